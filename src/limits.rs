@@ -1,0 +1,53 @@
+//! The bounds of everything, and the relations between them, asserted at compile time.
+
+/// Frames taken from a link in one turn. Larger batches amortize more and evict more cache: at 64 the
+/// parsed headers of a batch (about 8 KiB) stay in the first-level cache.
+pub const BATCH: usize = 64;
+
+/// The largest batch that can be asked for.
+pub const BATCH_MAX: usize = 256;
+
+/// Local addresses of one shard: the flow table keeps their index in 8 bits.
+pub const LOCAL_ADDRESSES_MAX: usize = 256;
+
+/// Connections of one shard at most: the flow table keeps their index in 28 bits.
+pub const CONNECTIONS_MAX: usize = 1 << 26;
+
+/// Workers of one stack: each owns a queue.
+pub const WORKERS_MAX: usize = 64;
+
+/// Segments that one connection may send in one turn before the others have theirs: a window's worth
+/// of a fast path, without starving the neighbours of the shard.
+pub const SEGMENTS_A_TURN: usize = 32;
+
+const _: () = assert!(BATCH <= BATCH_MAX);
+
+/// What one shard reserves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections (SYN-SENT to LAST-ACK).
+    pub connections: usize,
+    /// Embryos (SYN-RECEIVED); past this, SYN cookies.
+    pub embryos: usize,
+    /// TIME-WAIT entries; past this, the oldest goes early.
+    pub time_waits: usize,
+    /// Bytes of send and receive buffers in all.
+    pub buffer_bytes: usize,
+    /// Frames received in one turn.
+    pub batch: usize,
+    /// Neighbours known.
+    pub neighbours: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1 << 17,
+            embryos: 1 << 14,
+            time_waits: 1 << 17,
+            buffer_bytes: 1 << 30,
+            batch: BATCH,
+            neighbours: 1024,
+        }
+    }
+}

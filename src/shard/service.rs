@@ -1,0 +1,178 @@
+//! What a program sees of a stack: a [`Service`] is called on the worker's own thread with an [`Io`] to
+//! act through, and runs to completion. The same two traits are served by the kernel's sockets (the
+//! command line's `--stack kernel`), so that one program measures both.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::time::{Duration, Instant};
+
+/// A connection, for as long as it lives: a stale handle finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// Place in the shard's slab.
+    pub index: u32,
+    /// How often that place was used before.
+    pub generation: u32,
+}
+
+/// A listener of the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u16);
+
+/// Why a connection ended, as a program sees it. `Finished` is a full exchange of FINs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Both FINs were sent and acknowledged.
+    Finished,
+    /// Aborted by the program itself.
+    Aborted,
+    /// Reset by the peer.
+    Reset,
+    /// The peer refused the connection.
+    Refused,
+    /// The peer fell silent, or never answered.
+    TimedOut,
+    /// Keep-alive probes went unanswered.
+    KeepAlive,
+    /// No way to the peer.
+    Unreachable,
+    /// The stack had no memory left for it.
+    NoBuffers,
+}
+
+/// An active open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// From which of our addresses; `None` picks one of the right family.
+    pub local: Option<IpAddr>,
+    /// The program's own number for the connection, see [`Io::user`].
+    pub user: u64,
+}
+
+/// Why an active open could not even begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ConnectError {
+    /// No local address of that family, or the one asked for is not ours.
+    #[error("no local address of that family on the stack: give one with --address")]
+    NoAddress,
+    /// Every source port towards that target is taken or in TIME-WAIT.
+    #[error("every source port towards the target is in use: use more source addresses or targets")]
+    NoPort,
+    /// The shard holds as many connections as its limits allow.
+    #[error("the connection table is full: raise the limit of connections")]
+    TableFull,
+    /// No route to the target.
+    #[error("no route to the target: give a gateway, or an address in its network")]
+    NoRoute,
+}
+
+/// How a connection is doing, like `ss -ti`. Times in nanoseconds, sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnInfo {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// The state's name as RFC 9293 writes it.
+    pub state: &'static str,
+    /// Congestion window.
+    pub cwnd: u32,
+    /// Slow-start threshold; `u32::MAX` before the first loss.
+    pub ssthresh: u32,
+    /// Smoothed round-trip time; 0 before the first measurement.
+    pub srtt_ns: u64,
+    /// Retransmission timeout.
+    pub rto_ns: u64,
+    /// Segments sent again so far.
+    pub retransmissions: u32,
+    /// Sent and not yet acknowledged.
+    pub in_flight: u32,
+    /// Written and not yet acknowledged.
+    pub send_queued: u32,
+    /// Received and not yet read.
+    pub receive_queued: u32,
+}
+
+/// What a service can do. Every call is about connections of this worker, returns at once, and takes
+/// effect before the turn ends.
+pub trait Io {
+    /// The time of this turn.
+    fn now(&self) -> Instant;
+
+    /// Opens a connection; [`Service::on_connected`] or [`Service::on_closed`] tells how it went.
+    ///
+    /// # Errors
+    /// When nothing could be sent at all; there is no callback then.
+    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError>;
+
+    /// Copies received data into `buffer` and returns how many bytes; 0 when there is none now (or the
+    /// handle is stale).
+    fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize;
+
+    /// Queues data and returns how many bytes were taken; when fewer than offered,
+    /// [`Service::on_writable`] follows once there is room.
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
+
+    /// Bytes that [`write`](Io::write) would take now.
+    fn write_room(&self, conn: ConnId) -> usize;
+
+    /// Bytes that [`read`](Io::read) would give now.
+    fn readable(&self, conn: ConnId) -> usize;
+
+    /// Closes our direction after what was written: FIN. Reading goes on (half-close).
+    fn close(&mut self, conn: ConnId);
+
+    /// Ends the connection at once with a reset.
+    fn abort(&mut self, conn: ConnId);
+
+    /// The program's own number for the connection; 0 for a stale handle.
+    fn user(&self, conn: ConnId) -> u64;
+
+    /// Sets the program's own number.
+    fn set_user(&mut self, conn: ConnId, user: u64);
+
+    /// How the connection is doing.
+    fn info(&self, conn: ConnId) -> Option<ConnInfo>;
+
+    /// Segments sent again by all connections of this worker so far, where the stack can tell.
+    fn retransmissions(&self) -> u64;
+
+    /// Asks for [`Service::on_alarm`] at `at` (one alarm a worker: the earliest asked for wins).
+    fn set_alarm(&mut self, at: Instant);
+
+    /// Asks the worker to stop after this turn.
+    fn stop(&mut self);
+
+    /// Connections of this worker, of every kind but TIME-WAIT.
+    fn connections(&self) -> usize;
+}
+
+/// A program that runs on a worker. Each call is made between receiving a batch and sending its answers.
+#[allow(unused_variables)]
+pub trait Service {
+    /// The worker starts.
+    fn on_start(&mut self, io: &mut dyn Io) {}
+
+    /// A passive open reached ESTABLISHED.
+    fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {}
+
+    /// An active open reached ESTABLISHED. `took` runs from the SYN to the SYN-ACK.
+    fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {}
+
+    /// There is new data to read.
+    fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {}
+
+    /// There is room again after a short write.
+    fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {}
+
+    /// The peer closed its direction; what is still readable is the end of it.
+    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {}
+
+    /// The connection is over; `user` is the program's number, the handle is stale from now on.
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {}
+
+    /// The alarm of [`Io::set_alarm`].
+    fn on_alarm(&mut self, io: &mut dyn Io) {}
+}

@@ -1,0 +1,225 @@
+//! A segment as the protocol sees it: checked, typed, and free of bytes on the wire. `shard/codec`
+//! makes these from frames and frames from these.
+
+use super::seq::SeqNum;
+use super::window::WindowShift;
+
+/// The control bits (RFC 9293 §3.1), in wire order: FIN is bit 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// No more data from the sender.
+    pub const FIN: Self = Self(0x01);
+    /// Synchronize sequence numbers.
+    pub const SYN: Self = Self(0x02);
+    /// Reset the connection.
+    pub const RST: Self = Self(0x04);
+    /// Push.
+    pub const PSH: Self = Self(0x08);
+    /// The acknowledgement field is significant.
+    pub const ACK: Self = Self(0x10);
+    /// The urgent pointer is significant.
+    pub const URG: Self = Self(0x20);
+    /// ECN echo (RFC 3168).
+    pub const ECE: Self = Self(0x40);
+    /// Congestion window reduced (RFC 3168).
+    pub const CWR: Self = Self(0x80);
+
+    /// Whether all bits of `other` are set.
+    #[inline]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any bit of `other` is set.
+    #[inline]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The bits of both.
+    #[inline]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// These bits without those of `other`.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+    /// SYN is set.
+    #[inline]
+    pub const fn syn(self) -> bool {
+        self.contains(Self::SYN)
+    }
+    /// ACK is set.
+    #[inline]
+    pub const fn ack(self) -> bool {
+        self.contains(Self::ACK)
+    }
+    /// FIN is set.
+    #[inline]
+    pub const fn fin(self) -> bool {
+        self.contains(Self::FIN)
+    }
+    /// RST is set.
+    #[inline]
+    pub const fn rst(self) -> bool {
+        self.contains(Self::RST)
+    }
+    /// PSH is set.
+    #[inline]
+    pub const fn psh(self) -> bool {
+        self.contains(Self::PSH)
+    }
+    /// URG is set.
+    #[inline]
+    pub const fn urg(self) -> bool {
+        self.contains(Self::URG)
+    }
+}
+
+/// The timestamps option (RFC 7323 §3.2): the sender's clock and the echo of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// TSval.
+    pub value: u32,
+    /// TSecr; meaningful only with ACK.
+    pub echo: u32,
+}
+
+/// Up to four blocks of the SACK option (RFC 2018 §3): left edge, right edge (exclusive).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SackBlocks {
+    blocks: [(SeqNum, SeqNum); 4],
+    len: u8,
+}
+
+impl SackBlocks {
+    /// No blocks.
+    pub const EMPTY: Self = Self { blocks: [(SeqNum(0), SeqNum(0)); 4], len: 0 };
+
+    /// Adds a block; a fifth is not kept, since the option space holds four.
+    pub fn push(&mut self, left: SeqNum, right: SeqNum) {
+        if let Some(block) = self.blocks.get_mut(usize::from(self.len)) {
+            *block = (left, right);
+            self.len += 1;
+        }
+    }
+
+    /// The blocks in the order of the option: the most recent first.
+    pub fn as_slice(&self) -> &[(SeqNum, SeqNum)] {
+        &self.blocks[..usize::from(self.len)]
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// The options of one segment. What is absent was not sent or was not well formed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Maximum segment size (RFC 9293 §3.7.1), bytes; SYN only.
+    pub mss: Option<u16>,
+    /// Window scale (RFC 7323 §2); SYN only.
+    pub window_shift: Option<WindowShift>,
+    /// SACK-permitted (RFC 2018 §2); SYN only.
+    pub sack_permitted: bool,
+    /// Timestamps (RFC 7323 §3).
+    pub timestamps: Option<Timestamps>,
+    /// SACK (RFC 2018 §3).
+    pub sack: SackBlocks,
+}
+
+/// A segment that arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// SEG.SEQ.
+    pub seq: SeqNum,
+    /// SEG.ACK; meaningful only with ACK.
+    pub ack: SeqNum,
+    /// The control bits.
+    pub flags: Flags,
+    /// SEG.WND as on the wire: not yet scaled.
+    pub window: u16,
+    /// SEG.UP; meaningful only with URG.
+    pub urgent: u16,
+    /// The options.
+    pub options: Options,
+    /// The data, after the options.
+    pub payload: &'a [u8],
+}
+
+impl Segment<'_> {
+    /// SEG.LEN: data plus one each for SYN and FIN (RFC 9293 §3.4).
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.payload.len() as u32 + u32::from(self.flags.syn()) + u32::from(self.flags.fin())
+    }
+
+    /// Whether the segment occupies no sequence space.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sequence number after the last that the segment occupies.
+    #[inline]
+    pub fn end(&self) -> SeqNum {
+        self.seq + self.len()
+    }
+}
+
+/// A segment to be sent. The payload lies in at most two runs, since buffers are rings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SegmentOut<'a> {
+    /// SEG.SEQ.
+    pub seq: SeqNum,
+    /// SEG.ACK.
+    pub ack: SeqNum,
+    /// The control bits.
+    pub flags: Flags,
+    /// SEG.WND as it goes on the wire: already scaled.
+    pub window: u16,
+    /// SEG.UP.
+    pub urgent: u16,
+    /// The options.
+    pub options: Options,
+    /// The data: first run, second run.
+    pub payload: (&'a [u8], &'a [u8]),
+}
+
+impl SegmentOut<'_> {
+    /// Bytes of data.
+    pub const fn payload_len(&self) -> usize {
+        self.payload.0.len() + self.payload.1.len()
+    }
+
+    /// The reset that answers a segment for which there is no connection (RFC 9293 §3.10.7.1), or
+    /// `None` for a segment that is itself a reset.
+    pub fn reset_for(segment: &Segment<'_>) -> Option<SegmentOut<'static>> {
+        if segment.flags.rst() {
+            return None;
+        }
+        // RFC 9293 §3.10.7.1:
+        //   > If the ACK bit is off, sequence number zero is used,
+        //   >   <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>
+        //   > If the ACK bit is on,
+        //   >   <SEQ=SEG.ACK><CTL=RST>
+        Some(if segment.flags.ack() {
+            SegmentOut { seq: segment.ack, flags: Flags::RST, ..SegmentOut::default() }
+        } else {
+            SegmentOut {
+                ack: segment.end(),
+                flags: Flags::RST.with(Flags::ACK),
+                ..SegmentOut::default()
+            }
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! What a host may choose about TCP: one `Settings` per shard, shared by all its connections.
+
+use super::congestion::Algorithm;
+use crate::time::Duration;
+
+/// The tunable part of the protocol. Every field's default is what its RFC names.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest segment we can receive and send, in bytes of data without options, for IPv4
+    /// (`[0]`: MTU - 40) and IPv6 (`[1]`: MTU - 60). RFC 9293 §3.7.1.
+    pub mss: [u16; 2],
+    /// Receive buffer per connection, bytes; bounds the window we offer.
+    pub receive_buffer: u32,
+    /// Send buffer per connection, bytes.
+    pub send_buffer: u32,
+    /// The smallest retransmission timeout. RFC 6298 (2.4) says 1 s; 200 ms is what hosts use.
+    pub rto_min: Duration,
+    /// The retransmission timeout before the first measurement: 1 s (RFC 6298 (2.1)).
+    pub rto_initial: Duration,
+    /// The largest retransmission timeout: at least 60 s (RFC 6298 (2.5)).
+    pub rto_max: Duration,
+    /// R2 for data: how long unacknowledged data is sent again before the connection is given up
+    /// (RFC 9293 §3.8.3: at least 100 s).
+    pub give_up_after: Duration,
+    /// How often a SYN is sent again (R2 for SYN: at least 3 minutes, RFC 9293 MUST-23; 6 retries from
+    /// 1 s give 127 s, 7 give 255 s).
+    pub syn_retries: u8,
+    /// How often a SYN-ACK is sent again before the embryo is dropped.
+    pub syn_ack_retries: u8,
+    /// How long an ACK may wait for company: below 0.5 s (RFC 9293 MUST-59).
+    pub ack_delay: Duration,
+    /// Nagle's algorithm for new connections (RFC 9293 §3.7.4); off favours latency.
+    pub nagle: bool,
+    /// Keep-alive: idle time before the first probe; `None` is off, the default (RFC 9293 MUST-25),
+    /// and no less than two hours by default when on (MUST-28).
+    pub keep_alive: Option<KeepAlive>,
+    /// Maximum segment lifetime; TIME-WAIT lasts twice this. RFC 9293 §3.4.2 says 2 minutes; hosts use
+    /// 30 s.
+    pub msl: Duration,
+    /// The initial window in segments: 10 (RFC 6928).
+    pub initial_window: u8,
+    /// Whether to offer window scaling, timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Whether to offer window scaling.
+    pub window_scaling: bool,
+    /// Challenge ACKs a second and shard (RFC 5961 §7).
+    pub challenge_acks_per_second: u32,
+    /// The congestion control of new connections.
+    pub congestion: Algorithm,
+}
+
+/// Keep-alive (RFC 9293 §3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Idle time before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes before the connection is given up.
+    pub probes: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mss: [1460, 1440],
+            receive_buffer: 256 * 1024,
+            send_buffer: 256 * 1024,
+            rto_min: Duration::from_millis(200),
+            rto_initial: Duration::from_secs(1),
+            rto_max: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(120),
+            syn_retries: 7,
+            syn_ack_retries: 5,
+            ack_delay: Duration::from_millis(40),
+            nagle: true,
+            keep_alive: None,
+            msl: Duration::from_secs(30),
+            initial_window: 10,
+            timestamps: true,
+            window_scaling: true,
+            challenge_acks_per_second: 1000,
+            congestion: Algorithm::default(),
+        }
+    }
+}

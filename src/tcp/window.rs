@@ -1,0 +1,69 @@
+//! The window scale (RFC 7323 §2) as a value that is valid once it exists.
+
+/// A window shift of 0 to 14.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowShift(u8);
+
+impl WindowShift {
+    /// No scaling.
+    pub const ZERO: Self = Self(0);
+    /// RFC 7323 §2.3: a larger shift would let the window pass 2^30, past which old and new data can't
+    /// be told apart.
+    pub const MAX: u8 = 14;
+
+    /// From the option's byte.
+    ///
+    /// RFC 7323 §2.3:
+    ///   > If a Window Scale option is received with a shift.cnt value larger than 14, the TCP SHOULD
+    ///   > log the error but MUST use 14 instead of the specified value.
+    pub const fn from_offer(raw: u8) -> Self {
+        if raw > Self::MAX { Self(Self::MAX) } else { Self(raw) }
+    }
+
+    /// The smallest shift with which a window field of 16 bits can announce `buffer` bytes.
+    pub const fn for_buffer(buffer: u32) -> Self {
+        let mut shift = 0;
+        while shift < Self::MAX && (u16::MAX as u32) << shift < buffer {
+            shift += 1;
+        }
+        Self(shift)
+    }
+
+    /// The shift, 0 to 14.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// A window field of the wire, in bytes.
+    #[inline]
+    pub const fn scale(self, field: u16) -> u32 {
+        (field as u32) << self.0
+    }
+
+    /// A window in bytes as a field for the wire, rounded down so that no byte is promised that is not
+    /// there.
+    #[inline]
+    pub const fn field(self, bytes: u32) -> u16 {
+        let field = bytes >> self.0;
+        if field > u16::MAX as u32 { u16::MAX } else { field as u16 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shift_of_15_or_more_is_taken_as_14() {
+        assert_eq!(WindowShift::from_offer(255).get(), 14);
+        assert_eq!(WindowShift::from_offer(14).get(), 14);
+    }
+
+    #[test]
+    fn a_window_on_the_wire_never_promises_more_than_there_is() {
+        let shift = WindowShift::for_buffer(1 << 20);
+        assert_eq!(shift.get(), 5);
+        assert!(shift.scale(shift.field((1 << 20) - 1)) < 1 << 20);
+        assert_eq!(WindowShift::ZERO.field(1 << 20), u16::MAX);
+    }
+}
