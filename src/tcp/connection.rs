@@ -2,9 +2,9 @@
 //! file delegates; the steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
 use super::embryo::Embryo;
-use super::isn::FlowSecrets;
+use super::time_wait::TimeWait;
 use super::{BufferPool, Phase, Segment, SegmentOut, SeqNum, Settings};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// What the world lends to a connection for one call.
 pub struct Env<'a> {
@@ -14,6 +14,9 @@ pub struct Env<'a> {
     pub settings: &'a Settings,
     /// Where buffers come from and go back to.
     pub pool: &'a mut BufferPool,
+    /// How many challenge ACKs (RFC 5961 §7) the shard may still send this second: it refills this
+    /// from `Settings::challenge_acks_per_second`, the connections take from it.
+    pub challenge_acks: &'a mut u32,
 }
 
 /// A set of things the application should hear about; see the constants.
@@ -97,9 +100,182 @@ pub enum Disposition {
     NoAck,
     /// There was no buffer for its data.
     NoBuffer,
-    /// Data after the receiver has gone (RFC 9293 §3.6.1).
+    /// Data after the receiver has gone (RFC 9293 §3.6.1); the connection resets itself.
     AfterClose,
+    /// No timestamp although both ends agreed to send them (RFC 7323 §3.2).
+    NoTimestamp,
+    /// To be answered by the caller with [`SegmentOut::reset_for`]: it acknowledges what this
+    /// connection, still opening, never sent (RFC 9293 §3.10.7.3). The connection goes on.
+    Reset,
 }
 
 /// A connection.
-pub struct Connection;
+#[derive(Debug)]
+pub struct Connection {
+    phase: Phase,
+    events: Events,
+    close_reason: Option<CloseReason>,
+}
+
+/// How a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Congestion window, bytes.
+    pub cwnd: u32,
+    /// Slow-start threshold, bytes; `u32::MAX` before the first loss.
+    pub ssthresh: u32,
+    /// Smoothed round-trip time; zero before the first measurement.
+    pub srtt: Duration,
+    /// Retransmission timeout, backoff included.
+    pub rto: Duration,
+    /// Segments sent again so far.
+    pub retransmissions: u32,
+    /// Bytes sent and not yet acknowledged.
+    pub in_flight: u32,
+    /// Bytes written and not yet acknowledged.
+    pub send_queued: u32,
+    /// Bytes received and not yet read.
+    pub receive_queued: u32,
+    /// ISS.
+    pub iss: SeqNum,
+    /// SND.UNA.
+    pub snd_una: SeqNum,
+    /// SND.NXT.
+    pub snd_nxt: SeqNum,
+    /// SND.WND, bytes.
+    pub snd_wnd: u32,
+    /// IRS.
+    pub irs: SeqNum,
+    /// RCV.NXT.
+    pub rcv_nxt: SeqNum,
+    /// RCV.WND, bytes.
+    pub rcv_wnd: u32,
+    /// Effective MSS for sending, bytes of data a segment.
+    pub mss: u16,
+}
+
+#[allow(unused_variables)]
+impl Connection {
+    /// An active open: SYN-SENT; [`Self::poll_segment`] gives the SYN.
+    pub fn open(env: &mut Env<'_>, iss: SeqNum, timestamp_offset: u32, ipv6: bool) -> Self {
+        Self { phase: Phase::SynSent, events: Events::default(), close_reason: None }
+    }
+
+    /// A passive open whose handshake `handshake_ack` completes: ESTABLISHED. The caller then feeds the
+    /// same segment to [`Self::on_segment`], since data or a FIN may ride on it.
+    pub fn from_embryo(
+        env: &mut Env<'_>,
+        embryo: &Embryo,
+        timestamp_offset: u32,
+        ipv6: bool,
+        handshake_ack: &Segment<'_>,
+    ) -> Self {
+        Self { phase: Phase::Established, events: Events::default(), close_reason: None }
+    }
+
+    /// A segment arrived.
+    pub fn on_segment(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Disposition {
+        Disposition::Accepted
+    }
+
+    /// Time has come to [`Self::poll_deadline`]; harmless when it has not.
+    pub fn on_deadline(&mut self, env: &mut Env<'_>) {}
+
+    /// When [`Self::on_deadline`] wants to be called; ask again after every other call.
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The next segment owed, counted as sent: the caller must send it.
+    pub fn poll_segment(&mut self, env: &mut Env<'_>) -> Option<SegmentOut<'_>> {
+        None
+    }
+
+    /// Whether [`Self::poll_segment`] would give something.
+    pub fn owes(&self) -> bool {
+        false
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> Events {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Why it ended, once it has.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason
+    }
+
+    /// The state.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the caller may let go of it: CLOSED or TIME-WAIT, nothing owed, nothing left to read.
+    pub fn is_over(&self) -> bool {
+        false
+    }
+
+    /// Takes received bytes.
+    pub fn read(&mut self, env: &mut Env<'_>, bytes: &mut [u8]) -> usize {
+        0
+    }
+
+    /// Queues bytes; when fewer are taken than offered, [`Events::WRITABLE`] follows.
+    pub fn write(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> usize {
+        0
+    }
+
+    /// Bytes that [`Self::write`] would take now, memory permitting.
+    pub fn write_room(&self, settings: &Settings) -> usize {
+        0
+    }
+
+    /// Bytes that [`Self::read`] would give now.
+    pub fn readable(&self) -> usize {
+        0
+    }
+
+    /// Closes our direction after what was written: FIN. Reading goes on (half-close).
+    pub fn close(&mut self, env: &mut Env<'_>) {}
+
+    /// Closes both directions: as [`Self::close`], and nothing more will be read. Data unread, or
+    /// arriving from now on, is answered with a reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
+    pub fn close_both(&mut self, env: &mut Env<'_>) {}
+
+    /// Ends it at once: CLOSED, with a reset owed where the phase demands one.
+    pub fn abort(&mut self, env: &mut Env<'_>) {}
+
+    /// ICMP about a segment of ours that began at `quoted_seq`.
+    pub fn on_path_error(&mut self, env: &mut Env<'_>, error: PathError, quoted_seq: SeqNum) {}
+
+    /// What is kept of it in TIME-WAIT, and whether it uses timestamps.
+    pub fn to_time_wait(&self) -> (TimeWait, bool) {
+        (TimeWait, false)
+    }
+
+    /// Gives all buffers back, before it is dropped.
+    pub fn release(&mut self, pool: &mut BufferPool) {}
+
+    /// How it is doing.
+    pub fn info(&self, settings: &Settings) -> Info {
+        Info {
+            cwnd: 0,
+            ssthresh: 0,
+            srtt: Duration::ZERO,
+            rto: Duration::ZERO,
+            retransmissions: 0,
+            in_flight: 0,
+            send_queued: 0,
+            receive_queued: 0,
+            iss: SeqNum(0),
+            snd_una: SeqNum(0),
+            snd_nxt: SeqNum(0),
+            snd_wnd: 0,
+            irs: SeqNum(0),
+            rcv_nxt: SeqNum(0),
+            rcv_wnd: 0,
+            mss: 0,
+        }
+    }
+}

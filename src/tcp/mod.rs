@@ -37,7 +37,7 @@ mod tests;
 
 pub use assembler::Assembler;
 pub use buffer::{BufferPool, RingBuffer};
-pub use connection::{CloseReason, Connection, Disposition, Env, Events, PathError};
+pub use connection::{CloseReason, Connection, Disposition, Env, Events, Info, PathError};
 pub use cookie::CookieJar;
 pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use isn::{FlowSecrets, IsnGenerator};

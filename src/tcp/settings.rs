@@ -34,6 +34,9 @@ pub struct Settings {
     /// Keep-alive: idle time before the first probe; `None` is off, the default (RFC 9293 MUST-25),
     /// and no less than two hours by default when on (MUST-28).
     pub keep_alive: Option<KeepAlive>,
+    /// How long FIN-WAIT-2 lasts when the program has closed both directions: the peer then has
+    /// nothing to say, yet may never say that (RFC 9293 §3.6 leaves it open; hosts use 60 s).
+    pub fin_wait_2: Duration,
     /// Maximum segment lifetime; TIME-WAIT lasts twice this. RFC 9293 §3.4.2 says 2 minutes; hosts use
     /// 30 s.
     pub msl: Duration,
@@ -81,6 +84,7 @@ impl Default for Settings {
             ack_delay: Duration::from_millis(40),
             nagle: true,
             keep_alive: None,
+            fin_wait_2: Duration::from_secs(60),
             msl: Duration::from_secs(30),
             initial_window: 10,
             timestamps: true,
