@@ -50,6 +50,63 @@ pub trait Link {
 
     /// Counters of the link and the device below it since the start.
     fn statistics(&mut self) -> Statistics;
+
+    /// Whether the device takes frames, as far as the last attempt told.
+    fn state(&self) -> State {
+        State::Up
+    }
+}
+
+/// Whether a link's device is in service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub enum State {
+    /// It takes frames.
+    #[default]
+    Up,
+    /// The interface is down, or gone.
+    Down,
+}
+
+impl<L: Link + ?Sized> Link for Box<L> {
+    #[inline]
+    fn receive(&mut self, now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
+        (**self).receive(now, max, frames)
+    }
+    #[inline]
+    fn reserve(&mut self) -> Option<Frame> {
+        (**self).reserve()
+    }
+    #[inline]
+    fn transmit(&mut self, now: Instant, frame: Frame) {
+        (**self).transmit(now, frame);
+    }
+    #[inline]
+    fn release(&mut self, frame: Frame) {
+        (**self).release(frame);
+    }
+    #[inline]
+    fn flush(&mut self, now: Instant) {
+        (**self).flush(now);
+    }
+    fn frame_max(&self) -> usize {
+        (**self).frame_max()
+    }
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+    fn wait_fd(&self) -> Option<i32> {
+        (**self).wait_fd()
+    }
+    fn accounting(&self) -> Accounting {
+        (**self).accounting()
+    }
+    fn statistics(&mut self) -> Statistics {
+        (**self).statistics()
+    }
+    fn state(&self) -> State {
+        (**self).state()
+    }
 }
 
 /// What a link has counted since it was opened.
