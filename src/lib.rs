@@ -1,4 +1,70 @@
-//! A kernel-bypass TCP/IP stack.
+//! `linerate`: a kernel-bypass TCP/IP stack.
+//!
+//! An XDP program redirects the packets of a NIC queue into AF_XDP rings; pinned worker threads run a
+//! lock-free, batched TCP state machine on those rings. Cores share nothing; a worker owns a queue, the
+//! flows that land there, and all their memory.
+//!
+//! # The house
+//!
+//! A layer is a folder; its `mod.rs` is its contract. Imports point down, and `tests/source.rs` checks it.
+//!
+//! ```text
+//!             main / cli                 subcommands, one file each
+//!                 │
+//!                 │
+//!       runtime        sim               threads and real time | a seeded world and a manual clock
+//!            \         /
+//!              shard                     one core's stack; the only layer that knows both wire and tcp
+//!         ┌──────┼────────┐
+//!       wire    tcp     link     xdp     none imports another; runtime joins xdp to link
+//!         └──────┴────┬───┴──────┘
+//!       limits   time   rng   metrics
+//! ```
+//!
+//! | layer | what it is | knows nothing of |
+//! |---|---|---|
+//! | [`wire`] | bytes to fields, fields to bytes | `std`, the protocol |
+//! | [`tcp`] | the protocol, sans-IO: facts in, questions out | bytes, cores, clocks |
+//! | [`link`] | frames in and out, in batches | what is in a frame |
+//! | `xdp` | the BPF program: loading, attaching, steering; probing the NIC | frames |
+//! | [`shard`] | one core's stack: pipeline, flow table, timers, listeners, neighbours | threads, real time |
+//! | `runtime` | pinned workers, queues between them, idle policy, the mirror of the kernel's tables | segments |
+//! | [`sim`] | a deterministic network around the same shards | threads, real time |
+//! | `cli` | the binary: services, load, measurements, on this stack and on the kernel's | private modules |
+//!
+//! # Life of a packet
+//!
+//! `link/xsk` → `shard/ingress` → `wire/*` → `shard/codec` → `shard/flow_table` → `tcp/arrive` →
+//! `tcp/receive` → `shard/ready` → the program's [`shard::Service`] … `tcp/transmit` → `shard/codec` →
+//! `shard/egress` → `wire/*` → `link/xsk`. The simulator replaces only the two ends. `shard/codec` is the
+//! one place where what came from the network is checked and becomes typed.
+//!
+//! # Life of a frame
+//!
+//! A [`link::Frame`] is an unclonable ticket for one buffer of a link's memory. It is posted on the fill
+//! ring, comes back from the rx ring into the shard's hand, is read and released; or it is taken from the
+//! free list, filled, put on the tx ring, and comes back through the completion ring. The sum of posted,
+//! held and free frames never changes, and is asserted.
+//!
+//! # Three kinds of connection
+//!
+//! They differ in size and lifetime, so they are separate types; moving from one to the next happens once
+//! in a lifetime. All are found through one flow table of 8-byte slots.
+//!
+//! | kind | states | bytes, key included | bounded by |
+//! |---|---|---|---|
+//! | [`tcp::Embryo`] | SYN-RECEIVED of a passive open | 48 | the SYN table; past it, SYN cookies |
+//! | [`tcp::Connection`] | SYN-SENT, ESTABLISHED … LAST-ACK | at most 320, buffers only when there is data | the slab |
+//! | [`tcp::TimeWait`] | TIME-WAIT | 32 | a FIFO by deadline; past it, the oldest goes early |
+//!
+//! SYN-SENT is a [`tcp::Connection`] rather than an embryo: the program holds its handle from `connect`
+//! on and may write or close before the handshake is done, and nobody can flood us with our own opens.
+//!
+//! # Reading order
+//!
+//! [`shard::Service`] and [`shard::Io`], what a program sees; `shard/turn`, one turn of a worker;
+//! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/transmit`, the list of questions; `link/mod`, the
+//! life of a frame; `runtime/stack`, how it starts and stops.
 
 pub mod limits;
 pub mod link;

@@ -20,7 +20,16 @@ pub const WORKERS_MAX: usize = 64;
 /// of a fast path, without starving the neighbours of the shard.
 pub const SEGMENTS_A_TURN: usize = 32;
 
+/// Frames that may wait for a worker at which they did not land: a few batches. More would only be
+/// delay; fewer, and a burst on the wrong queue is lost.
+pub const HANDOVER_QUEUE: usize = 1024;
+
+/// Commands that may wait for a worker. The mirror of a large neighbour table arrives at once.
+pub const CONTROL_QUEUE: usize = 4096;
+
 const _: () = assert!(BATCH <= BATCH_MAX);
+// A whole batch of one worker may have to go to another.
+const _: () = assert!(BATCH_MAX <= HANDOVER_QUEUE);
 
 /// What one shard reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -169,6 +169,12 @@ impl Counters {
         self.events[event as usize] += n;
     }
 
+    /// Counts `n` refused packets.
+    #[inline]
+    pub const fn add_drops(&mut self, reason: DropReason, n: u64) {
+        self.drops[reason as usize] += n;
+    }
+
     /// Packets refused for `reason`.
     pub const fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]

@@ -1,1 +1,28 @@
-//! runtime
+//! Threads and real time around the shards: pinned workers, one queue each; bounded lock-free queues
+//! between them; idle policies; the mirror of the kernel's routes and neighbours; a clean start and stop.
+//!
+//! # Start and stop
+//!
+//! `Stack::start` opens one AF_XDP socket a queue, loads the XDP program, puts the sockets in its map,
+//! claims the addresses, attaches, waits for the carrier and starts the workers. Whatever fails undoes
+//! what was done. `Stack::stop` asks the workers to close or reset their connections, joins them,
+//! detaches the program (before the sockets go: a frame redirected to a dead socket is lost) and drops
+//! the links. When the process dies any other way the kernel drops the BPF link and with it the program.
+//!
+//! # Between threads
+//!
+//! | from | to | what | how |
+//! |---|---|---|---|
+//! | stack, mirror | worker | commands | bounded queue, an eventfd if the worker sleeps |
+//! | worker | worker | frames that landed on the wrong queue | bounded queue of recycled buffers |
+//! | worker | stack | counters | relaxed stores once in a while, read at leisure |
+
+mod clock;
+mod control;
+mod handover;
+mod idle;
+mod mirror;
+mod publish;
+
+pub use clock::Clock;
+pub use idle::IdlePolicy;

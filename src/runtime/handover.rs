@@ -1,0 +1,120 @@
+//! Frames that landed on the wrong worker: copied into recycled buffers and queued for the right one.
+//! Bounded and lock-free; when a queue or the buffers run out the frame is lost and counted, as on any
+//! link, and TCP repairs it.
+
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+
+use super::control::Waker;
+use crate::limits::HANDOVER_QUEUE;
+
+/// A frame on its way to another worker.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    /// How many workers have seen it.
+    pub hops: u8,
+    len: u32,
+    memory: Box<[u8]>,
+}
+
+impl Parcel {
+    /// The frame.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.memory[..self.len as usize]
+    }
+}
+
+/// The queues between all workers of a stack.
+#[derive(Debug)]
+pub(super) struct PostOffice {
+    inboxes: Vec<ArrayQueue<Parcel>>,
+    spares: ArrayQueue<Parcel>,
+    wakers: Vec<Arc<Waker>>,
+}
+
+impl PostOffice {
+    /// For one worker a waker; frames of up to `frame_max` bytes.
+    pub(super) fn new(wakers: Vec<Arc<Waker>>, frame_max: usize) -> Self {
+        let workers = wakers.len();
+        let parcels = if workers > 1 { workers * HANDOVER_QUEUE } else { 1 };
+        let spares = ArrayQueue::new(parcels);
+        for _ in 0..parcels {
+            let parcel = Parcel { hops: 0, len: 0, memory: vec![0; frame_max].into_boxed_slice() };
+            spares.push(parcel).expect("the queue holds as many as are made");
+        }
+        let inboxes = (0..workers).map(|_| ArrayQueue::new(HANDOVER_QUEUE)).collect();
+        Self { inboxes, spares, wakers }
+    }
+
+    /// Sends a copy of `frame` to `worker`; false when it was lost.
+    pub(super) fn send(&self, worker: usize, frame: &[u8], hops: u8) -> bool {
+        let Some(inbox) = self.inboxes.get(worker) else { return false };
+        let Some(mut parcel) = self.spares.pop() else { return false };
+        let fits = frame.len() <= parcel.memory.len();
+        if fits {
+            parcel.memory[..frame.len()].copy_from_slice(frame);
+            parcel.len = frame.len() as u32;
+            parcel.hops = hops;
+        }
+        let sent = if fits { inbox.push(parcel) } else { Err(parcel) };
+        match sent {
+            Ok(()) => {
+                self.wakers[worker].wake();
+                true
+            }
+            Err(parcel) => {
+                self.recycle(parcel);
+                false
+            }
+        }
+    }
+
+    /// The next frame for `worker`; give it back with [`recycle`](Self::recycle).
+    pub(super) fn collect(&self, worker: usize) -> Option<Parcel> {
+        self.inboxes[worker].pop()
+    }
+
+    /// Takes a read parcel back.
+    pub(super) fn recycle(&self, parcel: Parcel) {
+        self.spares.push(parcel).expect("no more parcels exist than the queue holds");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn office(workers: usize) -> PostOffice {
+        PostOffice::new((0..workers).map(|_| Arc::new(Waker::new().unwrap())).collect(), 1514)
+    }
+
+    #[test]
+    fn a_frame_reaches_the_worker_it_was_sent_to_and_no_other() {
+        let office = office(2);
+        assert!(office.send(1, b"frame", 1));
+        assert!(office.collect(0).is_none());
+        let parcel = office.collect(1).expect("it was sent");
+        assert_eq!((parcel.bytes(), parcel.hops), (&b"frame"[..], 1));
+        office.recycle(parcel);
+    }
+
+    #[test]
+    fn a_full_queue_loses_frames_and_no_buffers() {
+        let office = office(2);
+        let sent = (0..3 * HANDOVER_QUEUE).filter(|_| office.send(1, b"x", 0)).count();
+        assert_eq!(sent, HANDOVER_QUEUE);
+        while let Some(parcel) = office.collect(1) {
+            office.recycle(parcel);
+        }
+        assert_eq!(office.spares.len(), 2 * HANDOVER_QUEUE);
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_and_an_unknown_worker_are_refused() {
+        let office = office(2);
+        assert!(!office.send(1, &[0; 1515], 0));
+        assert!(!office.send(9, b"x", 0));
+        assert_eq!(office.spares.len(), 2 * HANDOVER_QUEUE);
+    }
+}

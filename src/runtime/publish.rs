@@ -1,0 +1,94 @@
+//! A worker's counters for other threads to read: the worker stores copies with relaxed atomics once in a
+//! while, so that its own counting stays plain additions on its own cache lines.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::link::Statistics;
+use crate::metrics::{Counters, DropReason, Event};
+
+/// The published copy of one worker's counters.
+#[derive(Debug)]
+pub(super) struct Published {
+    drops: Box<[AtomicU64]>,
+    events: Box<[AtomicU64]>,
+    link: [AtomicU64; 8],
+    connections: AtomicU64,
+}
+
+fn zeroes(n: usize) -> Box<[AtomicU64]> {
+    (0..n).map(|_| AtomicU64::new(0)).collect()
+}
+
+impl Published {
+    pub(super) fn new() -> Self {
+        Self {
+            drops: zeroes(DropReason::ALL.len()),
+            events: zeroes(Event::ALL.len()),
+            link: Default::default(),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    /// Called by the worker.
+    pub(super) fn store(&self, counters: &Counters, link: &Statistics, connections: usize) {
+        for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
+            cell.store(counters.dropped(*reason), Ordering::Relaxed);
+        }
+        for (cell, event) in self.events.iter().zip(Event::ALL) {
+            cell.store(counters.counted(*event), Ordering::Relaxed);
+        }
+        let fields = [
+            link.rx_frames,
+            link.rx_bytes,
+            link.tx_frames,
+            link.tx_bytes,
+            link.rx_dropped,
+            link.tx_dropped,
+            link.kicks,
+            link.kicks_again,
+        ];
+        for (cell, value) in self.link.iter().zip(fields) {
+            cell.store(value, Ordering::Relaxed);
+        }
+        self.connections.store(connections as u64, Ordering::Relaxed);
+    }
+
+    /// Called by anyone; each number is whole, the set need not be of one instant.
+    pub(super) fn load(&self) -> (Counters, Statistics, usize) {
+        let mut counters = Counters::default();
+        for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
+            counters.add_drops(*reason, cell.load(Ordering::Relaxed));
+        }
+        for (cell, event) in self.events.iter().zip(Event::ALL) {
+            counters.add(*event, cell.load(Ordering::Relaxed));
+        }
+        let at = |i: usize| self.link[i].load(Ordering::Relaxed);
+        let link = Statistics {
+            rx_frames: at(0),
+            rx_bytes: at(1),
+            tx_frames: at(2),
+            tx_bytes: at(3),
+            rx_dropped: at(4),
+            tx_dropped: at(5),
+            kicks: at(6),
+            kicks_again: at(7),
+        };
+        (counters, link, self.connections.load(Ordering::Relaxed) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_what_is_read() {
+        let published = Published::new();
+        let mut counters = Counters::default();
+        counters.drop(DropReason::Malformed);
+        counters.add(Event::SegmentIn, 7);
+        let link = Statistics { kicks: 3, rx_frames: 9, ..Statistics::default() };
+        published.store(&counters, &link, 5);
+        assert_eq!(published.load(), (counters, link, 5));
+    }
+}
