@@ -1,1 +1,31 @@
-//! xdp
+//! The BPF program that brings frames to the AF_XDP sockets, and what can be known of an interface.
+//!
+//! Owns the program (bpf/linerate.bpf.c), its attachment, the maps that steer it, and the questions to
+//! the driver. Refuses to know what the frames hold once redirected, and the sockets beyond their file
+//! descriptor.
+//!
+//! A [`Program`] is loaded, told its policy and claims, attached, and given sockets, in any order: what
+//! is not claimed passes to the kernel, and so does a queue without a socket. Its link to the interface
+//! is a file descriptor, so the kernel detaches it when the process ends, however it ends. In an orderly
+//! stop it goes first, before the sockets: [`Program::detach`].
+//!
+//! | policy | taken from the kernel |
+//! |---|---|
+//! | [`Role::Exclusive`] | to a claimed address: TCP, ICMP and ICMPv6; ARP requests and replies for it; neighbour solicitations for it |
+//! | [`Role::Shared`] | to a claimed address: TCP to a claimed port; ICMP errors that quote TCP from a claimed address and port |
+
+mod attach;
+mod claims;
+mod counters;
+mod ethtool;
+mod features;
+mod layout;
+mod probe;
+mod program;
+
+pub use attach::{AttachError, Attachment, XdpMode};
+pub use claims::{Fragments, Policy, Role, SteerError};
+pub use counters::{Counters, Verdict};
+pub use features::XdpFeatures;
+pub use probe::{Peer, Probe, ProbeError, Rss, check_queues, probe};
+pub use program::{Program, QUEUES_MAX, TestRun};

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The XDP program: it decides which frames of an interface are the stack's, and redirects those into
+ * the AF_XDP socket of the queue they came in on. All else passes to the kernel untouched: what is not
+ * claimed, what cannot be parsed, and what comes in on a queue without a socket.
+ *
+ * It reads headers only as far as the decision needs, verifies no checksum and drops nothing: the stack
+ * checks what it is given and counts what it refuses. Only the linear part of a frame is read; drivers
+ * put the headers there, also when the frame has further buffers.
+ *
+ * Everything that steers it is a map, changeable while it runs; bpf/linerate.h has the layouts.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+
+#include "linerate.h"
+
+#define SEC(name) __attribute__((section(name), used))
+#define INLINE static __attribute__((always_inline)) inline
+
+/* Map definitions by BTF: a number is encoded as the length of an array type. */
+#define MAP_NUMBER(name, value) int(*name)[value]
+#define MAP_TYPE(name, value) __typeof__(value) *name
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NET16(value) __builtin_bswap16(value)
+#else
+#define NET16(value) (value)
+#endif
+
+/* The two helpers in use, by their numbers in linux/bpf.h: this needs no libbpf headers. */
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static long (*const bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_XSKMAP);
+	MAP_NUMBER(max_entries, LINERATE_QUEUES_MAX);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u32);
+} sockets SEC(".maps");
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_HASH);
+	MAP_NUMBER(max_entries, LINERATE_ADDRESSES_MAX);
+	MAP_TYPE(key, __u8[4]);
+	MAP_TYPE(value, __u8);
+} addresses_v4 SEC(".maps");
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_HASH);
+	MAP_NUMBER(max_entries, LINERATE_ADDRESSES_MAX);
+	MAP_TYPE(key, __u8[16]);
+	MAP_TYPE(value, __u8);
+} addresses_v6 SEC(".maps");
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
+	MAP_NUMBER(max_entries, LINERATE_PORT_WORDS);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u64);
+} ports SEC(".maps");
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
+	MAP_NUMBER(max_entries, LINERATE_CONFIG_ENTRIES);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u32);
+} config SEC(".maps");
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	MAP_NUMBER(max_entries, LINERATE_VERDICTS);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, __u64);
+} counters SEC(".maps");
+
+/* Tag control information and the type of what follows: 802.1Q and 802.1ad alike. */
+struct vlan_tag {
+	__be16 control;
+	__be16 ethertype;
+};
+
+/* ARP for IPv4 over Ethernet: RFC 826. */
+struct arp_ipv4 {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_length;
+	__u8 protocol_length;
+	__be16 operation;
+	__u8 sender_mac[ETH_ALEN];
+	__u8 sender[4];
+	__u8 target_mac[ETH_ALEN];
+	__u8 target[4];
+} __attribute__((packed));
+
+struct extension {
+	__u8 next;
+	__u8 length;
+};
+
+struct fragment_extension {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;
+	__be32 identification;
+};
+
+struct icmp_fixed {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+/* Neighbour solicitation and advertisement have the same shape: RFC 4861 §4.3 and §4.4. */
+struct neighbour_message {
+	struct icmp_fixed fixed;
+	__u8 target[16];
+};
+
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* By their RFCs: the system headers that have them pull in the C library. */
+enum {
+	ARP_ETHERNET = 1, /* RFC 826 */
+	ICMP_UNREACHABLE = 3, /* RFC 792 */
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETER_PROBLEM = 12,
+	ICMPV6_ERROR_FIRST = 1,	      /* RFC 4443 §3.1: destination unreachable */
+	ICMPV6_ERROR_LAST = 4,	      /* RFC 4443 §3.4: parameter problem */
+	NEIGHBOUR_SOLICITATION = 135, /* RFC 4861 §4.3 */
+	NEIGHBOUR_ADVERTISEMENT = 136,
+	IPV4_MORE_OR_OFFSET = 0x3fff, /* RFC 791 §3.1: more fragments, and the offset */
+	IPV4_OFFSET = 0x1fff,
+	IPV6_MORE_OR_OFFSET = 0xfff9, /* RFC 8200 §4.5 */
+};
+
+/* The bytes not yet read. */
+struct cursor {
+	void *at;
+	void *end;
+};
+
+/* The next header, or null where the frame ends too early; the cursor moves behind it. */
+#define TAKE(cursor, kind)                                                          \
+	({                                                                          \
+		kind *header = (cursor)->at;                                        \
+		(cursor)->at = header + 1;                                          \
+		(void *)(header + 1) > (cursor)->end ? (kind *)0 : header;          \
+	})
+
+INLINE __u32 setting(__u32 key)
+{
+	__u32 *value = bpf_map_lookup_elem(&config, &key);
+
+	return value ? *value : 0;
+}
+
+INLINE int exclusive(void)
+{
+	return setting(LINERATE_CONFIG_ROLE) == LINERATE_ROLE_EXCLUSIVE;
+}
+
+INLINE int ours_v4(const void *address)
+{
+	return bpf_map_lookup_elem(&addresses_v4, address) != 0;
+}
+
+INLINE int ours_v6(const void *address)
+{
+	return bpf_map_lookup_elem(&addresses_v6, address) != 0;
+}
+
+INLINE int port_claimed(__be16 port_net)
+{
+	__u32 port = NET16(port_net);
+	__u32 word = port / LINERATE_PORT_WORD_BITS;
+	__u64 *bits = bpf_map_lookup_elem(&ports, &word);
+
+	return bits && (*bits >> (port % LINERATE_PORT_WORD_BITS) & 1);
+}
+
+/* A fragment of something that the stack would take were it whole. Behind the first fragment there are
+ * no ports, so the choice is by address and protocol alone. */
+INLINE __u32 fragment(__u8 protocol)
+{
+	if (setting(LINERATE_CONFIG_FRAGMENTS) != LINERATE_FRAGMENTS_STACK)
+		return LINERATE_VERDICT_PASS_FRAGMENT;
+	if (protocol == IPPROTO_TCP)
+		return LINERATE_VERDICT_FRAGMENT;
+	if (exclusive() && (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6))
+		return LINERATE_VERDICT_FRAGMENT;
+	return LINERATE_VERDICT_PASS_PROTOCOL;
+}
+
+INLINE __u32 tcp(struct cursor *cursor)
+{
+	struct tcphdr *header = TAKE(cursor, struct tcphdr);
+
+	if (!header)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (!exclusive() && !port_claimed(header->dest))
+		return LINERATE_VERDICT_PASS_PORT;
+	return LINERATE_VERDICT_TCP;
+}
+
+/* The quoted packet is one that we sent: its source is ours, and its source port is claimed. */
+INLINE __u32 quoted_ports(struct cursor *cursor)
+{
+	struct ports *quoted = TAKE(cursor, struct ports);
+
+	if (!quoted)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	return port_claimed(quoted->source) ? LINERATE_VERDICT_ICMP_ERROR : LINERATE_VERDICT_PASS_PORT;
+}
+
+/* RFC 792: the quote is the IP header and at least 64 bits of what follows. */
+INLINE __u32 icmp_v4(struct cursor *cursor)
+{
+	struct icmp_fixed *icmp = TAKE(cursor, struct icmp_fixed);
+	struct iphdr *quoted;
+	__u32 length;
+
+	if (!icmp)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (exclusive())
+		return LINERATE_VERDICT_ICMP;
+	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED &&
+	    icmp->type != ICMP_PARAMETER_PROBLEM)
+		return LINERATE_VERDICT_PASS_PROTOCOL;
+	quoted = TAKE(cursor, struct iphdr);
+	if (!quoted || quoted->version != 4 || quoted->ihl < 5)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (quoted->protocol != IPPROTO_TCP || quoted->frag_off & NET16(IPV4_OFFSET))
+		return LINERATE_VERDICT_PASS_PROTOCOL;
+	if (!ours_v4(&quoted->saddr))
+		return LINERATE_VERDICT_PASS_ADDRESS;
+	length = quoted->ihl * 4;
+	cursor->at = (void *)quoted + length;
+	return quoted_ports(cursor);
+}
+
+INLINE __u32 ipv4(struct cursor *cursor)
+{
+	struct iphdr *ip = TAKE(cursor, struct iphdr);
+	__u32 length;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (!ours_v4(&ip->daddr))
+		return LINERATE_VERDICT_PASS_ADDRESS;
+	if (ip->frag_off & NET16(IPV4_MORE_OR_OFFSET))
+		return fragment(ip->protocol);
+	length = ip->ihl * 4;
+	cursor->at = (void *)ip + length;
+	if (ip->protocol == IPPROTO_TCP)
+		return tcp(cursor);
+	if (ip->protocol == IPPROTO_ICMP)
+		return icmp_v4(cursor);
+	return LINERATE_VERDICT_PASS_PROTOCOL;
+}
+
+/* Our segments carry no extension headers, so a quoted one of ours has TCP right behind. */
+INLINE __u32 icmp_v6_error(struct cursor *cursor)
+{
+	struct ipv6hdr *quoted = TAKE(cursor, struct ipv6hdr);
+
+	if (!quoted || quoted->version != 6)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (quoted->nexthdr != IPPROTO_TCP)
+		return LINERATE_VERDICT_PASS_PROTOCOL;
+	if (!ours_v6(&quoted->saddr))
+		return LINERATE_VERDICT_PASS_ADDRESS;
+	return quoted_ports(cursor);
+}
+
+INLINE __u32 icmp_v6(struct cursor *cursor)
+{
+	struct icmp_fixed *icmp = TAKE(cursor, struct icmp_fixed);
+
+	if (!icmp)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (exclusive())
+		return icmp->type == NEIGHBOUR_SOLICITATION || icmp->type == NEIGHBOUR_ADVERTISEMENT
+			       ? LINERATE_VERDICT_NDP
+			       : LINERATE_VERDICT_ICMP;
+	if (icmp->type < ICMPV6_ERROR_FIRST || icmp->type > ICMPV6_ERROR_LAST)
+		return LINERATE_VERDICT_PASS_PROTOCOL;
+	return icmp_v6_error(cursor);
+}
+
+/* A packet to a multicast group is the stack's only when it asks for an address of ours: RFC 4861
+ * §7.2.1 sends solicitations to the solicited-node group, which others may share. Whatever else goes
+ * to a group (unsolicited and router advertisements) may concern the kernel's own addresses on the
+ * interface, and a frame cannot go to both: it passes. */
+INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
+{
+	struct neighbour_message *message;
+
+	if (next != IPPROTO_ICMPV6 || !exclusive())
+		return LINERATE_VERDICT_PASS_ADDRESS;
+	message = TAKE(cursor, struct neighbour_message);
+	if (!message)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (message->fixed.type != NEIGHBOUR_SOLICITATION)
+		return LINERATE_VERDICT_PASS_PROTOCOL;
+	return ours_v6(message->target) ? LINERATE_VERDICT_NDP : LINERATE_VERDICT_PASS_ADDRESS;
+}
+
+/* Moves the cursor to the upper layer. Nothing left to decide: -1, with the protocol in *next. */
+INLINE int extensions(struct cursor *cursor, __u8 *next, __u32 *verdict)
+{
+	for (int i = 0; i <= LINERATE_EXTENSIONS_MAX; i++) {
+		struct extension *extension = cursor->at;
+		struct fragment_extension *part = cursor->at;
+
+		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING && *next != IPPROTO_DSTOPTS &&
+		    *next != IPPROTO_FRAGMENT)
+			return -1;
+		/* Each of them is at least 8 bytes long. */
+		if ((void *)(part + 1) > cursor->end) {
+			*verdict = LINERATE_VERDICT_PASS_MALFORMED;
+			return 0;
+		}
+		if (*next != IPPROTO_FRAGMENT) {
+			*next = extension->next;
+			cursor->at += (extension->length + 1) * 8;
+			continue;
+		}
+		*next = part->next;
+		/* RFC 6946: offset 0 and nothing more to come is no fragment. */
+		if (part->offset & NET16(IPV6_MORE_OR_OFFSET)) {
+			*verdict = fragment(*next);
+			return 0;
+		}
+		cursor->at = part + 1;
+	}
+	*verdict = LINERATE_VERDICT_PASS_PROTOCOL;
+	return 0;
+}
+
+INLINE __u32 ipv6(struct cursor *cursor)
+{
+	struct ipv6hdr *ip = TAKE(cursor, struct ipv6hdr);
+	int multicast;
+	__u32 verdict;
+	__u8 next;
+
+	if (!ip || ip->version != 6)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	multicast = ip->daddr.s6_addr[0] == 0xff;
+	if (!multicast && !ours_v6(&ip->daddr))
+		return LINERATE_VERDICT_PASS_ADDRESS;
+	next = ip->nexthdr;
+	/* RFC 4861 §7.1: a neighbour message has no extension header worth following. */
+	if (multicast)
+		return multicast_v6(cursor, next);
+	if (extensions(cursor, &next, &verdict) == 0)
+		return verdict;
+	if (next == IPPROTO_TCP)
+		return tcp(cursor);
+	if (next == IPPROTO_ICMPV6)
+		return icmp_v6(cursor);
+	return LINERATE_VERDICT_PASS_PROTOCOL;
+}
+
+INLINE __u32 arp(struct cursor *cursor)
+{
+	struct arp_ipv4 *message;
+
+	if (!exclusive())
+		return LINERATE_VERDICT_PASS_PROTOCOL;
+	message = TAKE(cursor, struct arp_ipv4);
+	if (!message || message->hardware != NET16(ARP_ETHERNET) ||
+	    message->protocol != NET16(ETH_P_IP) || message->hardware_length != ETH_ALEN ||
+	    message->protocol_length != sizeof(message->target))
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	return ours_v4(message->target) ? LINERATE_VERDICT_ARP : LINERATE_VERDICT_PASS_ADDRESS;
+}
+
+INLINE __u32 classify(struct cursor *cursor)
+{
+	struct ethhdr *ethernet = TAKE(cursor, struct ethhdr);
+	__be16 ethertype;
+
+	if (!ethernet)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	ethertype = ethernet->h_proto;
+#pragma unroll
+	for (int i = 0; i < LINERATE_VLAN_TAGS_MAX; i++) {
+		struct vlan_tag *tag;
+
+		if (ethertype != NET16(ETH_P_8021Q) && ethertype != NET16(ETH_P_8021AD))
+			break;
+		tag = TAKE(cursor, struct vlan_tag);
+		if (!tag)
+			return LINERATE_VERDICT_PASS_MALFORMED;
+		ethertype = tag->ethertype;
+	}
+	if (ethertype == NET16(ETH_P_IP))
+		return ipv4(cursor);
+	if (ethertype == NET16(ETH_P_IPV6))
+		return ipv6(cursor);
+	if (ethertype == NET16(ETH_P_ARP))
+		return arp(cursor);
+	return LINERATE_VERDICT_PASS_ETHERTYPE;
+}
+
+/* A per-CPU entry, written by this CPU alone with preemption off: no atomic needed. */
+INLINE void count(__u32 verdict)
+{
+	__u64 *counter = bpf_map_lookup_elem(&counters, &verdict);
+
+	if (counter)
+		*counter += 1;
+}
+
+SEC("xdp.frags")
+int linerate(struct xdp_md *context)
+{
+	struct cursor cursor = {
+		.at = (void *)(unsigned long)context->data,
+		.end = (void *)(unsigned long)context->data_end,
+	};
+	__u32 verdict = classify(&cursor);
+	long action = XDP_PASS;
+
+	if (verdict < LINERATE_VERDICT_PASSES) {
+		/* The flags are the action for a queue without a socket. */
+		action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
+		if (action != XDP_REDIRECT)
+			verdict = LINERATE_VERDICT_PASS_NO_SOCKET;
+	}
+	count(verdict);
+	return action;
+}
+
+char program_license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * What the XDP program and the Rust side must agree on. build.rs turns every line of the form
+ * "#define LINERATE_NAME NUMBER" into a Rust constant NAME (src/xdp/layout.rs), so that there is
+ * one place to change: keep to plain decimal numbers here.
+ */
+#ifndef LINERATE_H
+#define LINERATE_H
+
+/* Local addresses of each family: as many as limits::LOCAL_ADDRESSES_MAX. */
+#define LINERATE_ADDRESSES_MAX 256
+
+/* Queues of one interface that may have a socket. A queue beyond passes to the kernel. */
+#define LINERATE_QUEUES_MAX 256
+
+/* 65536 claimed-port bits in 64-bit words, least significant bit first. */
+#define LINERATE_PORT_WORDS 1024
+#define LINERATE_PORT_WORD_BITS 64
+
+/* Tags looked through: one 802.1ad and one 802.1Q tag. */
+#define LINERATE_VLAN_TAGS_MAX 2
+
+/* IPv6 extension headers looked through. RFC 8200 §4.1 names seven in its recommended order; a longer
+ * chain is no real traffic and passes. */
+#define LINERATE_EXTENSIONS_MAX 8
+
+/* Entries of the map `config`, an array of 32-bit words. */
+#define LINERATE_CONFIG_ROLE 0
+#define LINERATE_CONFIG_FRAGMENTS 1
+#define LINERATE_CONFIG_ENTRIES 2
+
+/* Zero is what a fresh map holds, so zero is what takes the least from the kernel. */
+#define LINERATE_ROLE_SHARED 0
+#define LINERATE_ROLE_EXCLUSIVE 1
+#define LINERATE_FRAGMENTS_PASS 0
+#define LINERATE_FRAGMENTS_STACK 1
+
+/* Entries of the per-CPU map `counters`: 64-bit counts of frames by verdict. Those below
+ * LINERATE_VERDICT_PASSES were redirected to a socket, the others passed to the kernel. */
+#define LINERATE_VERDICT_TCP 0
+#define LINERATE_VERDICT_FRAGMENT 1
+#define LINERATE_VERDICT_ICMP 2
+#define LINERATE_VERDICT_ICMP_ERROR 3
+#define LINERATE_VERDICT_NDP 4
+#define LINERATE_VERDICT_ARP 5
+#define LINERATE_VERDICT_PASSES 6
+#define LINERATE_VERDICT_PASS_ETHERTYPE 6
+#define LINERATE_VERDICT_PASS_ADDRESS 7
+#define LINERATE_VERDICT_PASS_PROTOCOL 8
+#define LINERATE_VERDICT_PASS_PORT 9
+#define LINERATE_VERDICT_PASS_FRAGMENT 10
+#define LINERATE_VERDICT_PASS_MALFORMED 11
+#define LINERATE_VERDICT_PASS_NO_SOCKET 12
+#define LINERATE_VERDICTS 13
+
+#endif

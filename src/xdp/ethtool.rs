@@ -1,0 +1,249 @@
+//! The questions to a driver that only ioctls answer: one door to `SIOCETHTOOL` and its older kin.
+//!
+//! Owns the request structures of linux/ethtool.h and all `unsafe` of this layer. Each question is one
+//! system call on a socket of its own, in the calling thread's network namespace; nothing is changed.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+/// linux/ethtool.h.
+const GDRVINFO: u32 = 0x03;
+const GCHANNELS: u32 = 0x3c;
+const GRSSH: u32 = 0x46;
+
+/// Offloads that matter here, by the ethtool command that asks for one.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(super) enum Offload {
+    TxChecksum = 0x16,
+    Gso = 0x23,
+    Gro = 0x2b,
+}
+
+/// Bits of `ETHTOOL_GFLAGS` (0x25), which holds the offloads without a command of their own.
+const GFLAGS: u32 = 0x25;
+pub(super) const FLAG_RX_VLAN: u32 = 1 << 8;
+pub(super) const FLAG_LRO: u32 = 1 << 15;
+
+/// What a driver says of its queues: `struct ethtool_channels`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Channels {
+    command: u32,
+    rx_max: u32,
+    tx_max: u32,
+    other_max: u32,
+    combined_max: u32,
+    rx: u32,
+    tx: u32,
+    other: u32,
+    combined: u32,
+}
+
+impl Channels {
+    pub(super) fn rx(&self) -> u32 {
+        self.rx.saturating_add(self.combined)
+    }
+
+    pub(super) fn tx(&self) -> u32 {
+        self.tx.saturating_add(self.combined)
+    }
+
+    pub(super) fn rx_max(&self) -> u32 {
+        self.rx_max.max(self.combined_max)
+    }
+}
+
+/// `struct ethtool_drvinfo`.
+#[repr(C)]
+struct Driver {
+    command: u32,
+    driver: [u8; 32],
+    version: [u8; 32],
+    firmware: [u8; 32],
+    bus: [u8; 32],
+    rom: [u8; 32],
+    reserved: [u8; 12],
+    counts: [u32; 5],
+}
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    value: u32,
+}
+
+/// Entries of a redirection table and bytes of a key that are asked for at most: 4 KiB in all.
+const RSS_WORDS: usize = 1024;
+
+/// `struct ethtool_rxfh`, with room for the table and the key behind it.
+#[repr(C)]
+struct Rxfh {
+    command: u32,
+    context: u32,
+    table_len: u32,
+    key_len: u32,
+    hash_function: u8,
+    reserved: [u8; 7],
+    words: [u32; RSS_WORDS],
+}
+
+// What the kernel copies in and out is the size of its structures: a smaller one here would be overrun.
+const _: () = assert!(size_of::<Channels>() == 36);
+const _: () = assert!(size_of::<Driver>() == 196);
+const _: () = assert!(size_of::<Value>() == 8);
+const _: () = assert!(size_of::<Rxfh>() == 24 + 4 * RSS_WORDS);
+
+/// A type that the kernel may read and write as bytes, any bytes.
+///
+/// # Safety
+/// `repr(C)` of integers alone, and at least as large as what the commands it is used with copy.
+unsafe trait Request {}
+// SAFETY: integers, and the sizes are asserted above.
+unsafe impl Request for Channels {}
+// SAFETY: as above.
+unsafe impl Request for Driver {}
+// SAFETY: as above.
+unsafe impl Request for Value {}
+// SAFETY: as above; the kernel writes at most the table and key sizes that it is told, and `rss` tells
+// it no more than fit `words`.
+unsafe impl Request for Rxfh {}
+
+/// What `SIOCGIF*` answer.
+pub(super) struct Basics {
+    pub(super) mtu: u32,
+    pub(super) mac: [u8; 6],
+    pub(super) ethernet: bool,
+    pub(super) up: bool,
+    pub(super) running: bool,
+}
+
+/// The driver's name, as in `ethtool -i`.
+pub(super) fn driver(interface: &str) -> io::Result<String> {
+    let mut request = Driver {
+        command: GDRVINFO,
+        driver: [0; 32],
+        version: [0; 32],
+        firmware: [0; 32],
+        bus: [0; 32],
+        rom: [0; 32],
+        reserved: [0; 12],
+        counts: [0; 5],
+    };
+    ask(interface, &mut request)?;
+    let name = request.driver.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
+}
+
+pub(super) fn channels(interface: &str) -> io::Result<Channels> {
+    let mut request = Channels { command: GCHANNELS, ..Channels::default() };
+    ask(interface, &mut request)?;
+    Ok(request)
+}
+
+pub(super) fn offload(interface: &str, offload: Offload) -> io::Result<bool> {
+    let mut request = Value { command: offload as u32, value: 0 };
+    ask(interface, &mut request)?;
+    Ok(request.value != 0)
+}
+
+/// `FLAG_*`.
+pub(super) fn flags(interface: &str) -> io::Result<u32> {
+    let mut request = Value { command: GFLAGS, value: 0 };
+    ask(interface, &mut request)?;
+    Ok(request.value)
+}
+
+/// Redirection table, key and hash function (bits of `ETH_RSS_HASH_*`) of the receive side scaling.
+pub(super) fn rss(interface: &str) -> io::Result<(Vec<u32>, Vec<u8>, u8)> {
+    let mut request = Rxfh {
+        command: GRSSH,
+        context: 0,
+        table_len: 0,
+        key_len: 0,
+        hash_function: 0,
+        reserved: [0; 7],
+        words: [0; RSS_WORDS],
+    };
+    // With both lengths zero the kernel tells the lengths alone.
+    ask(interface, &mut request)?;
+    let (table, key) = (request.table_len as usize, request.key_len as usize);
+    if table.saturating_mul(4).saturating_add(key) > 4 * RSS_WORDS {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    ask(interface, &mut request)?;
+    let (entries, rest) = request.words.split_at(table);
+    let key = rest.iter().flat_map(|word| word.to_ne_bytes()).take(key).collect();
+    Ok((entries.to_vec(), key, request.hash_function))
+}
+
+pub(super) fn mtu(interface: &str) -> io::Result<u32> {
+    let socket = any_socket()?;
+    let mut request = named(interface)?;
+    call(&socket, libc::SIOCGIFMTU, &mut request)?;
+    // SAFETY: SIOCGIFMTU has filled this field; all its bit patterns are valid.
+    Ok(u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).unwrap_or_default())
+}
+
+pub(super) fn basics(interface: &str) -> io::Result<Basics> {
+    let socket = any_socket()?;
+    let mtu = mtu(interface)?;
+    let mut request = named(interface)?;
+    call(&socket, libc::SIOCGIFHWADDR, &mut request)?;
+    // SAFETY: SIOCGIFHWADDR has filled this field; all its bit patterns are valid.
+    let address = unsafe { request.ifr_ifru.ifru_hwaddr };
+    let mut request = named(interface)?;
+    call(&socket, libc::SIOCGIFFLAGS, &mut request)?;
+    // SAFETY: SIOCGIFFLAGS has filled this field; all its bit patterns are valid.
+    let flags = i32::from(unsafe { request.ifr_ifru.ifru_flags });
+    let mut mac = [0; 6];
+    for (to, from) in mac.iter_mut().zip(address.sa_data) {
+        *to = from.to_ne_bytes()[0];
+    }
+    Ok(Basics {
+        mtu,
+        mac,
+        ethernet: address.sa_family == libc::ARPHRD_ETHER,
+        up: flags & libc::IFF_UP != 0,
+        running: flags & libc::IFF_RUNNING != 0,
+    })
+}
+
+/// One ethtool command; its number is the first field of the request.
+fn ask<T: Request>(interface: &str, body: &mut T) -> io::Result<()> {
+    let socket = any_socket()?;
+    let mut request = named(interface)?;
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(body).cast();
+    call(&socket, libc::SIOCETHTOOL, &mut request)
+}
+
+fn call(socket: &OwnedFd, number: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
+    // SAFETY: the descriptor is open; the request is a whole `ifreq` with a terminated name, and where
+    // the command follows `ifru_data`, `ask` has pointed it at a `Request` that outlives the call and
+    // is large enough by that trait's contract.
+    let answer =
+        unsafe { libc::ioctl(socket.as_raw_fd(), number as _, std::ptr::from_mut(request)) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn any_socket() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn named(interface: &str) -> io::Result<libc::ifreq> {
+    // SAFETY: `ifreq` is plain old data; all zeroes is a value of it.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let bytes = interface.as_bytes();
+    // The last byte stays zero.
+    if bytes.is_empty() || bytes.len() >= request.ifr_name.len() || bytes.contains(&0) {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(bytes) {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    Ok(request)
+}

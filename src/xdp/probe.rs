@@ -1,0 +1,256 @@
+//! What can be known of an interface before anything is attached to it.
+//!
+//! Owns the questions; changes nothing. What a driver does not tell is `None`: only that the interface
+//! exists is asked of it.
+
+use std::io;
+use std::path::Path;
+
+use nix::net::if_::{if_indextoname, if_nametoindex};
+
+use super::ethtool::{self, Offload};
+use super::features::{self, XdpFeatures};
+
+/// An interface, as its driver and the kernel describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Its name.
+    pub interface: String,
+    /// Its index in this network namespace.
+    pub index: u32,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Bytes of the largest packet, Ethernet header not counted.
+    pub mtu: u32,
+    /// Whether it was set up.
+    pub up: bool,
+    /// Whether there is a link.
+    pub carrier: bool,
+    /// The driver's name.
+    pub driver: Option<String>,
+    /// Receive queues in use.
+    pub rx_queues: u32,
+    /// Transmit queues in use.
+    pub tx_queues: u32,
+    /// Receive queues it could have.
+    pub rx_queues_max: u32,
+    /// How it spreads flows over its queues.
+    pub rss: Option<Rss>,
+    /// Whether the kernel leaves TCP checksums to it. On a veth they are then never computed.
+    pub tx_checksum_offload: Option<bool>,
+    /// Whether it takes segments larger than the MTU from the kernel.
+    pub segmentation_offload: Option<bool>,
+    /// Whether the kernel merges received segments. Threaded NAPI on veth needs it on.
+    pub receive_offload: Option<bool>,
+    /// Whether the hardware merges received segments. Native XDP needs it off.
+    pub large_receive_offload: Option<bool>,
+    /// Whether it strips VLAN tags, which an XDP program then does not see.
+    pub vlan_stripping: Option<bool>,
+    /// The NUMA node it is attached to; `None` where there is only one, or for virtual interfaces.
+    pub numa_node: Option<u32>,
+    /// What its driver can do with XDP; `None` before Linux 6.3.
+    pub features: Option<XdpFeatures>,
+    /// The other end, where this is one of a veth pair.
+    pub peer: Option<Peer>,
+}
+
+/// Receive side scaling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rss {
+    /// The key of the hash.
+    pub key: Vec<u8>,
+    /// The queue for each remainder of the hash.
+    pub table: Vec<u32>,
+    /// Whether the hash is Toeplitz, the one whose outcome can be foreseen.
+    pub toeplitz: bool,
+}
+
+/// The other end of a veth pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its index, in its own network namespace.
+    pub index: u32,
+    /// Its name, where it is in this network namespace.
+    pub interface: Option<String>,
+    /// Whether it leaves checksums undone, where it is in this network namespace.
+    pub tx_checksum_offload: Option<bool>,
+}
+
+/// An interface is not fit, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The name is wrong.
+    #[error(
+        "looking at interface {interface}: there is none of that name in this network namespace; \
+         `ip link` lists those there are (ip netns exec NS ... starts in another namespace)"
+    )]
+    NoSuchInterface {
+        /// The name asked for.
+        interface: String,
+    },
+    /// Loopback, tunnels, and others without Ethernet frames.
+    #[error(
+        "looking at interface {interface}: it carries no Ethernet frames, so AF_XDP is of no use on it \
+         (the loopback neither); use an Ethernet interface, or a veth pair (scripts/veth up makes one)"
+    )]
+    NotEthernet {
+        /// The interface.
+        interface: String,
+    },
+    /// Fewer queues than workers.
+    #[error(
+        "using {wanted} queues of {interface}: it has {} (up to {max} possible); ask for fewer, or give it \
+         more with `ethtool -L {interface} combined {wanted}` (a veth gets them when it is made: ip link add \
+         ... numrxqueues {wanted} numtxqueues {wanted})", .has
+    )]
+    TooFewQueues {
+        /// The interface.
+        interface: String,
+        /// Queues asked for.
+        wanted: u32,
+        /// Queues in use.
+        has: u32,
+        /// Queues it could have.
+        max: u32,
+    },
+    /// The kernel did not answer what every interface answers.
+    #[error(
+        "looking at interface {interface}: {source}; check that /sys is mounted and the interface still there"
+    )]
+    Kernel {
+        /// The interface.
+        interface: String,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// Asks everything of an interface.
+pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
+    let missing = || ProbeError::NoSuchInterface { interface: interface.to_owned() };
+    let index = if_nametoindex(interface).map_err(|_| missing())?;
+    let basics = ethtool::basics(interface).map_err(|source| match source.raw_os_error() {
+        Some(libc::ENODEV) => missing(),
+        _ => ProbeError::Kernel { interface: interface.to_owned(), source },
+    })?;
+    if !basics.ethernet {
+        return Err(ProbeError::NotEthernet { interface: interface.to_owned() });
+    }
+    let driver = ethtool::driver(interface).ok();
+    let queues = Queues::of(interface);
+    let flags = ethtool::flags(interface).ok();
+    Ok(Probe {
+        interface: interface.to_owned(),
+        index,
+        mac: basics.mac,
+        mtu: basics.mtu,
+        up: basics.up,
+        carrier: basics.running,
+        peer: driver.as_deref().filter(|name| *name == "veth").and_then(|_| peer(interface, index)),
+        driver,
+        rx_queues: queues.rx,
+        tx_queues: queues.tx,
+        rx_queues_max: queues.rx_max,
+        rss: rss(interface),
+        tx_checksum_offload: ethtool::offload(interface, Offload::TxChecksum).ok(),
+        segmentation_offload: ethtool::offload(interface, Offload::Gso).ok(),
+        receive_offload: ethtool::offload(interface, Offload::Gro).ok(),
+        large_receive_offload: flags.map(|flags| flags & ethtool::FLAG_LRO != 0),
+        vlan_stripping: flags.map(|flags| flags & ethtool::FLAG_RX_VLAN != 0),
+        numa_node: attribute(interface, "device/numa_node"),
+        features: features::of(index).ok(),
+    })
+}
+
+/// Makes sure that an interface has as many queues as are wanted.
+pub fn check_queues(interface: &str, wanted: u32) -> Result<(), ProbeError> {
+    if if_nametoindex(interface).is_err() {
+        return Err(ProbeError::NoSuchInterface { interface: interface.to_owned() });
+    }
+    let Queues { rx, tx, rx_max } = Queues::of(interface);
+    // A worker receives and sends on the same queue number.
+    let has = rx.min(tx);
+    if has >= wanted {
+        return Ok(());
+    }
+    Err(ProbeError::TooFewQueues {
+        interface: interface.to_owned(),
+        wanted,
+        has,
+        max: rx_max.max(has),
+    })
+}
+
+struct Queues {
+    rx: u32,
+    tx: u32,
+    rx_max: u32,
+}
+
+impl Queues {
+    /// A driver that tells no channels has the queues that sysfs lists, and at least one.
+    fn of(interface: &str) -> Self {
+        if let Ok(channels) = ethtool::channels(interface) {
+            if channels.rx() > 0 && channels.tx() > 0 {
+                return Self { rx: channels.rx(), tx: channels.tx(), rx_max: channels.rx_max() };
+            }
+        }
+        let listed = |prefix: &str| {
+            let entries = std::fs::read_dir(sysfs(interface).join("queues")).ok()?;
+            let names = entries.flatten().map(|entry| entry.file_name());
+            let count = names.filter(|name| name.to_string_lossy().starts_with(prefix)).count();
+            u32::try_from(count).ok()
+        };
+        let (rx, tx) = (listed("rx-").unwrap_or(1).max(1), listed("tx-").unwrap_or(1).max(1));
+        Self { rx, tx, rx_max: rx }
+    }
+}
+
+fn rss(interface: &str) -> Option<Rss> {
+    // linux/ethtool.h: ETH_RSS_HASH_TOP
+    const TOEPLITZ: u8 = 1;
+    let (table, key, function) = ethtool::rss(interface).ok()?;
+    let toeplitz = function & TOEPLITZ != 0;
+    (!key.is_empty()).then_some(Rss { key, table, toeplitz })
+}
+
+fn peer(interface: &str, index: u32) -> Option<Peer> {
+    let peer: u32 = attribute(interface, "iflink")?;
+    // Indices repeat between namespaces: it is the peer only if it points back.
+    let here = if_indextoname(peer)
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| attribute(name, "iflink") == Some(index))
+        .filter(|name| ethtool::driver(name).is_ok_and(|driver| driver == "veth"));
+    let tx_checksum_offload =
+        here.as_deref().and_then(|name| ethtool::offload(name, Offload::TxChecksum).ok());
+    Some(Peer { index: peer, interface: here, tx_checksum_offload })
+}
+
+fn sysfs(interface: &str) -> std::path::PathBuf {
+    Path::new("/sys/class/net").join(interface)
+}
+
+/// A number from sysfs; what is not there, or negative for "none", is `None`.
+fn attribute(interface: &str, name: &str) -> Option<u32> {
+    std::fs::read_to_string(sysfs(interface).join(name)).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_is_not_there_is_said_so() {
+        for name in ["none-such-0", "", "a name far too long for an interface", "with\0nul"] {
+            assert!(matches!(probe(name), Err(ProbeError::NoSuchInterface { .. })), "{name:?}");
+            assert!(matches!(check_queues(name, 1), Err(ProbeError::NoSuchInterface { .. })));
+        }
+    }
+
+    #[test]
+    fn the_loopback_is_no_ethernet() {
+        let error = probe("lo").expect_err("lo carries no AF_XDP");
+        assert!(matches!(error, ProbeError::NotEthernet { .. }), "{error}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The loaded program: its sockets, claims and counters, for as long as it lives.
+//!
+//! Owns the handle of the program and of its maps. Dropping it detaches the program; so does the end of
+//! the process, whatever ends it.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
+
+use aya::Ebpf;
+use aya::maps::{Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
+
+use super::attach::{self, AttachError, Attachment, Live, XdpMode};
+use super::claims::{Claim, Claims, Policy, SteerError, absent_is_done};
+use super::counters::{Counters, Verdict};
+use super::layout;
+
+/// Queues of an interface that can have a socket.
+pub const QUEUES_MAX: u32 = layout::QUEUES_MAX;
+
+/// Compiled from bpf/linerate.bpf.c by build.rs.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/linerate.bpf.o"));
+
+/// The name of the function in bpf/linerate.bpf.c.
+const NAME: &str = "linerate";
+
+/// The XDP program in the kernel, attached to at most one interface.
+pub struct Program {
+    // Before the rest, so that it is detached before its maps are let go.
+    live: Option<Live>,
+    ebpf: Ebpf,
+    sockets: XskMap<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    claims: Claims,
+}
+
+/// What the program answered to one frame given by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum TestRun {
+    /// `XDP_PASS`.
+    Passed,
+    /// `XDP_REDIRECT`, to the socket of the queue.
+    Redirected,
+    /// Any other action: the program never means to give one.
+    Other(u32),
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("attachment", &self.attachment()).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    /// Loads the program into the kernel, with nothing claimed, attached to nothing.
+    pub fn load() -> Result<Self, AttachError> {
+        attach::check_kernel()?;
+        let mut ebpf = Ebpf::load(OBJECT).map_err(AttachError::from_object)?;
+        let taken = take_map(&mut ebpf, "sockets").and_then(|sockets| {
+            Ok((sockets, take_map(&mut ebpf, "counters")?, Claims::take(&mut ebpf)?))
+        });
+        let (sockets, counters, claims) = taken.map_err(AttachError::from_map)?;
+        let mut program = Self { live: None, ebpf, sockets, counters, claims };
+        program.xdp().and_then(Xdp::load).map_err(AttachError::from_load)?;
+        Ok(program)
+    }
+
+    /// Attaches to an interface, by a link that the kernel drops when this process ends.
+    pub fn attach(&mut self, interface: &str, mode: XdpMode) -> Result<&Attachment, AttachError> {
+        self.detach();
+        let xdp = self.xdp().map_err(AttachError::from_load)?;
+        let live = attach::attach(xdp, interface, mode)?;
+        Ok(&self.live.insert(live).attachment)
+    }
+
+    /// [`Program::load`] and [`Program::attach`] in one.
+    pub fn load_and_attach(interface: &str, mode: XdpMode) -> Result<Self, AttachError> {
+        let mut program = Self::load()?;
+        program.attach(interface, mode)?;
+        Ok(program)
+    }
+
+    /// Gives the interface back to the kernel. To be called before the sockets are closed: a frame
+    /// redirected to a socket that is going away is lost.
+    pub fn detach(&mut self) {
+        self.live = None;
+    }
+
+    /// Where and how it is attached; `None` when it is not.
+    pub fn attachment(&self) -> Option<&Attachment> {
+        self.live.as_ref().map(|live| &live.attachment)
+    }
+
+    /// From now on what is claimed and comes in on `queue` goes to this AF_XDP socket, which must be
+    /// bound to that queue. The kernel forgets a socket that is closed.
+    pub fn insert_socket(&mut self, queue: u32, socket: impl AsRawFd) -> Result<(), SteerError> {
+        in_range(queue)?;
+        self.sockets
+            .set(queue, socket, 0)
+            .map_err(SteerError::kernel(format!("putting a socket on queue {queue}")))
+    }
+
+    /// From now on everything that comes in on `queue` passes to the kernel.
+    pub fn remove_socket(&mut self, queue: u32) -> Result<(), SteerError> {
+        in_range(queue)?;
+        absent_is_done(self.sockets.unset(queue))
+            .map_err(SteerError::kernel(format!("taking the socket off queue {queue}")))
+    }
+
+    /// Says what is taken of the traffic of claimed addresses.
+    pub fn set_policy(&mut self, policy: Policy) -> Result<(), SteerError> {
+        self.claims.set_policy(policy)
+    }
+
+    /// Takes an address; once more does no harm.
+    pub fn claim_address(&mut self, address: IpAddr) -> Result<(), SteerError> {
+        self.claims.claim_address(address)
+    }
+
+    /// Gives an address back; one that was never claimed does no harm.
+    pub fn unclaim_address(&mut self, address: IpAddr) -> Result<(), SteerError> {
+        self.claims.unclaim_address(address)
+    }
+
+    /// Takes TCP ports, for [`Role::Shared`](super::Role::Shared).
+    pub fn claim_ports(&mut self, ports: RangeInclusive<u16>) -> Result<(), SteerError> {
+        self.claims.set_ports(ports, Claim::Claimed)
+    }
+
+    /// Gives TCP ports back.
+    pub fn unclaim_ports(&mut self, ports: RangeInclusive<u16>) -> Result<(), SteerError> {
+        self.claims.set_ports(ports, Claim::Unclaimed)
+    }
+
+    /// What it decided so far.
+    pub fn counters(&self) -> Result<Counters, SteerError> {
+        let mut counters = Counters::default();
+        for verdict in Verdict::ALL {
+            let by_cpu = self
+                .counters
+                .get(&(verdict as u32), 0)
+                .map_err(SteerError::kernel("reading the counters of the XDP program"))?;
+            for frames in by_cpu.iter() {
+                counters.add(verdict, *frames);
+            }
+        }
+        Ok(counters)
+    }
+
+    /// Runs the program on one frame, as if it came in on queue 0 of `lo`; nothing is sent anywhere. The
+    /// kernel refuses frames shorter than an Ethernet header.
+    pub fn test_run(&self, frame: &[u8]) -> Result<TestRun, ProgramError> {
+        let Some(program) = self.ebpf.program(NAME) else { return Err(ProgramError::NotLoaded) };
+        let xdp: &Xdp = program.try_into()?;
+        let answer = xdp.test_run(TestRunOptions { data_in: Some(frame), ..Default::default() })?;
+        Ok(match answer.return_value {
+            XDP_PASS => TestRun::Passed,
+            XDP_REDIRECT => TestRun::Redirected,
+            other => TestRun::Other(other),
+        })
+    }
+
+    fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
+        self.ebpf.program_mut(NAME).ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+}
+
+/// linux/bpf.h, `enum xdp_action`.
+const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
+
+fn in_range(queue: u32) -> Result<(), SteerError> {
+    if queue < QUEUES_MAX { Ok(()) } else { Err(SteerError::QueueOutOfRange { queue }) }
+}
+
+/// Takes a map of bpf/linerate.bpf.c out of the object; its type and sizes are checked against `M`.
+pub(super) fn take_map<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<M, MapError> {
+    ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?.try_into()
+}
