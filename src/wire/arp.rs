@@ -1,1 +1,82 @@
-//! arp
+//! ARP for IPv4 over Ethernet (RFC 826).
+
+use super::error::{Error, NoRoom};
+use super::ethernet::MacAddr;
+use core::net::Ipv4Addr;
+
+/// Bytes of a packet.
+pub const PACKET_LEN: usize = 28;
+
+/// Hardware type Ethernet, protocol type IPv4, their address lengths.
+const ETHERNET_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
+
+/// What a packet wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Who has the target's address?
+    Request,
+    /// The sender does.
+    Reply,
+}
+
+/// A packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Request or reply.
+    pub operation: Operation,
+    /// The sender's link-layer address.
+    pub sender_mac: MacAddr,
+    /// The sender's address; unspecified in a probe (RFC 5227 §2.1.1).
+    pub sender_ip: Ipv4Addr,
+    /// The target's link-layer address; of no meaning in a request.
+    pub target_mac: MacAddr,
+    /// The target's address.
+    pub target_ip: Ipv4Addr,
+}
+
+impl Packet {
+    /// Writes the packet to the start of `bytes`; gives its length.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when `bytes` is shorter than the packet.
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize, NoRoom> {
+        let packet = bytes.first_chunk_mut::<PACKET_LEN>().ok_or(NoRoom)?;
+        let operation = match self.operation {
+            Operation::Request => 1,
+            Operation::Reply => 2,
+        };
+        packet[..6].copy_from_slice(&ETHERNET_IPV4);
+        packet[6..8].copy_from_slice(&[0, operation]);
+        packet[8..14].copy_from_slice(&self.sender_mac.0);
+        packet[14..18].copy_from_slice(&self.sender_ip.octets());
+        packet[18..24].copy_from_slice(&self.target_mac.0);
+        packet[24..28].copy_from_slice(&self.target_ip.octets());
+        Ok(PACKET_LEN)
+    }
+}
+
+/// Reads a packet.
+///
+/// # Errors
+/// - [`Error::Truncated`]: fewer than 28 bytes.
+/// - [`Error::Unsupported`]: other hardware, another protocol, or neither a request nor a reply.
+/// - [`Error::Malformed`]: the sender claims a group's link-layer address, or the broadcast address.
+pub fn parse(bytes: &[u8]) -> Result<Packet, Error> {
+    let packet = bytes.first_chunk::<PACKET_LEN>().ok_or(Error::Truncated)?;
+    if packet[..6] != ETHERNET_IPV4 {
+        return Err(Error::Unsupported);
+    }
+    let operation = match packet[6..8] {
+        [0, 1] => Operation::Request,
+        [0, 2] => Operation::Reply,
+        _ => return Err(Error::Unsupported),
+    };
+    let mac = |at: usize| MacAddr(core::array::from_fn(|i| packet[at + i]));
+    let ip = |at: usize| Ipv4Addr::from(core::array::from_fn::<u8, 4, _>(|i| packet[at + i]));
+    let (sender_mac, sender_ip) = (mac(8), ip(14));
+    // Believing it would send a host's traffic to everyone.
+    if !sender_mac.is_unicast() || sender_ip.is_multicast() || sender_ip.is_broadcast() {
+        return Err(Error::Malformed);
+    }
+    Ok(Packet { operation, sender_mac, sender_ip, target_mac: mac(18), target_ip: ip(24) })
+}

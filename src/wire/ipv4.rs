@@ -1,1 +1,167 @@
-//! ipv4
+//! IPv4 headers (RFC 791).
+//!
+//! Options are skipped; fragments are reported, not put together.
+
+use super::checksum;
+use super::error::{Error, NoRoom};
+use super::protocol::{Protocol, TrafficClass};
+use core::net::Ipv4Addr;
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const OFFSET_MASK: u16 = 0x1fff;
+
+/// The flags and the fragment offset, as on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Fragment(pub u16);
+
+impl Fragment {
+    /// A whole packet that no router may cut.
+    pub const DONT: Self = Self(DONT_FRAGMENT);
+
+    /// Whether this is a part of a packet: not the last one, or not the first.
+    #[inline]
+    #[must_use]
+    pub const fn is_fragment(self) -> bool {
+        self.0 & (MORE_FRAGMENTS | OFFSET_MASK) != 0
+    }
+
+    /// Where the part belongs, in bytes.
+    #[inline]
+    pub const fn offset_bytes(self) -> u32 {
+        (self.0 & OFFSET_MASK) as u32 * 8
+    }
+
+    /// Whether more parts follow.
+    #[inline]
+    pub const fn more(self) -> bool {
+        self.0 & MORE_FRAGMENTS != 0
+    }
+
+    /// Whether routers may not cut the packet.
+    #[inline]
+    pub const fn dont_fragment(self) -> bool {
+        self.0 & DONT_FRAGMENT != 0
+    }
+}
+
+/// A header that arrived, its lengths and sum found right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// From whom.
+    pub src: Ipv4Addr,
+    /// To whom.
+    pub dst: Ipv4Addr,
+    /// Identifies the parts of one packet.
+    pub ident: u16,
+    /// Flags and offset.
+    pub fragment: Fragment,
+    /// Bytes of header and payload.
+    pub total_len: u16,
+    /// What follows.
+    pub protocol: Protocol,
+    /// Hops left.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub traffic_class: TrafficClass,
+    /// Bytes of the header, options included: 20 to 60.
+    pub header_len: u8,
+}
+
+/// A header to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderOut {
+    /// From whom.
+    pub src: Ipv4Addr,
+    /// To whom.
+    pub dst: Ipv4Addr,
+    /// What follows.
+    pub protocol: Protocol,
+    /// Hops allowed.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub traffic_class: TrafficClass,
+    /// Zero will do for a packet that may not be cut (RFC 6864 §4.1).
+    pub ident: u16,
+    /// [`Fragment::DONT`] for path MTU discovery (RFC 1191 §3).
+    pub fragment: Fragment,
+}
+
+impl HeaderOut {
+    /// Writes a header without options for `payload_len` bytes to the start of `bytes`; gives its length.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when `bytes` is shorter than the header or the payload longer than a packet can be.
+    #[inline]
+    pub fn emit(&self, payload_len: usize, bytes: &mut [u8]) -> Result<usize, NoRoom> {
+        let header = bytes.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
+        let total_len = u16::try_from(HEADER_LEN + payload_len).map_err(|_| NoRoom)?;
+        header[0] = 0x45;
+        header[1] = self.traffic_class.0;
+        header[2..4].copy_from_slice(&total_len.to_be_bytes());
+        header[4..6].copy_from_slice(&self.ident.to_be_bytes());
+        header[6..8].copy_from_slice(&self.fragment.0.to_be_bytes());
+        header[8] = self.ttl;
+        header[9] = self.protocol.0;
+        header[10..12].fill(0);
+        header[12..16].copy_from_slice(&self.src.octets());
+        header[16..20].copy_from_slice(&self.dst.octets());
+        let sum = checksum::sum(header).checksum();
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        Ok(HEADER_LEN)
+    }
+}
+
+/// Reads and checks the header; gives the payload without the padding that short frames end with.
+///
+/// # Errors
+/// - [`Error::Truncated`]: fewer bytes than the header or the total length says.
+/// - [`Error::Malformed`]: not version 4, or lengths that contradict each other.
+/// - [`Error::Checksum`]: the header's sum is wrong.
+#[inline]
+pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
+    let fixed = packet.first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
+    // RFC 1122 §3.2.1.1:
+    //   > A datagram whose version number is not 4 MUST be silently discarded.
+    let header_len = if fixed[0] == 0x45 { HEADER_LEN } else { header_len_of(fixed[0])? };
+    let total_len = u16::from_be_bytes([fixed[2], fixed[3]]);
+    if usize::from(total_len) < header_len {
+        return Err(Error::Malformed);
+    }
+    let packet = packet.get(..usize::from(total_len)).ok_or(Error::Truncated)?;
+    let (header, payload) = packet.split_at_checked(header_len).ok_or(Error::Truncated)?;
+    // RFC 1122 §3.2.1.2:
+    //   > A host MUST verify the IP header checksum on every received datagram and silently
+    //   > discard every datagram that has a bad checksum.
+    let sum = if header_len == HEADER_LEN { checksum::sum(fixed) } else { checksum::sum(header) };
+    if !sum.is_intact() {
+        return Err(Error::Checksum);
+    }
+    Ok((fields(fixed, header_len as u8, total_len), payload))
+}
+
+#[cold]
+fn header_len_of(first: u8) -> Result<usize, Error> {
+    match (first >> 4, usize::from(first & 0xf) * 4) {
+        (4, len @ HEADER_LEN..) => Ok(len),
+        _ => Err(Error::Malformed),
+    }
+}
+
+#[inline(always)]
+fn fields(fixed: &[u8; HEADER_LEN], header_len: u8, total_len: u16) -> Header {
+    Header {
+        src: Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15]),
+        dst: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]),
+        ident: u16::from_be_bytes([fixed[4], fixed[5]]),
+        fragment: Fragment(u16::from_be_bytes([fixed[6], fixed[7]])),
+        total_len,
+        protocol: Protocol(fixed[9]),
+        ttl: fixed[8],
+        traffic_class: TrafficClass(fixed[1]),
+        header_len,
+    }
+}

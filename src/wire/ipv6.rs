@@ -1,1 +1,221 @@
-//! ipv6
+//! IPv6 headers (RFC 8200), and the walk over extension headers to what they carry.
+//!
+//! A fragment is reported, not put together.
+
+use super::error::{Error, NoRoom};
+use super::protocol::{Protocol, TrafficClass};
+use core::net::Ipv6Addr;
+
+/// Bytes of the fixed header.
+pub const HEADER_LEN: usize = 40;
+
+/// The smallest MTU of a link that carries IPv6 (RFC 8200 §5), bytes.
+pub const MTU_MIN: usize = 1280;
+
+/// Extension headers looked at in one packet. Real ones have one or two; more would let a sender buy
+/// much work for one packet (RFC 8504 §5.3 allows a limit).
+pub const EXTENSIONS_MAX: usize = 8;
+
+/// Largest flow label.
+const FLOW_LABEL_MASK: u32 = 0x000f_ffff;
+
+/// A part of a packet (RFC 8200 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fragment {
+    /// Identifies the parts of one packet.
+    pub ident: u32,
+    /// Where the part belongs, in bytes.
+    pub offset_bytes: u16,
+    /// Whether more parts follow.
+    pub more: bool,
+}
+
+/// A header that arrived, and what the extension headers behind it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// From whom.
+    pub src: Ipv6Addr,
+    /// To whom.
+    pub dst: Ipv6Addr,
+    /// Twenty bits.
+    pub flow_label: u32,
+    /// Bytes behind the fixed header, extension headers included.
+    pub payload_len: u16,
+    /// Bytes of extension headers.
+    pub extensions_len: u16,
+    /// The upper layer. Of a fragment: what the fragment header announces.
+    pub protocol: Protocol,
+    /// Hops left.
+    pub hop_limit: u8,
+    /// DSCP and ECN.
+    pub traffic_class: TrafficClass,
+    /// Present when the packet is a part of one. A packet whose only part is itself (RFC 6946) is whole.
+    pub fragment: Option<Fragment>,
+}
+
+/// A header to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderOut {
+    /// From whom.
+    pub src: Ipv6Addr,
+    /// To whom.
+    pub dst: Ipv6Addr,
+    /// What follows.
+    pub protocol: Protocol,
+    /// Hops allowed.
+    pub hop_limit: u8,
+    /// DSCP and ECN.
+    pub traffic_class: TrafficClass,
+    /// Twenty bits, the same for all packets of a flow (RFC 6437).
+    pub flow_label: u32,
+}
+
+impl HeaderOut {
+    /// Writes a header for `payload_len` bytes to the start of `bytes`; gives its length.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when `bytes` is shorter than the header or the payload longer than 65,535.
+    #[inline]
+    pub fn emit(&self, payload_len: usize, bytes: &mut [u8]) -> Result<usize, NoRoom> {
+        let header = bytes.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
+        let payload_len = u16::try_from(payload_len).map_err(|_| NoRoom)?;
+        let first =
+            6 << 28 | u32::from(self.traffic_class.0) << 20 | self.flow_label & FLOW_LABEL_MASK;
+        header[0..4].copy_from_slice(&first.to_be_bytes());
+        header[4..6].copy_from_slice(&payload_len.to_be_bytes());
+        header[6] = self.protocol.0;
+        header[7] = self.hop_limit;
+        header[8..24].copy_from_slice(&self.src.octets());
+        header[24..40].copy_from_slice(&self.dst.octets());
+        Ok(HEADER_LEN)
+    }
+}
+
+/// Reads the header and walks the extension headers; gives the upper layer's bytes (of a fragment: the
+/// bytes behind the fragment header) without the padding of short frames.
+///
+/// # Errors
+/// - [`Error::Truncated`]: fewer bytes than the payload length or an extension header says.
+/// - [`Error::Malformed`]: not version 6, too many extension headers, or in a forbidden order.
+/// - [`Error::Unsupported`]: an option or routing header whose sender wants the packet discarded
+///   by those who don't act upon it.
+#[inline]
+pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
+    let (header, rest) = fixed(packet)?;
+    let payload = rest.get(..usize::from(header.payload_len)).ok_or(Error::Truncated)?;
+    match header.protocol {
+        Protocol::TCP | Protocol::ICMPV6 => Ok((header, payload)),
+        _ => walk(header, payload),
+    }
+}
+
+/// As [`parse`], of a packet that an ICMP error quotes: its end may be missing.
+pub(super) fn parse_quoted(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
+    let (header, rest) = fixed(packet)?;
+    let payload = rest.get(..usize::from(header.payload_len)).unwrap_or(rest);
+    walk(header, payload)
+}
+
+#[inline(always)]
+fn fixed(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
+    let (fixed, rest) = packet.split_first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
+    let first = u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]);
+    if first >> 28 != 6 {
+        return Err(Error::Malformed);
+    }
+    let address = |at: usize| Ipv6Addr::from(core::array::from_fn::<u8, 16, _>(|i| fixed[at + i]));
+    let header = Header {
+        src: address(8),
+        dst: address(24),
+        flow_label: first & FLOW_LABEL_MASK,
+        payload_len: u16::from_be_bytes([fixed[4], fixed[5]]),
+        extensions_len: 0,
+        protocol: Protocol(fixed[6]),
+        hop_limit: fixed[7],
+        traffic_class: TrafficClass((first >> 20) as u8),
+        fragment: None,
+    };
+    Ok((header, rest))
+}
+
+/// Follows the chain until it meets what is no extension header, or a fragment.
+#[inline(never)]
+fn walk(mut header: Header, payload: &[u8]) -> Result<(Header, &[u8]), Error> {
+    let mut rest = payload;
+    for position in 0..=EXTENSIONS_MAX {
+        let here = rest;
+        let (next, after) = match header.protocol {
+            // RFC 8200 §4.1: hop-by-hop options stand right behind the fixed header, or nowhere.
+            Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed),
+            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(here)?,
+            Protocol::ROUTING => routing(here)?,
+            Protocol::FRAGMENT => {
+                let (next, fragment, after) = fragment(here)?;
+                header.fragment = fragment;
+                (next, after)
+            }
+            _ => return Ok((header, rest)),
+        };
+        header.protocol = next;
+        header.extensions_len += (here.len() - after.len()) as u16;
+        rest = after;
+        if header.fragment.is_some() {
+            return Ok((header, rest));
+        }
+    }
+    Err(Error::Malformed)
+}
+
+/// An extension header of the common form: what comes next, its own bytes behind the two first, the rest.
+fn extension(bytes: &[u8]) -> Result<(Protocol, &[u8], &[u8]), Error> {
+    let &[next, units, ..] = bytes else { return Err(Error::Truncated) };
+    let len = (usize::from(units) + 1) * 8;
+    let (own, rest) = bytes.split_at_checked(len).ok_or(Error::Truncated)?;
+    Ok((Protocol(next), &own[2..], rest))
+}
+
+/// Hop-by-hop or destination options: none is acted upon, some forbid to go on.
+fn options(bytes: &[u8]) -> Result<(Protocol, &[u8]), Error> {
+    let (next, mut area, rest) = extension(bytes)?;
+    while let [kind, after @ ..] = area {
+        area = after;
+        if *kind == 0 {
+            continue;
+        }
+        let [len, after @ ..] = area else { return Err(Error::Malformed) };
+        area = after.get(usize::from(*len)..).ok_or(Error::Malformed)?;
+        // RFC 8200 §4.2: the two highest bits tell those who do not know an option what to do; 00 is to
+        // skip it, all others to discard the packet.
+        if kind >> 6 != 0 {
+            return Err(Error::Unsupported);
+        }
+    }
+    Ok((next, rest))
+}
+
+/// RFC 8200 §4.4:
+/// > If Segments Left is zero, the node must ignore the Routing header and proceed to process the next
+/// > header in the packet [...] If Segments Left is non-zero, the node must discard the packet
+///
+/// which goes for type 0 too (RFC 5095 §3).
+fn routing(bytes: &[u8]) -> Result<(Protocol, &[u8]), Error> {
+    let (next, own, rest) = extension(bytes)?;
+    match own {
+        [_, 0, ..] => Ok((next, rest)),
+        _ => Err(Error::Unsupported),
+    }
+}
+
+fn fragment(bytes: &[u8]) -> Result<(Protocol, Option<Fragment>, &[u8]), Error> {
+    let (own, rest) = bytes.split_first_chunk::<8>().ok_or(Error::Truncated)?;
+    let &[next, _, o0, o1, i0, i1, i2, i3] = own;
+    let field = u16::from_be_bytes([o0, o1]);
+    let fragment = Fragment {
+        ident: u32::from_be_bytes([i0, i1, i2, i3]),
+        offset_bytes: field & !0b111,
+        more: field & 1 == 1,
+    };
+    // RFC 8200 §4.5: a part that is the whole is processed as a packet that needs no reassembly.
+    let whole = fragment.offset_bytes == 0 && !fragment.more;
+    Ok((Protocol(next), Some(fragment).filter(|_| !whole), rest))
+}

@@ -1,4 +1,36 @@
-//! Bytes to fields and fields to bytes. One length check per header, then no accessor can fail.
+//! Bytes to fields and fields to bytes, one file a format. Owns the layouts, the sums and the rules
+//! for a packet that makes sense by itself; refuses to know connections, flows, frames' owners, time.
+//!
+//! - Parsing is one length check a header, after which no accessor can fail; what is returned is small
+//!   and borrows: payloads, quotes and option areas are slices of the frame.
+//! - `parse` is total: any bytes give a value or an [`Error`], never a panic.
+//! - `emit` writes into the bytes of a frame and gives back how many it wrote, or [`NoRoom`].
+//! - What `emit` writes, `parse` reads back equal; each format has a property test that says so.
+//! - Nothing here allocates, and nothing of `std` is used beyond `core`.
+//!
+//! ```
+//! use linerate::wire::{checksum::{PseudoHeader, Verdict}, ethernet, ipv4, tcp, EtherType, Protocol};
+//!
+//! fn destination_port(frame: &[u8]) -> Option<u16> {
+//!     let (ethernet, packet) = ethernet::parse(frame).ok()?;
+//!     if ethernet.ethertype != EtherType::IPV4 {
+//!         return None;
+//!     }
+//!     let (ip, segment) = ipv4::parse(packet).ok()?;
+//!     if ip.protocol != Protocol::TCP || ip.fragment.is_fragment() {
+//!         return None;
+//!     }
+//!     match tcp::verify(PseudoHeader::v4(ip.src, ip.dst), segment) {
+//!         Verdict::Good => tcp::parse(segment).ok().map(|(header, _payload)| header.dst_port),
+//!         Verdict::PseudoHeaderOnly | Verdict::Bad => None,
+//!     }
+//! }
+//! assert_eq!(destination_port(&[0; 14]), None);
+//! ```
+
+mod address;
+mod error;
+mod protocol;
 
 pub mod arp;
 pub mod checksum;
@@ -9,3 +41,8 @@ pub mod ipv6;
 pub mod ndp;
 pub mod tcp;
 pub mod vlan;
+
+pub use address::{SourceKind, source_kind, source_kind_v4, source_kind_v6};
+pub use error::{Error, NoRoom};
+pub use ethernet::MacAddr;
+pub use protocol::{EtherType, Protocol, TrafficClass};

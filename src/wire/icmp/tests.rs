@@ -1,0 +1,1 @@
+//! ICMP: tables and properties.

@@ -1,0 +1,1 @@
+//! Neighbour Discovery: tables and properties.

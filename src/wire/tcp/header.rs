@@ -1,0 +1,74 @@
+//! A TCP header that arrived.
+
+use super::options::{self, Options};
+use super::{HEADER_LEN, flag};
+use crate::wire::checksum::{PseudoHeader, Verdict};
+use crate::wire::error::Error;
+use crate::wire::protocol::Protocol;
+
+/// Where the checksum stands in the header.
+pub(super) const CHECKSUM_AT: usize = 16;
+
+/// The fields of a header. One cache line: a batch of them is read again right after it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The sender's port.
+    pub src_port: u16,
+    /// The receiver's port.
+    pub dst_port: u16,
+    /// SEG.SEQ.
+    pub seq: u32,
+    /// SEG.ACK; meaningful only with ACK.
+    pub ack: u32,
+    /// SEG.WND, not scaled.
+    pub window: u16,
+    /// SEG.UP; meaningful only with URG.
+    pub urgent: u16,
+    /// The control bits, see [`flag`].
+    pub flags: u8,
+    /// Bytes of the header, options included: 20 to 60.
+    pub header_len: u8,
+    /// The options.
+    pub options: Options<'a>,
+}
+
+const _: () = assert!(size_of::<Header<'_>>() <= 64);
+
+/// Reads the header and gives the data behind it. The sum is [`verify`]'s matter.
+///
+/// # Errors
+/// - [`Error::Truncated`]: fewer bytes than the data offset says.
+/// - [`Error::Malformed`]: a data offset below five words.
+#[inline]
+pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
+    let fixed = segment.first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
+    let header_len = usize::from(fixed[12] >> 4) * 4;
+    if header_len < HEADER_LEN {
+        return Err(Error::Malformed);
+    }
+    let (header, payload) = segment.split_at_checked(header_len).ok_or(Error::Truncated)?;
+    let flags = fixed[13];
+    let options = options::parse(&header[HEADER_LEN..], flags & flag::SYN != 0);
+    let header = Header {
+        src_port: u16::from_be_bytes([fixed[0], fixed[1]]),
+        dst_port: u16::from_be_bytes([fixed[2], fixed[3]]),
+        seq: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+        ack: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+        window: u16::from_be_bytes([fixed[14], fixed[15]]),
+        urgent: u16::from_be_bytes([fixed[18], fixed[19]]),
+        flags,
+        header_len: header_len as u8,
+        options,
+    };
+    Ok((header, payload))
+}
+
+/// Judges the sum of a segment, header and data.
+///
+/// RFC 9293 §3.1:
+/// > The checksum is never optional. The sender MUST generate it (MUST-2) and the receiver MUST check
+/// > it (MUST-3).
+#[inline]
+pub fn verify(pseudo: PseudoHeader, segment: &[u8]) -> Verdict {
+    pseudo.verify(Protocol::TCP, segment, CHECKSUM_AT)
+}

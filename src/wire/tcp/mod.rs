@@ -1,0 +1,47 @@
+//! TCP headers (RFC 9293 §3.1) and their options.
+//!
+//! Knows the layout only: which option means what in which state is the protocol's matter, except for
+//! options that belong to a SYN, which are dropped elsewhere.
+//!
+//! | file | |
+//! |---|---|
+//! | `header` | a header that arrived |
+//! | `options` | its options |
+//! | `emit` | a header to be sent, with its options, data and sum |
+
+mod emit;
+mod header;
+mod options;
+
+#[cfg(test)]
+mod tests;
+
+pub use emit::{HeaderOut, OptionsOut};
+pub use header::{Header, parse, verify};
+pub use options::{Options, SackIter, Timestamps};
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+
+/// Bytes that options can take: the data offset counts 15 words at most.
+pub const OPTIONS_LEN_MAX: usize = 40;
+
+/// Control bits (RFC 9293 §3.1) as in the header's fourteenth byte.
+pub mod flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronize sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement field is significant.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer is significant.
+    pub const URG: u8 = 0x20;
+    /// ECN echo (RFC 3168).
+    pub const ECE: u8 = 0x40;
+    /// Congestion window reduced (RFC 3168).
+    pub const CWR: u8 = 0x80;
+}

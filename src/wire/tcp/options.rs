@@ -1,0 +1,240 @@
+//! The options of a header that arrived: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 7413.
+//!
+//! Small values are read out; SACK blocks and the Fast Open cookie stay where they are in the segment
+//! and are found by their place, so that a segment without them pays nothing for them.
+
+use core::fmt;
+
+/// Option kinds, from IANA's registry.
+pub(super) mod kind {
+    pub const END: u8 = 0;
+    pub const NOP: u8 = 1;
+    pub const MSS: u8 = 2;
+    pub const WINDOW_SCALE: u8 = 3;
+    pub const SACK_PERMITTED: u8 = 4;
+    pub const SACK: u8 = 5;
+    pub const TIMESTAMPS: u8 = 8;
+    pub const FAST_OPEN: u8 = 34;
+}
+
+/// Two no-operations before the timestamps: the layout of RFC 7323 appendix A, which all stacks send.
+pub(super) const ALIGNED_TIMESTAMPS: [u8; 4] = [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10];
+
+/// Bytes of one SACK block.
+const BLOCK_LEN: usize = 8;
+
+/// The timestamps option (RFC 7323 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// TSval: the sender's clock.
+    pub value: u32,
+    /// TSecr: the receiver's clock, echoed; meaningful only with ACK.
+    pub echo: u32,
+}
+
+/// Where in the option area an option's content lies; never at its start, so that 0 means nowhere.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    at: u8,
+    len: u8,
+}
+
+impl Place {
+    fn of<'a>(self, area: &'a [u8]) -> &'a [u8] {
+        area.get(usize::from(self.at)..usize::from(self.at) + usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+/// The options of one segment. What is absent was not there, was not well formed, or has no meaning in
+/// this kind of segment.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    area: &'a [u8],
+    /// Timestamps (RFC 7323 §3).
+    pub timestamps: Option<Timestamps>,
+    /// Maximum segment size (RFC 9293 §3.7.1), bytes; of a SYN only, and never zero.
+    pub mss: Option<u16>,
+    /// The window scale as offered (RFC 7323 §2), not capped; of a SYN only.
+    pub window_shift: Option<u8>,
+    /// SACK-permitted (RFC 2018 §2); of a SYN only.
+    pub sack_permitted: bool,
+    /// An option had a length that cannot be: it and what came after it was not read.
+    pub malformed: bool,
+    sack: Place,
+    fast_open: Place,
+}
+
+impl<'a> Options<'a> {
+    /// The SACK blocks (RFC 2018 §3), in the option's order.
+    #[inline]
+    pub fn sack(&self) -> SackIter<'a> {
+        if self.sack.len == 0 {
+            return SackIter { blocks: &[] };
+        }
+        SackIter { blocks: self.sack.of(self.area).as_chunks().0 }
+    }
+
+    /// Whether there are SACK blocks.
+    #[inline]
+    pub const fn has_sack(&self) -> bool {
+        self.sack.len != 0
+    }
+
+    /// The Fast Open option (RFC 7413 §4.1.1) of a SYN: a cookie of 4 to 16 bytes, or an empty one, which
+    /// asks for a cookie.
+    #[inline]
+    pub fn fast_open(&self) -> Option<&'a [u8]> {
+        if self.fast_open.at == 0 { None } else { Some(self.fast_open.of(self.area)) }
+    }
+}
+
+impl PartialEq for Options<'_> {
+    /// Equal in what they say, however they are laid out.
+    fn eq(&self, other: &Self) -> bool {
+        let small = |o: &Self| (o.timestamps, o.mss, o.window_shift, o.sack_permitted, o.malformed);
+        small(self) == small(other)
+            && self.fast_open() == other.fast_open()
+            && self.sack().eq(other.sack())
+    }
+}
+
+impl Eq for Options<'_> {}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("timestamps", &self.timestamps)
+            .field("mss", &self.mss)
+            .field("window_shift", &self.window_shift)
+            .field("sack_permitted", &self.sack_permitted)
+            .field("malformed", &self.malformed)
+            .field("sack", &self.sack().collect::<SackList>().as_slice())
+            .field("fast_open", &self.fast_open())
+            .finish()
+    }
+}
+
+/// The blocks of a SACK option: left edge, right edge (exclusive).
+#[derive(Clone, Debug)]
+pub struct SackIter<'a> {
+    blocks: &'a [[u8; BLOCK_LEN]],
+}
+
+impl Iterator for SackIter<'_> {
+    type Item = (u32, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<(u32, u32)> {
+        let (&[a, b, c, d, e, f, g, h], rest) = self.blocks.split_first()?;
+        self.blocks = rest;
+        Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.blocks.len(), Some(self.blocks.len()))
+    }
+}
+
+impl ExactSizeIterator for SackIter<'_> {}
+
+/// Reads the bytes between the fixed header and the data.
+#[inline]
+pub(super) fn parse(area: &[u8], syn: bool) -> Options<'_> {
+    // Nearly every segment of a connection with timestamps: one comparison.
+    if let Ok(&[a, b, c, d, v0, v1, v2, v3, e0, e1, e2, e3]) = <&[u8; 12]>::try_from(area)
+        && [a, b, c, d] == ALIGNED_TIMESTAMPS
+    {
+        let value = u32::from_be_bytes([v0, v1, v2, v3]);
+        let echo = u32::from_be_bytes([e0, e1, e2, e3]);
+        return Options { timestamps: Some(Timestamps { value, echo }), ..Options::default() };
+    }
+    if area.is_empty() { Options::default() } else { parse_each(area, syn) }
+}
+
+#[inline(never)]
+fn parse_each(area: &[u8], syn: bool) -> Options<'_> {
+    let mut options = Options { area, ..Options::default() };
+    let mut at = 0;
+    // At most forty bytes, and each turn takes one or more of them.
+    while let Some(&kind) = area.get(at) {
+        match kind {
+            kind::END => break,
+            kind::NOP => at += 1,
+            _ => {
+                // RFC 9293 §3.1:
+                //   > TCP implementations MUST be prepared to handle an illegal option length
+                //   > (e.g., zero); a suggested procedure is to reset the connection and log
+                //   > the error cause (MUST-7).
+                // A reset would let anyone who can guess a port end the connection. As Linux does, what
+                // stands before the illegal option counts, and nothing from there on.
+                let len = area.get(at + 1).map_or(0, |len| usize::from(*len));
+                let Some(body) = area.get(at..at + len).and_then(|option| option.get(2..)) else {
+                    options.malformed = true;
+                    break;
+                };
+                options.read(kind, at + 2, body, syn);
+                at += len;
+            }
+        }
+    }
+    options
+}
+
+impl Options<'_> {
+    /// One option. Of an option that is there twice the last one counts. A known option of a wrong
+    /// length and an unknown one are passed over.
+    ///
+    /// RFC 9293 §3.1: > A TCP implementation MUST (MUST-6) ignore without error any TCP Option it does
+    /// not implement, assuming that the option has a length field.
+    fn read(&mut self, kind: u8, at: usize, body: &[u8], syn: bool) {
+        let place = Place { at: at as u8, len: body.len() as u8 };
+        match (kind, body) {
+            (kind::TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => {
+                let value = u32::from_be_bytes([a, b, c, d]);
+                self.timestamps =
+                    Some(Timestamps { value, echo: u32::from_be_bytes([e, f, g, h]) });
+            }
+            (kind::SACK, [_, ..]) if body.len() % BLOCK_LEN == 0 => self.sack = place,
+            // RFC 9293 §3.2: > This field may be sent in the initial connection request (i.e., in
+            // segments with the SYN control bit set) and MUST NOT be sent in other segments (MUST-65).
+            // RFC 7323 §2.2 and RFC 2018 §2 say the same of theirs.
+            (kind::MSS, &[high, low]) if syn => {
+                self.mss = Some(u16::from_be_bytes([high, low])).filter(|mss| *mss != 0);
+            }
+            (kind::WINDOW_SCALE, &[shift]) if syn => self.window_shift = Some(shift),
+            (kind::SACK_PERMITTED, []) if syn => self.sack_permitted = true,
+            // RFC 7413 §4.1.1: 4 to 16 bytes, an even number; or none.
+            (kind::FAST_OPEN, []) if syn => self.fast_open = place,
+            (kind::FAST_OPEN, [_, _, _, _, ..])
+                if syn && body.len() <= 16 && body.len() % 2 == 0 =>
+            {
+                self.fast_open = place;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Blocks copied out, for the debug form.
+#[derive(Default)]
+struct SackList {
+    blocks: [(u32, u32); 4],
+    len: usize,
+}
+
+impl SackList {
+    fn as_slice(&self) -> &[(u32, u32)] {
+        &self.blocks[..self.len]
+    }
+}
+
+impl FromIterator<(u32, u32)> for SackList {
+    fn from_iter<I: IntoIterator<Item = (u32, u32)>>(blocks: I) -> Self {
+        let mut list = Self::default();
+        for (slot, block) in list.blocks.iter_mut().zip(blocks) {
+            *slot = block;
+            list.len += 1;
+        }
+        list
+    }
+}

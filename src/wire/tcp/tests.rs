@@ -1,0 +1,1 @@
+//! TCP headers: tables and properties.
