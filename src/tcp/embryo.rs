@@ -1,19 +1,410 @@
 //! SYN-RECEIVED of a passive open: 28 bytes until the handshake is done.
+//!
+//! Owns what the two SYNs agreed on and when the SYN-ACK is due again. Refuses to know addresses, its
+//! place in a table, and data: what arrives with a SYN is not acknowledged (RFC 9293 §3.10.7.2 lets it be
+//! queued; RFC 7413 is the way to use it), so the peer sends it again; what arrives with the ACK is fed
+//! by the caller to the connection that the embryo becomes.
+
+use super::cookie::CookieContent;
+use super::isn::timestamp;
+use super::{
+    Disposition, Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
+};
+use crate::time::{Duration, Instant};
+
+/// RFC 9293 MUST-15: the send MSS when no option came, for IPv4 (536) and IPv6 (1220).
+const MSS_DEFAULT: [u16; 2] = [536, 1220];
+
+/// The smallest MSS taken from a peer: with 12 bytes of timestamps in each segment, less would make one
+/// byte of data cost a packet, or none fit at all (CVE-2019-11479).
+const MSS_MIN: u16 = 64;
+
+/// The most doublings of the timeout: 1 s becomes a day, and no shift overflows.
+const BACKOFF_MAX: u8 = 16;
 
 /// An embryonic connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Embryo;
+pub struct Embryo {
+    iss: SeqNum,
+    irs: SeqNum,
+    /// TS.Recent; meaningless without [`TIMESTAMPS`].
+    ts_recent: u32,
+    /// Milliseconds, modulo 2^32.
+    deadline_ms: u32,
+    /// Microseconds, modulo 2^32: 71 minutes, more than an embryo lives.
+    opened_us: u32,
+    mss: u16,
+    listener: u16,
+    /// Ours in the high nibble, the peer's in the low.
+    shifts: u8,
+    flags: u8,
+    retransmissions: u8,
+}
 
-/// What an embryo answers to a segment.
-#[derive(Clone, Copy, Debug)]
+/// Both sides offered window scaling.
+const SCALING: u8 = 1;
+/// Both sides offered timestamps.
+const TIMESTAMPS: u8 = 2;
+/// The peer permits SACK.
+const SACK: u8 = 4;
+/// The peer's SYN was an ECN-setup SYN (RFC 3168 §6.1.1).
+const ECN: u8 = 8;
+/// The time between SYN-ACK and ACK says nothing: the SYN-ACK was sent more than once (Karn), or by way
+/// of a cookie.
+const UNTIMED: u8 = 16;
+
+/// What an embryo answers to a segment. The dispositions name the drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub enum EmbryoAnswer {
+    /// The handshake is done: make it a connection and feed it the same segment.
+    Establish,
+    /// The peer's SYN again: send [`Embryo::syn_ack`].
+    SynAckAgain,
+    /// Send [`Embryo::ack`], within the limit for challenge ACKs (RFC 5961 §7).
+    Ack(Disposition),
+    /// Send [`SegmentOut::reset_for`] this segment; the embryo stays.
+    Reset,
+    /// Reset by the peer: remove it.
+    Remove,
     /// Nothing.
-    Ignore,
+    Ignore(Disposition),
 }
 
 /// What an embryo does at its deadline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub enum EmbryoDeadline {
-    /// It is given up.
+    /// Send [`Embryo::syn_ack`]; there is a new deadline.
+    Retransmit,
+    /// It was answered too often in vain: remove it, without a word to the peer.
     GiveUp,
+    /// The deadline lies ahead.
+    NotYet,
+}
+
+impl Embryo {
+    /// From a SYN that a listener takes. `ipv6` chooses the MSS.
+    pub fn from_syn(
+        syn: &Segment<'_>,
+        listener: u16,
+        iss: SeqNum,
+        now: Instant,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> Self {
+        let content = CookieContent {
+            iss,
+            irs: syn.seq,
+            mss: syn.options.mss.unwrap_or(MSS_DEFAULT[usize::from(ipv6)]),
+            window_shift: syn.options.window_shift,
+            sack_permitted: syn.options.sack_permitted,
+            ecn: syn.flags.contains(Flags::ECE.with(Flags::CWR)),
+            ts_recent: syn.options.timestamps.map(|ts| ts.value),
+        };
+        Self::new(&content, listener, now, settings, ipv6)
+    }
+
+    /// From the ACK of a cookie; fed that ACK, it answers [`EmbryoAnswer::Establish`] like any other.
+    pub fn from_cookie(
+        cookie: &CookieContent,
+        listener: u16,
+        now: Instant,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> Self {
+        let mut embryo = Self::new(cookie, listener, now, settings, ipv6);
+        embryo.flags |= UNTIMED;
+        embryo
+    }
+
+    fn new(
+        content: &CookieContent,
+        listener: u16,
+        now: Instant,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> Self {
+        let peer_shift = content.window_shift.unwrap_or_default();
+        let our_shift = WindowShift::for_buffer(settings.receive_buffer);
+        let mut embryo = Self {
+            iss: content.iss,
+            irs: content.irs,
+            ts_recent: content.ts_recent.unwrap_or_default(),
+            deadline_ms: 0,
+            opened_us: micros(now),
+            // RFC 9293 §3.7.1: what the peer takes and what our own path takes, whichever is less.
+            mss: content.mss.min(settings.mss[usize::from(ipv6)]).max(MSS_MIN),
+            listener,
+            shifts: our_shift.get() << 4 | peer_shift.get(),
+            flags: content_flags(content, settings),
+            retransmissions: 0,
+        };
+        embryo.arm(now, settings);
+        embryo
+    }
+
+    /// The SYN-ACK, first or again.
+    pub fn syn_ack(
+        &self,
+        now: Instant,
+        timestamp_offset: u32,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> SegmentOut<'static> {
+        SegmentOut {
+            seq: self.iss,
+            ack: self.rcv_nxt(),
+            flags: Flags::SYN.with(Flags::ACK),
+            window: initial_rcv_wnd(settings) as u16,
+            options: Options {
+                mss: Some(settings.mss[usize::from(ipv6)]),
+                // RFC 7323 §2.2, §3.2: in a SYN-ACK only if it was in the SYN.
+                window_shift: self.has(SCALING).then(|| self.our_shift()),
+                timestamps: self.stamp(now, timestamp_offset),
+                ..Options::default()
+            },
+            ..SegmentOut::default()
+        }
+    }
+
+    /// An empty ACK that tells where we are: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
+    pub fn ack(
+        &self,
+        now: Instant,
+        timestamp_offset: u32,
+        settings: &Settings,
+    ) -> SegmentOut<'static> {
+        SegmentOut {
+            seq: self.iss + 1,
+            ack: self.rcv_nxt(),
+            flags: Flags::ACK,
+            window: self.our_shift().field(initial_rcv_wnd(settings)),
+            options: Options {
+                timestamps: self.stamp(now, timestamp_offset),
+                ..Options::default()
+            },
+            ..SegmentOut::default()
+        }
+    }
+
+    /// A segment arrived for the flow. RFC 9293 §3.10.7.4 for SYN-RECEIVED.
+    pub fn on_segment(&mut self, segment: &Segment<'_>, settings: &Settings) -> EmbryoAnswer {
+        let rejected = self.check_timestamp(segment);
+        if rejected.is_none() && self.is_same_syn(segment) {
+            self.note_timestamp(segment);
+            self.flags |= UNTIMED;
+            return EmbryoAnswer::SynAckAgain;
+        }
+        if let Some(answer) = rejected {
+            return answer;
+        }
+        // First, the sequence number:
+        //   > If an incoming segment is not acceptable, an acknowledgment should be sent in reply
+        //   > (unless the RST bit is set, if so drop the segment and return)
+        let rst = segment.flags.rst();
+        if !acceptable(segment, self.rcv_nxt(), initial_rcv_wnd(settings)) {
+            let reason = Disposition::OutOfWindow;
+            return if rst { EmbryoAnswer::Ignore(reason) } else { EmbryoAnswer::Ack(reason) };
+        }
+        // Second, RST: RFC 5961 §3.2 wants it exactly at RCV.NXT; a passive open then returns to LISTEN.
+        if rst {
+            return if segment.seq == self.rcv_nxt() {
+                EmbryoAnswer::Remove
+            } else {
+                EmbryoAnswer::Ack(Disposition::ChallengedReset)
+            };
+        }
+        self.on_acceptable(segment)
+    }
+
+    /// Fourth and fifth of RFC 9293 §3.10.7.4.
+    fn on_acceptable(&mut self, segment: &Segment<'_>) -> EmbryoAnswer {
+        // Fourth, SYN: the RFC returns a passive open to LISTEN, which lets anyone who guesses a window of
+        // sequence numbers end it. Challenged as in the synchronized states (RFC 5961 §4), a peer that has
+        // truly started anew answers with a reset at RCV.NXT.
+        if segment.flags.syn() {
+            return EmbryoAnswer::Ack(Disposition::ChallengedSyn);
+        }
+        // Fifth, ACK: "if the ACK bit is off, drop the segment and return".
+        if !segment.flags.ack() {
+            return EmbryoAnswer::Ignore(Disposition::NoAck);
+        }
+        //   > If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state
+        //   > If the segment acknowledgment is not acceptable, form a reset segment
+        //   >   <SEQ=SEG.ACK><CTL=RST>
+        // The SYN is all we have sent, so exactly one number is acceptable.
+        if segment.ack != self.iss + 1 {
+            return EmbryoAnswer::Reset;
+        }
+        self.note_timestamp(segment);
+        EmbryoAnswer::Establish
+    }
+
+    /// The deadline of the SYN-ACK passed, or may have.
+    pub fn on_deadline(&mut self, now: Instant, settings: &Settings) -> EmbryoDeadline {
+        if self.deadline(now) > now {
+            return EmbryoDeadline::NotYet;
+        }
+        if self.retransmissions >= settings.syn_ack_retries {
+            return EmbryoDeadline::GiveUp;
+        }
+        self.retransmissions += 1;
+        self.flags |= UNTIMED;
+        self.arm(now, settings);
+        EmbryoDeadline::Retransmit
+    }
+
+    /// When [`Self::on_deadline`] wants to be called. Kept in 32 bits of milliseconds, so `now` tells
+    /// which of the instants 49 days apart is meant.
+    pub fn deadline(&self, now: Instant) -> Instant {
+        let now_ms = now.as_millis();
+        let ahead = self.deadline_ms.wrapping_sub(now_ms as u32) as i32;
+        Instant::from_millis(now_ms.saturating_add_signed(i64::from(ahead)))
+    }
+
+    /// Sets the deadline: RFC 6298 (5.5), the timeout doubles each time.
+    fn arm(&mut self, now: Instant, settings: &Settings) {
+        let doublings = self.retransmissions.min(BACKOFF_MAX);
+        let timeout = settings.rto_initial.times(1 << doublings).min(settings.rto_max);
+        // Rounded up to the next millisecond: never early.
+        self.deadline_ms = (now + timeout + Duration::from_nanos(999_999)).as_millis() as u32;
+    }
+
+    /// Our initial sequence number.
+    pub const fn iss(&self) -> SeqNum {
+        self.iss
+    }
+
+    /// The peer's initial sequence number.
+    pub const fn irs(&self) -> SeqNum {
+        self.irs
+    }
+
+    /// What a segment to the peer may carry, options and data: the lesser of its MSS and ours.
+    pub const fn mss(&self) -> u16 {
+        self.mss
+    }
+
+    /// Our and the peer's window shift, when both sides scale (RFC 7323 §2.2).
+    pub const fn shifts(&self) -> Option<(WindowShift, WindowShift)> {
+        if self.has(SCALING) { Some((self.our_shift(), self.peer_shift())) } else { None }
+    }
+
+    /// TS.Recent, when both sides use timestamps (RFC 7323 §3.2).
+    pub const fn timestamps(&self) -> Option<u32> {
+        if self.has(TIMESTAMPS) { Some(self.ts_recent) } else { None }
+    }
+
+    /// Whether the peer permits SACK.
+    pub const fn sack_permitted(&self) -> bool {
+        self.has(SACK)
+    }
+
+    /// Whether the peer's SYN was an ECN-setup SYN.
+    pub const fn ecn(&self) -> bool {
+        self.has(ECN)
+    }
+
+    /// The listener that took the SYN.
+    pub const fn listener(&self) -> u16 {
+        self.listener
+    }
+
+    /// How often our timer sent the SYN-ACK again. RFC 5681 §3.1: past 0 the initial window is 1 segment.
+    pub const fn retransmissions(&self) -> u8 {
+        self.retransmissions
+    }
+
+    /// The time since the SYN, if that is the round trip of our SYN-ACK: not when it was sent more than
+    /// once (Karn's algorithm, RFC 6298 §3) or with a cookie.
+    pub fn handshake_rtt(&self, now: Instant) -> Option<Duration> {
+        let elapsed = micros(now).wrapping_sub(self.opened_us);
+        (!self.has(UNTIMED)).then(|| Duration::from_micros(u64::from(elapsed)))
+    }
+
+    /// RCV.NXT: after the SYN.
+    fn rcv_nxt(&self) -> SeqNum {
+        self.irs + 1
+    }
+
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    const fn our_shift(&self) -> WindowShift {
+        if self.has(SCALING) {
+            WindowShift::from_offer(self.shifts >> 4)
+        } else {
+            WindowShift::ZERO
+        }
+    }
+
+    const fn peer_shift(&self) -> WindowShift {
+        WindowShift::from_offer(self.shifts & 0x0f)
+    }
+
+    fn stamp(&self, now: Instant, offset: u32) -> Option<Timestamps> {
+        self.has(TIMESTAMPS)
+            .then(|| Timestamps { value: timestamp(now, offset), echo: self.ts_recent })
+    }
+
+    fn is_same_syn(&self, segment: &Segment<'_>) -> bool {
+        let flags = segment.flags;
+        flags.syn() && !flags.intersects(Flags::ACK.with(Flags::RST)) && segment.seq == self.irs
+    }
+
+    /// RFC 7323 §5.3 R1: a segment older than TS.Recent is not acceptable; §3.2: one without a timestamp
+    /// SHOULD be dropped in silence. Resets are exempt from both.
+    fn check_timestamp(&self, segment: &Segment<'_>) -> Option<EmbryoAnswer> {
+        if !self.has(TIMESTAMPS) || segment.flags.rst() {
+            return None;
+        }
+        let Some(ts) = segment.options.timestamps else {
+            return Some(EmbryoAnswer::Ignore(Disposition::NoTimestamp));
+        };
+        let old = (ts.value.wrapping_sub(self.ts_recent) as i32) < 0;
+        old.then_some(EmbryoAnswer::Ack(Disposition::OldTimestamp))
+    }
+
+    /// RFC 7323 §4.3 (2): SEG.TSval becomes TS.Recent if SEG.SEQ <= Last.ACK.sent, which is RCV.NXT here.
+    fn note_timestamp(&mut self, segment: &Segment<'_>) {
+        if let (Some(ts), true) =
+            (segment.options.timestamps, segment.seq.at_or_before(self.rcv_nxt()))
+        {
+            self.ts_recent = ts.value;
+        }
+    }
+}
+
+/// What both sides can, as flags.
+fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
+    let flag = |bit: u8, on: bool| if on { bit } else { 0 };
+    flag(SCALING, content.window_shift.is_some() && settings.window_scaling)
+        | flag(TIMESTAMPS, content.ts_recent.is_some() && settings.timestamps)
+        | flag(SACK, content.sack_permitted)
+        | flag(ECN, content.ecn)
+}
+
+/// The window that our SYN-ACK announces.
+///
+/// RFC 7323 §2.2:
+///   > The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT
+///   > be scaled.
+fn initial_rcv_wnd(settings: &Settings) -> u32 {
+    settings.receive_buffer.min(u32::from(u16::MAX))
+}
+
+/// The four cases of RFC 9293 §3.10.7.4, table 6.
+fn acceptable(segment: &Segment<'_>, rcv_nxt: SeqNum, rcv_wnd: u32) -> bool {
+    let inside = |seq: SeqNum| seq.distance_from(rcv_nxt) < rcv_wnd;
+    match (segment.len(), rcv_wnd) {
+        (0, 0) => segment.seq == rcv_nxt,
+        (0, _) => inside(segment.seq),
+        (len, _) => inside(segment.seq) || inside(segment.seq + (len - 1)),
+    }
+}
+
+fn micros(now: Instant) -> u32 {
+    (now.as_nanos() / 1_000) as u32
 }

@@ -35,15 +35,16 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use assembler::Assembler;
+pub use assembler::{Assembler, TooManyHoles};
 pub use buffer::{BufferPool, RingBuffer};
 pub use connection::{CloseReason, Connection, Disposition, Env, Events, Info, PathError};
-pub use cookie::CookieJar;
+pub use cookie::{CookieContent, CookieJar};
 pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
-pub use isn::{FlowSecrets, IsnGenerator};
+pub use isn::{FlowSecrets, IsnGenerator, timestamp};
 pub use phase::Phase;
+pub use rtt::Rtt;
 pub use segment::{Flags, Options, SackBlocks, Segment, SegmentOut, Timestamps};
 pub use seq::SeqNum;
 pub use settings::{KeepAlive, Settings};
-pub use time_wait::{TimeWait, TimeWaitAnswer};
+pub use time_wait::{REUSE_DELAY, TimeWait, TimeWaitAnswer};
 pub use window::WindowShift;
