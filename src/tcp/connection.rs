@@ -251,7 +251,7 @@ impl Connection {
 
     /// What is kept of it in TIME-WAIT, and whether it uses timestamps.
     pub fn to_time_wait(&self) -> (TimeWait, bool) {
-        (TimeWait, false)
+        (TimeWait::new(SeqNum(0), SeqNum(0), 0), false)
     }
 
     /// Gives all buffers back, before it is dropped.
