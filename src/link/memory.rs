@@ -5,6 +5,7 @@
 //! may live in one thread (the simulated world) or in two. A full ring drops, like a cable into a busy
 //! card, and counts it as `tx_dropped`. Refuses to know time: what is sent is there.
 
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::queue::ArrayQueue;
@@ -166,7 +167,7 @@ impl Link for MemoryLink {
         None
     }
 
-    fn wait_fd(&self) -> Option<i32> {
+    fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 

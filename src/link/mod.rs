@@ -12,6 +12,8 @@ pub mod xsk;
 
 pub use frame::{Accounting, Area, Frame};
 
+use std::os::fd::BorrowedFd;
+
 use crate::time::Instant;
 
 /// A way to send and receive Ethernet frames (without FCS), owned by one thread.
@@ -43,7 +45,7 @@ pub trait Link {
     fn deadline(&self) -> Option<Instant>;
 
     /// A file descriptor to wait on for arrivals, where there is one.
-    fn wait_fd(&self) -> Option<i32>;
+    fn wait_fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Where the frames are.
     fn accounting(&self) -> Accounting;
@@ -95,7 +97,7 @@ impl<L: Link + ?Sized> Link for Box<L> {
     fn deadline(&self) -> Option<Instant> {
         (**self).deadline()
     }
-    fn wait_fd(&self) -> Option<i32> {
+    fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
         (**self).wait_fd()
     }
     fn accounting(&self) -> Accounting {
