@@ -1,13 +1,18 @@
 //! One core's stack: the batch pipeline, the flow table, the timers, the listeners, the neighbours. The
 //! only layer that knows both bytes and the protocol.
 
-mod flow_table;
-mod key;
+mod embryos;
+pub mod flow_table;
+pub mod key;
 mod neighbours;
 mod ports;
+mod prefetch;
 mod routes;
 mod service;
 mod slab;
-mod wheel;
+pub mod steer;
+mod time_waits;
+pub mod wheel;
 
 pub use service::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
+pub use steer::{Handed, Handover, Steering, Toeplitz};

@@ -1,1 +1,199 @@
-//! ports
+//! Our port of an active open (RFC 6056): hard to guess from outside, and found in one or two looks.
+//!
+//! Algorithm 4 of RFC 6056 §3.3.4 (double hash): towards each destination the range is walked in order from
+//! a secret offset. Walking in order also means that the port tried next is the one whose last
+//! connection is the oldest: when nearly all ports towards a destination are in TIME-WAIT, the one that
+//! leaves it first, or may best be reused, comes first.
+//!
+//! Owns the walks, no flows: which port is in use is asked of the flow table. When a whole walk finds
+//! nothing, that is remembered for the destination, so that further opens fail at once until the flow
+//! table's owner tells of a port that became free ([`Ports::on_released`]); the walk goes on there.
+
+use core::net::SocketAddr;
+use core::ops::RangeInclusive;
+
+use super::key::FlowHasher;
+
+/// The ports of active opens unless told otherwise: Linux's own.
+pub const PORTS: RangeInclusive<u16> = 32_768..=60_999;
+
+/// Walks kept. Destinations that share one only share its progress (RFC 6056 §3.3.4, TABLE_LENGTH); more
+/// cost cache, fewer mix more destinations.
+const WALKS: usize = 1024;
+
+/// Ports remembered that became free after a walk found none. More than these, and the walk starts anew
+/// at the first.
+const RELEASED_MAX: usize = 6;
+
+/// How a port stands towards one destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum PortUse {
+    /// No flow has it.
+    Free,
+    /// A flow in TIME-WAIT has it, and timestamps make it safe to follow (RFC 6191).
+    Reusable,
+    /// A flow has it, or its segments would come back to another worker.
+    Taken,
+}
+
+/// A port for an open, and whether a TIME-WAIT entry must make way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// The port.
+    pub port: u16,
+    /// Whether it was [`PortUse::Reusable`].
+    pub reuses: bool,
+}
+
+/// Where active opens go: what our port is chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination(u64);
+
+impl Destination {
+    /// Towards `remote` from our address number `local`.
+    pub fn new(hasher: &FlowHasher, remote: SocketAddr, local: u8) -> Self {
+        Self(hasher.hash_destination(remote, local))
+    }
+
+    const fn walk(self) -> usize {
+        self.0 as usize % WALKS
+    }
+
+    const fn offset(self) -> u32 {
+        (self.0 >> 16) as u16 as u32
+    }
+
+    const fn tag(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// One walk through the range.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// The next step, from the destination's offset.
+    next: u16,
+    /// Which destination found nothing.
+    exhausted_tag: u32,
+    exhausted: bool,
+    released_len: u8,
+    released: [u16; RELEASED_MAX],
+}
+
+/// The chooser of one worker.
+pub struct Ports {
+    first: u16,
+    count: u32,
+    walks: Box<[Walk]>,
+}
+
+impl Ports {
+    /// All of `range` for this worker: where it is alone, or where the flow's hash tells the owner.
+    pub fn new(range: RangeInclusive<u16>) -> Self {
+        // Port 0 means "any" to programs and "no flow" to the tables.
+        let first = (*range.start()).max(1);
+        let walk = Walk {
+            next: 0,
+            exhausted_tag: 0,
+            exhausted: false,
+            released_len: 0,
+            released: [0; RELEASED_MAX],
+        };
+        Self {
+            first,
+            count: (u32::from(*range.end()) + 1).saturating_sub(u32::from(first)),
+            walks: vec![walk; WALKS].into_boxed_slice(),
+        }
+    }
+
+    /// The share of `range` of one of `workers`: where nothing but the port tells the owner.
+    pub fn share(range: RangeInclusive<u16>, worker: u16, workers: u16) -> Self {
+        let (first, end) = (u32::from((*range.start()).max(1)), u32::from(*range.end()) + 1);
+        let count = end.saturating_sub(first);
+        let workers = u32::from(workers.max(1));
+        let worker = u32::from(worker).min(workers - 1);
+        let cut = |n: u32| first + count * n / workers;
+        let mut ports = Self::new(range);
+        ports.first = cut(worker) as u16;
+        ports.count = cut(worker + 1) - cut(worker);
+        ports
+    }
+
+    /// Whether `port` is in this worker's range.
+    pub const fn contains(&self, port: u16) -> bool {
+        let step = (port as u32).wrapping_sub(self.first as u32);
+        step < self.count
+    }
+
+    /// A port towards `destination`; `port_use` tells how each one tried stands. `None`: all are taken.
+    pub fn choose(
+        &mut self,
+        destination: Destination,
+        mut port_use: impl FnMut(u16) -> PortUse,
+    ) -> Option<Chosen> {
+        let (first, count) = (self.first, self.count);
+        let walk = &mut self.walks[destination.walk()];
+        if walk.exhausted && walk.exhausted_tag == destination.tag() {
+            return walk.choose_released(port_use);
+        }
+        for _ in 0..count {
+            let step = (destination.offset() + u32::from(walk.next)) % count;
+            walk.next = ((u32::from(walk.next) + 1) % count) as u16;
+            let port = first + step as u16;
+            if let Some(chosen) = chosen(port, port_use(port)) {
+                return Some(chosen);
+            }
+        }
+        walk.exhausted = true;
+        walk.exhausted_tag = destination.tag();
+        walk.released_len = 0;
+        None
+    }
+
+    /// A flow towards `destination` has left `port`, or may be followed now. Costs nothing to speak of
+    /// unless the destination was found exhausted.
+    pub fn on_released(&mut self, destination: Destination, port: u16) {
+        if self.count == 0 || !self.contains(port) {
+            return;
+        }
+        let (first, count) = (u32::from(self.first), self.count);
+        let walk = &mut self.walks[destination.walk()];
+        if !walk.exhausted || walk.exhausted_tag != destination.tag() {
+            return;
+        }
+        let len = usize::from(walk.released_len);
+        if len < RELEASED_MAX {
+            walk.released[len] = port;
+            walk.released_len += 1;
+            return;
+        }
+        // Ports come free in the order in which they were used, so that the others follow the first.
+        walk.exhausted = false;
+        let step = u32::from(walk.released[0]) - first;
+        walk.next = ((step + count - destination.offset() % count) % count) as u16;
+    }
+}
+
+impl Walk {
+    fn choose_released(&mut self, mut port_use: impl FnMut(u16) -> PortUse) -> Option<Chosen> {
+        while self.released_len > 0 {
+            // The one released first: it has been out of use the longest.
+            let port = self.released[0];
+            self.released.rotate_left(1);
+            self.released_len -= 1;
+            if let Some(chosen) = chosen(port, port_use(port)) {
+                return Some(chosen);
+            }
+        }
+        None
+    }
+}
+
+fn chosen(port: u16, port_use: PortUse) -> Option<Chosen> {
+    match port_use {
+        PortUse::Free => Some(Chosen { port, reuses: false }),
+        PortUse::Reusable => Some(Chosen { port, reuses: true }),
+        PortUse::Taken => None,
+    }
+}

@@ -1,0 +1,31 @@
+//! Asking the processor for a cache line before it is needed. A hint: it reads nothing and cannot
+//! fail, so that a wrong address costs time and never correctness.
+//!
+//! The one place in the shard with `unsafe`, since the intrinsic takes a raw pointer. It pays: see
+//! `benches/flow_table.rs`, batches with and without it.
+
+/// Fetches the first cache line of `value` into all levels.
+#[inline(always)]
+pub(super) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the instruction (SSE, part of every x86-64) faults at no address, and this one comes
+        // from a reference.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
+/// Fetches the first two cache lines of `value`, as far as it reaches.
+#[inline(always)]
+pub(super) fn prefetch_two<T>(value: &T) {
+    prefetch(value);
+    #[cfg(target_arch = "x86_64")]
+    if size_of::<T>() > 64 {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: as above; 64 bytes on is still inside `value`, which is larger.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(value).cast::<i8>().add(64)) };
+    }
+}
