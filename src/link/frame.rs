@@ -127,7 +127,7 @@ impl Accounting {
 /// A cache line, so that no two buffers share one.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
-struct Line([u8; LINE]);
+struct Line(#[expect(dead_code, reason = "reached as bytes")] [u8; LINE]);
 
 const LINE: usize = 64;
 const _: () = assert!(size_of::<Line>() == LINE && align_of::<Line>() == LINE);

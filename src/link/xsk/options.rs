@@ -1,0 +1,94 @@
+//! The socket options of AF_XDP that xsk-rs does not wrap, and the kick itself.
+
+use std::io;
+use std::mem;
+use std::os::fd::RawFd;
+use std::ptr;
+
+use super::BusyPoll;
+use super::kick::Answer;
+
+/// asm-generic/socket.h; the same on every architecture with XDP drivers.
+const SO_SNDBUFFORCE: libc::c_int = 32;
+const SO_BUSY_POLL: libc::c_int = 46;
+const SO_PREFER_BUSY_POLL: libc::c_int = 69;
+const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
+
+/// linux/if_xdp.h, since 6.17.
+const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
+
+/// Whether the socket was really bound zero-copy.
+pub(super) fn is_zero_copy(fd: RawFd) -> io::Result<bool> {
+    let mut options = libc::xdp_options { flags: 0 };
+    let mut len = mem::size_of::<libc::xdp_options>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes, all of `options`.
+    let answer = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::SOL_XDP,
+            libc::XDP_OPTIONS,
+            (&raw mut options).cast(),
+            &raw mut len,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
+}
+
+/// Lets one kick send `budget` descriptors instead of 32. Older kernels do not know it.
+pub(super) fn set_tx_budget(fd: RawFd, budget: u32) -> io::Result<()> {
+    set(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, budget)
+}
+
+/// Lets `bytes` of copied frames be under way, past the system's limit where we may.
+pub(super) fn raise_send_buffer(fd: RawFd, bytes: u32) -> io::Result<()> {
+    set(fd, libc::SOL_SOCKET, SO_SNDBUFFORCE, bytes)
+        .or_else(|_| set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes))
+}
+
+/// Turns preferred busy polling on.
+pub(super) fn prefer_busy_poll(fd: RawFd, wanted: BusyPoll) -> io::Result<()> {
+    set(fd, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, 1)?;
+    set(fd, libc::SOL_SOCKET, SO_BUSY_POLL, wanted.micros)?;
+    set(fd, libc::SOL_SOCKET, SO_BUSY_POLL_BUDGET, wanted.budget)
+}
+
+fn set(fd: RawFd, level: libc::c_int, option: libc::c_int, value: u32) -> io::Result<()> {
+    let len = mem::size_of::<u32>() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes, all of `value`.
+    match unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Asks the kernel to send what is on the tx ring.
+#[inline]
+pub(super) fn kick_tx(fd: RawFd) -> Answer {
+    // SAFETY: an empty message without address: no memory is passed.
+    let sent = unsafe { libc::sendto(fd, ptr::null(), 0, libc::MSG_DONTWAIT, ptr::null(), 0) };
+    if sent >= 0 { Answer::Done } else { answer() }
+}
+
+/// Asks the kernel to receive: to look at the fill ring again, or to poll the device.
+#[inline]
+pub(super) fn kick_rx(fd: RawFd) {
+    // SAFETY: an empty message without address: no memory is passed. There is nothing to learn from
+    // the answer: what was received shows on the rx ring.
+    let _ = unsafe {
+        libc::recvfrom(fd, ptr::null_mut(), 0, libc::MSG_DONTWAIT, ptr::null_mut(), ptr::null_mut())
+    };
+}
+
+#[cold]
+fn answer() -> Answer {
+    match io::Error::last_os_error().raw_os_error().unwrap_or(0) {
+        // EAGAIN: the budget of the call is used up. ENOBUFS: so is the send buffer. EBUSY: the
+        // queueing discipline was full, and the driver's ring perhaps.
+        libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => Answer::Again,
+        libc::ENETDOWN | libc::ENXIO | libc::ENODEV => Answer::Down,
+        _ => Answer::Refused,
+    }
+}

@@ -1,0 +1,152 @@
+//! The four rings of one socket, shared with the kernel.
+//!
+//! Descriptors in this folder are only ever made by the link's own [`Chunks`](super::umem::Chunks) and
+//! moved, never kept, by these functions: what is produced is the kernel's from then on, what is
+//! consumed is ours. That is the contract of every `unsafe` call of xsk-rs below.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::thread;
+
+use xsk_rs::config::{BindFlags, Interface, LibxdpFlags, QueueSize, SocketConfig};
+use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
+
+use super::config::{Config, Mode};
+use super::error::{OpenError, Step, cause_of};
+use super::kick::Answer;
+use super::options;
+
+/// A queue stays taken for a moment after its last socket was closed: the kernel cleans up later.
+const BUSY_TRIES: u32 = 25;
+const BUSY_PAUSE: core::time::Duration = core::time::Duration::from_millis(20);
+
+/// A bound socket's rings.
+pub(super) struct Rings {
+    rx: RxQueue,
+    tx: TxQueue,
+    fill: FillQueue,
+    completion: CompQueue,
+    fd: RawFd,
+    tx_ring: usize,
+}
+
+impl Rings {
+    /// Binds a socket over `umem` to the queue that `config` names.
+    pub(super) fn bind(config: &Config, umem: &Umem) -> Result<Self, OpenError> {
+        let socket_config = socket_config(config)?;
+        let interface: Interface = config
+            .interface
+            .parse()
+            .map_err(|_| OpenError::BadConfig("an interface's name holds no zero byte"))?;
+        let mut tries = 0;
+        let (tx, rx, shared) = loop {
+            // SAFETY: the UMEM is this link's own and has no other socket.
+            match unsafe { Socket::new(socket_config, umem, &interface, config.queue) } {
+                Ok(made) => break made,
+                Err(error) => {
+                    let cause = cause_of(&error);
+                    tries += 1;
+                    if cause.raw_os_error() != Some(libc::EBUSY) || tries == BUSY_TRIES {
+                        return Err(OpenError::from_kernel(config, Step::Bind, cause));
+                    }
+                    thread::sleep(BUSY_PAUSE);
+                }
+            }
+        };
+        let Some((fill, completion)) = shared else {
+            return Err(OpenError::BadConfig("the memory has a socket already"));
+        };
+        let fd = tx.fd().as_raw_fd();
+        Ok(Self { rx, tx, fill, completion, fd, tx_ring: config.tx_ring as usize })
+    }
+
+    /// The socket.
+    pub(super) const fn fd(&self) -> RawFd {
+        self.fd
+    }
+
+    /// Takes arrived packets off the rx ring.
+    #[inline]
+    pub(super) fn receive(&mut self, descs: &mut [FrameDesc]) -> usize {
+        // SAFETY: contract in the head of this file.
+        unsafe { self.rx.consume(descs) }
+    }
+
+    /// Puts packets on the tx ring: as many as there is room for.
+    #[inline]
+    pub(super) fn send(&mut self, descs: &[FrameDesc]) -> usize {
+        let room = self.tx.nb_free(descs.len() as u32) as usize;
+        // SAFETY: contract in the head of this file. The ring takes all or none, so we offer what fits.
+        unsafe { self.tx.produce(&descs[..room.min(descs.len())]) }
+    }
+
+    /// Gives chunks to the kernel to receive into: as many as there is room for.
+    #[inline]
+    pub(super) fn post(&mut self, descs: &[FrameDesc]) -> usize {
+        let room = self.fill.nb_free(descs.len() as u32) as usize;
+        // SAFETY: contract in the head of this file. The ring takes all or none, so we offer what fits.
+        unsafe { self.fill.produce(&descs[..room.min(descs.len())]) }
+    }
+
+    /// Takes sent chunks off the completion ring.
+    #[inline]
+    pub(super) fn complete(&mut self, descs: &mut [FrameDesc]) -> usize {
+        // SAFETY: contract in the head of this file.
+        unsafe { self.completion.consume(descs) }
+    }
+
+    /// Descriptors on the tx ring that the kernel has not yet taken.
+    #[inline]
+    pub(super) fn queued(&mut self) -> usize {
+        self.tx_ring - self.tx.nb_free_exact() as usize
+    }
+
+    /// Whether the kernel wants a kick to send.
+    #[inline]
+    pub(super) fn tx_needs_kick(&self) -> bool {
+        self.tx.needs_wakeup()
+    }
+
+    /// Whether the kernel wants a kick to receive.
+    #[inline]
+    pub(super) fn rx_needs_kick(&self) -> bool {
+        self.fill.needs_wakeup()
+    }
+
+    /// Kicks the kernel to send.
+    #[inline]
+    pub(super) fn kick_tx(&self) -> Answer {
+        options::kick_tx(self.fd)
+    }
+
+    /// Kicks the kernel to receive.
+    #[inline]
+    pub(super) fn kick_rx(&self) {
+        options::kick_rx(self.fd);
+    }
+
+    /// Packets that the kernel dropped on the way in, and descriptors it refused on the way out.
+    pub(super) fn kernel_drops(&self) -> io::Result<(u64, u64)> {
+        let counted = self.tx.fd().xdp_statistics()?;
+        Ok((counted.rx_dropped() + counted.rx_ring_full(), counted.tx_invalid_descs()))
+    }
+}
+
+fn socket_config(config: &Config) -> Result<SocketConfig, OpenError> {
+    let (Ok(rx), Ok(tx)) = (QueueSize::new(config.rx_ring), QueueSize::new(config.tx_ring)) else {
+        return Err(OpenError::BadConfig("a ring takes a power of two"));
+    };
+    // With neither flag the kernel tries zero-copy and falls back to copy by itself.
+    let mut flags = match config.mode {
+        Mode::Auto => BindFlags::empty(),
+        Mode::Copy => BindFlags::XDP_COPY,
+        Mode::ZeroCopy => BindFlags::XDP_ZEROCOPY,
+    };
+    flags.set(BindFlags::XDP_USE_NEED_WAKEUP, config.need_wakeup);
+    Ok(SocketConfig::builder()
+        .rx_queue_size(rx)
+        .tx_queue_size(tx)
+        .bind_flags(flags)
+        .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
+        .build())
+}

@@ -1,0 +1,338 @@
+//! The AF_XDP link itself: one queue's turn of receiving, sending, kicking and refilling.
+//!
+//! Invariant: frames posted for rx, posted for tx, held and free add up to all there are, and at least
+//! as many are free as the fill ring lacks, so that sending can never starve receiving.
+
+use std::fmt;
+use std::os::fd::RawFd;
+
+use xsk_rs::FrameDesc;
+
+use super::config::{Config, Mode};
+use super::error::OpenError;
+use super::kick::{Answer, Kicker, Ring};
+use super::rings::Rings;
+use super::umem::Chunks;
+use super::{device, options};
+use crate::limits;
+use crate::link::{Accounting, Frame, Link, State, Statistics};
+use crate::time::Instant;
+
+/// How the socket was really bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The kernel copies each frame.
+    Copy,
+    /// The device uses the link's memory.
+    ZeroCopy,
+}
+
+impl Bound {
+    /// The name used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::ZeroCopy => "zero-copy",
+        }
+    }
+}
+
+/// Bytes of send buffer a descriptor of the tx ring is charged for in copy mode: the copy of a full
+/// chunk and its bookkeeping. With less the kernel stops half-way with ENOBUFS.
+const SEND_BUFFER_EACH: u32 = 4096;
+
+/// Bytes of Ethernet header and one VLAN tag, on top of the MTU.
+const ETHERNET_MAX: usize = 18;
+
+/// Bytes of the shortest frame that a device can address.
+const ETHERNET_MIN: usize = 14;
+
+/// The rings with their chunks, and how many of these the kernel has.
+struct Device {
+    // Dropped first: the chunks' memory must outlive the rings.
+    rings: Rings,
+    chunks: Chunks,
+    rx_posted: usize,
+    tx_posted: usize,
+    batch: Box<[FrameDesc]>,
+}
+
+impl Ring for Device {
+    fn queued(&mut self) -> usize {
+        self.rings.queued()
+    }
+    fn outstanding(&self) -> usize {
+        self.tx_posted
+    }
+    fn needs_kick(&self) -> bool {
+        self.rings.tx_needs_kick()
+    }
+    fn kick(&mut self) -> Answer {
+        self.rings.kick_tx()
+    }
+    fn reap(&mut self) {
+        while self.tx_posted > 0 {
+            let n = self.rings.complete(&mut self.batch);
+            self.tx_posted -= n;
+            self.batch[..n].iter().for_each(|desc| self.chunks.returned(desc));
+            if n < self.batch.len() {
+                break;
+            }
+        }
+    }
+}
+
+/// A link over one queue of a network interface.
+pub struct XskLink {
+    device: Device,
+    /// Filled frames that are not yet on the tx ring, in order.
+    leaving: Vec<FrameDesc>,
+    /// Chunks on their way to the fill ring.
+    posting: Vec<FrameDesc>,
+    kicker: Kicker,
+    /// Whether descriptors went on the tx ring since the last flush.
+    fresh: bool,
+    posted_target: usize,
+    watermark: usize,
+    busy_poll: bool,
+    frame_max: usize,
+    bound: Bound,
+    statistics: Statistics,
+    rx_kicks: u64,
+    notes: Vec<String>,
+}
+
+impl XskLink {
+    /// Opens the link and posts frames for receiving. Packets come once an XDP program redirects the
+    /// queue to [`fd`](Self::fd).
+    ///
+    /// # Errors
+    /// [`OpenError`] tells the cause and what to do about it.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        config.check()?;
+        let sizes = config.sizes(device::rx_ring(&config.interface));
+        let mut notes = Vec::new();
+        let mut chunks = Chunks::new(config, &sizes, &mut notes)?;
+        let rings = Rings::bind(config, chunks.umem())?;
+        chunks.bound_to(rings.fd());
+        let bound = read_back(config, &rings, &mut notes);
+        set_options(config, &rings, bound, &mut notes);
+        let mtu = device::mtu(&config.interface).map_or(usize::MAX, |mtu| mtu as usize);
+        let frame_max = chunks.packet_max().min(mtu.saturating_add(ETHERNET_MAX));
+        let batch = vec![FrameDesc::default(); limits::BATCH_MAX].into();
+        let mut link = Self {
+            device: Device { rings, chunks, rx_posted: 0, tx_posted: 0, batch },
+            leaving: Vec::with_capacity(sizes.frames as usize),
+            posting: Vec::with_capacity(sizes.posted as usize),
+            kicker: Kicker::default(),
+            fresh: false,
+            posted_target: sizes.posted as usize,
+            watermark: config.watermark.max(1) as usize,
+            busy_poll: config.busy_poll.is_some(),
+            frame_max,
+            bound,
+            statistics: Statistics::default(),
+            rx_kicks: 0,
+            notes,
+        };
+        link.refill();
+        Ok(link)
+    }
+
+    /// The socket, to be put into the XSKMAP at the queue's index.
+    #[must_use]
+    pub const fn fd(&self) -> RawFd {
+        self.device.rings.fd()
+    }
+
+    /// How the socket was really bound.
+    #[must_use]
+    pub const fn bound(&self) -> Bound {
+        self.bound
+    }
+
+    /// What was asked for and could not be had, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Chunks that the fill ring lacks: so many must stay free.
+    #[inline]
+    const fn lacking(&self) -> usize {
+        self.posted_target - self.device.rx_posted
+    }
+
+    #[inline]
+    fn submit(&mut self) {
+        let sent = self.device.rings.send(&self.leaving);
+        self.leaving.drain(..sent);
+        self.fresh |= sent > 0;
+    }
+
+    fn refill(&mut self) {
+        let n = self.lacking().min(self.device.chunks.area.free());
+        if n > 0 {
+            self.device.chunks.post(n, &mut self.posting);
+            let posted = self.device.rings.post(&self.posting);
+            self.posting[posted..].iter().for_each(|desc| self.device.chunks.returned(desc));
+            self.device.rx_posted += posted;
+        }
+        if self.device.rings.rx_needs_kick() {
+            self.kick_rx();
+        }
+    }
+
+    fn kick_rx(&mut self) {
+        self.rx_kicks += 1;
+        self.device.rings.kick_rx();
+    }
+}
+
+impl Link for XskLink {
+    fn receive(&mut self, _now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
+        let Device { rings, chunks, batch, .. } = &mut self.device;
+        let most = max.min(batch.len());
+        let mut n = rings.receive(&mut batch[..most]);
+        if n == 0 && self.busy_poll {
+            rings.kick_rx();
+            self.rx_kicks += 1;
+            n = rings.receive(&mut batch[..most]);
+        }
+        for desc in &batch[..n] {
+            self.statistics.rx_bytes += desc.lengths().data() as u64;
+            frames.push(chunks.arrived(desc));
+        }
+        self.statistics.rx_frames += n as u64;
+        self.device.rx_posted -= n;
+        n
+    }
+
+    #[inline]
+    fn reserve(&mut self) -> Option<Frame> {
+        let keep = self.lacking();
+        self.device.chunks.reserve(keep)
+    }
+
+    fn transmit(&mut self, _now: Instant, frame: Frame) {
+        let len = frame.len();
+        if !(ETHERNET_MIN..=self.frame_max).contains(&len) {
+            self.statistics.tx_dropped += 1;
+            return self.release(frame);
+        }
+        match self.device.chunks.leaving(frame) {
+            Ok(desc) => self.leaving.push(desc),
+            Err(frame) => {
+                self.statistics.tx_dropped += 1;
+                return self.release(frame);
+            }
+        }
+        self.device.tx_posted += 1;
+        self.statistics.tx_frames += 1;
+        self.statistics.tx_bytes += len as u64;
+        if self.leaving.len() >= self.watermark {
+            self.submit();
+            self.kicker.kick(&mut self.device);
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, frame: Frame) {
+        let stray = self.device.chunks.area.release(frame);
+        debug_assert!(stray.is_ok(), "released to a link that it does not come from: {stray:?}");
+    }
+
+    fn flush(&mut self, now: Instant) {
+        self.device.reap();
+        if !self.leaving.is_empty() {
+            self.submit();
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        self.kicker.flush(now, fresh, &mut self.device);
+        self.refill();
+        debug_assert_eq!(
+            self.accounting().total(),
+            self.device.chunks.area.count(),
+            "a frame was lost"
+        );
+    }
+
+    fn frame_max(&self) -> usize {
+        self.frame_max
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.kicker.deadline()
+    }
+
+    fn wait_fd(&self) -> Option<i32> {
+        Some(self.fd())
+    }
+
+    fn accounting(&self) -> Accounting {
+        let Device { chunks, rx_posted, tx_posted, .. } = &self.device;
+        Accounting {
+            rx_posted: *rx_posted,
+            tx_posted: *tx_posted,
+            held: chunks.area.out(),
+            free: chunks.area.free(),
+        }
+    }
+
+    fn statistics(&mut self) -> Statistics {
+        let (rx_dropped, tx_refused) = self.device.rings.kernel_drops().unwrap_or_default();
+        Statistics {
+            rx_dropped,
+            tx_dropped: self.statistics.tx_dropped + tx_refused,
+            kicks: self.kicker.calls + self.rx_kicks,
+            kicks_again: self.kicker.again,
+            ..self.statistics
+        }
+    }
+
+    fn state(&self) -> State {
+        if self.kicker.down { State::Down } else { State::Up }
+    }
+}
+
+impl fmt::Debug for XskLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (fd, bound, frames) = (self.fd(), self.bound, self.accounting());
+        write!(f, "XskLink(fd {fd}, {}, {frames:?})", bound.name())
+    }
+}
+
+fn read_back(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {
+    match options::is_zero_copy(rings.fd()) {
+        Ok(true) => Bound::ZeroCopy,
+        _ => {
+            if config.mode == Mode::Auto {
+                notes.push(format!(
+                    "the driver of `{}` has no zero-copy: copy mode",
+                    config.interface
+                ));
+            }
+            Bound::Copy
+        }
+    }
+}
+
+fn set_options(config: &Config, rings: &Rings, bound: Bound, notes: &mut Vec<String>) {
+    let fd = rings.fd();
+    if bound == Bound::Copy {
+        let budget = config.tx_budget.clamp(32, config.tx_ring);
+        if options::set_tx_budget(fd, budget).is_err() {
+            notes.push("this kernel sends 32 frames a call at most (before 6.17)".to_owned());
+        }
+        if let Err(cause) = options::raise_send_buffer(fd, config.tx_ring * SEND_BUFFER_EACH) {
+            notes
+                .push(format!("the send buffer could not be raised ({cause}): more calls a batch"));
+        }
+    }
+    if let Some(wanted) = config.busy_poll
+        && let Err(cause) = options::prefer_busy_poll(fd, wanted)
+    {
+        notes.push(format!("no busy polling ({cause}): it needs Linux 5.11 and CAP_NET_ADMIN"));
+    }
+}
