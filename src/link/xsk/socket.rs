@@ -4,7 +4,7 @@
 //! as many are free as the fill ring lacks, so that sending can never starve receiving.
 
 use std::fmt;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 use xsk_rs::FrameDesc;
 
@@ -266,8 +266,9 @@ impl Link for XskLink {
         self.kicker.deadline()
     }
 
-    fn wait_fd(&self) -> Option<i32> {
-        Some(self.fd())
+    fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
+        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps alive.
+        Some(unsafe { BorrowedFd::borrow_raw(self.fd()) })
     }
 
     fn accounting(&self) -> Accounting {
