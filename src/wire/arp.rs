@@ -80,3 +80,80 @@ pub fn parse(bytes: &[u8]) -> Result<Packet, Error> {
     }
     Ok(Packet { operation, sender_mac, sender_ip, target_mac: mac(18), target_ip: ip(24) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packet() -> impl Strategy<Value = Packet> {
+        let operation = prop_oneof![Just(Operation::Request), Just(Operation::Reply)];
+        (operation, any::<([u8; 6], [u8; 4], [u8; 6], [u8; 4])>())
+            .prop_map(|(operation, (sender_mac, sender_ip, target_mac, target_ip))| Packet {
+                operation,
+                sender_mac: MacAddr(sender_mac),
+                sender_ip: sender_ip.into(),
+                target_mac: MacAddr(target_mac),
+                target_ip: target_ip.into(),
+            })
+            .prop_filter("a sender that can be", |p| {
+                p.sender_mac.is_unicast()
+                    && !p.sender_ip.is_multicast()
+                    && !p.sender_ip.is_broadcast()
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(packet in packet()) {
+            let mut bytes = [0; 46];
+            prop_assert_eq!(packet.emit(&mut bytes), Ok(PACKET_LEN));
+            prop_assert_eq!(parse(&bytes), Ok(packet));
+            for cut in 0..PACKET_LEN {
+                prop_assert_eq!(parse(&bytes[..cut]), Err(Error::Truncated));
+                prop_assert_eq!(packet.emit(&mut [0; 46][..cut]), Err(NoRoom));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_packet_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = parse(&bytes);
+        }
+    }
+
+    #[test]
+    fn other_hardware_protocols_and_operations_are_not_acted_upon() {
+        let request = Packet {
+            operation: Operation::Request,
+            sender_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+            sender_ip: Ipv4Addr::new(10, 0, 0, 1),
+            target_mac: MacAddr::ZERO,
+            target_ip: Ipv4Addr::new(10, 0, 0, 2),
+        };
+        let mut good = [0; PACKET_LEN];
+        assert_eq!(request.emit(&mut good), Ok(PACKET_LEN));
+        for at in [0, 1, 2, 3, 4, 5, 6, 7] {
+            let mut bad = good;
+            bad[at] ^= 0x40;
+            assert_eq!(parse(&bad), Err(Error::Unsupported), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_group_cannot_claim_an_address() {
+        let mut claim = Packet {
+            operation: Operation::Reply,
+            sender_mac: MacAddr::BROADCAST,
+            sender_ip: Ipv4Addr::new(10, 0, 0, 1),
+            target_mac: MacAddr::ZERO,
+            target_ip: Ipv4Addr::new(10, 0, 0, 2),
+        };
+        let mut bytes = [0; PACKET_LEN];
+        assert_eq!(claim.emit(&mut bytes), Ok(PACKET_LEN));
+        assert_eq!(parse(&bytes), Err(Error::Malformed));
+        claim.sender_mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        claim.sender_ip = Ipv4Addr::BROADCAST;
+        assert_eq!(claim.emit(&mut bytes), Ok(PACKET_LEN));
+        assert_eq!(parse(&bytes), Err(Error::Malformed));
+    }
+}

@@ -230,3 +230,110 @@ fn unfinished_or_bad(pseudo: Sum, segment: &[u8], field_at: usize) -> Verdict {
 pub const fn is_pseudo_header_only(pseudo: Sum, field: u16) -> bool {
     pseudo.fold() == field.swap_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// RFC 1071 §4.1, word by word.
+    fn reference(bytes: &[u8]) -> u16 {
+        let mut sum = 0u32;
+        for pair in bytes.chunks(2) {
+            sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !(sum as u16)
+    }
+
+    #[test]
+    fn the_example_of_rfc_1071_comes_out() {
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(sum(&bytes).checksum(), !0xddf2);
+    }
+
+    #[test]
+    fn all_ones_do_not_overflow_the_lanes() {
+        for len in [0, 1, 63, 64, 65, 1500, 65_535] {
+            assert_eq!(sum(&vec![0xff; len]).checksum(), reference(&vec![0xff; len]), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_sum_left_to_an_offload_is_recognised() {
+        let (src, dst) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let pseudo = PseudoHeader::v4(src, dst);
+        let mut segment = [7u8; 33];
+        segment[16..18].copy_from_slice(&[0, 0]);
+        let unfinished = !pseudo.with(Protocol::TCP, segment.len()).checksum();
+        // 10.0.0.1 + 10.0.0.2 + protocol + length, as Linux's csum_tcpudp_magic leaves it.
+        assert_eq!(unfinished, 0x0a00 + 1 + 0x0a00 + 2 + 6 + 33);
+        segment[16..18].copy_from_slice(&unfinished.to_be_bytes());
+        assert_eq!(pseudo.verify(Protocol::TCP, &segment, 16), Verdict::PseudoHeaderOnly);
+        segment[16] ^= 1;
+        assert_eq!(pseudo.verify(Protocol::TCP, &segment, 16), Verdict::Bad);
+        assert_eq!(pseudo.verify(Protocol::TCP, &segment[..17], 16), Verdict::Bad);
+    }
+
+    #[test]
+    fn addresses_of_two_families_have_no_pseudo_header() {
+        assert!(PseudoHeader::new([10, 0, 0, 1].into(), IpAddr::V6(Ipv6Addr::LOCALHOST)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_sum_as_the_reference_says(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert_eq!(sum(&bytes).checksum(), reference(&bytes));
+        }
+
+        #[test]
+        fn copying_sums_and_copies(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut copy = vec![0; bytes.len()];
+            prop_assert_eq!(copy_and_sum(&bytes, &mut copy).checksum(), reference(&bytes));
+            prop_assert_eq!(copy, bytes);
+        }
+
+        #[test]
+        fn runs_join_at_any_byte(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..200) {
+            let (first, second) = bytes.split_at(at.min(bytes.len()));
+            let joined = sum(first).then(first.len(), sum(second));
+            prop_assert_eq!(joined.checksum(), reference(&bytes));
+        }
+
+        #[test]
+        fn a_copy_to_a_shorter_target_is_cut(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+            let mut copy = vec![0; bytes.len() / 2];
+            prop_assert_eq!(copy_and_sum(&bytes, &mut copy).checksum(), reference(&copy));
+            prop_assert_eq!(&copy[..], &bytes[..bytes.len() / 2]);
+        }
+
+        #[test]
+        fn an_update_is_as_good_as_a_new_sum(mut bytes in any::<[u8; 20]>(), at in 0usize..10, new: u16) {
+            let before = sum(&bytes).checksum();
+            let old = u16::from_be_bytes([bytes[2 * at], bytes[2 * at + 1]]);
+            bytes[2 * at..2 * at + 2].copy_from_slice(&new.to_be_bytes());
+            let updated = update(before, old, new);
+            // Zero has two forms in one's complement; both verify.
+            let fresh = sum(&bytes).checksum();
+            prop_assert!(updated == fresh || (updated % 0xffff == 0 && fresh % 0xffff == 0));
+        }
+
+        #[test]
+        fn both_families_sum_their_pseudo_header(src: u128, dst: u128, len: u16) {
+            let (src6, dst6) = (Ipv6Addr::from(src), Ipv6Addr::from(dst));
+            let mut flat = [src6.octets(), dst6.octets()].concat();
+            flat.extend([0, 0]);
+            flat.extend(len.to_be_bytes());
+            flat.extend([0, 0, 0, 6]);
+            let pseudo = PseudoHeader::v6(src6, dst6).with(Protocol::TCP, usize::from(len));
+            prop_assert_eq!(pseudo.checksum(), reference(&flat));
+
+            let (src4, dst4) = (Ipv4Addr::from(src as u32), Ipv4Addr::from(dst as u32));
+            let mut flat = [src4.octets(), dst4.octets()].concat();
+            flat.extend([0, 6]);
+            flat.extend(len.to_be_bytes());
+            let pseudo = PseudoHeader::v4(src4, dst4).with(Protocol::TCP, usize::from(len));
+            prop_assert_eq!(pseudo.checksum(), reference(&flat));
+        }
+    }
+}

@@ -115,3 +115,69 @@ pub fn parse(frame: &[u8]) -> Result<(Header, &[u8]), Error> {
     }
     Ok((Header { dst, src, ethertype, vlan: Tags::NONE }, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::vlan::Tag;
+    use proptest::prelude::*;
+
+    fn tag() -> impl Strategy<Value = Tag> {
+        (any::<bool>(), any::<u16>()).prop_map(|(service, control)| Tag {
+            ethertype: if service { EtherType::SERVICE_VLAN } else { EtherType::VLAN },
+            control,
+        })
+    }
+
+    fn header() -> impl Strategy<Value = Header> {
+        let tags = prop_oneof![
+            Just(Tags::NONE),
+            tag().prop_map(|outer| Tags { outer: Some(outer), inner: None }),
+            (tag(), tag()).prop_map(|(o, i)| Tags { outer: Some(o), inner: Some(i) }),
+        ];
+        let plain = any::<u16>().prop_map(EtherType).prop_filter("no tag", |e| !vlan::is_tag(*e));
+        (any::<[u8; 6]>(), any::<[u8; 6]>(), plain, tags).prop_map(|(dst, src, ethertype, vlan)| {
+            Header { dst: MacAddr(dst), src: MacAddr(src), ethertype, vlan }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(header in header(), payload: [u8; 5]) {
+            let mut bytes = [0; 22 + 5];
+            let len = header.emit(&mut bytes).expect("22 bytes hold two tags");
+            bytes[len..len + 5].copy_from_slice(&payload);
+            prop_assert_eq!(parse(&bytes[..len + 5]), Ok((header, &payload[..])));
+            for cut in 0..len {
+                prop_assert_eq!(parse(&bytes[..cut]), Err(Error::Truncated));
+                prop_assert_eq!(header.emit(&mut bytes[..cut].to_vec()), Err(NoRoom));
+            }
+        }
+    }
+
+    #[test]
+    fn a_third_tag_is_left_to_the_payload() {
+        let mut frame = [0u8; 14 + 12];
+        for at in [12, 16, 20] {
+            frame[at..at + 2].copy_from_slice(&[0x81, 0x00]);
+        }
+        let (header, rest) = parse(&frame).expect("long enough");
+        assert_eq!((header.ethertype, rest.len()), (EtherType::VLAN, 4));
+    }
+
+    #[test]
+    fn a_tag_is_taken_apart() {
+        let tag = Tag { ethertype: EtherType::VLAN, control: 0b101_1_000000000111 };
+        assert_eq!((tag.id(), tag.priority()), (7, 5));
+    }
+
+    #[test]
+    fn groups_have_the_link_layer_addresses_of_their_rfcs() {
+        let group = MacAddr::of_multicast_v4(Ipv4Addr::new(224, 129, 2, 3));
+        assert_eq!(group.to_string(), "01:00:5e:01:02:03");
+        let group = MacAddr::of_multicast_v6("ff02::1:ff12:3456".parse().expect("a literal"));
+        assert_eq!(group.to_string(), "33:33:ff:12:34:56");
+        assert!(group.is_multicast() && MacAddr::BROADCAST.is_multicast());
+        assert!(!MacAddr::ZERO.is_unicast() && MacAddr([2, 0, 0, 0, 0, 1]).is_unicast());
+    }
+}

@@ -165,3 +165,123 @@ fn fields(fixed: &[u8; HEADER_LEN], header_len: u8, total_len: u16) -> Header {
         header_len,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header() -> impl Strategy<Value = HeaderOut> {
+        any::<([u8; 4], [u8; 4], u8, u8, u8, u16, u16)>().prop_map(
+            |(src, dst, protocol, ttl, class, ident, fragment)| HeaderOut {
+                src: src.into(),
+                dst: dst.into(),
+                protocol: Protocol(protocol),
+                ttl,
+                traffic_class: TrafficClass(class),
+                ident,
+                fragment: Fragment(fragment),
+            },
+        )
+    }
+
+    fn as_sent(header: &Header) -> HeaderOut {
+        HeaderOut {
+            src: header.src,
+            dst: header.dst,
+            protocol: header.protocol,
+            ttl: header.ttl,
+            traffic_class: header.traffic_class,
+            ident: header.ident,
+            fragment: header.fragment,
+        }
+    }
+
+    /// A packet of 10.0.0.1 to 10.0.0.2 with `options` words of options and four bytes of payload.
+    fn packet(options: u8) -> Vec<u8> {
+        let len = 24 + 4 * options;
+        let mut bytes =
+            vec![0x45 + options, 0, 0, len, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        bytes.extend(vec![1; usize::from(options) * 4]);
+        let sum = checksum::sum(&bytes).checksum();
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        bytes.extend(*b"data");
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(header in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut bytes = vec![0; HEADER_LEN];
+            prop_assert_eq!(header.emit(payload.len(), &mut bytes), Ok(HEADER_LEN));
+            bytes.extend(&payload);
+            let whole = bytes.len();
+            bytes.extend([0; 6]);
+            let (read, rest) = parse(&bytes).expect("just written");
+            prop_assert_eq!((as_sent(&read), rest), (header, &payload[..]));
+            for cut in 0..whole {
+                prop_assert_eq!(parse(&bytes[..cut]), Err(Error::Truncated));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_packet_or_an_error(mut bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse(&bytes);
+            if let Some(first) = bytes.first_mut() {
+                *first = 0x40 | *first & 0xf;
+            }
+            let _ = parse(&bytes);
+        }
+    }
+
+    #[test]
+    fn options_are_passed_over() {
+        for words in 0..=10 {
+            let bytes = packet(words);
+            let (header, payload) = parse(&bytes).expect("well formed");
+            assert_eq!((header.header_len, payload), (20 + 4 * words, &b"data"[..]));
+        }
+    }
+
+    #[test]
+    fn a_damaged_header_is_refused_whatever_bit_it_is() {
+        for words in [0, 3] {
+            let good = packet(words);
+            for bit in 0..(good.len() - 4) * 8 {
+                let mut bad = good.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert!(parse(&bad).is_err(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_contradict_each_other_are_malformed() {
+        let mut short_header = packet(0);
+        short_header[0] = 0x44;
+        assert_eq!(parse(&short_header), Err(Error::Malformed));
+        let mut short_total = packet(0);
+        short_total[3] = 19;
+        assert_eq!(parse(&short_total), Err(Error::Malformed));
+        let mut version = packet(0);
+        version[0] = 0x65;
+        assert_eq!(parse(&version), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn fragments_are_told_from_whole_packets() {
+        assert!(!Fragment(0).is_fragment() && !Fragment::DONT.is_fragment());
+        assert!(Fragment(0x2000).is_fragment() && Fragment(0x2000).more());
+        assert!(Fragment(3).is_fragment() && Fragment(3).offset_bytes() == 24);
+        assert!(Fragment::DONT.dont_fragment() && !Fragment(3).dont_fragment());
+    }
+
+    #[test]
+    fn a_payload_beyond_the_length_field_does_not_fit() {
+        let out = as_sent(&parse(&packet(0)).expect("well formed").0);
+        let mut bytes = [0; HEADER_LEN];
+        assert_eq!(out.emit(65_515, &mut bytes), Ok(HEADER_LEN));
+        assert_eq!(out.emit(65_516, &mut bytes), Err(NoRoom));
+        assert_eq!(out.emit(0, &mut bytes[..19]), Err(NoRoom));
+    }
+}

@@ -1,1 +1,316 @@
-//! TCP headers: tables and properties.
+//! TCP headers: what is written is read back, what is broken is refused, options by tables.
+
+use super::*;
+use crate::wire::checksum::{PseudoHeader, Verdict};
+use crate::wire::error::{Error, NoRoom};
+use core::net::{Ipv4Addr, Ipv6Addr};
+use proptest::prelude::*;
+
+const PSEUDO: PseudoHeader =
+    PseudoHeader::v4(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+
+/// A segment with exactly these option bytes and no data.
+fn with_options(flags: u8, options: &[u8]) -> Vec<u8> {
+    assert!(options.len().is_multiple_of(4) && options.len() <= OPTIONS_LEN_MAX);
+    let mut segment = vec![0; HEADER_LEN];
+    segment[12] = ((HEADER_LEN + options.len()) / 4 << 4) as u8;
+    segment[13] = flags;
+    segment.extend(options);
+    segment
+}
+
+fn timestamps() -> impl Strategy<Value = Timestamps> {
+    any::<(u32, u32)>().prop_map(|(value, echo)| Timestamps { value, echo })
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    ports: (u16, u16),
+    seq: u32,
+    ack: u32,
+    window: u16,
+    urgent: u16,
+    flags: u8,
+    timestamps: Option<Timestamps>,
+    mss: Option<u16>,
+    window_shift: Option<u8>,
+    sack_permitted: bool,
+    sack: Vec<(u32, u32)>,
+    fast_open: Option<Vec<u8>>,
+}
+
+impl Sent {
+    fn header(&self) -> HeaderOut<'_> {
+        HeaderOut {
+            src_port: self.ports.0,
+            dst_port: self.ports.1,
+            seq: self.seq,
+            ack: self.ack,
+            window: self.window,
+            urgent: self.urgent,
+            flags: self.flags,
+            options: OptionsOut {
+                mss: self.mss,
+                window_shift: self.window_shift,
+                sack_permitted: self.sack_permitted,
+                timestamps: self.timestamps,
+                sack: &self.sack,
+                fast_open: self.fast_open.as_deref(),
+            },
+        }
+    }
+
+    fn assert_equals(&self, read: &Header<'_>) {
+        assert_eq!((read.src_port, read.dst_port), self.ports);
+        assert_eq!((read.seq, read.ack, read.window), (self.seq, self.ack, self.window));
+        assert_eq!((read.urgent, read.flags), (self.urgent, self.flags));
+        let options = read.options;
+        assert!(!options.malformed);
+        assert_eq!(options.timestamps, self.timestamps);
+        assert_eq!(options.mss, self.mss);
+        assert_eq!(options.window_shift, self.window_shift);
+        assert_eq!(options.sack_permitted, self.sack_permitted);
+        assert_eq!(options.sack().collect::<Vec<_>>(), self.sack);
+        assert_eq!(options.has_sack(), !self.sack.is_empty());
+        assert_eq!(options.fast_open(), self.fast_open.as_deref());
+    }
+}
+
+/// A SYN's options.
+fn syn() -> impl Strategy<Value = Sent> {
+    let cookie = prop::sample::select(vec![0usize, 4, 8, 14])
+        .prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
+    let options = (
+        prop::option::of(1u16..),
+        prop::option::of(any::<u8>()),
+        any::<bool>(),
+        prop::option::of(timestamps()),
+        prop::option::of(cookie),
+    );
+    (any::<((u16, u16), u32, u32, u16, u16, u8)>(), options).prop_map(|(fixed, options)| {
+        let (ports, seq, ack, window, urgent, flags) = fixed;
+        let (mss, window_shift, sack_permitted, timestamps, fast_open) = options;
+        let (flags, sack) = (flags | flag::SYN, vec![]);
+        Sent {
+            ports,
+            seq,
+            ack,
+            window,
+            urgent,
+            flags,
+            timestamps,
+            mss,
+            window_shift,
+            sack_permitted,
+            sack,
+            fast_open,
+        }
+    })
+}
+
+/// Any other segment's options.
+fn later() -> impl Strategy<Value = Sent> {
+    let sack = prop::collection::vec(any::<(u32, u32)>(), 0..=3);
+    (syn(), sack).prop_map(|(sent, sack)| Sent {
+        flags: sent.flags & !flag::SYN,
+        sack,
+        mss: None,
+        window_shift: None,
+        sack_permitted: false,
+        fast_open: None,
+        ..sent
+    })
+}
+
+fn payload() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let run = || prop::collection::vec(any::<u8>(), 0..150);
+    (run(), run())
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(sent in prop_oneof![syn(), later()], (first, second) in payload()) {
+        let header = sent.header();
+        let mut bytes = [0xaa; 20 + 40 + 300];
+        let len = header.emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
+        prop_assert_eq!(len, header.byte_len() + first.len() + second.len());
+        let segment = &bytes[..len];
+        prop_assert_eq!(verify(PSEUDO, segment), Verdict::Good);
+        let (read, data) = parse(segment).expect("just written");
+        sent.assert_equals(&read);
+        prop_assert_eq!(usize::from(read.header_len), header.byte_len());
+        prop_assert_eq!(data, [first, second].concat());
+    }
+
+    #[test]
+    fn a_header_cut_anywhere_is_truncated_and_no_shorter_buffer_holds_a_segment(sent in prop_oneof![syn(), later()], (first, second) in payload()) {
+        let mut bytes = [0; 20 + 40 + 300];
+        let len = sent.header().emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
+        for cut in 0..sent.header().byte_len() {
+            prop_assert_eq!(parse(&bytes[..cut]), Err(Error::Truncated));
+        }
+        for room in 0..len {
+            let written = sent.header().emit(PSEUDO, (&first, &second), &mut vec![0; room]);
+            prop_assert_eq!(written, Err(NoRoom));
+        }
+    }
+
+    #[test]
+    fn one_wrong_bit_fails_the_sum(sent in later(), (first, second) in payload(), at: prop::sample::Index) {
+        let mut bytes = [0; 20 + 40 + 300];
+        let len = sent.header().emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
+        let bit = at.index(len * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        prop_assert_ne!(verify(PSEUDO, &bytes[..len]), Verdict::Good);
+    }
+
+    #[test]
+    fn any_bytes_are_a_segment_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        if let Ok((header, data)) = parse(&bytes) {
+            prop_assert_eq!(usize::from(header.header_len) + data.len(), bytes.len());
+        }
+        let _ = verify(PSEUDO, &bytes);
+    }
+
+    #[test]
+    fn any_option_bytes_end_somewhere(
+        syn: bool,
+        options in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..12, Just(34)], 40),
+    ) {
+        let segment = with_options(if syn { flag::SYN } else { flag::ACK }, &options);
+        let (header, _) = parse(&segment).expect("the lengths are right");
+        let _ = format!("{:?}", header.options);
+    }
+}
+
+#[test]
+fn a_data_offset_below_five_words_is_malformed() {
+    for words in 0..5u8 {
+        let mut segment = with_options(flag::ACK, &[]);
+        segment[12] = words << 4;
+        assert_eq!(parse(&segment), Err(Error::Malformed));
+    }
+}
+
+#[test]
+fn the_usual_layouts_are_those_of_linux() {
+    let timestamps = Some(Timestamps { value: 0x01020304, echo: 0x05060708 });
+    let syn = OptionsOut {
+        mss: Some(1460),
+        window_shift: Some(7),
+        sack_permitted: true,
+        timestamps,
+        ..OptionsOut::default()
+    };
+    let sack = OptionsOut { timestamps, sack: &[(1, 2)], ..OptionsOut::default() };
+    let table: [(OptionsOut<'_>, &[u8]); 3] = [
+        (syn, &[2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7]),
+        (OptionsOut { sack: &[], ..sack }, &[1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8]),
+        (sack, &[1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2]),
+    ];
+    for (options, expected) in table {
+        let header = HeaderOut { options, ..HeaderOut::default() };
+        let mut bytes = [0; 60];
+        let len = header.emit(PSEUDO, (&[], &[]), &mut bytes).expect("60 bytes hold any header");
+        assert_eq!(&bytes[20..len], expected);
+    }
+}
+
+#[test]
+fn only_as_many_sack_blocks_are_sent_as_there_is_room_for() {
+    let blocks = [(1, 2), (3, 4), (5, 6), (7, 8), (9, 10)];
+    for (timestamps, fit) in [(None, 4), (Some(Timestamps { value: 1, echo: 2 }), 3)] {
+        let options = OptionsOut { timestamps, sack: &blocks, ..OptionsOut::default() };
+        let header = HeaderOut { options, flags: flag::ACK, ..HeaderOut::default() };
+        let mut bytes = [0; 60];
+        let len = header.emit(PSEUDO, (&[], &[]), &mut bytes).expect("60 bytes hold any header");
+        let (read, _) = parse(&bytes[..len]).expect("just written");
+        assert_eq!(read.options.sack().collect::<Vec<_>>(), blocks[..fit]);
+    }
+}
+
+#[test]
+fn a_cookie_without_room_is_left_out() {
+    let options = OptionsOut {
+        mss: Some(1460),
+        window_shift: Some(7),
+        sack_permitted: true,
+        timestamps: Some(Timestamps { value: 1, echo: 0 }),
+        fast_open: Some(&[7; 24]),
+        ..OptionsOut::default()
+    };
+    assert_eq!(options.byte_len(), 20);
+    assert_eq!(OptionsOut { fast_open: Some(&[7; 16]), ..options }.byte_len(), 40);
+}
+
+#[test]
+fn illegal_option_lengths_end_the_reading_and_keep_what_was_before() {
+    for broken in [[8, 0, 0, 0], [8, 1, 0, 0], [8, 10, 0, 0], [1, 1, 1, 8], [99, 255, 0, 0]] {
+        let options = [&[2, 4, 5, 0xb4][..], &broken].concat();
+        let segment = with_options(flag::SYN, &options);
+        let (header, _) = parse(&segment).expect("the lengths are right");
+        assert_eq!(header.options.mss, Some(1460), "{broken:?}");
+        assert!(header.options.malformed && header.options.timestamps.is_none(), "{broken:?}");
+    }
+}
+
+#[test]
+fn known_options_of_a_wrong_length_and_unknown_ones_are_passed_over() {
+    let table: [&[u8]; 8] = [
+        &[2, 3, 0, 1],
+        &[3, 4, 7, 7],
+        &[8, 6, 0, 0, 0, 0, 1, 1],
+        &[5, 6, 0, 0, 0, 0, 1, 1],
+        &[5, 2, 1, 1],
+        &[34, 5, 1, 2, 3, 1, 1, 1],
+        &[30, 4, 1, 1],
+        &[254, 4, 0xf9, 0x89],
+    ];
+    for passed in table {
+        let segment = with_options(flag::SYN, &[passed, &[4, 2, 1, 1]].concat());
+        let (header, _) = parse(&segment).expect("the lengths are right");
+        let mut only_sack_permitted = Options::default();
+        only_sack_permitted.sack_permitted = true;
+        assert_eq!(header.options, only_sack_permitted, "{passed:?}");
+    }
+}
+
+#[test]
+fn nothing_is_read_behind_the_end_of_the_options() {
+    let segment = with_options(flag::SYN, &[0, 2, 4, 9, 2, 4, 5, 0xb4]);
+    assert_eq!(parse(&segment).expect("the lengths are right").0.options, Options::default());
+}
+
+#[test]
+fn options_of_a_syn_have_no_meaning_elsewhere() {
+    let options = [2, 4, 5, 0xb4, 1, 3, 3, 7, 4, 2, 34, 6, 1, 2, 3, 4];
+    let later = with_options(flag::ACK, &options);
+    assert_eq!(parse(&later).expect("the lengths are right").0.options, Options::default());
+    let syn = with_options(flag::SYN, &options);
+    let options = parse(&syn).expect("the lengths are right").0.options;
+    assert_eq!((options.mss, options.window_shift), (Some(1460), Some(7)));
+    assert_eq!(options.fast_open(), Some(&[1, 2, 3, 4][..]));
+}
+
+#[test]
+fn an_mss_of_zero_is_none() {
+    let segment = with_options(flag::SYN, &[2, 4, 0, 0]);
+    assert_eq!(parse(&segment).expect("the lengths are right").0.options.mss, None);
+}
+
+#[test]
+fn timestamps_read_the_same_in_any_layout() {
+    let usual = with_options(flag::ACK, &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+    let other = with_options(flag::ACK, &[8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0]);
+    let options = |segment| parse(segment).map(|(header, _)| header.options.timestamps);
+    assert_eq!(options(&usual), Ok(Some(Timestamps { value: 1, echo: 2 })));
+    assert_eq!(options(&usual), options(&other));
+}
+
+#[test]
+fn both_families_share_the_sum() {
+    let pseudo = PseudoHeader::v6(Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+    let mut bytes = [0; 23];
+    let len = HeaderOut::default().emit(pseudo, (b"a", b"bc"), &mut bytes).expect("23 bytes");
+    assert_eq!(verify(pseudo, &bytes[..len]), Verdict::Good);
+}
