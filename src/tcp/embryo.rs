@@ -1,9 +1,10 @@
 //! SYN-RECEIVED of a passive open: 28 bytes until the handshake is done.
 //!
 //! Owns what the two SYNs agreed on and when the SYN-ACK is due again. Refuses to know addresses, its
-//! place in a table, and data: what arrives with a SYN is not acknowledged (RFC 9293 §3.10.7.2 lets it be
-//! queued; RFC 7413 is the way to use it), so the peer sends it again; what arrives with the ACK is fed
-//! by the caller to the connection that the embryo becomes.
+//! place in a table, and data. What comes with a SYN "should be queued for processing later" (RFC 9293
+//! §3.10.7.2); we keep and acknowledge the SYN alone, since a flood could fill any queue, and the peer
+//! sends the rest again as after any loss. What comes with the ACK is fed by the caller to the connection
+//! that the embryo becomes.
 
 use super::cookie::CookieContent;
 use super::isn::timestamp;
@@ -11,6 +12,9 @@ use super::{
     Disposition, Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
 };
 use crate::time::{Duration, Instant};
+
+#[cfg(test)]
+mod tests;
 
 /// RFC 9293 MUST-15: the send MSS when no option came, for IPv4 (536) and IPv6 (1220).
 const MSS_DEFAULT: [u16; 2] = [536, 1220];

@@ -64,3 +64,39 @@ impl IsnGenerator {
 pub const fn timestamp(now: Instant, offset: u32) -> u32 {
     (now.as_millis() as u32).wrapping_add(offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    #[test]
+    fn the_sequence_number_clock_ticks_every_4_microseconds_and_wraps() {
+        let isn = IsnGenerator::new([7; 16]);
+        let secrets = isn.secrets(b"flow");
+        let start = Instant::from_millis(1);
+        let first = isn.isn(secrets, start);
+        assert_eq!(isn.isn(secrets, start + Duration::from_nanos(3_999)), first);
+        assert_eq!(isn.isn(secrets, start + Duration::from_micros(4)), first + 1);
+        assert_eq!(isn.isn(secrets, start + Duration::from_micros(4 << 32)), first);
+    }
+
+    #[test]
+    fn a_flow_keeps_its_secrets_and_another_flow_or_host_has_others() {
+        let isn = IsnGenerator::new([7; 16]);
+        assert_eq!(isn.secrets(b"flow"), isn.secrets(b"flow"));
+        assert_ne!(isn.secrets(b"flow"), isn.secrets(b"flaw"));
+        assert_ne!(isn.secrets(b"flow"), IsnGenerator::new([8; 16]).secrets(b"flow"));
+    }
+
+    #[test]
+    fn the_timestamp_clock_counts_milliseconds_from_the_offset_of_the_flow() {
+        assert_eq!(timestamp(Instant::from_millis(5), u32::MAX), 4);
+        assert_eq!(timestamp(Instant::from_millis(5) + Duration::from_nanos(999_999), 0), 5);
+    }
+
+    #[test]
+    fn the_secret_is_not_printed() {
+        assert_eq!(format!("{:?}", IsnGenerator::new([7; 16])), "IsnGenerator { .. }");
+    }
+}

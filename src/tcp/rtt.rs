@@ -64,3 +64,90 @@ impl Rtt {
         (self.srtt_x8 != 0).then(|| Duration::from_nanos(u64::from(self.rttvar_x4) * 250))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(samples_us: &[u64]) -> Rtt {
+        let mut rtt = Rtt::default();
+        for &us in samples_us {
+            rtt.on_sample(Duration::from_micros(us));
+        }
+        rtt
+    }
+
+    /// Settings that leave the formula alone.
+    fn unbounded() -> Settings {
+        Settings { rto_min: Duration::ZERO, ..Settings::default() }
+    }
+
+    #[test]
+    fn an_estimate_takes_8_bytes() {
+        assert_eq!(size_of::<Rtt>(), 8);
+    }
+
+    #[test]
+    fn before_any_sample_the_initial_timeout_holds() {
+        let rtt = Rtt::default();
+        assert_eq!(rtt.rto(&Settings::default()), Duration::from_secs(1));
+        assert_eq!((rtt.srtt(), rtt.rttvar()), (None, None));
+    }
+
+    #[test]
+    fn the_first_sample_is_the_mean_and_half_of_it_the_deviation() {
+        let rtt = after(&[100_000]);
+        assert_eq!(rtt.srtt(), Some(Duration::from_millis(100)));
+        assert_eq!(rtt.rttvar(), Some(Duration::from_millis(50)));
+        assert_eq!(rtt.rto(&unbounded()), Duration::from_millis(100 + 4 * 50));
+    }
+
+    #[test]
+    fn later_samples_move_the_mean_by_an_eighth_and_the_deviation_by_a_quarter() {
+        let rtt = after(&[100_000, 180_000]);
+        // RTTVAR = 3/4 * 50 + 1/4 * |100 - 180| = 57.5; SRTT = 7/8 * 100 + 1/8 * 180 = 110.
+        assert_eq!(rtt.rttvar(), Some(Duration::from_micros(57_500)));
+        assert_eq!(rtt.srtt(), Some(Duration::from_millis(110)));
+        assert_eq!(rtt.rto(&unbounded()), Duration::from_millis(110 + 230));
+    }
+
+    #[test]
+    fn on_a_steady_path_the_granularity_is_all_that_is_added() {
+        let rtt = after(&[80_000; 200]);
+        assert_eq!(rtt.srtt(), Some(Duration::from_millis(80)));
+        assert_eq!(rtt.rto(&unbounded()), Duration::from_millis(81));
+    }
+
+    #[test]
+    fn the_timeout_stays_within_its_bounds() {
+        let settings = Settings::default();
+        assert_eq!(after(&[10]).rto(&settings), settings.rto_min);
+        assert_eq!(after(&[50_000_000]).rto(&settings), settings.rto_max);
+    }
+
+    #[test]
+    fn samples_of_nothing_and_of_ages_are_survived() {
+        assert_eq!(after(&[0]).srtt(), Some(Duration::from_micros(1)));
+        let longest = after(&[u64::MAX / 1000, 0, u64::MAX / 1000, 0]);
+        assert_eq!(longest.rto(&Settings::default()), Settings::default().rto_max);
+    }
+
+    #[test]
+    fn fixed_point_follows_the_formula_in_floating_point() {
+        let mut rng = crate::rng::Rng::new(6298);
+        let (mut rtt, mut srtt, mut rttvar) = (Rtt::default(), 0.0, 0.0);
+        for round in 0..1_000 {
+            let r = 200 + rng.below(5_000);
+            rtt.on_sample(Duration::from_micros(r));
+            let r = r as f64;
+            (srtt, rttvar) = if round == 0 {
+                (r, r / 2.0)
+            } else {
+                (0.875 * srtt + 0.125 * r, 0.75 * rttvar + 0.25 * f64::abs(srtt - r))
+            };
+            let (mean, deviation) = (rtt.srtt().unwrap(), rtt.rttvar().unwrap());
+            assert!((mean.as_nanos() as f64 / 1e3 - srtt).abs() < 2.0);
+            assert!((deviation.as_nanos() as f64 / 1e3 - rttvar).abs() < 2.0);
+        }
+    }
+}

@@ -63,7 +63,7 @@ impl TimeWait {
         if flags.rst() {
             return TimeWaitAnswer::Ignore;
         }
-        if flags.syn() && !flags.ack() {
+        if flags.syn() {
             return self.on_syn(segment, timestamps, settings);
         }
         // RFC 7323 §5.3 R1: not acceptable, so it is acknowledged and dropped.
@@ -88,6 +88,9 @@ impl TimeWait {
     fn on_syn(&self, syn: &Segment<'_>, before: bool, settings: &Settings) -> TimeWaitAnswer {
         let offered = syn.options.timestamps.filter(|_| settings.timestamps);
         let later_seq = syn.seq.after(self.rcv_nxt);
+        if syn.flags.ack() {
+            return TimeWaitAnswer::AckAgain;
+        }
         let honor = match (before, offered) {
             // Both incarnations with timestamps: a later one, or the same with a later sequence number.
             (true, Some(ts)) => {
@@ -101,8 +104,8 @@ impl TimeWait {
         if honor {
             TimeWaitAnswer::Reuse { iss_after: self.snd_nxt }
         } else {
-            // RFC 6191 drops it in silence; RFC 9293 §3.10.7.4, fourth, is later and challenges: "For
-            // all other cases, RFC 5961 [...] MUST" send an ACK.
+            // RFC 6191 drops it in silence; RFC 9293 §3.10.7.4, fourth, is later: for all other cases,
+            //   > TCP endpoints MUST send a "challenge ACK" to the remote peer
             TimeWaitAnswer::AckAgain
         }
     }
@@ -156,5 +159,141 @@ impl TimeWait {
     /// previous connection incarnation").
     pub fn iss(&self, drawn: SeqNum) -> SeqNum {
         drawn.latest(self.snd_nxt + ISS_GAP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SND_NXT: SeqNum = SeqNum(u32::MAX - 3);
+    const RCV_NXT: SeqNum = SeqNum(500);
+    const TS_RECENT: u32 = u32::MAX;
+    const ENTRY: TimeWait = TimeWait::new(SND_NXT, RCV_NXT, TS_RECENT);
+    const REUSE: TimeWaitAnswer = TimeWaitAnswer::Reuse { iss_after: SND_NXT };
+
+    fn segment(flags: Flags, seq: SeqNum, ts: Option<u32>) -> Segment<'static> {
+        let timestamps = ts.map(|value| Timestamps { value, echo: 0 });
+        let options = Options { timestamps, ..Options::default() };
+        Segment { seq, ack: SND_NXT, flags, window: 0, urgent: 0, options, payload: &[] }
+    }
+
+    fn answer(flags: Flags, seq: SeqNum, ts: Option<u32>) -> TimeWaitAnswer {
+        ENTRY.on_segment(&segment(flags, seq, ts), true, &Settings::default())
+    }
+
+    fn answer_without_timestamps(flags: Flags, seq: SeqNum, ts: Option<u32>) -> TimeWaitAnswer {
+        ENTRY.on_segment(&segment(flags, seq, ts), false, &Settings::default())
+    }
+
+    #[test]
+    fn an_entry_takes_12_bytes() {
+        assert_eq!(size_of::<TimeWait>(), 12);
+    }
+
+    #[test]
+    fn a_reset_does_not_assassinate() {
+        assert_eq!(answer(Flags::RST, RCV_NXT, None), TimeWaitAnswer::Ignore);
+        let rst_ack = Flags::RST.with(Flags::ACK);
+        assert_eq!(answer(rst_ack, RCV_NXT, Some(5)), TimeWaitAnswer::Ignore);
+        assert_eq!(answer(rst_ack.with(Flags::SYN), RCV_NXT, Some(5)), TimeWaitAnswer::Ignore);
+    }
+
+    #[test]
+    fn the_fin_again_is_acknowledged_and_restarts_the_wait() {
+        let fin = Flags::FIN.with(Flags::ACK);
+        assert_eq!(answer(fin, RCV_NXT - 1, Some(5)), TimeWaitAnswer::AckAndRestart);
+        assert_eq!(
+            answer_without_timestamps(fin, RCV_NXT - 1, None),
+            TimeWaitAnswer::AckAndRestart
+        );
+        let data = Segment { payload: b"last", ..segment(fin, RCV_NXT - 5, Some(5)) };
+        assert_eq!(
+            ENTRY.on_segment(&data, true, &Settings::default()),
+            TimeWaitAnswer::AckAndRestart
+        );
+    }
+
+    #[test]
+    fn a_fin_of_an_older_incarnation_restarts_nothing() {
+        let fin = Flags::FIN.with(Flags::ACK);
+        assert_eq!(answer(fin, RCV_NXT - 1, Some(TS_RECENT - 1)), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(fin, RCV_NXT - 100, Some(5)), TimeWaitAnswer::AckAgain);
+    }
+
+    #[test]
+    fn two_ends_in_time_wait_do_not_answer_each_other() {
+        assert_eq!(answer(Flags::ACK, RCV_NXT, Some(5)), TimeWaitAnswer::Ignore);
+    }
+
+    #[test]
+    fn other_segments_are_acknowledged() {
+        assert_eq!(answer(Flags::ACK, RCV_NXT - 1, Some(5)), TimeWaitAnswer::AckAgain);
+        let data = Segment { payload: b"x", ..segment(Flags::ACK, RCV_NXT, Some(5)) };
+        assert_eq!(ENTRY.on_segment(&data, true, &Settings::default()), TimeWaitAnswer::AckAgain);
+        let syn_ack = Flags::SYN.with(Flags::ACK);
+        assert_eq!(answer(syn_ack, RCV_NXT + 1, Some(5)), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(syn_ack.with(Flags::FIN), RCV_NXT - 2, None), TimeWaitAnswer::AckAgain);
+    }
+
+    #[test]
+    fn a_new_syn_is_judged_by_the_table_of_rfc_6191() {
+        let (later, earlier) = (RCV_NXT + 1, RCV_NXT - 1);
+        let refused = TimeWaitAnswer::AckAgain;
+        // timestamps before, SYN's number, SYN's timestamp, answer
+        let table = [
+            (true, earlier, Some(0), REUSE),
+            (true, earlier, Some(TS_RECENT), refused),
+            (true, later, Some(TS_RECENT), REUSE),
+            (true, later, Some(TS_RECENT - 1), refused),
+            (true, later, None, REUSE),
+            (true, earlier, None, refused),
+            (false, earlier, Some(0), REUSE),
+            (false, later, None, REUSE),
+            (false, earlier, None, refused),
+            (false, RCV_NXT, None, refused),
+        ];
+        for (before, seq, ts, expected) in table {
+            let syn = segment(Flags::SYN, seq, ts);
+            let answer = ENTRY.on_segment(&syn, before, &Settings::default());
+            assert_eq!(answer, expected, "before {before}, seq {seq}, ts {ts:?}");
+        }
+    }
+
+    #[test]
+    fn timestamps_that_we_would_not_use_do_not_count() {
+        let settings = Settings { timestamps: false, ..Settings::default() };
+        let syn = segment(Flags::SYN, RCV_NXT - 1, Some(0));
+        assert_eq!(ENTRY.on_segment(&syn, false, &settings), TimeWaitAnswer::AckAgain);
+    }
+
+    #[test]
+    fn the_ack_repeats_the_end_of_the_connection() {
+        let ack = ENTRY.ack(Instant::from_millis(7), 1, true);
+        assert_eq!((ack.seq, ack.ack, ack.flags), (SND_NXT, RCV_NXT, Flags::ACK));
+        assert_eq!(ack.options.timestamps, Some(Timestamps { value: 8, echo: TS_RECENT }));
+        assert_eq!(ENTRY.ack(Instant::ZERO, 0, false).options, Options::default());
+    }
+
+    #[test]
+    fn we_take_our_own_entry_only_with_timestamps_and_after_the_delay() {
+        let quiet = Instant::from_millis(1_000);
+        let ask = |timestamps, ms, delay| {
+            ENTRY.may_be_succeeded(timestamps, quiet, Instant::from_millis(ms), delay)
+        };
+        assert_eq!(ask(true, 2_000, REUSE_DELAY), Some(SND_NXT));
+        assert_eq!(ask(true, 1_999, REUSE_DELAY), None);
+        assert_eq!(ask(false, 60_000, REUSE_DELAY), None);
+        // Never within one tick of our clock, whatever the delay.
+        assert_eq!(ask(true, 1_000, Duration::ZERO), None);
+        assert_eq!(ask(true, 1_001, Duration::ZERO), Some(SND_NXT));
+    }
+
+    #[test]
+    fn the_next_iss_lies_past_an_old_window() {
+        let bound = SND_NXT + ISS_GAP;
+        assert_eq!(ENTRY.iss(SND_NXT + 1), bound);
+        assert_eq!(ENTRY.iss(bound + 12_345), bound + 12_345);
+        assert!(ENTRY.iss(SeqNum(SND_NXT.0 ^ 0x4000_0000)).after(SND_NXT + 65_535));
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{Ack, initial_window};
 
-/// Segments that one ACK may add in slow start. RFC 3465 §2.2 allows 2 and RFC 9406 §4.2 allows 8 to a
+/// Segments that one ACK may add in slow start. RFC 3465 §2.2 allows 2 and RFC 9406 §4.3 allows 8 to a
 /// sender that does not pace: peers that answer a burst with one ACK would be held to a crawl by less,
 /// and a burst of more overruns small queues.
 const SLOW_START_SEGMENTS_AN_ACK: u32 = 8;
@@ -83,8 +83,8 @@ impl NewReno {
 
     /// RFC 5681 §3.1 with RFC 3465 §2.2: cwnd += min(N, L*SMSS).
     fn slow_start(&mut self, acked: u32) {
-        // RFC 3465 §2.3: after a timeout an ACK may cover what arrived before it, so
-        //   > the sender MUST use L=1*SMSS during a slow start phase that follows a retransmission timeout
+        // RFC 3465 §2.3: after a timeout an ACK may cover what had arrived before it and says nothing of
+        // what leaves the network now, so L is one SMSS.
         let segments =
             if self.episode == Episode::Restarting { 1 } else { SLOW_START_SEGMENTS_AN_ACK };
         let growth = acked.min(segments * self.smss());
