@@ -16,17 +16,11 @@ struct Entry {
 /// The size that DESIGN §3 asks for: a flood of SYNs costs little.
 const _: () = assert!(size_of::<Entry>() <= 48);
 
-/// What is kept beside an embryo.
-#[derive(Clone, Copy, Debug)]
-struct Label {
-    listener: u16,
-    local: u8,
-}
-
 /// The table.
 pub struct Embryos {
     entries: Vec<Entry>,
-    labels: Vec<Label>,
+    /// Which of our addresses each is at.
+    locals: Vec<u8>,
     free: Vec<u32>,
     capacity: usize,
     listeners: Vec<u32>,
@@ -38,7 +32,7 @@ impl Embryos {
         let capacity = capacity.min((1 << 28) - 1);
         Self {
             entries: Vec::with_capacity(capacity),
-            labels: Vec::with_capacity(capacity),
+            locals: Vec::with_capacity(capacity),
             free: Vec::with_capacity(capacity),
             capacity,
             listeners: Vec::new(),
@@ -79,17 +73,17 @@ impl Embryos {
     }
 
     /// Enters an embryo and gives its index; `None` when the table is full.
-    pub fn insert(&mut self, key: FlowKey, listener: u16, embryo: Embryo) -> Option<u32> {
+    pub fn insert(&mut self, key: FlowKey, embryo: Embryo) -> Option<u32> {
+        let listener = embryo.listener();
         self.expect_listener(listener);
         let entry = Entry { remote: key.remote, embryo };
-        let label = Label { listener, local: key.local };
         let index = if let Some(index) = self.free.pop() {
             self.entries[index as usize] = entry;
-            self.labels[index as usize] = label;
+            self.locals[index as usize] = key.local;
             index
         } else if self.entries.len() < self.capacity {
             self.entries.push(entry);
-            self.labels.push(label);
+            self.locals.push(key.local);
             self.entries.len() as u32 - 1
         } else {
             return None;
@@ -106,8 +100,8 @@ impl Embryos {
         }
         let remote = core::mem::replace(&mut entry.remote, Remote::NONE);
         let embryo = entry.embryo;
-        let Label { listener, local } = self.labels[index as usize];
-        self.listeners[usize::from(listener)] -= 1;
+        let local = self.locals[index as usize];
+        self.listeners[usize::from(embryo.listener())] -= 1;
         self.free.push(index);
         Some((FlowKey { remote, local }, embryo))
     }
@@ -117,7 +111,7 @@ impl Embryos {
     pub fn is(&self, index: u32, key: &FlowKey) -> bool {
         let index = index as usize;
         self.entries.get(index).is_some_and(|entry| entry.remote == key.remote)
-            && self.labels[index].local == key.local
+            && self.locals[index] == key.local
     }
 
     /// The embryo at `index`.
@@ -137,13 +131,8 @@ impl Embryos {
     /// The flow of the embryo at `index`.
     pub fn key(&self, index: u32) -> Option<FlowKey> {
         let remote = self.entries.get(index as usize)?.remote;
-        let local = self.labels[index as usize].local;
+        let local = self.locals[index as usize];
         (!remote.is_none()).then_some(FlowKey { remote, local })
-    }
-
-    /// The listener that the embryo at `index` belongs to.
-    pub fn listener(&self, index: u32) -> Option<u16> {
-        self.get(index).map(|_| self.labels[index as usize].listener)
     }
 
     /// One past the largest index in use so far: for walks that change the table on the way.

@@ -3,7 +3,7 @@
 //! Owns the 20 bytes that every flow keeps of itself and the keyed hash of them. Addresses are kept
 //! in the IPv6 form (IPv4 mapped, RFC 4291 §2.5.5.2), so that one comparison serves both families.
 
-use core::hash::Hasher;
+use core::hash::{BuildHasher, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use siphasher::sip::SipHasher13;
@@ -149,6 +149,23 @@ impl FlowHasher {
         sip.write(&key.bytes());
         sip.write(b"destination");
         sip.finish()
+    }
+}
+
+/// Builds the keyed hash of maps whose keys come from the network.
+#[derive(Clone, Debug)]
+pub(super) struct Keyed(SipHasher13);
+
+impl Keyed {
+    pub(super) fn new(secret: [u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(&secret))
+    }
+}
+
+impl BuildHasher for Keyed {
+    type Hasher = SipHasher13;
+    fn build_hasher(&self) -> SipHasher13 {
+        self.0
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod embryos;
 pub mod flow_table;
+mod held;
 pub mod key;
+mod neighbour;
 mod neighbours;
 mod ports;
 mod prefetch;
