@@ -121,3 +121,147 @@ impl Ranges {
         self.len = kept;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(ranges: &[Range]) -> Assembler {
+        let mut assembler = Assembler::default();
+        for &(start, end) in ranges {
+            assembler.add(start, end).unwrap();
+        }
+        assembler
+    }
+
+    fn list(assembler: &Assembler) -> Vec<Range> {
+        assembler.ranges().collect()
+    }
+
+    #[test]
+    fn an_empty_set_costs_8_bytes() {
+        assert_eq!(size_of::<Assembler>(), 8);
+    }
+
+    #[test]
+    fn ranges_that_touch_or_overlap_become_one() {
+        assert_eq!(list(&of(&[(10, 20), (20, 30)])), [(10, 30)]);
+        assert_eq!(list(&of(&[(10, 20), (5, 10)])), [(5, 20)]);
+        assert_eq!(list(&of(&[(10, 20), (15, 17)])), [(10, 20)]);
+        assert_eq!(list(&of(&[(10, 20), (30, 40), (15, 35)])), [(10, 40)]);
+    }
+
+    #[test]
+    fn the_most_recent_range_comes_first() {
+        let assembler = of(&[(10, 20), (30, 40), (50, 60), (20, 22)]);
+        assert_eq!(list(&assembler), [(10, 22), (50, 60), (30, 40)]);
+        assert_eq!(assembler.most_recent(), Some((10, 22)));
+        assert_eq!(assembler.bytes(), 32);
+    }
+
+    #[test]
+    fn the_front_is_taken_once_the_hole_is_closed() {
+        let mut assembler = of(&[(10, 20), (30, 40)]);
+        assert_eq!(assembler.take_front(), 0);
+        assembler.add(0, 10).unwrap();
+        assert_eq!(assembler.take_front(), 20);
+        assert_eq!(list(&assembler), [(10, 20)]);
+        assembler.add(0, 12).unwrap();
+        assert_eq!(assembler.take_front(), 20);
+        assert!(assembler.is_empty());
+    }
+
+    #[test]
+    fn an_empty_range_is_nothing() {
+        assert!(of(&[(5, 5), (9, 3)]).is_empty());
+    }
+
+    #[test]
+    fn a_range_too_many_is_refused_but_the_first_hole_can_always_be_closed() {
+        let mut assembler = Assembler::default();
+        let mut start = 2;
+        while assembler.add(start, start + 1).is_ok() {
+            start += 2;
+        }
+        assert_eq!(assembler.ranges().count(), RANGES_MAX - 1);
+        assert_eq!(assembler.add(start, start + 1), Err(TooManyHoles));
+        // What joins a range needs no place.
+        assembler.add(3, 4).unwrap();
+        assembler.add(start, start + 1).unwrap();
+        assembler.add(0, 1).unwrap();
+        assert_eq!(assembler.ranges().count(), RANGES_MAX);
+        assert_eq!(assembler.take_front(), 1);
+        assert_eq!(assembler.ranges().count(), RANGES_MAX - 1);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(u32, u32),
+        Take,
+        Shift(u32),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let add = || (0u32..100, 0u32..12).prop_map(|(start, len)| Step::Add(start, start + len));
+        let step =
+            prop_oneof![add(), add(), add(), Just(Step::Take), (0u32..6).prop_map(Step::Shift)];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    /// The runs of set bits, in order.
+    fn runs(bits: &[bool]) -> Vec<Range> {
+        let mut runs: Vec<Range> = Vec::new();
+        for (index, _) in bits.iter().enumerate().filter(|(_, set)| **set) {
+            let index = index as u32;
+            match runs.last_mut() {
+                Some(run) if run.1 == index => run.1 += 1,
+                _ => runs.push((index, index + 1)),
+            }
+        }
+        runs
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_of_ranges_is_a_row_of_bits(steps in steps()) {
+            let mut assembler = Assembler::default();
+            let mut bits = vec![false; 128];
+            let shift = |bits: &mut Vec<bool>, n: u32| {
+                bits.drain(..n as usize);
+                bits.resize(128, false);
+            };
+            for step in steps {
+                match step {
+                    Step::Add(start, end) => {
+                        let before = list(&assembler);
+                        if assembler.add(start, end).is_ok() {
+                            bits[start as usize..end as usize].fill(true);
+                            let recent = assembler.most_recent();
+                            let holds = recent.is_some_and(|r| r.0 <= start && end <= r.1);
+                            prop_assert!(start == end || holds);
+                        } else {
+                            prop_assert_eq!(list(&assembler), before);
+                            prop_assert!(start > 0 && assembler.ranges().count() == RANGES_MAX - 1
+                                || assembler.ranges().count() == RANGES_MAX);
+                        }
+                    }
+                    Step::Take => {
+                        let front = bits.iter().take_while(|set| **set).count() as u32;
+                        prop_assert_eq!(assembler.take_front(), front);
+                        shift(&mut bits, front);
+                    }
+                    Step::Shift(n) => {
+                        assembler.shift(n);
+                        shift(&mut bits, n);
+                    }
+                }
+                let mut sorted = list(&assembler);
+                sorted.sort_unstable();
+                prop_assert_eq!(&sorted, &runs(&bits));
+                prop_assert!(sorted.len() <= RANGES_MAX);
+                prop_assert_eq!(assembler.is_empty(), sorted.is_empty());
+            }
+        }
+    }
+}

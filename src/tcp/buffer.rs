@@ -3,6 +3,9 @@
 //! A ring owns no memory while it has nothing to hold, so that an idle connection costs none. The pool
 //! owns the sum: what is lent out and what rests on its free lists never pass the limit together.
 
+#[cfg(test)]
+mod tests;
+
 /// The smallest class: a request, or one full segment. Smaller, and a single MSS would need two steps.
 const CLASS_SHIFT_MIN: u32 = 11;
 /// The largest class, 16 MiB: a 10 Gbit/s path of 13 ms in one connection.

@@ -165,3 +165,171 @@ fn with_options(now: u32, embryo: &Embryo) -> u32 {
     let value = now & !OPTION_BITS | shift | sack | ecn;
     if value.wrapping_sub(now) as i32 > 0 { value.wrapping_sub(OPTION_BITS + 1) } else { value }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use crate::tcp::{EmbryoAnswer, Options, Timestamps};
+
+    const KEY: &[u8] = b"10.0.0.1:80 10.0.0.2:4242";
+    const NOW: Instant = Instant::from_millis(1_000_000);
+    const IRS: SeqNum = SeqNum(77);
+
+    fn syn(options: Options) -> Segment<'static> {
+        let flags = Flags::SYN;
+        Segment { seq: IRS, ack: SeqNum(0), flags, window: 1, urgent: 0, options, payload: &[] }
+    }
+
+    fn with_mss(mss: u16) -> Segment<'static> {
+        syn(Options { mss: Some(mss), ..Options::default() })
+    }
+
+    /// The ACK that a peer sends upon `syn_ack`.
+    fn ack_of(syn: &Segment<'_>, syn_ack: &SegmentOut<'_>) -> Segment<'static> {
+        let timestamps = syn_ack.options.timestamps;
+        let timestamps = timestamps.map(|ts| Timestamps { value: 900, echo: ts.value });
+        Segment {
+            seq: syn.seq + 1,
+            ack: syn_ack.seq + 1,
+            flags: Flags::ACK,
+            window: 1,
+            urgent: 0,
+            options: Options { timestamps, ..Options::default() },
+            payload: &[],
+        }
+    }
+
+    fn exchange(
+        jar: &mut CookieJar,
+        syn: &Segment<'_>,
+    ) -> (SegmentOut<'static>, Option<CookieContent>) {
+        let syn_ack = jar.syn_ack(KEY, syn, NOW, 0, &Settings::default(), false);
+        (syn_ack, jar.check(KEY, &ack_of(syn, &syn_ack), NOW + Duration::from_millis(30)))
+    }
+
+    #[test]
+    fn without_timestamps_the_mss_survives_and_no_other_option_is_offered() {
+        let mut jar = CookieJar::new([1; 16]);
+        let table = [(0, 536), (536, 536), (1219, 536), (1440, 1440), (1459, 1440), (9000, 1460)];
+        for (offer, kept) in table {
+            let mut syn = with_mss(offer);
+            syn.options.window_shift = Some(WindowShift::from_offer(7));
+            syn.options.sack_permitted = true;
+            let (syn_ack, content) = exchange(&mut jar, &syn);
+            assert_eq!(syn_ack.options, Options { mss: Some(1460), ..Options::default() });
+            let content = content.unwrap();
+            assert_eq!((content.mss, content.iss, content.irs), (kept, syn_ack.seq, IRS));
+            assert_eq!((content.window_shift, content.sack_permitted), (None, false));
+        }
+        assert_eq!(exchange(&mut jar, &syn(Options::default())).1.unwrap().mss, 536);
+    }
+
+    #[test]
+    fn with_timestamps_every_option_survives() {
+        let mut jar = CookieJar::new([1; 16]);
+        let shifts = (0..=14).map(|raw| Some(WindowShift::from_offer(raw))).chain([None]);
+        for (shift, bits) in shifts.flat_map(|shift| (0..4).map(move |bits| (shift, bits))) {
+            let mut syn = with_mss(1460);
+            syn.options.timestamps = Some(Timestamps { value: 800, echo: 0 });
+            syn.options.window_shift = shift;
+            syn.options.sack_permitted = bits & 1 != 0;
+            if bits & 2 != 0 {
+                syn.flags = syn.flags.with(Flags::ECE).with(Flags::CWR);
+            }
+            let content = exchange(&mut jar, &syn).1.unwrap();
+            assert_eq!(content.window_shift, shift);
+            assert_eq!((content.sack_permitted, content.ecn), (bits & 1 != 0, bits & 2 != 0));
+            assert_eq!(content.ts_recent, Some(900));
+        }
+    }
+
+    #[test]
+    fn the_timestamp_of_a_cookie_is_never_ahead_of_the_clock() {
+        let mut rng = Rng::new(1);
+        let mut jar = CookieJar::new([1; 16]);
+        let mut syn = with_mss(1460);
+        syn.options.timestamps = Some(Timestamps { value: 800, echo: 0 });
+        for _ in 0..1_000 {
+            let offset = rng.next_u32();
+            let syn_ack = jar.syn_ack(KEY, &syn, NOW, offset, &Settings::default(), false);
+            let lag =
+                timestamp(NOW, offset).wrapping_sub(syn_ack.options.timestamps.unwrap().value);
+            assert!(lag < 64, "lag {lag}");
+        }
+    }
+
+    #[test]
+    fn the_embryo_of_a_cookie_takes_the_same_ack() {
+        let mut jar = CookieJar::new([1; 16]);
+        let mut syn = with_mss(1400);
+        syn.options.timestamps = Some(Timestamps { value: 800, echo: 0 });
+        syn.options.window_shift = Some(WindowShift::from_offer(7));
+        let settings = Settings::default();
+        let syn_ack = jar.syn_ack(KEY, &syn, NOW, 0, &settings, false);
+        let ack = ack_of(&syn, &syn_ack);
+        let content = jar.check(KEY, &ack, NOW).unwrap();
+        let mut embryo = Embryo::from_cookie(&content, 5, NOW, &settings, false);
+        assert_eq!(embryo.on_segment(&ack, &settings), EmbryoAnswer::Establish);
+        assert_eq!((embryo.mss(), embryo.listener(), embryo.timestamps()), (1220, 5, Some(900)));
+        assert_eq!(embryo.shifts().unwrap().1, WindowShift::from_offer(7));
+        assert_eq!(embryo.handshake_rtt(NOW), None);
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_one_to_two_periods() {
+        let mut jar = CookieJar::new([1; 16]);
+        let syn = with_mss(1460);
+        let start = Instant::ZERO + PERIOD.times(10);
+        for (at, ages) in
+            [(start, [127_999, 128_000]), (start + Duration::from_secs(63), [64_999, 65_000])]
+        {
+            let cookie = jar.cookie(KEY, &syn, at);
+            let ack = Segment { seq: IRS + 1, ack: cookie + 1, flags: Flags::ACK, ..syn };
+            assert!(jar.check(KEY, &ack, at + Duration::from_millis(ages[0])).is_some());
+            assert!(jar.check(KEY, &ack, at + Duration::from_millis(ages[1])).is_none());
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_bound_to_its_flow_its_peer_number_and_its_jar() {
+        let mut jar = CookieJar::new([1; 16]);
+        let cookie = jar.cookie(KEY, &with_mss(1460), NOW);
+        let ack = Segment { seq: IRS + 1, ack: cookie + 1, flags: Flags::ACK, ..with_mss(0) };
+        assert!(jar.check(KEY, &ack, NOW).is_some());
+        assert!(jar.check(b"10.0.0.1:80 10.0.0.3:4242", &ack, NOW).is_none());
+        assert!(jar.check(KEY, &Segment { seq: IRS + 2, ..ack }, NOW).is_none());
+        let mut other = CookieJar::new([2; 16]);
+        let _ = other.cookie(b"opens it", &with_mss(1460), NOW);
+        assert!(other.check(KEY, &ack, NOW).is_none());
+        for flags in [Flags::SYN.with(Flags::ACK), Flags::RST.with(Flags::ACK), Flags::PSH] {
+            assert!(jar.check(KEY, &Segment { flags, ..ack }, NOW).is_none());
+        }
+    }
+
+    #[test]
+    fn eight_numbers_of_all_are_good() {
+        let mut jar = CookieJar::new([1; 16]);
+        let cookies = [NOW + PERIOD, NOW].map(|at| jar.cookie(KEY, &with_mss(0), at));
+        let good = |ack: SeqNum| {
+            let ack = Segment { seq: IRS + 1, ack, flags: Flags::ACK, ..with_mss(0) };
+            jar.check(KEY, &ack, NOW + PERIOD).is_some()
+        };
+        for cookie in cookies {
+            let around = (0..2_000).filter(|&n| good(cookie + n - 1_000)).count();
+            assert_eq!(around, MSS_TABLE.len());
+        }
+        let mut rng = Rng::new(2);
+        assert!((0..200_000).all(|_| !good(SeqNum(rng.next_u32()))));
+    }
+
+    #[test]
+    fn nothing_can_be_guessed_while_no_cookie_is_out() {
+        let mut jar = CookieJar::new([1; 16]);
+        let cookie = jar.clone().cookie(KEY, &with_mss(1460), NOW);
+        let ack = Segment { seq: IRS + 1, ack: cookie + 1, flags: Flags::ACK, ..with_mss(0) };
+        assert!(jar.check(KEY, &ack, NOW).is_none());
+        let _ = jar.cookie(b"another flow", &with_mss(1460), NOW);
+        assert!(jar.check(KEY, &ack, NOW).is_some());
+    }
+}

@@ -164,3 +164,182 @@ impl NewReno {
         self.cwnd = self.cwnd.max(self.smss());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Instant;
+
+    const MSS: u32 = 1000;
+
+    fn reno() -> NewReno {
+        NewReno::new(MSS as u16, 10)
+    }
+
+    /// An ACK of `bytes` while the whole window is in flight.
+    fn ack(c: &mut NewReno, bytes: u32) {
+        let in_flight = c.cwnd;
+        c.on_ack(Ack { bytes, in_flight, rtt: None, now: Instant::ZERO });
+    }
+
+    /// A recovery begun with `in_flight` and ended with `left` in flight.
+    fn recovered(in_flight: u32, left: u32) -> NewReno {
+        let mut c = reno();
+        c.on_enter_recovery(in_flight);
+        c.on_exit_recovery(left);
+        c
+    }
+
+    #[test]
+    fn slow_start_doubles_the_window_each_round_trip() {
+        let mut c = reno();
+        for expected in [20_000, 40_000, 80_000] {
+            (0..c.cwnd / (2 * MSS)).for_each(|_| ack(&mut c, 2 * MSS));
+            assert_eq!(c.cwnd(), expected);
+        }
+        assert_eq!(c.ssthresh(), u32::MAX);
+    }
+
+    #[test]
+    fn an_ack_of_a_burst_adds_8_segments_at_most() {
+        let mut c = reno();
+        ack(&mut c, 10 * MSS);
+        assert_eq!(c.cwnd(), 18_000);
+        ack(&mut c, 300);
+        assert_eq!(c.cwnd(), 18_300);
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_does_not_grow() {
+        let mut c = reno();
+        c.on_ack(Ack { bytes: MSS, in_flight: 4_999, rtt: None, now: Instant::ZERO });
+        assert_eq!(c.cwnd(), 10_000);
+        c.on_ack(Ack { bytes: MSS, in_flight: 5_000, rtt: None, now: Instant::ZERO });
+        assert_eq!(c.cwnd(), 11_000);
+    }
+
+    #[test]
+    fn congestion_avoidance_adds_one_segment_a_round_trip() {
+        let mut c = recovered(20_000, 20_000);
+        assert_eq!((c.cwnd(), c.ssthresh()), (10_000, 10_000));
+        (0..9).for_each(|_| ack(&mut c, MSS));
+        assert_eq!(c.cwnd(), 10_000);
+        ack(&mut c, MSS);
+        assert_eq!(c.cwnd(), 11_000);
+        ack(&mut c, 11_000);
+        assert_eq!(c.cwnd(), 12_000);
+    }
+
+    #[test]
+    fn fast_recovery_halves_inflates_and_deflates() {
+        let mut c = reno();
+        c.on_enter_recovery(20_000);
+        assert_eq!((c.cwnd(), c.ssthresh()), (13_000, 10_000));
+        c.on_duplicate_ack();
+        assert_eq!(c.cwnd(), 14_000);
+        // An ACK that is not told as partial changes nothing meanwhile.
+        ack(&mut c, MSS);
+        assert_eq!(c.cwnd(), 14_000);
+        c.on_partial_ack(3 * MSS);
+        assert_eq!(c.cwnd(), 12_000);
+        c.on_partial_ack(500);
+        assert_eq!(c.cwnd(), 11_500);
+        c.on_exit_recovery(20_000);
+        assert_eq!(c.cwnd(), 10_000);
+    }
+
+    #[test]
+    fn the_window_after_recovery_allows_no_burst() {
+        assert_eq!(recovered(20_000, 3_000).cwnd(), 4_000);
+        assert_eq!(recovered(20_000, 0).cwnd(), 2_000);
+    }
+
+    #[test]
+    fn a_partial_ack_leaves_at_least_one_segment() {
+        let mut c = reno();
+        c.on_enter_recovery(20_000);
+        c.on_partial_ack(u32::MAX);
+        assert_eq!(c.cwnd(), MSS);
+    }
+
+    #[test]
+    fn the_threshold_never_falls_below_two_segments() {
+        let mut c = reno();
+        c.on_enter_recovery(1_000);
+        assert_eq!(c.ssthresh(), 2 * MSS);
+    }
+
+    #[test]
+    fn a_timeout_leaves_one_segment_and_the_next_of_the_same_keeps_the_threshold() {
+        let mut c = reno();
+        c.on_timeout(20_000);
+        assert_eq!((c.cwnd(), c.ssthresh()), (MSS, 10_000));
+        c.on_timeout(MSS);
+        assert_eq!((c.cwnd(), c.ssthresh()), (MSS, 10_000));
+        ack(&mut c, MSS);
+        c.on_timeout(8_000);
+        assert_eq!(c.ssthresh(), 4_000);
+    }
+
+    #[test]
+    fn slow_start_after_a_timeout_adds_one_segment_an_ack_up_to_the_threshold() {
+        let mut c = reno();
+        c.on_timeout(20_000);
+        ack(&mut c, 5 * MSS);
+        assert_eq!(c.cwnd(), 2 * MSS);
+        (0..8).for_each(|_| ack(&mut c, 5 * MSS));
+        assert_eq!(c.cwnd(), 10_000);
+        ack(&mut c, 5 * MSS);
+        assert_eq!(c.cwnd(), 10_000);
+        ack(&mut c, 5 * MSS);
+        assert_eq!(c.cwnd(), 11_000);
+    }
+
+    #[test]
+    fn a_timeout_ends_fast_recovery() {
+        let mut c = reno();
+        c.on_enter_recovery(20_000);
+        c.on_timeout(20_000);
+        c.on_duplicate_ack();
+        c.on_partial_ack(5_000);
+        c.on_exit_recovery(0);
+        assert_eq!(c.cwnd(), MSS);
+    }
+
+    #[test]
+    fn after_idleness_the_window_is_at_most_the_initial_one() {
+        let mut c = reno();
+        (0..5).for_each(|_| ack(&mut c, 8 * MSS));
+        c.on_idle();
+        assert_eq!(c.cwnd(), 10_000);
+        c.on_timeout(4_000);
+        c.on_idle();
+        assert_eq!(c.cwnd(), MSS);
+    }
+
+    #[test]
+    fn a_new_segment_size_counts_from_then_on() {
+        let mut c = reno();
+        c.on_timeout(20_000);
+        c.on_mss(1_400);
+        assert_eq!(c.cwnd(), 1_400);
+        ack(&mut c, 10_000);
+        assert_eq!(c.cwnd(), 2_800);
+        c.on_mss(0);
+    }
+
+    #[test]
+    fn no_amount_overflows() {
+        let mut c = reno();
+        for _ in 0..40 {
+            c.cwnd = u32::MAX - 5;
+            ack(&mut c, u32::MAX);
+            c.on_enter_recovery(u32::MAX);
+            c.cwnd = u32::MAX;
+            c.on_duplicate_ack();
+            c.on_exit_recovery(u32::MAX);
+            c.cwnd = u32::MAX;
+            ack(&mut c, u32::MAX);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Rings against a queue, the pool against its limit.
+
+use super::*;
+use proptest::prelude::*;
+
+const KIB: usize = 1024;
+
+fn content(ring: &RingBuffer) -> Vec<u8> {
+    let (first, second) = ring.slices(0, ring.len());
+    [first, second].concat()
+}
+
+#[test]
+fn a_ring_takes_24_bytes_and_owns_nothing_while_empty() {
+    assert_eq!(size_of::<RingBuffer>(), 24);
+    let mut ring = RingBuffer::default();
+    assert_eq!((ring.capacity(), ring.push(b"x"), ring.len()), (0, 0, 0));
+    assert_eq!(ring.slices(0, 10), (&[][..], &[][..]));
+    ring.consume(10);
+    assert!(ring.is_empty());
+}
+
+#[test]
+fn growth_keeps_the_content_and_what_lies_past_a_hole() {
+    let mut pool = BufferPool::new(64 * KIB);
+    let mut ring = RingBuffer::default();
+    assert!(ring.ensure(&mut pool, 1));
+    assert_eq!(ring.capacity() as usize, 2 * KIB);
+    ring.push(&[1; 2000]);
+    ring.consume(1990);
+    ring.push(b"0123456789");
+    assert_eq!(ring.write_at(25, b"later"), 5);
+    assert!(ring.ensure(&mut pool, 2049));
+    assert_eq!((ring.capacity() as usize, pool.in_use()), (4 * KIB, 4 * KIB));
+    ring.write_at(20, b"hole!");
+    ring.advance_len(10);
+    assert_eq!(&content(&ring)[10..], b"0123456789hole!later");
+}
+
+#[test]
+fn bytes_past_the_capacity_are_not_taken() {
+    let mut pool = BufferPool::new(2 * KIB);
+    let mut ring = RingBuffer::default();
+    assert!(ring.ensure(&mut pool, 100));
+    assert_eq!(ring.write_at(2040, &[7; 20]), 8);
+    assert_eq!(ring.write_at(2048, &[7; 20]), 0);
+    assert_eq!(ring.write_at(u32::MAX, &[7; 20]), 0);
+    assert_eq!(ring.push(&[7; 3000]), 2048);
+    assert_eq!(ring.push(&[7; 1]), 0);
+}
+
+#[test]
+fn without_memory_a_ring_stays_as_it_was() {
+    let mut pool = BufferPool::new(4 * KIB);
+    let mut ring = RingBuffer::default();
+    assert!(ring.ensure(&mut pool, 2048));
+    ring.push(b"kept");
+    assert!(!ring.ensure(&mut pool, 4096));
+    assert!(!ring.ensure(&mut pool, u32::MAX));
+    assert_eq!(content(&ring), b"kept");
+    ring.release(&mut pool);
+    assert_eq!((pool.in_use(), ring.capacity(), ring.len()), (0, 0, 0));
+}
+
+#[test]
+fn classes_are_powers_of_two_from_2_kib_to_16_mib() {
+    let mut pool = BufferPool::new(1 << 26);
+    let mut got = |min| pool.acquire(min).map(|memory| memory.len());
+    assert_eq!((got(0), got(1), got(2048)), (None, Some(2048), Some(2048)));
+    assert_eq!((got(2049), got(1 << 24)), (Some(4096), Some(1 << 24)));
+    assert_eq!((got((1 << 24) + 1), got(u32::MAX)), (None, None));
+}
+
+#[test]
+fn the_limit_holds_for_what_is_lent_out() {
+    let mut pool = BufferPool::new(6 * KIB);
+    let first = pool.acquire(4096).unwrap();
+    let second = pool.acquire(2048).unwrap();
+    assert!(pool.acquire(1).is_none());
+    pool.release(second);
+    assert!(pool.acquire(1).is_some());
+    assert!(pool.acquire(1).is_none());
+    drop(first);
+    assert_eq!(BufferPool::new(0).acquire(1), None);
+}
+
+#[test]
+fn a_warm_class_gives_the_same_memory_again() {
+    let mut pool = BufferPool::new(64 * KIB);
+    let memory = pool.acquire(3000).unwrap();
+    let address = memory.as_ptr();
+    pool.release(memory);
+    let room = pool.classes[1].free.capacity();
+    let again = pool.acquire(4096).unwrap();
+    assert_eq!(again.as_ptr(), address);
+    assert_eq!(pool.classes[1].free.capacity(), room);
+}
+
+#[test]
+fn giving_back_never_needs_a_larger_free_list() {
+    let mut pool = BufferPool::new(1 << 20);
+    let lent: Vec<_> = (0..100).map(|_| pool.acquire(2048).unwrap()).collect();
+    let room = pool.classes[0].free.capacity();
+    lent.into_iter().for_each(|memory| pool.release(memory));
+    assert_eq!((pool.classes[0].free.len(), pool.classes[0].free.capacity()), (100, room));
+}
+
+#[test]
+fn memory_that_rests_in_one_class_is_freed_for_another() {
+    let mut pool = BufferPool::new(8 * KIB);
+    let small: Vec<_> = (0..4).map(|_| pool.acquire(2048).unwrap()).collect();
+    small.into_iter().for_each(|memory| pool.release(memory));
+    assert_eq!((pool.in_use(), pool.held()), (0, 8 * KIB));
+    let large = pool.acquire(8192).unwrap();
+    assert_eq!((pool.in_use(), pool.held()), (8 * KIB, 8 * KIB));
+    pool.release(large);
+    // And only as much as needed is freed.
+    let _small = pool.acquire(2048).unwrap();
+    assert_eq!(pool.held(), 2 * KIB);
+}
+
+#[test]
+fn memory_of_no_class_is_not_counted() {
+    let mut pool = BufferPool::new(8 * KIB);
+    pool.release(Box::default());
+    pool.release(vec![0; 3000].into_boxed_slice());
+    assert_eq!(pool.held(), 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(usize),
+    Consume(u32),
+    Place(u32, usize),
+    Grow(u32),
+    Release,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0usize..3000).prop_map(Step::Push),
+        4 => (0u32..3000).prop_map(Step::Consume),
+        4 => (0u32..3000, 1usize..1000).prop_map(|(hole, len)| Step::Place(hole, len)),
+        2 => (0u32..20_000).prop_map(Step::Grow),
+        1 => Just(Step::Release),
+    ];
+    proptest::collection::vec(step, 0..100)
+}
+
+proptest! {
+    #[test]
+    fn a_ring_is_a_queue_of_bytes(steps in steps()) {
+        let mut pool = BufferPool::new(64 * KIB);
+        let mut ring = RingBuffer::default();
+        let mut model = Vec::<u8>::new();
+        let mut next = 0u8;
+        let mut fresh = |len: usize| -> Vec<u8> {
+            (0..len).map(|_| { next = next.wrapping_mul(5).wrapping_add(1); next }).collect()
+        };
+        for step in steps {
+            let room = (ring.capacity() - ring.len()) as usize;
+            match step {
+                Step::Push(len) => {
+                    let bytes = fresh(len);
+                    prop_assert_eq!(ring.push(&bytes), len.min(room));
+                    model.extend(&bytes[..len.min(room)]);
+                }
+                Step::Consume(n) => {
+                    ring.consume(n);
+                    model.drain(..model.len().min(n as usize));
+                }
+                // Out of order, then the hole, then both become content.
+                Step::Place(hole, len) => {
+                    let bytes = fresh(hole as usize + len);
+                    let (early, late) = bytes.split_at(hole as usize);
+                    let stored = ring.write_at(ring.len() + hole, late);
+                    prop_assert_eq!(stored, len.min(room.saturating_sub(hole as usize)));
+                    prop_assert!(stored == 0 || ring.ensure(&mut pool, ring.capacity() / 2 + 1));
+                    if stored > 0 {
+                        prop_assert_eq!(ring.push(early), early.len());
+                        ring.advance_len(stored as u32);
+                        model.extend(&bytes[..hole as usize + stored]);
+                    }
+                }
+                Step::Grow(bytes) => {
+                    prop_assert!(ring.ensure(&mut pool, bytes));
+                    prop_assert!(ring.capacity() >= bytes);
+                }
+                Step::Release => {
+                    ring.release(&mut pool);
+                    model.clear();
+                }
+            }
+            prop_assert_eq!(content(&ring), &model[..]);
+            prop_assert_eq!(ring.len() as usize, model.len());
+            prop_assert_eq!(pool.in_use(), ring.capacity() as usize);
+            prop_assert!(pool.held() <= pool.limit());
+            let half = ring.len() / 2;
+            let (first, second) = ring.slices(half, 100);
+            let end = model.len().min(half as usize + 100);
+            prop_assert_eq!([first, second].concat(), &model[half as usize..end]);
+        }
+    }
+
+    #[test]
+    fn a_pool_never_holds_more_than_its_limit(sizes in proptest::collection::vec(1u32..70_000, 1..100)) {
+        let mut pool = BufferPool::new(256 * KIB);
+        let mut lent = Vec::new();
+        for size in sizes {
+            match pool.acquire(size) {
+                Some(memory) => lent.push(memory),
+                None => lent.drain(..).step_by(2).for_each(|memory| pool.release(memory)),
+            }
+            let resting: usize = pool.classes.iter().flat_map(|c| &c.free).map(|m| m.len()).sum();
+            prop_assert_eq!(pool.held() - pool.in_use(), resting);
+            prop_assert!(pool.held() <= pool.limit());
+        }
+    }
+}
