@@ -21,8 +21,7 @@ fn main() -> ExitCode {
     if env::var_os("CARGO_FEATURE_XDP").is_none() {
         return ExitCode::SUCCESS;
     }
-    println!("cargo::rerun-if-changed={PROGRAM}");
-    println!("cargo::rerun-if-changed={HEADER}");
+    println!("cargo::rerun-if-changed=bpf");
     println!("cargo::rerun-if-env-changed=LINERATE_CLANG");
     let built = out_dir().and_then(|out| {
         compile(&out.join("linerate.bpf.o"))?;

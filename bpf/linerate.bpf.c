@@ -11,12 +11,8 @@
  * Everything that steers it is a map, changeable while it runs; bpf/linerate.h has the layouts.
  */
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-#include <linux/tcp.h>
 
+#include "formats.h"
 #include "linerate.h"
 
 #define SEC(name) __attribute__((section(name), used))
@@ -25,12 +21,6 @@
 /* Map definitions by BTF: a number is encoded as the length of an array type. */
 #define MAP_NUMBER(name, value) int(*name)[value]
 #define MAP_TYPE(name, value) __typeof__(value) *name
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define NET16(value) __builtin_bswap16(value)
-#else
-#define NET16(value) (value)
-#endif
 
 /* The two helpers in use, by their numbers in linux/bpf.h: this needs no libbpf headers. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
@@ -77,84 +67,6 @@ struct {
 	MAP_TYPE(key, __u32);
 	MAP_TYPE(value, __u64);
 } counters SEC(".maps");
-
-/* Tag control information and the type of what follows: 802.1Q and 802.1ad alike. */
-struct vlan_tag {
-	__be16 control;
-	__be16 ethertype;
-};
-
-/* ARP for IPv4 over Ethernet: RFC 826. */
-struct arp_ipv4 {
-	__be16 hardware;
-	__be16 protocol;
-	__u8 hardware_length;
-	__u8 protocol_length;
-	__be16 operation;
-	__u8 sender_mac[ETH_ALEN];
-	__u8 sender[4];
-	__u8 target_mac[ETH_ALEN];
-	__u8 target[4];
-} __attribute__((packed));
-
-struct extension {
-	__u8 next;
-	__u8 length;
-};
-
-struct fragment_extension {
-	__u8 next;
-	__u8 reserved;
-	__be16 offset;
-	__be32 identification;
-};
-
-struct icmp_fixed {
-	__u8 type;
-	__u8 code;
-	__be16 checksum;
-	__be32 rest;
-};
-
-/* Neighbour solicitation and advertisement have the same shape: RFC 4861 §4.3 and §4.4. */
-struct neighbour_message {
-	struct icmp_fixed fixed;
-	__u8 target[16];
-};
-
-struct ports {
-	__be16 source;
-	__be16 destination;
-};
-
-/* By their RFCs: the system headers that have them pull in the C library. */
-enum {
-	ARP_ETHERNET = 1, /* RFC 826 */
-	ICMP_UNREACHABLE = 3, /* RFC 792 */
-	ICMP_TIME_EXCEEDED = 11,
-	ICMP_PARAMETER_PROBLEM = 12,
-	ICMPV6_ERROR_FIRST = 1,	      /* RFC 4443 §3.1: destination unreachable */
-	ICMPV6_ERROR_LAST = 4,	      /* RFC 4443 §3.4: parameter problem */
-	NEIGHBOUR_SOLICITATION = 135, /* RFC 4861 §4.3 */
-	NEIGHBOUR_ADVERTISEMENT = 136,
-	IPV4_MORE_OR_OFFSET = 0x3fff, /* RFC 791 §3.1: more fragments, and the offset */
-	IPV4_OFFSET = 0x1fff,
-	IPV6_MORE_OR_OFFSET = 0xfff9, /* RFC 8200 §4.5 */
-};
-
-/* The bytes not yet read. */
-struct cursor {
-	void *at;
-	void *end;
-};
-
-/* The next header, or null where the frame ends too early; the cursor moves behind it. */
-#define TAKE(cursor, kind)                                                          \
-	({                                                                          \
-		kind *header = (cursor)->at;                                        \
-		(cursor)->at = header + 1;                                          \
-		(void *)(header + 1) > (cursor)->end ? (kind *)0 : header;          \
-	})
 
 INLINE __u32 setting(__u32 key)
 {
@@ -359,7 +271,7 @@ INLINE __u32 ipv6(struct cursor *cursor)
 	if (!multicast && !ours_v6(&ip->daddr))
 		return LINERATE_VERDICT_PASS_ADDRESS;
 	next = ip->nexthdr;
-	/* RFC 4861 §7.1: a neighbour message has no extension header worth following. */
+	/* Nobody sends solicitations behind extension headers; such a one passes. */
 	if (multicast)
 		return multicast_v6(cursor, next);
 	if (extensions(cursor, &next, &verdict) == 0)

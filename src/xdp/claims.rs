@@ -191,8 +191,9 @@ pub(super) fn absent_is_done(removed: Result<(), MapError>) -> Result<(), MapErr
 fn words(range: RangeInclusive<u16>) -> impl Iterator<Item = (u32, u64)> {
     const BITS: u32 = layout::PORT_WORD_BITS;
     let (first, last) = (u32::from(*range.start()), u32::from(*range.end()));
-    let all = if range.is_empty() { 1..=0 } else { first / BITS..=last / BITS };
-    all.map(move |word| {
+    let all = first / BITS..=last / BITS;
+    // An empty range within one word would still name that word.
+    all.filter(move |_| first <= last).map(move |word| {
         let low = first.max(word * BITS) % BITS;
         let high = last.min(word * BITS + BITS - 1) % BITS;
         (word, (u64::MAX >> (BITS - 1 - high)) & (u64::MAX << low))

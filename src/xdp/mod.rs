@@ -15,15 +15,19 @@
 //! | [`Role::Shared`] | to a claimed address: TCP to a claimed port; ICMP errors that quote TCP from a claimed address and port |
 
 mod attach;
+mod attach_error;
 mod claims;
 mod counters;
 mod ethtool;
 mod features;
 mod layout;
+mod link;
+mod netlink;
 mod probe;
 mod program;
 
-pub use attach::{AttachError, Attachment, XdpMode};
+pub use attach::{AttachedMode, Attachment, XdpMode};
+pub use attach_error::AttachError;
 pub use claims::{Fragments, Policy, Role, SteerError};
 pub use counters::{Counters, Verdict};
 pub use features::XdpFeatures;

@@ -10,6 +10,7 @@ use nix::net::if_::{if_indextoname, if_nametoindex};
 
 use super::ethtool::{self, Offload};
 use super::features::{self, XdpFeatures};
+use super::link::{self, Link};
 
 /// An interface, as its driver and the kernel describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Probe {
     pub numa_node: Option<u32>,
     /// What its driver can do with XDP; `None` before Linux 6.3.
     pub features: Option<XdpFeatures>,
+    /// The kernel's id of the XDP program that is attached to it, this process's or another's.
+    pub program: Option<u32>,
     /// The other end, where this is one of a veth pair.
     pub peer: Option<Peer>,
 }
@@ -137,6 +140,7 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
         return Err(ProbeError::NotEthernet { interface: interface.to_owned() });
     }
     let driver = ethtool::driver(interface).ok();
+    let link = link::of(index).unwrap_or_default();
     let queues = Queues::of(interface);
     let flags = ethtool::flags(interface).ok();
     Ok(Probe {
@@ -146,7 +150,8 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
         mtu: basics.mtu,
         up: basics.up,
         carrier: basics.running,
-        peer: driver.as_deref().filter(|name| *name == "veth").and_then(|_| peer(interface, index)),
+        peer: driver.as_deref().filter(|name| *name == "veth").and_then(|_| peer(link)),
+        program: link.program,
         driver,
         rx_queues: queues.rx,
         tx_queues: queues.tx,
@@ -190,10 +195,10 @@ struct Queues {
 impl Queues {
     /// A driver that tells no channels has the queues that sysfs lists, and at least one.
     fn of(interface: &str) -> Self {
-        if let Ok(channels) = ethtool::channels(interface) {
-            if channels.rx() > 0 && channels.tx() > 0 {
-                return Self { rx: channels.rx(), tx: channels.tx(), rx_max: channels.rx_max() };
-            }
+        if let Ok(channels) = ethtool::channels(interface)
+            && channels.rx().min(channels.tx()) > 0
+        {
+            return Self { rx: channels.rx(), tx: channels.tx(), rx_max: channels.rx_max() };
         }
         let listed = |prefix: &str| {
             let entries = std::fs::read_dir(sysfs(interface).join("queues")).ok()?;
@@ -214,17 +219,16 @@ fn rss(interface: &str) -> Option<Rss> {
     (!key.is_empty()).then_some(Rss { key, table, toeplitz })
 }
 
-fn peer(interface: &str, index: u32) -> Option<Peer> {
-    let peer: u32 = attribute(interface, "iflink")?;
-    // Indices repeat between namespaces: it is the peer only if it points back.
-    let here = if_indextoname(peer)
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .filter(|name| attribute(name, "iflink") == Some(index))
-        .filter(|name| ethtool::driver(name).is_ok_and(|driver| driver == "veth"));
+fn peer(link: Link) -> Option<Peer> {
+    let index = link.peer?;
+    let interface = if link.peer_is_elsewhere {
+        None
+    } else {
+        if_indextoname(index).ok().and_then(|name| name.into_string().ok())
+    };
     let tx_checksum_offload =
-        here.as_deref().and_then(|name| ethtool::offload(name, Offload::TxChecksum).ok());
-    Some(Peer { index: peer, interface: here, tx_checksum_offload })
+        interface.as_deref().and_then(|name| ethtool::offload(name, Offload::TxChecksum).ok());
+    Some(Peer { index, interface, tx_checksum_offload })
 }
 
 fn sysfs(interface: &str) -> std::path::PathBuf {

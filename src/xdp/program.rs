@@ -11,7 +11,8 @@ use aya::Ebpf;
 use aya::maps::{Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 
-use super::attach::{self, AttachError, Attachment, Live, XdpMode};
+use super::attach::{self, Attachment, Live, XdpMode};
+use super::attach_error::AttachError;
 use super::claims::{Claim, Claims, Policy, SteerError, absent_is_done};
 use super::counters::{Counters, Verdict};
 use super::layout;

@@ -1,0 +1,274 @@
+//! Attaching the XDP program to real interfaces, and what is left when its process is gone.
+//!
+//! Needs root, and veth pairs in namespaces of its own, and fails without: scripts/test runs it so. Each
+//! test runs once more, as a process of its own inside its namespace.
+#![cfg(feature = "xdp")]
+
+#[path = "xdp_attach/namespace.rs"]
+mod namespace;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use linerate::xdp::{
+    AttachError, AttachedMode, Policy, ProbeError, Program, Role, Verdict, XdpMode, check_queues,
+    probe,
+};
+use namespace::{ip, ip_of_far, reaches, test_in_namespace, xdp_of};
+use socket2::{Domain, Socket, Type};
+
+/// Addresses of `near`, where the tests run, and `far`, in the namespace next to it.
+const NEAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+fn attach(interface: &str, mode: XdpMode) -> Program {
+    Program::load_and_attach(interface, mode).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn native_mode_attaches_to_a_veth_and_leaves_with_the_program() {
+    test_in_namespace("native_mode_attaches_to_a_veth_and_leaves_with_the_program", || {
+        let mut program = attach("near", XdpMode::Native);
+        let attachment = program.attachment().expect("attached");
+        assert_eq!((attachment.mode, attachment.fallback.as_deref()), (AttachedMode::Native, None));
+        assert_eq!(xdp_of("near").as_deref(), Some("xdp"));
+        program.detach();
+        assert_eq!((xdp_of("near"), program.attachment()), (None, None));
+        program.attach("near", XdpMode::Native).expect("the place is free again");
+        drop(program);
+        assert_eq!(xdp_of("near"), None);
+    });
+}
+
+#[test]
+fn generic_mode_attaches_where_asked_for() {
+    test_in_namespace("generic_mode_attaches_where_asked_for", || {
+        let program = attach("near", XdpMode::Generic);
+        assert_eq!(program.attachment().expect("attached").mode, AttachedMode::Generic);
+        assert_eq!(xdp_of("near").as_deref(), Some("xdpgeneric"));
+    });
+}
+
+#[test]
+fn auto_is_native_where_the_driver_can() {
+    test_in_namespace("auto_is_native_where_the_driver_can", || {
+        let program = attach("near", XdpMode::Auto);
+        let attachment = program.attachment().expect("attached");
+        assert_eq!((attachment.mode, attachment.fallback.as_deref()), (AttachedMode::Native, None));
+    });
+}
+
+#[test]
+fn auto_falls_back_to_generic_with_the_reason() {
+    test_in_namespace("auto_falls_back_to_generic_with_the_reason", || {
+        ip("link add bridge0 type bridge");
+        let program = attach("bridge0", XdpMode::Auto);
+        let attachment = program.attachment().expect("attached").clone();
+        assert_eq!(attachment.mode, AttachedMode::Generic);
+        let word = attachment.fallback.expect("a reason");
+        assert!(word.contains("bridge0") && word.contains("does not support"), "{word}");
+        drop(program);
+        let error =
+            Program::load_and_attach("bridge0", XdpMode::Native).expect_err("no native mode");
+        assert!(matches!(error, AttachError::NotSupported { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_veth_with_fewer_queues_than_its_peer_is_told_apart() {
+    test_in_namespace("a_veth_with_fewer_queues_than_its_peer_is_told_apart", || {
+        ip(
+            "link add narrow numrxqueues 1 numtxqueues 1 type veth peer wide numrxqueues 2 numtxqueues 2",
+        );
+        ip("link set narrow up");
+        ip("link set wide up");
+        let error =
+            Program::load_and_attach("narrow", XdpMode::Native).expect_err("too few queues");
+        assert!(matches!(error, AttachError::TooFewQueues { .. }), "{error}");
+        let program = attach("narrow", XdpMode::Auto);
+        let attachment = program.attachment().expect("attached");
+        assert_eq!(attachment.mode, AttachedMode::Generic);
+        assert!(attachment.fallback.as_ref().is_some_and(|word| word.contains("queues")));
+    });
+}
+
+#[test]
+fn jumbo_frames_do_not_keep_a_frags_aware_program_off_a_veth() {
+    test_in_namespace("jumbo_frames_do_not_keep_a_frags_aware_program_off_a_veth", || {
+        ip("link set near mtu 9000");
+        ip_of_far("link set far mtu 9000");
+        assert_eq!(
+            attach("near", XdpMode::Native).attachment().expect("attached").mode,
+            AttachedMode::Native
+        );
+    });
+}
+
+#[test]
+fn an_interface_that_is_taken_is_said_to_be_busy() {
+    test_in_namespace("an_interface_that_is_taken_is_said_to_be_busy", || {
+        let _first = attach("near", XdpMode::Native);
+        for mode in [XdpMode::Native, XdpMode::Auto, XdpMode::Generic] {
+            let error = Program::load_and_attach("near", mode).expect_err("taken");
+            assert!(matches!(error, AttachError::Busy { .. }), "{mode:?}: {error}");
+        }
+    });
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_said_so() {
+    test_in_namespace("an_interface_that_is_not_there_is_said_so", || {
+        for name in ["none0", "", "with\0nul", "a-name-that-is-far-too-long"] {
+            let error =
+                Program::load_and_attach(name, XdpMode::Auto).expect_err("no such interface");
+            assert!(matches!(error, AttachError::NoSuchInterface { .. }), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_process_without_privileges_is_told_which_it_needs() {
+    const ROLE: &str = "LINERATE_TEST_UNPRIVILEGED";
+    const NAME: &str = "a_process_without_privileges_is_told_which_it_needs";
+    if std::env::var_os(ROLE).is_some() {
+        let error = Program::load().expect_err("root in a user namespace may not load programs");
+        assert!(matches!(error, AttachError::NoPrivilege { .. }), "{error}");
+        assert!(error.to_string().contains("CAP_BPF"), "{error}");
+        return;
+    }
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user"])
+        .arg(std::env::current_exe().expect("the test binary"))
+        .args(["--exact", NAME, "--nocapture"])
+        .env(ROLE, "1")
+        .status()
+        .expect("unshare (util-linux) starts");
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn kill_leaves_no_program_and_the_kernel_has_its_traffic_back() {
+    const NAME: &str = "kill_leaves_no_program_and_the_kernel_has_its_traffic_back";
+    test_in_namespace(NAME, || {
+        if std::env::var_os("LINERATE_TEST_HOLD").is_some() {
+            hold_the_traffic();
+        }
+        let listener = TcpListener::bind((NEAR, 7000)).expect("listen");
+        let address = listener.local_addr().expect("bound");
+        assert!(reaches(address), "the pair works before");
+        let mut holder = Command::new(std::env::current_exe().expect("the test binary"))
+            .args(["--exact", NAME, "--nocapture"])
+            .env("LINERATE_TEST_HOLD", "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the test binary starts once more");
+        let lines = BufReader::new(holder.stdout.take().expect("piped")).lines();
+        let held = lines.map_while(Result::ok).any(|line| line.contains("holding"));
+        let taken = xdp_of("near");
+        let blackholed = !reaches(address);
+        holder.kill().expect("SIGKILL");
+        holder.wait().expect("reaped");
+        assert!(held && blackholed, "held {held}, blackholed {blackholed}");
+        assert_eq!(taken.as_deref(), Some("xdp"));
+        let killed = Instant::now();
+        while xdp_of("near").is_some() {
+            assert!(killed.elapsed() < Duration::from_secs(5), "the program outlives its process");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(reaches(address), "the kernel has its traffic back");
+    });
+}
+
+/// Takes all traffic to `NEAR` into a socket that nobody reads, until killed.
+fn hold_the_traffic() -> ! {
+    let socket = Socket::new(Domain::from(44), Type::RAW, None).expect("AF_XDP");
+    let mut program = attach("near", XdpMode::Native);
+    program.set_policy(Policy { role: Role::Exclusive, ..Policy::default() }).expect("policy");
+    program.claim_address(IpAddr::from(NEAR)).expect("claim");
+    for queue in 0..2 {
+        program.insert_socket(queue, socket.as_raw_fd()).expect("insert");
+    }
+    println!("holding");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn without_a_socket_the_kernel_serves_claimed_ports_itself() {
+    test_in_namespace("without_a_socket_the_kernel_serves_claimed_ports_itself", || {
+        for mode in [XdpMode::Native, XdpMode::Generic] {
+            let mut program = attach("near", mode);
+            program.claim_address(IpAddr::from(NEAR)).expect("claim");
+            program.claim_ports(7000..=7000).expect("claim");
+            let listener = TcpListener::bind((NEAR, 7000)).expect("listen");
+            assert!(reaches(listener.local_addr().expect("bound")), "{mode:?}");
+            let counters = program.counters().expect("counters");
+            assert!(counters.of(Verdict::PassNoSocket) >= 2, "{mode:?}: {counters:?}");
+            assert_eq!(counters.redirected(), 0);
+        }
+    });
+}
+
+#[test]
+fn unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own() {
+    test_in_namespace("unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own", || {
+        let socket = Socket::new(Domain::from(44), Type::RAW, None).expect("AF_XDP");
+        let mut program = attach("near", XdpMode::Native);
+        program.claim_address(IpAddr::from(NEAR)).expect("claim");
+        program.claim_ports(7000..=7000).expect("claim");
+        for queue in 0..2 {
+            program.insert_socket(queue, socket.as_raw_fd()).expect("insert");
+        }
+        let claimed = TcpListener::bind((NEAR, 7000)).expect("listen");
+        let kernels = TcpListener::bind((NEAR, 7001)).expect("listen");
+        assert!(reaches(kernels.local_addr().expect("bound")));
+        assert!(!reaches(claimed.local_addr().expect("bound")));
+        let counters = program.counters().expect("counters");
+        assert!(
+            counters.of(Verdict::Tcp) >= 1 && counters.of(Verdict::PassPort) >= 2,
+            "{counters:?}"
+        );
+    });
+}
+
+#[test]
+fn a_veth_is_probed_with_its_peer() {
+    test_in_namespace("a_veth_is_probed_with_its_peer", || {
+        let far_away = probe("near").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(far_away.driver.as_deref(), Some("veth"));
+        assert_eq!((far_away.rx_queues, far_away.tx_queues, far_away.mtu), (2, 2, 1500));
+        assert_eq!(far_away.mac, [2, 0, 0, 0, 0x77, 1]);
+        assert!(far_away.up && far_away.carrier);
+        assert_eq!(far_away.tx_checksum_offload, Some(true));
+        assert!(
+            far_away.features.is_some_and(|features| features.native() && !features.zero_copy())
+        );
+        assert_eq!(far_away.program, None);
+        let peer = far_away.peer.expect("a veth has a peer");
+        assert_eq!(peer.interface, None, "it is in the other namespace");
+
+        ip("link add left type veth peer right");
+        let left = probe("left").unwrap_or_else(|error| panic!("{error}"));
+        let right = left.peer.expect("a veth has a peer");
+        assert_eq!(right.interface.as_deref(), Some("right"));
+        assert_eq!(right.tx_checksum_offload, Some(true));
+        assert!(!left.up && !left.carrier);
+
+        let _attached = attach("near", XdpMode::Native);
+        assert!(probe("near").is_ok_and(|near| near.program.is_some()));
+    });
+}
+
+#[test]
+fn queues_are_counted_before_workers_are_started() {
+    test_in_namespace("queues_are_counted_before_workers_are_started", || {
+        for wanted in [1, 2] {
+            check_queues("near", wanted).unwrap_or_else(|error| panic!("{error}"));
+        }
+        let error = check_queues("near", 3).expect_err("it has two");
+        assert!(matches!(error, ProbeError::TooFewQueues { wanted: 3, has: 2, .. }), "{error}");
+    });
+}
