@@ -13,6 +13,7 @@ use super::{
 };
 use crate::time::{Duration, Instant};
 
+mod arrive;
 #[cfg(test)]
 mod tests;
 
@@ -192,59 +193,6 @@ impl Embryo {
         }
     }
 
-    /// A segment arrived for the flow. RFC 9293 §3.10.7.4 for SYN-RECEIVED.
-    pub fn on_segment(&mut self, segment: &Segment<'_>, settings: &Settings) -> EmbryoAnswer {
-        let rejected = self.check_timestamp(segment);
-        if rejected.is_none() && self.is_same_syn(segment) {
-            self.note_timestamp(segment);
-            self.flags |= UNTIMED;
-            return EmbryoAnswer::SynAckAgain;
-        }
-        if let Some(answer) = rejected {
-            return answer;
-        }
-        // First, the sequence number:
-        //   > If an incoming segment is not acceptable, an acknowledgment should be sent in reply
-        //   > (unless the RST bit is set, if so drop the segment and return)
-        let rst = segment.flags.rst();
-        if !acceptable(segment, self.rcv_nxt(), initial_rcv_wnd(settings)) {
-            let reason = Disposition::OutOfWindow;
-            return if rst { EmbryoAnswer::Ignore(reason) } else { EmbryoAnswer::Ack(reason) };
-        }
-        // Second, RST: RFC 5961 §3.2 wants it exactly at RCV.NXT; a passive open then returns to LISTEN.
-        if rst {
-            return if segment.seq == self.rcv_nxt() {
-                EmbryoAnswer::Remove
-            } else {
-                EmbryoAnswer::Ack(Disposition::ChallengedReset)
-            };
-        }
-        self.on_acceptable(segment)
-    }
-
-    /// Fourth and fifth of RFC 9293 §3.10.7.4.
-    fn on_acceptable(&mut self, segment: &Segment<'_>) -> EmbryoAnswer {
-        // Fourth, SYN: the RFC returns a passive open to LISTEN, which lets anyone who guesses a window of
-        // sequence numbers end it. Challenged as in the synchronized states (RFC 5961 §4), a peer that has
-        // truly started anew answers with a reset at RCV.NXT.
-        if segment.flags.syn() {
-            return EmbryoAnswer::Ack(Disposition::ChallengedSyn);
-        }
-        // Fifth, ACK: "if the ACK bit is off, drop the segment and return".
-        if !segment.flags.ack() {
-            return EmbryoAnswer::Ignore(Disposition::NoAck);
-        }
-        //   > If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state
-        //   > If the segment acknowledgment is not acceptable, form a reset segment
-        //   >   <SEQ=SEG.ACK><CTL=RST>
-        // The SYN is all we have sent, so exactly one number is acceptable.
-        if segment.ack != self.iss + 1 {
-            return EmbryoAnswer::Reset;
-        }
-        self.note_timestamp(segment);
-        EmbryoAnswer::Establish
-    }
-
     /// The deadline of the SYN-ACK passed, or may have.
     pub fn on_deadline(&mut self, now: Instant, settings: &Settings) -> EmbryoDeadline {
         if self.deadline(now) > now {
@@ -352,33 +300,6 @@ impl Embryo {
         self.has(TIMESTAMPS)
             .then(|| Timestamps { value: timestamp(now, offset), echo: self.ts_recent })
     }
-
-    fn is_same_syn(&self, segment: &Segment<'_>) -> bool {
-        let flags = segment.flags;
-        flags.syn() && !flags.intersects(Flags::ACK.with(Flags::RST)) && segment.seq == self.irs
-    }
-
-    /// RFC 7323 §5.3 R1: a segment older than TS.Recent is not acceptable; §3.2: one without a timestamp
-    /// SHOULD be dropped in silence. Resets are exempt from both.
-    fn check_timestamp(&self, segment: &Segment<'_>) -> Option<EmbryoAnswer> {
-        if !self.has(TIMESTAMPS) || segment.flags.rst() {
-            return None;
-        }
-        let Some(ts) = segment.options.timestamps else {
-            return Some(EmbryoAnswer::Ignore(Disposition::NoTimestamp));
-        };
-        let old = (ts.value.wrapping_sub(self.ts_recent) as i32) < 0;
-        old.then_some(EmbryoAnswer::Ack(Disposition::OldTimestamp))
-    }
-
-    /// RFC 7323 §4.3 (2): SEG.TSval becomes TS.Recent if SEG.SEQ <= Last.ACK.sent, which is RCV.NXT here.
-    fn note_timestamp(&mut self, segment: &Segment<'_>) {
-        if let (Some(ts), true) =
-            (segment.options.timestamps, segment.seq.at_or_before(self.rcv_nxt()))
-        {
-            self.ts_recent = ts.value;
-        }
-    }
 }
 
 /// What both sides can, as flags.
@@ -397,16 +318,6 @@ fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
 ///   > be scaled.
 fn initial_rcv_wnd(settings: &Settings) -> u32 {
     settings.receive_buffer.min(u32::from(u16::MAX))
-}
-
-/// The four cases of RFC 9293 §3.10.7.4, table 6.
-fn acceptable(segment: &Segment<'_>, rcv_nxt: SeqNum, rcv_wnd: u32) -> bool {
-    let inside = |seq: SeqNum| seq.distance_from(rcv_nxt) < rcv_wnd;
-    match (segment.len(), rcv_wnd) {
-        (0, 0) => segment.seq == rcv_nxt,
-        (0, _) => inside(segment.seq),
-        (len, _) => inside(segment.seq) || inside(segment.seq + (len - 1)),
-    }
 }
 
 fn micros(now: Instant) -> u32 {

@@ -122,9 +122,8 @@ impl Controller {
     }
 }
 
-/// The initial window in bytes for `segments` of `mss`: RFC 6928 §2 for 10,
-///   > IW = min (10*MSS, max (2*MSS, 14600))
-/// and the same form for other counts.
+/// The initial window in bytes for `segments` of `mss`. RFC 6928 §2 says for 10 of them
+/// `IW = min (10*MSS, max (2*MSS, 14600))`; other counts take the same form.
 const fn initial_window(mss: u32, segments: u8) -> u32 {
     let segments = if segments == 0 { 1 } else { segments as u32 };
     let (all, two) = (segments * mss, 2 * mss);
