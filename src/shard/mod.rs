@@ -16,5 +16,8 @@ pub mod steer;
 mod time_waits;
 pub mod wheel;
 
+#[cfg(test)]
+mod tests;
+
 pub use service::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
 pub use steer::{Handed, Handover, Steering, Toeplitz};

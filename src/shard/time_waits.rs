@@ -70,7 +70,8 @@ pub struct Pushed {
 pub enum Restarted {
     /// There is no such entry.
     Gone,
-    /// The entry came with the newest group, whose time has hardly run.
+    /// The entry keeps its place: it came with the newest group, whose time has hardly run, or the ring
+    /// is full.
     Stays,
     /// The entry is elsewhere now: its slot of the flow table must lead there.
     Moved(Pushed),
@@ -118,6 +119,12 @@ impl TimeWaits {
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.alive == 0
+    }
+
+    /// Whether the next [`push`](Self::push) evicts the oldest. Holes count as well: the ring cannot
+    /// skip them.
+    pub const fn is_full(&self) -> bool {
+        self.tail - self.head >= self.capacity as u64
     }
 
     /// Enters a connection. When the ring is full, the oldest leaves before its time.
@@ -207,18 +214,15 @@ impl TimeWaits {
         if self.entries.get(place).is_none_or(|entry| entry.remote.is_none()) {
             return Restarted::Gone;
         }
-        if self.is_newest_group(now, place) {
+        // A ring without room must not let one peer's repeated FIN push others out.
+        let crowded = self.is_full() && place != self.index_of(self.head);
+        if crowded || self.is_newest_group(now, place) {
             self.entries[place].state = state;
             return Restarted::Stays;
         }
         let Some(gone) = self.remove(index) else { return Restarted::Gone };
         let timestamps = gone.place.kind == Kind::TimeWaitTimestamps;
         Restarted::Moved(self.push(now, gone.key, state, timestamps))
-    }
-
-    /// Holes count as well: the ring cannot skip them.
-    const fn is_full(&self) -> bool {
-        self.tail - self.head >= self.capacity as u64
     }
 
     const fn index_of(&self, count: u64) -> usize {
