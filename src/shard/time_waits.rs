@@ -10,6 +10,7 @@
 
 use super::flow_table::{Kind, Place};
 use super::key::{FlowKey, Remote};
+use super::prefetch::prefetch;
 use crate::tcp::TimeWait;
 use crate::time::{Duration, Instant};
 
@@ -196,6 +197,27 @@ impl TimeWaits {
         let remote = self.entries.get(index as usize)?.remote;
         let local = self.labels[index as usize].local;
         (!remote.is_none()).then_some(FlowKey { remote, local })
+    }
+
+    /// When the flow of the entry at `index` was last heard of, or a little later: the end of its group.
+    pub fn quiet_since(&self, index: u32) -> Instant {
+        let (capacity, at) = (self.capacity as u64, u64::from(index));
+        let head = self.head % capacity;
+        let count = self.head + (at + capacity - head) % capacity;
+        let mut groups = (self.marker_head..self.marker_tail).map(|n| &self.markers[n % MARKERS]);
+        // The markers' ends only grow, and the last one's is the newest entry's.
+        let group = groups.find(|group| count < group.end);
+        group.map_or(Instant::FAR, |group| {
+            Instant::ZERO + group.due_at.since(Instant::ZERO + self.span)
+        })
+    }
+
+    /// Has the line of an entry fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            prefetch(entry);
+        }
     }
 
     /// Takes an entry out before its time: its ports are used again, or a new SYN replaces it.

@@ -173,7 +173,7 @@ impl Embryo {
         }
     }
 
-    /// An empty ACK that tells where we are: `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`.
+    /// An empty ACK that tells where we are: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
     pub fn ack(
         &self,
         now: Instant,
@@ -312,10 +312,11 @@ fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
 }
 
 /// The window that our SYN-ACK announces.
+///
+/// RFC 7323 §2.2:
+///   > The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT
+///   > be scaled.
 fn initial_rcv_wnd(settings: &Settings) -> u32 {
-    // RFC 7323 §2.2:
-    //   > The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT
-    //   > be scaled.
     settings.receive_buffer.min(u32::from(u16::MAX))
 }
 
