@@ -1,3 +1,7 @@
-//! The binary.
+//! The binary: hands over to the command line at once.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,92 @@
+//! How the kernel says a connection is doing: TCP_INFO of one socket, RetransSegs of the namespace.
+
+use std::net::SocketAddr;
+
+use linerate::shard::ConnInfo;
+use mio::net::TcpStream;
+use nix::sys::socket::getsockopt;
+
+// The macros name each other, and `libc`, without their paths.
+use nix::{getsockopt_impl, sockopt_impl};
+
+sockopt_impl!(
+    /// TCP_INFO.
+    TcpInfo,
+    GetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_INFO,
+    libc::tcp_info
+);
+
+/// The kernel's numbers for its states (include/net/tcp_states.h), in the RFC's words.
+const STATES: [&str; 13] = [
+    "CLOSED",
+    "ESTABLISHED",
+    "SYN-SENT",
+    "SYN-RECEIVED",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "TIME-WAIT",
+    "CLOSED",
+    "CLOSE-WAIT",
+    "LAST-ACK",
+    "LISTEN",
+    "CLOSING",
+    "SYN-RECEIVED",
+];
+
+/// TCP_INFO as a [`ConnInfo`]. What the kernel tells only elsewhere (queued bytes) is 0.
+pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
+    let info = getsockopt(stream, TcpInfo).ok()?;
+    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
+    Some(ConnInfo {
+        local: stream.local_addr().unwrap_or(unspecified),
+        remote: stream.peer_addr().unwrap_or(unspecified),
+        state: STATES.get(usize::from(info.tcpi_state)).copied().unwrap_or("CLOSED"),
+        cwnd: info.tcpi_snd_cwnd.saturating_mul(info.tcpi_snd_mss),
+        ssthresh: info.tcpi_snd_ssthresh.saturating_mul(info.tcpi_snd_mss),
+        srtt_ns: u64::from(info.tcpi_rtt) * 1000,
+        rto_ns: u64::from(info.tcpi_rto) * 1000,
+        retransmissions: info.tcpi_total_retrans,
+        in_flight: info.tcpi_unacked.saturating_mul(info.tcpi_snd_mss),
+        send_queued: 0,
+        receive_queued: 0,
+    })
+}
+
+/// Segments that the kernel sent again in this network namespace since it exists.
+pub fn retransmissions_of_namespace() -> u64 {
+    let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
+    retransmissions_in(&snmp).unwrap_or(0)
+}
+
+/// The field `RetransSegs` below its heading in the two `Tcp:` lines.
+fn retransmissions_in(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let place = names.split_whitespace().position(|name| name == "RetransSegs")?;
+    values.split_whitespace().nth(place)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_retransmissions_are_found_below_their_heading() {
+        let snmp = "Ip: A B\nIp: 1 2\nTcp: RtoMin RetransSegs InErrs\nTcp: 200 17 0\n";
+        assert_eq!(retransmissions_in(snmp), Some(17));
+        assert_eq!(retransmissions_in("Tcp: A\n"), None);
+    }
+
+    #[test]
+    fn an_established_socket_is_told_as_such() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let address = listener.local_addr().expect("it is bound");
+        let stream = std::net::TcpStream::connect(address).expect("it listens");
+        stream.set_nonblocking(true).expect("a socket can be non-blocking");
+        let info = of(&TcpStream::from_std(stream)).expect("the socket is open");
+        assert_eq!((info.state, info.remote), ("ESTABLISHED", address));
+        assert!(info.cwnd > 0 && info.rto_ns > 0);
+    }
+}

@@ -1,0 +1,99 @@
+//! Open and close, again and again: as many connections in flight as asked for.
+//!
+//! A connection's number holds all there is to remember: whether it counts, whether it was established,
+//! and when we closed it.
+
+use linerate::shard::{ConnId, Ending, Io, Service};
+use linerate::time::{Duration, Instant};
+
+use super::plan::Closing;
+use super::session::{End, Session};
+
+const COUNTS: u64 = 1;
+const OPENED: u64 = 2;
+const CLOSED_AT_SHIFT: u32 = 2;
+
+/// One worker's opens and closes.
+pub struct Connect {
+    session: Session,
+    /// Established, to be closed in the next turn.
+    to_close: Vec<ConnId>,
+    drain: [u8; 2048],
+}
+
+impl Connect {
+    /// Of a session.
+    pub fn new(session: Session) -> Self {
+        let to_close = Vec::with_capacity(session.plan.concurrency.min(1 << 20) as usize);
+        Self { session, to_close, drain: [0; 2048] }
+    }
+
+    fn fill(&mut self, io: &mut dyn Io) {
+        while self.session.wants_more(io.now()) {
+            let user = if self.session.counts_connections() { COUNTS } else { 0 };
+            if self.session.open(io, user).is_none() {
+                break;
+            }
+        }
+    }
+
+    fn close(io: &mut dyn Io, conn: ConnId) {
+        let flags = io.user(conn) & (COUNTS | OPENED);
+        io.set_user(conn, flags | io.now().as_nanos() << CLOSED_AT_SHIFT);
+        io.close(conn);
+    }
+}
+
+impl Service for Connect {
+    fn on_start(&mut self, io: &mut dyn Io) {
+        self.session.start(io);
+        self.fill(io);
+    }
+
+    fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
+        let user = io.user(conn);
+        self.session.on_opened(io.now(), user & COUNTS != 0, took);
+        io.set_user(conn, user | OPENED);
+        match self.session.plan.closing {
+            Closing::AtOnce => Self::close(io, conn),
+            Closing::NextTurn => {
+                self.to_close.push(conn);
+                // Later than now, so not in this turn; sooner than any next one.
+                io.set_alarm(io.now() + Duration::from_nanos(1));
+            }
+        }
+    }
+
+    fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        while io.read(conn, &mut self.drain) > 0 {}
+    }
+
+    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
+        if io.user(conn) >> CLOSED_AT_SHIFT == 0 {
+            Self::close(io, conn);
+        }
+    }
+
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+        let closed_at = Some(user >> CLOSED_AT_SHIFT).filter(|nanos| *nanos != 0);
+        let end = End {
+            ending,
+            opened: user & OPENED != 0,
+            counts: user & COUNTS != 0,
+            closed_at: closed_at.map(Instant::from_nanos),
+            fault: None,
+        };
+        self.session.on_ended(io, &end);
+        self.fill(io);
+    }
+
+    fn on_alarm(&mut self, io: &mut dyn Io) {
+        for conn in self.to_close.drain(..) {
+            if io.user(conn) >> CLOSED_AT_SHIFT == 0 {
+                Self::close(io, conn);
+            }
+        }
+        self.session.tick(io);
+        self.fill(io);
+    }
+}

@@ -1,0 +1,211 @@
+//! The options that `serve`, `load` and `trace` share: which stack, on what, and how.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::failure::Failure;
+use super::network::{Cidr, Numbers};
+
+/// Whose TCP is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stack {
+    /// This stack, over AF_XDP.
+    Linerate,
+    /// The kernel's sockets, over epoll.
+    Kernel,
+}
+
+impl Stack {
+    /// As reports write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linerate => "linerate",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// How the stack shares the interface with the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// The stack has addresses of its own and answers ARP, NDP and ICMP echo itself.
+    Exclusive,
+    /// The interface keeps the kernel's address; only the services' ports are taken over.
+    Shared,
+}
+
+/// Where the XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum XdpMode {
+    /// Native, and generic where the driver has none; says which.
+    Auto,
+    /// In the driver.
+    Native,
+    /// In the kernel's network core: works on every driver, slower.
+    Generic,
+}
+
+/// Whether frames are shared with the device without a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ZeroCopy {
+    /// Where the driver can; says which.
+    Auto,
+    /// Or fail.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Congestion control of new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CongestionControl {
+    /// RFC 5681, RFC 6582.
+    Newreno,
+    /// RFC 9438.
+    Cubic,
+    /// draft-ietf-ccwg-bbr.
+    Bbr,
+    /// RFC 8257.
+    Dctcp,
+}
+
+impl CongestionControl {
+    /// What the kernel calls it.
+    pub fn kernel_name(self) -> &'static str {
+        match self {
+            Self::Newreno => "reno",
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            Self::Dctcp => "dctcp",
+        }
+    }
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Idle {
+    /// Look again at once: lowest latency, a core at 100 %.
+    Spin,
+    /// Look again for a moment, then sleep until something arrives (kernel: sleep at once).
+    Adaptive,
+}
+
+/// Which stack, on what, and how.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Stack")]
+pub struct StackOptions {
+    /// Whose TCP to use: linerate's own over AF_XDP, or the kernel's sockets over epoll, for comparison
+    #[arg(long, value_enum, default_value = "linerate")]
+    pub stack: Stack,
+
+    /// Network interface to run on, for example eth0 (needed for --stack linerate; the kernel's sockets
+    /// follow the kernel's routes instead)
+    #[arg(long, value_name = "IF", required_if_eq("stack", "linerate"))]
+    pub interface: Option<String>,
+
+    /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for several
+    /// (needed for --stack linerate). With --stack kernel these must be addresses of this host; none
+    /// means any of them
+    #[arg(long = "address", value_name = "CIDR", required_if_eq("stack", "linerate"))]
+    pub addresses: Vec<Cidr>,
+
+    /// Next hop for what is outside of the addresses' networks; one for IPv4, one for IPv6
+    #[arg(long = "gateway", value_name = "IP")]
+    pub gateways: Vec<IpAddr>,
+
+    /// Queues of the interface to take over, one worker each: 0, 0-1 or 0,2 [default: 0]. With --stack
+    /// kernel only their number counts: one thread each
+    #[arg(long, value_name = "LIST")]
+    pub queues: Option<Numbers>,
+
+    /// CPU cores to pin the workers to, in the order of the queues [default: the first ones this process
+    /// may use]
+    #[arg(long, value_name = "LIST")]
+    pub cores: Option<Numbers>,
+
+    /// How to live beside the kernel: own addresses, or own ports on the kernel's address
+    #[arg(long, value_enum, default_value = "exclusive")]
+    pub mode: Mode,
+
+    /// Where the XDP program is attached
+    #[arg(long, value_enum, default_value = "auto")]
+    pub xdp_mode: XdpMode,
+
+    /// Share frames with the device without copying them
+    #[arg(long, value_enum, default_value = "auto")]
+    pub zero_copy: ZeroCopy,
+
+    /// Congestion control of new connections [default: the stack's own: newreno, or what the kernel is
+    /// set to]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub congestion_control: Option<CongestionControl>,
+
+    /// What a worker does when idle
+    #[arg(long, value_enum, default_value = "adaptive")]
+    pub idle: Idle,
+
+    /// Hold small segments back while data is unacknowledged (Nagle's algorithm). Off unless given, on
+    /// both stacks (TCP_NODELAY)
+    #[arg(long)]
+    pub nagle: bool,
+
+    /// Frames received in one turn, 1 to 256
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub batch: u16,
+
+    /// Connections one worker has room for
+    #[arg(long, value_name = "N", default_value = "131072", value_parser = clap::value_parser!(u32).range(1..=67_108_864))]
+    pub max_connections: u32,
+
+    /// Write all frames of the stack to this pcap file (tcpdump does not see them); linerate only
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+
+    /// Impair the link, for example `loss=1%,delay=10ms,jitter=1ms,reorder=2%`; linerate only
+    #[arg(long, value_name = "SPEC")]
+    pub impair: Option<String>,
+}
+
+impl StackOptions {
+    /// Checks what one option alone cannot tell.
+    ///
+    /// # Errors
+    /// Combinations that make no sense, as usage failures.
+    pub fn check(&self) -> Result<(), Failure> {
+        let tried = "cannot use these options together";
+        if self.stack == Stack::Kernel {
+            for (given, name) in
+                [(self.pcap.is_some(), "--pcap"), (self.impair.is_some(), "--impair")]
+            {
+                if given {
+                    return Err(Failure::usage(
+                        tried,
+                        format!(
+                            "{name} acts on linerate's own frames, which --stack kernel has not"
+                        ),
+                        format!("leave {name} out, or run it with --stack linerate"),
+                    ));
+                }
+            }
+        }
+        match &self.cores {
+            Some(cores) if cores.0.len() != self.workers() => Err(Failure::usage(
+                tried,
+                format!("{} cores for {} queues", cores.0.len(), self.workers()),
+                "give as many --cores as --queues: each queue has a worker on a core of its own",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// One worker a queue; without queues, one a core; without both, one.
+    pub fn workers(&self) -> usize {
+        match (&self.queues, &self.cores) {
+            (Some(queues), _) => queues.0.len(),
+            (None, Some(cores)) if self.stack == Stack::Kernel => cores.0.len(),
+            _ => 1,
+        }
+    }
+}

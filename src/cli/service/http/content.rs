@@ -1,0 +1,50 @@
+//! What is served, and under which paths.
+
+use std::io;
+use std::path::Path;
+
+/// A body in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// Media type.
+    pub media_type: &'static str,
+    /// Besides `/`.
+    name: Option<String>,
+}
+
+impl Content {
+    /// So many printable bytes, in lines.
+    pub fn of_size(bytes: usize) -> Self {
+        let line = b"linerate linerate linerate linerate linerate linerate linerate linera\r\n";
+        let body = line.iter().copied().cycle().take(bytes).collect();
+        Self { body, media_type: "text/plain", name: None }
+    }
+
+    /// A file, read once: served as `/` and under its own name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let media_type = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("html" | "htm") => "text/html; charset=utf-8",
+            Some("txt" | "md") => "text/plain; charset=utf-8",
+            Some("css") => "text/css",
+            Some("js") => "text/javascript",
+            Some("json") => "application/json",
+            Some("svg") => "image/svg+xml",
+            Some("png") => "image/png",
+            _ => "application/octet-stream",
+        };
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        Ok(Self { body: std::fs::read(path)?, media_type, name })
+    }
+
+    /// Whether a request target (without its query) names it.
+    pub fn is_at(&self, target: &str) -> bool {
+        let path = target.split('?').next().unwrap_or(target);
+        let name = path.strip_prefix('/');
+        path == "/" || (name.is_some() && name == self.name.as_deref())
+    }
+}

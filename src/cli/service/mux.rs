@@ -1,0 +1,149 @@
+//! Several services on one worker: dispatches by listener at the accept, and by the connection's number
+//! from then on.
+//!
+//! The upper byte of [`Io::user`] is the service; the services see the lower 56 bits.
+
+use linerate::shard::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
+use linerate::time::Instant;
+
+const TAG_SHIFT: u32 = 56;
+const USER_MASK: u64 = (1 << TAG_SHIFT) - 1;
+
+/// `services[k]` serves `ListenerId(k)`.
+pub struct Mux {
+    services: Vec<Box<dyn Service + Send>>,
+}
+
+impl Mux {
+    /// Of at most 256 services.
+    pub fn new(services: Vec<Box<dyn Service + Send>>) -> Self {
+        assert!(services.len() <= 256, "the tag of a connection's number has eight bits");
+        Self { services }
+    }
+
+    fn with(
+        &mut self,
+        io: &mut dyn Io,
+        tag: u64,
+        call: impl FnOnce(&mut dyn Service, &mut dyn Io),
+    ) {
+        if let Some(service) = self.services.get_mut(tag as usize) {
+            call(&mut **service, &mut Tagged { io, tag: tag << TAG_SHIFT });
+        }
+    }
+
+    fn each(&mut self, io: &mut dyn Io, call: impl Fn(&mut dyn Service, &mut dyn Io)) {
+        for tag in 0..self.services.len() as u64 {
+            self.with(io, tag, &call);
+        }
+    }
+}
+
+impl Service for Mux {
+    fn on_start(&mut self, io: &mut dyn Io) {
+        self.each(io, |service, io| service.on_start(io));
+    }
+
+    fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {
+        let tag = u64::from(listener.0);
+        io.set_user(conn, tag << TAG_SHIFT);
+        self.with(io, tag, |service, io| service.on_accept(io, conn, listener));
+    }
+
+    fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let tag = io.user(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_readable(io, conn));
+    }
+
+    fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let tag = io.user(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_writable(io, conn));
+    }
+
+    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let tag = io.user(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_peer_closed(io, conn));
+    }
+
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {
+        let user_of_service = user & USER_MASK;
+        self.with(io, user >> TAG_SHIFT, |service, io| {
+            service.on_closed(io, conn, user_of_service, ending);
+        });
+    }
+
+    fn on_alarm(&mut self, io: &mut dyn Io) {
+        self.each(io, |service, io| service.on_alarm(io));
+    }
+}
+
+/// The stack as one of the services sees it.
+struct Tagged<'a> {
+    io: &'a mut dyn Io,
+    tag: u64,
+}
+
+impl Io for Tagged<'_> {
+    fn user(&self, conn: ConnId) -> u64 {
+        self.io.user(conn) & USER_MASK
+    }
+    fn set_user(&mut self, conn: ConnId, user: u64) {
+        self.io.set_user(conn, user & USER_MASK | self.tag);
+    }
+    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+        self.io.connect(&Open { user: open.user & USER_MASK | self.tag, ..*open })
+    }
+    fn now(&self) -> Instant {
+        self.io.now()
+    }
+    fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
+        self.io.read(conn, buffer)
+    }
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.io.write(conn, bytes)
+    }
+    fn write_room(&self, conn: ConnId) -> usize {
+        self.io.write_room(conn)
+    }
+    fn readable(&self, conn: ConnId) -> usize {
+        self.io.readable(conn)
+    }
+    fn close(&mut self, conn: ConnId) {
+        self.io.close(conn);
+    }
+    fn abort(&mut self, conn: ConnId) {
+        self.io.abort(conn);
+    }
+    fn info(&self, conn: ConnId) -> Option<ConnInfo> {
+        self.io.info(conn)
+    }
+    fn retransmissions(&self) -> u64 {
+        self.io.retransmissions()
+    }
+    fn set_alarm(&mut self, at: Instant) {
+        self.io.set_alarm(at);
+    }
+    fn stop(&mut self) {
+        self.io.stop();
+    }
+    fn connections(&self) -> usize {
+        self.io.connections()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{echo::Echo, script::Script};
+    use super::*;
+
+    #[test]
+    fn a_service_behind_the_mux_has_its_own_numbers() {
+        let mut t = Script::of(Mux::new(vec![Box::new(Echo::new())])).room(2);
+        t.accepts();
+        t.gets(b"abc");
+        t.peer_closes();
+        t.makes_room(5);
+        assert_eq!(t.sent(), b"abc");
+        assert!(t.is_closed());
+    }
+}

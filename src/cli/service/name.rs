@@ -1,0 +1,104 @@
+//! The services by the names that the command line gives them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use linerate::shard::Service;
+
+use super::chargen::Chargen;
+use super::close::Close;
+use super::daytime::Daytime;
+use super::discard::Discard;
+use super::echo::Echo;
+use super::http::{Content, Http};
+
+/// A service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceName {
+    /// Sends back.
+    Echo,
+    /// Reads and drops.
+    Discard,
+    /// Streams a pattern.
+    Chargen,
+    /// One line, closes first.
+    Daytime,
+    /// HTTP/1.1.
+    Http,
+    /// Closes when the peer does.
+    Close,
+}
+
+impl ServiceName {
+    const ALL: [(&'static str, Self); 6] = [
+        ("echo", Self::Echo),
+        ("discard", Self::Discard),
+        ("chargen", Self::Chargen),
+        ("daytime", Self::Daytime),
+        ("http", Self::Http),
+        ("close", Self::Close),
+    ];
+
+    /// A worker's own instance.
+    pub fn make(self, content: &Arc<Content>) -> Box<dyn Service + Send> {
+        match self {
+            Self::Echo => Box::new(Echo::new()),
+            Self::Discard => Box::new(Discard::new()),
+            Self::Chargen => Box::new(Chargen::new()),
+            Self::Daytime => Box::new(Daytime::new()),
+            Self::Http => Box::new(Http::new(Arc::clone(content))),
+            Self::Close => Box::new(Close::new()),
+        }
+    }
+}
+
+/// A service on a port: `NAME:PORT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub name: ServiceName,
+    /// Where.
+    pub port: u16,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, port) =
+            text.split_once(':').ok_or("write NAME:PORT, for example echo:7 or http:8080")?;
+        let (_, name) = ServiceName::ALL
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .ok_or("the services are echo, discard, chargen, daytime, http and close")?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or("the port must be a number from 1 to 65535")?;
+        Ok(Self { name, port })
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = ServiceName::ALL.iter().find(|(_, name)| *name == self.name);
+        write!(f, "{}:{}", name.map_or("", |(text, _)| text), self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_ports_are_understood_and_written_back() {
+        for text in ["echo:7", "discard:9", "chargen:19", "daytime:13", "http:80", "close:65535"] {
+            assert_eq!(text.parse::<Named>().map(|named| named.to_string()), Ok(text.into()));
+        }
+        for text in ["echo", "echo:0", "echo:x", "smtp:25", "echo:65536", ":7"] {
+            assert!(text.parse::<Named>().is_err(), "{text}");
+        }
+    }
+}
