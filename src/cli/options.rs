@@ -102,13 +102,13 @@ pub struct StackOptions {
 
     /// Network interface to run on, for example eth0 (needed for --stack linerate; the kernel's sockets
     /// follow the kernel's routes instead)
-    #[arg(long, value_name = "IF", required_if_eq("stack", "linerate"))]
+    #[arg(long, value_name = "IF")]
     pub interface: Option<String>,
 
     /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for several
     /// (needed for --stack linerate). With --stack kernel these must be addresses of this host; none
     /// means any of them
-    #[arg(long = "address", value_name = "CIDR", required_if_eq("stack", "linerate"))]
+    #[arg(long = "address", value_name = "CIDR")]
     pub addresses: Vec<Cidr>,
 
     /// Next hop for what is outside of the addresses' networks; one for IPv4, one for IPv6
@@ -174,30 +174,51 @@ impl StackOptions {
     /// # Errors
     /// Combinations that make no sense, as usage failures.
     pub fn check(&self) -> Result<(), Failure> {
-        let tried = "cannot use these options together";
-        if self.stack == Stack::Kernel {
-            for (given, name) in
-                [(self.pcap.is_some(), "--pcap"), (self.impair.is_some(), "--impair")]
-            {
-                if given {
-                    return Err(Failure::usage(
-                        tried,
-                        format!(
-                            "{name} acts on linerate's own frames, which --stack kernel has not"
-                        ),
-                        format!("leave {name} out, or run it with --stack linerate"),
-                    ));
-                }
-            }
+        match self.stack {
+            Stack::Linerate => self.check_linerate()?,
+            Stack::Kernel => self.check_kernel()?,
         }
         match &self.cores {
             Some(cores) if cores.0.len() != self.workers() => Err(Failure::usage(
-                tried,
+                "cannot pin the workers",
                 format!("{} cores for {} queues", cores.0.len(), self.workers()),
                 "give as many --cores as --queues: each queue has a worker on a core of its own",
             )),
             _ => Ok(()),
         }
+    }
+
+    fn check_linerate(&self) -> Result<(), Failure> {
+        let tried = "cannot bring the stack up";
+        if self.interface.is_none() {
+            return Err(Failure::usage(
+                tried,
+                "no --interface is given",
+                "name one of `ip link` with --interface, or use --stack kernel",
+            ));
+        }
+        if self.addresses.is_empty() && self.mode == Mode::Exclusive {
+            return Err(Failure::usage(
+                tried,
+                "no --address is given",
+                "give the stack an address of its own, as in --address 10.0.0.2/24",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_kernel(&self) -> Result<(), Failure> {
+        for (given, name) in [(self.pcap.is_some(), "--pcap"), (self.impair.is_some(), "--impair")]
+        {
+            if given {
+                return Err(Failure::usage(
+                    format!("cannot use {name} with --stack kernel"),
+                    "it acts on frames of linerate's own, which the kernel's sockets have not",
+                    format!("leave {name} out, or run with --stack linerate"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// One worker a queue; without queues, one a core; without both, one.

@@ -60,6 +60,7 @@ pub struct Options {
 /// When the options make no sense, the file cannot be read, or the stack does not come up.
 pub fn run(options: &Options) -> Result<(), Failure> {
     check_ports(&options.services)?;
+    options.stack.check()?;
     let content = Arc::new(content(options)?);
     let listeners: Vec<Listen> = options
         .services

@@ -54,7 +54,6 @@ pub struct Report {
 /// # Errors
 /// When the stack cannot be brought up.
 pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
-    job.options.check()?;
     match job.options.stack {
         Stack::Linerate => run_on_linerate(job),
         Stack::Kernel => kernel::run(job),

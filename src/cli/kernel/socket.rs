@@ -149,23 +149,34 @@ impl Socket {
 
     /// Writes as much as the socket takes and keeps the rest, up to [`room`](Self::room).
     pub fn write(&mut self, bytes: &[u8]) -> Outcome {
-        let length = bytes.len().min(self.room());
-        self.room_wanted |= length < bytes.len();
-        if length == 0 {
-            return Outcome::Bytes(0);
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let length = (bytes.len() - taken).min(self.room());
+            if length == 0 {
+                self.room_wanted = true;
+                break;
+            }
+            if let Err(error) = self.write_or_stage(&bytes[taken..taken + length]) {
+                return Outcome::Broken(error);
+            }
+            taken += length;
         }
+        Outcome::Bytes(taken)
+    }
+
+    fn write_or_stage(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.nodelay_set {
             self.nodelay_set = true;
             // A connection broken by now says so at the write.
             let _ = self.stream.set_nodelay(true);
         }
-        self.write_left -= length;
-        match self.stream.write(&bytes[..length]) {
-            Ok(written) => self.staged.extend_from_slice(&bytes[written..length]),
-            Err(error) if is_again(&error) => self.staged.extend_from_slice(&bytes[..length]),
-            Err(error) => return Outcome::Broken(error),
+        self.write_left -= bytes.len();
+        match self.stream.write(bytes) {
+            Ok(written) => self.staged.extend_from_slice(&bytes[written..]),
+            Err(error) if is_again(&error) => self.staged.extend_from_slice(bytes),
+            Err(error) => return Err(error),
         }
-        Outcome::Bytes(length)
+        Ok(())
     }
 
     /// Whether bytes wait for room in the socket.

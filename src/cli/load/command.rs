@@ -199,6 +199,7 @@ fn make(session: Session) -> Box<dyn Service + Send> {
 }
 
 fn plan(options: &Options) -> Result<Plan, Failure> {
+    options.stack.check()?;
     check(options)?;
     let is_counted = options.connections.is_some() && options.pattern != Pattern::Idle;
     let duration = options.duration.or_else(|| (!is_counted).then_some(SECONDS));

@@ -1,7 +1,8 @@
 //! Open and close, again and again: as many connections in flight as asked for.
 //!
 //! A connection's number holds all there is to remember: whether it counts, whether it was established,
-//! and when we closed it.
+//! and whether and when we
+//! closed it.
 
 use linerate::shard::{ConnId, Ending, Io, Service};
 use linerate::time::{Duration, Instant};
@@ -11,7 +12,10 @@ use super::session::{End, Session};
 
 const COUNTS: u64 = 1;
 const OPENED: u64 = 2;
-const CLOSED_AT_SHIFT: u32 = 2;
+const CLOSED: u64 = 4;
+/// Above the flags: when we closed, in nanoseconds; 0 where the peer closed first, since then our close
+/// only answers.
+const CLOSED_AT_SHIFT: u32 = 3;
 
 /// One worker's opens and closes.
 pub struct Connect {
@@ -37,10 +41,12 @@ impl Connect {
         }
     }
 
-    fn close(io: &mut dyn Io, conn: ConnId) {
-        let flags = io.user(conn) & (COUNTS | OPENED);
-        io.set_user(conn, flags | io.now().as_nanos() << CLOSED_AT_SHIFT);
-        io.close(conn);
+    fn close_first(io: &mut dyn Io, conn: ConnId) {
+        let user = io.user(conn);
+        if user & CLOSED == 0 {
+            io.set_user(conn, user | CLOSED | io.now().as_nanos() << CLOSED_AT_SHIFT);
+            io.close(conn);
+        }
     }
 }
 
@@ -55,7 +61,7 @@ impl Service for Connect {
         self.session.on_opened(io.now(), user & COUNTS != 0, took);
         io.set_user(conn, user | OPENED);
         match self.session.plan.closing {
-            Closing::AtOnce => Self::close(io, conn),
+            Closing::AtOnce => Self::close_first(io, conn),
             Closing::NextTurn => {
                 self.to_close.push(conn);
                 // Later than now, so not in this turn; sooner than any next one.
@@ -69,8 +75,10 @@ impl Service for Connect {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        if io.user(conn) >> CLOSED_AT_SHIFT == 0 {
-            Self::close(io, conn);
+        let user = io.user(conn);
+        if user & CLOSED == 0 {
+            io.set_user(conn, user | CLOSED);
+            io.close(conn);
         }
     }
 
@@ -89,9 +97,8 @@ impl Service for Connect {
 
     fn on_alarm(&mut self, io: &mut dyn Io) {
         for conn in self.to_close.drain(..) {
-            if io.user(conn) >> CLOSED_AT_SHIFT == 0 {
-                Self::close(io, conn);
-            }
+            // A handle may have become stale since: its connection broke, and this does nothing.
+            Self::close_first(io, conn);
         }
         self.session.tick(io);
         self.fill(io);
