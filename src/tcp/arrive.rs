@@ -1,1 +1,399 @@
-//! arrive
+//! A segment arrives: RFC 9293 §3.10.7.3 for SYN-SENT, §3.10.7.4 for the rest, one function per step.
+//!
+//! Owns the order of the checks. A step that ends the processing breaks with the [`Disposition`].
+
+use core::ops::ControlFlow::{self, Break, Continue};
+
+use super::connection::{CloseReason, Connection, Env, Events, Marks};
+use super::receive::ReceiveHalf;
+use super::send::{MSS_DEFAULT, effective_mss};
+use super::{Disposition, Phase, Segment, WindowShift};
+use crate::time::Duration;
+
+/// What a step decides: go on, or stop here.
+type Step = ControlFlow<Disposition>;
+
+/// RFC 7323 §5.5: a TS.Recent older than this says nothing, since the peer's clock may have wrapped.
+const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
+
+impl Connection {
+    /// The whole of SEGMENT ARRIVES.
+    pub(super) fn arrive(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Disposition {
+        let step = match self.phase {
+            Phase::Closed => Break(Disposition::AfterClose),
+            Phase::SynSent => self.arrive_in_syn_sent(env, segment),
+            Phase::SynReceived => {
+                let (repeat, text) = self.without_repeated_syn(segment);
+                self.arrive_otherwise(env, if repeat { &text } else { segment })
+            }
+            _ => self.arrive_otherwise(env, segment),
+        };
+        match step {
+            Break(disposition) => disposition,
+            Continue(()) => Disposition::Accepted,
+        }
+    }
+
+    /// §3.10.7.4.
+    fn arrive_otherwise(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        self.check_timestamp(env, segment)?;
+        self.check_sequence(env, segment)?;
+        self.heard_at = env.now;
+        self.check_reset(env, segment)?;
+        self.check_syn(env, segment)?;
+        self.note_timestamp(segment);
+        self.check_ack(env, segment)?;
+        // Sixth, URG: RFC 6093 §6, the data stays in line and nobody is told to read faster.
+        self.take_text(env, segment)
+    }
+
+    /// RFC 7323 §5.3 R1, before all else:
+    ///   > If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is
+    ///   > valid, and the RST bit is not set, then treat the arriving segment as not acceptable:
+    ///   > Send an acknowledgment in reply [...] and drop the segment.
+    #[inline]
+    fn check_timestamp(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        if !self.marks.has(Marks::TIMESTAMPS) || segment.flags.rst() {
+            return Continue(());
+        }
+        let Some(timestamps) = segment.options.timestamps else {
+            // RFC 7323 §3.2: "If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently
+            // drop the segment."
+            return Break(Disposition::NoTimestamp);
+        };
+        let older = (timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32) < 0;
+        if !older || env.now.since(self.heard_at) > TS_RECENT_LIFETIME {
+            return Continue(());
+        }
+        self.answer_unacceptable(env, segment);
+        Break(Disposition::OldTimestamp)
+    }
+
+    /// First, check sequence number. Table 6 of the RFC, and a little more:
+    ///
+    /// - a segment that covers the whole window and more is trimmed like any other;
+    /// - the ACK and the RST of a segment that begins exactly at the edge are looked at, since "special
+    ///   allowance should be made to accept valid ACKs, URGs, and RSTs", and a peer that has filled our
+    ///   window while a hole is open has no other sequence number to use.
+    #[inline]
+    fn check_sequence(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        let (len, end) = (segment.len(), segment.end());
+        let new =
+            if len == 0 { segment.seq.at_or_after(self.rcv.nxt) } else { end.after(self.rcv.nxt) };
+        if new && segment.seq.at_or_before(self.rcv.edge) {
+            return Continue(());
+        }
+        //   > If an incoming segment is not acceptable, an acknowledgment should be sent in reply
+        //   > (unless the RST bit is set, if so drop the segment and return)
+        if !segment.flags.rst() {
+            self.answer_unacceptable(env, segment);
+        }
+        let syn = segment.flags.syn() && !segment.flags.rst();
+        Break(if syn { Disposition::ChallengedSyn } else { Disposition::OutOfWindow })
+    }
+
+    /// The ACK that answers an unacceptable segment. One without data is answered within the limit of
+    /// RFC 5961 §7 only: two ends that disagree would else send each other ACKs for ever.
+    fn answer_unacceptable(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+        if segment.payload.is_empty() && !segment.flags.fin() {
+            self.challenge(env);
+        } else {
+            self.marks.insert(Marks::ACK);
+        }
+    }
+
+    /// A challenge ACK (RFC 5961), if the shard may still send one.
+    fn challenge(&mut self, env: &mut Env<'_>) {
+        if *env.challenge_acks > 0 {
+            *env.challenge_acks -= 1;
+            self.marks.insert(Marks::ACK);
+        }
+    }
+
+    /// Second, check the RST bit. RFC 5961 §3.2, taken over by RFC 9293:
+    ///   > 2) If the RST bit is set and the sequence number exactly matches the next expected sequence
+    ///   > number (RCV.NXT), then TCP endpoints MUST reset the connection
+    ///   > 3) [...] does not exactly match [...] MUST send an acknowledgment (challenge ACK)
+    #[inline]
+    fn check_reset(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        if !segment.flags.rst() {
+            return Continue(());
+        }
+        if self.phase == Phase::TimeWait {
+            // RFC 1337 §3 (F1): a reset must not cut TIME-WAIT short.
+            return Break(Disposition::Accepted);
+        }
+        if segment.seq != self.rcv.nxt {
+            self.challenge(env);
+            return Break(Disposition::ChallengedReset);
+        }
+        //   > If this connection was initiated with an active OPEN [...] the connection was refused
+        let opening = self.phase == Phase::SynReceived;
+        self.end(env, if opening { CloseReason::Refused } else { CloseReason::Reset });
+        Break(Disposition::Accepted)
+    }
+
+    /// Fourth, check the SYN bit. RFC 5961 §4.2:
+    ///   > If the SYN bit is set, irrespective of the sequence number, TCP endpoints MUST send a
+    ///   > "challenge ACK" to the remote peer
+    #[inline]
+    fn check_syn(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        if !segment.flags.syn() {
+            return Continue(());
+        }
+        self.challenge(env);
+        Break(Disposition::ChallengedSyn)
+    }
+
+    /// RFC 7323 §4.3 (2):
+    ///   > If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied to
+    ///   > TS.Recent; otherwise, it is ignored.
+    /// The first is known here: [`Self::check_timestamp`] let it pass.
+    #[inline]
+    fn note_timestamp(&mut self, segment: &Segment<'_>) {
+        if let Some(timestamps) = segment.options.timestamps
+            && self.marks.has(Marks::TIMESTAMPS)
+            && segment.seq.at_or_before(self.rcv.acked)
+        {
+            self.rcv.ts_recent = timestamps.value;
+        }
+    }
+
+    /// Fifth, check the ACK field.
+    #[inline]
+    fn check_ack(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        if !segment.flags.ack() {
+            return Break(Disposition::NoAck);
+        }
+        if self.phase == Phase::SynReceived {
+            self.check_ack_of_syn(env, segment)?;
+        } else {
+            self.check_ack_range(env, segment)?;
+        }
+        if self.snd.fin_is_acked() {
+            self.on_fin_acked(env)?;
+        }
+        Continue(())
+    }
+
+    /// SYN-RECEIVED:
+    ///   > If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state
+    ///   > If the segment acknowledgment is not acceptable, form a reset segment <SEQ=SEG.ACK><CTL=RST>
+    fn check_ack_of_syn(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        if !segment.ack.after(self.snd.una) || segment.ack.after(self.snd.nxt) {
+            return Break(Disposition::Reset);
+        }
+        self.establish(env, segment);
+        Continue(())
+    }
+
+    /// ESTABLISHED and later. RFC 5961 §5.2:
+    ///   > The ACK value is considered acceptable only if it is in the range of ((SND.UNA -
+    ///   > MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose ACK value doesn't satisfy
+    ///   > the above condition MUST be discarded and an ACK sent back.
+    #[inline]
+    fn check_ack_range(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        let ack = segment.ack;
+        if ack.before(self.snd.una) {
+            if self.snd.una.distance_from(ack) <= self.snd.wnd_max {
+                // "If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored."
+                return Continue(());
+            }
+            self.challenge(env);
+            return Break(Disposition::BadAck);
+        }
+        if ack.after(self.snd.nxt) {
+            self.challenge(env);
+            return Break(Disposition::BadAck);
+        }
+        if ack != self.snd.una {
+            self.on_new_ack(env, segment);
+        } else if self.is_duplicate_ack(segment) {
+            self.on_duplicate_ack(env.now);
+        }
+        self.update_window(env, segment);
+        Continue(())
+    }
+
+    /// RFC 5681 §2:
+    ///   > (a) the receiver of the ACK has outstanding data, (b) the incoming acknowledgment carries no
+    ///   > data, (c) the SYN and FIN bits are both off, (d) the acknowledgment number is equal to the
+    ///   > greatest acknowledgment received [...] (e) the advertised window [...] equals the
+    ///   > advertised window in the last incoming acknowledgment.
+    fn is_duplicate_ack(&self, segment: &Segment<'_>) -> bool {
+        self.snd.outstanding() > 0
+            && segment.len() == 0
+            && self.snd.shift.scale(segment.window) == self.snd.wnd
+            && self.snd.wnd > 0
+    }
+
+    /// RFC 9293 §3.10.7.4:
+    ///   > If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND,
+    ///   > set SND.WL1 <- SEG.SEQ, and set SND.WL2 <- SEG.ACK.
+    #[inline]
+    fn update_window(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+        let newer = self.snd.wl1.before(segment.seq)
+            || self.snd.wl1 == segment.seq && self.snd.wl2.at_or_before(segment.ack);
+        if newer {
+            let was_closed = self.snd.wnd == 0;
+            let wnd = self.snd.shift.scale(segment.window);
+            self.snd.set_window(wnd, segment.seq, segment.ack);
+            if was_closed && wnd > 0 {
+                self.on_opened_window(env);
+            }
+        }
+        if self.snd.wnd == 0 {
+            self.on_closed_window();
+        }
+    }
+
+    /// Fifth, what the ACK of our FIN means to each state.
+    fn on_fin_acked(&mut self, env: &mut Env<'_>) -> Step {
+        match self.phase {
+            Phase::FinWait1 => {
+                self.enter(Phase::FinWait2);
+                if self.marks.has(Marks::NO_READER) {
+                    self.timers.idle_at = env.now + env.settings.fin_wait_2;
+                }
+                Continue(())
+            }
+            Phase::Closing => {
+                self.enter_time_wait(env);
+                Break(Disposition::Accepted)
+            }
+            Phase::LastAck => {
+                self.enter(Phase::Closed);
+                self.finish(env);
+                Break(Disposition::Accepted)
+            }
+            _ => Continue(()),
+        }
+    }
+
+    /// Seventh, the segment text, and eighth, the FIN bit.
+    #[inline]
+    fn take_text(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        if !self.phase.may_receive() {
+            //   > This should not occur since a FIN has been received from the remote side. Ignore the
+            //   > segment text.
+            return Continue(());
+        }
+        let seq = segment.seq + u32::from(segment.flags.syn());
+        if !segment.payload.is_empty() {
+            self.refuse_unread(env, segment)?;
+            if let Err(disposition) = self.receive_text(env, seq, segment.payload) {
+                return Break(disposition);
+            }
+        }
+        if segment.flags.fin() {
+            self.receive_fin(env, seq + segment.payload.len() as u32);
+        } else if self.marks.has(Marks::FIN_AHEAD) && self.rcv.fin == self.rcv.nxt {
+            self.receive_fin(env, self.rcv.fin);
+        }
+        Continue(())
+    }
+
+    /// RFC 9293 §3.6.1:
+    ///   > If such a host issues a CLOSE call while received data is still pending in the TCP
+    ///   > connection, or if new data is received after CLOSE is called, its TCP implementation SHOULD
+    ///   > send a RST to show that data was lost. (SHLD-3)
+    fn refuse_unread(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        let text_end = segment.seq + segment.payload.len() as u32;
+        if !self.marks.has(Marks::NO_READER) || !text_end.after(self.rcv.nxt) {
+            return Continue(());
+        }
+        self.abort(env);
+        Break(Disposition::AfterClose)
+    }
+}
+
+/// SYN-SENT and SYN-RECEIVED.
+impl Connection {
+    /// §3.10.7.3.
+    fn arrive_in_syn_sent(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+        let flags = segment.flags;
+        // First, check the ACK bit:
+        //   > If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so
+        //   > drop the segment and return)
+        let acceptable = segment.ack.after(self.snd.iss) && segment.ack.at_or_before(self.snd.nxt);
+        if flags.ack() && !acceptable {
+            return Break(if flags.rst() { Disposition::BadAck } else { Disposition::Reset });
+        }
+        // Second, check the RST bit:
+        //   > If the ACK was acceptable, then signal to the user "error: connection reset", drop the
+        //   > segment, enter CLOSED state [...]. Otherwise (no ACK), drop the segment and return.
+        if flags.rst() {
+            if !flags.ack() {
+                return Break(Disposition::NoAck);
+            }
+            self.end(env, CloseReason::Refused);
+            return Break(Disposition::Accepted);
+        }
+        // Fifth: "if neither of the SYN or RST bits is set, then drop the segment and return".
+        if !flags.syn() {
+            return Break(Disposition::NoAck);
+        }
+        self.take_syn(env, segment);
+        if flags.ack() {
+            self.establish(env, segment);
+            //   > If there are other controls or text in the segment, then continue processing at the
+            //   > sixth step under Section 3.10.7.4 where the URG bit is checked
+            return self.take_text(env, segment);
+        }
+        //   > Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>
+        // Text of the SYN is not acknowledged, so the peer sends it again.
+        self.enter(Phase::SynReceived);
+        self.snd.resend_all();
+        Continue(())
+    }
+
+    /// Fourth of §3.10.7.3: RCV.NXT <- SEG.SEQ+1, IRS <- SEG.SEQ, and what the options agree on.
+    fn take_syn(&mut self, env: &Env<'_>, syn: &Segment<'_>) {
+        let settings = env.settings;
+        self.heard_at = env.now;
+        self.rcv = ReceiveHalf::new(syn.seq, settings);
+        self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
+        // RFC 7323 §2.2: scaling is on only if both SYNs offer it.
+        if let Some(theirs) = syn.options.window_shift.filter(|_| settings.window_scaling) {
+            self.snd.shift = theirs;
+            self.rcv.shift = WindowShift::for_buffer(settings.receive_buffer);
+        }
+        let ipv6 = usize::from(self.marks.has(Marks::IPV6));
+        let mss = syn.options.mss.unwrap_or(MSS_DEFAULT[ipv6]).min(settings.mss[ipv6]);
+        self.snd.mss = effective_mss(mss, self.marks.has(Marks::TIMESTAMPS));
+    }
+
+    /// ESTABLISHED, by an ACK of our SYN:
+    ///   > SND.WND <- SEG.WND, SND.WL1 <- SEG.SEQ, SND.WL2 <- SEG.ACK
+    fn establish(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+        self.on_syn_acked(env, segment);
+        // RFC 7323 §2.2: the window of a SYN is not scaled.
+        let shift = if segment.flags.syn() { WindowShift::ZERO } else { self.snd.shift };
+        self.snd.set_window(shift.scale(segment.window), segment.seq, segment.ack);
+        if self.phase == Phase::SynSent || segment.flags.syn() {
+            self.marks.insert(Marks::ACK);
+        }
+        self.enter(Phase::Established);
+        self.events.insert(Events::CONNECTED);
+        self.arm_keep_alive(env);
+        if self.marks.has(Marks::CLOSE_PENDING) {
+            self.marks.remove(Marks::CLOSE_PENDING);
+            self.enter(Phase::FinWait1);
+        }
+    }
+
+    /// In SYN-RECEIVED the peer's SYN,ACK still carries the SYN that we know (RFC 9293 figure 7, line
+    /// 6). Without it, it is an ACK at RCV.NXT.
+    fn without_repeated_syn<'a>(&self, segment: &Segment<'a>) -> (bool, Segment<'a>) {
+        let mut rest = *segment;
+        let repeat = segment.flags.syn()
+            && segment.flags.ack()
+            && !segment.flags.rst()
+            && segment.seq == self.rcv.irs;
+        rest.seq += 1;
+        // The window of a SYN is not scaled; that of an ACK will be.
+        rest.window = self.snd.shift.field(u32::from(rest.window));
+        rest.flags = rest.flags.without(super::Flags::SYN);
+        (repeat, rest)
+    }
+}

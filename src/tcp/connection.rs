@@ -1,9 +1,15 @@
 //! A connection from SYN-SENT or ESTABLISHED to its end: the two halves and what joins them. This
 //! file delegates; the steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
-use super::embryo::Embryo;
-use super::time_wait::TimeWait;
-use super::{BufferPool, Phase, Segment, SegmentOut, SeqNum, Settings};
+use super::isn::timestamp;
+use super::receive::ReceiveHalf;
+use super::recovery::Recovery;
+use super::send::{SendHalf, effective_mss};
+use super::timers::Timers;
+use super::{
+    Assembler, BufferPool, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum, Settings,
+    TimeWait, Timestamps,
+};
 use crate::time::{Duration, Instant};
 
 /// What the world lends to a connection for one call.
@@ -109,11 +115,93 @@ pub enum Disposition {
     Reset,
 }
 
-/// A connection.
+/// Yes-or-no state: what is owed, what was agreed, what the program did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks(u16);
+
+impl Marks {
+    /// An ACK is owed now.
+    pub(super) const ACK: Self = Self(1);
+    /// A reset is owed.
+    pub(super) const RESET: Self = Self(1 << 1);
+    /// A zero-window probe is owed (RFC 9293 §3.8.6.1).
+    pub(super) const PROBE: Self = Self(1 << 2);
+    /// A zero-window probe was sent and the window has not opened since.
+    pub(super) const PROBED: Self = Self(1 << 3);
+    /// A keep-alive probe is owed (RFC 9293 §3.8.4).
+    pub(super) const KEEP_ALIVE: Self = Self(1 << 4);
+    /// Silly-window avoidance has waited long enough (RFC 9293 §3.8.6.2.1, the override timeout).
+    pub(super) const OVERRIDE: Self = Self(1 << 5);
+    /// Both ends send timestamps (RFC 7323 §3.2).
+    pub(super) const TIMESTAMPS: Self = Self(1 << 6);
+    /// The addresses are IPv6.
+    pub(super) const IPV6: Self = Self(1 << 7);
+    /// Nagle's algorithm is on (RFC 9293 §3.7.4).
+    pub(super) const NAGLE: Self = Self(1 << 8);
+    /// CLOSE was called in SYN-RECEIVED: it takes effect in ESTABLISHED.
+    pub(super) const CLOSE_PENDING: Self = Self(1 << 9);
+    /// The program will not read any more.
+    pub(super) const NO_READER: Self = Self(1 << 10);
+    /// A write was short: the program waits for room.
+    pub(super) const WANTS_ROOM: Self = Self(1 << 11);
+    /// The peer's FIN came before all of its data.
+    pub(super) const FIN_AHEAD: Self = Self(1 << 12);
+    /// Our SYN had to be sent again (RFC 6298 (5.7)).
+    pub(super) const SYN_TIMED_OUT: Self = Self(1 << 13);
+
+    /// Whether any of `other` is set.
+    #[inline]
+    pub(super) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both.
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Sets `other`.
+    #[inline]
+    pub(super) const fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Clears `other`.
+    #[inline]
+    pub(super) const fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+
+    /// `other` if `on`.
+    pub(super) const fn when(other: Self, on: bool) -> Self {
+        if on { other } else { Self(0) }
+    }
+}
+
+/// A connection from SYN-SENT or ESTABLISHED to its end. What opening, closing and a segment in order
+/// touch stands first, so that it shares as few cache lines as can be.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Connection {
-    phase: Phase,
-    events: Events,
+    pub(super) phase: Phase,
+    pub(super) events: Events,
+    pub(super) marks: Marks,
+    /// Added to the clock of our timestamps.
+    timestamp_offset: u32,
+    pub(super) snd: SendHalf,
+    pub(super) rcv: ReceiveHalf,
+    pub(super) timers: Timers,
+    /// Received in order and not yet read.
+    pub(super) incoming: RingBuffer,
+    /// Which bytes past RCV.NXT are in `incoming` too.
+    pub(super) holes: Assembler,
+    /// Written and not yet acknowledged.
+    pub(super) outgoing: RingBuffer,
+    pub(super) recovery: Recovery,
+    /// When the last acceptable segment arrived.
+    pub(super) heard_at: Instant,
+    /// Keep-alive probes sent since.
+    pub(super) keep_alive_probes: u8,
     close_reason: Option<CloseReason>,
 }
 
@@ -154,11 +242,29 @@ pub struct Info {
     pub mss: u16,
 }
 
-#[allow(unused_variables)]
 impl Connection {
     /// An active open: SYN-SENT; [`Self::poll_segment`] gives the SYN.
     pub fn open(env: &mut Env<'_>, iss: SeqNum, timestamp_offset: u32, ipv6: bool) -> Self {
-        Self { phase: Phase::SynSent, events: Events::default(), close_reason: None }
+        let settings = env.settings;
+        let marks = Marks::when(Marks::IPV6, ipv6)
+            .with(Marks::when(Marks::NAGLE, settings.nagle))
+            .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps));
+        Self {
+            phase: Phase::SynSent,
+            events: Events::default(),
+            marks,
+            timestamp_offset,
+            snd: SendHalf::new(iss),
+            rcv: ReceiveHalf::new(SeqNum(0), settings),
+            timers: Timers::default(),
+            incoming: RingBuffer::default(),
+            holes: Assembler::default(),
+            outgoing: RingBuffer::default(),
+            recovery: Recovery::new(iss, env.now, settings),
+            heard_at: env.now,
+            keep_alive_probes: 0,
+            close_reason: None,
+        }
     }
 
     /// A passive open whose handshake `handshake_ack` completes: ESTABLISHED. The caller then feeds the
@@ -170,33 +276,58 @@ impl Connection {
         ipv6: bool,
         handshake_ack: &Segment<'_>,
     ) -> Self {
-        Self { phase: Phase::Established, events: Events::default(), close_reason: None }
+        let mut c = Self::open(env, embryo.iss(), timestamp_offset, ipv6);
+        c.rcv = ReceiveHalf::new(embryo.irs(), env.settings);
+        c.rcv.acked = c.rcv.nxt;
+        if let Some((ours, theirs)) = embryo.shifts() {
+            (c.rcv.shift, c.snd.shift) = (ours, theirs);
+        }
+        c.agree_on_timestamps(embryo.timestamps());
+        c.snd.mss = effective_mss(embryo.mss(), c.marks.has(Marks::TIMESTAMPS));
+        c.snd.nxt = c.snd.end;
+        c.snd.advance_una(c.snd.nxt);
+        c.phase = Phase::Established;
+        c.recovery.begin(&c.snd, env, embryo.retransmissions() > 0, embryo.handshake_rtt(env.now));
+        let wnd = c.snd.shift.scale(handshake_ack.window);
+        c.snd.set_window(wnd, handshake_ack.seq, handshake_ack.ack);
+        c.arm_keep_alive(env);
+        c
     }
 
     /// A segment arrived.
     pub fn on_segment(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Disposition {
-        Disposition::Accepted
+        let disposition = self.arrive(env, segment);
+        self.settle(env);
+        disposition
     }
 
     /// Time has come to [`Self::poll_deadline`]; harmless when it has not.
-    pub fn on_deadline(&mut self, env: &mut Env<'_>) {}
+    pub fn on_deadline(&mut self, env: &mut Env<'_>) {
+        self.expire(env);
+        self.settle(env);
+    }
 
     /// When [`Self::on_deadline`] wants to be called; ask again after every other call.
+    #[inline]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        None
+        self.timers.earliest()
     }
 
     /// The next segment owed, counted as sent: the caller must send it.
+    #[inline]
     pub fn poll_segment(&mut self, env: &mut Env<'_>) -> Option<SegmentOut<'_>> {
-        None
+        let plan = self.plan(env)?;
+        Some(self.emit(env, plan))
     }
 
     /// Whether [`Self::poll_segment`] would give something.
+    #[inline]
     pub fn owes(&self) -> bool {
-        false
+        self.next_plan().is_some()
     }
 
     /// What happened since the last call.
+    #[inline]
     pub fn take_events(&mut self) -> Events {
         core::mem::take(&mut self.events)
     }
@@ -207,75 +338,210 @@ impl Connection {
     }
 
     /// The state.
+    #[inline]
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
     /// Whether the caller may let go of it: CLOSED or TIME-WAIT, nothing owed, nothing left to read.
+    #[inline]
     pub fn is_over(&self) -> bool {
-        false
+        self.phase.is_last() && self.incoming.is_empty() && !self.owes()
     }
 
     /// Takes received bytes.
     pub fn read(&mut self, env: &mut Env<'_>, bytes: &mut [u8]) -> usize {
-        0
+        self.take(env, bytes)
     }
 
     /// Queues bytes; when fewer are taken than offered, [`Events::WRITABLE`] follows.
     pub fn write(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> usize {
-        0
+        self.queue(env, bytes)
     }
 
     /// Bytes that [`Self::write`] would take now, memory permitting.
     pub fn write_room(&self, settings: &Settings) -> usize {
-        0
+        let open = self.phase.may_write() && !self.marks.has(Marks::CLOSE_PENDING);
+        if open { self.room(settings) as usize } else { 0 }
     }
 
     /// Bytes that [`Self::read`] would give now.
     pub fn readable(&self) -> usize {
-        0
+        self.incoming.len() as usize
+    }
+
+    /// Turns Nagle's algorithm on or off (RFC 9293 MUST-17).
+    pub fn set_nagle(&mut self, on: bool) {
+        self.marks.remove(Marks::NAGLE);
+        self.marks.insert(Marks::when(Marks::NAGLE, on));
     }
 
     /// Closes our direction after what was written: FIN. Reading goes on (half-close).
-    pub fn close(&mut self, env: &mut Env<'_>) {}
+    /// RFC 9293 §3.10.4.
+    pub fn close(&mut self, env: &mut Env<'_>) {
+        match self.phase {
+            // "Delete the TCB": nothing the peer knows of is lost.
+            Phase::SynSent => self.end(env, CloseReason::Aborted),
+            // "otherwise, queue for processing after entering ESTABLISHED state".
+            Phase::SynReceived => self.marks.insert(Marks::CLOSE_PENDING),
+            Phase::Established => self.enter(Phase::FinWait1),
+            Phase::CloseWait => self.enter(Phase::LastAck),
+            _ => {}
+        }
+        self.settle(env);
+    }
 
     /// Closes both directions: as [`Self::close`], and nothing more will be read. Data unread, or
     /// arriving from now on, is answered with a reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
-    pub fn close_both(&mut self, env: &mut Env<'_>) {}
+    pub fn close_both(&mut self, env: &mut Env<'_>) {
+        if !self.incoming.is_empty() && !self.phase.is_last() {
+            return self.abort(env);
+        }
+        self.incoming.release(env.pool);
+        self.marks.insert(Marks::NO_READER);
+        self.close(env);
+        if self.phase == Phase::FinWait2 {
+            self.timers.idle_at = env.now + env.settings.fin_wait_2;
+        }
+        self.tell_end_when_drained();
+    }
 
-    /// Ends it at once: CLOSED, with a reset owed where the phase demands one.
-    pub fn abort(&mut self, env: &mut Env<'_>) {}
+    /// Ends it at once: CLOSED, with a reset owed where the phase demands one. RFC 9293 §3.10.5.
+    pub fn abort(&mut self, env: &mut Env<'_>) {
+        let phase = self.phase;
+        if phase == Phase::Closed {
+            // At most there is something left to read.
+            self.release(env.pool);
+            return self.tell_end_when_drained();
+        }
+        self.end(env, CloseReason::Aborted);
+        let reset = matches!(
+            phase,
+            Phase::SynReceived
+                | Phase::Established
+                | Phase::FinWait1
+                | Phase::FinWait2
+                | Phase::CloseWait
+        );
+        self.marks.insert(Marks::when(Marks::RESET, reset));
+    }
 
     /// ICMP about a segment of ours that began at `quoted_seq`.
-    pub fn on_path_error(&mut self, env: &mut Env<'_>, error: PathError, quoted_seq: SeqNum) {}
+    pub fn on_path_error(&mut self, env: &mut Env<'_>, error: PathError, quoted_seq: SeqNum) {
+        // RFC 5927 §4.1: only what quotes data in flight can be about us.
+        if quoted_seq.before(self.snd.una) || quoted_seq.at_or_after(self.snd.nxt) {
+            return;
+        }
+        match error {
+            // RFC 5927 §5.2: hard errors are soft once the peer has answered, else an ICMP that anyone
+            // may forge would end connections.
+            PathError::Unreachable if self.phase.is_opening() => {
+                self.end(env, CloseReason::Unreachable);
+            }
+            PathError::Unreachable => {}
+            PathError::TooBig(mtu) => self.lower_mss(mtu),
+        }
+    }
 
     /// What is kept of it in TIME-WAIT, and whether it uses timestamps.
     pub fn to_time_wait(&self) -> (TimeWait, bool) {
-        (TimeWait::new(SeqNum(0), SeqNum(0), 0), false)
+        let entry = TimeWait::new(self.snd.nxt, self.rcv.nxt, self.rcv.ts_recent);
+        (entry, self.marks.has(Marks::TIMESTAMPS))
     }
 
     /// Gives all buffers back, before it is dropped.
-    pub fn release(&mut self, pool: &mut BufferPool) {}
+    pub fn release(&mut self, pool: &mut BufferPool) {
+        self.incoming.release(pool);
+        self.outgoing.release(pool);
+        self.holes = Assembler::default();
+    }
 
     /// How it is doing.
     pub fn info(&self, settings: &Settings) -> Info {
         Info {
-            cwnd: 0,
-            ssthresh: 0,
-            srtt: Duration::ZERO,
-            rto: Duration::ZERO,
-            retransmissions: 0,
-            in_flight: 0,
-            send_queued: 0,
-            receive_queued: 0,
-            iss: SeqNum(0),
-            snd_una: SeqNum(0),
-            snd_nxt: SeqNum(0),
-            snd_wnd: 0,
-            irs: SeqNum(0),
-            rcv_nxt: SeqNum(0),
-            rcv_wnd: 0,
-            mss: 0,
+            cwnd: self.recovery.controller.cwnd(),
+            ssthresh: self.recovery.controller.ssthresh(),
+            srtt: self.recovery.rtt.srtt().unwrap_or_default(),
+            rto: self.rto_backed_off(settings),
+            retransmissions: self.recovery.retransmissions,
+            in_flight: self.snd.in_flight(),
+            send_queued: self.outgoing.len(),
+            receive_queued: self.incoming.len(),
+            iss: self.snd.iss,
+            snd_una: self.snd.una,
+            snd_nxt: self.snd.nxt,
+            snd_wnd: self.snd.wnd,
+            irs: self.rcv.irs,
+            rcv_nxt: self.rcv.nxt,
+            rcv_wnd: self.rcv.wnd(),
+            mss: self.snd.mss,
+        }
+    }
+}
+
+/// What the parts share.
+impl Connection {
+    /// Takes an arrow of figure 5.
+    pub(super) fn enter(&mut self, next: Phase) {
+        debug_assert!(self.phase.may_become(next), "{:?} does not lead to {next:?}", self.phase);
+        self.phase = next;
+    }
+
+    /// CLOSED, for a reason other than a full exchange: what is queued is flushed.
+    pub(super) fn end(&mut self, env: &mut Env<'_>, reason: CloseReason) {
+        self.enter(Phase::Closed);
+        self.release(env.pool);
+        self.timers = Timers::default();
+        self.events.insert(Events::CLOSED);
+        self.close_reason = Some(reason);
+    }
+
+    /// TIME-WAIT: both FINs are exchanged.
+    pub(super) fn enter_time_wait(&mut self, env: &mut Env<'_>) {
+        self.enter(Phase::TimeWait);
+        self.finish(env);
+    }
+
+    /// Both FINs are exchanged and ours is acknowledged; what was received can still be read.
+    pub(super) fn finish(&mut self, env: &mut Env<'_>) {
+        self.timers = Timers::default();
+        self.outgoing.release(env.pool);
+        self.close_reason = Some(CloseReason::Finished);
+        self.tell_end_when_drained();
+    }
+
+    /// Tells of the end once nothing is left to read: the handle dies with it.
+    pub(super) fn tell_end_when_drained(&mut self) {
+        if self.phase.is_last() && self.incoming.is_empty() {
+            self.events.insert(Events::CLOSED);
+        }
+    }
+
+    /// Our TSval and TS.Recent for a segment sent now.
+    #[inline]
+    pub(super) fn stamp(&self, now: Instant) -> Option<Timestamps> {
+        self.marks.has(Marks::TIMESTAMPS).then(|| Timestamps {
+            value: timestamp(now, self.timestamp_offset),
+            echo: self.rcv.ts_recent,
+        })
+    }
+
+    /// Timestamps are used if both SYNs had them (RFC 7323 §3.2); `theirs` is the peer's TSval.
+    pub(super) fn agree_on_timestamps(&mut self, theirs: Option<u32>) {
+        match theirs.filter(|_| self.marks.has(Marks::TIMESTAMPS)) {
+            Some(value) => self.rcv.ts_recent = value,
+            None => self.marks.remove(Marks::TIMESTAMPS),
+        }
+    }
+
+    /// RFC 9293 §3.7.5: the path takes packets of `mtu` bytes only.
+    fn lower_mss(&mut self, mtu: u32) {
+        let headers = if self.marks.has(Marks::IPV6) { 60 } else { 40 };
+        let mss = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
+        let mss = effective_mss(mss, self.marks.has(Marks::TIMESTAMPS));
+        if mss < self.snd.mss && !self.phase.is_opening() {
+            self.snd.mss = mss;
+            self.recovery.on_path_mss(&mut self.snd, mss);
         }
     }
 }

@@ -1,1 +1,261 @@
-//! receive
+//! The receive half: what arrived in order, what the peer was promised, when it hears of it
+//! (RFC 9293 §3.3.1, §3.8.6).
+//!
+//! Owns RCV.NXT, the offered window, the state of the delayed ACK, and the data that arrived: in order
+//! in `Connection::incoming`, past a hole in the same ring with `Connection::holes` telling where.
+//! Invariant: an offered edge is never taken back.
+
+use super::connection::{Connection, Env, Events, Marks};
+use super::{Disposition, Phase, SeqNum, Settings, WindowShift};
+
+/// Segments that are acknowledged at once when a connection is young: a peer in slow start sends only
+/// as fast as ACKs come, and a delayed one costs it a whole `ack_delay`. More, and a chatty exchange
+/// loses the company of its answers for nothing.
+const QUICK_ACKS: u8 = 16;
+
+/// The receive sequence variables, under the RFC's names.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct ReceiveHalf {
+    /// RCV.NXT.
+    pub(super) nxt: SeqNum,
+    /// RCV.NXT + RCV.WND as the peer was told: kept as an edge, since what arrives does not move it.
+    pub(super) edge: SeqNum,
+    /// Last.ACK.sent (RFC 7323 §4.3).
+    pub(super) acked: SeqNum,
+    /// TS.Recent (RFC 7323 §4.3).
+    pub(super) ts_recent: u32,
+    /// IRS.
+    pub(super) irs: SeqNum,
+    /// Where the peer's FIN stands, with [`Marks::FIN_AHEAD`]: it came before all of the data.
+    pub(super) fin: SeqNum,
+    /// Our window shift.
+    pub(super) shift: WindowShift,
+    /// Segments with data since our last ACK.
+    pub(super) segments: u8,
+    /// Segments still to be acknowledged at once.
+    pub(super) quick: u8,
+    /// Duplicate ACKs owed. Each tells the peer of one segment that left the network (RFC 5681 §3.2),
+    /// so a burst past a hole is not answered by one.
+    pub(super) duplicates: u8,
+    /// log2 of the memory that the ring held last.
+    grown: u8,
+}
+
+impl ReceiveHalf {
+    /// After the peer's SYN at `irs`, answered with the window that a SYN can tell of.
+    pub(super) fn new(irs: SeqNum, settings: &Settings) -> Self {
+        Self {
+            nxt: irs + 1,
+            edge: irs + 1 + syn_window(settings),
+            acked: irs,
+            ts_recent: 0,
+            irs,
+            fin: irs,
+            shift: WindowShift::ZERO,
+            segments: 0,
+            quick: QUICK_ACKS,
+            duplicates: 0,
+            grown: 0,
+        }
+    }
+
+    /// RCV.WND.
+    #[inline]
+    pub(super) fn wnd(&self) -> u32 {
+        if self.edge.after(self.nxt) { self.edge.distance_from(self.nxt) } else { 0 }
+    }
+
+    /// RCV.NXT <- RCV.NXT + `n`.
+    fn advance(&mut self, n: u32) {
+        self.nxt += n;
+        self.edge = self.edge.latest(self.nxt);
+        self.duplicates = 0;
+    }
+}
+
+/// The window of a SYN, which is not scaled (RFC 7323 §2.2).
+pub(super) fn syn_window(settings: &Settings) -> u32 {
+    settings.receive_buffer.min(u32::from(u16::MAX))
+}
+
+impl Connection {
+    /// RFC 9293 §3.10.7.4, seventh: the segment text `payload` that begins at `seq`.
+    pub(super) fn receive_text(
+        &mut self,
+        env: &mut Env<'_>,
+        seq: SeqNum,
+        payload: &[u8],
+    ) -> Result<(), Disposition> {
+        let known = if seq.before(self.rcv.nxt) { self.rcv.nxt.distance_from(seq) } else { 0 };
+        let Some(fresh) = payload.get(known as usize..).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        let offset = (seq + known).distance_from(self.rcv.nxt);
+        let room = self.rcv.wnd().saturating_sub(offset) as usize;
+        if room == 0 {
+            // RFC 9293 §3.8.6.1: a zero-window probe is answered with the window as it is.
+            self.marks.insert(Marks::ACK);
+            return Err(Disposition::OutOfWindow);
+        }
+        let fresh = &fresh[..fresh.len().min(room)];
+        if !self.reserve(env, self.incoming.len() + offset + fresh.len() as u32) {
+            return Err(Disposition::NoBuffer);
+        }
+        if offset == 0 && self.holes.is_empty() {
+            self.incoming.push(fresh);
+            self.rcv.advance(fresh.len() as u32);
+            self.note_in_order(env);
+        } else {
+            self.receive_past_hole(offset, fresh);
+        }
+        Ok(())
+    }
+
+    /// Places text that touches a hole, and takes what has become contiguous.
+    fn receive_past_hole(&mut self, offset: u32, fresh: &[u8]) {
+        let end = offset + fresh.len() as u32;
+        if self.holes.add(offset, end).is_err() {
+            self.rcv.duplicates = self.rcv.duplicates.saturating_add(1);
+            return;
+        }
+        self.incoming.write_at(self.incoming.len() + offset, fresh);
+        let contiguous = self.holes.take_front();
+        if contiguous == 0 {
+            // RFC 5681 §4.2:
+            //   > A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order segment
+            //   > arrives.
+            self.rcv.duplicates = self.rcv.duplicates.saturating_add(1);
+            return;
+        }
+        self.incoming.advance_len(contiguous);
+        self.rcv.advance(contiguous);
+        self.events.insert(Events::READABLE);
+        //   > In addition, a TCP receiver SHOULD send an immediate ACK when the incoming segment fills
+        //   > in all or part of a gap in the sequence space.
+        self.marks.insert(Marks::ACK);
+    }
+
+    /// Memory for `bytes` in the ring. A ring that starts anew takes half of what it held last: one
+    /// step to grow back in bulk, and a lone burst is soon forgotten.
+    fn reserve(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
+        if bytes <= self.incoming.capacity() {
+            return true;
+        }
+        let habit = if self.incoming.capacity() == 0 { (1 << self.rcv.grown) / 2 } else { 0 };
+        let reserved = self.incoming.ensure(env.pool, bytes.max(habit))
+            || self.incoming.ensure(env.pool, bytes);
+        if reserved {
+            self.rcv.grown = self.incoming.capacity().trailing_zeros() as u8;
+        }
+        reserved
+    }
+
+    /// In-order text arrived: an ACK is owed, now or soon.
+    #[inline]
+    pub(super) fn note_in_order(&mut self, env: &Env<'_>) {
+        self.events.insert(Events::READABLE);
+        self.rcv.segments = self.rcv.segments.saturating_add(1);
+        // RFC 9293 §3.8.6.3 (MUST-58, MUST-59), RFC 5681 §4.2:
+        //   > an ACK SHOULD be generated for at least every second full-sized segment, and MUST be
+        //   > generated within 500 ms of the arrival of the first unacknowledged packet.
+        if self.rcv.segments >= 2 || self.rcv.quick > 0 {
+            self.rcv.quick = self.rcv.quick.saturating_sub(1);
+            self.marks.insert(Marks::ACK);
+        } else {
+            self.timers.ack_at = self.timers.ack_at.min(env.now + env.settings.ack_delay);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, eighth: a FIN that stands at `seq`.
+    pub(super) fn receive_fin(&mut self, env: &mut Env<'_>, seq: SeqNum) {
+        // One past the edge is taken too: a FIN needs no buffer, and a peer with nothing more to send
+        // would else have to wait for a timer to get it through a full window.
+        if seq.after(self.rcv.edge) || seq.before(self.rcv.nxt) {
+            return;
+        }
+        if seq != self.rcv.nxt {
+            self.rcv.fin = seq;
+            self.marks.insert(Marks::FIN_AHEAD.with(Marks::ACK));
+            return;
+        }
+        //   > If the FIN bit is set, signal the user "connection closing" [...], advance RCV.NXT over the
+        //   > FIN, and send an acknowledgment for the FIN.
+        self.rcv.advance(1);
+        self.marks.remove(Marks::FIN_AHEAD);
+        self.marks.insert(Marks::ACK);
+        self.events.insert(Events::PEER_CLOSED);
+        match self.phase {
+            Phase::Established => self.enter(Phase::CloseWait),
+            // Had our FIN been acknowledged, perhaps in this segment, this were FIN-WAIT-2.
+            Phase::FinWait1 => self.enter(Phase::Closing),
+            Phase::FinWait2 => self.enter_time_wait(env),
+            _ => {}
+        }
+    }
+
+    /// See [`Connection::read`].
+    pub(super) fn take(&mut self, env: &mut Env<'_>, bytes: &mut [u8]) -> usize {
+        let wanted = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.incoming.len());
+        if wanted == 0 {
+            return 0;
+        }
+        let (first, second) = self.incoming.slices(0, wanted);
+        bytes[..first.len()].copy_from_slice(first);
+        bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
+        self.incoming.consume(wanted);
+        if self.incoming.is_empty() && self.holes.is_empty() {
+            self.incoming.release(env.pool);
+        }
+        if self.phase.may_receive() && self.window_update_is_due(env.settings) {
+            self.marks.insert(Marks::ACK);
+        }
+        self.tell_end_when_drained();
+        wanted as usize
+    }
+
+    /// The edge that the free part of the buffer would let us offer.
+    fn free_edge(&self, settings: &Settings) -> SeqNum {
+        let free = settings.receive_buffer.saturating_sub(self.incoming.len());
+        self.rcv.nxt + self.rcv.shift.scale(self.rcv.shift.field(free))
+    }
+
+    /// By how much the offered edge may move, or 0 while that is too little to tell.
+    ///
+    /// RFC 9293 §3.8.6.2.2, silly window avoidance of the receiver:
+    ///   > the recommended solution is to keep RCV.NXT+RCV.WND fixed until the reduction satisfies
+    ///   > RCV.BUFF - RCV.USER - RCV.WND >= min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2
+    fn edge_step(&self, settings: &Settings) -> u32 {
+        let free = self.free_edge(settings);
+        if !free.after(self.rcv.edge) {
+            return 0;
+        }
+        let step = free.distance_from(self.rcv.edge);
+        let least = (settings.receive_buffer / 2).min(u32::from(self.snd.mss));
+        if step >= least { step } else { 0 }
+    }
+
+    /// Whether the peer should hear of the room that reading made, without waiting for its next
+    /// segment: when the window has at least doubled. A peer with half of it left is not held up.
+    fn window_update_is_due(&self, settings: &Settings) -> bool {
+        let step = self.edge_step(settings);
+        step > 0 && step >= self.rcv.wnd()
+    }
+
+    /// SEG.WND for a segment sent now: the edge moves when it may.
+    #[inline]
+    pub(super) fn offer_window(&mut self, settings: &Settings) -> u16 {
+        self.rcv.edge += self.edge_step(settings);
+        self.rcv.shift.field(self.rcv.wnd())
+    }
+
+    /// A segment with ACK is sent: what was owed is told. Duplicate ACKs stay owed, since only an ACK
+    /// without data counts as one.
+    #[inline]
+    pub(super) fn note_acked(&mut self) {
+        self.rcv.acked = self.rcv.nxt;
+        self.rcv.segments = 0;
+        self.timers.ack_at = crate::time::Instant::FAR;
+        self.marks.remove(Marks::ACK);
+    }
+}

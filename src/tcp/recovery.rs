@@ -1,1 +1,359 @@
-//! recovery
+//! Loss recovery: what an ACK tells about loss, what is sent again, and when the peer is given up
+//! (RFC 6298, RFC 5681, RFC 6582, RFC 3042).
+//!
+//! Owns the round-trip time, the backoff, the state of fast recovery and the congestion control, which
+//! it tells of losses. Refuses to know segments: it marks a range of the send half as to be sent again,
+//! and `transmit` sends it.
+
+use super::congestion::{Ack, Controller};
+use super::connection::{CloseReason, Connection, Env, Marks};
+use super::rtt::Rtt;
+use super::send::SendHalf;
+use super::{Segment, SeqNum, Settings};
+use crate::time::{Duration, Instant};
+
+/// Duplicate ACKs that tell of a loss (RFC 5681 §3.2).
+const DUPLICATE_ACKS: u8 = 3;
+
+/// RFC 6298 (5.7): the timeout after a handshake that lost a SYN and gave no measurement.
+const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
+
+/// The most doublings of the timeout: any `rto_max` is reached long before, and no shift overflows.
+const BACKOFF_MAX: u8 = 16;
+
+/// The largest round trip that is taken from an echoed timestamp: a peer that echoes nonsense must not
+/// set our timer for hours.
+const ECHOED_RTT_MS_MAX: u32 = 120_000;
+
+/// Where fast recovery stands (RFC 6582 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not in it.
+    Open,
+    /// In it, no partial ACK yet.
+    Fast,
+    /// In it, after a partial ACK.
+    Partial,
+}
+
+/// The state of loss recovery.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Recovery {
+    pub(super) controller: Controller,
+    pub(super) rtt: Rtt,
+    /// When the timed segment was sent.
+    timed_at: Instant,
+    /// R2: when the peer is given up; FAR until the timer expires for the first time.
+    pub(super) give_up_at: Instant,
+    /// The number whose acknowledgment ends the measurement.
+    timed: SeqNum,
+    /// SND.NXT when loss was last found.
+    recover: SeqNum,
+    /// Segments sent again, for information.
+    pub(super) retransmissions: u32,
+    pub(super) stage: Stage,
+    is_timing: bool,
+    duplicate_acks: u8,
+    backoff: u8,
+}
+
+impl Recovery {
+    pub(super) fn new(iss: SeqNum, now: Instant, settings: &Settings) -> Self {
+        Self {
+            controller: Controller::new(
+                settings.congestion,
+                super::send::MSS_DEFAULT[0],
+                settings.initial_window,
+            ),
+            rtt: Rtt::default(),
+            timed_at: now,
+            give_up_at: Instant::FAR,
+            timed: iss,
+            recover: iss,
+            retransmissions: 0,
+            stage: Stage::Open,
+            is_timing: false,
+            duplicate_acks: 0,
+            backoff: 0,
+        }
+    }
+
+    /// ESTABLISHED: the MSS is known, and with it the initial window.
+    pub(super) fn begin(
+        &mut self,
+        snd: &SendHalf,
+        env: &Env<'_>,
+        syn_was_lost: bool,
+        rtt: Option<Duration>,
+    ) {
+        // RFC 5681 §3.1:
+        //   > if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly
+        //   > transmitted SYN MUST be one segment
+        let segments = if syn_was_lost { 1 } else { env.settings.initial_window };
+        self.controller = Controller::new(env.settings.congestion, snd.mss, segments);
+        if let Some(sample) = rtt {
+            self.rtt.on_sample(sample);
+        }
+        self.is_timing = false;
+        self.timed_at = env.now;
+        self.backoff = 0;
+        self.give_up_at = Instant::FAR;
+    }
+
+    /// What congestion control lets be in flight. RFC 3042: each of the first two duplicate ACKs lets
+    /// one more segment go, so that there is a third even when little is in flight.
+    #[inline]
+    pub(super) fn allowance(&self, mss: u16) -> u32 {
+        let limited =
+            if self.stage == Stage::Open { self.duplicate_acks.min(DUPLICATE_ACKS - 1) } else { 0 };
+        self.controller.cwnd().saturating_add(u32::from(limited) * u32::from(mss))
+    }
+
+    /// New data up to `end` is sent: timed, if nothing is. One measurement a round trip suffices
+    /// (RFC 6298 §4).
+    #[inline]
+    pub(super) fn on_sent(&mut self, end: SeqNum, now: Instant) {
+        if !self.is_timing {
+            self.is_timing = true;
+            self.timed = end;
+            self.timed_at = now;
+        }
+    }
+
+    /// Something is sent again. RFC 6298 §3, Karn's algorithm:
+    ///   > RTT samples MUST NOT be made using segments that were retransmitted
+    pub(super) fn on_sent_again(&mut self) {
+        self.is_timing = false;
+        self.retransmissions = self.retransmissions.wrapping_add(1);
+    }
+
+    /// Nothing is outstanding and sending begins.
+    ///
+    /// RFC 5681 §4.1:
+    ///   > a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not
+    ///   > sent data in an interval exceeding the retransmission timeout.
+    pub(super) fn on_resumed(&mut self, now: Instant, rto: Duration) {
+        if now.since(self.timed_at) > rto {
+            self.controller.on_idle();
+        }
+    }
+
+    /// The path takes smaller segments: what is outstanding did not arrive, and RFC 1191 §6.5 tells that
+    /// this is no sign of congestion.
+    pub(super) fn on_path_mss(&mut self, snd: &mut SendHalf, mss: u16) {
+        self.controller.on_mss(mss);
+        self.is_timing = false;
+        snd.resend_all();
+    }
+
+    /// The round trip that an ACK of new data measures, if it does.
+    fn sample(&mut self, now: Instant, ack: SeqNum, elapsed_ms: Option<u32>) -> Option<Duration> {
+        if self.is_timing {
+            // One is under way, finer than the clock of timestamps.
+            let done = ack.at_or_after(self.timed);
+            self.is_timing = !done;
+            return done.then(|| now.since(self.timed_at));
+        }
+        // RFC 7323 §4.1: an echo tells which copy is acknowledged, so a retransmission counts too.
+        let elapsed_ms = elapsed_ms.filter(|&ms| ms <= ECHOED_RTT_MS_MAX)?;
+        Some(Duration::from_millis(u64::from(elapsed_ms.max(1))))
+    }
+}
+
+impl Connection {
+    /// The retransmission timeout before backoff.
+    pub(super) fn rto(&self, settings: &Settings) -> Duration {
+        let lost_syn = self.marks.has(Marks::SYN_TIMED_OUT) && !self.phase.is_opening();
+        if lost_syn && self.recovery.rtt.srtt().is_none() {
+            return RTO_AFTER_LOST_SYN.min(settings.rto_max);
+        }
+        self.recovery.rtt.rto(settings)
+    }
+
+    /// The retransmission timeout. RFC 6298 (5.5): "RTO <- RTO * 2", at most `rto_max`.
+    pub(super) fn rto_backed_off(&self, settings: &Settings) -> Duration {
+        self.rto(settings).times(1 << self.recovery.backoff).min(settings.rto_max)
+    }
+
+    /// The SYN is acknowledged: ESTABLISHED may begin.
+    pub(super) fn on_syn_acked(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+        self.snd.advance_una(segment.ack);
+        let elapsed_ms = self.echoed_ms(env.now, segment);
+        let sample = self.recovery.sample(env.now, segment.ack, elapsed_ms);
+        let lost = self.marks.has(Marks::SYN_TIMED_OUT);
+        self.recovery.begin(&self.snd, env, lost, sample);
+        self.timers.retransmit_at = Instant::FAR;
+    }
+
+    /// How long ago we sent what the peer echoes.
+    fn echoed_ms(&self, now: Instant, segment: &Segment<'_>) -> Option<u32> {
+        let ours = self.stamp(now)?.value;
+        // RFC 7323 §3.2: an echo of 0 is no echo, for some stacks.
+        let echo = segment.options.timestamps?.echo;
+        (echo != 0).then(|| ours.wrapping_sub(echo))
+    }
+
+    /// RFC 9293 §3.10.7.4, fifth: SND.UNA < SEG.ACK =< SND.NXT.
+    pub(super) fn on_new_ack(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+        let acked = segment.ack.distance_from(self.snd.una);
+        let in_flight = self.snd.in_flight();
+        let elapsed_ms = self.echoed_ms(env.now, segment);
+        let rtt = self.recovery.sample(env.now, segment.ack, elapsed_ms);
+        if let Some(sample) = rtt {
+            self.recovery.rtt.on_sample(sample);
+            // Karn: the backed-off timeout stays until there is a valid sample (RFC 6298 §5).
+            self.recovery.backoff = 0;
+        }
+        self.recovery.give_up_at = Instant::FAR;
+        self.snd.advance_una(segment.ack);
+        // A FIN is acknowledged but was never in the buffer.
+        let bytes = acked.min(self.outgoing.len());
+        if bytes > 0 {
+            self.drop_acked(env, bytes);
+        }
+        let progress = self.on_progress(Ack { bytes, in_flight, rtt, now: env.now });
+        self.rearm_after_ack(env, progress);
+    }
+
+    /// Fast recovery and congestion control after `ack`.
+    fn on_progress(&mut self, ack: Ack) -> Progress {
+        let recovery = &mut self.recovery;
+        recovery.duplicate_acks = 0;
+        if recovery.stage == Stage::Open {
+            if ack.bytes > 0 {
+                recovery.controller.on_ack(ack);
+            }
+            return Progress::Plain;
+        }
+        // RFC 6582 §3.2 (3), full acknowledgments: "all of the intermediate segments sent between the
+        // original transmission of the lost segment and the receipt of the third duplicate ACK".
+        if self.snd.una.at_or_after(recovery.recover) {
+            recovery.stage = Stage::Open;
+            recovery.controller.on_exit_recovery(self.snd.in_flight(), ack.now);
+            return Progress::Plain;
+        }
+        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged segment.
+        recovery.controller.on_partial_ack(ack.bytes);
+        let first = recovery.stage == Stage::Fast;
+        recovery.stage = Stage::Partial;
+        self.resend_first();
+        if first { Progress::Plain } else { Progress::FurtherPartial }
+    }
+
+    /// RFC 6298 (5.2), (5.3).
+    fn rearm_after_ack(&mut self, env: &Env<'_>, progress: Progress) {
+        if self.snd.outstanding() == 0 {
+            self.timers.retransmit_at = Instant::FAR;
+        } else if progress == Progress::Plain {
+            // RFC 6582 §3.2 (3): "For the first partial ACK that arrives during fast recovery, also
+            // reset the retransmit timer." Not for the others: many losses in one window are better
+            // repaired by slow start than by one segment a round trip.
+            self.timers.retransmit_at = Instant::FAR;
+            self.arm_retransmit(env);
+        }
+    }
+
+    fn resend_first(&mut self) {
+        self.snd.resend = self.snd.una;
+        self.snd.resend_end = (self.snd.una + u32::from(self.snd.mss)).earliest(self.snd.nxt);
+    }
+
+    /// A duplicate acknowledgment (RFC 5681 §2).
+    pub(super) fn on_duplicate_ack(&mut self, now: Instant) {
+        let recovery = &mut self.recovery;
+        if recovery.stage != Stage::Open {
+            return recovery.controller.on_duplicate_ack();
+        }
+        recovery.duplicate_acks = recovery.duplicate_acks.saturating_add(1);
+        // RFC 6582 §3.2 (2): only if the ACK "covers more than recover"; else the duplicates may come
+        // from segments that we ourselves sent twice.
+        if recovery.duplicate_acks == DUPLICATE_ACKS && self.snd.una.after(recovery.recover) {
+            recovery.stage = Stage::Fast;
+            recovery.recover = self.snd.nxt;
+            recovery.controller.on_enter_recovery(self.snd.outstanding(), now);
+            self.resend_first();
+        }
+    }
+
+    /// The timer expired for our SYN.
+    pub(super) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
+        // RFC 9293 §3.8.3: R2 for a SYN.
+        if self.recovery.backoff >= env.settings.syn_retries {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        self.back_off();
+        self.marks.insert(Marks::SYN_TIMED_OUT);
+        self.snd.resend_all();
+    }
+
+    /// The timer expired with data outstanding (RFC 6298 (5.4) to (5.6)).
+    pub(super) fn on_retransmission_timeout(&mut self, env: &mut Env<'_>) {
+        if self.gives_up(env) {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        let recovery = &mut self.recovery;
+        recovery.controller.on_timeout(self.snd.outstanding(), env.now);
+        // RFC 6582 §3.2 (4):
+        //   > After a retransmit timeout, record the highest sequence number transmitted in the
+        //   > variable recover, and exit the fast recovery procedure if applicable.
+        recovery.recover = self.snd.nxt;
+        recovery.stage = Stage::Open;
+        recovery.duplicate_acks = 0;
+        recovery.is_timing = false;
+        self.back_off();
+        self.snd.resend_all();
+    }
+
+    /// The timer expired with the window closed (RFC 9293 §3.8.6.1).
+    pub(super) fn on_persist_timeout(&mut self, env: &mut Env<'_>) {
+        if self.gives_up(env) {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        self.back_off();
+        self.marks.insert(Marks::PROBE);
+    }
+
+    /// The peer answers though its window is closed: RFC 9293 §3.8.6.1,
+    ///   > As long as the receiving TCP peer continues to send acknowledgments in response to the probe
+    ///   > segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
+    pub(super) fn on_closed_window(&mut self) {
+        self.recovery.give_up_at = Instant::FAR;
+    }
+
+    /// The window opened. What was sent into the closed one was thrown away.
+    pub(super) fn on_opened_window(&mut self, env: &Env<'_>) {
+        self.recovery.backoff = 0;
+        if self.marks.has(Marks::PROBED) {
+            self.snd.resend_all();
+        }
+        self.marks.remove(Marks::PROBE.with(Marks::PROBED));
+        self.timers.retransmit_at = Instant::FAR;
+        if self.snd.outstanding() > 0 {
+            self.arm_retransmit(env);
+        }
+    }
+
+    /// R2 (RFC 9293 §3.8.3): counted from the transmission whose timer was the first to expire.
+    fn gives_up(&mut self, env: &Env<'_>) -> bool {
+        if self.recovery.give_up_at == Instant::FAR {
+            let span = env.settings.give_up_after - self.rto_backed_off(env.settings);
+            self.recovery.give_up_at = env.now + span;
+        }
+        self.recovery.give_up_at <= env.now
+    }
+
+    fn back_off(&mut self) {
+        self.recovery.backoff = (self.recovery.backoff + 1).min(BACKOFF_MAX);
+    }
+}
+
+/// What an ACK of new data was to fast recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+enum Progress {
+    /// Nothing special, its end, or its first partial ACK.
+    Plain,
+    /// A partial ACK after the first.
+    FurtherPartial,
+}

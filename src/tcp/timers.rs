@@ -1,1 +1,138 @@
-//! timers
+//! When a connection wants to be woken, and what it does then.
+//!
+//! Owns the deadlines, by purpose. Three slots serve six timers, since their purposes exclude each
+//! other: with data outstanding there is a retransmission, with a closed window a probe; an idle
+//! connection is kept alive, one that waits for a last FIN is timed out.
+
+use super::connection::{CloseReason, Connection, Env, Events, Marks};
+use super::{KeepAlive, Phase};
+use crate::time::{Duration, Instant};
+
+/// The deadlines; [`Instant::FAR`] is off.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Timers {
+    /// Retransmit (RFC 6298), Persist (RFC 9293 §3.8.6.1), or the override of silly-window avoidance.
+    pub(super) retransmit_at: Instant,
+    /// DelayedAck (RFC 9293 §3.8.6.3).
+    pub(super) ack_at: Instant,
+    /// KeepAlive (RFC 9293 §3.8.4), or the end of FIN-WAIT-2.
+    pub(super) idle_at: Instant,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { retransmit_at: Instant::FAR, ack_at: Instant::FAR, idle_at: Instant::FAR }
+    }
+}
+
+impl Timers {
+    /// The next deadline.
+    #[inline]
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        let at = self.retransmit_at.min(self.ack_at).min(self.idle_at);
+        (at != Instant::FAR).then_some(at)
+    }
+}
+
+impl Connection {
+    /// Does what is due.
+    pub(super) fn expire(&mut self, env: &mut Env<'_>) {
+        if self.timers.ack_at <= env.now {
+            self.timers.ack_at = Instant::FAR;
+            self.marks.insert(Marks::ACK);
+        }
+        if self.timers.retransmit_at <= env.now {
+            self.timers.retransmit_at = Instant::FAR;
+            self.on_retransmit_deadline(env);
+        }
+        if self.timers.idle_at <= env.now {
+            self.on_idle_deadline(env);
+        }
+    }
+
+    /// What the retransmission slot was armed for shows in the state at its end.
+    fn on_retransmit_deadline(&mut self, env: &mut Env<'_>) {
+        if self.phase.is_opening() {
+            self.on_syn_timeout(env);
+        } else if self.phase.may_send() && self.snd.wnd == 0 && !self.outgoing.is_empty() {
+            self.on_persist_timeout(env);
+        } else if self.snd.outstanding() > 0 {
+            self.on_retransmission_timeout(env);
+        } else if self.phase.may_send() && self.snd.unsent() > 0 {
+            self.marks.insert(Marks::OVERRIDE);
+        } else if self.marks.has(Marks::WANTS_ROOM) {
+            // There was no memory at all: the program may try again.
+            self.marks.remove(Marks::WANTS_ROOM);
+            self.events.insert(Events::WRITABLE);
+        }
+    }
+
+    /// Arms what nothing else would: data that may not go yet though no ACK is awaited that could
+    /// release it. Called after everything that changes what is queued or what the window takes.
+    #[inline]
+    pub(super) fn settle(&mut self, env: &Env<'_>) {
+        let waits = self.snd.unsent() > 0 && self.phase.may_send()
+            || self.marks.has(Marks::WANTS_ROOM) && self.outgoing.is_empty();
+        if waits
+            && self.timers.retransmit_at == Instant::FAR
+            && self.snd.outstanding() == 0
+            && !self.owes_data()
+        {
+            self.timers.retransmit_at = env.now + self.rto_backed_off(env.settings);
+        }
+    }
+
+    /// Starts the retransmission timer unless it runs.
+    ///
+    /// RFC 6298 (5.1):
+    ///   > Every time a packet containing data is sent (including a retransmission), if the timer is
+    ///   > not running, start it running so that it will expire after RTO seconds
+    #[inline]
+    pub(super) fn arm_retransmit(&mut self, env: &Env<'_>) {
+        if self.timers.retransmit_at == Instant::FAR {
+            let at = env.now + self.rto_backed_off(env.settings);
+            self.timers.retransmit_at = at.min(self.recovery.give_up_at);
+        }
+    }
+
+    /// Starts the keep-alive timer, if the host wants it.
+    pub(super) fn arm_keep_alive(&mut self, env: &Env<'_>) {
+        if let Some(keep_alive) = env.settings.keep_alive {
+            self.timers.idle_at = env.now + keep_alive.idle;
+        }
+    }
+
+    fn on_idle_deadline(&mut self, env: &mut Env<'_>) {
+        self.timers.idle_at = Instant::FAR;
+        if self.phase == Phase::FinWait2 && self.marks.has(Marks::NO_READER) {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        if let Some(keep_alive) = env.settings.keep_alive {
+            self.keep_alive(env, keep_alive);
+        }
+    }
+
+    /// RFC 9293 §3.8.4:
+    ///   > Keep-alive packets MUST only be sent when no sent data is outstanding, and no data or
+    ///   > acknowledgment packets have been received for the connection within an interval (MUST-26).
+    fn keep_alive(&mut self, env: &mut Env<'_>, settings: KeepAlive) {
+        let quiet = env.now.since(self.heard_at);
+        let answered = self.keep_alive_probes > 0 && quiet < settings.interval;
+        if self.snd.outstanding() > 0 {
+            self.keep_alive_probes = 0;
+            self.timers.idle_at = env.now + settings.idle;
+        } else if answered || quiet < settings.idle {
+            self.keep_alive_probes = 0;
+            let rest = settings.idle - quiet;
+            self.timers.idle_at = env.now + rest.max(Duration::from_millis(1));
+        } else if self.keep_alive_probes >= settings.probes {
+            self.end(env, CloseReason::KeepAlive);
+            self.marks.insert(Marks::RESET);
+        } else {
+            self.keep_alive_probes += 1;
+            self.marks.insert(Marks::KEEP_ALIVE);
+            self.timers.idle_at = env.now + settings.interval;
+        }
+    }
+}

@@ -1,1 +1,277 @@
-//! transmit
+//! What a connection owes the peer: a list of questions, asked in order, one function each; and the
+//! segment that answers the first that says yes.
+//!
+//! Owns the choice and the bookkeeping of what is sent. Asking changes nothing, so that `owes` and
+//! `poll_segment` can't disagree; sending is all or nothing. That an ACK is owed is state, asked last:
+//! so it rides on data or a FIN of the same turn.
+
+use super::connection::{Connection, Env, Marks};
+use super::receive::syn_window;
+use super::recovery::Stage;
+use super::{Flags, Options, Phase, SegmentOut, SeqNum, WindowShift};
+
+/// A segment decided on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    seq: SeqNum,
+    /// Bytes of data.
+    len: u32,
+    flags: Flags,
+    kind: Kind,
+}
+
+/// What a planned segment is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Reset,
+    Syn,
+    /// Data or FIN: new, again, or as a probe.
+    Text,
+    /// Nothing but an ACK.
+    Bare,
+}
+
+impl Plan {
+    fn text(seq: SeqNum, len: u32, fin: bool) -> Self {
+        let flags = if fin { Flags::ACK.with(Flags::FIN) } else { Flags::ACK };
+        Self { seq, len, flags, kind: Kind::Text }
+    }
+
+    fn bare(seq: SeqNum) -> Self {
+        Self { seq, len: 0, flags: Flags::ACK, kind: Kind::Bare }
+    }
+
+    /// After the last sequence number that it occupies.
+    fn end(&self) -> SeqNum {
+        let controls = u32::from(self.flags.syn()) + u32::from(self.flags.fin());
+        self.seq + self.len + controls
+    }
+}
+
+impl Connection {
+    /// The next segment, after noting that sending begins anew.
+    #[inline]
+    pub(super) fn plan(&mut self, env: &Env<'_>) -> Option<Plan> {
+        if self.snd.outstanding() == 0 && self.snd.unsent() > 0 && self.phase.may_send() {
+            let rto = self.rto(env.settings);
+            self.recovery.on_resumed(env.now, rto);
+        }
+        self.next_plan()
+    }
+
+    /// The questions.
+    #[inline]
+    pub(super) fn next_plan(&self) -> Option<Plan> {
+        if self.phase == Phase::Closed {
+            return self.owed_reset();
+        }
+        if self.phase.is_opening() {
+            return self.owed_syn().or_else(|| self.owed_ack());
+        }
+        self.owed_data().or_else(|| self.owed_keep_alive()).or_else(|| self.owed_ack())
+    }
+
+    /// Whether data or a FIN may go.
+    pub(super) fn owes_data(&self) -> bool {
+        self.owed_data().is_some()
+    }
+
+    #[inline]
+    fn owed_data(&self) -> Option<Plan> {
+        if !self.phase.may_send() {
+            return None;
+        }
+        self.owed_again().or_else(|| self.owed_probe()).or_else(|| self.owed_new())
+    }
+
+    /// A reset? RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>.
+    fn owed_reset(&self) -> Option<Plan> {
+        let plan = Plan { seq: self.snd.nxt, len: 0, flags: Flags::RST, kind: Kind::Reset };
+        self.marks.has(Marks::RESET).then_some(plan)
+    }
+
+    /// A SYN? The first, or again; with ACK once we know the peer's.
+    fn owed_syn(&self) -> Option<Plan> {
+        let never_sent = self.snd.nxt == self.snd.iss;
+        let lost = self.snd.resend != self.snd.resend_end;
+        let ack = if self.phase == Phase::SynReceived { Flags::ACK } else { Flags::default() };
+        let plan = Plan { seq: self.snd.iss, len: 0, flags: Flags::SYN.with(ack), kind: Kind::Syn };
+        (never_sent || lost).then_some(plan)
+    }
+
+    /// Data or FIN again?
+    #[inline]
+    fn owed_again(&self) -> Option<Plan> {
+        let snd = &self.snd;
+        if snd.resend == snd.resend_end {
+            return None;
+        }
+        // The last of what is lost takes company: what was written since fits behind it (RFC 9293
+        // §3.7.4 leaves repacketizing to the sender), and a probe of one byte grows to a segment.
+        let reaches_new = snd.resend_end == snd.nxt;
+        let limit = if reaches_new { snd.end } else { snd.resend_end.earliest(snd.end) };
+        let written = if limit.after(snd.resend) { limit.distance_from(snd.resend) } else { 0 };
+        let len = written.min(u32::from(snd.mss)).min(snd.window_from(snd.resend));
+        let fin = self.phase.ends_with_fin()
+            && snd.resend + len == snd.end
+            && (reaches_new || snd.resend_end.after(snd.end));
+        let fits = snd.in_flight() == 0
+            || snd.in_flight() + len <= self.recovery.allowance(snd.mss)
+            || self.recovery.stage != Stage::Open;
+        // RFC 5681 §3.2 (3) sends the lost segment again whatever cwnd is.
+        (fits && (len > 0 || fin)).then(|| Plan::text(snd.resend, len, fin))
+    }
+
+    /// A zero-window probe? RFC 9293 §3.8.6.1:
+    ///   > The sending TCP peer must regularly transmit at least one octet of new data (if available),
+    ///   > or retransmit to the receiving TCP peer even if the send window is zero
+    fn owed_probe(&self) -> Option<Plan> {
+        let snd = &self.snd;
+        if !self.marks.has(Marks::PROBE) || snd.wnd > 0 || !snd.una.before(snd.end) {
+            return None;
+        }
+        Some(Plan::text(snd.una, 1, false))
+    }
+
+    /// New data, with the FIN behind the last of it?
+    #[inline]
+    fn owed_new(&self) -> Option<Plan> {
+        let snd = &self.snd;
+        let closes = self.phase.ends_with_fin();
+        let unsent = snd.unsent();
+        if unsent == 0 {
+            // A FIN alone waits for no window: it takes no buffer, and serves as a probe.
+            return (closes && snd.nxt == snd.end).then(|| Plan::text(snd.nxt, 0, true));
+        }
+        let allowance = self.recovery.allowance(snd.mss).saturating_sub(snd.in_flight());
+        let usable = snd.window_from(snd.nxt);
+        let len = unsent.min(u32::from(snd.mss)).min(usable).min(allowance);
+        if len == 0 || !self.is_worth_a_segment(len, usable) {
+            return None;
+        }
+        Some(Plan::text(snd.nxt, len, closes && len == unsent))
+    }
+
+    /// Silly-window avoidance of the sender and Nagle's algorithm. RFC 9293 §3.8.6.2.1, send data:
+    ///   > (1) if a maximum-sized segment can be sent, i.e., if: min(D,U) >= Eff.snd.MSS;
+    ///   > (2) or if the data is pushed and all queued data can be sent now, i.e., if:
+    ///   >     [SND.NXT = SND.UNA and] PUSHed and D <= U
+    ///   > (3) or if at least a fraction Fs of the maximum window can be sent, i.e., if:
+    ///   >     [SND.NXT = SND.UNA and] min(D,U) >= Fs * Max(SND.WND);
+    ///   > (4) or if the override timeout occurs.
+    /// where what is in brackets is Nagle's. Every write is pushed. After CLOSE nothing will come to
+    /// make the last segment fuller, so it does not wait.
+    #[inline]
+    fn is_worth_a_segment(&self, len: u32, usable: u32) -> bool {
+        let snd = &self.snd;
+        let unsent = snd.unsent();
+        if len == u32::from(snd.mss) || self.marks.has(Marks::OVERRIDE) {
+            return true;
+        }
+        // Less than a segment because of cwnd: the next ACK makes it whole.
+        let complete = len == unsent;
+        if !complete && len < usable {
+            return false;
+        }
+        let quiet = snd.outstanding() == 0 || !self.marks.has(Marks::NAGLE);
+        complete && (quiet || self.phase.ends_with_fin()) || quiet && len >= snd.wnd_max / 2
+    }
+
+    /// A keep-alive probe? RFC 9293 §3.8.4: a sequence number that the peer has acknowledged, so that it
+    /// must answer; no data, since some would not take garbage.
+    fn owed_keep_alive(&self) -> Option<Plan> {
+        self.marks.has(Marks::KEEP_ALIVE).then(|| Plan::bare(self.snd.una - 1))
+    }
+
+    /// An ACK?
+    #[inline]
+    fn owed_ack(&self) -> Option<Plan> {
+        let owed = self.marks.has(Marks::ACK) || self.rcv.duplicates > 0;
+        let opening = self.phase.is_opening();
+        owed.then(|| Plan::bare(if opening { self.snd.nxt } else { self.snd.bare_seq() }))
+    }
+}
+
+/// Sending what was planned.
+impl Connection {
+    /// The segment of `plan`, counted as sent.
+    pub(super) fn emit(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
+        match plan.kind {
+            Kind::Reset => {
+                self.marks.remove(Marks::RESET);
+                SegmentOut { seq: plan.seq, flags: plan.flags, ..SegmentOut::default() }
+            }
+            Kind::Syn => self.emit_syn(env, plan),
+            Kind::Text | Kind::Bare => self.emit_text(env, plan),
+        }
+    }
+
+    fn emit_syn(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
+        let settings = env.settings;
+        let answers = plan.flags.ack();
+        self.note_sent(env, plan);
+        if answers {
+            self.note_acked();
+        }
+        // RFC 7323 §2.2, §3.2: in an answer only what the peer's SYN offered.
+        let agreed = self.snd.shift != WindowShift::ZERO || self.rcv.shift != WindowShift::ZERO;
+        let scales = if answers { agreed } else { settings.window_scaling };
+        SegmentOut {
+            seq: plan.seq,
+            ack: if answers { self.rcv.nxt } else { SeqNum(0) },
+            flags: plan.flags,
+            window: syn_window(settings) as u16,
+            options: Options {
+                mss: Some(settings.mss[usize::from(self.marks.has(Marks::IPV6))]),
+                window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
+                timestamps: self.stamp(env.now),
+                ..Options::default()
+            },
+            ..SegmentOut::default()
+        }
+    }
+
+    #[inline]
+    fn emit_text(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
+        let window = self.offer_window(env.settings);
+        if plan.kind == Kind::Text {
+            self.note_sent(env, plan);
+        } else {
+            self.marks.remove(Marks::KEEP_ALIVE);
+            self.rcv.duplicates = self.rcv.duplicates.saturating_sub(1);
+        }
+        self.note_acked();
+        // RFC 9293 §3.9.1.2: PSH on the last of what was written.
+        let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end;
+        let first = self.snd.end - self.outgoing.len();
+        SegmentOut {
+            seq: plan.seq,
+            ack: self.rcv.nxt,
+            flags: if pushes { plan.flags.with(Flags::PSH) } else { plan.flags },
+            window,
+            urgent: 0,
+            options: Options { timestamps: self.stamp(env.now), ..Options::default() },
+            payload: self.outgoing.slices(plan.seq.distance_from(first), plan.len),
+        }
+    }
+
+    /// Sequence space is sent: SND.NXT advances over what is new, and the timer runs.
+    #[inline]
+    fn note_sent(&mut self, env: &Env<'_>, plan: Plan) {
+        let end = plan.end();
+        if plan.seq.before(self.snd.nxt) {
+            self.recovery.on_sent_again();
+            self.snd.resend = self.snd.resend.latest(end).earliest(self.snd.resend_end);
+        } else if plan.len > 0 || plan.flags.syn() {
+            self.recovery.on_sent(end, env.now);
+        }
+        if self.marks.has(Marks::PROBE.with(Marks::OVERRIDE)) {
+            if self.marks.has(Marks::PROBE) {
+                self.marks.insert(Marks::PROBED);
+            }
+            self.marks.remove(Marks::PROBE.with(Marks::OVERRIDE));
+        }
+        self.snd.nxt = self.snd.nxt.latest(end);
+        self.arm_retransmit(env);
+    }
+}

@@ -1,8 +1,0 @@
-//! The shard's parts against simple models of them, and in the situations they were made for.
-
-mod flow_table;
-mod neighbours;
-mod ports;
-mod routes;
-mod tables;
-mod wheel;

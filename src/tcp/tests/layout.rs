@@ -1,0 +1,16 @@
+//! Sizes, since a million of them must fit.
+
+use core::mem::{offset_of, size_of};
+
+use crate::tcp::Connection;
+
+#[test]
+fn a_connection_takes_at_most_256_bytes() {
+    assert!(size_of::<Connection>() <= 256, "{}", size_of::<Connection>());
+}
+
+#[test]
+fn what_opening_and_closing_touch_stands_in_the_first_bytes() {
+    assert!(offset_of!(Connection, snd) + size_of::<crate::tcp::send::SendHalf>() <= 52);
+    assert!(offset_of!(Connection, incoming) <= 112, "{}", offset_of!(Connection, incoming));
+}
