@@ -46,10 +46,14 @@ fn out_dir() -> Result<PathBuf, String> {
 
 fn compile(object: &Path) -> Result<(), String> {
     let (compiler, output) = run_compiler(object)?;
+    let log = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
+        // A compiler newer than those tried may warn; that must not keep anyone from building.
+        for line in log.lines() {
+            println!("cargo::warning={line}");
+        }
         return Ok(());
     }
-    let log = String::from_utf8_lossy(&output.stderr);
     if log.contains("file not found") {
         return Err(format!(
             "compiling {PROGRAM} with {compiler}: a system header is missing.\n{log}\n\
@@ -82,7 +86,7 @@ fn run_compiler(object: &Path) -> Result<(String, Output), String> {
 fn command(compiler: &str, object: &Path) -> Command {
     let mut command = Command::new(compiler);
     // -g: aya finds the maps by BTF. v3: the 32-bit jumps every kernel that takes frags-aware programs has.
-    command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]);
+    command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra"]);
     // Debian and its kin keep asm/ in a folder by architecture, where the BPF target does not look.
     if let Ok(architecture) = env::var("CARGO_CFG_TARGET_ARCH") {
         let headers = format!("/usr/include/{architecture}-linux-gnu");

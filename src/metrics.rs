@@ -60,6 +60,8 @@ named! {
         OutOfWindow = "out-of-window",
         /// Older than the last timestamp (PAWS).
         OldTimestamp = "old-timestamp",
+        /// No timestamp although both ends agreed to send them.
+        NoTimestamp = "no-timestamp",
         /// Acknowledges what was never sent.
         BadAck = "bad-ack",
         /// A SYN in a synchronized state.

@@ -11,13 +11,16 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant as Clock};
 
+use linerate::link::Link as _;
+use linerate::link::xsk::{Config, XskLink};
+use linerate::time::Instant;
 use linerate::xdp::{
     AttachError, AttachedMode, Policy, ProbeError, Program, Role, Verdict, XdpMode, check_queues,
     probe,
 };
-use namespace::{ip, ip_of_far, reaches, test_in_namespace, xdp_of};
+use namespace::{ip, ip_of_far, knock, reaches, test_in_namespace, xdp_of};
 use socket2::{Domain, Socket, Type};
 
 /// Addresses of `near`, where the tests run, and `far`, in the namespace next to it.
@@ -172,7 +175,7 @@ fn kill_leaves_no_program_and_the_kernel_has_its_traffic_back() {
         holder.wait().expect("reaped");
         assert!(held && blackholed, "held {held}, blackholed {blackholed}");
         assert_eq!(taken.as_deref(), Some("xdp"));
-        let killed = Instant::now();
+        let killed = Clock::now();
         while xdp_of("near").is_some() {
             assert!(killed.elapsed() < Duration::from_secs(5), "the program outlives its process");
             std::thread::sleep(Duration::from_millis(10));
@@ -235,19 +238,51 @@ fn unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own() {
 }
 
 #[test]
+fn each_queue_brings_its_frames_to_its_own_socket() {
+    test_in_namespace("each_queue_brings_its_frames_to_its_own_socket", || {
+        const KNOCKS: u64 = 64;
+        let mut program = attach("near", XdpMode::Native);
+        let mut links = [0, 1].map(|queue| {
+            XskLink::open(&Config::new("near", queue)).unwrap_or_else(|error| panic!("{error}"))
+        });
+        for (queue, link) in (0..).zip(&links) {
+            program.insert_socket(queue, link.fd().as_raw_fd()).expect("insert");
+        }
+        program.claim_address(IpAddr::from(NEAR)).expect("claim");
+        program.claim_ports(7000..=7000).expect("claim");
+        for link in &mut links {
+            link.flush(Instant::ZERO);
+        }
+        knock((NEAR, 7000).into(), KNOCKS);
+        let mut received = [0, 0];
+        let until = Clock::now() + Duration::from_secs(5);
+        while received.iter().sum::<u64>() < KNOCKS && Clock::now() < until {
+            for (sum, link) in received.iter_mut().zip(&mut links) {
+                let mut frames = Vec::new();
+                *sum += link.receive(Instant::ZERO, 64, &mut frames) as u64;
+                frames.into_iter().for_each(|frame| link.release(frame));
+                link.flush(Instant::ZERO);
+            }
+        }
+        assert!(received.iter().sum::<u64>() >= KNOCKS, "{received:?}");
+        assert!(received.iter().all(|frames| *frames > 0), "one queue got it all: {received:?}");
+        assert!(program.counters().expect("counters").of(Verdict::Tcp) >= KNOCKS);
+        program.detach();
+    });
+}
+
+#[test]
 fn a_veth_is_probed_with_its_peer() {
     test_in_namespace("a_veth_is_probed_with_its_peer", || {
-        let far_away = probe("near").unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(far_away.driver.as_deref(), Some("veth"));
-        assert_eq!((far_away.rx_queues, far_away.tx_queues, far_away.mtu), (2, 2, 1500));
-        assert_eq!(far_away.mac, [2, 0, 0, 0, 0x77, 1]);
-        assert!(far_away.up && far_away.carrier);
-        assert_eq!(far_away.tx_checksum_offload, Some(true));
-        assert!(
-            far_away.features.is_some_and(|features| features.native() && !features.zero_copy())
-        );
-        assert_eq!(far_away.program, None);
-        let peer = far_away.peer.expect("a veth has a peer");
+        let near = probe("near").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(near.driver.as_deref(), Some("veth"));
+        assert_eq!((near.rx_queues, near.tx_queues, near.mtu), (2, 2, 1500));
+        assert_eq!(near.mac, [2, 0, 0, 0, 0x77, 1]);
+        assert!(near.up && near.carrier);
+        assert_eq!(near.tx_checksum_offload, Some(true));
+        assert!(near.features.is_some_and(|features| features.native() && !features.zero_copy()));
+        assert_eq!(near.program, None);
+        let peer = near.peer.expect("a veth has a peer");
         assert_eq!(peer.interface, None, "it is in the other namespace");
 
         ip("link add left type veth peer right");

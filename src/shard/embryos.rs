@@ -4,6 +4,7 @@
 //! entry for each index) and no policy.
 
 use super::key::{FlowKey, Remote};
+use super::prefetch::prefetch;
 use crate::tcp::Embryo;
 
 /// One embryo.
@@ -104,6 +105,14 @@ impl Embryos {
         self.listeners[usize::from(embryo.listener())] -= 1;
         self.free.push(index);
         Some((FlowKey { remote, local }, embryo))
+    }
+
+    /// Has the line of an embryo fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            prefetch(entry);
+        }
     }
 
     /// Whether the embryo at `index` is the flow `key`.

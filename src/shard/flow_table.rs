@@ -259,6 +259,12 @@ impl FlowTable {
         Found::Yes
     }
 
+    /// Whether nothing is left of what was ever in the table, counts included.
+    #[cfg(test)]
+    pub(super) fn is_pristine(&self) -> bool {
+        self.buckets.iter().all(|bucket| bucket.places == [0; SLOTS])
+    }
+
     fn find(&self, hash: u64, place: Place) -> Option<(usize, usize)> {
         let packed = place.pack();
         let mut bucket = self.home(hash);

@@ -1,20 +1,48 @@
 //! One core's stack: the batch pipeline, the flow table, the timers, the listeners, the neighbours. The
 //! only layer that knows both bytes and the protocol.
 
+mod announce;
+mod arrivals;
+mod codec;
+mod config;
+mod control;
+mod egress;
 mod embryos;
+mod engine;
+mod flow;
 pub mod flow_table;
+mod handover;
 mod held;
+mod ingress;
+mod io;
 pub mod key;
+mod limiter;
+mod listeners;
+mod locals;
 mod neighbour;
 mod neighbours;
+mod opens;
+mod owed;
+mod passive;
 mod ports;
 mod prefetch;
+mod ready;
 mod routes;
 mod service;
 mod slab;
 pub mod steer;
+mod tables;
 mod time_waits;
+mod timers;
+mod turn;
 pub mod wheel;
 
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Role};
+pub use handover::{Alone, Handed, Handover};
+pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
 pub use service::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
-pub use steer::{Handed, Handover, Steering, Toeplitz};
+pub use steer::{Steering, Toeplitz};
+pub use turn::{Shard, Surroundings, Turn};

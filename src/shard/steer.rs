@@ -5,22 +5,6 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-/// Whether a frame was taken for another worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Handed {
-    /// It is on its way.
-    Taken,
-    /// The other worker's queue is full, or there is no such worker: the frame is lost.
-    Full,
-}
-
-/// The way to other workers. The runtime's is a bounded queue that never blocks.
-pub trait Handover {
-    /// Copies a frame for `worker`.
-    fn hand(&mut self, worker: u16, frame: &[u8]) -> Handed;
-}
-
 /// The Toeplitz hash of RSS, as NICs compute it over addresses and ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toeplitz {
@@ -73,9 +57,11 @@ impl Toeplitz {
 }
 
 /// How flows are divided among workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Steering {
-    /// One worker has them all.
+    /// Nothing tells but where a frame lands: one worker, or a device whose choice is not known. Active
+    /// opens of several workers have a share of the ports each.
+    #[default]
     Single,
     /// The keyed hash of the flow tells, in software: for devices whose choice can't be foreseen.
     Hash {
@@ -106,6 +92,12 @@ impl Steering {
                 queue.checked_rem(*queues).unwrap_or(0)
             }
         }
+    }
+
+    /// Whether the owner of a flow can be told from its key.
+    #[inline]
+    pub const fn tells_owner(&self) -> bool {
+        !matches!(self, Self::Single)
     }
 
     /// Whether a frame may land on a worker that does not own its flow, so that it must be looked at.

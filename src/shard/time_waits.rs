@@ -10,6 +10,7 @@
 
 use super::flow_table::{Kind, Place};
 use super::key::{FlowKey, Remote};
+use super::prefetch::prefetch;
 use crate::tcp::TimeWait;
 use crate::time::{Duration, Instant};
 
@@ -70,7 +71,8 @@ pub struct Pushed {
 pub enum Restarted {
     /// There is no such entry.
     Gone,
-    /// The entry came with the newest group, whose time has hardly run.
+    /// The entry keeps its place: it came with the newest group, whose time has hardly run, or the ring
+    /// is full.
     Stays,
     /// The entry is elsewhere now: its slot of the flow table must lead there.
     Moved(Pushed),
@@ -118,6 +120,12 @@ impl TimeWaits {
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.alive == 0
+    }
+
+    /// Whether the next [`push`](Self::push) evicts the oldest. Holes count as well: the ring cannot
+    /// skip them.
+    pub const fn is_full(&self) -> bool {
+        self.tail - self.head >= self.capacity as u64
     }
 
     /// Enters a connection. When the ring is full, the oldest leaves before its time.
@@ -191,6 +199,27 @@ impl TimeWaits {
         (!remote.is_none()).then_some(FlowKey { remote, local })
     }
 
+    /// When the flow of the entry at `index` was last heard of, or a little later: the end of its group.
+    pub fn quiet_since(&self, index: u32) -> Instant {
+        let (capacity, at) = (self.capacity as u64, u64::from(index));
+        let head = self.head % capacity;
+        let count = self.head + (at + capacity - head) % capacity;
+        let mut groups = (self.marker_head..self.marker_tail).map(|n| &self.markers[n % MARKERS]);
+        // The markers' ends only grow, and the last one's is the newest entry's.
+        let group = groups.find(|group| count < group.end);
+        group.map_or(Instant::FAR, |group| {
+            Instant::ZERO + group.due_at.since(Instant::ZERO + self.span)
+        })
+    }
+
+    /// Has the line of an entry fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            prefetch(entry);
+        }
+    }
+
     /// Takes an entry out before its time: its ports are used again, or a new SYN replaces it.
     pub fn remove(&mut self, index: u32) -> Option<Gone> {
         let gone = self.vacate(index as usize)?;
@@ -207,18 +236,15 @@ impl TimeWaits {
         if self.entries.get(place).is_none_or(|entry| entry.remote.is_none()) {
             return Restarted::Gone;
         }
-        if self.is_newest_group(now, place) {
+        // A ring without room must not let one peer's repeated FIN push others out.
+        let crowded = self.is_full() && place != self.index_of(self.head);
+        if crowded || self.is_newest_group(now, place) {
             self.entries[place].state = state;
             return Restarted::Stays;
         }
         let Some(gone) = self.remove(index) else { return Restarted::Gone };
         let timestamps = gone.place.kind == Kind::TimeWaitTimestamps;
         Restarted::Moved(self.push(now, gone.key, state, timestamps))
-    }
-
-    /// Holes count as well: the ring cannot skip them.
-    const fn is_full(&self) -> bool {
-        self.tail - self.head >= self.capacity as u64
     }
 
     const fn index_of(&self, count: u64) -> usize {

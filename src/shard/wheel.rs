@@ -18,10 +18,10 @@ pub const TICK_BITS: u32 = 16;
 
 const SLOTS: usize = 256;
 const SLOT_BITS: u32 = SLOTS.trailing_zeros();
-/// Six levels of eight bits reach past the end of [`Instant`], so that no deadline is out of range. The upper
-/// levels are empty and cost nothing.
-const LEVELS: usize = 6;
-const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS >= u64::BITS);
+/// Seven levels of eight bits reach past the end of [`Instant`], so that no deadline is out of range. The
+/// upper levels are empty and cost nothing.
+const LEVELS: usize = 7;
+const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS > u64::BITS);
 
 const NONE: u32 = u32::MAX;
 /// The tick of an entry that is not armed. Tick 0 is past before anything can be armed for it.
@@ -110,8 +110,8 @@ impl Wheel {
         Some(owner)
     }
 
-    /// When to ask again: at or before the next deadline, rounded up to a tick, and later than it by no
-    /// more than that.
+    /// When to ask again: at the next deadline, rounded up to a tick; earlier if the entry that it was is
+    /// no longer armed for then.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.slots[DUE].head != NONE {
             return Some(Instant::from_nanos(self.tick << TICK_BITS));
@@ -231,9 +231,10 @@ impl Wheel {
     }
 }
 
-/// The first tick that begins at `at` or later.
+/// The first tick that begins at `at` or later; the last of all where there is none.
 #[inline]
-const fn tick_after(at: Instant) -> u64 {
+fn tick_after(at: Instant) -> u64 {
     let nanos = at.as_nanos();
-    (nanos >> TICK_BITS) + (nanos & ((1 << TICK_BITS) - 1) != 0) as u64
+    let partial = nanos & ((1 << TICK_BITS) - 1) != 0;
+    ((nanos >> TICK_BITS) + u64::from(partial)).min(u64::MAX >> TICK_BITS)
 }

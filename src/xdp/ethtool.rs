@@ -11,6 +11,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// linux/ethtool.h.
 const GDRVINFO: u32 = 0x03;
+const GLINK: u32 = 0x0a;
 const GCHANNELS: u32 = 0x3c;
 const GRSSH: u32 = 0x46;
 
@@ -147,6 +148,13 @@ pub(super) fn channels(interface: &str) -> io::Result<Channels> {
 
 pub(super) fn offload(interface: &str, offload: Offload) -> io::Result<bool> {
     let mut request = Value { command: offload as u32, value: 0 };
+    ask(interface, &mut request)?;
+    Ok(request.value != 0)
+}
+
+/// Whether there is a link, now: the flag `IFF_RUNNING` follows a moment later.
+pub(super) fn carrier(interface: &str) -> io::Result<bool> {
+    let mut request = Value { command: GLINK, value: 0 };
     ask(interface, &mut request)?;
     Ok(request.value != 0)
 }

@@ -149,7 +149,7 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
         mac: basics.mac,
         mtu: basics.mtu,
         up: basics.up,
-        carrier: basics.running,
+        carrier: ethtool::carrier(interface).unwrap_or(basics.running),
         peer: driver.as_deref().filter(|name| *name == "veth").and_then(|_| peer(link)),
         program: link.program,
         driver,

@@ -4,6 +4,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 /// The two namespaces' names, for the process inside.
 const INSIDE: &str = "LINERATE_TEST_NAMESPACES";
 
@@ -104,11 +106,26 @@ pub fn xdp_of(interface: &str) -> Option<String> {
 
 /// Whether a TCP connection from the namespace of `far` can be opened.
 pub fn reaches(address: SocketAddr) -> bool {
+    from_far(move || TcpStream::connect_timeout(&address, Duration::from_millis(800)).is_ok())
+}
+
+/// Sends SYNs of so many connections from the namespace of `far`, and waits for no answer.
+pub fn knock(address: SocketAddr, times: u64) {
+    from_far(move || {
+        for _ in 0..times {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a TCP socket");
+            socket.set_nonblocking(true).expect("a flag");
+            // In progress, as asked for.
+            let _ = socket.connect(&address.into());
+        }
+    });
+}
+
+fn from_far<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let namespace = std::fs::File::open(format!("/run/netns/{}", far())).expect("it is there");
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("root may");
-        TcpStream::connect_timeout(&address, Duration::from_millis(800)).is_ok()
-    })
-    .join()
-    .expect("the thread only connects")
+        body()
+    });
+    thread.join().expect("the body does not panic")
 }

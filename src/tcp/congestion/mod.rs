@@ -4,10 +4,14 @@
 //! segments were lost and how that was found out: recovery tells it. One enum, matched at each fact:
 //! no pointer to follow on the hot path, and a large algorithm may box its state.
 
+mod cubic;
 mod newreno;
+mod window;
 
 use crate::time::{Duration, Instant};
+use cubic::Cubic;
 use newreno::NewReno;
+use window::Window;
 
 /// The congestion controls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,6 +19,8 @@ pub enum Algorithm {
     /// RFC 5681 and RFC 6582.
     #[default]
     NewReno,
+    /// RFC 9438.
+    Cubic,
 }
 
 /// What an ACK that advances SND.UNA outside recovery tells.
@@ -35,6 +41,8 @@ pub struct Ack {
 pub enum Controller {
     /// RFC 5681 and RFC 6582.
     NewReno(NewReno),
+    /// RFC 9438.
+    Cubic(Cubic),
 }
 
 impl Controller {
@@ -43,81 +51,102 @@ impl Controller {
     pub fn new(algorithm: Algorithm, mss: u16, initial_window: u8) -> Self {
         match algorithm {
             Algorithm::NewReno => Self::NewReno(NewReno::new(mss, initial_window)),
+            Algorithm::Cubic => Self::Cubic(Cubic::new(mss, initial_window)),
         }
     }
 
     /// The congestion window.
     #[inline]
     pub const fn cwnd(&self) -> u32 {
-        match self {
-            Self::NewReno(c) => c.cwnd(),
-        }
+        self.window().cwnd()
     }
 
     /// The slow start threshold; `u32::MAX` before the first loss.
     #[inline]
     pub const fn ssthresh(&self) -> u32 {
-        match self {
-            Self::NewReno(c) => c.ssthresh(),
-        }
+        self.window().ssthresh()
     }
 
     /// SND.UNA advanced, and no recovery is under way.
     #[inline]
     pub fn on_ack(&mut self, ack: Ack) {
         match self {
-            Self::NewReno(c) => c.on_ack(ack),
+            Self::NewReno(c) => c.on_ack(&ack),
+            Self::Cubic(c) => c.on_ack(&ack),
         }
     }
 
     /// A loss was found by duplicate ACKs; `in_flight` is FlightSize at that time. Ends with
     /// [`Self::on_exit_recovery`] or [`Self::on_timeout`].
     pub fn on_enter_recovery(&mut self, in_flight: u32, _now: Instant) {
-        match self {
-            Self::NewReno(c) => c.on_enter_recovery(in_flight),
-        }
+        let ssthresh = self.ssthresh_after_loss(in_flight);
+        self.window_mut().on_enter_recovery(ssthresh);
     }
 
     /// One more duplicate ACK during recovery.
     pub fn on_duplicate_ack(&mut self) {
-        match self {
-            Self::NewReno(c) => c.on_duplicate_ack(),
-        }
+        self.window_mut().on_duplicate_ack();
     }
 
     /// During recovery `acked` bytes were acknowledged, but not all that was in flight at its start.
     pub fn on_partial_ack(&mut self, acked: u32) {
-        match self {
-            Self::NewReno(c) => c.on_partial_ack(acked),
-        }
+        self.window_mut().on_partial_ack(acked);
     }
 
     /// All that was in flight at the start of recovery is acknowledged; `in_flight` is what is now.
     pub fn on_exit_recovery(&mut self, in_flight: u32, _now: Instant) {
-        match self {
-            Self::NewReno(c) => c.on_exit_recovery(in_flight),
-        }
+        self.window_mut().on_exit_recovery(in_flight);
     }
 
     /// The retransmission timer expired; `in_flight` is all that was sent and not acknowledged, before
     /// SND.NXT is taken back.
     pub fn on_timeout(&mut self, in_flight: u32, _now: Instant) {
-        match self {
-            Self::NewReno(c) => c.on_timeout(in_flight),
+        if self.window().timed_out() {
+            let held = self.ssthresh();
+            self.window_mut().on_timeout(held);
+            return;
         }
+        let ssthresh = self.ssthresh_after_loss(in_flight);
+        if let Self::Cubic(c) = self {
+            c.forget_plateau();
+        }
+        self.window_mut().on_timeout(ssthresh);
     }
 
     /// Nothing was sent for a retransmission timeout, and sending begins again.
     pub fn on_idle(&mut self) {
         match self {
             Self::NewReno(c) => c.on_idle(),
+            Self::Cubic(c) => c.on_idle(),
         }
     }
 
     /// The path's MTU changed what a segment carries.
     pub fn on_mss(&mut self, mss: u16) {
+        self.window_mut().on_mss(mss);
+    }
+
+    /// What the algorithm leaves of `in_flight` after a loss; it notes that there was one.
+    fn ssthresh_after_loss(&mut self, in_flight: u32) -> u32 {
         match self {
-            Self::NewReno(c) => c.on_mss(mss),
+            Self::NewReno(c) => c.ssthresh_after_loss(in_flight),
+            Self::Cubic(c) => c.ssthresh_after_loss(in_flight),
+        }
+    }
+
+    #[inline]
+    const fn window(&self) -> &Window {
+        match self {
+            Self::NewReno(c) => &c.window,
+            Self::Cubic(c) => &c.window,
+        }
+    }
+
+    #[inline]
+    const fn window_mut(&mut self) -> &mut Window {
+        match self {
+            Self::NewReno(c) => &mut c.window,
+            Self::Cubic(c) => &mut c.window,
         }
     }
 }

@@ -1,0 +1,240 @@
+//! What an arriving segment does to the shard: the flow that it belongs to is found, and fed; a stranger is
+//! given to a listener, to another worker, or refused.
+//!
+//! Owns the moves between the three kinds of connection that a segment causes. The protocol's own
+//! answers are in `tcp`.
+
+use super::egress::Outlet;
+use super::engine::{Engine, lend};
+use super::flow_table::{Kind, Place};
+use super::handover::Handover;
+use super::ingress::{Arrival, Batch};
+use super::limiter::Allowance;
+use crate::metrics::{DropReason, Event};
+use crate::tcp::{Disposition, EmbryoAnswer, Segment, SegmentOut, TimeWait, TimeWaitAnswer};
+
+/// A segment with all that is known of where it came from.
+#[derive(Clone, Copy)]
+pub(super) struct Letter<'a> {
+    pub(super) arrival: &'a Arrival,
+    pub(super) segment: Segment<'a>,
+    /// The whole frame, should another worker have to see it.
+    frame: &'a [u8],
+    /// How many workers have seen it before.
+    hops: u8,
+}
+
+/// The ways out of the shard while segments are fed.
+pub(super) struct Exits<'a, 'b> {
+    pub(super) outlet: &'a mut Outlet<'b>,
+    pub(super) handover: &'a mut dyn Handover,
+}
+
+impl Engine {
+    /// Step 3: names a candidate for every arrival and has its memory fetched.
+    pub(super) fn look_up(&self, batch: &mut Batch) {
+        for arrival in &batch.arrivals {
+            self.tables.prefetch(arrival.hash);
+        }
+        for arrival in &mut batch.arrivals {
+            arrival.candidate = self.tables.candidate(arrival.hash, &arrival.key);
+        }
+    }
+
+    /// Step 4: every segment to its flow, in order.
+    pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
+        self.counters.add(Event::SegmentIn, batch.arrivals.len() as u64);
+        for arrival in &batch.arrivals {
+            let (frame, hops) = batch.bytes(arrival.source);
+            let segment = batch.segment(arrival);
+            self.on_letter(&Letter { arrival, segment, frame, hops }, exits);
+        }
+    }
+
+    #[inline]
+    fn on_letter(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
+        match self.find(letter.arrival) {
+            Some(Place { kind: Kind::Connection, index }) => {
+                self.on_connection_segment(index, letter, exits);
+            }
+            Some(Place { kind: Kind::Embryo, index }) => {
+                self.on_embryo_segment(index, letter, exits);
+            }
+            Some(place) => self.on_time_wait_segment(place, letter, exits),
+            None => self.on_stranger(letter, exits),
+        }
+    }
+
+    /// The flow of a segment. What the batch's look-up named may have gone or moved since, by way of an
+    /// earlier segment of the same batch: then it is looked up again.
+    #[inline]
+    fn find(&self, arrival: &Arrival) -> Option<Place> {
+        let key = &arrival.key;
+        arrival
+            .candidate
+            .filter(|place| self.tables.is_at(*place, key))
+            .or_else(|| self.tables.find(arrival.hash, key))
+    }
+
+    #[inline]
+    fn on_connection_segment(
+        &mut self,
+        index: u32,
+        letter: &Letter<'_>,
+        exits: &mut Exits<'_, '_>,
+    ) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        let mut env = lend!(self);
+        let disposition = flow.connection.on_segment(&mut env, &letter.segment);
+        self.touched(index);
+        match disposition {
+            Disposition::Accepted => {
+                if letter.segment.flags.rst() {
+                    self.counters.count(Event::ResetIn);
+                }
+            }
+            Disposition::Reset => self.reset_or_hand_over(letter, exits),
+            refused => self.counters.drop(drop_reason(refused)),
+        }
+    }
+
+    fn on_embryo_segment(&mut self, index: u32, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
+        let Some(embryo) = self.tables.embryos.get_mut(index) else { return };
+        match embryo.on_segment(&letter.segment, &self.settings) {
+            EmbryoAnswer::Establish => self.establish(index, letter),
+            EmbryoAnswer::SynAckAgain => {
+                let embryo = *embryo;
+                self.send_syn_ack(&embryo, &letter.arrival.key, letter.arrival.from, exits.outlet);
+            }
+            EmbryoAnswer::Ack(reason) => {
+                let embryo = *embryo;
+                self.counters.drop(drop_reason(reason));
+                if self.take_challenge_ack() == Allowance::Granted {
+                    let offset = self.secrets(&letter.arrival.key).timestamp_offset;
+                    let ack = embryo.ack(self.now, offset, &self.settings);
+                    self.answer(letter.arrival, &ack, exits.outlet);
+                }
+            }
+            EmbryoAnswer::Reset => self.reset_or_hand_over(letter, exits),
+            EmbryoAnswer::Remove => {
+                self.counters.count(Event::ResetIn);
+                self.tables.remove_embryo(index);
+            }
+            EmbryoAnswer::Ignore(reason) => self.counters.drop(drop_reason(reason)),
+        }
+    }
+
+    fn on_time_wait_segment(
+        &mut self,
+        place: Place,
+        letter: &Letter<'_>,
+        exits: &mut Exits<'_, '_>,
+    ) {
+        let Some(state) = self.tables.time_waits.get(place.index).copied() else { return };
+        let timestamps = place.kind == Kind::TimeWaitTimestamps;
+        let key = &letter.arrival.key;
+        match state.on_segment(&letter.segment, timestamps, &self.settings) {
+            TimeWaitAnswer::Ignore => {}
+            TimeWaitAnswer::AckAgain => {
+                if self.take_challenge_ack() == Allowance::Granted {
+                    self.send_time_wait_ack(&state, timestamps, letter.arrival, exits.outlet);
+                }
+            }
+            TimeWaitAnswer::AckAndRestart => {
+                self.send_time_wait_ack(&state, timestamps, letter.arrival, exits.outlet);
+                let hash = letter.arrival.hash;
+                self.tables.restart_time_wait(self.now, hash, place, state);
+            }
+            TimeWaitAnswer::Reuse { .. } => {
+                if self.listeners.find(key.local, key.remote.local_port()).is_none() {
+                    self.refuse(letter, exits);
+                    return;
+                }
+                self.tables.remove_time_wait(place.index);
+                self.counters.count(Event::TimeWaitReused);
+                let iss = state.iss(self.draw_iss(key));
+                self.on_syn(letter, iss, exits);
+            }
+        }
+    }
+
+    /// A segment for which there is no flow here.
+    fn on_stranger(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
+        let (key, flags) = (&letter.arrival.key, letter.segment.flags);
+        let listener = self.listeners.find(key.local, key.remote.local_port());
+        if flags.syn() && !flags.ack() && !flags.rst() {
+            let arrival = letter.arrival;
+            if let Some(owner) = self.owner_elsewhere(arrival.hash, &arrival.key, letter.hops) {
+                self.hand_over(owner, letter.hops, letter.frame, exits.handover);
+                return;
+            }
+            match listener {
+                Some(_) => {
+                    let iss = self.draw_iss(key);
+                    self.on_syn(letter, iss, exits);
+                }
+                None => self.refuse(letter, exits),
+            }
+            return;
+        }
+        if let Some(listener) = listener.filter(|_| flags.ack() && !flags.syn() && !flags.rst())
+            && self.establish_from_cookie(listener, letter)
+        {
+            return;
+        }
+        self.reset_or_hand_over(letter, exits);
+    }
+
+    fn send_time_wait_ack(
+        &mut self,
+        state: &TimeWait,
+        timestamps: bool,
+        arrival: &Arrival,
+        outlet: &mut Outlet<'_>,
+    ) {
+        let offset = self.secrets(&arrival.key).timestamp_offset;
+        let ack = state.ack(self.now, offset, timestamps);
+        self.answer(arrival, &ack, outlet);
+    }
+
+    /// A segment that the protocol refuses: another worker may know better, else a reset.
+    fn reset_or_hand_over(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
+        let arrival = letter.arrival;
+        match self.next_worker(arrival.hash, &arrival.key, letter.hops) {
+            Some(worker) => self.hand_over(worker, letter.hops, letter.frame, exits.handover),
+            None => self.refuse(letter, exits),
+        }
+    }
+
+    /// Answers a stranger with a reset (RFC 9293 §3.10.7.1), as far as the rate allows.
+    pub(super) fn refuse(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
+        let Some(reset) = SegmentOut::reset_for(&letter.segment) else {
+            self.counters.drop(DropReason::StrayReset);
+            return;
+        };
+        self.counters.drop(DropReason::NoConnection);
+        match self.strangers.take(self.now) {
+            Allowance::Granted => {
+                self.counters.count(Event::ResetOut);
+                self.answer(letter.arrival, &reset, exits.outlet);
+            }
+            Allowance::UsedUp => self.counters.drop(DropReason::RateLimited),
+        }
+    }
+}
+
+/// The name under which a refused segment is counted.
+pub(super) fn drop_reason(disposition: Disposition) -> DropReason {
+    match disposition {
+        Disposition::OutOfWindow => DropReason::OutOfWindow,
+        Disposition::OldTimestamp => DropReason::OldTimestamp,
+        Disposition::NoTimestamp => DropReason::NoTimestamp,
+        Disposition::BadAck => DropReason::BadAck,
+        Disposition::ChallengedSyn => DropReason::ChallengedSyn,
+        Disposition::ChallengedReset => DropReason::ChallengedReset,
+        Disposition::NoAck => DropReason::NoAck,
+        Disposition::NoBuffer => DropReason::NoBuffer,
+        Disposition::AfterClose => DropReason::AfterClose,
+        Disposition::Accepted | Disposition::Reset => DropReason::NoConnection,
+    }
+}

@@ -1,0 +1,154 @@
+//! The one place where checked bytes become typed segments, and typed segments bytes.
+//!
+//! Knows both layouts. Refuses to know flows: what a segment means is for others to find out.
+
+use core::net::IpAddr;
+
+use crate::link::Frame;
+use crate::tcp::{
+    Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps, WindowShift,
+};
+use crate::wire::checksum::PseudoHeader;
+use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
+use crate::wire::{ethernet, ipv4, ipv6, tcp, vlan};
+
+/// Hops allowed: what RFC 1700 recommended and hosts use.
+const HOPS: u8 = 64;
+
+/// A header that arrived as a segment, its payload still in the frame.
+#[inline]
+pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
+    let options = &header.options;
+    Segment {
+        seq: SeqNum(header.seq),
+        ack: SeqNum(header.ack),
+        flags: Flags(header.flags),
+        window: header.window,
+        urgent: header.urgent,
+        options: Options {
+            mss: options.mss,
+            window_shift: options.window_shift.map(WindowShift::from_offer),
+            sack_permitted: options.sack_permitted,
+            timestamps: options.timestamps.map(|t| Timestamps { value: t.value, echo: t.echo }),
+            sack: if options.has_sack() { sack_blocks(options) } else { SackBlocks::EMPTY },
+        },
+        payload: &[],
+    }
+}
+
+fn sack_blocks(options: &tcp::Options<'_>) -> SackBlocks {
+    let mut blocks = SackBlocks::EMPTY;
+    for (left, right) in options.sack() {
+        blocks.push(SeqNum(left), SeqNum(right));
+    }
+    blocks
+}
+
+/// The two ends of a segment to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) from_mac: MacAddr,
+    pub(super) to_mac: MacAddr,
+    pub(super) local: IpAddr,
+    pub(super) remote: IpAddr,
+    pub(super) local_port: u16,
+    pub(super) remote_port: u16,
+}
+
+/// Writes a segment with all its headers into a frame.
+///
+/// # Errors
+/// [`NoRoom`] when it is longer than the frame can be, or the ends are of two families.
+#[inline]
+pub(super) fn write(
+    frame: &mut Frame,
+    ends: &Ends,
+    segment: &SegmentOut<'_>,
+) -> Result<(), NoRoom> {
+    let mut sack = [(0, 0); 4];
+    let header = header(ends, segment, &mut sack);
+    let bytes = frame.buffer();
+    let len = match (ends.local, ends.remote) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            const AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+            let rest = bytes.get_mut(AT..).ok_or(NoRoom)?;
+            let len = header.emit(PseudoHeader::v4(src, dst), segment.payload, rest)?;
+            let ip = ipv4::HeaderOut {
+                src,
+                dst,
+                protocol: Protocol::TCP,
+                ttl: HOPS,
+                traffic_class: TrafficClass(0),
+                ident: 0,
+                fragment: ipv4::Fragment::DONT,
+            };
+            write_ethernet(ends, EtherType::IPV4, bytes)?;
+            ip.emit(len, bytes.get_mut(ethernet::HEADER_LEN..).ok_or(NoRoom)?)?;
+            AT + len
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            const AT: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN;
+            let rest = bytes.get_mut(AT..).ok_or(NoRoom)?;
+            let len = header.emit(PseudoHeader::v6(src, dst), segment.payload, rest)?;
+            let ip = ipv6::HeaderOut {
+                src,
+                dst,
+                protocol: Protocol::TCP,
+                hop_limit: HOPS,
+                traffic_class: TrafficClass(0),
+                flow_label: flow_label(ends),
+            };
+            write_ethernet(ends, EtherType::IPV6, bytes)?;
+            ip.emit(len, bytes.get_mut(ethernet::HEADER_LEN..).ok_or(NoRoom)?)?;
+            AT + len
+        }
+        _ => return Err(NoRoom),
+    };
+    frame.set_len(len);
+    Ok(())
+}
+
+fn write_ethernet(ends: &Ends, ethertype: EtherType, bytes: &mut [u8]) -> Result<(), NoRoom> {
+    let (dst, src) = (ends.to_mac, ends.from_mac);
+    ethernet::Header { dst, src, ethertype, vlan: vlan::Tags::NONE }.emit(bytes).map(|_| ())
+}
+
+#[inline]
+fn header<'a>(
+    ends: &Ends,
+    segment: &SegmentOut<'_>,
+    sack: &'a mut [(u32, u32); 4],
+) -> tcp::HeaderOut<'a> {
+    let options = &segment.options;
+    let blocks = options.sack.as_slice();
+    for (out, (left, right)) in sack.iter_mut().zip(blocks) {
+        *out = (left.0, right.0);
+    }
+    tcp::HeaderOut {
+        src_port: ends.local_port,
+        dst_port: ends.remote_port,
+        seq: segment.seq.0,
+        ack: segment.ack.0,
+        window: segment.window,
+        urgent: segment.urgent,
+        flags: segment.flags.0,
+        options: tcp::OptionsOut {
+            mss: options.mss,
+            window_shift: options.window_shift.map(WindowShift::get),
+            sack_permitted: options.sack_permitted,
+            timestamps: options
+                .timestamps
+                .map(|t| tcp::Timestamps { value: t.value, echo: t.echo }),
+            sack: &sack[..blocks.len()],
+            fast_open: None,
+        },
+    }
+}
+
+/// RFC 6437 §3: the same for all packets of a flow, spread evenly over flows.
+fn flow_label(ends: &Ends) -> u32 {
+    let ports = u32::from(ends.local_port) << 16 | u32::from(ends.remote_port);
+    let label = ports.wrapping_mul(0x9e37_79b1) >> 12;
+    // > A flow label of zero is used to indicate packets that have not been labeled.
+    if label == 0 { 1 } else { label }
+}

@@ -1,0 +1,78 @@
+//! What a shard is told when it is made.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::RangeInclusive;
+
+use super::steer::Steering;
+use crate::limits::Limits;
+use crate::tcp::Settings;
+use crate::wire::ethernet::MacAddr;
+
+/// The configuration of one shard.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it reserves.
+    pub limits: Limits,
+    /// How its TCP behaves. The segment sizes are bounded by `mtu`.
+    pub settings: Settings,
+    /// The interface's address.
+    pub mac: MacAddr,
+    /// The interface's MTU: bytes of an IP packet.
+    pub mtu: usize,
+    /// Its addresses, each with the length of its network's prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Where packets go that are for no network of ours.
+    pub gateway_v4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub gateway_v6: Option<Ipv6Addr>,
+    /// Whether the addresses are its own or the kernel's.
+    pub role: Role,
+    /// Which of the workers this is, from 0.
+    pub worker: u16,
+    /// Workers of the stack.
+    pub workers: u16,
+    /// From the operating system's random source: keys the flow hash, initial sequence numbers,
+    /// timestamp offsets and cookies. All workers have the same, so that one can check another's cookie.
+    pub secret: [u8; 32],
+    /// How the interface spreads flows over queues.
+    pub steering: Steering,
+    /// Source ports of active opens, of all workers together.
+    pub ports: RangeInclusive<u16>,
+    /// Takes segments whose TCP sum covers only the pseudo-header, as a virtual link's peer with checksum
+    /// offload sends them: what was corrupted on the way is then not noticed.
+    pub accept_partial_checksums: bool,
+}
+
+impl Config {
+    /// A shard on its own, the defaults for everything else.
+    pub fn new(mac: MacAddr, addresses: Vec<(IpAddr, u8)>, secret: [u8; 32]) -> Self {
+        Self {
+            limits: Limits::default(),
+            settings: Settings::default(),
+            mac,
+            mtu: 1500,
+            addresses,
+            gateway_v4: None,
+            gateway_v6: None,
+            role: Role::Exclusive,
+            worker: 0,
+            workers: 1,
+            secret,
+            steering: Steering::default(),
+            // RFC 6056 §3.2 asks for as many as possible, and 1024-65535 at least to be considered;
+            // listeners of the same address are skipped by the flow table, not by the range.
+            ports: 1024..=65535,
+            accept_partial_checksums: false,
+        }
+    }
+}
+
+/// Whose the addresses are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The stack's own: it answers ARP, NDP and ICMP echo for them.
+    #[default]
+    Exclusive,
+    /// The kernel's: it answers, and what it knows of neighbours and routes is told to the shard.
+    Shared,
+}

@@ -1,0 +1,278 @@
+//! What is not a segment: ARP, neighbour discovery, echo requests, and ICMP errors about flows of ours.
+//!
+//! In exclusive mode the shard answers for its addresses itself; in shared mode the kernel does, and only
+//! the errors are ours. Rare beside segments, so each frame is parsed again here rather than carried along.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use super::config::Role;
+use super::egress::Outlet;
+use super::engine::{Engine, lend};
+use super::flow_table::{Kind, Place};
+use super::handover::Handover;
+use super::ingress::Control;
+use super::key::FlowKey;
+use super::limiter::Allowance;
+use super::neighbour::{Aimed, Claims, Learned};
+use crate::metrics::{DropReason, Event};
+use crate::tcp::{PathError, SeqNum};
+use crate::wire::checksum::PseudoHeader;
+use crate::wire::icmp::{Quote, v4, v6};
+use crate::wire::ndp::{self, Message, NeighbourAdvertisement, NeighbourSolicitation};
+use crate::wire::{
+    Error, MacAddr, Protocol, SourceKind, arp, ethernet, ipv4, ipv6, source_kind_v6,
+};
+
+/// A frame that is not a segment, with the ways out.
+pub(super) struct Notice<'a, 'b, 'c> {
+    pub(super) frame: &'a [u8],
+    pub(super) hops: u8,
+    pub(super) outlet: &'c mut Outlet<'b>,
+    pub(super) handover: &'c mut dyn Handover,
+}
+
+impl Engine {
+    /// One such frame.
+    pub(super) fn on_control(&mut self, kind: Control, notice: &mut Notice<'_, '_, '_>) {
+        let result = match kind {
+            Control::Arp => self.on_arp(notice),
+            Control::IcmpV4 => self.on_icmp_v4(notice),
+            Control::IcmpV6 => self.on_icmp_v6(notice),
+        };
+        if let Err(reason) = result {
+            self.counters.drop(reason);
+        }
+    }
+
+    fn on_arp(&mut self, notice: &mut Notice<'_, '_, '_>) -> Result<(), DropReason> {
+        if self.role == Role::Shared {
+            return Err(DropReason::NotOurs);
+        }
+        let (_, payload) = ethernet::parse(notice.frame).map_err(refused)?;
+        let packet = arp::parse(payload).map_err(refused)?;
+        let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
+        // RFC 5227 §2.4: another host with our address; we keep it.
+        if self.locals.find(sender).is_some() {
+            return Err(DropReason::BadSource);
+        }
+        let for_us = self.locals.find(target).is_some();
+        if !packet.sender_ip.is_unspecified() {
+            let learned = if sender == target {
+                let claims = Claims::ARP_ANNOUNCEMENT;
+                self.neighbours.on_advert(self.now, sender, Some(packet.sender_mac), claims)
+            } else if packet.operation == arp::Operation::Reply && for_us {
+                let claims = Claims::ARP_REPLY;
+                self.neighbours.on_advert(self.now, sender, Some(packet.sender_mac), claims)
+            } else {
+                let aimed = if for_us { Aimed::AtUs } else { Aimed::Elsewhere };
+                self.neighbours.on_question(self.now, sender, packet.sender_mac, aimed)
+            };
+            self.on_learned(learned, notice.outlet);
+        }
+        if packet.operation == arp::Operation::Request && for_us {
+            self.counters.count(Event::NeighbourAnswered);
+            let reply = arp::Packet {
+                operation: arp::Operation::Reply,
+                sender_mac: self.mac,
+                sender_ip: packet.target_ip,
+                target_mac: packet.sender_mac,
+                target_ip: packet.sender_ip,
+            };
+            self.send_arp(packet.sender_mac, &reply, notice.outlet);
+        }
+        Ok(())
+    }
+
+    /// What was held for a neighbour goes out once its address is known.
+    pub(super) fn on_learned(&mut self, learned: Learned, outlet: &mut Outlet<'_>) {
+        if let Learned::Resolved(neighbour) = learned {
+            self.send_held(neighbour, outlet);
+        }
+    }
+
+    fn on_icmp_v4(&mut self, notice: &mut Notice<'_, '_, '_>) -> Result<(), DropReason> {
+        let frame = notice.frame;
+        let (ethernet, packet) = ethernet::parse(frame).map_err(refused)?;
+        let (ip, payload) = ipv4::parse(packet).map_err(refused)?;
+        let (error, quote) = match v4::parse(payload).map_err(refused_icmp)? {
+            v4::Message::EchoRequest(echo) => {
+                return self.answer_echo(notice.outlet, |engine, outlet| {
+                    let answer = v4::Message::EchoReply(echo);
+                    engine.send_icmp_v4(ethernet.src, (ip.dst, ip.src), &answer, outlet);
+                });
+            }
+            v4::Message::Unreachable { reason: v4::Unreachable::TooBig { mtu }, quote } => {
+                (PathError::TooBig(u32::from(mtu)), quote)
+            }
+            v4::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
+            _ => return Ok(()),
+        };
+        let quote = v4::quoted(quote).map_err(|_| DropReason::IcmpUnmatched)?;
+        self.on_quote(&quote, error, notice)
+    }
+
+    fn on_icmp_v6(&mut self, notice: &mut Notice<'_, '_, '_>) -> Result<(), DropReason> {
+        let frame = notice.frame;
+        let (ethernet, packet) = ethernet::parse(frame).map_err(refused)?;
+        let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
+        let pseudo = PseudoHeader::v6(ip.src, ip.dst);
+        let (error, quote) = match v6::parse(pseudo, payload).map_err(refused_icmp)? {
+            v6::Message::EchoRequest(echo) => {
+                // RFC 4443 §4.2 lets a request to a group be answered; a flood would be multiplied.
+                let unicast = self.locals.find(IpAddr::V6(ip.dst)).is_some();
+                if !unicast || source_kind_v6(ip.src) != SourceKind::Host {
+                    return Err(DropReason::BadSource);
+                }
+                return self.answer_echo(notice.outlet, |engine, outlet| {
+                    let answer = v6::Message::EchoReply(echo);
+                    engine.send_icmp_v6(ethernet.src, (ip.dst, ip.src), &answer, outlet);
+                });
+            }
+            v6::Message::NeighbourDiscovery(bytes) if self.role == Role::Exclusive => {
+                return self.on_discovery(ethernet.src, &ip, bytes, notice.outlet);
+            }
+            v6::Message::TooBig { mtu, quote } => (PathError::TooBig(mtu), quote),
+            v6::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
+            _ => return Ok(()),
+        };
+        let quote = v6::quoted(quote).map_err(|_| DropReason::IcmpUnmatched)?;
+        self.on_quote(&quote, error, notice)
+    }
+
+    /// Answers an echo request, as far as the rate allows.
+    fn answer_echo(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        send: impl FnOnce(&mut Self, &mut Outlet<'_>),
+    ) -> Result<(), DropReason> {
+        if self.role == Role::Shared {
+            return Err(DropReason::NotOurs);
+        }
+        if self.strangers.take(self.now) == Allowance::UsedUp {
+            return Err(DropReason::RateLimited);
+        }
+        self.counters.count(Event::EchoAnswered);
+        send(self, outlet);
+        Ok(())
+    }
+
+    /// An error about a segment of ours: to the flow whose sequence numbers it quotes (RFC 5927 §4).
+    fn on_quote(
+        &mut self,
+        quote: &Quote,
+        error: PathError,
+        notice: &mut Notice<'_, '_, '_>,
+    ) -> Result<(), DropReason> {
+        if quote.protocol != Protocol::TCP {
+            return Err(DropReason::IcmpUnmatched);
+        }
+        let local = self.locals.find(quote.src).ok_or(DropReason::IcmpUnmatched)?;
+        let key = FlowKey::new(quote.dst, quote.dst_port, local, quote.src_port);
+        let hash = self.tables.hasher.hash(&key);
+        match self.tables.find(hash, &key) {
+            Some(Place { kind: Kind::Connection, index }) => {
+                self.on_path_error(index, error, SeqNum(quote.seq));
+                Ok(())
+            }
+            Some(_) => Err(DropReason::IcmpUnmatched),
+            None => {
+                let next = self.next_worker(hash, &key, notice.hops);
+                let worker = next.ok_or(DropReason::IcmpUnmatched)?;
+                self.hand_over(worker, notice.hops, notice.frame, notice.handover);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_path_error(&mut self, index: u32, error: PathError, seq: SeqNum) {
+        if let Some(flow) = self.tables.flows.at_mut(index) {
+            flow.connection.on_path_error(&mut lend!(self), error, seq);
+            self.touched(index);
+        }
+    }
+
+    /// A frame of ours that was held for a neighbour that does not answer: what ICMP would say if the
+    /// neighbour were a hop further.
+    pub(super) fn on_undeliverable(&mut self, frame: &[u8]) {
+        let Ok((_, packet)) = ethernet::parse(frame) else { return };
+        let quoted = if packet.first().is_some_and(|first| first >> 4 == 4) {
+            v4::quoted(packet)
+        } else {
+            v6::quoted(packet)
+        };
+        let Ok(quote) = quoted else { return };
+        let Some(local) = self.locals.find(quote.src) else { return };
+        let key = FlowKey::new(quote.dst, quote.dst_port, local, quote.src_port);
+        let hash = self.tables.hasher.hash(&key);
+        if let Some(Place { kind: Kind::Connection, index }) = self.tables.find(hash, &key) {
+            self.on_path_error(index, PathError::Unreachable, SeqNum(quote.seq));
+        }
+    }
+
+    fn on_discovery(
+        &mut self,
+        from: MacAddr,
+        ip: &ipv6::Header,
+        bytes: &[u8],
+        outlet: &mut Outlet<'_>,
+    ) -> Result<(), DropReason> {
+        let for_us = self.locals.find(IpAddr::V6(ip.dst)).is_some();
+        if !for_us && !self.locals.is_group_of_ours(ip.dst) {
+            return Err(DropReason::NotOurs);
+        }
+        if self.locals.find(IpAddr::V6(ip.src)).is_some() {
+            return Err(DropReason::BadSource);
+        }
+        match ndp::parse(ip, bytes).map_err(refused)? {
+            Message::NeighbourSolicitation(question) => {
+                self.on_solicitation((from, ip.src), &question, outlet)
+            }
+            Message::NeighbourAdvertisement(advert) => {
+                let NeighbourAdvertisement { target, target_mac, solicited, overrides, .. } =
+                    advert;
+                let claims = Claims { solicited, overrides };
+                let learned =
+                    self.neighbours.on_advert(self.now, target.into(), target_mac, claims);
+                self.on_learned(learned, outlet);
+                Ok(())
+            }
+            Message::RouterSolicitation(_) | Message::RouterAdvertisement(_) => Ok(()),
+        }
+    }
+
+    fn on_solicitation(
+        &mut self,
+        (from_mac, from): (MacAddr, Ipv6Addr),
+        question: &NeighbourSolicitation,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<(), DropReason> {
+        if self.locals.find(IpAddr::V6(question.target)).is_none() {
+            return Err(DropReason::NotOurs);
+        }
+        if let Some(mac) = question.source_mac.filter(|_| !from.is_unspecified()) {
+            let learned = self.neighbours.on_question(self.now, from.into(), mac, Aimed::AtUs);
+            self.on_learned(learned, outlet);
+        }
+        self.counters.count(Event::NeighbourAnswered);
+        // RFC 4861 §7.2.4: who has no address yet is answered through the group of all nodes.
+        let (to, to_mac, solicited) = if from.is_unspecified() {
+            (ndp::ALL_NODES, MacAddr::of_multicast_v6(ndp::ALL_NODES), false)
+        } else {
+            (from, from_mac, true)
+        };
+        self.send_advertisement(question.target, (to_mac, to), solicited, outlet);
+        Ok(())
+    }
+}
+
+fn refused(error: Error) -> DropReason {
+    match error {
+        Error::Truncated => DropReason::Truncated,
+        Error::Malformed | Error::Checksum => DropReason::Malformed,
+        Error::Unsupported => DropReason::UnknownProtocol,
+    }
+}
+
+fn refused_icmp(error: Error) -> DropReason {
+    if error == Error::Checksum { DropReason::IcmpChecksum } else { refused(error) }
+}

@@ -1,0 +1,201 @@
+//! All that a shard holds, and the small things that every step needs of it. The steps themselves are in
+//! the files around: `arrivals`, `passive`, `opens`, `control`, `ready`, `timers`, `owed`.
+//!
+//! The application is given the engine as its [`Io`](super::service::Io), so it holds neither the link nor the
+//! service: both are lent for a turn.
+
+use core::net::IpAddr;
+
+use super::arrivals::drop_reason;
+use super::config::{Config, Role};
+use super::key::FlowKey;
+use super::limiter::{Allowance, Limiter};
+use super::listeners::Listeners;
+use super::locals::Locals;
+use super::neighbour::{NeighbourId, Pace};
+use super::neighbours::Neighbours;
+use super::ports::Ports;
+use super::routes::Routes;
+use super::steer::Steering;
+use super::tables::Tables;
+use super::wheel::Wheel;
+use crate::limits::{CONNECTIONS_MAX, Limits};
+use crate::link::Frame;
+use crate::metrics::Counters;
+use crate::tcp::{BufferPool, CookieJar, Disposition, FlowSecrets, IsnGenerator, SeqNum, Settings};
+use crate::time::{Duration, Instant};
+use crate::wire::MacAddr;
+
+/// Answers to strangers a second and shard: resets, echo replies, advertisements. Fewer, and a scan keeps
+/// a client from learning that a port is closed; more, and the shard is an amplifier.
+const STRANGERS_A_SECOND: u32 = 10_000;
+
+/// Lends a connection what it needs of the engine, the engine's other parts staying free.
+macro_rules! lend {
+    ($engine:expr) => {
+        crate::tcp::Env {
+            now: $engine.now,
+            settings: &$engine.settings,
+            pool: &mut $engine.pool,
+            challenge_acks: &mut $engine.challenge_acks,
+        }
+    };
+}
+pub(super) use lend;
+
+/// The shard's state.
+pub(super) struct Engine {
+    pub(super) now: Instant,
+    pub(super) settings: Settings,
+    pub(super) mac: MacAddr,
+    pub(super) role: Role,
+    pub(super) accept_partial_checksums: bool,
+    pub(super) worker: u16,
+    pub(super) workers: u16,
+    pub(super) steering: Steering,
+    pub(super) locals: Locals,
+    pub(super) tables: Tables,
+    pub(super) wheel: Wheel,
+    /// On the wheel, connections have the numbers below this, embryos those from here on.
+    pub(super) first_embryo: u32,
+    pub(super) ports: Ports,
+    pub(super) neighbours: Neighbours<Frame>,
+    /// In shared mode: neighbours that the kernel is to be asked for.
+    pub(super) wanted: Vec<IpAddr>,
+    /// In shared mode: neighbours that the kernel has told of while frames were held for them.
+    pub(super) resolved: Vec<NeighbourId>,
+    pub(super) routes: Routes,
+    pub(super) listeners: Listeners,
+    pub(super) pool: BufferPool,
+    isn: IsnGenerator,
+    pub(super) cookies: CookieJar,
+    pub(super) counters: Counters,
+    /// Connections that may owe something, one entry each.
+    pub(super) marked: Vec<u32>,
+    /// Those that go on in the next turn.
+    pub(super) unfinished: Vec<u32>,
+    /// Connections with something to tell, one entry each.
+    pub(super) ready: Vec<u32>,
+    pub(super) alarm: Option<Instant>,
+    pub(super) stopping: bool,
+    pub(super) strangers: Limiter,
+    /// What connections and embryos may still send of challenge ACKs in this second.
+    pub(super) challenge_acks: u32,
+    challenge_acks_since: Instant,
+    /// Active opens so far: the source addresses take turns.
+    pub(super) opens: usize,
+}
+
+impl Engine {
+    pub(super) fn new(config: Config) -> Self {
+        let connections = config.limits.connections.clamp(1, CONNECTIONS_MAX);
+        let limits = Limits { connections, ..config.limits };
+        let (flow_secret, isn_secret, cookie_secret) = secrets(&config.secret);
+        let settings = bounded(config.settings, config.mtu);
+        let v4 = config.gateway_v4.map(IpAddr::V4);
+        let v6 = config.gateway_v6.map(IpAddr::V6);
+        let gateways: Vec<IpAddr> = v4.into_iter().chain(v6).collect();
+        let ports = match config.steering {
+            Steering::Single => Ports::share(config.ports, config.worker, config.workers),
+            Steering::Hash { .. } | Steering::Rss { .. } => Ports::new(config.ports),
+        };
+        Self {
+            now: Instant::ZERO,
+            mac: config.mac,
+            role: config.role,
+            accept_partial_checksums: config.accept_partial_checksums,
+            worker: config.worker,
+            workers: config.workers.max(1),
+            steering: config.steering,
+            locals: Locals::new(&config.addresses),
+            tables: Tables::new(&limits, flow_secret, settings.msl.times(2)),
+            wheel: Wheel::new(connections + limits.embryos, Instant::ZERO),
+            first_embryo: connections as u32,
+            ports,
+            neighbours: Neighbours::new(
+                limits.neighbours,
+                Pace::default(),
+                flow_secret,
+                Instant::ZERO,
+            ),
+            routes: Routes::of_addresses(&config.addresses, &gateways),
+            wanted: Vec::new(),
+            resolved: Vec::new(),
+            listeners: Listeners::new(),
+            pool: BufferPool::new(limits.buffer_bytes),
+            isn: IsnGenerator::new(isn_secret),
+            cookies: CookieJar::new(cookie_secret),
+            counters: Counters::default(),
+            marked: Vec::with_capacity(connections.min(1 << 16)),
+            unfinished: Vec::with_capacity(connections.min(1 << 16)),
+            ready: Vec::with_capacity(connections.min(1 << 16)),
+            alarm: None,
+            stopping: false,
+            strangers: Limiter::new(STRANGERS_A_SECOND),
+            challenge_acks: settings.challenge_acks_per_second,
+            challenge_acks_since: Instant::ZERO,
+            opens: 0,
+            settings,
+        }
+    }
+
+    /// A turn begins.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.now = now;
+        // RFC 5961 §7: so many challenge ACKs in any second.
+        if now.since(self.challenge_acks_since) >= Duration::from_secs(1) {
+            self.challenge_acks_since = now;
+            self.challenge_acks = self.settings.challenge_acks_per_second;
+        }
+    }
+
+    /// One challenge ACK out of this second's.
+    pub(super) const fn take_challenge_ack(&mut self) -> Allowance {
+        match self.challenge_acks.checked_sub(1) {
+            Some(left) => {
+                self.challenge_acks = left;
+                Allowance::Granted
+            }
+            None => Allowance::UsedUp,
+        }
+    }
+
+    /// What is derived from a flow's key.
+    pub(super) fn secrets(&self, key: &FlowKey) -> FlowSecrets {
+        self.isn.secrets(&key.bytes())
+    }
+
+    /// An initial sequence number for a flow that begins now.
+    pub(super) fn draw_iss(&self, key: &FlowKey) -> SeqNum {
+        self.isn.isn(self.secrets(key), self.now)
+    }
+
+    /// Counts what became of a segment.
+    pub(super) fn count(&mut self, disposition: Disposition) {
+        if disposition != Disposition::Accepted {
+            self.counters.drop(drop_reason(disposition));
+        }
+    }
+}
+
+/// The keys of the flow hash, the initial sequence numbers and the cookies. The first two are halves of
+/// the secret; the third is drawn from both by the keyed hash, so that knowing one tells nothing of another.
+fn secrets(secret: &[u8; 32]) -> ([u8; 16], [u8; 16], [u8; 16]) {
+    let half = |from: usize| core::array::from_fn::<u8, 16, _>(|at| secret[from + at]);
+    let derived = IsnGenerator::new(half(0));
+    let quarter = |label: &[u8]| {
+        let drawn = derived.secrets(&[label, &secret[16..]].concat());
+        (u64::from(drawn.isn_offset) << 32 | u64::from(drawn.timestamp_offset)).to_le_bytes()
+    };
+    let mut cookie = [0; 16];
+    cookie[..8].copy_from_slice(&quarter(b"cookie 0"));
+    cookie[8..].copy_from_slice(&quarter(b"cookie 1"));
+    (half(0), half(16), cookie)
+}
+
+/// Segment sizes that the MTU has room for.
+fn bounded(settings: Settings, mtu: usize) -> Settings {
+    let room = |headers: usize| mtu.saturating_sub(headers).min(usize::from(u16::MAX)) as u16;
+    let [v4, v6] = settings.mss;
+    Settings { mss: [v4.min(room(40)), v6.min(room(60))], ..settings }
+}

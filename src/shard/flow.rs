@@ -1,0 +1,151 @@
+//! A connection as the shard keeps it: whose it is, the way to its peer, what is to be told of it, and
+//! the protocol's own part.
+
+use super::key::{FlowKey, Remote};
+use super::neighbour::NeighbourId;
+use super::service::ListenerId;
+use crate::tcp::{Connection, Events};
+use crate::time::Instant;
+
+/// On the list of those to be asked what they owe.
+const MARKED: u8 = 1;
+/// On the list of those with something to tell.
+const READY: u8 = 2;
+/// The application was told that it is over: its handle is stale.
+const GONE: u8 = 4;
+/// The application was not yet told that it was accepted.
+const ACCEPTED: u8 = 8;
+
+/// One connection. What every segment touches comes first.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Flow {
+    pub(super) remote: Remote,
+    pub(super) local: u8,
+    flags: u8,
+    /// What the application was not told yet.
+    pub(super) pending: Events,
+    pub(super) neighbour: NeighbourId,
+    /// The protocol's part.
+    pub(super) connection: Connection,
+    /// The program's own number.
+    pub(super) user: u64,
+    /// When the SYN was sent, in nanoseconds, or which listener took it.
+    origin: u64,
+}
+
+impl Flow {
+    /// An active open.
+    pub(super) fn opened(
+        key: FlowKey,
+        neighbour: NeighbourId,
+        connection: Connection,
+        user: u64,
+        now: Instant,
+    ) -> Self {
+        Self::new(key, neighbour, connection, 0, user, now.as_nanos())
+    }
+
+    /// A passive open; the application is to be told.
+    pub(super) fn accepted(
+        key: FlowKey,
+        neighbour: NeighbourId,
+        connection: Connection,
+        listener: ListenerId,
+    ) -> Self {
+        Self::new(key, neighbour, connection, ACCEPTED, 0, u64::from(listener.0))
+    }
+
+    fn new(
+        key: FlowKey,
+        neighbour: NeighbourId,
+        connection: Connection,
+        flags: u8,
+        user: u64,
+        origin: u64,
+    ) -> Self {
+        let FlowKey { remote, local } = key;
+        let pending = Events::default();
+        Self { remote, local, flags, pending, neighbour, connection, user, origin }
+    }
+
+    /// Its whole key.
+    #[inline]
+    pub(super) const fn key(&self) -> FlowKey {
+        FlowKey { remote: self.remote, local: self.local }
+    }
+
+    /// Whether it is the flow of `key`.
+    #[inline]
+    pub(super) fn is(&self, key: &FlowKey) -> bool {
+        self.remote == key.remote && self.local == key.local
+    }
+
+    /// When an active open began.
+    pub(super) const fn opened_at(&self) -> Instant {
+        Instant::from_nanos(self.origin)
+    }
+
+    /// The listener whose application is to be told of it, once.
+    pub(super) fn take_accepted(&mut self) -> Option<ListenerId> {
+        let accepted = self.flags & ACCEPTED != 0;
+        self.flags &= !ACCEPTED;
+        accepted.then_some(ListenerId(self.origin as u16))
+    }
+
+    /// Whether there is something to tell.
+    #[inline]
+    pub(super) const fn has_news(&self) -> bool {
+        !self.pending.is_empty() || self.flags & ACCEPTED != 0
+    }
+
+    /// Whether the caller is to put it on the list of those that may owe something.
+    #[inline]
+    pub(super) const fn enlist_marked(&mut self) -> Enlist {
+        self.enlist(MARKED)
+    }
+
+    /// Whether the caller is to put it on the list of those with something to tell.
+    #[inline]
+    pub(super) const fn enlist_ready(&mut self) -> Enlist {
+        self.enlist(READY)
+    }
+
+    #[inline]
+    const fn enlist(&mut self, list: u8) -> Enlist {
+        let there = self.flags & list != 0;
+        self.flags |= list;
+        if there { Enlist::Already } else { Enlist::Now }
+    }
+
+    /// It was taken off the list of those that may owe something.
+    #[inline]
+    pub(super) const fn leave_marked(&mut self) {
+        self.flags &= !MARKED;
+    }
+
+    /// It was taken off the list of those with something to tell.
+    #[inline]
+    pub(super) const fn leave_ready(&mut self) {
+        self.flags &= !READY;
+    }
+
+    /// Whether the application was told that it is over.
+    #[inline]
+    pub(super) const fn is_gone(&self) -> bool {
+        self.flags & GONE != 0
+    }
+
+    /// The application is told that it is over.
+    pub(super) const fn set_gone(&mut self) {
+        self.flags |= GONE;
+    }
+}
+
+/// Whether an entry of a list is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Enlist {
+    Now,
+    Already,
+}

@@ -1,0 +1,134 @@
+//! Frames that landed on the wrong worker: who is asked next, and the frames others have handed here.
+//!
+//! Where the interface spreads flows by a hash that we can compute, the owner is known. Elsewhere a frame
+//! that fits no flow goes round all workers once, and the last one answers it.
+
+use core::net::SocketAddr;
+
+use super::engine::Engine;
+use super::key::FlowKey;
+use super::steer::Steering;
+use crate::metrics::{DropReason, Event};
+
+/// The way to the other workers.
+pub trait Handover {
+    /// Hands a copy of `frame` to `worker`, which is the `hops`-th to see it after the first.
+    fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> Handed;
+}
+
+/// Whether a frame is on its way to another worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Handed {
+    /// It is.
+    Sent,
+    /// The queue is full: the frame is lost.
+    Full,
+}
+
+impl Engine {
+    /// The worker that should see a segment next for which there is no flow here, if there is one that
+    /// did not see it yet.
+    pub(super) fn next_worker(&self, hash: u64, key: &FlowKey, hops: u8) -> Option<u16> {
+        if self.workers <= 1 {
+            return None;
+        }
+        match self.steering {
+            Steering::Hash { .. } => self.owner_elsewhere(hash, key, hops),
+            // Nothing tells whose it is: it goes round once, and the last one answers it.
+            Steering::Single => {
+                (u16::from(hops) + 1 < self.workers).then(|| (self.worker + 1) % self.workers)
+            }
+            Steering::Rss { .. } => None,
+        }
+    }
+
+    /// The worker that owns a flow by its hash, if that is another; a frame is handed over once.
+    pub(super) fn owner_elsewhere(&self, hash: u64, key: &FlowKey, hops: u8) -> Option<u16> {
+        if hops > 0 || !self.steering.may_mislay() {
+            return None;
+        }
+        let local = SocketAddr::new(self.locals.address(key.local), key.remote.local_port());
+        let owner = self.steering.owner(hash, key.remote.socket(), local);
+        (owner != self.worker).then_some(owner)
+    }
+
+    /// Hands a frame to another worker.
+    pub(super) fn hand_over(
+        &mut self,
+        worker: u16,
+        hops: u8,
+        frame: &[u8],
+        handover: &mut dyn Handover,
+    ) {
+        match handover.hand_over(worker, hops + 1, frame) {
+            Handed::Sent => self.counters.count(Event::HandedOver),
+            Handed::Full => self.counters.drop(DropReason::HandoverFull),
+        }
+    }
+}
+
+/// No other workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Handover for Alone {
+    fn hand_over(&mut self, _: u16, _: u8, _: &[u8]) -> Handed {
+        Handed::Full
+    }
+}
+
+/// Frames that other workers have handed here, until the next turn.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    bytes: Vec<u8>,
+    frames: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: usize,
+    len: usize,
+    hops: u8,
+}
+
+impl Inbox {
+    /// Keeps a copy.
+    pub(super) fn push(&mut self, frame: &[u8], hops: u8) {
+        self.frames.push(Entry { start: self.bytes.len(), len: frame.len(), hops });
+        self.bytes.extend_from_slice(frame);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// The bytes of frame `at` and how many workers saw it before.
+    pub(super) fn frame(&self, at: usize) -> (&[u8], u8) {
+        let entry = self.frames[at];
+        (&self.bytes[entry.start..entry.start + entry.len], entry.hops)
+    }
+
+    /// Forgets all, keeping the memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.frames.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_other_workers_wait_in_order_with_their_hops() {
+        let mut inbox = Inbox::default();
+        inbox.push(b"first", 1);
+        inbox.push(b"second", 2);
+        assert_eq!(inbox.len(), 2);
+        assert_eq!(inbox.frame(0), (&b"first"[..], 1));
+        assert_eq!(inbox.frame(1), (&b"second"[..], 2));
+        inbox.clear();
+        assert_eq!(inbox.len(), 0);
+    }
+}

@@ -1,0 +1,257 @@
+//! From frames to arrivals: all headers of a batch parsed and checked, all flow keys hashed, and the
+//! memory that will be needed asked for, before the first segment is fed to the protocol.
+//!
+//! Owns the batch's vectors, reused from turn to turn. Refuses to know what a segment means.
+
+use core::net::IpAddr;
+
+use super::codec;
+use super::flow_table::Place;
+use super::handover::Inbox;
+use super::key::{FlowHasher, FlowKey};
+use super::locals::Locals;
+use crate::link::Frame;
+use crate::metrics::DropReason;
+use crate::tcp::Segment;
+use crate::wire::checksum::{PseudoHeader, Verdict};
+use crate::wire::{self, EtherType, MacAddr, Protocol, SourceKind, ethernet, ipv4, ipv6, tcp};
+
+/// Where the bytes of an arrival are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// In a frame of the link.
+    Link(u32),
+    /// In the inbox: another worker handed it here.
+    Inbox(u32),
+}
+
+/// A segment for one of our addresses, checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) hash: u64,
+    pub(super) key: FlowKey,
+    /// What the flow table named for it when the batch was looked up.
+    pub(super) candidate: Option<Place>,
+    /// All but the payload.
+    pub(super) head: Segment<'static>,
+    payload_at: u32,
+    payload_len: u32,
+    pub(super) source: Source,
+    /// Who put the frame on the link: where an answer without a flow goes.
+    pub(super) from: MacAddr,
+}
+
+/// What is to be done about a frame that is not a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    Arp,
+    IcmpV4,
+    IcmpV6,
+}
+
+/// What a frame turned out to be.
+enum Parsed {
+    Segment(Arrival),
+    Control(Control),
+}
+
+/// What parsing must know of the shard.
+pub(super) struct Eyes<'a> {
+    pub(super) mac: MacAddr,
+    pub(super) locals: &'a Locals,
+    pub(super) hasher: &'a FlowHasher,
+    pub(super) accept_partial_checksums: bool,
+}
+
+/// A batch, from the link and from other workers.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) frames: Vec<Frame>,
+    pub(super) inbox: Inbox,
+    pub(super) arrivals: Vec<Arrival>,
+    pub(super) control: Vec<(Source, Control)>,
+}
+
+impl Batch {
+    /// Vectors for `batch` frames a turn.
+    pub(super) fn with_capacity(batch: usize) -> Self {
+        Self {
+            frames: Vec::with_capacity(batch),
+            arrivals: Vec::with_capacity(batch),
+            control: Vec::with_capacity(batch),
+            ..Self::default()
+        }
+    }
+
+    /// The bytes of a frame, and how many workers have seen it before.
+    #[inline]
+    pub(super) fn bytes(&self, source: Source) -> (&[u8], u8) {
+        match source {
+            Source::Link(at) => (&self.frames[at as usize], 0),
+            Source::Inbox(at) => self.inbox.frame(at as usize),
+        }
+    }
+
+    /// The segment of an arrival, its payload where it lies in the frame.
+    #[inline]
+    pub(super) fn segment(&self, arrival: &Arrival) -> Segment<'_> {
+        let start = arrival.payload_at as usize;
+        let payload = if arrival.payload_len == 0 {
+            &[]
+        } else {
+            let (bytes, _) = self.bytes(arrival.source);
+            &bytes[start..start + arrival.payload_len as usize]
+        };
+        Segment { payload, ..arrival.head }
+    }
+
+    /// Parses and checks everything; `refuse` is told of each frame that goes no further.
+    pub(super) fn parse(&mut self, eyes: &Eyes<'_>, mut refuse: impl FnMut(DropReason)) {
+        self.arrivals.clear();
+        self.control.clear();
+        let of_link = (0..self.frames.len()).map(|at| Source::Link(at as u32));
+        let of_inbox = (0..self.inbox.len()).map(|at| Source::Inbox(at as u32));
+        for source in of_link.chain(of_inbox) {
+            let bytes = match source {
+                Source::Link(at) => &self.frames[at as usize][..],
+                Source::Inbox(at) => self.inbox.frame(at as usize).0,
+            };
+            match eyes.parse(bytes, source) {
+                Ok(Parsed::Segment(arrival)) => self.arrivals.push(arrival),
+                Ok(Parsed::Control(control)) => self.control.push((source, control)),
+                Err(reason) => refuse(reason),
+            }
+        }
+    }
+}
+
+impl Eyes<'_> {
+    #[inline]
+    fn parse(&self, frame: &[u8], source: Source) -> Result<Parsed, DropReason> {
+        let (header, packet) = ethernet::parse(frame).map_err(refused)?;
+        // A tag with an identifier is of a network that is not ours; a priority tag says nothing.
+        if header.vlan.outer.is_some_and(|tag| tag.id() != 0) || header.vlan.inner.is_some() {
+            return Err(DropReason::NotOurs);
+        }
+        if header.dst != self.mac && !header.dst.is_multicast() {
+            return Err(DropReason::NotOurs);
+        }
+        match header.ethertype {
+            EtherType::IPV4 => self.parse_v4(frame, &header, packet, source),
+            EtherType::IPV6 => self.parse_v6(frame, &header, packet, source),
+            EtherType::ARP => Ok(Parsed::Control(Control::Arp)),
+            _ => Err(DropReason::UnknownProtocol),
+        }
+    }
+
+    #[inline]
+    fn parse_v4(
+        &self,
+        frame: &[u8],
+        ethernet: &ethernet::Header,
+        packet: &[u8],
+        source: Source,
+    ) -> Result<Parsed, DropReason> {
+        let (ip, payload) = ipv4::parse(packet).map_err(|error| match error {
+            wire::Error::Checksum => DropReason::Ipv4Checksum,
+            other => refused(other),
+        })?;
+        if ip.fragment.is_fragment() {
+            return Err(DropReason::Fragment);
+        }
+        let local = self.locals.find(IpAddr::V4(ip.dst)).ok_or(DropReason::NotOurs)?;
+        if wire::source_kind_v4(ip.src) != SourceKind::Host {
+            return Err(DropReason::BadSource);
+        }
+        match ip.protocol {
+            Protocol::TCP => {
+                let pseudo = PseudoHeader::v4(ip.src, ip.dst);
+                self.parse_tcp(frame, ethernet, (ip.src.into(), local), pseudo, payload, source)
+            }
+            Protocol::ICMP => Ok(Parsed::Control(Control::IcmpV4)),
+            _ => Err(DropReason::UnknownProtocol),
+        }
+    }
+
+    #[inline]
+    fn parse_v6(
+        &self,
+        frame: &[u8],
+        ethernet: &ethernet::Header,
+        packet: &[u8],
+        source: Source,
+    ) -> Result<Parsed, DropReason> {
+        let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
+        if ip.fragment.is_some() {
+            return Err(DropReason::Fragment);
+        }
+        let local = self.locals.find(IpAddr::V6(ip.dst));
+        if ip.protocol == Protocol::ICMPV6 && (local.is_some() || ip.dst.is_multicast()) {
+            // Neighbour discovery comes from the unspecified address too (RFC 4862 §5.4).
+            return Ok(Parsed::Control(Control::IcmpV6));
+        }
+        let local = local.ok_or(DropReason::NotOurs)?;
+        if wire::source_kind_v6(ip.src) != SourceKind::Host {
+            return Err(DropReason::BadSource);
+        }
+        if ip.protocol != Protocol::TCP {
+            return Err(DropReason::UnknownProtocol);
+        }
+        let pseudo = PseudoHeader::v6(ip.src, ip.dst);
+        self.parse_tcp(frame, ethernet, (ip.src.into(), local), pseudo, payload, source)
+    }
+
+    #[inline]
+    fn parse_tcp(
+        &self,
+        frame: &[u8],
+        ethernet: &ethernet::Header,
+        (remote, local): (IpAddr, u8),
+        pseudo: PseudoHeader,
+        bytes: &[u8],
+        source: Source,
+    ) -> Result<Parsed, DropReason> {
+        // RFC 9293 §3.9.2.3:
+        //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
+        //   > broadcast or multicast address (MUST-57).
+        // IP addresses of groups are none of ours; frames to groups may still carry one of ours.
+        if ethernet.dst.is_multicast() {
+            return Err(DropReason::NotOurs);
+        }
+        match tcp::verify(pseudo, bytes) {
+            Verdict::Good => {}
+            Verdict::PseudoHeaderOnly if self.accept_partial_checksums => {}
+            Verdict::PseudoHeaderOnly => return Err(DropReason::PartialChecksum),
+            Verdict::Bad => return Err(DropReason::TcpChecksum),
+        }
+        let (header, payload) = tcp::parse(bytes).map_err(refused)?;
+        if header.src_port == 0 || header.dst_port == 0 {
+            return Err(DropReason::Malformed);
+        }
+        // RFC 9293 §3.9.2.3:
+        //   > An incoming SYN with an invalid source address MUST be ignored (MUST-63).
+        // Our own address as another's source is such: an answer would never leave the host.
+        if self.locals.find(remote).is_some() {
+            return Err(DropReason::BadSource);
+        }
+        let key = FlowKey::new(remote, header.src_port, local, header.dst_port);
+        Ok(Parsed::Segment(Arrival {
+            hash: self.hasher.hash(&key),
+            key,
+            candidate: None,
+            head: codec::segment(&header),
+            payload_at: (payload.as_ptr().addr() - frame.as_ptr().addr()) as u32,
+            payload_len: payload.len() as u32,
+            source,
+            from: ethernet.src,
+        }))
+    }
+}
+
+fn refused(error: wire::Error) -> DropReason {
+    match error {
+        wire::Error::Truncated => DropReason::Truncated,
+        wire::Error::Malformed | wire::Error::Checksum => DropReason::Malformed,
+        wire::Error::Unsupported => DropReason::UnknownProtocol,
+    }
+}

@@ -1,0 +1,116 @@
+//! What the application can do from its callbacks: [`Io`] on the shard's own state. Every call marks the
+//! connection, so that what it owes goes out in the same turn.
+
+use core::net::SocketAddr;
+
+use super::engine::{Engine, lend};
+use super::flow::Flow;
+use super::service::{ConnId, ConnInfo, ConnectError, Io, Open};
+use crate::metrics::Event;
+use crate::tcp::Env;
+use crate::time::Instant;
+
+impl Engine {
+    /// The connection behind a handle that is not stale.
+    fn live(&self, conn: ConnId) -> Option<&Flow> {
+        self.tables.flows.get(conn).filter(|flow| !flow.is_gone())
+    }
+
+    /// Calls into a live connection and marks it.
+    fn with<R: Default>(
+        &mut self,
+        conn: ConnId,
+        call: impl FnOnce(&mut Flow, &mut Env<'_>) -> R,
+    ) -> R {
+        let Some(flow) = self.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+            return R::default();
+        };
+        let result = call(flow, &mut lend!(self));
+        self.touched(conn.index);
+        result
+    }
+}
+
+impl Io for Engine {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+        self.open(open)
+    }
+
+    fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
+        self.with(conn, |flow, env| flow.connection.read(env, buffer))
+    }
+
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.with(conn, |flow, env| flow.connection.write(env, bytes))
+    }
+
+    fn write_room(&self, conn: ConnId) -> usize {
+        self.live(conn).map_or(0, |flow| flow.connection.write_room(&self.settings))
+    }
+
+    fn readable(&self, conn: ConnId) -> usize {
+        self.live(conn).map_or(0, |flow| flow.connection.readable())
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.with(conn, |flow, env| flow.connection.close(env));
+    }
+
+    fn abort(&mut self, conn: ConnId) {
+        self.with(conn, |flow, env| flow.connection.abort(env));
+    }
+
+    fn user(&self, conn: ConnId) -> u64 {
+        self.live(conn).map_or(0, |flow| flow.user)
+    }
+
+    fn set_user(&mut self, conn: ConnId, user: u64) {
+        if let Some(flow) = self.tables.flows.get_mut(conn) {
+            flow.user = user;
+        }
+    }
+
+    fn info(&self, conn: ConnId) -> Option<ConnInfo> {
+        self.live(conn).map(|flow| self.describe(flow))
+    }
+
+    fn retransmissions(&self) -> u64 {
+        self.counters.counted(Event::Retransmitted)
+    }
+
+    fn set_alarm(&mut self, at: Instant) {
+        self.alarm = Some(self.alarm.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    fn connections(&self) -> usize {
+        self.tables.flows.len() + self.tables.embryos.len()
+    }
+}
+
+impl Engine {
+    /// How a connection is doing.
+    pub(super) fn describe(&self, flow: &Flow) -> ConnInfo {
+        let info = flow.connection.info(&self.settings);
+        ConnInfo {
+            local: SocketAddr::new(self.locals.address(flow.local), flow.remote.local_port()),
+            remote: flow.remote.socket(),
+            state: flow.connection.phase().name(),
+            cwnd: info.cwnd,
+            ssthresh: info.ssthresh,
+            srtt_ns: info.srtt.as_nanos(),
+            rto_ns: info.rto.as_nanos(),
+            retransmissions: info.retransmissions,
+            in_flight: info.in_flight,
+            send_queued: info.send_queued,
+            receive_queued: info.receive_queued,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Active opens: from which address and port, and over which TIME-WAIT (RFC 6191).
+
+use core::net::SocketAddr;
+
+use super::engine::{Engine, lend};
+use super::flow::Flow;
+use super::flow_table::{Kind, Place};
+use super::key::FlowKey;
+use super::ports::{Destination, PortUse};
+use super::service::{ConnId, ConnectError, Open};
+use super::tables::Tables;
+use crate::metrics::Event;
+use crate::tcp::{Connection, REUSE_DELAY, SeqNum, TimeWait};
+use crate::time::Instant;
+
+/// One end chosen for an active open.
+struct Chosen {
+    key: FlowKey,
+    hash: u64,
+    iss: SeqNum,
+}
+
+impl Engine {
+    /// Opens a connection; its SYN goes out in this turn.
+    pub(super) fn open(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+        let neighbour = self.neighbour_towards(open.remote.ip()).ok_or(ConnectError::NoRoute)?;
+        if self.tables.flows.is_full() {
+            return Err(ConnectError::TableFull);
+        }
+        let Chosen { key, hash, iss } = self.choose(open)?;
+        let offset = self.secrets(&key).timestamp_offset;
+        let ipv6 = open.remote.is_ipv6();
+        let connection = Connection::open(&mut lend!(self), iss, offset, ipv6);
+        let flow = Flow::opened(key, neighbour, connection, open.user, self.now);
+        let conn = self.tables.add_flow(hash, flow).ok_or(ConnectError::TableFull)?;
+        self.counters.count(Event::ActiveOpen);
+        self.touched(conn.index);
+        Ok(conn)
+    }
+
+    /// An address of ours and a port there. Without an address asked for, they take turns, and one whose
+    /// ports are used up is passed over.
+    fn choose(&mut self, open: &Open) -> Result<Chosen, ConnectError> {
+        if let Some(address) = open.local {
+            let same_family = address.is_ipv6() == open.remote.is_ipv6();
+            let local = self.locals.find(address).filter(|_| same_family);
+            return self
+                .choose_port(open.remote, local.ok_or(ConnectError::NoAddress)?)
+                .ok_or(ConnectError::NoPort);
+        }
+        let ipv6 = open.remote.is_ipv6();
+        let candidates = self.locals.count(ipv6);
+        for _ in 0..candidates {
+            self.opens = self.opens.wrapping_add(1);
+            let local = self.locals.rotate(ipv6, self.opens).ok_or(ConnectError::NoAddress)?;
+            if let Some(chosen) = self.choose_port(open.remote, local) {
+                return Ok(chosen);
+            }
+        }
+        Err(if candidates == 0 { ConnectError::NoAddress } else { ConnectError::NoPort })
+    }
+
+    fn choose_port(&mut self, remote: SocketAddr, local: u8) -> Option<Chosen> {
+        let destination = Destination::new(&self.tables.hasher, remote, local);
+        let (now, worker) = (self.now, self.worker);
+        let (tables, steering) = (&self.tables, &self.steering);
+        let address = self.locals.address(local);
+        let chosen = self.ports.choose(destination, |port| {
+            let key = FlowKey::new(remote.ip(), remote.port(), local, port);
+            let hash = tables.hasher.hash(&key);
+            // What comes back must land here, where that can be foreseen.
+            let ours = SocketAddr::new(address, port);
+            if steering.tells_owner() && steering.owner(hash, remote, ours) != worker {
+                return PortUse::Taken;
+            }
+            port_use(tables, hash, &key, now)
+        })?;
+        let key = FlowKey::new(remote.ip(), remote.port(), local, chosen.port);
+        let hash = self.tables.hasher.hash(&key);
+        let drawn = self.draw_iss(&key);
+        let iss = if chosen.reuses { self.succeed(hash, &key, drawn) } else { drawn };
+        Some(Chosen { key, hash, iss })
+    }
+
+    /// Takes the place of a connection in TIME-WAIT, and gives the number that follows its last.
+    fn succeed(&mut self, hash: u64, key: &FlowKey, drawn: SeqNum) -> SeqNum {
+        let Some(place) = self.tables.find(hash, key) else { return drawn };
+        let iss = self.tables.time_waits.get(place.index).map_or(drawn, |state| state.iss(drawn));
+        self.tables.remove_time_wait(place.index);
+        self.counters.count(Event::TimeWaitReused);
+        iss
+    }
+
+    /// A flow of an active open has left its port.
+    pub(super) fn port_released(&mut self, key: &FlowKey) {
+        let port = key.remote.local_port();
+        if self.ports.contains(port) {
+            let hasher = &self.tables.hasher;
+            let destination = Destination::new(hasher, key.remote.socket(), key.local);
+            self.ports.on_released(destination, port);
+        }
+    }
+}
+
+/// How a port stands towards one destination.
+fn port_use(tables: &Tables, hash: u64, key: &FlowKey, now: Instant) -> PortUse {
+    let Some(Place { kind, index }) = tables.find(hash, key) else { return PortUse::Free };
+    if !kind.is_time_wait() {
+        return PortUse::Taken;
+    }
+    let timestamps = kind == Kind::TimeWaitTimestamps;
+    let may = |state: &TimeWait| {
+        let quiet_since = tables.time_waits.quiet_since(index);
+        state.may_be_succeeded(timestamps, quiet_since, now, REUSE_DELAY).is_some()
+    };
+    if tables.time_waits.get(index).is_some_and(may) { PortUse::Reusable } else { PortUse::Taken }
+}

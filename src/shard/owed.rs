@@ -1,0 +1,133 @@
+//! Step 7: what the marked connections owe goes straight into frames; what is over is let go.
+//!
+//! Owns the end of a connection: into TIME-WAIT, or out of the tables.
+
+use super::codec;
+use super::egress::Outlet;
+use super::engine::{Engine, lend};
+use super::flow::Enlist;
+use super::neighbour::Way;
+use super::service::{Ending, Service};
+use crate::limits::SEGMENTS_A_TURN;
+use crate::metrics::{DropReason, Event};
+use crate::tcp::Phase;
+use crate::wire::MacAddr;
+
+/// How far a connection got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It owes nothing more.
+    Done,
+    /// It owes more than it may send in one turn, or there was no frame: the next turn goes on.
+    Unfinished,
+}
+
+impl Engine {
+    /// Asks each marked connection what it owes. Connections that callbacks mark on the way (an open from
+    /// [`Service::on_closed`]) have their turn too.
+    pub(super) fn send_owed(&mut self, service: &mut dyn Service, outlet: &mut Outlet<'_>) {
+        let mut next = 0;
+        while let Some(index) = self.marked.get(next).copied() {
+            next += 1;
+            let Some(flow) = self.tables.flows.at_mut(index) else { continue };
+            flow.leave_marked();
+            let progress = self.send_of(index, outlet);
+            self.settle(index, service);
+            if progress == Progress::Unfinished
+                && let Some(flow) = self.tables.flows.at_mut(index)
+                && flow.enlist_marked() == Enlist::Now
+            {
+                self.unfinished.push(index);
+            }
+        }
+        self.marked.clear();
+        core::mem::swap(&mut self.marked, &mut self.unfinished);
+    }
+
+    /// Sends what one connection owes.
+    fn send_of(&mut self, index: u32, outlet: &mut Outlet<'_>) -> Progress {
+        let Some(flow) = self.tables.flows.at(index) else { return Progress::Done };
+        if !flow.connection.owes() {
+            return Progress::Done;
+        }
+        let (key, mut neighbour) = (flow.key(), flow.neighbour);
+        let mut way = self.neighbours.way(self.now, neighbour);
+        if way == Way::Gone {
+            neighbour = self.neighbour_towards(key.remote.address()).unwrap_or(neighbour);
+            way = self.neighbours.way(self.now, neighbour);
+        }
+        let to = if let Way::Send(mac) = way { mac } else { MacAddr::ZERO };
+        let ends = self.ends(&key, to);
+        let Some(flow) = self.tables.flows.at_mut(index) else { return Progress::Done };
+        flow.neighbour = neighbour;
+        for _ in 0..SEGMENTS_A_TURN {
+            let Some(mut frame) = outlet.take() else {
+                self.counters.drop(DropReason::NoFrame);
+                return Progress::Unfinished;
+            };
+            let Some(segment) = flow.connection.poll_segment(&mut lend!(self)) else {
+                outlet.put_back(frame);
+                return Progress::Done;
+            };
+            if segment.flags.rst() {
+                self.counters.count(Event::ResetOut);
+            }
+            self.counters.count(Event::SegmentOut);
+            if codec::write(&mut frame, &ends, &segment).is_err() {
+                // Longer than the link's frames: to the protocol it is lost on the way.
+                outlet.put_back(frame);
+            } else if to == MacAddr::ZERO {
+                if let Some(frame) = self.neighbours.hold(neighbour, frame) {
+                    self.counters.drop(DropReason::NoNeighbour);
+                    outlet.release(frame);
+                }
+            } else {
+                outlet.send(frame);
+            }
+        }
+        if flow.connection.owes() { Progress::Unfinished } else { Progress::Done }
+    }
+
+    /// After a connection was asked: its timer is armed, or its end is met.
+    fn settle(&mut self, index: u32, service: &mut dyn Service) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        let connection = &flow.connection;
+        match connection.phase() {
+            Phase::TimeWait if connection.is_over() => self.enter_time_wait(index, service),
+            Phase::Closed if flow.is_gone() && !connection.owes() => self.remove(index),
+            _ => {
+                if let Some(at) = connection.poll_deadline() {
+                    self.wheel.arm(index, at);
+                }
+            }
+        }
+    }
+
+    /// Both directions are closed and everything was read: 32 bytes will do from here on.
+    fn enter_time_wait(&mut self, index: u32, service: &mut dyn Service) {
+        let Some(conn) = self.tables.flows.id_at(index) else { return };
+        // The application hears of everything else first, so nothing may be pending.
+        if self.tables.flows.at(index).is_some_and(|flow| flow.has_news()) {
+            return;
+        }
+        self.tell_closed(service, conn, Ending::Finished);
+        let Some(flow) = self.tables.flows.at(index) else { return };
+        let (state, timestamps) = flow.connection.to_time_wait();
+        let Some((mut flow, evicted)) = self.tables.retire(self.now, index, state, timestamps)
+        else {
+            return;
+        };
+        flow.connection.release(&mut self.pool);
+        self.counters.count(Event::TimeWait);
+        if let Some(evicted) = evicted {
+            self.counters.count(Event::TimeWaitEvicted);
+            self.port_released(&evicted.key);
+        }
+    }
+
+    fn remove(&mut self, index: u32) {
+        let Some(mut flow) = self.tables.remove_flow(index) else { return };
+        flow.connection.release(&mut self.pool);
+        self.port_released(&flow.key());
+    }
+}

@@ -1,0 +1,174 @@
+//! Passive opens: from a SYN to an embryo or a cookie, and from there to a connection.
+
+use super::arrivals::{Exits, Letter};
+use super::egress::Outlet;
+use super::engine::{Engine, lend};
+use super::flow::Flow;
+use super::ingress::Arrival;
+use super::key::FlowKey;
+use super::service::ListenerId;
+use crate::metrics::{DropReason, Event};
+use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, SeqNum};
+use crate::wire::MacAddr;
+
+impl Engine {
+    /// A SYN for one of the listeners (RFC 9293 §3.10.7.2); `iss` is ours.
+    pub(super) fn on_syn(&mut self, letter: &Letter<'_>, iss: SeqNum, exits: &mut Exits<'_, '_>) {
+        let key = &letter.arrival.key;
+        let Some(listener) = self.listeners.find(key.local, key.remote.local_port()) else {
+            return;
+        };
+        // Not a way to open a connection since RFC 793; only scanners send it.
+        if letter.segment.flags.fin() {
+            self.counters.drop(DropReason::Malformed);
+            return;
+        }
+        let Some(config) = self.listeners.config(listener).copied() else { return };
+        let under_way = self.tables.embryos.of_listener(listener.0);
+        if self.tables.embryos.is_full() || under_way >= config.backlog as usize {
+            if config.cookies {
+                self.send_cookie(letter, exits.outlet);
+            } else {
+                self.counters.drop(DropReason::BacklogFull);
+            }
+            return;
+        }
+        let ipv6 = !key.remote.is_ipv4();
+        let (now, settings) = (self.now, &self.settings);
+        let embryo = Embryo::from_syn(&letter.segment, listener.0, iss, now, settings, ipv6);
+        self.add_embryo(letter.arrival, embryo);
+        self.send_syn_ack(&embryo, key, letter.arrival.from, exits.outlet);
+    }
+
+    fn add_embryo(&mut self, arrival: &Arrival, embryo: Embryo) {
+        match self.tables.add_embryo(arrival.hash, arrival.key, embryo) {
+            Some(index) => self.arm_embryo(index),
+            None => self.counters.drop(DropReason::TableFull),
+        }
+    }
+
+    /// The deadline of an embryo; its number on the wheel comes after those of all connections.
+    fn arm_embryo(&mut self, index: u32) {
+        if let Some(embryo) = self.tables.embryos.get(index) {
+            let at = embryo.deadline(self.now);
+            self.wheel.arm(self.first_embryo + index, at);
+        }
+    }
+
+    /// The SYN-ACK of an embryo, first or again, to the station that sent the SYN.
+    pub(super) fn send_syn_ack(
+        &mut self,
+        embryo: &Embryo,
+        key: &FlowKey,
+        to: MacAddr,
+        outlet: &mut Outlet<'_>,
+    ) {
+        let offset = self.secrets(key).timestamp_offset;
+        let ipv6 = !key.remote.is_ipv4();
+        let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
+        self.send_to(key, to, &syn_ack, outlet);
+    }
+
+    /// The answer to a SYN for which there is no room (RFC 4987 §3.6).
+    fn send_cookie(&mut self, letter: &Letter<'_>, outlet: &mut Outlet<'_>) {
+        let key = &letter.arrival.key;
+        let offset = self.secrets(key).timestamp_offset;
+        let ipv6 = !key.remote.is_ipv4();
+        let (now, syn) = (self.now, &letter.segment);
+        let answer = self.cookies.syn_ack(&key.bytes(), syn, now, offset, &self.settings, ipv6);
+        self.counters.count(Event::CookieSent);
+        self.send_to(key, letter.arrival.from, &answer, outlet);
+    }
+
+    /// The ACK of a handshake: the embryo becomes a connection, which is fed the same segment.
+    pub(super) fn establish(&mut self, index: u32, letter: &Letter<'_>) {
+        let Some(embryo) = self.tables.embryos.get(index).copied() else { return };
+        let listener = ListenerId(embryo.listener());
+        if self.listeners.config(listener).is_none() {
+            self.tables.remove_embryo(index);
+            self.counters.drop(DropReason::NoConnection);
+            return;
+        }
+        let Some(flow) = self.accepted(&embryo, listener, letter) else { return };
+        // Without room the embryo stays: the peer's next segment tries again.
+        match self.tables.grow_up(letter.arrival.hash, index, flow) {
+            Some(conn) => self.feed_accepted(conn.index, letter),
+            None => self.counters.drop(DropReason::TableFull),
+        }
+    }
+
+    /// An ACK to a listener for which there is nothing: perhaps a cookie comes back. Returns whether the
+    /// segment was dealt with.
+    pub(super) fn establish_from_cookie(
+        &mut self,
+        listener: ListenerId,
+        letter: &Letter<'_>,
+    ) -> bool {
+        let arrival = letter.arrival;
+        let key = arrival.key;
+        let Some(content) = self.cookies.check(&key.bytes(), &letter.segment, self.now) else {
+            return false;
+        };
+        let ipv6 = !key.remote.is_ipv4();
+        let embryo = Embryo::from_cookie(&content, listener.0, self.now, &self.settings, ipv6);
+        let Some(flow) = self.accepted(&embryo, listener, letter) else { return true };
+        match self.tables.add_flow(arrival.hash, flow) {
+            Some(conn) => {
+                self.counters.count(Event::CookieAccepted);
+                self.feed_accepted(conn.index, letter);
+            }
+            None => self.counters.drop(DropReason::TableFull),
+        }
+        true
+    }
+
+    /// Makes the connection of a finished handshake.
+    fn accepted(
+        &mut self,
+        embryo: &Embryo,
+        listener: ListenerId,
+        letter: &Letter<'_>,
+    ) -> Option<Flow> {
+        let key = letter.arrival.key;
+        if self.tables.flows.is_full() {
+            self.counters.drop(DropReason::TableFull);
+            return None;
+        }
+        let Some(neighbour) = self.neighbour_towards(key.remote.address()) else {
+            self.counters.drop(DropReason::NoRoute);
+            return None;
+        };
+        let offset = self.secrets(&key).timestamp_offset;
+        let ipv6 = !key.remote.is_ipv4();
+        let (mut env, segment) = (lend!(self), &letter.segment);
+        let connection = Connection::from_embryo(&mut env, embryo, offset, ipv6, segment);
+        Some(Flow::accepted(key, neighbour, connection, listener))
+    }
+
+    /// Feeds the ACK of the handshake, which may bear data or a FIN.
+    fn feed_accepted(&mut self, index: u32, letter: &Letter<'_>) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        let disposition = flow.connection.on_segment(&mut lend!(self), &letter.segment);
+        self.count(disposition);
+        self.touched(index);
+    }
+
+    /// The deadline of an embryo has come, or may have.
+    pub(super) fn on_embryo_deadline(&mut self, index: u32, outlet: &mut Outlet<'_>) {
+        let Some(key) = self.tables.embryos.key(index) else { return };
+        let Some(embryo) = self.tables.embryos.get_mut(index) else { return };
+        match embryo.on_deadline(self.now, &self.settings) {
+            EmbryoDeadline::NotYet => self.arm_embryo(index),
+            EmbryoDeadline::GiveUp => self.tables.remove_embryo(index),
+            EmbryoDeadline::Retransmit => {
+                let embryo = *embryo;
+                self.arm_embryo(index);
+                self.counters.count(Event::Retransmitted);
+                let FlowSecrets { timestamp_offset, .. } = self.secrets(&key);
+                let ipv6 = !key.remote.is_ipv4();
+                let syn_ack = embryo.syn_ack(self.now, timestamp_offset, &self.settings, ipv6);
+                self.send_by_route(&key, &syn_ack, outlet);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! From what happened to a connection to what its application is told, in the order in which it happened.
+//!
+//! Owns the list of connections with something to tell: one entry each, however much there is to tell.
+
+use super::engine::Engine;
+use super::flow::{Enlist, Flow};
+use super::service::{ConnId, Ending, ListenerId, Service};
+use crate::metrics::Event;
+use crate::tcp::{CloseReason, Events, Phase};
+
+impl Engine {
+    /// Collects what a connection has to tell and puts it on the list of those to be asked what they
+    /// owe. To be called after everything that may have changed a connection.
+    pub(super) fn touched(&mut self, index: u32) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        flow.pending.insert(flow.connection.take_events());
+        if flow.has_news() && flow.enlist_ready() == Enlist::Now {
+            self.ready.push(index);
+        }
+        if flow.enlist_marked() == Enlist::Now {
+            self.marked.push(index);
+        }
+    }
+
+    /// Runs the application on everything there is to tell, and on what its own calls give rise to.
+    pub(super) fn run_application(&mut self, service: &mut dyn Service) {
+        let mut next = 0;
+        while let Some(index) = self.ready.get(next).copied() {
+            next += 1;
+            let Some(conn) = self.tables.flows.id_at(index) else { continue };
+            let Some(flow) = self.tables.flows.at_mut(index) else { continue };
+            flow.leave_ready();
+            let pending = core::mem::take(&mut flow.pending);
+            let accepted = flow.take_accepted();
+            self.tell(service, conn, accepted, pending);
+        }
+        self.ready.clear();
+    }
+
+    fn tell(
+        &mut self,
+        service: &mut dyn Service,
+        conn: ConnId,
+        accepted: Option<ListenerId>,
+        pending: Events,
+    ) {
+        if let Some(listener) = accepted {
+            self.counters.count(Event::PassiveOpen);
+            self.counters.count(Event::Established);
+            service.on_accept(self, conn, listener);
+        }
+        if pending.contains(Events::CONNECTED) {
+            self.counters.count(Event::Established);
+            let opened_at = self.tables.flows.get(conn).map_or(self.now, |flow| flow.opened_at());
+            let took = self.now.since(opened_at);
+            service.on_connected(self, conn, took);
+        }
+        // A callback may have aborted the connection: what it had to read is gone with it.
+        if pending.contains(Events::READABLE) && self.is_live(conn) {
+            service.on_readable(self, conn);
+        }
+        if pending.contains(Events::WRITABLE) && self.is_live(conn) {
+            service.on_writable(self, conn);
+        }
+        if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
+            service.on_peer_closed(self, conn);
+        }
+        if pending.contains(Events::CLOSED) {
+            self.on_over(service, conn);
+        }
+    }
+
+    /// TIME-WAIT is told when the connection leaves for the table of those, once all is read.
+    fn on_over(&mut self, service: &mut dyn Service, conn: ConnId) {
+        let Some(flow) = self.tables.flows.get(conn) else { return };
+        if flow.connection.phase() == Phase::Closed {
+            let reason = flow.connection.close_reason();
+            self.tell_closed(service, conn, ending(reason));
+        }
+    }
+
+    /// Tells the end of a connection, once; its handle is stale from then on.
+    pub(super) fn tell_closed(&mut self, service: &mut dyn Service, conn: ConnId, ending: Ending) {
+        let Some(flow) = self.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+            return;
+        };
+        flow.set_gone();
+        let user = flow.user;
+        let event = if ending == Ending::Finished { Event::Finished } else { Event::Broken };
+        self.counters.count(event);
+        // What is over and told goes out of the tables in this turn.
+        if flow.enlist_marked() == Enlist::Now {
+            self.marked.push(conn.index);
+        }
+        service.on_closed(self, conn, user, ending);
+    }
+
+    /// Whether the application still has something to do with it: after an abort of its own, or a reset,
+    /// only the end is told.
+    fn is_live(&self, conn: ConnId) -> bool {
+        let live = |flow: &Flow| {
+            let over = flow.connection.phase() == Phase::Closed;
+            !flow.is_gone() && (!over || flow.connection.readable() > 0)
+        };
+        self.tables.flows.get(conn).is_some_and(live)
+    }
+}
+
+/// The protocol's word for the end as the application's. A connection that is gone without a reason was
+/// aborted.
+fn ending(reason: Option<CloseReason>) -> Ending {
+    match reason {
+        Some(CloseReason::Finished) => Ending::Finished,
+        Some(CloseReason::Aborted) | None => Ending::Aborted,
+        Some(CloseReason::Reset) => Ending::Reset,
+        Some(CloseReason::Refused) => Ending::Refused,
+        Some(CloseReason::TimedOut) => Ending::TimedOut,
+        Some(CloseReason::KeepAlive) => Ending::KeepAlive,
+        Some(CloseReason::Unreachable) => Ending::Unreachable,
+        Some(CloseReason::NoBuffers) => Ending::NoBuffers,
+    }
+}

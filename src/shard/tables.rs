@@ -1,0 +1,182 @@
+//! Where a flow is: the flow table together with the three stores that it leads to.
+//!
+//! Invariant: a flow has exactly one slot in the flow table for as long as it is in one of the stores. All
+//! entering, moving and leaving is done here, so that the two sides never disagree.
+
+use super::embryos::Embryos;
+use super::flow::Flow;
+use super::flow_table::{FlowTable, Found, Inserted, Kind, Place};
+use super::key::{FlowHasher, FlowKey};
+use super::service::ConnId;
+use super::slab::Slab;
+use super::time_waits::{Gone, Pushed, Restarted, TimeWaits};
+use crate::limits::Limits;
+use crate::tcp::{Embryo, TimeWait};
+use crate::time::{Duration, Instant};
+
+/// The stores.
+pub(super) struct Tables {
+    pub(super) hasher: FlowHasher,
+    slots: FlowTable,
+    pub(super) flows: Slab<Flow>,
+    pub(super) embryos: Embryos,
+    pub(super) time_waits: TimeWaits,
+}
+
+impl Tables {
+    pub(super) fn new(limits: &Limits, secret: [u8; 16], two_msl: Duration) -> Self {
+        let flows = limits.connections + limits.embryos + limits.time_waits;
+        Self {
+            hasher: FlowHasher::new(secret),
+            slots: FlowTable::new(flows),
+            flows: Slab::new(limits.connections),
+            embryos: Embryos::new(limits.embryos),
+            time_waits: TimeWaits::new(limits.time_waits, two_msl),
+        }
+    }
+
+    /// Has a flow's line of the table fetched.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        self.slots.prefetch(hash);
+    }
+
+    /// Names what a flow might be, and has that fetched.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64, key: &FlowKey) -> Option<Place> {
+        let place = self.slots.candidate(hash, key.local)?;
+        match place.kind {
+            Kind::Connection => self.flows.prefetch(place.index),
+            Kind::Embryo => self.embryos.prefetch(place.index),
+            Kind::TimeWait | Kind::TimeWaitTimestamps => self.time_waits.prefetch(place.index),
+        }
+        Some(place)
+    }
+
+    /// Whether the flow of `key` is at `place`.
+    #[inline]
+    pub(super) fn is_at(&self, place: Place, key: &FlowKey) -> bool {
+        match place.kind {
+            Kind::Connection => self.flows.at(place.index).is_some_and(|flow| flow.is(key)),
+            Kind::Embryo => self.embryos.is(place.index, key),
+            Kind::TimeWait | Kind::TimeWaitTimestamps => self.time_waits.is(place.index, key),
+        }
+    }
+
+    /// Where the flow of `key` is.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &FlowKey) -> Option<Place> {
+        self.slots.candidates(hash, key.local).find(|place| self.is_at(*place, key))
+    }
+
+    /// Enters a connection; gives nothing when the tables are full.
+    pub(super) fn add_flow(&mut self, hash: u64, flow: Flow) -> Option<ConnId> {
+        let local = flow.local;
+        let conn = self.flows.insert(flow).ok()?;
+        match self.slots.insert(hash, local, Place::new(Kind::Connection, conn.index)) {
+            Inserted::Done => Some(conn),
+            Inserted::Full => {
+                self.flows.remove(conn.index);
+                None
+            }
+        }
+    }
+
+    /// Takes a connection out.
+    pub(super) fn remove_flow(&mut self, index: u32) -> Option<Flow> {
+        let flow = self.flows.remove(index)?;
+        let hash = self.hasher.hash(&flow.key());
+        self.leave(hash, Place::new(Kind::Connection, index));
+        Some(flow)
+    }
+
+    /// Enters an embryo; gives nothing when the tables are full.
+    pub(super) fn add_embryo(&mut self, hash: u64, key: FlowKey, embryo: Embryo) -> Option<u32> {
+        let index = self.embryos.insert(key, embryo)?;
+        match self.slots.insert(hash, key.local, Place::new(Kind::Embryo, index)) {
+            Inserted::Done => Some(index),
+            Inserted::Full => {
+                self.embryos.remove(index);
+                None
+            }
+        }
+    }
+
+    /// An embryo became a connection; gives nothing when there is no room, and the embryo stays.
+    pub(super) fn grow_up(&mut self, hash: u64, index: u32, flow: Flow) -> Option<ConnId> {
+        let conn = self.flows.insert(flow).ok()?;
+        self.moved(hash, Place::new(Kind::Embryo, index), Place::new(Kind::Connection, conn.index));
+        self.embryos.remove(index);
+        Some(conn)
+    }
+
+    /// Takes an embryo out.
+    pub(super) fn remove_embryo(&mut self, index: u32) {
+        if let Some((key, _)) = self.embryos.remove(index) {
+            self.leave(self.hasher.hash(&key), Place::new(Kind::Embryo, index));
+        }
+    }
+
+    /// A connection went into TIME-WAIT. Gives the connection, and the entry that had to leave if the
+    /// table was full.
+    pub(super) fn retire(
+        &mut self,
+        now: Instant,
+        index: u32,
+        state: TimeWait,
+        timestamps: bool,
+    ) -> Option<(Flow, Option<Gone>)> {
+        let flow = self.flows.remove(index)?;
+        let Pushed { place, evicted } = self.time_waits.push(now, flow.key(), state, timestamps);
+        // First the one that leaves: its index may be the one that is taken now.
+        self.forget(evicted);
+        let hash = self.hasher.hash(&flow.key());
+        self.moved(hash, Place::new(Kind::Connection, index), place);
+        Some((flow, evicted))
+    }
+
+    /// 2MSL of an entry starts again.
+    pub(super) fn restart_time_wait(
+        &mut self,
+        now: Instant,
+        hash: u64,
+        place: Place,
+        state: TimeWait,
+    ) {
+        if let Restarted::Moved(Pushed { place: to, evicted }) =
+            self.time_waits.restart(now, place.index, state)
+        {
+            self.forget(evicted);
+            self.moved(hash, place, to);
+        }
+    }
+
+    /// Takes an entry out of TIME-WAIT before its time.
+    pub(super) fn remove_time_wait(&mut self, index: u32) {
+        let gone = self.time_waits.remove(index);
+        self.forget(gone);
+    }
+
+    /// The next entry whose 2MSL are over.
+    pub(super) fn pop_time_wait(&mut self, now: Instant) -> Option<FlowKey> {
+        let gone = self.time_waits.pop(now)?;
+        self.forget(Some(gone));
+        Some(gone.key)
+    }
+
+    fn forget(&mut self, gone: Option<Gone>) {
+        if let Some(Gone { key, place }) = gone {
+            self.leave(self.hasher.hash(&key), place);
+        }
+    }
+
+    fn leave(&mut self, hash: u64, place: Place) {
+        let found = self.slots.remove(hash, place);
+        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+    }
+
+    fn moved(&mut self, hash: u64, from: Place, to: Place) {
+        let found = self.slots.replace(hash, from, to);
+        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+    }
+}

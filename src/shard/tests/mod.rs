@@ -1,0 +1,8 @@
+//! The shard's parts against simple models of them, and in the situations they were made for.
+
+mod flow_table;
+mod neighbours;
+mod ports;
+mod routes;
+mod tables;
+mod wheel;

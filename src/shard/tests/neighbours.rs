@@ -1,0 +1,215 @@
+//! The neighbour cache through the life of an entry, and against those who would misuse it.
+
+use std::net::IpAddr;
+
+use crate::shard::neighbour::{Action, Aimed, Ask, Claims, Learned, NeighbourId, Pace, Way};
+use crate::shard::neighbours::Neighbours;
+use crate::time::{Duration, Instant};
+use crate::wire::ethernet::MacAddr;
+
+const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const OTHER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+const ANSWER: Claims = Claims { solicited: true, overrides: false };
+
+/// A cache and a clock.
+struct World {
+    cache: Neighbours<u32>,
+    now: Instant,
+}
+
+impl World {
+    fn new(capacity: usize) -> Self {
+        let now = Instant::from_millis(1000);
+        Self { cache: Neighbours::new(capacity, Pace::default(), [1; 16], now), now }
+    }
+
+    fn after_ms(&mut self, millis: u64) -> &mut Self {
+        self.now += Duration::from_millis(millis);
+        self
+    }
+
+    fn resolve(&mut self, n: u32) -> NeighbourId {
+        self.cache.resolve(self.now, ip(n)).expect("room")
+    }
+
+    fn way(&mut self, id: NeighbourId) -> Way {
+        self.cache.way(self.now, id)
+    }
+
+    fn actions(&mut self) -> Vec<Action<u32>> {
+        core::iter::from_fn(|| self.cache.poll(self.now)).collect()
+    }
+
+    fn advert(&mut self, n: u32, mac: MacAddr, claims: Claims) -> Learned {
+        self.cache.on_advert(self.now, ip(n), Some(mac), claims)
+    }
+
+    /// A neighbour that has answered.
+    fn reachable(&mut self, n: u32) -> NeighbourId {
+        let id = self.resolve(n);
+        self.actions();
+        assert_eq!(self.advert(n, MAC, ANSWER), Learned::Resolved(id));
+        id
+    }
+}
+
+fn ip(n: u32) -> IpAddr {
+    IpAddr::V4(core::net::Ipv4Addr::from_bits(0x0a00_0000 + n))
+}
+
+fn ask(n: u32, ask: Ask) -> Action<u32> {
+    Action::Ask { address: ip(n), ask }
+}
+
+#[test]
+fn a_new_neighbour_is_asked_for_at_once_and_its_frames_wait() {
+    let mut w = World::new(8);
+    let id = w.resolve(1);
+    assert_eq!(w.cache.next_deadline(), Some(Instant::ZERO));
+    assert_eq!(w.way(id), Way::Wait);
+    assert_eq!((w.cache.hold(id, 7), w.cache.hold(id, 8)), (None, None));
+    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+    assert_eq!(w.actions(), []);
+    assert_eq!(w.advert(1, MAC, ANSWER), Learned::Resolved(id));
+    assert_eq!((w.cache.take_held(id), w.cache.take_held(id)), (Some(7), Some(8)));
+    assert_eq!((w.cache.take_held(id), w.way(id)), (None, Way::Send(MAC)));
+}
+
+#[test]
+fn silence_is_asked_three_times_a_second_apart_and_then_fails() {
+    let mut w = World::new(8);
+    let id = w.resolve(1);
+    assert_eq!(w.cache.hold(id, 7), None);
+    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+    for _ in 0..2 {
+        assert_eq!(w.after_ms(999).actions(), []);
+        assert_eq!(w.after_ms(2).actions(), [ask(1, Ask::Everyone)]);
+    }
+    assert_eq!(w.after_ms(1001).actions(), [Action::Failed { id, address: ip(1) }]);
+    assert_eq!(w.cache.take_held(id), Some(7));
+    assert_eq!(w.cache.next_deadline(), None);
+    assert_eq!(w.way(id), Way::Wait, "the next packet asks again");
+    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+}
+
+#[test]
+fn a_stale_neighbour_in_use_is_probed_after_the_delay() {
+    let mut w = World::new(8);
+    let id = w.reachable(1);
+    assert_eq!(w.after_ms(46_000).actions(), [], "nobody uses it");
+    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.after_ms(4_999).actions(), []);
+    assert_eq!(w.after_ms(2).actions(), [ask(1, Ask::Unicast(MAC))]);
+    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.advert(1, MAC, ANSWER), Learned::Nothing);
+    assert_eq!(w.after_ms(5_000).actions(), []);
+}
+
+#[test]
+fn a_probe_without_answer_ends_in_asking_everyone() {
+    let mut w = World::new(8);
+    let id = w.reachable(1);
+    w.after_ms(46_000);
+    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(MAC))]);
+    for _ in 0..2 {
+        assert_eq!(w.after_ms(1_001).actions(), [ask(1, Ask::Unicast(MAC))]);
+    }
+    assert_eq!(w.after_ms(1_001).actions(), [Action::Failed { id, address: ip(1) }]);
+    assert_eq!(w.way(id), Way::Wait);
+    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+}
+
+#[test]
+fn progress_of_tcp_is_as_good_as_an_answer() {
+    let mut w = World::new(8);
+    let id = w.reachable(1);
+    for _ in 0..10 {
+        w.after_ms(20_000);
+        w.cache.on_confirmed(w.now, id);
+        assert_eq!(w.way(id), Way::Send(MAC));
+        assert_eq!(w.after_ms(5_001).actions(), []);
+    }
+    let unknown = w.resolve(2);
+    w.cache.on_confirmed(w.now, unknown);
+    assert_eq!(w.way(unknown), Way::Wait, "but it tells no address");
+}
+
+#[test]
+fn an_answer_nobody_asked_for_is_used_but_not_trusted() {
+    let mut w = World::new(8);
+    let id = w.reachable(1);
+    assert_eq!(w.advert(1, OTHER, Claims::ARP_REPLY), Learned::Nothing);
+    assert_eq!(w.way(id), Way::Send(OTHER));
+    assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(OTHER))]);
+    assert_eq!(w.advert(9, OTHER, Claims::ARP_REPLY), Learned::Nothing);
+    assert_eq!(w.cache.find(ip(9)), None, "no entry comes of it");
+}
+
+#[test]
+fn without_override_another_address_only_casts_doubt() {
+    let mut w = World::new(8);
+    let id = w.reachable(1);
+    assert_eq!(w.advert(1, OTHER, ANSWER), Learned::Nothing);
+    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(MAC))]);
+    assert_eq!(w.cache.on_advert(w.now, ip(1), None, ANSWER), Learned::Nothing);
+    assert_eq!(w.after_ms(1_001).actions(), [], "an answer without an option confirms");
+}
+
+#[test]
+fn who_asks_for_us_is_remembered_and_who_asks_for_others_is_not() {
+    let mut w = World::new(8);
+    assert_eq!(w.cache.on_question(w.now, ip(1), MAC, Aimed::Elsewhere), Learned::Nothing);
+    assert_eq!(w.cache.find(ip(1)), None);
+    assert_eq!(w.cache.on_question(w.now, ip(1), MAC, Aimed::AtUs), Learned::Nothing);
+    let id = w.resolve(1);
+    assert_eq!((w.way(id), w.actions()), (Way::Send(MAC), vec![]));
+    let waiting = w.resolve(2);
+    let learned = w.cache.on_question(w.now, ip(2), OTHER, Aimed::Elsewhere);
+    assert_eq!((learned, w.way(waiting)), (Learned::Resolved(waiting), Way::Send(OTHER)));
+}
+
+#[test]
+fn a_flood_of_questions_pushes_no_neighbour_in_use_out() {
+    let mut w = World::new(32);
+    let ids: Vec<_> = (0..32).map(|n| w.reachable(n)).collect();
+    for n in 100..1_000 {
+        assert_eq!(w.cache.on_question(w.now, ip(n), OTHER, Aimed::AtUs), Learned::Nothing);
+    }
+    assert!(ids.into_iter().all(|id| w.way(id) == Way::Send(MAC)));
+}
+
+#[test]
+fn a_full_cache_evicts_and_gives_the_waiting_frames_back() {
+    let mut w = World::new(4);
+    let mut frames = 0;
+    let first = w.resolve(0);
+    for n in 0..50 {
+        let id = w.after_ms(1).resolve(n);
+        assert_eq!(w.cache.hold(id, n), None);
+        let discarded = |a: &Action<u32>| matches!(a, Action::Discard(_));
+        frames += w.actions().iter().filter(|a| discarded(a)).count();
+        assert!(w.cache.len() <= 4);
+    }
+    assert_eq!(frames, 46);
+    assert_eq!((w.way(first), w.cache.hold(first, 9)), (Way::Gone, Some(9)));
+    assert_eq!(w.way(NeighbourId::NONE), Way::Gone);
+}
+
+#[test]
+fn a_permanent_neighbour_is_never_asked_changed_or_evicted() {
+    let mut w = World::new(1);
+    let id = w.resolve(1);
+    assert_eq!(w.cache.hold(id, 5), None);
+    assert_eq!(w.cache.set_permanent(w.now, ip(1), MAC), Learned::Resolved(id));
+    assert_eq!(w.cache.take_held(id), Some(5));
+    assert_eq!(w.advert(1, OTHER, Claims::ARP_ANNOUNCEMENT), Learned::Nothing);
+    assert_eq!(w.cache.on_question(w.now, ip(1), OTHER, Aimed::AtUs), Learned::Nothing);
+    assert_eq!(w.after_ms(100_000).actions(), []);
+    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.cache.resolve(w.now, ip(2)), None);
+    w.cache.forget(ip(1));
+    assert_eq!((w.way(id), w.cache.is_empty()), (Way::Gone, true));
+    assert!(w.cache.resolve(w.now, ip(2)).is_some());
+}

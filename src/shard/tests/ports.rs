@@ -1,0 +1,126 @@
+//! The choice of ports: spread, shared out, and quick when hardly any is left.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use crate::shard::key::FlowHasher;
+use crate::shard::ports::{Destination, PORTS, PortUse, Ports};
+
+fn destination(secret: u8, remote: &str, local: u8) -> Destination {
+    let remote: SocketAddr = remote.parse().expect("an address and a port");
+    Destination::new(&FlowHasher::new([secret; 16]), remote, local)
+}
+
+fn target() -> Destination {
+    destination(1, "192.0.2.1:80", 0)
+}
+
+/// Chooses and tells how many ports were looked at.
+fn look(
+    ports: &mut Ports,
+    to: Destination,
+    port_use: impl Fn(u16) -> PortUse,
+) -> (Option<u16>, u32) {
+    let mut looks = 0;
+    let chosen = ports.choose(to, |port| {
+        looks += 1;
+        port_use(port)
+    });
+    (chosen.map(|c| c.port), looks)
+}
+
+#[test]
+fn every_port_of_the_range_is_chosen_once_before_any_is_again() {
+    let mut ports = Ports::new(PORTS);
+    let mut seen = HashSet::new();
+    for _ in PORTS {
+        let chosen = ports.choose(target(), |_| PortUse::Free).expect("all are free");
+        assert!(PORTS.contains(&chosen.port) && !chosen.reuses && seen.insert(chosen.port));
+    }
+    let again = ports.choose(target(), |_| PortUse::Reusable).expect("reusable");
+    assert!(again.reuses && seen.contains(&again.port));
+}
+
+#[test]
+fn where_a_walk_begins_depends_on_the_secret_and_the_destination() {
+    let first = |to| Ports::new(PORTS).choose(to, |_| PortUse::Free).map(|c| c.port);
+    let firsts: HashSet<_> = [
+        target(),
+        destination(2, "192.0.2.1:80", 0),
+        destination(1, "192.0.2.1:81", 0),
+        destination(1, "192.0.2.2:80", 0),
+        destination(1, "192.0.2.1:80", 1),
+        destination(1, "[2001:db8::1]:80", 0),
+    ]
+    .into_iter()
+    .map(first)
+    .collect();
+    assert_eq!(firsts.len(), 6);
+}
+
+#[test]
+fn workers_share_the_range_without_overlap_or_gap() {
+    let shares: Vec<Ports> = (0..3).map(|worker| Ports::share(PORTS, worker, 3)).collect();
+    for port in 0..=u16::MAX {
+        let owners = shares.iter().filter(|share| share.contains(port)).count();
+        assert_eq!(owners, usize::from(PORTS.contains(&port)), "{port}");
+    }
+    let mut last = Ports::share(PORTS, 2, 3);
+    let chosen = last.choose(target(), |_| PortUse::Free).expect("all are free");
+    assert!(last.contains(chosen.port));
+}
+
+#[test]
+fn the_only_free_port_is_found_and_then_none() {
+    let mut ports = Ports::new(PORTS);
+    let only = |port| if port == 45_000 { PortUse::Free } else { PortUse::Taken };
+    assert_eq!(look(&mut ports, target(), only).0, Some(45_000));
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken).0, None);
+}
+
+#[test]
+fn an_exhausted_destination_fails_at_once_until_a_port_is_released() {
+    let mut ports = Ports::new(PORTS);
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 28_232));
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 0));
+    let other = destination(1, "192.0.2.9:80", 0);
+    assert!(ports.choose(other, |_| PortUse::Free).is_some(), "others are not");
+    ports.on_released(target(), 40_000);
+    ports.on_released(target(), 1);
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Free), (Some(40_000), 1));
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Free), (None, 0));
+}
+
+#[test]
+fn with_nearly_all_ports_in_time_wait_an_open_still_takes_a_look_or_two() {
+    let mut ports = Ports::new(PORTS);
+    let taken: Vec<u16> = PORTS
+        .filter_map(|_| ports.choose(target(), |_| PortUse::Free).map(|chosen| chosen.port))
+        .collect();
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken).0, None);
+    // They leave TIME-WAIT in the order in which they went in, a hundred at a time.
+    let mut looks = 0;
+    for batch in taken.chunks(100) {
+        let mut free: HashSet<u16> = batch.iter().copied().collect();
+        for port in batch {
+            ports.on_released(target(), *port);
+        }
+        while !free.is_empty() {
+            let is_free = |port| if free.contains(&port) { PortUse::Free } else { PortUse::Taken };
+            let (port, n) = look(&mut ports, target(), is_free);
+            free.remove(&port.expect("some are free"));
+            looks += n;
+        }
+    }
+    assert!(looks < 3 * PORTS.len() as u32, "{looks}");
+}
+
+#[test]
+fn an_empty_range_has_no_port() {
+    #[allow(clippy::reversed_empty_ranges)]
+    let mut ports = Ports::new(10..=9);
+    assert_eq!(ports.choose(target(), |_| PortUse::Free), None);
+    ports.on_released(target(), 9);
+    let mut zero = Ports::new(0..=0);
+    assert_eq!(zero.choose(target(), |_| PortUse::Free), None);
+}

@@ -1,0 +1,168 @@
+//! The TIME-WAIT ring and the SYN table.
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+use crate::shard::embryos::Embryos;
+use crate::shard::flow_table::Kind;
+use crate::shard::key::FlowKey;
+use crate::shard::time_waits::{GROUPS, Gone, Restarted, TimeWaits};
+use crate::tcp::{Embryo, Flags, Options, Segment, SeqNum, Settings, TimeWait};
+use crate::time::{Duration, Instant};
+
+const SPAN: Duration = Duration::from_millis(6_400);
+const GROUP: Duration = Duration::from_millis(6_400 / GROUPS as u64);
+
+fn flow(n: u16) -> FlowKey {
+    FlowKey::new("192.0.2.1".parse().expect("an address"), n + 1, (n % 3) as u8, 80)
+}
+
+fn waiting() -> TimeWait {
+    TimeWait::new(SeqNum(1), SeqNum(2), 3)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push,
+    Remove(usize),
+    Restart(usize),
+    Advance(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Push),
+        1 => any::<usize>().prop_map(Step::Remove),
+        1 => any::<usize>().prop_map(Step::Restart),
+        2 => (0..400u64).prop_map(Step::Advance),
+    ]
+}
+
+/// What the ring should hold: index to its flow and when it arrived.
+struct Model(BTreeMap<u32, (FlowKey, Instant)>);
+
+impl Model {
+    fn leave(&mut self, gone: Gone) -> Instant {
+        let (key, at) = self.0.remove(&gone.place.index).expect("what leaves was there");
+        assert_eq!(key, gone.key);
+        let kind =
+            if key.remote.port() % 2 == 0 { Kind::TimeWaitTimestamps } else { Kind::TimeWait };
+        assert_eq!(gone.place.kind, kind);
+        at
+    }
+
+    fn pick(&self, n: usize) -> Option<u32> {
+        self.0.keys().nth(n.checked_rem(self.0.len())?).copied()
+    }
+}
+
+proptest! {
+    #[test]
+    fn entries_stay_two_msl_and_hardly_longer(
+        capacity in 1..60usize,
+        steps in prop::collection::vec(step(), 0..300),
+    ) {
+        let mut ring = TimeWaits::new(capacity, SPAN);
+        let mut model = Model(BTreeMap::new());
+        let mut now = Instant::from_millis(7);
+        let mut next = 0;
+        for step in steps {
+            match step {
+                Step::Push => {
+                    let key = flow(next);
+                    next += 1;
+                    let pushed = ring.push(now, key, waiting(), key.remote.port() % 2 == 0);
+                    if let Some(gone) = pushed.evicted {
+                        let at = model.leave(gone);
+                        prop_assert!(model.0.values().all(|(_, other)| at <= *other));
+                    }
+                    prop_assert!(ring.is(pushed.place.index, &key));
+                    model.0.insert(pushed.place.index, (key, now));
+                }
+                Step::Remove(n) => {
+                    if let Some(index) = model.pick(n) {
+                        model.leave(ring.remove(index).expect("it was there"));
+                        prop_assert_eq!(ring.remove(index), None);
+                        prop_assert!(ring.get(index).is_none());
+                    }
+                }
+                Step::Restart(n) => {
+                    if let Some(index) = model.pick(n) {
+                        let (key, at) = model.0[&index];
+                        match ring.restart(now, index, waiting()) {
+                            Restarted::Moved(pushed) => {
+                                prop_assert_eq!(pushed.evicted, None);
+                                model.0.remove(&index);
+                                model.0.insert(pushed.place.index, (key, now));
+                            }
+                            Restarted::Stays => {
+                                let full = ring.is_full();
+                                prop_assert!(full || now.since(at) <= GROUP);
+                            }
+                            Restarted::Gone => prop_assert!(false, "it was there"),
+                        }
+                    }
+                }
+                Step::Advance(by) => {
+                    now += Duration::from_millis(by);
+                    while let Some(gone) = ring.pop(now) {
+                        prop_assert!(now.since(model.leave(gone)) >= SPAN);
+                    }
+                    let late = |(_, at): &(FlowKey, Instant)| now.since(*at) > SPAN + GROUP;
+                    prop_assert!(!model.0.values().any(late));
+                }
+            }
+            prop_assert_eq!(ring.len(), model.0.len());
+            prop_assert!(model.0.iter().all(|(index, (key, _))| ring.key(*index) == Some(*key)));
+            if let Some((_, at)) = model.0.values().min_by_key(|(_, at)| *at) {
+                let next = ring.next_deadline().expect("one is in the ring");
+                prop_assert!(next <= *at + SPAN + GROUP);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fin_sent_again_a_hundred_times_does_not_push_the_others_out() {
+    let mut ring = TimeWaits::new(100, SPAN);
+    let now = Instant::from_millis(1);
+    for n in 0..20 {
+        assert_eq!(ring.push(now, flow(n), waiting(), false).evicted, None);
+    }
+    for _ in 0..100 {
+        assert_eq!(ring.restart(now, 3, waiting()), Restarted::Stays);
+    }
+    assert_eq!(ring.restart(now, 99, waiting()), Restarted::Gone);
+    assert_eq!(ring.len(), 20);
+}
+
+fn embryo(listener: u16) -> Embryo {
+    let syn = Segment {
+        seq: SeqNum(5),
+        ack: SeqNum(0),
+        flags: Flags::SYN,
+        window: 1000,
+        urgent: 0,
+        options: Options::default(),
+        payload: &[],
+    };
+    Embryo::from_syn(&syn, listener, SeqNum(1), Instant::ZERO, &Settings::default(), false)
+}
+
+#[test]
+fn embryos_are_bounded_and_counted_by_listener() {
+    let mut table = Embryos::new(3);
+    table.expect_listener(7);
+    let index: Vec<u32> =
+        [2, 7, 7].into_iter().filter_map(|l| table.insert(flow(l), embryo(l))).collect();
+    assert_eq!(index, [0, 1, 2]);
+    assert_eq!(table.insert(flow(9), embryo(2)), None);
+    assert_eq!((table.of_listener(2), table.of_listener(7), table.of_listener(500)), (1, 2, 0));
+    assert!(table.is(0, &flow(2)) && !table.is(1, &flow(2)) && !table.is(99, &flow(2)));
+    let (key, taken) = table.remove(1).expect("it was there");
+    assert_eq!((key, taken.listener()), (flow(7), 7));
+    assert!(table.remove(1).is_none() && table.get(1).is_none() && table.key(1).is_none());
+    assert_eq!((table.of_listener(7), table.len(), table.is_full()), (1, 2, false));
+    assert_eq!(table.insert(flow(1), embryo(1)), Some(1));
+    assert_eq!(table.high_water(), 3);
+}

@@ -1,0 +1,55 @@
+//! Step 6: what is due by now, of connections, embryos, TIME-WAIT, neighbours and the application.
+
+use super::egress::Outlet;
+use super::engine::{Engine, lend};
+use super::service::Service;
+use crate::time::Instant;
+
+impl Engine {
+    /// Everything that is due.
+    pub(super) fn advance_timers(&mut self, service: &mut dyn Service, outlet: &mut Outlet<'_>) {
+        while let Some(owner) = self.wheel.pop(self.now) {
+            match owner.checked_sub(self.first_embryo) {
+                None => self.on_connection_deadline(owner),
+                Some(embryo) => self.on_embryo_deadline(embryo, outlet),
+            }
+        }
+        while let Some(key) = self.tables.pop_time_wait(self.now) {
+            self.port_released(&key);
+        }
+        self.tend_neighbours(outlet);
+        if self.alarm.is_some_and(|at| at <= self.now) {
+            self.alarm = None;
+            service.on_alarm(self);
+        }
+    }
+
+    /// The wheel is lazy: the connection's own deadline may have moved on since it was armed.
+    fn on_connection_deadline(&mut self, index: u32) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        match flow.connection.poll_deadline() {
+            Some(at) if at <= self.now => {
+                flow.connection.on_deadline(&mut lend!(self));
+                self.touched(index);
+            }
+            Some(at) => self.wheel.arm(index, at),
+            None => {}
+        }
+    }
+
+    /// When the shard wants its next turn although nothing arrives.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let waiting =
+            !self.marked.is_empty() || !self.ready.is_empty() || !self.resolved.is_empty();
+        if waiting {
+            return Some(self.now);
+        }
+        let due = [
+            self.wheel.next_deadline(),
+            self.tables.time_waits.next_deadline(),
+            self.neighbours.next_deadline(),
+            self.alarm,
+        ];
+        due.into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,259 @@
+//! One turn of a worker, and the shard's surface to the runtime.
+//!
+//! Owns the order of the steps: receive, parse all, look all up, feed in order, run the application,
+//! advance the timers, send what is owed, flush. Each step goes over the whole batch before the next
+//! begins, so that the memory which one step asks for has arrived when the next one needs it.
+
+use core::net::IpAddr;
+
+use super::arrivals::Exits;
+use super::config::{Config, Role};
+use super::control::Notice;
+use super::egress::Outlet;
+use super::engine::{Engine, lend};
+use super::handover::Handover;
+use super::ingress::{Batch, Eyes};
+use super::listeners::{ListenError, ListenerConfig};
+use super::neighbour::Learned;
+use super::routes::{Prefix, Route};
+use super::service::{ConnInfo, ListenerId, Service};
+use crate::limits::BATCH_MAX;
+use crate::link::Link;
+use crate::metrics::{Counters, Event};
+use crate::time::Instant;
+use crate::wire::MacAddr;
+
+/// What a turn works with: all of it belongs to the worker's thread.
+pub struct Surroundings<'a> {
+    /// Where frames come from and go.
+    pub link: &'a mut dyn Link,
+    /// The application.
+    pub service: &'a mut dyn Service,
+    /// The way to the other workers.
+    pub handover: &'a mut dyn Handover,
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Frames received, those of other workers included.
+    pub received: usize,
+    /// Frames sent.
+    pub sent: usize,
+    /// The application has asked to stop.
+    pub stop: bool,
+}
+
+/// One core's stack.
+pub struct Shard {
+    engine: Engine,
+    batch: Batch,
+    batch_max: usize,
+}
+
+impl Shard {
+    /// A shard that holds what its limits allow, and no connection yet.
+    pub fn new(config: Config) -> Self {
+        let batch_max = config.limits.batch.clamp(1, BATCH_MAX);
+        Self { engine: Engine::new(config), batch: Batch::with_capacity(batch_max), batch_max }
+    }
+
+    /// The worker starts: its addresses are announced, its service is told.
+    pub fn start(&mut self, now: Instant, around: &mut Surroundings<'_>) {
+        let engine = &mut self.engine;
+        engine.begin(now);
+        let mut outlet = Outlet::new(around.link, now);
+        if engine.worker == 0 {
+            engine.announce(&mut outlet);
+        }
+        around.service.on_start(engine);
+        engine.send_owed(around.service, &mut outlet);
+        engine.tend_neighbours(&mut outlet);
+        outlet.close();
+        around.link.flush(now);
+    }
+
+    /// One turn.
+    pub fn turn(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Turn {
+        let Self { engine, batch, batch_max } = self;
+        engine.begin(now);
+        around.link.receive(now, *batch_max, &mut batch.frames);
+        let received = batch.frames.len() + batch.inbox.len();
+        let answered = if received > 0 { engine.take_in(batch, around) } else { 0 };
+        let Surroundings { link, service, .. } = around;
+        let mut outlet = Outlet::new(&mut **link, now);
+        engine.run_application(&mut **service);
+        engine.advance_timers(&mut **service, &mut outlet);
+        engine.run_application(&mut **service);
+        engine.send_owed(&mut **service, &mut outlet);
+        engine.tend_neighbours(&mut outlet);
+        let sent = answered + outlet.close();
+        link.flush(now);
+        let busy = received + sent > 0;
+        engine.counters.count(if busy { Event::BusyTurn } else { Event::IdleTurn });
+        Turn { received, sent, stop: engine.stopping }
+    }
+
+    /// Takes a frame that another worker has handed here; the next turn feeds it with its own.
+    pub fn take_over(&mut self, frame: &[u8], hops: u8) {
+        self.engine.counters.count(Event::TakenOver);
+        self.batch.inbox.push(frame, hops);
+    }
+
+    /// When the shard wants its next turn although nothing arrives.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.batch.inbox.len() > 0 {
+            return Some(self.engine.now);
+        }
+        self.engine.deadline()
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the address is not the shard's, or the port is taken.
+    pub fn listen(&mut self, config: ListenerConfig) -> Result<ListenerId, ListenError> {
+        let engine = &mut self.engine;
+        let local = match config.address {
+            Some(address) => Some(engine.locals.find(address).ok_or(ListenError::NotLocal)?),
+            None => None,
+        };
+        let listener = engine.listeners.open(config, local)?;
+        engine.tables.embryos.expect_listener(listener.0);
+        Ok(listener)
+    }
+
+    /// Stops listening; connections that were accepted live on, handshakes under way find nobody.
+    pub fn unlisten(&mut self, listener: ListenerId) {
+        self.engine.listeners.close(listener);
+    }
+
+    /// Closes every connection after what was written, and stops listening.
+    pub fn close_all(&mut self, now: Instant) {
+        self.end_all(now, |flow, env| flow.connection.close_both(env));
+    }
+
+    /// Resets every connection, and stops listening.
+    pub fn abort_all(&mut self, now: Instant) {
+        self.end_all(now, |flow, env| flow.connection.abort(env));
+    }
+
+    fn end_all(
+        &mut self,
+        now: Instant,
+        end: impl Fn(&mut super::flow::Flow, &mut crate::tcp::Env<'_>),
+    ) {
+        let engine = &mut self.engine;
+        engine.begin(now);
+        let open: Vec<ListenerId> = engine.listeners.ids().collect();
+        for listener in open {
+            engine.listeners.close(listener);
+        }
+        for index in 0..engine.tables.embryos.high_water() {
+            engine.tables.remove_embryo(index);
+        }
+        for index in 0..engine.tables.flows.high_water() {
+            if let Some(flow) = engine.tables.flows.at_mut(index) {
+                end(flow, &mut lend!(engine));
+                engine.touched(index);
+            }
+        }
+    }
+
+    /// Connections of every kind but TIME-WAIT.
+    pub fn connections(&self) -> usize {
+        self.engine.tables.flows.len() + self.engine.tables.embryos.len()
+    }
+
+    /// Connections in TIME-WAIT.
+    pub const fn time_waits(&self) -> usize {
+        self.engine.tables.time_waits.len()
+    }
+
+    /// How each connection is doing.
+    pub fn list(&self) -> impl Iterator<Item = ConnInfo> + '_ {
+        self.engine.tables.flows.iter().map(|(_, flow)| self.engine.describe(flow))
+    }
+
+    /// What was counted since the start.
+    pub const fn counters(&self) -> &Counters {
+        &self.engine.counters
+    }
+
+    /// Bytes of send and receive buffers in use.
+    pub fn buffer_bytes(&self) -> usize {
+        self.engine.pool.in_use()
+    }
+
+    /// In shared mode, what the kernel knows of a neighbour now; `None`, nothing any more. What waited for
+    /// it goes out with the next turn.
+    pub fn mirror_neighbour(&mut self, now: Instant, address: IpAddr, mac: Option<[u8; 6]>) {
+        let engine = &mut self.engine;
+        match mac {
+            Some(mac) => {
+                let learned = engine.neighbours.set_permanent(now, address, MacAddr(mac));
+                if let Learned::Resolved(neighbour) = learned {
+                    engine.resolved.push(neighbour);
+                }
+            }
+            None => engine.neighbours.forget(address),
+        }
+    }
+
+    /// In shared mode, a route that the kernel has or has no longer.
+    pub fn mirror_route(
+        &mut self,
+        destination: IpAddr,
+        prefix: u8,
+        gateway: Option<IpAddr>,
+        exists: bool,
+    ) {
+        if self.engine.role == Role::Exclusive {
+            return;
+        }
+        let prefix = Prefix::new(destination, prefix);
+        let route = match gateway {
+            Some(gateway) => Route::through(prefix, gateway),
+            None => Route::on_link(prefix),
+        };
+        if exists {
+            self.engine.routes.add(route);
+        } else {
+            self.engine.routes.remove(prefix, gateway, route.metric);
+        }
+    }
+
+    /// In shared mode, a neighbour that the kernel should be asked for, one a call.
+    pub fn wanted_neighbour(&mut self) -> Option<IpAddr> {
+        self.engine.wanted.pop()
+    }
+}
+
+impl Engine {
+    /// Steps 2 to 4: everything that arrived is parsed, looked up and fed, and the frames go back. Returns
+    /// how many answers were sent at once.
+    fn take_in(&mut self, batch: &mut Batch, around: &mut Surroundings<'_>) -> usize {
+        let eyes = Eyes {
+            mac: self.mac,
+            locals: &self.locals,
+            hasher: &self.tables.hasher,
+            accept_partial_checksums: self.accept_partial_checksums,
+        };
+        batch.parse(&eyes, |reason| self.counters.drop(reason));
+        self.look_up(batch);
+        let mut outlet = Outlet::new(&mut *around.link, self.now);
+        for (source, kind) in &batch.control {
+            let (frame, hops) = batch.bytes(*source);
+            let (outlet, handover) = (&mut outlet, &mut *around.handover);
+            self.on_control(*kind, &mut Notice { frame, hops, outlet, handover });
+        }
+        let mut exits = Exits { outlet: &mut outlet, handover: &mut *around.handover };
+        self.feed(batch, &mut exits);
+        let answered = outlet.close();
+        for frame in batch.frames.drain(..) {
+            around.link.release(frame);
+        }
+        batch.inbox.clear();
+        answered
+    }
+}

@@ -1,0 +1,150 @@
+//! The world: its hosts, its clock, and how it advances.
+
+use super::host::{Host, HostId};
+use super::switch;
+use crate::link::memory::{self, MemoryLink};
+use crate::link::{Frame, Link};
+use crate::rng::Rng;
+use crate::shard::{Config, Service, Shard};
+use crate::time::{Duration, Instant};
+use crate::wire::ethernet::MacAddr;
+
+/// How a world is.
+#[derive(Clone, Copy, Debug)]
+pub struct WorldConfig {
+    /// Everything that is drawn comes from it.
+    pub seed: u64,
+    /// From one host to another.
+    pub delay: Duration,
+    /// The cables.
+    pub cable: memory::Config,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            delay: Duration::from_micros(20),
+            cable: memory::Config { frames: 8192, frame_max: 2048, ring: 4096 },
+        }
+    }
+}
+
+/// Wraps the near end of a cable, in an impairment for instance; the number is drawn for it.
+pub type Wrap<'a> = &'a mut dyn FnMut(MemoryLink, u64) -> Box<dyn Link>;
+
+/// Hosts, a switch and a clock.
+pub struct World {
+    config: WorldConfig,
+    now: Instant,
+    rng: Rng,
+    hosts: Vec<Host>,
+    frames: Vec<Frame>,
+}
+
+impl World {
+    /// An empty world at one second past the start of time.
+    pub fn new(config: WorldConfig) -> Self {
+        Self {
+            config,
+            now: Instant::from_millis(1000),
+            rng: Rng::new(config.seed),
+            hosts: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Now.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The hardware address that the next host will have.
+    pub fn next_mac(&self) -> MacAddr {
+        MacAddr([0x02, 0, 0, 0, 0, self.hosts.len() as u8 + 1])
+    }
+
+    /// Draws a secret for a host.
+    pub fn draw_secret(&mut self) -> [u8; 32] {
+        core::array::from_fn(|_| self.rng.next_u32() as u8)
+    }
+
+    /// Adds a host with a worker for each service; the configuration's hardware address must be
+    /// [`next_mac`](Self::next_mac).
+    pub fn add_host(&mut self, config: &Config, services: Vec<Box<dyn Service>>) -> HostId {
+        self.add_host_with(config, services, &mut |near, _| Box::new(near))
+    }
+
+    /// The same, with something between each shard and its cable.
+    pub fn add_host_with(
+        &mut self,
+        config: &Config,
+        services: Vec<Box<dyn Service>>,
+        wrap: Wrap<'_>,
+    ) -> HostId {
+        let mut host = Host::new(config.mac.0);
+        let workers = services.len() as u16;
+        for (worker, service) in services.into_iter().enumerate() {
+            let (near, far) = memory::pair(self.config.cable);
+            let near = wrap(near, self.rng.next_u64());
+            let config = Config { worker: worker as u16, workers, ..config.clone() };
+            host.add(self.now, Shard::new(config), (near, far), service);
+        }
+        self.hosts.push(host);
+        HostId(self.hosts.len() - 1)
+    }
+
+    /// A host.
+    pub fn host(&self, id: HostId) -> &Host {
+        &self.hosts[id.0]
+    }
+
+    /// A host, to be given orders.
+    pub fn host_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.hosts[id.0]
+    }
+
+    /// Puts a frame on a host's cable as if it came from the switch, for its worker 0.
+    pub fn inject(&mut self, id: HostId, bytes: &[u8]) {
+        let far = &mut self.hosts[id.0].workers[0].far;
+        if let Some(mut frame) = far.reserve() {
+            frame.fill(bytes);
+            far.transmit(self.now, frame);
+        }
+    }
+
+    /// A turn of every worker, the switch's work, and the clock moved to what comes next. Returns whether
+    /// there is anything to come.
+    pub fn step(&mut self) -> bool {
+        let mut moved = false;
+        for host in &mut self.hosts {
+            moved |= host.turn(self.now);
+        }
+        moved |= switch::forward(self.now, &mut self.hosts, &mut self.frames) > 0;
+        if moved {
+            self.now += self.config.delay;
+            return true;
+        }
+        let Some(next) = self.hosts.iter().filter_map(Host::deadline).min() else { return false };
+        // A deadline that has passed is met by the next turn; time must move all the same.
+        self.now = next.max(self.now + Duration::from_micros(1));
+        true
+    }
+
+    /// Steps until `done`, for at most `span`. Returns whether it was done.
+    pub fn run(&mut self, span: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + span;
+        while !done(self) {
+            if self.now > end || !self.step() {
+                return done(self);
+            }
+        }
+        true
+    }
+
+    /// Steps for a span of time.
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.run(span, |world| world.now >= end);
+    }
+}

@@ -1,0 +1,374 @@
+//! CUBIC (RFC 9438): after a loss the window climbs back along a cubic of time, flat around the size
+//! where the loss was, whatever the round trip.
+//!
+//! Owns the curve. Refuses to know how losses are repaired: that is the window's. The curve is allocated
+//! with the first loss or the first congestion avoidance, so that the short connections, which see
+//! neither, carry a null pointer. In segments and seconds, as in the RFC.
+
+use super::Ack;
+use super::window::{Growth, Window};
+use crate::time::{Duration, Instant};
+
+/// C of RFC 9438 §5, segments per second cubed: larger, and CUBIC crowds out Reno; smaller, and long fat
+/// paths fill slowly.
+const C: f64 = 0.4;
+
+/// beta_cubic of RFC 9438 §4.6: what a loss leaves of the window.
+const BETA: f64 = 0.7;
+
+/// alpha_cubic of RFC 9438 §4.3: with beta_cubic, the growth that gives Reno's throughput.
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
+
+/// The state of the algorithm: 24 bytes with the pointer.
+#[derive(Clone, Debug)]
+pub struct Cubic {
+    pub(super) window: Window,
+    curve: Option<Box<Curve>>,
+}
+
+/// Where the window is heading.
+#[derive(Clone, Debug, Default)]
+struct Curve {
+    /// W_max: the plateau. None lets the next stage begin on it.
+    w_max: Option<f64>,
+    /// cwnd when ssthresh was last set.
+    cwnd_prior: f64,
+    /// Smoothed round trip, seconds.
+    rtt: f64,
+    /// Part of a byte that cwnd has yet to grow by.
+    credit: f64,
+    /// The current stage of congestion avoidance.
+    stage: Option<Stage>,
+}
+
+/// One stage of congestion avoidance.
+#[derive(Clone, Debug)]
+struct Stage {
+    w_max: f64,
+    /// Seconds from the start to the plateau.
+    k: f64,
+    /// The window that Reno would have.
+    w_est: f64,
+    /// t: seconds so far, without those in which the window was not used.
+    elapsed: f64,
+    /// When `elapsed` was last advanced; none while the window is not used.
+    clock: Option<Instant>,
+}
+
+impl Cubic {
+    pub(super) fn new(mss: u16, segments: u8) -> Self {
+        Self { window: Window::new(mss, segments), curve: None }
+    }
+
+    #[inline]
+    pub(super) fn on_ack(&mut self, ack: &Ack) {
+        if let (Some(curve), Some(rtt)) = (self.curve.as_deref_mut(), ack.rtt) {
+            curve.on_rtt(rtt);
+        }
+        match self.window.on_ack(ack) {
+            Growth::Avoidance => self.avoid_congestion(ack),
+            Growth::Unused => self.pause(),
+            Growth::Done => {}
+        }
+    }
+
+    /// RFC 9438 §4.2 to §4.5.
+    fn avoid_congestion(&mut self, ack: &Ack) {
+        let smss = f64::from(self.window.smss());
+        let cwnd = f64::from(self.window.cwnd()) / smss;
+        let curve = self.curve.get_or_insert_default();
+        if curve.rtt == 0.0
+            && let Some(rtt) = ack.rtt
+        {
+            curve.on_rtt(rtt);
+        }
+        let growth = curve.growth(cwnd, f64::from(ack.bytes) / smss, ack.now);
+        let bytes = growth * smss + curve.credit;
+        curve.credit = bytes.fract();
+        self.window.grow(bytes as u32);
+    }
+
+    /// RFC 9438 §4.6 and §4.7; in bytes.
+    pub(super) fn ssthresh_after_loss(&mut self, in_flight: u32) -> u32 {
+        let cwnd = f64::from(self.window.cwnd()) / f64::from(self.window.smss());
+        self.curve.get_or_insert_default().on_loss(cwnd);
+        (f64::from(in_flight) * BETA) as u32
+    }
+
+    /// RFC 9438 §4.8: after a timeout the first stage has K = 0 and W_max = the window it begins with.
+    pub(super) fn forget_plateau(&mut self) {
+        if let Some(curve) = self.curve.as_deref_mut() {
+            curve.w_max = None;
+        }
+    }
+
+    pub(super) fn on_idle(&mut self) {
+        self.window.on_idle();
+        if let Some(curve) = self.curve.as_deref_mut() {
+            curve.stage = None;
+            curve.credit = 0.0;
+        }
+    }
+
+    /// RFC 9438 §4.2: t leaves out the time in which the application, not cwnd, limits the flight.
+    fn pause(&mut self) {
+        if let Some(stage) = self.curve.as_deref_mut().and_then(|curve| curve.stage.as_mut()) {
+            stage.clock = None;
+        }
+    }
+}
+
+impl Curve {
+    fn on_rtt(&mut self, sample: Duration) {
+        let sample = sample.as_secs_f64();
+        self.rtt = if self.rtt == 0.0 { sample } else { 0.875 * self.rtt + 0.125 * sample };
+    }
+
+    fn on_loss(&mut self, cwnd: f64) {
+        // RFC 9438 §4.7, fast convergence: a flow that lost before it had climbed back leaves room for a
+        // new one.
+        let climbing = self.w_max.is_some_and(|w_max| cwnd < w_max);
+        self.w_max = Some(if climbing { cwnd * (1.0 + BETA) / 2.0 } else { cwnd });
+        self.cwnd_prior = cwnd;
+        self.stage = None;
+        self.credit = 0.0;
+    }
+
+    /// How many segments cwnd grows by on an ACK of `acked` segments.
+    fn growth(&mut self, cwnd: f64, acked: f64, now: Instant) -> f64 {
+        let (rtt, cwnd_prior) = (self.rtt, self.cwnd_prior);
+        let w_max = *self.w_max.get_or_insert(cwnd);
+        let stage = self.stage.get_or_insert_with(|| Stage::new(cwnd, w_max));
+        stage.advance(now);
+        // RFC 9438 §4.3: W_est = W_est + alpha_cubic * segments_acked / cwnd; alpha_cubic is 1 once W_est
+        // has reached cwnd_prior.
+        let alpha = if stage.w_est >= cwnd_prior { 1.0 } else { ALPHA };
+        stage.w_est += alpha * acked / cwnd;
+        // RFC 9438 §4.3: where W_cubic(t) lies below W_est, cwnd becomes W_est: never less than Reno.
+        if stage.w_cubic(stage.elapsed) < stage.w_est {
+            return (stage.w_est - cwnd).max(0.0);
+        }
+        // RFC 9438 §4.2, the target one round trip ahead, bounded; §4.4, §4.5: (target - cwnd) / cwnd for
+        // each segment acknowledged.
+        let target = stage.w_cubic(stage.elapsed + rtt).clamp(cwnd, 1.5 * cwnd);
+        (target - cwnd) / cwnd * acked
+    }
+}
+
+impl Stage {
+    fn new(cwnd_epoch: f64, w_max: f64) -> Self {
+        // RFC 9438 §4.2, equation (2); past the plateau already, the curve begins at it.
+        let w_max = w_max.max(cwnd_epoch);
+        let k = ((w_max - cwnd_epoch) / C).cbrt();
+        Self { w_max, k, w_est: cwnd_epoch, elapsed: 0.0, clock: None }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        if let Some(before) = self.clock {
+            self.elapsed += now.since(before).as_secs_f64();
+        }
+        self.clock = Some(now);
+    }
+
+    /// RFC 9438 §4.2, equation (1).
+    fn w_cubic(&self, t: f64) -> f64 {
+        C * (t - self.k).powi(3) + self.w_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::congestion::{Algorithm, Controller};
+
+    const MSS: u32 = 1000;
+
+    fn close(a: f64, b: f64, within: f64) -> bool {
+        (a - b).abs() <= within * b.abs()
+    }
+
+    fn cubic() -> Controller {
+        Controller::new(Algorithm::Cubic, MSS as u16, 10)
+    }
+
+    /// A path of one round trip time, always filled.
+    struct Path {
+        c: Controller,
+        now: Instant,
+        rtt: Duration,
+    }
+
+    impl Path {
+        /// Lost with `segments` in flight and repaired.
+        fn after_loss_at(segments: u32, rtt: Duration) -> Self {
+            let mut path = Self { c: cubic(), now: Instant::from_millis(1), rtt };
+            while path.c.cwnd() < segments * MSS {
+                path.ack(MSS);
+            }
+            path.lose();
+            path
+        }
+
+        fn ack(&mut self, bytes: u32) {
+            let in_flight = self.c.cwnd();
+            self.c.on_ack(Ack { bytes, in_flight, rtt: Some(self.rtt), now: self.now });
+        }
+
+        fn lose(&mut self) {
+            let in_flight = self.c.cwnd();
+            self.c.on_enter_recovery(in_flight, self.now);
+            self.c.on_exit_recovery(in_flight, self.now);
+        }
+
+        /// One round trip: each segment of the window is acknowledged, evenly in time.
+        fn round(&mut self) {
+            let segments = self.c.cwnd() / MSS;
+            for _ in 0..segments {
+                self.now += Duration::from_nanos(self.rtt.as_nanos() / u64::from(segments));
+                self.ack(MSS);
+            }
+        }
+
+        fn run_for(&mut self, span: Duration) {
+            let end = self.now + span;
+            while self.now < end {
+                self.round();
+            }
+        }
+
+        fn segments(&self) -> f64 {
+            f64::from(self.c.cwnd()) / f64::from(MSS)
+        }
+    }
+
+    #[test]
+    fn the_constants_are_those_of_the_rfc() {
+        assert!(close(ALPHA, 9.0 / 17.0, 1e-9));
+    }
+
+    #[test]
+    fn the_curve_starts_at_the_reduced_window_and_is_flat_at_the_plateau() {
+        let stage = Stage::new(70.0, 100.0);
+        assert!(close(stage.k, 75f64.cbrt(), 1e-9));
+        assert!(close(stage.w_cubic(0.0), 70.0, 1e-9));
+        assert!(close(stage.w_cubic(stage.k), 100.0, 1e-9));
+        assert!(close(stage.w_cubic(2.0 * stage.k), 130.0, 1e-9));
+    }
+
+    #[test]
+    fn slow_start_is_that_of_everyone() {
+        let mut path = Path { c: cubic(), now: Instant::ZERO, rtt: Duration::from_millis(10) };
+        path.round();
+        assert_eq!(path.c.cwnd(), 20_000);
+    }
+
+    #[test]
+    fn a_loss_leaves_seven_tenths() {
+        let path = Path::after_loss_at(100, Duration::from_millis(100));
+        assert_eq!((path.c.cwnd(), path.c.ssthresh()), (70_000, 70_000));
+    }
+
+    #[test]
+    fn the_window_is_back_at_the_plateau_after_k_seconds_and_follows_the_curve() {
+        let mut path = Path::after_loss_at(1_000, Duration::from_millis(100));
+        let stage = Stage::new(700.0, 1_000.0);
+        for quarter in 1..=8 {
+            let span = Duration::from_nanos((stage.k / 4.0 * 1e9) as u64);
+            path.run_for(span);
+            let expected = stage.w_cubic(stage.k / 4.0 * f64::from(quarter));
+            assert!(close(path.segments(), expected, 0.02), "{} {expected}", path.segments());
+        }
+    }
+
+    #[test]
+    fn on_short_paths_it_grows_like_reno_and_by_a_segment_a_round_trip_past_the_old_window() {
+        let mut path = Path::after_loss_at(20, Duration::from_millis(1));
+        let before = path.segments();
+        (0..10).for_each(|_| path.round());
+        assert!(close(path.segments() - before, 10.0 * ALPHA, 0.1), "{}", path.segments());
+        while path.segments() < 21.0 {
+            path.round();
+        }
+        let before = path.segments();
+        (0..10).for_each(|_| path.round());
+        assert!(close(path.segments() - before, 10.0, 0.1), "{}", path.segments());
+    }
+
+    #[test]
+    fn a_second_loss_below_the_plateau_lowers_it() {
+        let mut curve = Curve::default();
+        curve.on_loss(100.0);
+        assert_eq!(curve.w_max, Some(100.0));
+        curve.on_loss(80.0);
+        assert!(close(curve.w_max.unwrap(), 80.0 * 0.85, 1e-9));
+        curve.on_loss(90.0);
+        assert_eq!(curve.w_max, Some(90.0));
+    }
+
+    #[test]
+    fn the_window_grows_by_half_a_round_trip_at_most() {
+        let mut path = Path::after_loss_at(10, Duration::from_millis(100));
+        path.ack(MSS);
+        path.now += Duration::from_secs(100);
+        let before = path.segments();
+        path.ack(MSS);
+        assert!(path.segments() - before <= 0.5 + 1e-3);
+    }
+
+    #[test]
+    fn time_in_which_the_window_is_not_used_does_not_count() {
+        let mut used = Path::after_loss_at(100, Duration::from_millis(100));
+        let mut rested = Path { c: used.c.clone(), ..used };
+        used.round();
+        rested.round();
+        let idle = Ack { bytes: MSS, in_flight: MSS, rtt: None, now: rested.now };
+        rested.c.on_ack(idle);
+        rested.now += Duration::from_secs(30);
+        rested.c.on_ack(Ack { now: rested.now, ..idle });
+        (0..5).for_each(|_| used.round());
+        (0..5).for_each(|_| rested.round());
+        assert!(close(rested.segments(), used.segments(), 0.01));
+    }
+
+    #[test]
+    fn after_a_timeout_the_first_stage_has_its_plateau_where_it_begins() {
+        let mut path = Path::after_loss_at(100, Duration::from_millis(100));
+        path.c.on_timeout(70_000, path.now);
+        assert_eq!((path.c.cwnd(), path.c.ssthresh()), (MSS, 49_000));
+        path.c.on_timeout(MSS, path.now);
+        assert_eq!(path.c.ssthresh(), 49_000);
+        while path.c.cwnd() < 49_000 {
+            path.round();
+        }
+        path.round();
+        let Controller::Cubic(c) = &path.c else { panic!("a CUBIC stays one") };
+        let stage = c.curve.as_ref().unwrap().stage.as_ref().unwrap();
+        assert_eq!(stage.k, 0.0);
+    }
+
+    #[test]
+    fn connections_without_loss_allocate_nothing() {
+        let mut path = Path { c: cubic(), now: Instant::ZERO, rtt: Duration::from_millis(10) };
+        (0..3).for_each(|_| path.round());
+        assert!(matches!(&path.c, Controller::Cubic(c) if c.curve.is_none()));
+    }
+
+    #[test]
+    fn no_sequence_of_facts_leaves_a_window_below_one_segment() {
+        let mut rng = crate::rng::Rng::new(9438);
+        let mut path = Path { c: cubic(), now: Instant::ZERO, rtt: Duration::from_nanos(1) };
+        for _ in 0..20_000 {
+            let amount = rng.next_u32() >> rng.below(32);
+            path.now += Duration::from_nanos(rng.below(1 << 34));
+            match rng.below(8) {
+                0 => path.lose(),
+                1 => path.c.on_timeout(amount, path.now),
+                2 => path.c.on_idle(),
+                3 => path.c.on_partial_ack(amount),
+                4 => path.c.on_enter_recovery(amount, path.now),
+                _ => path.ack(amount),
+            }
+            assert!(path.c.cwnd() >= MSS);
+        }
+    }
+}
