@@ -130,11 +130,9 @@ fn a_hundred_thousand_frames_cross_the_pair_and_none_is_lost() {
     let totals = (a.total(), b.total());
     let (mut sent, mut expected) = (0, 0);
     while sent < PACKETS {
-        let batch = 1 + sent % 64;
-        for number in sent..PACKETS.min(sent + batch) {
-            a.send(number);
-            sent += 1;
-        }
+        let until = PACKETS.min(sent + 1 + sent % 64);
+        (sent..until).for_each(|number| a.send(number));
+        sent = until;
         a.flush();
         for frame in b.receive() {
             assert_eq!(number_of(&frame), expected);
@@ -280,6 +278,19 @@ fn every_way_to_fail_names_its_cause() {
     assert!(matches!(second, OpenError::QueueBusy { queue: 0, .. }), "{second}");
     drop(first);
     XskLink::open(&config("linka")).expect("the queue is free again");
+}
+
+#[test]
+fn a_link_moves_to_the_thread_of_its_worker() {
+    veth();
+    let (mut a, mut b) = (End::open(&config("linka")), End::open(&config("linkb")));
+    let worker = std::thread::spawn(move || {
+        (0..64).for_each(|number| a.send(number));
+        a.flush();
+        a
+    });
+    let a = worker.join().expect("the worker ends well");
+    assert_eq!((b.receive().len(), a.link.accounting().tx_posted), (64, 0));
 }
 
 #[test]
