@@ -110,12 +110,6 @@ fn sums(c: &mut Criterion) {
         group.bench_function(format!("copy_and_sum/{len}"), |b| {
             b.iter(|| checksum::copy_and_sum(black_box(&bytes), black_box(&mut target)).checksum());
         });
-        group.bench_function(format!("copy_then_sum/{len}"), |b| {
-            b.iter(|| {
-                black_box(&mut target[..]).copy_from_slice(black_box(&bytes));
-                checksum::sum(black_box(&target)).checksum()
-            });
-        });
     }
     group.finish();
 }

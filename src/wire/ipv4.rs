@@ -2,7 +2,7 @@
 //!
 //! Options are skipped; fragments are reported, not put together.
 
-use super::checksum;
+use super::checksum::{self, Sum};
 use super::error::{Error, NoRoom};
 use super::protocol::{Protocol, TrafficClass};
 use core::net::Ipv4Addr;
@@ -99,18 +99,18 @@ impl HeaderOut {
     pub fn emit(&self, payload_len: usize, bytes: &mut [u8]) -> Result<usize, NoRoom> {
         let header = bytes.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
         let total_len = u16::try_from(HEADER_LEN + payload_len).map_err(|_| NoRoom)?;
-        header[0] = 0x45;
-        header[1] = self.traffic_class.0;
-        header[2..4].copy_from_slice(&total_len.to_be_bytes());
-        header[4..6].copy_from_slice(&self.ident.to_be_bytes());
-        header[6..8].copy_from_slice(&self.fragment.0.to_be_bytes());
-        header[8] = self.ttl;
-        header[9] = self.protocol.0;
-        header[10..12].fill(0);
-        header[12..16].copy_from_slice(&self.src.octets());
-        header[16..20].copy_from_slice(&self.dst.octets());
-        let sum = checksum::sum(header).checksum();
-        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        let [l0, l1] = total_len.to_be_bytes();
+        let [i0, i1] = self.ident.to_be_bytes();
+        let [f0, f1] = self.fragment.0.to_be_bytes();
+        let [s0, s1, s2, s3] = self.src.octets();
+        let (ttl, protocol) = (self.ttl, self.protocol.0);
+        let first = [0x45, self.traffic_class.0, l0, l1, i0, i1, f0, f1];
+        let unsealed = [ttl, protocol, 0, 0, s0, s1, s2, s3];
+        let sum = Sum::ZERO.plus_eight(first).plus_eight(unsealed).plus_four(self.dst.octets());
+        let [c0, c1] = sum.checksum().to_be_bytes();
+        header[..8].copy_from_slice(&first);
+        header[8..16].copy_from_slice(&[ttl, protocol, c0, c1, s0, s1, s2, s3]);
+        header[16..].copy_from_slice(&self.dst.octets());
         Ok(HEADER_LEN)
     }
 }

@@ -1,8 +1,9 @@
 //! A TCP header to be sent: options laid out as Linux lays them out, data copied and summed at once.
 
+use super::header::CHECKSUM_AT;
 use super::options::{ALIGNED_TIMESTAMPS, Timestamps, kind};
 use super::{HEADER_LEN, OPTIONS_LEN_MAX};
-use crate::wire::checksum::{self, PseudoHeader};
+use crate::wire::checksum::{self, PseudoHeader, Sum};
 use crate::wire::error::NoRoom;
 use crate::wire::protocol::Protocol;
 
@@ -69,55 +70,53 @@ impl HeaderOut<'_> {
         let len = header_len + payload.0.len() + payload.1.len();
         let segment = bytes.get_mut(..len).ok_or(NoRoom)?;
         let (header, data) = segment.split_at_mut_checked(header_len).ok_or(NoRoom)?;
-        self.emit_header(header)?;
-        let mut sum = pseudo.with(Protocol::TCP, len).plus(checksum::sum(header));
+        let mut sum = pseudo.with(Protocol::TCP, len).plus(self.emit_header(header)?);
         if !data.is_empty() {
             let (first, second) = data.split_at_mut_checked(payload.0.len()).ok_or(NoRoom)?;
-            let first_sum = checksum::copy_and_sum(payload.0, first);
-            let second_sum = checksum::copy_and_sum(payload.1, second);
-            sum = sum.plus(first_sum).then(payload.0.len(), second_sum);
+            sum = sum.plus(checksum::copy_and_sum(payload.0, first));
+            if !second.is_empty() {
+                sum = sum.then(payload.0.len(), checksum::copy_and_sum(payload.1, second));
+            }
         }
-        header[16..18].copy_from_slice(&sum.checksum().to_be_bytes());
+        header[CHECKSUM_AT..CHECKSUM_AT + 2].copy_from_slice(&sum.checksum().to_be_bytes());
         Ok(len)
     }
 
-    /// The header with a sum of zero, into exactly its own length.
+    /// The header with a sum of zero, into exactly its own length; gives its sum.
     #[inline(always)]
-    fn emit_header(&self, header: &mut [u8]) -> Result<(), NoRoom> {
+    fn emit_header(&self, header: &mut [u8]) -> Result<Sum, NoRoom> {
         let words = (header.len() / 4) as u8;
         let (fixed, area) = header.split_first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
-        fixed[0..2].copy_from_slice(&self.src_port.to_be_bytes());
-        fixed[2..4].copy_from_slice(&self.dst_port.to_be_bytes());
-        fixed[4..8].copy_from_slice(&self.seq.to_be_bytes());
-        fixed[8..12].copy_from_slice(&self.ack.to_be_bytes());
-        fixed[12] = words << 4;
-        fixed[13] = self.flags;
-        fixed[14..16].copy_from_slice(&self.window.to_be_bytes());
-        fixed[16..18].fill(0);
-        fixed[18..20].copy_from_slice(&self.urgent.to_be_bytes());
-        if area.is_empty() { Ok(()) } else { self.options.emit(area) }
+        let [s0, s1] = self.src_port.to_be_bytes();
+        let [d0, d1] = self.dst_port.to_be_bytes();
+        let [q0, q1, q2, q3] = self.seq.to_be_bytes();
+        let [a0, a1, a2, a3] = self.ack.to_be_bytes();
+        let [w0, w1] = self.window.to_be_bytes();
+        let [u0, u1] = self.urgent.to_be_bytes();
+        let first = [s0, s1, d0, d1, q0, q1, q2, q3];
+        let second = [a0, a1, a2, a3, words << 4, self.flags, w0, w1];
+        let third = [0, 0, u0, u1];
+        fixed[..8].copy_from_slice(&first);
+        fixed[8..16].copy_from_slice(&second);
+        fixed[16..].copy_from_slice(&third);
+        let sum = Sum::ZERO.plus_eight(first).plus_eight(second).plus_four(third);
+        if area.is_empty() { Ok(sum) } else { Ok(sum.plus(self.options.emit(area)?)) }
     }
 }
 
-/// Writes pieces one after the other.
+/// Writes words one after the other and sums them.
 struct Pen<'a> {
     rest: &'a mut [u8],
+    sum: Sum,
 }
 
 impl Pen<'_> {
     #[inline(always)]
-    fn put<const N: usize>(&mut self, piece: [u8; N]) -> Result<(), NoRoom> {
+    fn put(&mut self, word: [u8; 4]) -> Result<(), NoRoom> {
         let (here, rest) = core::mem::take(&mut self.rest).split_first_chunk_mut().ok_or(NoRoom)?;
-        *here = piece;
+        *here = word;
         self.rest = rest;
-        Ok(())
-    }
-
-    fn put_slice(&mut self, piece: &[u8]) -> Result<(), NoRoom> {
-        let rest = core::mem::take(&mut self.rest);
-        let (here, rest) = rest.split_at_mut_checked(piece.len()).ok_or(NoRoom)?;
-        here.copy_from_slice(piece);
-        self.rest = rest;
+        self.sum = self.sum.plus_four(word);
         Ok(())
     }
 }
@@ -129,7 +128,7 @@ impl OptionsOut<'_> {
         let fixed = self.fixed_len();
         let sack = self.sack_blocks_that_fit();
         let sack_len = if sack == 0 { 0 } else { 4 + 8 * sack };
-        let cookie = self.cookie_that_fits().map_or(0, |cookie| cookie_len(cookie));
+        let cookie = self.cookie_that_fits().map_or(0, cookie_len);
         fixed + sack_len + cookie
     }
 
@@ -161,10 +160,10 @@ impl OptionsOut<'_> {
         Some(cookie).filter(|cookie| taken + cookie_len(cookie) <= OPTIONS_LEN_MAX)
     }
 
-    /// Fills an area of exactly `byte_len` bytes.
+    /// Fills an area of exactly `byte_len` bytes; gives its sum.
     #[inline]
-    fn emit(&self, area: &mut [u8]) -> Result<(), NoRoom> {
-        let mut pen = Pen { rest: area };
+    fn emit(&self, area: &mut [u8]) -> Result<Sum, NoRoom> {
+        let mut pen = Pen { rest: area, sum: Sum::ZERO };
         if let Some(mss) = self.mss {
             let [high, low] = mss.to_be_bytes();
             pen.put([kind::MSS, 4, high, low])?;
@@ -187,11 +186,11 @@ impl OptionsOut<'_> {
         if let Some(shift) = self.window_shift {
             pen.put([kind::NOP, kind::WINDOW_SCALE, 3, shift])?;
         }
-        if pen.rest.is_empty() { Ok(()) } else { self.emit_rare(&mut pen) }
+        if pen.rest.is_empty() { Ok(pen.sum) } else { self.emit_rare(pen) }
     }
 
     #[cold]
-    fn emit_rare(&self, pen: &mut Pen<'_>) -> Result<(), NoRoom> {
+    fn emit_rare(&self, mut pen: Pen<'_>) -> Result<Sum, NoRoom> {
         let blocks = &self.sack[..self.sack_blocks_that_fit()];
         if !blocks.is_empty() {
             pen.put([kind::NOP, kind::NOP, kind::SACK, 2 + 8 * blocks.len() as u8])?;
@@ -201,11 +200,13 @@ impl OptionsOut<'_> {
             pen.put(right.to_be_bytes())?;
         }
         if let Some(cookie) = self.cookie_that_fits() {
-            pen.put([kind::FAST_OPEN, 2 + cookie.len() as u8])?;
-            pen.put_slice(cookie)?;
+            let (option, padding) =
+                pen.rest.split_at_mut_checked(2 + cookie.len()).ok_or(NoRoom)?;
+            option[..2].copy_from_slice(&[kind::FAST_OPEN, 2 + cookie.len() as u8]);
+            option[2..].copy_from_slice(cookie);
+            padding.fill(kind::NOP);
         }
-        pen.rest.fill(kind::NOP);
-        Ok(())
+        Ok(pen.sum.plus(checksum::sum(pen.rest)))
     }
 }
 
