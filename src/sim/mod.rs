@@ -5,9 +5,11 @@
 //! A world advances from event to event: while frames are under way by the switch's delay, else to the
 //! earliest deadline of any shard or link. The same seed gives the same world.
 
+mod apps;
 mod host;
 mod switch;
 mod world;
 
+pub use apps::{Client, Close, Daytime, Echo, Plan, SharedTally, Tally};
 pub use host::{Host, HostId};
 pub use world::{World, WorldConfig};

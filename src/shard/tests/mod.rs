@@ -1,8 +1,10 @@
 //! The shard's parts against simple models of them, and in the situations they were made for.
 
+mod end_to_end;
 mod flow_table;
 mod neighbours;
 mod ports;
 mod routes;
+mod stage;
 mod tables;
 mod wheel;

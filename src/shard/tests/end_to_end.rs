@@ -1,0 +1,110 @@
+//! Two hosts over a cable in memory: connections from the first SYN to the last ACK.
+
+use core::net::SocketAddr;
+
+use super::stage::{Stage, echo, target};
+use crate::metrics::{DropReason, Event};
+use crate::shard::{ConnectError, Ending};
+use crate::sim::{Close, Daytime, Plan};
+use crate::time::Duration;
+
+#[test]
+fn a_connection_opens_echoes_and_closes_over_ipv4_and_ipv6() {
+    for ipv6 in [false, true] {
+        let mut stage = Stage::new(1, echo);
+        let (client, tally) = stage.client(Plan::echo(target(ipv6), 1, 1000));
+        stage.finish(&tally, 1, Duration::from_secs(5));
+        stage.world.run_for(Duration::from_millis(500));
+        let tally = tally.borrow();
+        assert_eq!((tally.connected, tally.received, tally.wrong), (1, 1000, 0));
+        assert_eq!(tally.ended(Ending::Finished), 1);
+        // The clock runs in steps of the switch's delay; ARP or NDP come before the SYN-ACK.
+        assert!(tally.handshakes[0] >= Duration::from_micros(40), "{:?}", tally.handshakes);
+        assert_eq!(stage.served.borrow().ended(Ending::Finished), 1);
+        stage.assert_nothing_left(client);
+        stage.assert_nothing_left(stage.server);
+        // Who closes first waits.
+        assert_eq!(stage.world.host(client).shard(0).time_waits(), 1);
+        assert_eq!(stage.world.host(stage.server).shard(0).time_waits(), 0);
+        for host in [client, stage.server] {
+            let shard = stage.world.host(host).shard(0);
+            assert_eq!(shard.counters().dropped_in_all(), 0, "{:?}", shard.counters());
+            assert_eq!(stage.counted(host, Event::Retransmitted), 0);
+        }
+    }
+}
+
+#[test]
+fn a_half_closed_connection_still_carries_the_other_direction() {
+    let mut stage = Stage::new(2, echo);
+    let plan = Plan { close: Close::WhenWritten, ..Plan::echo(target(false), 1, 200_000) };
+    let (_, tally) = stage.client(plan);
+    stage.finish(&tally, 1, Duration::from_secs(20));
+    let tally = tally.borrow();
+    assert_eq!((tally.received, tally.wrong), (200_000, 0));
+    assert_eq!(tally.ended(Ending::Finished), 1);
+}
+
+#[test]
+fn the_server_may_close_first_and_then_waits_itself() {
+    let mut stage = Stage::new(3, |tally| Box::new(Daytime::new(tally)));
+    let plan = Plan { close: Close::AfterPeer, ..Plan::echo(target(false), 3, 0) };
+    let (client, tally) = stage.client(plan);
+    stage.finish(&tally, 3, Duration::from_secs(5));
+    stage.world.run_for(Duration::from_millis(500));
+    assert_eq!(tally.borrow().received, 3 * 7);
+    assert_eq!(tally.borrow().peer_closed_first, 3);
+    assert_eq!(stage.world.host(client).shard(0).time_waits(), 0);
+    assert_eq!(stage.world.host(stage.server).shard(0).time_waits(), 3);
+    assert_eq!(stage.served.borrow().ended(Ending::Finished), 3);
+}
+
+#[test]
+fn two_thousand_connections_at_once_all_finish() {
+    let mut stage = Stage::new(4, echo);
+    let (client, tally) = stage.client(Plan::echo(target(false), 2000, 100));
+    let open = stage.world.run(Duration::from_secs(10), |_| tally.borrow().connected == 2000);
+    assert!(open);
+    stage.finish(&tally, 2000, Duration::from_secs(30));
+    stage.world.run_for(Duration::from_secs(1));
+    assert_eq!(tally.borrow().ended(Ending::Finished), 2000);
+    assert_eq!((tally.borrow().wrong, tally.borrow().received), (0, 200_000));
+    stage.assert_nothing_left(client);
+    stage.assert_nothing_left(stage.server);
+    assert_eq!(stage.counted(stage.server, Event::PassiveOpen), 2000);
+}
+
+#[test]
+fn packets_wait_for_the_neighbour_and_one_request_serves_them_all() {
+    let mut stage = Stage::new(5, echo);
+    let (client, tally) = stage.client(Plan::echo(target(false), 20, 10));
+    stage.finish(&tally, 20, Duration::from_secs(5));
+    assert_eq!(stage.counted(client, Event::Retransmitted), 0);
+    assert_eq!(stage.counted(stage.server, Event::NeighbourAnswered), 1);
+    assert_eq!(stage.dropped(client, DropReason::NoNeighbour), 0);
+}
+
+#[test]
+fn a_closed_port_refuses() {
+    let mut stage = Stage::new(6, echo);
+    let closed = SocketAddr::new(target(false).ip(), 81);
+    let (_, refused) = stage.client(Plan::echo(closed, 1, 0));
+    stage.finish(&refused, 1, Duration::from_secs(5));
+    assert_eq!(refused.borrow().ended(Ending::Refused), 1);
+    assert_eq!(stage.counted(stage.server, Event::ResetOut), 1);
+    assert_eq!(stage.dropped(stage.server, DropReason::NoConnection), 1);
+}
+
+#[test]
+fn an_absent_host_is_unreachable_and_a_foreign_network_has_no_route() {
+    let mut stage = Stage::new(7, echo);
+    let absent = "192.0.2.99:7".parse().expect("an address");
+    let (client, unreachable) = stage.client(Plan::echo(absent, 1, 0));
+    stage.finish(&unreachable, 1, Duration::from_secs(10));
+    assert_eq!(unreachable.borrow().ended(Ending::Unreachable), 1);
+    stage.assert_nothing_left(client);
+
+    let off_link = "203.0.113.1:7".parse().expect("an address");
+    let (_, tally) = stage.client(Plan::echo(off_link, 1, 0));
+    assert_eq!(tally.borrow().refused_locally, [ConnectError::NoRoute]);
+}
