@@ -113,7 +113,7 @@ impl Steering {
 #[inline]
 const fn owner_by_hash(hash: u64, workers: u16) -> u16 {
     let bits = hash >> 26 & 0x3fff;
-    (bits * workers as u64 >> 14) as u16
+    ((bits * workers as u64) >> 14) as u16
 }
 
 #[cfg(test)]

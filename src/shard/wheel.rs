@@ -26,8 +26,6 @@ const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS > u64::BITS);
 const NONE: u32 = u32::MAX;
 /// The tick of an entry that is not armed. Tick 0 is past before anything can be armed for it.
 const IDLE: u64 = 0;
-/// Where an entry is that came due and was not handed out yet.
-const DUE: usize = LEVELS * SLOTS;
 
 /// An owner's entry: its tick, and its neighbours in the list of a slot. Plain zeroes when not armed,
 /// so that reserved memory is not touched before it is used.
@@ -40,26 +38,33 @@ struct Slot {
     head: u32,
 }
 
+impl Slot {
+    const EMPTY: Self = Self { earliest: u64::MAX, head: NONE };
+}
+
 /// The wheel.
 pub struct Wheel {
     nodes: Vec<Node>,
-    /// All levels' slots, and the list of due entries.
+    /// All levels' slots.
     slots: Box<[Slot]>,
     /// Which slots are not empty, a bit each.
-    used: [[u64; SLOTS / 64]; LEVELS],
-    /// Every entry up to here was handed out or is in the due list.
+    used: [u64; LEVELS * SLOTS / 64],
+    /// No entry's tick is before this one.
     tick: u64,
+    /// The tick of the last call: what is armed comes due after it.
+    now: u64,
 }
 
 impl Wheel {
     /// A wheel for owners 0 to `owners` - 1 that begins at `now`.
     pub fn new(owners: usize, now: Instant) -> Self {
-        let empty = Slot { earliest: u64::MAX, head: NONE };
+        let tick = now.as_nanos() >> TICK_BITS;
         Self {
             nodes: vec![[0; 2]; owners],
-            slots: vec![empty; DUE + 1].into_boxed_slice(),
-            used: [[0; SLOTS / 64]; LEVELS],
-            tick: now.as_nanos() >> TICK_BITS,
+            slots: vec![Slot::EMPTY; LEVELS * SLOTS].into_boxed_slice(),
+            used: [0; LEVELS * SLOTS / 64],
+            tick,
+            now: tick,
         }
     }
 
@@ -67,7 +72,7 @@ impl Wheel {
     /// A deadline that is past comes due with the next tick. An owner out of bounds is never armed.
     #[inline]
     pub fn arm(&mut self, owner: u32, at: Instant) {
-        let tick = tick_after(at).max(self.tick + 1);
+        let tick = tick_after(at).max(self.now + 1);
         let Some(node) = self.nodes.get(owner as usize) else { return };
         let armed = node[0];
         if armed != IDLE {
@@ -77,7 +82,7 @@ impl Wheel {
             self.unlink(owner);
         }
         self.nodes[owner as usize][0] = tick;
-        self.link(owner, self.slot_of(tick));
+        self.link(owner);
     }
 
     /// Forgets an owner's entry. Not needed when the owner ends: whoever owns the number next is asked
@@ -95,60 +100,50 @@ impl Wheel {
         self.nodes.get(owner as usize).is_some_and(|node| node[0] != IDLE)
     }
 
-    /// The next owner whose deadline is `now` or earlier, in no order within one call's owners; it is
-    /// no longer armed. What is armed between two calls with the same `now` is not among them, so that
-    /// asking until `None` always ends.
+    /// The next owner whose deadline is `now` or earlier, by ticks; it is no longer armed. What is armed
+    /// between two calls with the same `now` is not among them, so that asking until `None` always ends.
     #[inline]
     pub fn pop(&mut self, now: Instant) -> Option<u32> {
-        self.advance(now.as_nanos() >> TICK_BITS);
-        let owner = self.slots[DUE].head;
-        if owner == NONE {
-            return None;
+        self.now = self.now.max(now.as_nanos() >> TICK_BITS);
+        while let Some(slot) = self.first_used().filter(|slot| self.start_of(*slot) <= self.now) {
+            self.tick = self.start_of(slot);
+            if slot < SLOTS {
+                let owner = self.slots[slot].head;
+                self.unlink(owner);
+                self.nodes[owner as usize] = [0; 2];
+                return Some(owner);
+            }
+            self.move_down(slot);
         }
-        self.unlink(owner);
-        self.nodes[owner as usize] = [0; 2];
-        Some(owner)
+        self.tick = self.now;
+        None
     }
 
     /// When to ask again: at the next deadline, rounded up to a tick; earlier if the entry that it was is
     /// no longer armed for then.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.slots[DUE].head != NONE {
-            return Some(Instant::from_nanos(self.tick << TICK_BITS));
-        }
-        let first = (0..LEVELS).find_map(|level| self.first_used(level))?;
+        let first = self.first_used()?;
         Some(Instant::from_nanos(self.slots[first].earliest << TICK_BITS))
     }
 
-    /// Moves every entry up to tick `end` into the due list.
-    fn advance(&mut self, end: u64) {
-        while self.tick < end {
-            let Some(slot) = (0..LEVELS).find_map(|level| self.first_used(level)) else { break };
-            let level = slot / SLOTS;
-            let below = SLOT_BITS * level as u32;
-            let start =
-                (self.tick >> below >> SLOT_BITS << SLOT_BITS | (slot % SLOTS) as u64) << below;
-            if start > end {
-                break;
-            }
-            self.tick = start;
-            self.empty(slot);
-        }
-        self.tick = self.tick.max(end);
-    }
-
-    /// Takes a slot's entries out: those of the current tick are due, the others go down some levels.
-    fn empty(&mut self, slot: usize) {
+    /// Spreads a slot's entries over the levels below, now that its first tick has come.
+    fn move_down(&mut self, slot: usize) {
         let mut owner = self.slots[slot].head;
-        self.slots[slot] = Slot { earliest: u64::MAX, head: NONE };
+        self.slots[slot] = Slot::EMPTY;
         self.mark(slot, false);
         while owner != NONE {
-            let tick = self.nodes[owner as usize][0];
-            let next = self.neighbours(owner).1;
-            let place = if tick <= self.tick { DUE } else { self.slot_of(tick) };
-            self.link(owner, place);
+            let (_, next) = self.neighbours(owner);
+            self.link(owner);
             owner = next;
         }
+    }
+
+    /// The first tick of a slot.
+    #[inline]
+    fn start_of(&self, slot: usize) -> u64 {
+        let below = SLOT_BITS * (slot / SLOTS) as u32;
+        let above = self.tick >> below >> SLOT_BITS << SLOT_BITS;
+        (above | (slot % SLOTS) as u64) << below
     }
 
     /// The slot of a tick that lies ahead.
@@ -158,33 +153,24 @@ impl Wheel {
         level as usize * SLOTS + (tick >> (SLOT_BITS * level)) as usize % SLOTS
     }
 
-    /// The slot an entry is linked in.
+    /// The first slot that is not empty: all lie ahead, and those of a level before those of the next.
     #[inline]
-    fn slot_now(&self, tick: u64) -> usize {
-        if tick <= self.tick { DUE } else { self.slot_of(tick) }
-    }
-
-    /// The first slot of a level that is not empty. All lie ahead, so the lowest is the first.
-    #[inline]
-    fn first_used(&self, level: usize) -> Option<usize> {
-        let words = &self.used[level];
-        let word = words.iter().position(|word| *word != 0)?;
-        Some(level * SLOTS + word * 64 + words[word].trailing_zeros() as usize)
+    fn first_used(&self) -> Option<usize> {
+        let (at, word) = self.used.iter().enumerate().find(|(_, word)| **word != 0)?;
+        Some(at * 64 + word.trailing_zeros() as usize)
     }
 
     #[inline]
     fn mark(&mut self, slot: usize, used: bool) {
-        if slot == DUE {
-            return;
-        }
-        let word = &mut self.used[slot / SLOTS][slot % SLOTS / 64];
+        let word = &mut self.used[slot / 64];
         let bit = 1 << (slot % 64);
         *word = if used { *word | bit } else { *word & !bit };
     }
 
     #[inline]
-    fn link(&mut self, owner: u32, slot: usize) {
+    fn link(&mut self, owner: u32) {
         let tick = self.nodes[owner as usize][0];
+        let slot = self.slot_of(tick);
         let list = &mut self.slots[slot];
         let next = list.head;
         list.head = owner;
@@ -210,10 +196,10 @@ impl Wheel {
             self.set_neighbours(before, previous, after);
             return;
         }
-        let slot = self.slot_now(self.nodes[owner as usize][0]);
+        let slot = self.slot_of(self.nodes[owner as usize][0]);
         self.slots[slot].head = after;
         if after == NONE {
-            self.slots[slot].earliest = u64::MAX;
+            self.slots[slot] = Slot::EMPTY;
             self.mark(slot, false);
         }
     }
