@@ -4,7 +4,9 @@
 
 use core::ops::ControlFlow::{self, Break, Continue};
 
-use super::connection::{CloseReason, Connection, Env, Events, Marks};
+use super::connection::Connection;
+use super::interface::{CloseReason, Env, Events};
+use super::marks::Marks;
 use super::receive::ReceiveHalf;
 use super::send::{MSS_DEFAULT, effective_mss};
 use super::{Disposition, Phase, Segment, WindowShift};
@@ -148,6 +150,7 @@ impl Connection {
     /// RFC 7323 §4.3 (2):
     ///   > If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied to
     ///   > TS.Recent; otherwise, it is ignored.
+    ///
     /// The first is known here: [`Self::check_timestamp`] let it pass.
     #[inline]
     fn note_timestamp(&mut self, segment: &Segment<'_>) {
@@ -222,7 +225,7 @@ impl Connection {
     ///   > advertised window in the last incoming acknowledgment.
     fn is_duplicate_ack(&self, segment: &Segment<'_>) -> bool {
         self.snd.outstanding() > 0
-            && segment.len() == 0
+            && segment.is_empty()
             && self.snd.shift.scale(segment.window) == self.snd.wnd
             && self.snd.wnd > 0
     }

@@ -1,7 +1,11 @@
-//! A connection from SYN-SENT or ESTABLISHED to its end: the two halves and what joins them. This
-//! file delegates; the steps of an arriving segment are in `arrive`, the questions in `transmit`.
+//! A connection from SYN-SENT or ESTABLISHED to its end: the two halves and what joins them.
+//!
+//! Owns the calls of the program (RFC 9293 §3.9.1) and the way out of the world. Delegates the rest: the
+//! steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
+use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
+use super::marks::Marks;
 use super::receive::ReceiveHalf;
 use super::recovery::Recovery;
 use super::send::{SendHalf, effective_mss};
@@ -10,173 +14,7 @@ use super::{
     Assembler, BufferPool, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum, Settings,
     TimeWait, Timestamps,
 };
-use crate::time::{Duration, Instant};
-
-/// What the world lends to a connection for one call.
-pub struct Env<'a> {
-    /// Now.
-    pub now: Instant,
-    /// The shard's settings.
-    pub settings: &'a Settings,
-    /// Where buffers come from and go back to.
-    pub pool: &'a mut BufferPool,
-    /// How many challenge ACKs (RFC 5961 §7) the shard may still send this second: it refills this
-    /// from `Settings::challenge_acks_per_second`, the connections take from it.
-    pub challenge_acks: &'a mut u32,
-}
-
-/// A set of things the application should hear about; see the constants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Events(pub u8);
-
-impl Events {
-    /// ESTABLISHED was reached by an active open.
-    pub const CONNECTED: Self = Self(1);
-    /// There is data to read that was not there before.
-    pub const READABLE: Self = Self(2);
-    /// There is room to write after a short write.
-    pub const WRITABLE: Self = Self(4);
-    /// The peer's FIN was reached in order: after what is readable there is nothing more.
-    pub const PEER_CLOSED: Self = Self(8);
-    /// The connection is over; see [`Connection::close_reason`].
-    pub const CLOSED: Self = Self(16);
-
-    /// Whether all of `other` is in the set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-    /// Adds `other`.
-    pub const fn insert(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-    /// Whether there is nothing to tell.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CloseReason {
-    /// Both FINs were sent and acknowledged.
-    Finished,
-    /// Aborted by our application.
-    Aborted,
-    /// The peer sent a reset.
-    Reset,
-    /// The peer answered our SYN with a reset.
-    Refused,
-    /// Nothing was acknowledged for longer than R2 (RFC 9293 §3.8.3), or the SYN was never answered.
-    TimedOut,
-    /// Keep-alive probes went unanswered.
-    KeepAlive,
-    /// ICMP told that the peer can't be reached while we were connecting (RFC 5927 §5).
-    Unreachable,
-    /// There was no memory for it.
-    NoBuffers,
-}
-
-/// What ICMP can tell a connection, already validated against its sequence numbers by the caller's
-/// quote (RFC 5927 §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathError {
-    /// Host, network, port or protocol unreachable: hard while connecting, soft afterwards.
-    Unreachable,
-    /// The path's MTU in bytes (RFC 1191, RFC 8201).
-    TooBig(u32),
-}
-
-/// How an arriving segment was dealt with; everything but `Accepted` is a drop with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[must_use]
-pub enum Disposition {
-    /// Used.
-    Accepted,
-    /// Outside the window (an ACK is owed).
-    OutOfWindow,
-    /// Older than the last timestamp (RFC 7323 §5.3).
-    OldTimestamp,
-    /// Acknowledges what was never sent, or too old (RFC 5961 §5).
-    BadAck,
-    /// A SYN in a synchronized state: challenged (RFC 5961 §4).
-    ChallengedSyn,
-    /// A reset in the window but not at RCV.NXT: challenged (RFC 5961 §3).
-    ChallengedReset,
-    /// No ACK bit where one is needed.
-    NoAck,
-    /// There was no buffer for its data.
-    NoBuffer,
-    /// Data after the receiver has gone (RFC 9293 §3.6.1); the connection resets itself.
-    AfterClose,
-    /// No timestamp although both ends agreed to send them (RFC 7323 §3.2).
-    NoTimestamp,
-    /// To be answered by the caller with [`SegmentOut::reset_for`]: it acknowledges what this
-    /// connection, still opening, never sent (RFC 9293 §3.10.7.3). The connection goes on.
-    Reset,
-}
-
-/// Yes-or-no state: what is owed, what was agreed, what the program did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks(u16);
-
-impl Marks {
-    /// An ACK is owed now.
-    pub(super) const ACK: Self = Self(1);
-    /// A reset is owed.
-    pub(super) const RESET: Self = Self(1 << 1);
-    /// A zero-window probe is owed (RFC 9293 §3.8.6.1).
-    pub(super) const PROBE: Self = Self(1 << 2);
-    /// A zero-window probe was sent and the window has not opened since.
-    pub(super) const PROBED: Self = Self(1 << 3);
-    /// A keep-alive probe is owed (RFC 9293 §3.8.4).
-    pub(super) const KEEP_ALIVE: Self = Self(1 << 4);
-    /// Silly-window avoidance has waited long enough (RFC 9293 §3.8.6.2.1, the override timeout).
-    pub(super) const OVERRIDE: Self = Self(1 << 5);
-    /// Both ends send timestamps (RFC 7323 §3.2).
-    pub(super) const TIMESTAMPS: Self = Self(1 << 6);
-    /// The addresses are IPv6.
-    pub(super) const IPV6: Self = Self(1 << 7);
-    /// Nagle's algorithm is on (RFC 9293 §3.7.4).
-    pub(super) const NAGLE: Self = Self(1 << 8);
-    /// CLOSE was called in SYN-RECEIVED: it takes effect in ESTABLISHED.
-    pub(super) const CLOSE_PENDING: Self = Self(1 << 9);
-    /// The program will not read any more.
-    pub(super) const NO_READER: Self = Self(1 << 10);
-    /// A write was short: the program waits for room.
-    pub(super) const WANTS_ROOM: Self = Self(1 << 11);
-    /// The peer's FIN came before all of its data.
-    pub(super) const FIN_AHEAD: Self = Self(1 << 12);
-    /// Our SYN had to be sent again (RFC 6298 (5.7)).
-    pub(super) const SYN_TIMED_OUT: Self = Self(1 << 13);
-
-    /// Whether any of `other` is set.
-    #[inline]
-    pub(super) const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Both.
-    pub(super) const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Sets `other`.
-    #[inline]
-    pub(super) const fn insert(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    /// Clears `other`.
-    #[inline]
-    pub(super) const fn remove(&mut self, other: Self) {
-        self.0 &= !other.0;
-    }
-
-    /// `other` if `on`.
-    pub(super) const fn when(other: Self, on: bool) -> Self {
-        if on { other } else { Self(0) }
-    }
-}
+use crate::time::Instant;
 
 /// A connection from SYN-SENT or ESTABLISHED to its end. What opening, closing and a segment in order
 /// touch stands first, so that it shares as few cache lines as can be.
@@ -203,43 +41,6 @@ pub struct Connection {
     /// Keep-alive probes sent since.
     pub(super) keep_alive_probes: u8,
     close_reason: Option<CloseReason>,
-}
-
-/// How a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Info {
-    /// Congestion window, bytes.
-    pub cwnd: u32,
-    /// Slow-start threshold, bytes; `u32::MAX` before the first loss.
-    pub ssthresh: u32,
-    /// Smoothed round-trip time; zero before the first measurement.
-    pub srtt: Duration,
-    /// Retransmission timeout, backoff included.
-    pub rto: Duration,
-    /// Segments sent again so far.
-    pub retransmissions: u32,
-    /// Bytes sent and not yet acknowledged.
-    pub in_flight: u32,
-    /// Bytes written and not yet acknowledged.
-    pub send_queued: u32,
-    /// Bytes received and not yet read.
-    pub receive_queued: u32,
-    /// ISS.
-    pub iss: SeqNum,
-    /// SND.UNA.
-    pub snd_una: SeqNum,
-    /// SND.NXT.
-    pub snd_nxt: SeqNum,
-    /// SND.WND, bytes.
-    pub snd_wnd: u32,
-    /// IRS.
-    pub irs: SeqNum,
-    /// RCV.NXT.
-    pub rcv_nxt: SeqNum,
-    /// RCV.WND, bytes.
-    pub rcv_wnd: u32,
-    /// Effective MSS for sending, bytes of data a segment.
-    pub mss: u16,
 }
 
 impl Connection {
@@ -394,7 +195,10 @@ impl Connection {
     /// Closes both directions: as [`Self::close`], and nothing more will be read. Data unread, or
     /// arriving from now on, is answered with a reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
     pub fn close_both(&mut self, env: &mut Env<'_>) {
-        if !self.incoming.is_empty() && !self.phase.is_last() {
+        if self.phase.is_last() {
+            return self.discard_unread(env.pool);
+        }
+        if !self.incoming.is_empty() {
             return self.abort(env);
         }
         self.incoming.release(env.pool);
@@ -403,16 +207,15 @@ impl Connection {
         if self.phase == Phase::FinWait2 {
             self.timers.idle_at = env.now + env.settings.fin_wait_2;
         }
-        self.tell_end_when_drained();
     }
 
     /// Ends it at once: CLOSED, with a reset owed where the phase demands one. RFC 9293 §3.10.5.
     pub fn abort(&mut self, env: &mut Env<'_>) {
         let phase = self.phase;
-        if phase == Phase::Closed {
-            // At most there is something left to read.
-            self.release(env.pool);
-            return self.tell_end_when_drained();
+        if phase.is_last() {
+            // The exchange is complete: nothing to reset, and the end is known.
+            self.phase = Phase::Closed;
+            return self.discard_unread(env.pool);
         }
         self.end(env, CloseReason::Aborted);
         let reset = matches!(
@@ -514,6 +317,14 @@ impl Connection {
     pub(super) fn tell_end_when_drained(&mut self) {
         if self.phase.is_last() && self.incoming.is_empty() {
             self.events.insert(Events::CLOSED);
+        }
+    }
+
+    /// The exchange is complete, and what is left to read will not be read.
+    fn discard_unread(&mut self, pool: &mut BufferPool) {
+        if !self.incoming.is_empty() {
+            self.incoming.release(pool);
+            self.tell_end_when_drained();
         }
     }
 

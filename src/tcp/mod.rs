@@ -10,6 +10,25 @@
 //! | [`TimeWait`] | TIME-WAIT | `time_wait` |
 //!
 //! LISTEN is the shard's listener; CLOSED is no entry at all.
+//!
+//! # What is obeyed
+//!
+//! RFC 9293 (the protocol), 7323 (window scale, timestamps, PAWS), 5681 and 6582 (congestion control,
+//! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
+//! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
+//! data), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
+//!
+//! # Where we deviate, on purpose
+//!
+//! | what the RFC says | what we do | why |
+//! |---|---|---|
+//! | 9293 §3.10.7.4, table 6: a segment at the edge of the window, or over all of it, is unacceptable | its ACK, RST and FIN are looked at, its text is trimmed | a peer that filled the window while a hole is open can use no other number; a FIN takes no buffer |
+//! | 9293 §3.8.6: SND.WND covers the FIN | a FIN alone waits for no window | it serves as a probe, and an idle close needs no timer |
+//! | 9293 §3.10.4: CLOSE in SYN-RECEIVED forms a FIN | it waits for ESTABLISHED | nothing but SYNs then needs to know about SYN-RECEIVED |
+//! | 9293 §3.10.7.3: text on a SYN without ACK is queued | it is not acknowledged, the peer sends it again | only a simultaneous open with data can meet it |
+//! | 9293 §3.8.2: urgent data is told of | it stays in line (6093) | no program uses it |
+//! | 6298 (2.4): RTO of 1 s at least | `Settings::rto_min`, 200 ms | as hosts do |
+//! | 9293 §3.4.2: MSL of 2 minutes | `Settings::msl`, 30 s | as hosts do |
 
 mod arrive;
 mod assembler;
@@ -18,7 +37,9 @@ pub mod congestion;
 mod connection;
 mod cookie;
 mod embryo;
+mod interface;
 mod isn;
+mod marks;
 mod phase;
 mod receive;
 mod recovery;
@@ -37,9 +58,10 @@ mod tests;
 
 pub use assembler::{Assembler, TooManyHoles};
 pub use buffer::{BufferPool, RingBuffer};
-pub use connection::{CloseReason, Connection, Disposition, Env, Events, Info, PathError};
+pub use connection::Connection;
 pub use cookie::{CookieContent, CookieJar};
 pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
+pub use interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
 pub use phase::Phase;
 pub use rtt::Rtt;

@@ -5,7 +5,9 @@
 //! in `Connection::incoming`, past a hole in the same ring with `Connection::holes` telling where.
 //! Invariant: an offered edge is never taken back.
 
-use super::connection::{Connection, Env, Events, Marks};
+use super::connection::Connection;
+use super::interface::{Env, Events};
+use super::marks::Marks;
 use super::{Disposition, Phase, SeqNum, Settings, WindowShift};
 
 /// Segments that are acknowledged at once when a connection is young: a peer in slow start sends only

@@ -6,7 +6,9 @@
 //! and `transmit` sends it.
 
 use super::congestion::{Ack, Controller};
-use super::connection::{CloseReason, Connection, Env, Marks};
+use super::connection::Connection;
+use super::interface::{CloseReason, Env};
+use super::marks::Marks;
 use super::rtt::Rtt;
 use super::send::SendHalf;
 use super::{Segment, SeqNum, Settings};

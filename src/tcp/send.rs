@@ -4,7 +4,9 @@
 //! exactly SND.UNA to `end`, our SYN and FIN aside. Invariants: UNA =< NXT =< end + 1, and
 //! UNA =< resend =< resend_end =< NXT.
 
-use super::connection::{Connection, Env, Events, Marks};
+use super::connection::Connection;
+use super::interface::{Env, Events};
+use super::marks::Marks;
 use super::{SeqNum, Settings, WindowShift};
 
 /// The MSS of a peer that sends no option, for IPv4 and IPv6 (RFC 9293 MUST-15).

@@ -4,7 +4,9 @@
 //! other: with data outstanding there is a retransmission, with a closed window a probe; an idle
 //! connection is kept alive, one that waits for a last FIN is timed out.
 
-use super::connection::{CloseReason, Connection, Env, Events, Marks};
+use super::connection::Connection;
+use super::interface::{CloseReason, Env, Events};
+use super::marks::Marks;
 use super::{KeepAlive, Phase};
 use crate::time::{Duration, Instant};
 

@@ -5,7 +5,9 @@
 //! `poll_segment` can't disagree; sending is all or nothing. That an ACK is owed is state, asked last:
 //! so it rides on data or a FIN of the same turn.
 
-use super::connection::{Connection, Env, Marks};
+use super::connection::Connection;
+use super::interface::Env;
+use super::marks::Marks;
 use super::receive::syn_window;
 use super::recovery::Stage;
 use super::{Flags, Options, Phase, SegmentOut, SeqNum, WindowShift};
@@ -159,6 +161,7 @@ impl Connection {
     ///   > (3) or if at least a fraction Fs of the maximum window can be sent, i.e., if:
     ///   >     [SND.NXT = SND.UNA and] min(D,U) >= Fs * Max(SND.WND);
     ///   > (4) or if the override timeout occurs.
+    ///
     /// where what is in brackets is Nagle's. Every write is pushed. After CLOSE nothing will come to
     /// make the last segment fuller, so it does not wait.
     #[inline]

@@ -1,8 +1,24 @@
 //! Packet scripts: what a connection answers to what arrives, clause by clause of the RFCs, in fake
 //! time. And two ends that talk through a channel that loses, reorders and duplicates.
 
-mod layout;
-mod opening;
-mod script;
+// One segment sent is a list of one range.
+#![allow(clippy::single_range_in_vec_init)]
 
-use script::{Script, ack, bare, data, rst, syn, text};
+mod acknowledging;
+mod closing;
+mod forged;
+mod idle;
+mod layout;
+mod literals;
+mod loss;
+mod opening;
+mod phases;
+mod receiving;
+mod resets;
+mod script;
+mod sending;
+mod storm;
+mod windows;
+
+use literals::{ack, bare, data, fin, rst, syn, text};
+use script::Script;

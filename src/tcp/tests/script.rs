@@ -1,206 +1,10 @@
 //! The script: a connection, its peer as a list of literals, and a clock that only the test moves.
-//!
-//! Sequence numbers are relative: 0 is the SYN of that direction, 1 its first byte. Content follows from
-//! the position, so that every payload is checked.
 
-use core::ops::Range;
-
+use super::literals::{In, Out, Sent, bare, content, relative, syn};
 use crate::tcp::{
-    BufferPool, Connection, Disposition, Env, Events, Flags, Options, Phase, Segment, SegmentOut,
-    SeqNum, Settings, Timestamps, WindowShift,
+    BufferPool, Connection, Disposition, Env, Events, Flags, Phase, Segment, SeqNum, Settings,
 };
 use crate::time::{Duration, Instant};
-
-/// The byte that stands at `position` of a direction.
-pub(super) fn content(position: u32) -> u8 {
-    (position % 251) as u8
-}
-
-/// A segment of the peer.
-#[derive(Clone, Debug)]
-pub(super) struct In {
-    range: Option<Range<u32>>,
-    ack: Option<u32>,
-    flags: Flags,
-    window: Option<u16>,
-    urgent: u16,
-    options: Options,
-    behind_syn: bool,
-}
-
-/// A bare ACK of `n`, at the peer's next sequence number.
-pub(super) fn ack(n: u32) -> In {
-    In {
-        range: None,
-        ack: Some(n),
-        flags: Flags::ACK,
-        window: None,
-        urgent: 0,
-        options: Options::default(),
-        behind_syn: false,
-    }
-}
-
-/// Data of the peer; acknowledges what it acknowledged last.
-pub(super) fn data(range: Range<u32>) -> In {
-    In { range: Some(range), ack: None, ..ack(0) }
-}
-
-/// A FIN at `seq`.
-pub(super) fn fin(seq: u32) -> In {
-    data(seq..seq).flag(Flags::FIN)
-}
-
-/// A reset at `seq`.
-pub(super) fn rst(seq: u32) -> In {
-    In { flags: Flags::RST, ..data(seq..seq) }
-}
-
-/// A SYN at 0.
-pub(super) fn syn() -> In {
-    In { flags: Flags::SYN, ..data(0..0) }
-}
-
-impl In {
-    pub(super) fn ack(mut self, n: u32) -> Self {
-        self.ack = Some(n);
-        self.flag(Flags::ACK)
-    }
-
-    pub(super) fn no_ack(mut self) -> Self {
-        self.flags = self.flags.without(Flags::ACK);
-        self
-    }
-
-    pub(super) fn seq(mut self, seq: u32) -> Self {
-        self.range = Some(seq..seq);
-        self
-    }
-
-    /// The data stands behind the SYN of the same segment.
-    pub(super) fn seq_of_syn(mut self) -> Self {
-        self.behind_syn = true;
-        self
-    }
-
-    pub(super) fn options(&self) -> Options {
-        self.options
-    }
-
-    pub(super) fn flag(mut self, flag: Flags) -> Self {
-        self.flags = self.flags.with(flag);
-        self
-    }
-
-    pub(super) fn fin(self) -> Self {
-        self.flag(Flags::FIN)
-    }
-
-    pub(super) fn urgent(mut self, pointer: u16) -> Self {
-        self.urgent = pointer;
-        self.flag(Flags::URG)
-    }
-
-    pub(super) fn window(mut self, window: u16) -> Self {
-        self.window = Some(window);
-        self
-    }
-
-    pub(super) fn mss(mut self, mss: u16) -> Self {
-        self.options.mss = Some(mss);
-        self
-    }
-
-    pub(super) fn shift(mut self, shift: u8) -> Self {
-        self.options.window_shift = Some(WindowShift::from_offer(shift));
-        self
-    }
-
-    pub(super) fn stamp(mut self, value: u32, echo: u32) -> Self {
-        self.options.timestamps = Some(Timestamps { value, echo });
-        self
-    }
-}
-
-/// What was sent, relative.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) at: Instant,
-    pub(super) seq: u32,
-    pub(super) len: u32,
-    pub(super) ack: u32,
-    pub(super) flags: Flags,
-    pub(super) window: u16,
-    pub(super) options: Options,
-}
-
-/// What should be sent. What is not said is not compared.
-#[derive(Clone, Debug)]
-pub(super) struct Out {
-    range: Option<Range<u32>>,
-    ack: Option<u32>,
-    flags: Flags,
-    window: Option<u16>,
-}
-
-/// Data, with ACK and perhaps PSH.
-pub(super) fn text(range: Range<u32>) -> Out {
-    Out { range: Some(range), ack: None, flags: Flags::ACK, window: None }
-}
-
-/// A bare ACK of `n`.
-pub(super) fn bare(n: u32) -> Out {
-    Out { range: None, ack: Some(n), flags: Flags::ACK, window: None }
-}
-
-impl From<Range<u32>> for Out {
-    fn from(range: Range<u32>) -> Self {
-        text(range)
-    }
-}
-
-impl Out {
-    pub(super) fn fin(mut self) -> Self {
-        self.flags = self.flags.with(Flags::FIN);
-        self
-    }
-
-    pub(super) fn flags(mut self, flags: Flags) -> Self {
-        self.flags = flags;
-        self
-    }
-
-    pub(super) fn ack(mut self, n: u32) -> Self {
-        self.ack = Some(n);
-        self
-    }
-
-    pub(super) fn at(mut self, seq: u32) -> Self {
-        self.range = Some(seq..seq);
-        self
-    }
-
-    pub(super) fn window(mut self, window: u16) -> Self {
-        self.window = Some(window);
-        self
-    }
-
-    fn check(&self, sent: &Sent) {
-        assert_eq!(sent.flags.without(Flags::PSH), self.flags, "flags of {sent:?}");
-        match &self.range {
-            Some(range) => {
-                assert_eq!((sent.seq, sent.seq + sent.len), (range.start, range.end), "{sent:?}");
-            }
-            None => assert_eq!(sent.len, 0, "no data expected in {sent:?}"),
-        }
-        if let Some(ack) = self.ack {
-            assert_eq!(sent.ack, ack, "ack of {sent:?}");
-        }
-        if let Some(window) = self.window {
-            assert_eq!(sent.window, window, "window of {sent:?}");
-        }
-    }
-}
 
 /// A connection under test.
 pub(super) struct Script {
@@ -300,11 +104,6 @@ impl Script {
         self.sends([bare(1).at(1)]);
         assert_eq!(self.events(), Events::CONNECTED);
         self.c.rcv.quick = 0;
-        self
-    }
-
-    pub(super) fn mss(mut self, mss: u16) -> Self {
-        self.c.snd.mss = mss;
         self
     }
 
@@ -468,17 +267,5 @@ impl Script {
             self.outbox.push(sent);
             assert!(self.outbox.len() < 1000, "endless output");
         }
-    }
-}
-
-fn relative(out: &SegmentOut<'_>, iss: SeqNum, irs: SeqNum, at: Instant) -> Sent {
-    Sent {
-        at,
-        seq: out.seq.distance_from(iss),
-        len: out.payload_len() as u32,
-        ack: if out.flags.ack() { out.ack.distance_from(irs) } else { 0 },
-        flags: out.flags,
-        window: out.window,
-        options: out.options,
     }
 }

@@ -1,0 +1,144 @@
+//! The words between a connection and its world: what it is lent, what it tells, how it judges.
+
+use super::{BufferPool, SeqNum, Settings};
+use crate::time::{Duration, Instant};
+
+/// What the world lends to a connection for one call.
+pub struct Env<'a> {
+    /// Now.
+    pub now: Instant,
+    /// The shard's settings.
+    pub settings: &'a Settings,
+    /// Where buffers come from and go back to.
+    pub pool: &'a mut BufferPool,
+    /// How many challenge ACKs (RFC 5961 §7) the shard may still send this second: it refills this
+    /// from `Settings::challenge_acks_per_second`, the connections take from it.
+    pub challenge_acks: &'a mut u32,
+}
+
+/// A set of things the application should hear about; see the constants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events(pub u8);
+
+impl Events {
+    /// ESTABLISHED was reached by an active open.
+    pub const CONNECTED: Self = Self(1);
+    /// There is data to read that was not there before.
+    pub const READABLE: Self = Self(2);
+    /// There is room to write after a short write.
+    pub const WRITABLE: Self = Self(4);
+    /// The peer's FIN was reached in order: after what is readable there is nothing more.
+    pub const PEER_CLOSED: Self = Self(8);
+    /// The connection is over; see [`Connection::close_reason`].
+    pub const CLOSED: Self = Self(16);
+
+    /// Whether all of `other` is in the set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+    /// Adds `other`.
+    pub const fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+    /// Whether there is nothing to tell.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// Both FINs were sent and acknowledged.
+    Finished,
+    /// Aborted by our application.
+    Aborted,
+    /// The peer sent a reset.
+    Reset,
+    /// The peer answered our SYN with a reset.
+    Refused,
+    /// Nothing was acknowledged for longer than R2 (RFC 9293 §3.8.3), or the SYN was never answered.
+    TimedOut,
+    /// Keep-alive probes went unanswered.
+    KeepAlive,
+    /// ICMP told that the peer can't be reached while we were connecting (RFC 5927 §5).
+    Unreachable,
+    /// There was no memory for it.
+    NoBuffers,
+}
+
+/// What ICMP can tell a connection, already validated against its sequence numbers by the caller's
+/// quote (RFC 5927 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// Host, network, port or protocol unreachable: hard while connecting, soft afterwards.
+    Unreachable,
+    /// The path's MTU in bytes (RFC 1191, RFC 8201).
+    TooBig(u32),
+}
+
+/// How an arriving segment was dealt with; everything but `Accepted` is a drop with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Disposition {
+    /// Used.
+    Accepted,
+    /// Outside the window (an ACK is owed).
+    OutOfWindow,
+    /// Older than the last timestamp (RFC 7323 §5.3).
+    OldTimestamp,
+    /// Acknowledges what was never sent, or too old (RFC 5961 §5).
+    BadAck,
+    /// A SYN in a synchronized state: challenged (RFC 5961 §4).
+    ChallengedSyn,
+    /// A reset in the window but not at RCV.NXT: challenged (RFC 5961 §3).
+    ChallengedReset,
+    /// No ACK bit where one is needed.
+    NoAck,
+    /// There was no buffer for its data.
+    NoBuffer,
+    /// Data after the receiver has gone (RFC 9293 §3.6.1); the connection resets itself.
+    AfterClose,
+    /// No timestamp although both ends agreed to send them (RFC 7323 §3.2).
+    NoTimestamp,
+    /// To be answered by the caller with [`SegmentOut::reset_for`]: it acknowledges what this
+    /// connection, still opening, never sent (RFC 9293 §3.10.7.3). The connection goes on.
+    Reset,
+}
+
+/// How a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Congestion window, bytes.
+    pub cwnd: u32,
+    /// Slow-start threshold, bytes; `u32::MAX` before the first loss.
+    pub ssthresh: u32,
+    /// Smoothed round-trip time; zero before the first measurement.
+    pub srtt: Duration,
+    /// Retransmission timeout, backoff included.
+    pub rto: Duration,
+    /// Segments sent again so far.
+    pub retransmissions: u32,
+    /// Bytes sent and not yet acknowledged.
+    pub in_flight: u32,
+    /// Bytes written and not yet acknowledged.
+    pub send_queued: u32,
+    /// Bytes received and not yet read.
+    pub receive_queued: u32,
+    /// ISS.
+    pub iss: SeqNum,
+    /// SND.UNA.
+    pub snd_una: SeqNum,
+    /// SND.NXT.
+    pub snd_nxt: SeqNum,
+    /// SND.WND, bytes.
+    pub snd_wnd: u32,
+    /// IRS.
+    pub irs: SeqNum,
+    /// RCV.NXT.
+    pub rcv_nxt: SeqNum,
+    /// RCV.WND, bytes.
+    pub rcv_wnd: u32,
+    /// Effective MSS for sending, bytes of data a segment.
+    pub mss: u16,
+}

@@ -1,0 +1,65 @@
+//! The yes-or-no state of a connection, in two bytes: what is owed, what was agreed, what the program
+//! did.
+
+/// Yes-or-no state: what is owed, what was agreed, what the program did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks(u16);
+
+impl Marks {
+    /// An ACK is owed now.
+    pub(super) const ACK: Self = Self(1);
+    /// A reset is owed.
+    pub(super) const RESET: Self = Self(1 << 1);
+    /// A zero-window probe is owed (RFC 9293 §3.8.6.1).
+    pub(super) const PROBE: Self = Self(1 << 2);
+    /// A zero-window probe was sent and the window has not opened since.
+    pub(super) const PROBED: Self = Self(1 << 3);
+    /// A keep-alive probe is owed (RFC 9293 §3.8.4).
+    pub(super) const KEEP_ALIVE: Self = Self(1 << 4);
+    /// Silly-window avoidance has waited long enough (RFC 9293 §3.8.6.2.1, the override timeout).
+    pub(super) const OVERRIDE: Self = Self(1 << 5);
+    /// Both ends send timestamps (RFC 7323 §3.2).
+    pub(super) const TIMESTAMPS: Self = Self(1 << 6);
+    /// The addresses are IPv6.
+    pub(super) const IPV6: Self = Self(1 << 7);
+    /// Nagle's algorithm is on (RFC 9293 §3.7.4).
+    pub(super) const NAGLE: Self = Self(1 << 8);
+    /// CLOSE was called in SYN-RECEIVED: it takes effect in ESTABLISHED.
+    pub(super) const CLOSE_PENDING: Self = Self(1 << 9);
+    /// The program will not read any more.
+    pub(super) const NO_READER: Self = Self(1 << 10);
+    /// A write was short: the program waits for room.
+    pub(super) const WANTS_ROOM: Self = Self(1 << 11);
+    /// The peer's FIN came before all of its data.
+    pub(super) const FIN_AHEAD: Self = Self(1 << 12);
+    /// Our SYN had to be sent again (RFC 6298 (5.7)).
+    pub(super) const SYN_TIMED_OUT: Self = Self(1 << 13);
+
+    /// Whether any of `other` is set.
+    #[inline]
+    pub(super) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both.
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Sets `other`.
+    #[inline]
+    pub(super) const fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Clears `other`.
+    #[inline]
+    pub(super) const fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+
+    /// `other` if `on`.
+    pub(super) const fn when(other: Self, on: bool) -> Self {
+        if on { other } else { Self(0) }
+    }
+}

@@ -1,0 +1,165 @@
+//! The table of legal edges, against figure 5 of RFC 9293, and every phase against every event.
+
+use super::script::{Script, plain};
+use super::{ack, data, fin, rst, syn};
+use crate::tcp::Phase::{
+    self, CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, SynReceived,
+    SynSent, TimeWait,
+};
+use crate::tcp::{Events, PathError, SeqNum};
+
+#[test]
+fn the_edges_are_those_of_figure_5() {
+    // Notes 2 and 3 included: the ACK of our FIN on the peer's FIN, and CLOSED from anywhere.
+    let figure = [
+        (SynSent, SynReceived),
+        (SynSent, Established),
+        (SynReceived, Established),
+        (SynReceived, FinWait1),
+        (Established, FinWait1),
+        (Established, CloseWait),
+        (FinWait1, FinWait2),
+        (FinWait1, Closing),
+        (FinWait1, TimeWait),
+        (FinWait2, TimeWait),
+        (Closing, TimeWait),
+        (CloseWait, LastAck),
+    ];
+    for from in Phase::ALL {
+        for to in Phase::ALL {
+            let expected = figure.contains(&(from, to)) || to == Closed && from != Closed;
+            assert_eq!(from.may_become(to), expected, "{from:?} -> {to:?}");
+        }
+    }
+}
+
+/// A connection in `phase`, reached by segments.
+pub(super) fn script_in(phase: Phase) -> Script {
+    let mut t = match phase {
+        SynSent | SynReceived => Script::open(plain()),
+        _ => Script::established(),
+    };
+    match phase {
+        SynSent => drop(t.sends_syn()),
+        SynReceived => {
+            t.sends_syn();
+            t.gets(syn());
+        }
+        FinWait1 => drop(t.closes()),
+        FinWait2 => {
+            t.closes().sent();
+            t.gets(ack(2));
+        }
+        CloseWait => drop(t.gets(fin(1))),
+        Closing => {
+            t.closes().sent();
+            t.gets(fin(1));
+        }
+        LastAck => drop(t.gets(fin(1)).closes()),
+        TimeWait => {
+            t.closes().sent();
+            t.gets(fin(1).ack(2));
+        }
+        Closed => drop(t.aborts()),
+        Established => {}
+    }
+    t.sent();
+    t.is(phase);
+    t.c.take_events();
+    t
+}
+
+type Event = (&'static str, fn(&mut Script));
+
+/// What can happen.
+const EVENTS: [Event; 14] = [
+    ("close", |t| drop(t.closes())),
+    ("close both", |t| drop(t.closes_both())),
+    ("abort", |t| drop(t.aborts())),
+    ("write", |t| drop(t.writes(10))),
+    ("read", |t| drop(t.reads(10))),
+    ("syn", |t| drop(t.hears(syn()))),
+    ("syn ack", |t| drop(t.hears(syn().ack(1)))),
+    ("ack of the syn", |t| drop(t.hears(ack(1)))),
+    ("ack of the fin", |t| drop(t.hears(ack(2)))),
+    ("data", |t| drop(t.hears(data(1..11)))),
+    ("fin", |t| drop(t.hears(fin(1)))),
+    ("fin and ack of the fin", |t| drop(t.hears(fin(1).ack(2)))),
+    ("reset", |t| {
+        let seq = t.c.rcv.nxt.distance_from(t.irs);
+        drop(t.hears(rst(seq).ack(1)));
+    }),
+    ("unreachable", |t| drop(t.path_error(PathError::Unreachable, 0))),
+];
+
+fn drop<T>(_: T) {}
+
+/// Where `event` leads from `phase`, by §3.10 of RFC 9293; itself where nothing is said.
+fn expected(phase: Phase, event: &str) -> Phase {
+    match (phase, event) {
+        (Closed, _) => Closed,
+        (TimeWait, "abort") => Closed,
+        (TimeWait, _) => TimeWait,
+        (_, "abort") => Closed,
+        (SynSent, "close" | "close both" | "reset" | "unreachable") => Closed,
+        (SynSent, "syn") => SynReceived,
+        (SynSent, "syn ack") => Established,
+        (SynSent, _) => SynSent,
+        (SynReceived, "unreachable") => Closed,
+        (SynReceived, "syn ack" | "ack of the syn" | "data") => Established,
+        // The ACK of the SYN comes with the FIN.
+        (SynReceived, "fin") => CloseWait,
+        (_, "reset") => Closed,
+        (SynReceived, _) => SynReceived,
+        (Established, "close" | "close both") => FinWait1,
+        (Established, "fin") => CloseWait,
+        (FinWait1, "ack of the fin") => FinWait2,
+        (FinWait1, "fin") => Closing,
+        (FinWait1 | FinWait2, "fin and ack of the fin") => TimeWait,
+        (FinWait2, "fin") => TimeWait,
+        (CloseWait, "close" | "close both") => LastAck,
+        (Closing, "ack of the fin" | "fin and ack of the fin") => Closing,
+        (LastAck, "ack of the fin") => Closed,
+        (same, _) => same,
+    }
+}
+
+#[test]
+fn every_event_in_every_phase_leads_where_the_rfc_says() {
+    for phase in Phase::ALL {
+        for (name, event) in EVENTS {
+            let mut t = script_in(phase);
+            event(&mut t);
+            let next = match (phase, name) {
+                // The ACK moves SND.UNA past the FIN: unlike the repeated FIN, it is in the window.
+                (Closing, "ack of the fin") => TimeWait,
+                _ => expected(phase, name),
+            };
+            assert_eq!(t.c.phase(), next, "{name} in {phase:?}");
+            let told = t.c.take_events().contains(Events::CLOSED);
+            let ended = t.c.phase().is_last() && !phase.is_last();
+            assert_eq!(told, ended, "CLOSED of {name} in {phase:?}");
+            assert_eq!(t.c.close_reason().is_some(), t.c.phase().is_last());
+            t.sent();
+        }
+    }
+}
+
+#[test]
+fn every_event_in_every_phase_is_harmless_at_the_wrap_of_sequence_numbers() {
+    for iss in [u32::MAX - 1, u32::MAX, 0x7fff_ffff, 0x8000_0000] {
+        for (_, first) in EVENTS {
+            for (_, second) in EVENTS {
+                let mut t = Script::open_at(plain(), iss, iss.wrapping_add(1));
+                t.sends_syn();
+                t.gets(syn().ack(1));
+                first(&mut t);
+                t.sent();
+                second(&mut t);
+                t.sent();
+                t.after_ms(10_000).sent();
+            }
+        }
+    }
+    assert!(SeqNum(u32::MAX).before(SeqNum(0)));
+}

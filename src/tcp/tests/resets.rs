@@ -1,0 +1,66 @@
+//! Resets, received and sent, in every state (RFC 9293 §3.10.5, §3.10.7).
+
+use super::phases::script_in;
+use super::{Script, rst, text};
+use crate::tcp::{CloseReason, Disposition, Events, Flags, Phase};
+
+#[test]
+fn a_reset_at_rcv_nxt_ends_every_synchronized_state_but_time_wait() {
+    for phase in Phase::ALL.into_iter().filter(|p| !p.is_last() && *p != Phase::SynSent) {
+        let mut t = script_in(phase);
+        let seq = t.c.rcv.nxt.distance_from(t.irs);
+        t.gets(rst(seq)).is(Phase::Closed).quiet();
+        assert_eq!(t.events(), Events::CLOSED, "{phase:?}");
+        let refused = phase == Phase::SynReceived;
+        let reason = if refused { CloseReason::Refused } else { CloseReason::Reset };
+        assert_eq!(t.c.close_reason(), Some(reason), "{phase:?}");
+        assert!(t.c.is_over());
+    }
+}
+
+#[test]
+fn a_reset_does_not_cut_time_wait_short() {
+    let mut t = script_in(Phase::TimeWait);
+    t.gets(rst(2)).is(Phase::TimeWait).quiet();
+}
+
+#[test]
+fn an_abort_resets_where_the_peer_knows_of_the_connection() {
+    for phase in Phase::ALL {
+        let mut t = script_in(phase);
+        let nxt = t.c.snd.nxt.distance_from(t.iss());
+        t.aborts().is(Phase::Closed);
+        // RFC 9293 §3.10.5.
+        let resets = matches!(
+            phase,
+            Phase::SynReceived
+                | Phase::Established
+                | Phase::FinWait1
+                | Phase::FinWait2
+                | Phase::CloseWait
+                | Phase::Closed // script_in() aborted it, and the reset was taken
+        ) && phase != Phase::Closed;
+        if resets {
+            assert!(!t.c.is_over());
+            t.sends([text(nxt..nxt).flags(Flags::RST)]);
+        } else {
+            t.quiet();
+        }
+        assert!(t.c.is_over());
+    }
+}
+
+#[test]
+fn unread_data_is_flushed_by_a_reset() {
+    let mut t = Script::established().write(100);
+    t.gets(super::data(1..101)).gets(rst(101)).is(Phase::Closed);
+    assert_eq!(t.reads(100), 0);
+    assert_eq!(t.pool.in_use(), 0);
+}
+
+#[test]
+fn nothing_answers_once_closed() {
+    let mut t = script_in(Phase::Closed);
+    t.refuses(super::data(1..101), Disposition::AfterClose).quiet();
+    assert_eq!(t.deadline_ms(), None);
+}

@@ -1,0 +1,186 @@
+//! Flow control: what we offer, what the peer offers, and windows of zero (RFC 9293 §3.8.6).
+
+use super::{Script, ack, bare, data, fin, text};
+use crate::tcp::{CloseReason, Disposition, Phase};
+
+#[test]
+fn the_window_closes_as_the_buffer_fills_and_never_shrinks() {
+    let mut t = Script::established_with(|s| s.receive_buffer = 4000);
+    t.gets(data(1..1001)).gets(data(1001..2001)).sends([bare(2001).window(2000)]);
+    t.gets(data(2001..3001)).gets(data(3001..4001)).sends([bare(4001).window(0)]);
+}
+
+#[test]
+fn reading_a_little_of_a_full_buffer_tells_the_peer_nothing() {
+    // RFC 9293 §3.8.6.2.2
+    let mut t = Script::established_with(|s| s.receive_buffer = 4000);
+    for i in 0..4 {
+        t.gets(data(1 + i * 1000..1001 + i * 1000));
+    }
+    t.sends([bare(4001).window(0)]);
+    assert_eq!(t.reads(999), 999);
+    t.quiet();
+    assert_eq!(t.reads(1), 1);
+    t.sends([bare(4001).window(1000)]);
+}
+
+#[test]
+fn a_small_buffer_reopens_at_half() {
+    let mut t = Script::established_with(|s| s.receive_buffer = 1000);
+    t.gets(data(1..1001)).after_ms(40).sends([bare(1001).window(0)]);
+    t.reads(499);
+    t.quiet().reads(1);
+    t.sends([bare(1001).window(500)]);
+}
+
+#[test]
+fn a_window_still_half_open_is_not_updated_for_its_own_sake() {
+    let mut t = Script::established();
+    t.gets(data(1..1001)).gets(data(1001..2001)).sends([bare(2001)]);
+    assert_eq!(t.reads(5000), 2000);
+    t.quiet();
+    t.gets(data(2001..3001)).gets(data(3001..4001)).sends([bare(4001).window(58_000)]);
+}
+
+#[test]
+fn the_offered_window_is_scaled() {
+    let mut t = Script::open(crate::tcp::Settings { timestamps: false, ..Default::default() });
+    t.sends_syn();
+    t.gets(super::syn().ack(1).shift(2)).sends([bare(1).window(32_768)]);
+}
+
+#[test]
+fn what_lies_past_the_window_is_not_taken() {
+    let mut t = Script::established_with(|s| s.receive_buffer = 1500);
+    t.gets(data(1..1001)).gets(data(1001..2001)).sends([bare(1501).window(0)]);
+    assert_eq!(t.reads(5000), 1500);
+    t.sends([bare(1501).window(1500)]);
+    t.refuses(data(3001..3002), Disposition::OutOfWindow).sends([bare(1501)]);
+}
+
+#[test]
+fn the_peers_window_bounds_what_is_sent() {
+    let mut t = Script::established();
+    t.gets(ack(1).window(2000));
+    t.writes(5000);
+    t.sends([1..1001, 1001..2001]);
+    t.gets(ack(1001).window(2000)).sends([2001..3001]);
+    t.gets(ack(1001).window(4000)).sends([3001..4001, 4001..5001]);
+}
+
+#[test]
+fn an_old_segment_does_not_update_the_window() {
+    // SND.WL1, SND.WL2
+    let mut t = Script::established().write(2000);
+    t.sent();
+    t.gets(data(1..11).ack(1001).window(5000));
+    t.gets(ack(2001).window(3000).seq(11));
+    assert_eq!(t.c.snd.wnd, 3000);
+    t.gets(data(11..21).ack(1001).window(9000));
+    assert_eq!(t.c.snd.wnd, 3000, "older ACK: not even looked at");
+    t.gets(data(21..31).ack(2001).window(100));
+    assert_eq!(t.c.snd.wnd, 100, "newer data");
+}
+
+#[test]
+fn zero_window_is_probed_after_one_rto_and_then_ever_more_seldom() {
+    let mut t = Script::established();
+    t.gets(ack(1).window(0));
+    t.writes(3000);
+    t.quiet().after_ms(199).quiet();
+    for wait in [1, 400, 800, 1600] {
+        t.after_ms(wait).sends([1..2]);
+        t.gets(ack(1).window(0)).quiet();
+    }
+}
+
+#[test]
+fn a_window_that_opens_is_filled_at_once_with_the_probed_byte_first() {
+    let mut t = Script::established();
+    t.gets(ack(1).window(0));
+    t.writes(2500);
+    t.after_ms(200).sends([1..2]);
+    t.gets(ack(1).window(60_000)).sends([1..1001, 1001..2001, 2001..2501]);
+    assert_eq!(t.deadline_ms(), Some(200));
+}
+
+#[test]
+fn a_probed_byte_that_was_taken_is_not_sent_again() {
+    let mut t = Script::established();
+    t.gets(ack(1).window(0));
+    t.writes(1500);
+    t.after_ms(200).sends([1..2]);
+    t.gets(ack(2).window(60_000)).sends([2..1002, 1002..1501]);
+}
+
+#[test]
+fn a_window_update_that_was_lost_is_found_out_by_the_probe() {
+    let mut t = Script::established().write(1000);
+    t.sends([1..1001]);
+    t.gets(ack(1001).window(0));
+    t.writes(1000);
+    assert_eq!(t.deadline_ms(), Some(200));
+    t.after_ms(200).sends([1001..1002]);
+    t.gets(ack(1002).window(5000)).sends([1002..2001]);
+}
+
+#[test]
+fn a_zero_window_is_probed_as_long_as_it_is_answered() {
+    // RFC 9293 MUST-37
+    let mut t = Script::established();
+    t.gets(ack(1).window(0));
+    t.writes(1000);
+    for _ in 0..60 {
+        let wait = t.deadline_ms().expect("a probe is due");
+        t.after_ms(wait).sends([1..2]);
+        t.gets(ack(1).window(0)).quiet();
+    }
+    t.is(Phase::Established).gets(ack(1).window(1000)).sends([1..1001]);
+}
+
+#[test]
+fn a_zero_window_that_is_never_answered_is_given_up() {
+    let mut t = Script::established();
+    t.gets(ack(1).window(0));
+    t.writes(1000);
+    t.after_ms(119_999).is(Phase::Established).after_ms(1).is(Phase::Closed);
+    assert_eq!(t.c.close_reason(), Some(CloseReason::TimedOut));
+}
+
+#[test]
+fn a_window_that_shrinks_below_what_is_sent_is_probed() {
+    let mut t = Script::established().write(3000);
+    t.sends([1..1001, 1001..2001, 2001..3001]);
+    t.gets(ack(1).window(0)).quiet();
+    t.after_ms(200).sends([1..2]);
+    t.gets(ack(3001).window(0)).quiet();
+    t.writes(10);
+    t.gets(ack(3001).window(100)).sends([3001..3011]);
+}
+
+#[test]
+fn an_ack_while_the_window_has_shrunk_stays_inside_it() {
+    let mut t = Script::established().write(3000);
+    t.sent();
+    t.gets(data(1..11).window(500)).after_ms(40).sends([bare(11).at(501)]);
+}
+
+#[test]
+fn a_probe_of_the_peer_is_answered_with_the_window_and_its_ack_is_used() {
+    let mut t = Script::established_with(|s| s.receive_buffer = 1000).write(10);
+    t.sends([1..11]);
+    t.gets(data(1..1001)).after_ms(40).sends([bare(1001).window(0)]);
+    t.refuses(data(1001..1002).ack(11), Disposition::OutOfWindow);
+    t.sends([bare(1001).window(0)]);
+    assert_eq!(t.deadline_ms(), None, "the ACK was taken");
+}
+
+#[test]
+fn a_fin_in_a_closed_window_is_sent_again_until_it_is_acknowledged() {
+    let mut t = Script::established();
+    t.gets(ack(1).window(0)).closes().sends([text(1..1).fin()]);
+    t.gets(ack(1).window(0)).after_ms(200).sends([text(1..1).fin()]);
+    t.gets(ack(1).window(500)).gets(fin(1).ack(1)).is(Phase::Closing);
+    t.after_ms(1000);
+    assert!(t.sent().iter().any(|s| s.flags.fin()));
+}
