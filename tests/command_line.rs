@@ -24,6 +24,8 @@ fn fails(status: i32, arguments: &[&str], words: &[&str]) {
 fn every_subcommand_has_help_that_tells_its_options() {
     for (subcommand, words) in [
         ("serve", &["--service", "--address", "--queues", "ready", "Examples:"][..]),
+        ("check", &["--interface", "--json", "Examples:"]),
+        ("trace", &["--read", "--svg", "--json", "Examples:"]),
         ("load", &["--pattern", "--target", "--histogram", "--json", "Examples:"]),
     ] {
         let output = linerate(&[subcommand, "--help"]);
@@ -68,4 +70,21 @@ fn what_the_host_refuses_exits_with_1_and_says_what_to_do() {
     fails(1, &elsewhere, &["192.0.2.1", "ip addr add"]);
     let file = ["serve", "--stack", "kernel", "--service", "http:7002", "--file", "/nonexistent"];
     fails(1, &file, &["/nonexistent", "to do:"]);
+}
+
+#[test]
+fn check_tells_of_the_host_and_refuses_what_is_no_interface() {
+    let output = linerate(&["check", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert!(object["ready"].is_boolean() && object["interface"].is_null());
+    for name in
+        ["kernel", "af_xdp", "privileges", "xdp_program", "memlock", "huge_pages", "busy_polling"]
+    {
+        let finding = &object["host"][name];
+        assert!(finding["value"].is_string(), "{name}: {finding}");
+        assert_eq!(finding["hint"].is_null(), finding["grade"] == "good", "{name}: {finding}");
+    }
+    fails(1, &["check", "--interface", "nonesuch0"], &["nonesuch0", "ip link", "to do:"]);
+    fails(1, &["check", "--interface", "lo"], &["lo", "to do:"]);
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{load, serve};
+use super::{check, load, serve, trace};
 
 /// A kernel-bypass TCP/IP stack: AF_XDP rings, pinned workers, a batched TCP state machine.
 ///
@@ -18,16 +18,20 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Options),
     Serve(serve::Options),
     Load(load::Options),
+    Trace(trace::Options),
 }
 
 /// Runs the subcommand that the arguments name.
 pub fn main() -> ExitCode {
     // clap prints help on standard output with status 0, and complaints on standard error with status 2.
     let result = match CommandLine::parse().command {
+        Command::Check(options) => check::run(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Load(options) => load::run(&options),
+        Command::Trace(options) => trace::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,16 +9,20 @@
 //! standard output and nothing else there; progress and complaints on standard error; each error says
 //! what was tried, what went wrong and what to do about it ([`failure`]).
 
+mod check;
 mod civil;
 mod command;
 mod failure;
 mod kernel;
 mod load;
+mod netns;
 mod network;
 mod options;
+mod output;
 mod serve;
 mod service;
 mod stack;
 mod stop;
+mod trace;
 
 pub use command::main;

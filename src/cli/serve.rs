@@ -1,6 +1,5 @@
 //! `linerate serve`: runs services on a stack until it is told to stop.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use linerate::shard::Service;
 use super::failure::Failure;
 use super::network;
 use super::options::StackOptions;
+use super::output;
 use super::service::{Content, Mux, Named};
 use super::stack::{self, Job, Listen};
 use super::stop::Stop;
@@ -73,11 +73,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         listeners: &listeners,
         make_service: &|_| make(&options.services, &content),
         stop: &stop,
-        ready: &|| {
-            println!("ready");
-            // Whoever waits for the line may read from a pipe; if it has gone, we serve all the same.
-            let _ = std::io::stdout().flush();
-        },
+        // Whoever waited for the line may have gone: we serve all the same.
+        ready: &|| output::print("ready\n"),
     })?;
     for (name, count) in &report.counters {
         eprintln!("{name}: {count}");

@@ -23,6 +23,7 @@ use super::tally::{Latencies, Tally};
 use crate::cli::failure::Failure;
 use crate::cli::network;
 use crate::cli::options::{Stack, StackOptions};
+use crate::cli::output;
 use crate::cli::stack::{self, Job};
 use crate::cli::stop::Stop;
 
@@ -135,9 +136,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let tally = measure(options, &plan)?;
     let report = Report::new(plan.pattern, options.stack.stack, &tally);
     if options.json {
-        println!("{}", serde_json::json!(report));
+        output::print_json(&serde_json::json!(report));
     } else {
-        print!("{report}");
+        output::print(&report.to_string());
     }
     if let Some(path) = &options.histogram {
         write_histograms(path, plan.pattern, &tally)?;

@@ -1,0 +1,194 @@
+//! What the host offers, whatever the interface.
+
+use std::path::Path;
+
+use linerate::xdp::Program;
+use socket2::{Domain, Socket, Type};
+
+use super::finding::Finding;
+
+/// The first kernel with `xdp.frags`, which the program needs.
+const KERNEL_MIN: (u32, u32) = (5, 18);
+
+/// Capabilities that the stack needs or likes, by their bits (linux/capability.h). CAP_BPF is contained
+/// in CAP_SYS_ADMIN.
+const CAPABILITIES: [(&str, u32); 3] =
+    [("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39)];
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// Everything about the host.
+pub fn findings() -> Vec<Finding> {
+    vec![
+        kernel(),
+        af_xdp(),
+        privileges(),
+        program(),
+        btf(),
+        memlock(),
+        huge_pages(),
+        busy_polling(),
+        cores(),
+    ]
+}
+
+fn read(path: &str) -> Option<String> {
+    Some(std::fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+fn kernel() -> Finding {
+    let release = read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".into());
+    let (major, minor) = KERNEL_MIN;
+    match version(&release) {
+        Some(version) if version < KERNEL_MIN => {
+            Finding::bad("kernel", release, format!("use Linux {major}.{minor} or newer"))
+        }
+        _ => Finding::good("kernel", release),
+    }
+}
+
+/// The first two numbers of `6.18.0-rc1`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn af_xdp() -> Finding {
+    match Socket::new(Domain::from(libc::AF_XDP), Type::RAW, None) {
+        Ok(_) => Finding::good("af_xdp", "available"),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EAFNOSUPPORT) => Finding::bad(
+                "af_xdp",
+                "not in this kernel",
+                "use a kernel with CONFIG_XDP_SOCKETS=y",
+            ),
+            Some(libc::EPERM | libc::EACCES) => {
+                Finding::bad("af_xdp", "not permitted", "run as root, or with CAP_NET_RAW")
+            }
+            _ => Finding::bad("af_xdp", error.to_string(), "run as root on Linux"),
+        },
+    }
+}
+
+fn privileges() -> Finding {
+    let status = read("/proc/self/status").unwrap_or_default();
+    let missing = missing_capabilities(&status);
+    if missing.is_empty() {
+        return Finding::good("privileges", "sufficient");
+    }
+    Finding::bad(
+        "privileges",
+        format!("without {}", missing.join(", ")),
+        "run as root, or `setcap cap_net_admin,cap_net_raw,cap_bpf+ep` on the binary",
+    )
+}
+
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective & 1 << bit != 0;
+    CAPABILITIES
+        .iter()
+        .filter(|(name, bit)| !has(*bit) && !(*name == "CAP_BPF" && has(CAP_SYS_ADMIN)))
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+fn program() -> Finding {
+    match Program::load() {
+        Ok(_) => Finding::good("xdp_program", "loads"),
+        Err(error) => Finding::bad("xdp_program", "does not load", error.to_string()),
+    }
+}
+
+fn btf() -> Finding {
+    match Path::new("/sys/kernel/btf/vmlinux").exists() {
+        true => Finding::good("btf", "available"),
+        // Our program needs none; tools that look into it do.
+        false => Finding::fair("btf", "not in this kernel", "only bpftool's output is poorer"),
+    }
+}
+
+fn memlock() -> Finding {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((soft, _)) if soft == RLIM_INFINITY => Finding::good("memlock", "unlimited"),
+        Ok((soft, _)) if soft >= 64 << 20 => {
+            Finding::good("memlock", format!("{} MiB", soft >> 20))
+        }
+        Ok((soft, _)) => Finding::fair(
+            "memlock",
+            format!("{} KiB", soft >> 10),
+            "without CAP_IPC_LOCK the frames' memory may not be pinned: `ulimit -l unlimited`",
+        ),
+        Err(error) => Finding::fair("memlock", error.to_string(), "check `ulimit -l`"),
+    }
+}
+
+fn huge_pages() -> Finding {
+    let meminfo = read("/proc/meminfo").unwrap_or_default();
+    let number = |name: &str| -> u64 {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    let (free, total) = (number("HugePages_Free:"), number("HugePages_Total:"));
+    if free > 0 {
+        return Finding::good("huge_pages", format!("{free} of {total} free"));
+    }
+    Finding::fair(
+        "huge_pages",
+        format!("none free of {total}"),
+        "fewer TLB misses with some: `sysctl -w vm.nr_hugepages=64`",
+    )
+}
+
+fn busy_polling() -> Finding {
+    let setting = |name: &str| read(&format!("/proc/sys/net/core/{name}"));
+    match (setting("busy_poll"), setting("busy_read")) {
+        (Some(poll), Some(read)) => Finding::good(
+            "busy_polling",
+            format!("in the kernel; by default busy_poll {poll} us, busy_read {read} us"),
+        ),
+        _ => Finding::fair(
+            "busy_polling",
+            "not in this kernel",
+            "for the lowest latency on a real NIC use a kernel with CONFIG_NET_RX_BUSY_POLL=y",
+        ),
+    }
+}
+
+fn cores() -> Finding {
+    let count = core_affinity::get_core_ids().map_or(0, |all| all.len());
+    let isolated = read("/sys/devices/system/cpu/isolated").filter(|list| !list.is_empty());
+    let value = match &isolated {
+        Some(list) => format!("{count} may be used, {list} isolated"),
+        None => format!("{count} may be used, none isolated"),
+    };
+    match count {
+        0 | 1 => Finding::fair("cores", value, "give a worker that spins a core of its own"),
+        _ => Finding::good("cores", value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(version("6.18.0-rc1"), Some((6, 18)));
+        assert_eq!(version("5.4.0-42-generic"), Some((5, 4)));
+        assert!(version("5.4.0") < Some(KERNEL_MIN) && version("5.18") >= Some(KERNEL_MIN));
+        assert_eq!(version("?"), None);
+    }
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        assert!(missing_capabilities("CapEff:\t000001ffffffffff\n").is_empty());
+        let none = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"];
+        assert_eq!(missing_capabilities("CapEff:\t0000000000000000\n"), none);
+        assert!(missing_capabilities("CapEff:\t0000000000203000\n").is_empty());
+    }
+}

@@ -1,0 +1,242 @@
+//! What an interface offers.
+
+use linerate::xdp::{Probe, XdpFeatures};
+
+use super::finding::Finding;
+
+/// The largest packet of a frame in a chunk of 2,048 bytes, headroom and Ethernet header off.
+const MTU_PLAIN: u32 = 1774;
+
+/// Everything that its driver tells.
+pub fn findings(probe: &Probe) -> Vec<Finding> {
+    let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
+    all.push(features(probe));
+    all.push(occupied(probe));
+    all.extend(checksum_of_peer(probe));
+    all.extend(receive_merging(probe));
+    all.extend(vlan(probe));
+    all.push(deferral(probe));
+    all
+}
+
+fn state(probe: &Probe) -> Finding {
+    let name = &probe.interface;
+    match (probe.up, probe.carrier) {
+        (true, true) => Finding::good("state", "up"),
+        (false, _) => Finding::bad("state", "down", format!("`ip link set {name} up`")),
+        (true, false) => Finding::bad(
+            "state",
+            "up, without carrier",
+            "plug the cable in, or set the other end of the veth pair up",
+        ),
+    }
+}
+
+fn driver(probe: &Probe) -> Finding {
+    match &probe.driver {
+        Some(driver) => Finding::good("driver", driver.as_str()),
+        None => Finding::fair("driver", "unknown", "expect generic XDP only"),
+    }
+}
+
+fn mtu(probe: &Probe) -> Finding {
+    let mtu = probe.mtu;
+    if mtu <= MTU_PLAIN {
+        return Finding::good("mtu", mtu.to_string());
+    }
+    let name = &probe.interface;
+    Finding::fair(
+        "mtu",
+        mtu.to_string(),
+        format!(
+            "packets over {MTU_PLAIN} bytes take several frames: `ip link set {name} mtu 1500`"
+        ),
+    )
+}
+
+fn queues(probe: &Probe) -> Finding {
+    let Probe { rx_queues, tx_queues, rx_queues_max, interface, .. } = probe;
+    let value = format!("{rx_queues} receive (of {rx_queues_max} possible), {tx_queues} transmit");
+    if *rx_queues_max > *rx_queues {
+        let more = format!("one worker a queue; for more: `ethtool -L {interface} combined N`");
+        return Finding::fair("queues", value, more);
+    }
+    Finding::good("queues", value)
+}
+
+fn rss(probe: &Probe) -> Finding {
+    match &probe.rss {
+        Some(rss) if rss.toeplitz => Finding::good(
+            "rss",
+            format!("Toeplitz, {} bytes of key, {} entries", rss.key.len(), rss.table.len()),
+        ),
+        Some(_) if probe.rx_queues > 1 => Finding::fair(
+            "rss",
+            "not Toeplitz",
+            format!("replies cannot be foreseen: `ethtool -X {} hfunc toeplitz`", probe.interface),
+        ),
+        _ if probe.rx_queues > 1 => Finding::fair(
+            "rss",
+            "unknown",
+            "which queue a reply comes to cannot be foreseen: frames are handed over between workers",
+        ),
+        _ => Finding::good("rss", "one queue, nothing to spread"),
+    }
+}
+
+fn features(probe: &Probe) -> Finding {
+    let Some(features) = probe.features else {
+        return Finding::good("driver_xdp", "the kernel does not tell (older than 6.3)");
+    };
+    let value = names(features);
+    if features.native() && features.redirect() {
+        return Finding::good("driver_xdp", value);
+    }
+    let hint = "expect generic XDP; for native use a driver that has it (veth, ixgbe, i40e, ice, mlx5, ...)";
+    Finding::fair("driver_xdp", value, hint)
+}
+
+fn names(features: XdpFeatures) -> String {
+    let all = [
+        (features.native(), "native"),
+        (features.redirect(), "redirect"),
+        (features.zero_copy(), "zero-copy"),
+        (features.multi_buffer(), "multi-buffer"),
+    ];
+    let had: Vec<&str> = all.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
+    if had.is_empty() { "none".into() } else { had.join(", ") }
+}
+
+fn occupied(probe: &Probe) -> Finding {
+    let name = &probe.interface;
+    match probe.program {
+        None => Finding::good("attached_program", "none"),
+        Some(id) => Finding::bad(
+            "attached_program",
+            format!("id {id}"),
+            format!(
+                "stop its owner (`bpftool prog show id {id}`), or `ip link set {name} xdp off`"
+            ),
+        ),
+    }
+}
+
+/// A veth peer that leaves the sums to an offload hands over packets that fail any check.
+fn checksum_of_peer(probe: &Probe) -> Option<Finding> {
+    let name = "peer_checksum_offload";
+    let peer = probe.peer.as_ref()?;
+    let shown = peer.interface.clone().unwrap_or_else(|| format!("index {}", peer.index));
+    Some(match (&peer.interface, peer.tx_checksum_offload) {
+        (_, Some(false)) => Finding::good(name, format!("off on {shown}")),
+        (Some(peer), Some(true)) => Finding::bad(
+            name,
+            format!("on on {peer}: its packets come without their sums"),
+            format!("`ethtool -K {peer} tx off`"),
+        ),
+        _ => Finding::fair(
+            name,
+            format!("unknown: the peer ({shown}) is in another network namespace"),
+            "run `ethtool -K IF tx off` there, or its packets come without their sums",
+        ),
+    })
+}
+
+fn receive_merging(probe: &Probe) -> Option<Finding> {
+    let merges = probe.large_receive_offload?;
+    Some(match merges {
+        false => Finding::good("lro", "off"),
+        true => Finding::bad("lro", "on", format!("`ethtool -K {} lro off`", probe.interface)),
+    })
+}
+
+fn vlan(probe: &Probe) -> Option<Finding> {
+    let strips = probe.vlan_stripping?;
+    // A veth says so and has no hardware to do it.
+    let is_virtual = probe.driver.as_deref() == Some("veth");
+    Some(match strips && !is_virtual {
+        false => Finding::good("vlan_stripping", "off"),
+        true => Finding::fair(
+            "vlan_stripping",
+            "on: the stack does not see VLAN tags",
+            format!("`ethtool -K {} rxvlan off`", probe.interface),
+        ),
+    })
+}
+
+/// The knobs that preferred busy polling needs.
+fn deferral(probe: &Probe) -> Finding {
+    let setting = |name: &str| {
+        let path = format!("/sys/class/net/{}/{name}", probe.interface);
+        std::fs::read_to_string(path).map_or_else(|_| "?".into(), |text| text.trim().to_owned())
+    };
+    let (defer, flush) = (setting("napi_defer_hard_irqs"), setting("gro_flush_timeout"));
+    Finding::good(
+        "irq_deferral",
+        format!("napi_defer_hard_irqs {defer}, gro_flush_timeout {flush} ns"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Grade;
+    use super::*;
+    use linerate::xdp::Peer;
+
+    fn probe() -> Probe {
+        Probe {
+            interface: "veth0".into(),
+            index: 2,
+            mac: [2, 0, 0, 0, 0, 1],
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            driver: Some("veth".into()),
+            rx_queues: 1,
+            tx_queues: 1,
+            rx_queues_max: 1,
+            rss: None,
+            tx_checksum_offload: Some(false),
+            segmentation_offload: None,
+            receive_offload: None,
+            large_receive_offload: Some(false),
+            vlan_stripping: Some(true),
+            numa_node: None,
+            features: None,
+            program: None,
+            peer: Some(Peer {
+                index: 3,
+                interface: Some("veth1".into()),
+                tx_checksum_offload: Some(false),
+            }),
+        }
+    }
+
+    fn grade(probe: &Probe, name: &str) -> Option<Grade> {
+        findings(probe).iter().find(|it| it.name == name).map(|it| it.grade)
+    }
+
+    #[test]
+    fn a_sound_interface_has_no_bad_findings() {
+        assert!(findings(&probe()).iter().all(|it| it.grade != Grade::Bad));
+    }
+
+    #[test]
+    fn each_obstacle_is_found_and_has_a_hint() {
+        let mut bad =
+            Probe { up: false, program: Some(7), large_receive_offload: Some(true), ..probe() };
+        if let Some(peer) = &mut bad.peer {
+            peer.tx_checksum_offload = Some(true);
+        }
+        for name in ["state", "attached_program", "lro", "peer_checksum_offload"] {
+            assert_eq!(grade(&bad, name), Some(Grade::Bad), "{name}");
+        }
+        assert!(findings(&bad).iter().all(|it| it.grade == Grade::Good || it.hint.is_some()));
+    }
+
+    #[test]
+    fn a_peer_out_of_sight_is_only_warned_of() {
+        let mut probe = probe();
+        probe.peer = Some(Peer { index: 3, interface: None, tx_checksum_offload: None });
+        assert_eq!(grade(&probe, "peer_checksum_offload"), Some(Grade::Fair));
+    }
+}
