@@ -14,6 +14,7 @@ const KERNEL_MIN: (u32, u32) = (5, 18);
 /// in CAP_SYS_ADMIN.
 const CAPABILITIES: [(&str, u32); 3] =
     [("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39)];
+const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// Everything about the host.
@@ -82,13 +83,15 @@ fn privileges() -> Finding {
     )
 }
 
+/// Whether the effective set of /proc/PID/status holds a capability.
+fn has_capability(status: &str, bit: u32) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
+    effective & 1 << bit != 0
+}
+
 fn missing_capabilities(status: &str) -> Vec<&'static str> {
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |bit: u32| effective & 1 << bit != 0;
+    let has = |bit| has_capability(status, bit);
     CAPABILITIES
         .iter()
         .filter(|(name, bit)| !has(*bit) && !(*name == "CAP_BPF" && has(CAP_SYS_ADMIN)))
@@ -113,6 +116,9 @@ fn btf() -> Finding {
 
 fn memlock() -> Finding {
     use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    if has_capability(&read("/proc/self/status").unwrap_or_default(), CAP_IPC_LOCK) {
+        return Finding::good("memlock", "not limited (CAP_IPC_LOCK)");
+    }
     match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((soft, _)) if soft == RLIM_INFINITY => Finding::good("memlock", "unlimited"),
         Ok((soft, _)) if soft >= 64 << 20 => {
@@ -121,7 +127,7 @@ fn memlock() -> Finding {
         Ok((soft, _)) => Finding::fair(
             "memlock",
             format!("{} KiB", soft >> 10),
-            "without CAP_IPC_LOCK the frames' memory may not be pinned: `ulimit -l unlimited`",
+            "too little to pin the frames' memory: `ulimit -l unlimited`, or CAP_IPC_LOCK",
         ),
         Err(error) => Finding::fair("memlock", error.to_string(), "check `ulimit -l`"),
     }
