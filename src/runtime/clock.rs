@@ -25,6 +25,13 @@ impl Clock {
         let nanos = self.origin.elapsed().as_nanos() as u64;
         Instant::from_nanos(1_000_000_000 + nanos)
     }
+
+    /// The Unix time of [`Instant::ZERO`], for captures.
+    pub fn unix_origin(&self) -> std::time::Duration {
+        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let since = std::time::Duration::from_nanos(self.now().as_nanos());
+        unix.unwrap_or_default().saturating_sub(since)
+    }
 }
 
 impl Default for Clock {

@@ -75,6 +75,11 @@ impl PostOffice {
         self.inboxes[worker].pop()
     }
 
+    /// Whether nothing waits for `worker`.
+    pub(super) fn is_empty(&self, worker: usize) -> bool {
+        self.inboxes[worker].is_empty()
+    }
+
     /// Takes a read parcel back.
     pub(super) fn recycle(&self, parcel: Parcel) {
         self.spares.push(parcel).expect("no more parcels exist than the queue holds");

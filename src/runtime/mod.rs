@@ -3,9 +3,9 @@
 //!
 //! # Start and stop
 //!
-//! `Stack::start` opens one AF_XDP socket a queue, loads the XDP program, puts the sockets in its map,
+//! [`Stack::start`] opens one AF_XDP socket a queue, loads the XDP program, puts the sockets in its map,
 //! claims the addresses, attaches, waits for the carrier and starts the workers. Whatever fails undoes
-//! what was done. `Stack::stop` asks the workers to close or reset their connections, joins them,
+//! what was done. [`Stack::stop`] asks the workers to close or reset their connections, joins them,
 //! detaches the program (before the sockets go: a frame redirected to a dead socket is lost) and drops
 //! the links. When the process dies any other way the kernel drops the BPF link and with it the program.
 //!
@@ -18,11 +18,17 @@
 //! | worker | stack | counters | relaxed stores once in a while, read at leisure |
 
 mod clock;
+mod config;
 mod control;
 mod handover;
 mod idle;
 mod mirror;
 mod publish;
+mod setup;
+mod stack;
+mod worker;
 
 pub use clock::Clock;
+pub use config::{Queues, Role, StackConfig};
 pub use idle::IdlePolicy;
+pub use stack::{Farewell, Report, Stack, StartError, WorkerReport};

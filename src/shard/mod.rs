@@ -43,6 +43,7 @@ mod tests;
 pub use config::{Config, Role};
 pub use handover::{Alone, Handed, Handover};
 pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
+pub use routes::{Prefix, Route};
 pub use service::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
 pub use steer::{Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

@@ -200,26 +200,17 @@ impl Shard {
         }
     }
 
-    /// In shared mode, a route that the kernel has or has no longer.
-    pub fn mirror_route(
-        &mut self,
-        destination: IpAddr,
-        prefix: u8,
-        gateway: Option<IpAddr>,
-        exists: bool,
-    ) {
-        if self.engine.role == Role::Exclusive {
-            return;
-        }
-        let prefix = Prefix::new(destination, prefix);
-        let route = match gateway {
-            Some(gateway) => Route::through(prefix, gateway),
-            None => Route::on_link(prefix),
-        };
-        if exists {
+    /// In shared mode, a route that the kernel has.
+    pub fn add_route(&mut self, route: Route) {
+        if self.engine.role == Role::Shared {
             self.engine.routes.add(route);
-        } else {
-            self.engine.routes.remove(prefix, gateway, route.metric);
+        }
+    }
+
+    /// In shared mode, a route that the kernel has no longer.
+    pub fn remove_route(&mut self, prefix: Prefix, gateway: Option<IpAddr>, metric: u32) {
+        if self.engine.role == Role::Shared {
+            self.engine.routes.remove(prefix, gateway, metric);
         }
     }
 

@@ -38,6 +38,10 @@ pub(super) enum Change {
         prefix: u8,
         /// The next hop; `None` for a network on the link.
         gateway: Option<IpAddr>,
+        /// The preferred source address, where the route names one.
+        source: Option<IpAddr>,
+        /// The smallest wins.
+        metric: u32,
         /// Whether it is there.
         exists: bool,
     },

@@ -219,8 +219,22 @@ fn route(message: &RouteMessage, interface: u32, exists: bool) -> Option<Change>
         RouteAttribute::Gateway(g) => Some(g),
         _ => None,
     });
-    let prefix = message.header.destination_prefix_length;
-    Some(Change::Route { destination: destination.unwrap_or(anywhere), prefix, gateway, exists })
+    let source = find(|a| match a {
+        RouteAttribute::PrefSource(s) => Some(s),
+        _ => None,
+    });
+    let metric = message.attributes.iter().find_map(|a| match a {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    });
+    Some(Change::Route {
+        destination: destination.unwrap_or(anywhere),
+        prefix: message.header.destination_prefix_length,
+        gateway,
+        source,
+        metric: metric.unwrap_or(0),
+        exists,
+    })
 }
 
 #[cfg(test)]
@@ -274,6 +288,8 @@ mod tests {
             destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             prefix: 0,
             gateway: Some(IpAddr::V4(PEER)),
+            source: None,
+            metric: 0,
             exists: true,
         };
         assert_eq!(changes(&RouteNetlinkMessage::NewRoute(message), 7), Some(expected));

@@ -1,0 +1,255 @@
+//! From a configuration to open sockets, an attached program and shards: everything that can be wrong
+//! with a request is found here, before a thread runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
+
+use super::clock::Clock;
+use super::config::{Role, StackConfig};
+use super::stack::StartError;
+use crate::link::Link;
+use crate::link::impair::{Impaired, Impairments};
+use crate::link::pcap::{Recorder, Tap};
+use crate::link::xsk::{self, XskLink};
+use crate::shard::{Config, Shard, Steering};
+use crate::wire::ethernet::MacAddr;
+use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program};
+
+/// What a stack will be, once checked against the interface.
+pub(super) struct Plan<'a> {
+    config: &'a StackConfig,
+    probe: Probe,
+    secret: [u8; 32],
+}
+
+/// The links of the workers, and what a user should know about them.
+pub(super) struct Opened {
+    pub(super) links: Vec<Box<dyn Link + Send>>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Ethernet header with one VLAN tag.
+const ETHERNET_MAX: usize = 18;
+
+/// How long a driver may take to bring its link back after the program was attached: igb takes 0.4 s,
+/// others up to some seconds.
+const CARRIER_WAIT_MS: u64 = 10_000;
+
+impl<'a> Plan<'a> {
+    /// Checks a configuration against the interface and the kernel's own addresses and ports.
+    pub(super) fn make(config: &'a StackConfig) -> Result<Self, StartError> {
+        let probe = xdp::probe(&config.interface)?;
+        let highest = config.queues.as_slice().iter().max().copied().unwrap_or(0);
+        xdp::check_queues(&config.interface, highest + 1)?;
+        let plan = Self { config, probe, secret: secret()? };
+        plan.check_cores()?;
+        plan.check_addresses()?;
+        plan.check_ports()?;
+        Ok(plan)
+    }
+
+    pub(super) const fn index(&self) -> u32 {
+        self.probe.index
+    }
+
+    /// Whether the kernel's tables are mirrored: where it owns the addresses.
+    pub(super) fn mirror_wanted(&self) -> bool {
+        self.config.role == Role::Shared
+    }
+
+    pub(super) const fn frame_max(&self) -> usize {
+        self.probe.mtu as usize + ETHERNET_MAX
+    }
+
+    fn check_cores(&self) -> Result<(), StartError> {
+        let Some(available) = core_affinity::get_core_ids() else { return Ok(()) };
+        for core in &self.config.cores {
+            if !available.iter().any(|c| c.id == *core) {
+                let available = available.iter().map(|c| c.id).collect();
+                return Err(StartError::NoSuchCore { core: *core, available });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), StartError> {
+        for (address, _) in &self.config.addresses {
+            // Only an address that the kernel has can be bound to.
+            let kernels = UdpSocket::bind((*address, 0)).is_ok();
+            match self.config.role {
+                Role::Exclusive if kernels => {
+                    return Err(StartError::AddressInUse { address: *address });
+                }
+                Role::Shared if !kernels => {
+                    let interface = self.config.interface.clone();
+                    return Err(StartError::AddressNotShared { address: *address, interface });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ports(&self) -> Result<(), StartError> {
+        if self.config.role == Role::Exclusive {
+            return Ok(());
+        }
+        for listener in &self.config.listeners {
+            for (address, _) in &self.config.addresses {
+                let bound = TcpListener::bind((*address, listener.port));
+                let in_use = bound.is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse);
+                if in_use {
+                    return Err(StartError::PortInUse { port: listener.port });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads the program and attaches it. Nothing is claimed yet, so that all traffic still passes.
+    pub(super) fn attach_program(&self) -> Result<(Program, Vec<String>), StartError> {
+        let mut program = Program::load()?;
+        program.set_policy(Policy {
+            role: match self.config.role {
+                Role::Exclusive => xdp::Role::Exclusive,
+                Role::Shared => xdp::Role::Shared,
+            },
+            fragments: Fragments::Pass,
+        })?;
+        let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
+        let notes = attachment.fallback.iter().cloned().collect();
+        self.await_carrier();
+        Ok((program, notes))
+    }
+
+    /// Opens a socket for each queue and puts it in the program's map.
+    pub(super) fn open_links(&self, program: &mut Program) -> Result<Opened, StartError> {
+        let mut opened = Opened { links: Vec::new(), notes: Vec::new() };
+        let native = program.attachment().is_some_and(|a| a.mode == AttachedMode::Native);
+        let recorder = match &self.config.capture {
+            Some(path) => Some(Recorder::create(path, Clock::new().unix_origin())?),
+            None => None,
+        };
+        for (number, queue) in self.config.queues.as_slice().iter().enumerate() {
+            let link = XskLink::open(&self.socket(*queue, native))?;
+            if number == 0 {
+                opened.notes.extend(link.notes().iter().cloned());
+            }
+            if let Some(fd) = link.wait_fd() {
+                program.insert_socket(*queue, fd)?;
+            }
+            opened.links.push(self.wrap(Box::new(link), recorder.as_ref(), number));
+        }
+        Ok(opened)
+    }
+
+    fn socket(&self, queue: u32, native: bool) -> xsk::Config {
+        let mut config = xsk::Config::new(&self.config.interface, queue);
+        // A socket on a generic program has no zero-copy, whatever the bind says.
+        config.mode = if native { self.config.socket_mode } else { xsk::Mode::Copy };
+        config.busy_poll = self.config.busy_poll;
+        config
+    }
+
+    /// The recorder sees what crosses the wire, so it sits inside the impairments.
+    fn wrap(
+        &self,
+        link: Box<dyn Link + Send>,
+        recorder: Option<&Recorder>,
+        number: usize,
+    ) -> Box<dyn Link + Send> {
+        let link = match recorder {
+            Some(recorder) => Box::new(Tap::new(link, recorder.clone())),
+            None => link,
+        };
+        match self.config.impairments {
+            Some(impairments) => {
+                let seed = impairments.seed.wrapping_add(number as u64);
+                Box::new(Impaired::new(link, &Impairments { seed, ..impairments }))
+            }
+            None => link,
+        }
+    }
+
+    /// The shard of worker `number`, its listeners open.
+    pub(super) fn shard(&self, number: usize) -> Result<Shard, StartError> {
+        let config = self.config;
+        let mut shard = Shard::new(Config {
+            limits: config.limits,
+            settings: config.settings.clone(),
+            mac: MacAddr(self.probe.mac),
+            mtu: self.probe.mtu as usize,
+            addresses: config.addresses.clone(),
+            gateway_v4: config.gateway_v4,
+            gateway_v6: config.gateway_v6,
+            role: config.role,
+            worker: number as u16,
+            workers: config.queues.as_slice().len() as u16,
+            secret: self.secret,
+            steering: Steering::default(),
+            ports: self.source_ports(),
+            accept_partial_checksums: config.accept_partial_checksums,
+        });
+        for listener in &config.listeners {
+            let opened = shard.listen(*listener);
+            opened.map_err(|error| StartError::Listen { port: listener.port, error })?;
+        }
+        Ok(shard)
+    }
+
+    /// Claims the addresses and, where they are shared, the ports: from here on frames come to us.
+    pub(super) fn claim(&self, program: &mut Program) -> Result<(), StartError> {
+        if self.config.role == Role::Shared {
+            for listener in &self.config.listeners {
+                program.claim_ports(listener.port..=listener.port)?;
+            }
+            if self.config.opens {
+                program.claim_ports(self.source_ports())?;
+            }
+        }
+        for (address, _) in &self.config.addresses {
+            program.claim_address(*address)?;
+        }
+        Ok(())
+    }
+
+    fn source_ports(&self) -> RangeInclusive<u16> {
+        let chosen = self.config.source_ports.clone();
+        chosen.unwrap_or_else(|| StackConfig::ports_of(self.config.role))
+    }
+
+    /// Waits for the link to come back: some drivers drop it when a program is attached.
+    fn await_carrier(&self) {
+        if !self.probe.carrier {
+            return;
+        }
+        let path = format!("/sys/class/net/{}/carrier", self.config.interface);
+        let up = || std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1");
+        let clock = Clock::new();
+        let until = clock.now().as_millis() + CARRIER_WAIT_MS;
+        while !up() && clock.now().as_millis() < until {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+/// From the operating system: what keys the flow hash, the initial sequence numbers and the cookies.
+fn secret() -> Result<[u8; 32], StartError> {
+    let mut secret = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut secret))
+        .map_err(StartError::system("drawing a secret from /dev/urandom"))?;
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_differ() {
+        assert_ne!(secret().unwrap(), secret().unwrap());
+    }
+}

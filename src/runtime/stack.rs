@@ -1,0 +1,296 @@
+//! A running stack: opens, attaches, starts; stops, detaches, closes. Whatever fails on the way undoes what
+//! was done, since every part cleans up when dropped.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use super::config::StackConfig;
+use super::control::Waker;
+use super::handover::PostOffice;
+use super::mirror::{Change, Mirror};
+use super::setup::Plan;
+use super::worker::{Command, Desk, EndMark, Worker};
+use crate::link::Statistics;
+use crate::link::pcap::CaptureError;
+use crate::link::xsk::OpenError;
+use crate::metrics::Counters;
+use crate::shard::{ListenError, Service};
+use crate::time::Duration;
+use crate::xdp::{AttachError, Attachment, ProbeError, Program, SteerError};
+
+/// How connections end when the stack stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// FINs are sent, and answers awaited for at most `grace`; what is left is reset.
+    Close {
+        /// The longest wait.
+        grace: Duration,
+    },
+    /// Resets at once.
+    Abort,
+}
+
+/// Why a stack did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The interface is not as it must be.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Socket(#[from] OpenError),
+    /// The program could not be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The program's maps refused.
+    #[error(transparent)]
+    Steer(#[from] SteerError),
+    /// A listener was refused.
+    #[error("listening on port {port}: {error}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why.
+        error: ListenError,
+    },
+    /// A core that this process may not use.
+    #[error("pinning a worker to core {core}: this process may use the cores {available:?}")]
+    NoSuchCore {
+        /// The core asked for.
+        core: usize,
+        /// Those there are.
+        available: Vec<usize>,
+    },
+    /// An address is the kernel's own, in exclusive mode.
+    #[error(
+        "taking {address} for the stack: the kernel has that address on this host, and both would \
+         answer for it; give a free address of the network, or share it with --mode shared"
+    )]
+    AddressInUse {
+        /// The address.
+        address: std::net::IpAddr,
+    },
+    /// An address is not the kernel's, in shared mode.
+    #[error(
+        "sharing {address} with the kernel: {interface} does not have that address; add it \
+         (ip addr add {address} dev {interface}) or use --mode exclusive"
+    )]
+    AddressNotShared {
+        /// The address.
+        address: std::net::IpAddr,
+        /// The interface.
+        interface: String,
+    },
+    /// Shared mode, and the kernel listens on a port that was to be taken from it.
+    #[error(
+        "taking TCP port {port} from the kernel: a kernel socket listens on it; stop that service or \
+         choose another port"
+    )]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// The capture file could not be made.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The system refused something else.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+impl StartError {
+    /// For `map_err`: what was tried when the system refused.
+    pub(super) fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self::System { what, error: error.into() }
+    }
+}
+
+/// One worker's figures.
+#[derive(Clone, Debug)]
+pub struct WorkerReport {
+    /// Its queue.
+    pub queue: u32,
+    /// What its shard counted.
+    pub counters: Counters,
+    /// What its link counted.
+    pub link: Statistics,
+    /// Its connections.
+    pub connections: usize,
+}
+
+/// What a stack has done, at one time or at its end.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Worker by worker.
+    pub workers: Vec<WorkerReport>,
+}
+
+impl Report {
+    /// All workers' counters together.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.workers.iter().for_each(|w| sum.merge(&w.counters));
+        sum
+    }
+
+    /// Connections of all workers.
+    pub fn connections(&self) -> usize {
+        self.workers.iter().map(|w| w.connections).sum()
+    }
+}
+
+struct Hand {
+    queue: u32,
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<Worker>>,
+}
+
+/// A stack on an interface, with its workers running. Dropping it resets all connections.
+pub struct Stack {
+    // In the order in which they must go: the mirror, then the program, then the workers' sockets.
+    mirror: Option<Mirror>,
+    program: Program,
+    hands: Vec<Hand>,
+    notes: Vec<String>,
+}
+
+impl Stack {
+    /// Starts a stack; `service` makes the program of each worker (given its number).
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left attached then.
+    pub fn start(
+        config: &StackConfig,
+        mut service: impl FnMut(usize) -> Box<dyn Service + Send>,
+    ) -> Result<Self, StartError> {
+        let plan = Plan::make(config)?;
+        let (mut program, mut notes) = plan.attach_program()?;
+        let opened = plan.open_links(&mut program)?;
+        notes.extend(opened.notes);
+        let wakers: Vec<_> = (0..opened.links.len())
+            .map(|_| Waker::new().map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(StartError::system("making an eventfd"))?;
+        let desks: Vec<_> = wakers.iter().map(|w| Arc::new(Desk::new(Arc::clone(w)))).collect();
+        let post = Arc::new(PostOffice::new(wakers, plan.frame_max()));
+        let mirror =
+            plan.mirror_wanted().then(|| start_mirror(plan.index(), &desks)).transpose()?;
+        let mut workers = Vec::new();
+        for (number, link) in opened.links.into_iter().enumerate() {
+            workers.push(Worker {
+                number,
+                shard: plan.shard(number)?,
+                link,
+                service: service(number),
+                desk: Arc::clone(&desks[number]),
+                post: Arc::clone(&post),
+                mirror: mirror.as_ref().map(Mirror::shared),
+                idle: config.idle,
+            });
+        }
+        plan.claim(&mut program)?;
+        let hands = launch(workers, config)?;
+        Ok(Self { mirror, program, hands, notes })
+    }
+
+    /// How the program is attached.
+    pub fn attachment(&self) -> Option<&Attachment> {
+        self.program.attachment()
+    }
+
+    /// What a user should know: fallbacks that were taken, and why.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether a worker still runs; workers end when their service stops them.
+    pub fn is_running(&self) -> bool {
+        self.hands.iter().any(|hand| !hand.desk.ended.load(Ordering::SeqCst))
+    }
+
+    /// What has been done so far.
+    pub fn report(&self) -> Report {
+        let workers = self.hands.iter().map(|hand| {
+            let (counters, link, connections) = hand.desk.published.load();
+            WorkerReport { queue: hand.queue, counters, link, connections }
+        });
+        Report { workers: workers.collect() }
+    }
+
+    /// Stops: connections end as `farewell` says, the program is detached, the sockets are closed. Gives
+    /// the services back, worker by worker (a worker that panicked gives none).
+    pub fn stop(mut self, farewell: Farewell) -> (Report, Vec<Box<dyn Service + Send>>) {
+        for hand in &self.hands {
+            hand.desk.ask(Command::Stop(farewell));
+        }
+        let workers = self.join();
+        let report = self.report();
+        self.mirror = None;
+        self.program.detach();
+        (report, workers.into_iter().map(|worker| worker.service).collect())
+    }
+
+    fn join(&mut self) -> Vec<Worker> {
+        let threads = self.hands.iter_mut().filter_map(|hand| hand.thread.take());
+        threads.filter_map(|thread| thread.join().ok()).collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for hand in self.hands.iter().filter(|hand| hand.thread.is_some()) {
+            hand.desk.ask(Command::Stop(Farewell::Abort));
+        }
+        let workers = self.join();
+        // The program goes before the sockets: a frame redirected to a socket that is gone is lost.
+        self.program.detach();
+        drop(workers);
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").field("workers", &self.hands.len()).finish_non_exhaustive()
+    }
+}
+
+fn start_mirror(interface: u32, desks: &[Arc<Desk>]) -> Result<Mirror, StartError> {
+    let desks = desks.to_vec();
+    let tell = move |change: Change| {
+        for desk in &desks {
+            desk.ask(Command::Mirror(change));
+        }
+    };
+    Mirror::start(interface, tell).map_err(StartError::system("mirroring the kernel's routes"))
+}
+
+/// Starts the threads and waits until every worker turns.
+fn launch(workers: Vec<Worker>, config: &StackConfig) -> Result<Vec<Hand>, StartError> {
+    let mut hands = Vec::new();
+    for worker in workers {
+        let queue = config.queues.as_slice()[worker.number];
+        let core = config.cores.get(worker.number).copied();
+        let desk = Arc::clone(&worker.desk);
+        let mark = EndMark(Arc::clone(&desk));
+        let thread = std::thread::Builder::new()
+            .name(format!("linerate-{}", worker.number))
+            .spawn(move || {
+                let _mark = mark;
+                if let Some(id) = core {
+                    // A core that is not there leaves the thread where it is; `setup` has refused it.
+                    core_affinity::set_for_current(core_affinity::CoreId { id });
+                }
+                worker.run()
+            })
+            .map_err(StartError::system("starting a worker's thread"))?;
+        hands.push(Hand { queue, desk, thread: Some(thread) });
+    }
+    Ok(hands)
+}

@@ -1,0 +1,221 @@
+//! A worker: one thread, one core, one queue, one shard, and the loop that turns it.
+//!
+//! Owns the order of a round: commands, frames of other workers, one turn, rest. Nothing here allocates,
+//! locks or calls the kernel while there is work, but for the clock and the link's kick.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+
+use super::clock::Clock;
+use super::control::Waker;
+use super::handover::PostOffice;
+use super::idle::{Idle, IdlePolicy, Rest};
+use super::mirror::{Change, Shared};
+use super::publish::Published;
+use super::stack::Farewell;
+use crate::limits::CONTROL_QUEUE;
+use crate::link::Link;
+use crate::shard::{Handed, Handover, Prefix, Route, Service, Shard, Surroundings};
+use crate::time::{Duration, Instant};
+
+/// How often counters are published: often enough for a live view, rarely enough to cost nothing.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+
+/// What other threads ask of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    /// The kernel's tables changed.
+    Mirror(Change),
+    /// End.
+    Stop(Farewell),
+}
+
+/// What a worker shares with the threads around it.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) commands: ArrayQueue<Command>,
+    pub(super) waker: Arc<Waker>,
+    pub(super) published: Published,
+    /// Set when the worker has ended, whatever the reason.
+    pub(super) ended: AtomicBool,
+}
+
+impl Desk {
+    pub(super) fn new(waker: Arc<Waker>) -> Self {
+        Self {
+            commands: ArrayQueue::new(CONTROL_QUEUE),
+            waker,
+            published: Published::new(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Queues a command and wakes the worker; a full queue drops it (the mirror tells again).
+    pub(super) fn ask(&self, command: Command) {
+        if self.commands.push(command).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+/// Everything a worker's thread owns.
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) shard: Shard,
+    pub(super) link: Box<dyn Link + Send>,
+    pub(super) service: Box<dyn Service + Send>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) post: Arc<PostOffice>,
+    pub(super) mirror: Option<Arc<Shared>>,
+    pub(super) idle: IdlePolicy,
+}
+
+/// The shard's door to the other workers.
+struct Door<'a>(&'a PostOffice);
+
+impl Handover for Door<'_> {
+    fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> Handed {
+        if self.0.send(usize::from(worker), frame, hops) { Handed::Sent } else { Handed::Full }
+    }
+}
+
+/// Why the loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Connections are being closed; at the latest then what is left is reset.
+    Closing(Instant),
+    /// At once.
+    Now,
+}
+
+impl Worker {
+    /// Runs until told to stop, by a command or by the service; gives the service back.
+    pub(super) fn run(mut self) -> Self {
+        let clock = Clock::new();
+        let mut now = clock.now();
+        let mut idle = Idle::new(self.idle, now);
+        let mut leaving = Leaving::No;
+        let mut publish_at = now;
+        self.on_shard(now, |shard, around, now| shard.start(now, around));
+        while leaving != Leaving::Now {
+            leaving = self.obey(now, leaving);
+            self.collect_post();
+            let turn = self.on_shard(now, |shard, around, now| shard.turn(now, around));
+            if turn.stop && leaving == Leaving::No {
+                leaving = Leaving::Now;
+            }
+            leaving = self.farewell(now, leaving);
+            now = clock.now();
+            if now >= publish_at {
+                self.publish();
+                publish_at = now + PUBLISH_EVERY;
+            }
+            let deadline = self.deadline(publish_at);
+            let busy = turn.received + turn.sent > 0;
+            if let Rest::Sleep(span) = idle.after_turn(now, busy, deadline) {
+                self.sleep(span);
+                now = clock.now();
+            }
+        }
+        self.publish();
+        self
+    }
+
+    fn on_shard<T>(
+        &mut self,
+        now: Instant,
+        f: impl FnOnce(&mut Shard, &mut Surroundings<'_>, Instant) -> T,
+    ) -> T {
+        let mut around = Surroundings {
+            link: self.link.as_mut(),
+            service: self.service.as_mut(),
+            handover: &mut Door(&self.post),
+        };
+        f(&mut self.shard, &mut around, now)
+    }
+
+    fn obey(&mut self, now: Instant, mut leaving: Leaving) -> Leaving {
+        while let Some(command) = self.desk.commands.pop() {
+            match command {
+                Command::Mirror(change) => self.reflect(now, change),
+                Command::Stop(Farewell::Abort) => {
+                    self.shard.abort_all(now);
+                    leaving = Leaving::Closing(now);
+                }
+                Command::Stop(Farewell::Close { grace }) => {
+                    self.shard.close_all(now);
+                    leaving = Leaving::Closing(now + grace);
+                }
+            }
+        }
+        leaving
+    }
+
+    /// Whether what is open is closed by now; past the grace it is reset, which takes one more turn.
+    fn farewell(&mut self, now: Instant, leaving: Leaving) -> Leaving {
+        let Leaving::Closing(until) = leaving else { return leaving };
+        if self.shard.connections() == 0 {
+            return Leaving::Now;
+        }
+        if now < until {
+            return leaving;
+        }
+        self.shard.abort_all(now);
+        let _ = self.on_shard(now, |shard, around, now| shard.turn(now, around));
+        Leaving::Now
+    }
+
+    fn reflect(&mut self, now: Instant, change: Change) {
+        match change {
+            Change::Neighbour { address, mac } => self.shard.mirror_neighbour(now, address, mac),
+            Change::Route { destination, prefix, gateway, source, metric, exists } => {
+                let prefix = Prefix::new(destination, prefix);
+                if exists {
+                    self.shard.add_route(Route { prefix, gateway, source, metric, mtu: None });
+                } else {
+                    self.shard.remove_route(prefix, gateway, metric);
+                }
+            }
+            Change::Carrier(_) | Change::Gone => {}
+        }
+    }
+
+    fn collect_post(&mut self) {
+        while let Some(parcel) = self.post.collect(self.number) {
+            self.shard.take_over(parcel.bytes(), parcel.hops);
+            self.post.recycle(parcel);
+        }
+        let Some(mirror) = &self.mirror else { return };
+        while let Some(address) = self.shard.wanted_neighbour() {
+            mirror.want(address);
+        }
+    }
+
+    fn publish(&mut self) {
+        let link = self.link.statistics();
+        self.desk.published.store(self.shard.counters(), &link, self.shard.connections());
+    }
+
+    fn deadline(&self, publish_at: Instant) -> Option<Instant> {
+        let earliest = [self.shard.deadline(), self.link.deadline(), Some(publish_at)];
+        earliest.into_iter().flatten().min()
+    }
+
+    fn sleep(&self, span: Duration) {
+        let quiet = || self.desk.commands.is_empty() && self.post.is_empty(self.number);
+        let fd = self.link.wait_fd();
+        self.desk.waker.sleep(fd, span, quiet);
+    }
+}
+
+/// Marks the desk when the worker's thread ends, a panic included.
+pub(super) struct EndMark(pub(super) Arc<Desk>);
+
+impl Drop for EndMark {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::SeqCst);
+    }
+}
