@@ -12,6 +12,7 @@
 mod check;
 mod civil;
 mod command;
+mod engine;
 mod failure;
 mod kernel;
 mod load;

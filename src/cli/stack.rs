@@ -11,6 +11,7 @@
 
 use linerate::shard::Service;
 
+use super::engine;
 use super::failure::Failure;
 use super::kernel;
 use super::options::{Stack, StackOptions};
@@ -55,17 +56,7 @@ pub struct Report {
 /// When the stack cannot be brought up.
 pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     match job.options.stack {
-        Stack::Linerate => run_on_linerate(job),
+        Stack::Linerate => engine::run(job),
         Stack::Kernel => kernel::run(job),
     }
-}
-
-/// Runs the job on linerate's own workers.
-fn run_on_linerate(job: &Job<'_>) -> Result<Report, Failure> {
-    let interface = job.options.interface.as_deref().unwrap_or_default();
-    Err(Failure::new(
-        format!("cannot bring the stack up on {interface}"),
-        "this binary was not built with linerate's runtime",
-        "use --stack kernel, or a build that has the runtime",
-    ))
 }

@@ -1,0 +1,151 @@
+//! Runs a job on linerate's own workers: from the options of the command line to a
+//! [`StackConfig`](linerate::runtime::StackConfig), and from its end to a report.
+
+use std::time::Duration;
+
+use linerate::link::xsk::Mode as SocketMode;
+use linerate::runtime::{Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError};
+use linerate::shard::ListenerConfig;
+use linerate::tcp::congestion::Algorithm;
+use linerate::time::Duration as Span;
+use linerate::xdp;
+
+use super::failure::Failure;
+use super::options::{CongestionControl, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
+use super::stack::{Job, Report};
+
+/// How long a stopped server waits for its peers to close: a round trip of any path and a
+/// retransmission; a user who stops a server waits no longer.
+const GRACE: Span = Span::from_secs(3);
+
+/// How often the main thread looks whether it is over.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Runs the job until its services or a signal end it.
+///
+/// # Errors
+/// When the options make no sense on this host, or the stack does not come up.
+pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
+    let config = config(job)?;
+    let stack = Stack::start(&config, |worker| (job.make_service)(worker))
+        .map_err(|error| explain(&config.interface, &error))?;
+    for note in stack.notes() {
+        eprintln!("note: {note}");
+    }
+    (job.ready)();
+    while stack.is_running() && !job.stop.is_raised() {
+        std::thread::sleep(LOOK);
+    }
+    let (report, _) = stack.stop(Farewell::Close { grace: GRACE });
+    let counters = report.counters();
+    let links = report.workers.iter().map(|worker| worker.link);
+    let dropped = [
+        ("link.rx-dropped".to_owned(), links.clone().map(|link| link.rx_dropped).sum()),
+        ("link.tx-dropped".to_owned(), links.map(|link| link.tx_dropped).sum()),
+    ];
+    let counted = counters.entries().chain(dropped).filter(|(_, count)| *count > 0);
+    Ok(Report { counters: counted.collect() })
+}
+
+fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
+    let options = job.options;
+    let addresses = options.addresses.iter().map(|cidr| (cidr.address, cidr.prefix)).collect();
+    let mut config = StackConfig::new(options.interface.clone().unwrap_or_default(), addresses);
+    for gateway in &options.gateways {
+        match gateway {
+            std::net::IpAddr::V4(v4) => config.gateway_v4 = Some(*v4),
+            std::net::IpAddr::V6(v6) => config.gateway_v6 = Some(*v6),
+        }
+    }
+    config.queues = queues(options)?;
+    config.cores = cores(options);
+    config.role = match options.mode {
+        Mode::Exclusive => Role::Exclusive,
+        Mode::Shared => Role::Shared,
+    };
+    config.xdp_mode = match options.xdp_mode {
+        XdpMode::Auto => xdp::XdpMode::Auto,
+        XdpMode::Native => xdp::XdpMode::Native,
+        XdpMode::Generic => xdp::XdpMode::Generic,
+    };
+    config.socket_mode = match options.zero_copy {
+        ZeroCopy::Auto => SocketMode::Auto,
+        ZeroCopy::On => SocketMode::ZeroCopy,
+        ZeroCopy::Off => SocketMode::Copy,
+    };
+    config.idle = match options.idle {
+        Idle::Spin => IdlePolicy::Spin,
+        Idle::Adaptive => IdlePolicy::Adaptive,
+    };
+    config.limits.batch = usize::from(options.batch);
+    config.limits.connections = options.max_connections as usize;
+    config.settings.nagle = options.nagle;
+    config.settings.congestion = congestion(options)?;
+    config.capture.clone_from(&options.pcap);
+    config.impairments = impairments(options)?;
+    config.opens = job.listeners.is_empty();
+    config.listeners = job
+        .listeners
+        .iter()
+        .map(|listen| ListenerConfig {
+            backlog: listen.backlog,
+            ..ListenerConfig::on_port(listen.port)
+        })
+        .collect();
+    Ok(config)
+}
+
+fn queues(options: &StackOptions) -> Result<Queues, Failure> {
+    let Some(numbers) = &options.queues else { return Ok(Queues::default()) };
+    Queues::new(numbers.0.iter().copied()).ok_or_else(|| {
+        Failure::usage(
+            "cannot take these queues",
+            format!("{} queues", numbers.0.len()),
+            format!("give between 1 and {} --queues", linerate::limits::WORKERS_MAX),
+        )
+    })
+}
+
+/// Those asked for; otherwise the first ones of this process, one a worker.
+fn cores(options: &StackOptions) -> Vec<usize> {
+    match &options.cores {
+        Some(numbers) => numbers.0.iter().map(|core| *core as usize).collect(),
+        None => {
+            let available = core_affinity::get_core_ids().unwrap_or_default();
+            available.into_iter().map(|core| core.id).take(options.workers()).collect()
+        }
+    }
+}
+
+fn congestion(options: &StackOptions) -> Result<Algorithm, Failure> {
+    match options.congestion_control {
+        None => Ok(Algorithm::default()),
+        Some(CongestionControl::Newreno) => Ok(Algorithm::NewReno),
+        Some(CongestionControl::Cubic) => Ok(Algorithm::Cubic),
+        Some(other) => Err(Failure::usage(
+            "cannot use that congestion control",
+            format!("linerate's own stack has no {} yet", other.kernel_name()),
+            "use --congestion-control newreno or cubic",
+        )),
+    }
+}
+
+fn impairments(
+    options: &StackOptions,
+) -> Result<Option<linerate::link::impair::Impairments>, Failure> {
+    let parsed = options.impair.as_deref().map(str::parse).transpose();
+    parsed.map_err(|error| {
+        Failure::usage(
+            "cannot read --impair",
+            error,
+            "write it as in loss=1%,delay=10ms,jitter=1ms,reorder=2%,duplicate=1%,rate=100mbit",
+        )
+    })
+}
+
+/// A start that failed, in the words of the command line.
+fn explain(interface: &str, error: &StartError) -> Failure {
+    let tried = format!("cannot bring the stack up on {interface}");
+    let remedy = "`linerate check --interface` tells what this host and interface can do";
+    Failure::new(tried, error, remedy)
+}
