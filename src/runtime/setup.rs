@@ -188,7 +188,7 @@ impl<'a> Plan<'a> {
             worker: number as u16,
             workers: config.queues.as_slice().len() as u16,
             secret: self.secret,
-            steering: Steering::default(),
+            steering: self.steering(),
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
         });
@@ -213,6 +213,18 @@ impl<'a> Plan<'a> {
             program.claim_address(*address)?;
         }
         Ok(())
+    }
+
+    /// Where the NIC spreads flows by a hash, a flow stays on the queue on which it began, and a frame
+    /// that strays goes round. Without one (veth: the sender's choice, which changes when the kernel sends
+    /// again) only a hash of our own can say whose a flow is.
+    fn steering(&self) -> Steering {
+        match self.config.queues.as_slice().len() {
+            workers if workers > 1 && self.probe.rss.is_none() => {
+                Steering::Hash { workers: workers as u16 }
+            }
+            _ => Steering::Single,
+        }
     }
 
     fn source_ports(&self) -> RangeInclusive<u16> {

@@ -35,12 +35,24 @@ impl Engine {
     /// One such frame.
     pub(super) fn on_control(&mut self, kind: Control, notice: &mut Notice<'_, '_, '_>) {
         let result = match kind {
-            Control::Arp => self.on_arp(notice),
+            Control::Arp => {
+                self.pass_round(notice);
+                self.on_arp(notice)
+            }
             Control::IcmpV4 => self.on_icmp_v4(notice),
             Control::IcmpV6 => self.on_icmp_v6(notice),
         };
         if let Err(reason) = result {
             self.counters.drop(reason);
+        }
+    }
+
+    /// What tells of neighbours is for every worker, since each keeps a cache of its own and cannot
+    /// choose the queue on which an answer to its question arrives.
+    fn pass_round(&mut self, notice: &mut Notice<'_, '_, '_>) {
+        if u16::from(notice.hops) + 1 < self.workers {
+            let next = (self.worker + 1) % self.workers;
+            self.hand_over(next, notice.hops, notice.frame, notice.handover);
         }
     }
 
@@ -69,7 +81,8 @@ impl Engine {
             };
             self.on_learned(learned, notice.outlet);
         }
-        if packet.operation == arp::Operation::Request && for_us {
+        // The worker that saw it first answers for all.
+        if packet.operation == arp::Operation::Request && for_us && notice.hops == 0 {
             self.counters.count(Event::NeighbourAnswered);
             let reply = arp::Packet {
                 operation: arp::Operation::Reply,
@@ -129,7 +142,8 @@ impl Engine {
                 });
             }
             v6::Message::NeighbourDiscovery(bytes) if self.role == Role::Exclusive => {
-                return self.on_discovery(ethernet.src, &ip, bytes, notice.outlet);
+                self.pass_round(notice);
+                return self.on_discovery(ethernet.src, &ip, bytes, notice);
             }
             v6::Message::TooBig { mtu, quote } => (PathError::TooBig(mtu), quote),
             v6::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
@@ -214,7 +228,7 @@ impl Engine {
         from: MacAddr,
         ip: &ipv6::Header,
         bytes: &[u8],
-        outlet: &mut Outlet<'_>,
+        notice: &mut Notice<'_, '_, '_>,
     ) -> Result<(), DropReason> {
         let for_us = self.locals.find(IpAddr::V6(ip.dst)).is_some();
         if !for_us && !self.locals.is_group_of_ours(ip.dst) {
@@ -225,7 +239,7 @@ impl Engine {
         }
         match ndp::parse(ip, bytes).map_err(refused)? {
             Message::NeighbourSolicitation(question) => {
-                self.on_solicitation((from, ip.src), &question, outlet)
+                self.on_solicitation((from, ip.src), &question, notice)
             }
             Message::NeighbourAdvertisement(advert) => {
                 let NeighbourAdvertisement { target, target_mac, solicited, overrides, .. } =
@@ -233,7 +247,7 @@ impl Engine {
                 let claims = Claims { solicited, overrides };
                 let learned =
                     self.neighbours.on_advert(self.now, target.into(), target_mac, claims);
-                self.on_learned(learned, outlet);
+                self.on_learned(learned, notice.outlet);
                 Ok(())
             }
             Message::RouterSolicitation(_) | Message::RouterAdvertisement(_) => Ok(()),
@@ -244,14 +258,17 @@ impl Engine {
         &mut self,
         (from_mac, from): (MacAddr, Ipv6Addr),
         question: &NeighbourSolicitation,
-        outlet: &mut Outlet<'_>,
+        notice: &mut Notice<'_, '_, '_>,
     ) -> Result<(), DropReason> {
         if self.locals.find(IpAddr::V6(question.target)).is_none() {
             return Err(DropReason::NotOurs);
         }
         if let Some(mac) = question.source_mac.filter(|_| !from.is_unspecified()) {
             let learned = self.neighbours.on_question(self.now, from.into(), mac, Aimed::AtUs);
-            self.on_learned(learned, outlet);
+            self.on_learned(learned, notice.outlet);
+        }
+        if notice.hops > 0 {
+            return Ok(());
         }
         self.counters.count(Event::NeighbourAnswered);
         // RFC 4861 §7.2.4: who has no address yet is answered through the group of all nodes.
@@ -260,7 +277,7 @@ impl Engine {
         } else {
             (from, from_mac, true)
         };
-        self.send_advertisement(question.target, (to_mac, to), solicited, outlet);
+        self.send_advertisement(question.target, (to_mac, to), solicited, notice.outlet);
         Ok(())
     }
 }

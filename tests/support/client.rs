@@ -1,0 +1,141 @@
+//! Programs on our own stack that open connections and check what comes back.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use linerate::runtime::{Farewell, Stack, StackConfig};
+use linerate::shard::{ConnId, Ending, Io, Open, Service};
+use linerate::time::Duration as Span;
+
+use super::pattern;
+
+/// How one connection went.
+#[derive(Debug)]
+pub struct Outcome {
+    pub ending: Ending,
+    pub received: Vec<u8>,
+}
+
+/// When a client closes its side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// As soon as all is written: the answer comes through a half-closed connection.
+    AfterWriting,
+    /// When the peer has closed.
+    AfterPeer,
+}
+
+/// Opens `connections` connections at once, writes a pattern to each, reads all that comes.
+pub struct Client {
+    pub target: SocketAddr,
+    pub connections: usize,
+    pub bytes: usize,
+    pub closing: Closing,
+}
+
+struct Conversation {
+    to_send: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
+}
+
+struct Running {
+    client: Client,
+    conversations: Vec<Conversation>,
+    ended: usize,
+    tell: mpsc::Sender<(usize, Outcome)>,
+}
+
+impl Client {
+    /// Runs on a stack of its own on `veth0` of this thread's namespace; outcomes by connection.
+    pub fn run(self, config: &StackConfig, limit: Duration) -> Vec<Outcome> {
+        let (tell, told) = mpsc::channel();
+        let expected = self.connections;
+        let mut running = Some(Running { conversations: Vec::new(), ended: 0, tell, client: self });
+        let stack = Stack::start(config, |_| Box::new(running.take().expect("one worker")))
+            .unwrap_or_else(|e| panic!("the client's stack did not start: {e}"));
+        let until = std::time::Instant::now() + limit;
+        let mut outcomes: Vec<Option<Outcome>> = (0..expected).map(|_| None).collect();
+        for n in 0..expected {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            let (number, outcome) = told.recv_timeout(left).unwrap_or_else(|_| {
+                panic!("{} of {expected} connections ended in time: {:?}", n, stack.report())
+            });
+            outcomes[number] = Some(outcome);
+        }
+        stack.stop(Farewell::Close { grace: Span::from_secs(2) });
+        outcomes.into_iter().map(|o| o.expect("each ended once")).collect()
+    }
+}
+
+impl Running {
+    fn pump(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let conversation = &mut self.conversations[io.user(conn) as usize];
+        let left = &conversation.to_send[conversation.sent..];
+        if left.is_empty() {
+            return;
+        }
+        conversation.sent += io.write(conn, left);
+        let done = conversation.sent == conversation.to_send.len();
+        if done && self.client.closing == Closing::AfterWriting {
+            io.close(conn);
+        }
+    }
+}
+
+impl Service for Running {
+    fn on_start(&mut self, io: &mut dyn Io) {
+        for n in 0..self.client.connections {
+            let to_send = pattern(n as u64, self.client.bytes);
+            self.conversations.push(Conversation { to_send, sent: 0, received: Vec::new() });
+            let open = Open { remote: self.client.target, local: None, user: n as u64 };
+            io.connect(&open).expect("the open begins");
+        }
+    }
+
+    fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, _: Span) {
+        if self.client.bytes == 0 && self.client.closing == Closing::AfterWriting {
+            io.close(conn);
+        }
+        self.pump(io, conn);
+    }
+
+    fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        self.pump(io, conn);
+    }
+
+    fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let mut buffer = [0; 65536];
+        loop {
+            let n = io.read(conn, &mut buffer);
+            if n == 0 {
+                break;
+            }
+            self.conversations[io.user(conn) as usize].received.extend_from_slice(&buffer[..n]);
+        }
+    }
+
+    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
+        self.on_readable(io, conn);
+        if self.client.closing == Closing::AfterPeer {
+            io.close(conn);
+        }
+    }
+
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+        let received = std::mem::take(&mut self.conversations[user as usize].received);
+        // The test may have given up already.
+        let _ = self.tell.send((user as usize, Outcome { ending, received }));
+        self.ended += 1;
+        let _ = io;
+    }
+}
+
+/// A stack on `veth0` with this host's own addresses.
+pub fn own_stack(addresses: &[IpAddr]) -> StackConfig {
+    let with_prefix = addresses.iter().map(|a| (*a, if a.is_ipv4() { 24 } else { 64 })).collect();
+    let mut config = StackConfig::new("veth0", with_prefix);
+    config.opens = true;
+    config
+}
