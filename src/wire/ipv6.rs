@@ -101,70 +101,98 @@ impl HeaderOut {
 ///   by those who don't act upon it.
 #[inline]
 pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
-    let (header, rest) = fixed(packet)?;
-    let payload = rest.get(..usize::from(header.payload_len)).ok_or(Error::Truncated)?;
-    match header.protocol {
-        Protocol::TCP | Protocol::ICMPV6 => Ok((header, payload)),
-        _ => walk(header, payload),
+    let (mut header, rest) = fixed(packet)?;
+    let mut payload = rest.get(..usize::from(header.payload_len)).ok_or(Error::Truncated)?;
+    if !matches!(header.protocol, Protocol::TCP | Protocol::ICMPV6) {
+        let upper = walk(header.protocol, payload)?;
+        payload = upper.apply(&mut header);
     }
+    Ok((header, payload))
 }
 
 /// As [`parse`], of a packet that an ICMP error quotes: its end may be missing.
 pub(super) fn parse_quoted(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
-    let (header, rest) = fixed(packet)?;
+    let (mut header, rest) = fixed(packet)?;
     let payload = rest.get(..usize::from(header.payload_len)).unwrap_or(rest);
-    walk(header, payload)
+    let upper = walk(header.protocol, payload)?;
+    let payload = upper.apply(&mut header);
+    Ok((header, payload))
 }
 
 #[inline(always)]
 fn fixed(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     let (fixed, rest) = packet.split_first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
-    let first = u32::from_be_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]);
+    let (fields, addresses) = fixed.split_first_chunk::<8>().ok_or(Error::Truncated)?;
+    let (src, dst) = addresses.split_first_chunk::<16>().ok_or(Error::Truncated)?;
+    let dst = dst.first_chunk::<16>().ok_or(Error::Truncated)?;
+    let &[f0, f1, f2, f3, l0, l1, protocol, hop_limit] = fields;
+    let first = u32::from_be_bytes([f0, f1, f2, f3]);
     if first >> 28 != 6 {
         return Err(Error::Malformed);
     }
-    let address = |at: usize| Ipv6Addr::from(core::array::from_fn::<u8, 16, _>(|i| fixed[at + i]));
     let header = Header {
-        src: address(8),
-        dst: address(24),
+        src: Ipv6Addr::from_octets(*src),
+        dst: Ipv6Addr::from_octets(*dst),
         flow_label: first & FLOW_LABEL_MASK,
-        payload_len: u16::from_be_bytes([fixed[4], fixed[5]]),
+        payload_len: u16::from_be_bytes([l0, l1]),
         extensions_len: 0,
-        protocol: Protocol(fixed[6]),
-        hop_limit: fixed[7],
+        protocol: Protocol(protocol),
+        hop_limit,
         traffic_class: TrafficClass((first >> 20) as u8),
         fragment: None,
     };
     Ok((header, rest))
 }
 
+/// Where a chain of extension headers ends.
+struct Upper<'a> {
+    protocol: Protocol,
+    fragment: Option<Fragment>,
+    extensions_len: u16,
+    payload: &'a [u8],
+}
+
+impl<'a> Upper<'a> {
+    fn apply(self, header: &mut Header) -> &'a [u8] {
+        header.protocol = self.protocol;
+        header.fragment = self.fragment;
+        header.extensions_len = self.extensions_len;
+        self.payload
+    }
+}
+
 /// Follows the chain until it meets what is no extension header, or a fragment.
 #[inline(never)]
-fn walk(mut header: Header, payload: &[u8]) -> Result<(Header, &[u8]), Error> {
-    let mut rest = payload;
+fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Error> {
+    let (mut protocol, mut rest) = (first, payload);
     for position in 0..=EXTENSIONS_MAX {
-        let here = rest;
-        let (next, after) = match header.protocol {
+        let (next, part, after) = match protocol {
             // RFC 8200 §4.1: hop-by-hop options stand right behind the fixed header, or nowhere.
             Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed),
-            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(here)?,
-            Protocol::ROUTING => routing(here)?,
-            Protocol::FRAGMENT => {
-                let (next, fragment, after) = fragment(here)?;
-                header.fragment = fragment;
-                (next, after)
-            }
-            _ => return Ok((header, rest)),
+            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(rest)?,
+            Protocol::ROUTING => routing(rest)?,
+            Protocol::FRAGMENT => fragment(rest)?,
+            _ => return Ok(upper(protocol, None, payload, rest)),
         };
-        header.protocol = next;
-        header.extensions_len += (here.len() - after.len()) as u16;
-        rest = after;
-        if header.fragment.is_some() {
-            return Ok((header, rest));
+        if part.is_some() {
+            return Ok(upper(next, part, payload, after));
         }
+        (protocol, rest) = (next, after);
     }
     Err(Error::Malformed)
 }
+
+fn upper<'a>(
+    protocol: Protocol,
+    fragment: Option<Fragment>,
+    payload: &[u8],
+    rest: &'a [u8],
+) -> Upper<'a> {
+    Upper { protocol, fragment, extensions_len: (payload.len() - rest.len()) as u16, payload: rest }
+}
+
+/// What an extension header says comes next, the part of a packet that it says this is, and the rest.
+type Step<'a> = (Protocol, Option<Fragment>, &'a [u8]);
 
 /// An extension header of the common form: what comes next, its own bytes behind the two first, the rest.
 fn extension(bytes: &[u8]) -> Result<(Protocol, &[u8], &[u8]), Error> {
@@ -175,7 +203,7 @@ fn extension(bytes: &[u8]) -> Result<(Protocol, &[u8], &[u8]), Error> {
 }
 
 /// Hop-by-hop or destination options: none is acted upon, some forbid to go on.
-fn options(bytes: &[u8]) -> Result<(Protocol, &[u8]), Error> {
+fn options(bytes: &[u8]) -> Result<Step<'_>, Error> {
     let (next, mut area, rest) = extension(bytes)?;
     while let [kind, after @ ..] = area {
         area = after;
@@ -190,7 +218,7 @@ fn options(bytes: &[u8]) -> Result<(Protocol, &[u8]), Error> {
             return Err(Error::Unsupported);
         }
     }
-    Ok((next, rest))
+    Ok((next, None, rest))
 }
 
 /// RFC 8200 §4.4:
@@ -198,15 +226,15 @@ fn options(bytes: &[u8]) -> Result<(Protocol, &[u8]), Error> {
 /// > header in the packet [...] If Segments Left is non-zero, the node must discard the packet
 ///
 /// which goes for type 0 too (RFC 5095 §3).
-fn routing(bytes: &[u8]) -> Result<(Protocol, &[u8]), Error> {
+fn routing(bytes: &[u8]) -> Result<Step<'_>, Error> {
     let (next, own, rest) = extension(bytes)?;
     match own {
-        [_, 0, ..] => Ok((next, rest)),
+        [_, 0, ..] => Ok((next, None, rest)),
         _ => Err(Error::Unsupported),
     }
 }
 
-fn fragment(bytes: &[u8]) -> Result<(Protocol, Option<Fragment>, &[u8]), Error> {
+fn fragment(bytes: &[u8]) -> Result<Step<'_>, Error> {
     let (own, rest) = bytes.split_first_chunk::<8>().ok_or(Error::Truncated)?;
     let &[next, _, o0, o1, i0, i1, i2, i3] = own;
     let field = u16::from_be_bytes([o0, o1]);

@@ -20,6 +20,10 @@ pub(super) mod kind {
 /// Two no-operations before the timestamps: the layout of RFC 7323 appendix A, which all stacks send.
 pub(super) const ALIGNED_TIMESTAMPS: [u8; 4] = [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10];
 
+/// The kinds and lengths of a usual SYN's options, the values left out.
+const USUAL_SYN: [u8; 9] =
+    [kind::MSS, 4, kind::SACK_PERMITTED, 2, kind::TIMESTAMPS, 10, kind::NOP, kind::WINDOW_SCALE, 3];
+
 /// Bytes of one SACK block.
 const BLOCK_LEN: usize = 8;
 
@@ -137,10 +141,10 @@ impl Iterator for SackIter<'_> {
 
 impl ExactSizeIterator for SackIter<'_> {}
 
-/// Reads the bytes between the fixed header and the data.
+/// Reads the bytes between the fixed header and the data. The two layouts that nearly all segments have
+/// are known by one comparison each.
 #[inline]
 pub(super) fn parse(area: &[u8], syn: bool) -> Options<'_> {
-    // Nearly every segment of a connection with timestamps: one comparison.
     if let Ok(&[a, b, c, d, v0, v1, v2, v3, e0, e1, e2, e3]) = <&[u8; 12]>::try_from(area)
         && [a, b, c, d] == ALIGNED_TIMESTAMPS
     {
@@ -148,7 +152,32 @@ pub(super) fn parse(area: &[u8], syn: bool) -> Options<'_> {
         let echo = u32::from_be_bytes([e0, e1, e2, e3]);
         return Options { timestamps: Some(Timestamps { value, echo }), ..Options::default() };
     }
-    if area.is_empty() { Options::default() } else { parse_each(area, syn) }
+    match area {
+        [] => Options::default(),
+        _ if syn => parse_usual_syn(area).unwrap_or_else(|| parse_each(area, syn)),
+        _ => parse_each(area, syn),
+    }
+}
+
+/// What Linux, and we, put on a SYN: MSS, SACK-permitted, timestamps, window scale.
+#[inline]
+fn parse_usual_syn(area: &[u8]) -> Option<Options<'_>> {
+    let &[a, b, m0, m1, c, d, e, f, v0, v1, v2, v3, e0, e1, e2, e3, g, h, i, shift] =
+        <&[u8; 20]>::try_from(area).ok()?;
+    let kinds = [a, b, c, d, e, f, g, h, i];
+    let mss = u16::from_be_bytes([m0, m1]);
+    if kinds != USUAL_SYN || mss == 0 {
+        return None;
+    }
+    let value = u32::from_be_bytes([v0, v1, v2, v3]);
+    let echo = u32::from_be_bytes([e0, e1, e2, e3]);
+    Some(Options {
+        timestamps: Some(Timestamps { value, echo }),
+        mss: Some(mss),
+        window_shift: Some(shift),
+        sack_permitted: true,
+        ..Options::default()
+    })
 }
 
 #[inline(never)]

@@ -299,6 +299,17 @@ fn an_mss_of_zero_is_none() {
 }
 
 #[test]
+fn a_usual_syn_reads_the_same_when_its_options_stand_in_another_order() {
+    let usual = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7];
+    let mut other = usual;
+    other.rotate_left(4);
+    let (usual, other) = (with_options(flag::SYN, &usual), with_options(flag::SYN, &other));
+    let options = |segment| parse(segment).map(|(header, _)| header.options);
+    assert_eq!(options(&usual), options(&other));
+    assert!(options(&usual).is_ok_and(|options| options.sack_permitted));
+}
+
+#[test]
 fn timestamps_read_the_same_in_any_layout() {
     let usual = with_options(flag::ACK, &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
     let other = with_options(flag::ACK, &[8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0]);
