@@ -6,8 +6,9 @@
 //! leaves it first, or may best be reused, comes first.
 //!
 //! Owns the walks, no flows: which port is in use is asked of the flow table. When a whole walk finds
-//! nothing, that is remembered for the destination, so that further opens fail at once until the flow
-//! table's owner tells of a port that became free ([`Ports::on_released`]); the walk goes on there.
+//! nothing, that is remembered for the destination, and further opens take a few looks only: at the
+//! ports that were released since ([`Ports::on_released`]), and at the oldest one in TIME-WAIT, before
+//! which none can become reusable.
 
 use core::net::SocketAddr;
 use core::ops::RangeInclusive;
@@ -25,6 +26,10 @@ const WALKS: usize = 1024;
 /// at the first.
 const RELEASED_MAX: usize = 6;
 
+/// Ports looked at by an open towards a destination without free ports: enough to get past the
+/// connections that stay, few enough to fail in microseconds.
+const LOOKS_WHEN_EXHAUSTED: u32 = 64;
+
 /// How a port stands towards one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -33,6 +38,8 @@ pub enum PortUse {
     Free,
     /// A flow in TIME-WAIT has it, and timestamps make it safe to follow (RFC 6191).
     Reusable,
+    /// A flow in TIME-WAIT has it, too young to be followed yet.
+    Waiting,
     /// A flow has it, or its segments would come back to another worker.
     Taken,
 }
@@ -132,19 +139,25 @@ impl Ports {
         destination: Destination,
         mut port_use: impl FnMut(u16) -> PortUse,
     ) -> Option<Chosen> {
-        let (first, count) = (self.first, self.count);
+        let range = (self.first, self.count);
         let walk = &mut self.walks[destination.walk()];
         if walk.exhausted && walk.exhausted_tag == destination.tag() {
-            return walk.choose_released(port_use);
+            let released = walk.choose_released(&mut port_use);
+            return released.or_else(|| walk.choose_oldest(range, destination, port_use));
         }
-        for _ in 0..count {
-            let step = (destination.offset() + u32::from(walk.next)) % count;
-            walk.next = ((u32::from(walk.next) + 1) % count) as u16;
-            let port = first + step as u16;
-            if let Some(chosen) = chosen(port, port_use(port)) {
+        let mut oldest_waiting = None;
+        for _ in 0..self.count {
+            let port = walk.port(range, destination);
+            let port_use = port_use(port);
+            if port_use == PortUse::Waiting {
+                oldest_waiting = oldest_waiting.or(Some(walk.next));
+            }
+            walk.advance(range);
+            if let Some(chosen) = chosen(port, port_use) {
                 return Some(chosen);
             }
         }
+        walk.next = oldest_waiting.unwrap_or(walk.next);
         walk.exhausted = true;
         walk.exhausted_tag = destination.tag();
         walk.released_len = 0;
@@ -176,6 +189,37 @@ impl Ports {
 }
 
 impl Walk {
+    /// The port of the next step, in a range given as its first port and its length.
+    fn port(&self, (first, count): (u16, u32), destination: Destination) -> u16 {
+        first + ((destination.offset() + u32::from(self.next)) % count) as u16
+    }
+
+    fn advance(&mut self, (_, count): (u16, u32)) {
+        self.next = ((u32::from(self.next) + 1) % count) as u16;
+    }
+
+    /// The next port in order, past those that are taken, but never past one that waits: it is the
+    /// oldest, so the others wait longer.
+    fn choose_oldest(
+        &mut self,
+        range: (u16, u32),
+        destination: Destination,
+        mut port_use: impl FnMut(u16) -> PortUse,
+    ) -> Option<Chosen> {
+        for _ in 0..LOOKS_WHEN_EXHAUSTED.min(range.1) {
+            let port = self.port(range, destination);
+            let port_use = port_use(port);
+            if port_use == PortUse::Waiting {
+                return None;
+            }
+            self.advance(range);
+            if let Some(chosen) = chosen(port, port_use) {
+                return Some(chosen);
+            }
+        }
+        None
+    }
+
     fn choose_released(&mut self, mut port_use: impl FnMut(u16) -> PortUse) -> Option<Chosen> {
         while self.released_len > 0 {
             // The one released first: it has been out of use the longest.
@@ -194,6 +238,6 @@ fn chosen(port: u16, port_use: PortUse) -> Option<Chosen> {
     match port_use {
         PortUse::Free => Some(Chosen { port, reuses: false }),
         PortUse::Reusable => Some(Chosen { port, reuses: true }),
-        PortUse::Taken => None,
+        PortUse::Waiting | PortUse::Taken => None,
     }
 }

@@ -82,13 +82,35 @@ fn the_only_free_port_is_found_and_then_none() {
 fn an_exhausted_destination_fails_at_once_until_a_port_is_released() {
     let mut ports = Ports::new(PORTS);
     assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 28_232));
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 0));
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 64));
     let other = destination(1, "192.0.2.9:80", 0);
     assert!(ports.choose(other, |_| PortUse::Free).is_some(), "others are not");
     ports.on_released(target(), 40_000);
     ports.on_released(target(), 1);
     assert_eq!(look(&mut ports, target(), |_| PortUse::Free), (Some(40_000), 1));
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Free), (None, 0));
+}
+
+#[test]
+fn a_time_wait_that_grows_old_enough_is_followed_at_the_first_look() {
+    let mut ports = Ports::new(PORTS);
+    let order: Vec<u16> =
+        PORTS.filter_map(|_| ports.choose(target(), |_| PortUse::Free).map(|c| c.port)).collect();
+    assert_eq!(look(&mut ports, target(), |_| PortUse::Waiting).0, None);
+    let mut old = HashSet::new();
+    let stands = |old: &HashSet<u16>, port: u16| match port {
+        _ if old.contains(&port) => PortUse::Reusable,
+        // Some connections stay.
+        _ if port % 50 == 0 => PortUse::Taken,
+        _ => PortUse::Waiting,
+    };
+    for port in order.iter().filter(|port| *port % 50 != 0).take(5_000) {
+        let (none, looks) = look(&mut ports, target(), |port| stands(&old, port));
+        assert!(none.is_none() && looks <= 2);
+        old.insert(*port);
+        let (chosen, looks) = look(&mut ports, target(), |port| stands(&old, port));
+        assert!(chosen == Some(*port) && looks <= 2);
+        old.remove(port);
+    }
 }
 
 #[test]
