@@ -45,19 +45,9 @@ impl Embryos {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Whether the next SYN gets a cookie.
     pub const fn is_full(&self) -> bool {
         self.len() >= self.capacity
-    }
-
-    /// How many fit.
-    pub const fn capacity(&self) -> usize {
-        self.capacity
     }
 
     /// Embryos of one listener.

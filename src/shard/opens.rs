@@ -7,6 +7,7 @@ use super::flow::Flow;
 use super::flow_table::{Kind, Place};
 use super::key::FlowKey;
 use super::ports::{Destination, PortUse};
+use super::routes::Cast;
 use super::service::{ConnId, ConnectError, Open};
 use super::tables::Tables;
 use crate::metrics::Event;
@@ -23,6 +24,13 @@ struct Chosen {
 impl Engine {
     /// Opens a connection; its SYN goes out in this turn.
     pub(super) fn open(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+        // RFC 9293 §3.9.2.3:
+        //   > A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP
+        //   > address (e.g., a broadcast or multicast address) (MUST-46).
+        let networks = self.locals.all().iter().map(|local| (local.address, local.prefix));
+        if Cast::of(open.remote.ip(), networks) != Cast::Unicast {
+            return Err(ConnectError::NoRoute);
+        }
         let neighbour = self.neighbour_towards(open.remote.ip()).ok_or(ConnectError::NoRoute)?;
         if self.tables.flows.is_full() {
             return Err(ConnectError::TableFull);
@@ -105,13 +113,13 @@ impl Engine {
 /// How a port stands towards one destination.
 fn port_use(tables: &Tables, hash: u64, key: &FlowKey, now: Instant) -> PortUse {
     let Some(Place { kind, index }) = tables.find(hash, key) else { return PortUse::Free };
-    if !kind.is_time_wait() {
+    // Without timestamps nothing is followed before it leaves, which is told as a release.
+    if kind != Kind::TimeWaitTimestamps {
         return PortUse::Taken;
     }
-    let timestamps = kind == Kind::TimeWaitTimestamps;
     let may = |state: &TimeWait| {
         let quiet_since = tables.time_waits.quiet_since(index);
-        state.may_be_succeeded(timestamps, quiet_since, now, REUSE_DELAY).is_some()
+        state.may_be_succeeded(true, quiet_since, now, REUSE_DELAY).is_some()
     };
     if tables.time_waits.get(index).is_some_and(may) { PortUse::Reusable } else { PortUse::Waiting }
 }

@@ -117,11 +117,6 @@ impl TimeWaits {
         self.alive
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.alive == 0
-    }
-
     /// Whether the next [`push`](Self::push) evicts the oldest. Holes count as well: the ring cannot
     /// skip them.
     pub const fn is_full(&self) -> bool {
@@ -204,12 +199,18 @@ impl TimeWaits {
         let (capacity, at) = (self.capacity as u64, u64::from(index));
         let head = self.head % capacity;
         let count = self.head + (at + capacity - head) % capacity;
-        let mut groups = (self.marker_head..self.marker_tail).map(|n| &self.markers[n % MARKERS]);
         // The markers' ends only grow, and the last one's is the newest entry's.
-        let group = groups.find(|group| count < group.end);
-        group.map_or(Instant::FAR, |group| {
-            Instant::ZERO + group.due_at.since(Instant::ZERO + self.span)
-        })
+        let (mut low, mut high) = (self.marker_head, self.marker_tail);
+        while low < high {
+            let middle = low.midpoint(high);
+            let after = self.markers[middle % MARKERS].end <= count;
+            (low, high) = if after { (middle + 1, high) } else { (low, middle) };
+        }
+        if low == self.marker_tail {
+            return Instant::FAR;
+        }
+        let due_at = self.markers[low % MARKERS].due_at;
+        Instant::ZERO + due_at.since(Instant::ZERO + self.span)
     }
 
     /// Has the line of an entry fetched into the cache.

@@ -4,8 +4,10 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 use crate::shard::embryos::Embryos;
-use crate::shard::flow_table::Kind;
+use crate::shard::flow::Flow;
+use crate::shard::flow_table::{FlowTable, Kind};
 use crate::shard::key::FlowKey;
+use crate::shard::slab::Slab;
 use crate::shard::time_waits::{GROUPS, Gone, Restarted, TimeWaits};
 use crate::tcp::{Embryo, Flags, Options, Segment, SeqNum, Settings, TimeWait};
 use crate::time::{Duration, Instant};
@@ -113,7 +115,11 @@ proptest! {
                 }
             }
             prop_assert_eq!(ring.len(), model.0.len());
-            prop_assert!(model.0.iter().all(|(index, (key, _))| ring.key(*index) == Some(*key)));
+            for (index, (key, at)) in &model.0 {
+                prop_assert_eq!(ring.key(*index), Some(*key));
+                let quiet_since = ring.quiet_since(*index);
+                prop_assert!(quiet_since >= *at && quiet_since.since(*at) <= GROUP);
+            }
             if let Some((_, at)) = model.0.values().min_by_key(|(_, at)| *at) {
                 let next = ring.next_deadline().expect("one is in the ring");
                 prop_assert!(next <= *at + SPAN + GROUP);
@@ -165,4 +171,15 @@ fn embryos_are_bounded_and_counted_by_listener() {
     assert_eq!((table.of_listener(7), table.len(), table.is_full()), (1, 2, false));
     assert_eq!(table.insert(flow(1), embryo(1)), Some(1));
     assert_eq!(table.high_water(), 3);
+}
+
+#[test]
+fn an_idle_connection_costs_512_bytes_all_told() {
+    const FLOWS: usize = 100_000;
+    let table = FlowTable::new(FLOWS).bytes().div_ceil(FLOWS);
+    let timer = 16;
+    let free_list = 4;
+    let all = Slab::<Flow>::ENTRY_BYTES + table + timer + free_list;
+    assert!(all <= 512, "{all}: {} + {table}", Slab::<Flow>::ENTRY_BYTES);
+    assert_eq!(Slab::<Flow>::ENTRY_BYTES % 64, 0);
 }
