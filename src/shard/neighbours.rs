@@ -250,13 +250,9 @@ impl<F> Neighbours<F> {
     }
 
     /// Neighbours in the cache.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.by_address.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.by_address.is_empty()
     }
 
     fn id(&self, index: u16) -> NeighbourId {

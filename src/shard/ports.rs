@@ -15,9 +15,6 @@ use core::ops::RangeInclusive;
 
 use super::key::FlowHasher;
 
-/// The ports of active opens unless told otherwise: Linux's own.
-pub const PORTS: RangeInclusive<u16> = 32_768..=60_999;
-
 /// Walks kept. Destinations that share one only share its progress (RFC 6056 §3.3.4, TABLE_LENGTH); more
 /// cost cache, fewer mix more destinations.
 const WALKS: usize = 1024;

@@ -137,14 +137,6 @@ impl Routes {
         routes
     }
 
-    /// Takes a whole new set: what the kernel has now.
-    pub fn replace(&mut self, routes: impl IntoIterator<Item = Route>) {
-        self.routes.clear();
-        for route in routes {
-            self.add(route);
-        }
-    }
-
     /// Adds a route, in place of one that differs only in source or MTU.
     pub fn add(&mut self, route: Route) {
         self.remove(route.prefix, route.gateway, route.metric);
@@ -156,11 +148,6 @@ impl Routes {
     /// Takes a route out, if it is there.
     pub fn remove(&mut self, prefix: Prefix, gateway: Option<IpAddr>, metric: u32) {
         self.routes.retain(|r| (r.prefix, r.gateway, r.metric) != (prefix, gateway, metric));
-    }
-
-    /// All routes, longest prefix first.
-    pub fn all(&self) -> &[Route] {
-        &self.routes
     }
 
     /// The route to a destination.

@@ -24,6 +24,7 @@ pub struct Slab<T> {
 
 impl<T> Slab<T> {
     /// Bytes of memory that one thing takes.
+    #[cfg(test)]
     pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
 
     /// Room for `capacity` things (fewer than 2^28, what the flow table can number).

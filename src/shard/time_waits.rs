@@ -188,6 +188,7 @@ impl TimeWaits {
     }
 
     /// The flow of the entry at `index`.
+    #[cfg(test)]
     pub fn key(&self, index: u32) -> Option<FlowKey> {
         let remote = self.entries.get(index as usize)?.remote;
         let local = self.labels[index as usize].local;

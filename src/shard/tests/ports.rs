@@ -2,9 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use crate::shard::key::FlowHasher;
-use crate::shard::ports::{Destination, PORTS, PortUse, Ports};
+use crate::shard::ports::{Destination, PortUse, Ports};
+
+/// Linux's own.
+const PORTS: RangeInclusive<u16> = 32_768..=60_999;
 
 fn destination(secret: u8, remote: &str, local: u8) -> Destination {
     let remote: SocketAddr = remote.parse().expect("an address and a port");
@@ -100,10 +104,10 @@ fn a_time_wait_that_grows_old_enough_is_followed_at_the_first_look() {
     let stands = |old: &HashSet<u16>, port: u16| match port {
         _ if old.contains(&port) => PortUse::Reusable,
         // Some connections stay.
-        _ if port % 50 == 0 => PortUse::Taken,
+        _ if port.is_multiple_of(50) => PortUse::Taken,
         _ => PortUse::Waiting,
     };
-    for port in order.iter().filter(|port| *port % 50 != 0).take(5_000) {
+    for port in order.iter().filter(|port| !port.is_multiple_of(50)).take(5_000) {
         let (none, looks) = look(&mut ports, target(), |port| stands(&old, port));
         assert!(none.is_none() && looks <= 2);
         old.insert(*port);
