@@ -94,7 +94,7 @@ fn missing_capabilities(status: &str) -> Vec<&'static str> {
     let has = |bit| has_capability(status, bit);
     CAPABILITIES
         .iter()
-        .filter(|(name, bit)| !has(*bit) && !(*name == "CAP_BPF" && has(CAP_SYS_ADMIN)))
+        .filter(|(name, bit)| !(has(*bit) || *name == "CAP_BPF" && has(CAP_SYS_ADMIN)))
         .map(|(name, _)| *name)
         .collect()
 }

@@ -292,6 +292,7 @@ impl Io for Worker {
 
     fn readable(&self, conn: ConnId) -> usize {
         self.socket(conn).filter(|socket| socket.readable).map_or(0, |socket| {
+            // The kernel copies to count: past a page, "more" is answer enough.
             let mut buffer = [0; 4096];
             socket.stream.peek(&mut buffer).unwrap_or(0)
         })

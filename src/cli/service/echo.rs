@@ -32,7 +32,10 @@ impl Echo {
             if read == 0 {
                 break;
             }
-            io.write(conn, &self.buffer[..read]);
+            if io.write(conn, &self.buffer[..read]) < read {
+                // Room was promised and memory ran out. An echo with a hole in it would be worse.
+                return io.abort(conn);
+            }
         }
         if io.user(conn) == PEER_CLOSED {
             io.close(conn);
@@ -77,6 +80,14 @@ mod tests {
         assert_eq!((t.sent(), t.unread()), (&b"hel"[..], 2));
         t.makes_room(10);
         assert_eq!((t.sent(), t.unread()), (&b"hello"[..], 0));
+    }
+
+    #[test]
+    fn an_echo_that_cannot_be_whole_is_aborted() {
+        let mut t = Script::of(Echo::new()).memory(3);
+        t.accepts();
+        t.gets(b"hello");
+        assert!(t.is_aborted());
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Wire {
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     room: usize,
+    memory: usize,
+    aborted: bool,
     short: bool,
     closed: bool,
     user: u64,
@@ -26,12 +28,18 @@ pub struct Script<S> {
 impl<S: Service> Script<S> {
     /// With room for a megabyte.
     pub fn of(service: S) -> Self {
-        Self { service, wire: Wire { room: 1 << 20, ..Wire::default() } }
+        Self { service, wire: Wire { room: 1 << 20, memory: usize::MAX, ..Wire::default() } }
     }
 
     /// With so much room in the send buffer.
     pub fn room(mut self, bytes: usize) -> Self {
         self.wire.room = bytes;
+        self
+    }
+
+    /// With so much memory behind the room.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.wire.memory = bytes;
         self
     }
 
@@ -80,6 +88,11 @@ impl<S: Service> Script<S> {
         self.wire.incoming.len()
     }
 
+    /// Whether it has aborted.
+    pub fn is_aborted(&self) -> bool {
+        self.wire.aborted
+    }
+
     /// Whether it has closed.
     pub fn is_closed(&self) -> bool {
         self.wire.closed
@@ -100,7 +113,7 @@ impl Io for Wire {
         length
     }
     fn write(&mut self, _: ConnId, bytes: &[u8]) -> usize {
-        let length = if self.closed { 0 } else { bytes.len().min(self.room) };
+        let length = if self.closed { 0 } else { bytes.len().min(self.room).min(self.memory) };
         self.short |= length < bytes.len();
         self.room -= length;
         self.outgoing.extend_from_slice(&bytes[..length]);
@@ -116,7 +129,7 @@ impl Io for Wire {
         self.closed = true;
     }
     fn abort(&mut self, _: ConnId) {
-        self.closed = true;
+        self.aborted = true;
     }
     fn user(&self, _: ConnId) -> u64 {
         self.user
