@@ -8,7 +8,7 @@
 use super::connection::Connection;
 use super::interface::{Env, Events};
 use super::marks::Marks;
-use super::{Disposition, Phase, SeqNum, Settings, WindowShift};
+use super::{Assembler, Disposition, Phase, SeqNum, Settings, WindowShift};
 
 /// Segments that are acknowledged at once when a connection is young: a peer in slow start sends only
 /// as fast as ACKs come, and a delayed one costs it a whole `ack_delay`. More, and a chatty exchange
@@ -184,6 +184,11 @@ impl Connection {
         //   > If the FIN bit is set, signal the user "connection closing" [...], advance RCV.NXT over the
         //   > FIN, and send an acknowledgment for the FIN.
         self.rcv.advance(1);
+        // What claims to stand behind a FIN is nothing.
+        self.holes = Assembler::default();
+        if self.incoming.is_empty() {
+            self.incoming.release(env.pool);
+        }
         self.marks.remove(Marks::FIN_AHEAD);
         self.marks.insert(Marks::ACK);
         self.events.insert(Events::PEER_CLOSED);

@@ -7,6 +7,7 @@
 mod acknowledging;
 mod closing;
 mod forged;
+mod hostile;
 mod idle;
 mod layout;
 mod literals;

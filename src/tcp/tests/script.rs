@@ -131,6 +131,16 @@ impl Script {
         taken
     }
 
+    /// The program reads and looks away: the content is anybody's.
+    pub(super) fn discards(&mut self, bytes: usize) -> usize {
+        self.c.read(env!(self), &mut vec![0; bytes])
+    }
+
+    /// Any segment arrives.
+    pub(super) fn hears_raw(&mut self, segment: &Segment<'_>) -> Disposition {
+        self.c.on_segment(env!(self), segment)
+    }
+
     pub(super) fn closes(&mut self) -> &mut Self {
         self.c.close(env!(self));
         self

@@ -1,0 +1,110 @@
+//! Anything may arrive, in any phase, with any calls of the program between: no panic (debug assertions
+//! stand guard over the invariants), no endless output, no memory kept.
+
+use super::script::{Script, plain};
+use super::{data, syn};
+use crate::rng::Rng;
+use crate::tcp::{Flags, Options, PathError, Phase, Segment, SeqNum, Timestamps, WindowShift};
+
+/// Mostly plausible: numbers near those that matter, flags that mean something.
+fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> {
+    let near = |rng: &mut Rng, center: SeqNum| match rng.below(4) {
+        0 | 1 => center,
+        2 => center + rng.below(3000) as u32 - 1000,
+        _ => SeqNum(rng.next_u32()),
+    };
+    let flags = match rng.below(8) {
+        0 => Flags(rng.next_u32() as u8),
+        1 => Flags::FIN.with(Flags::ACK),
+        2 => Flags::RST,
+        3 => Flags::SYN.with(Flags(rng.next_u32() as u8 & Flags::ACK.0)),
+        _ => Flags::ACK,
+    };
+    let centers = [t.c.snd.una, t.c.snd.nxt, t.c.snd.end];
+    let center = centers[rng.below(3) as usize];
+    let stamp = Timestamps { value: 100 + rng.below(50) as u32, echo: rng.next_u32() };
+    Segment {
+        seq: near(rng, t.c.rcv.nxt),
+        ack: near(rng, center),
+        flags,
+        window: [0, 1, 500, u16::MAX][rng.below(4) as usize],
+        urgent: rng.next_u32() as u16,
+        options: Options {
+            mss: rng.happens(0.5).then_some(rng.next_u32() as u16),
+            window_shift: rng.happens(0.5).then(|| WindowShift::from_offer(rng.next_u32() as u8)),
+            timestamps: rng.happens(0.7).then_some(stamp),
+            ..Options::default()
+        },
+        payload: &payload[..rng.below(payload.len() as u64 + 1) as usize],
+    }
+}
+
+fn step(rng: &mut Rng, t: &mut Script) {
+    let payload = [0; 1500];
+    match rng.below(20) {
+        0 => drop(t.writes(rng.below(5000) as u32)),
+        1 => drop(t.discards(rng.below(5000) as usize)),
+        2 if rng.happens(0.2) => drop(t.closes()),
+        3 if rng.happens(0.1) => drop(t.closes_both()),
+        4 if rng.happens(0.05) => drop(t.aborts()),
+        5 => drop(t.path_error(PathError::TooBig(rng.below(2000) as u32), 0)),
+        6 => {
+            let seq = t.c.snd.una.distance_from(t.iss());
+            t.path_error(PathError::TooBig(200 + rng.below(1500) as u32), seq);
+        }
+        7 | 8 => drop(t.after_ms(1 << rng.below(16))),
+        _ => {
+            let segment = any_segment(rng, t, &payload);
+            let _ = t.hears_raw(&segment);
+        }
+    }
+    t.sent();
+}
+
+fn drop<T>(_: T) {}
+
+#[test]
+fn nothing_that_arrives_breaks_a_connection() {
+    for seed in 0..1500 {
+        let mut rng = Rng::new(seed);
+        let mut settings = plain();
+        settings.timestamps = rng.happens(0.5);
+        settings.window_scaling = rng.happens(0.5);
+        settings.nagle = rng.happens(0.5);
+        settings.receive_buffer = 1 << rng.below(18);
+        settings.keep_alive = rng.happens(0.5).then(Default::default);
+        let (iss, irs) = (rng.next_u32(), rng.next_u32());
+        let mut t = Script::open_at(settings, iss, irs);
+        t.sends_syn();
+        if rng.happens(0.8) {
+            let _ = t.hears(syn().mss(1000).stamp(100, 0).shift(3).ack(1));
+            let _ = t.hears(data(1..50).stamp(100, 0));
+        }
+        for _ in 0..200 {
+            step(&mut rng, &mut t);
+            let (snd, rcv) = (&t.c.snd, &t.c.rcv);
+            assert!(snd.una.at_or_before(snd.resend) && snd.resend.at_or_before(snd.resend_end));
+            assert!(snd.resend_end.at_or_before(snd.nxt) && snd.nxt.at_or_before(snd.end + 1));
+            assert!(rcv.nxt.at_or_before(rcv.edge), "seed {seed}");
+        }
+        t.aborts().is(Phase::Closed).sent();
+        assert!(t.c.is_over());
+        assert_eq!(t.pool.in_use(), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn unacknowledged_data_always_has_a_deadline() {
+    for seed in 0..500 {
+        let mut rng = Rng::new(seed);
+        let mut t = Script::established();
+        for _ in 0..100 {
+            step(&mut rng, &mut t);
+            let waits = t.c.snd.outstanding() > 0 || t.c.snd.unsent() > 0 && t.c.phase().may_send();
+            if waits && !t.c.phase().is_last() {
+                assert!(t.c.poll_deadline().is_some(), "seed {seed}: {:?}", t.c);
+            }
+            t.after_ms(rng.below(50));
+        }
+    }
+}
