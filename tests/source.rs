@@ -21,11 +21,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
 ];
 
-/// Where `unsafe` may stand: the two doors to the kernel's memory, the kernel's own structures, and one
-/// measured exception (prefetching).
+/// Where `unsafe` may stand: the two doors to the kernel's memory, the kernel's own structures, and two
+/// measured exceptions (prefetching, large pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
+    "src/shard/pages.rs",
     "src/shard/prefetch.rs",
     "src/xdp/sys.rs",
     "src/xdp/layout.rs",

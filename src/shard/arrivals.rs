@@ -38,6 +38,9 @@ impl Engine {
         }
         for arrival in &mut batch.arrivals {
             arrival.candidate = self.tables.candidate(arrival.hash, &arrival.key);
+            if let Some(Place { kind: Kind::Connection, index }) = arrival.candidate {
+                self.wheel.prefetch(index);
+            }
         }
     }
 
@@ -146,14 +149,13 @@ impl Engine {
                 self.tables.restart_time_wait(self.now, hash, place, state);
             }
             TimeWaitAnswer::Reuse { .. } => {
-                if self.listeners.find(key.local, key.remote.local_port()).is_none() {
+                let Some(listener) = self.listeners.find(key.local, key.remote.local_port()) else {
                     self.refuse(letter, exits);
                     return;
-                }
+                };
                 self.tables.remove_time_wait(place.index);
                 self.counters.count(Event::TimeWaitReused);
-                let iss = state.iss(self.draw_iss(key));
-                self.on_syn(letter, iss, exits);
+                self.on_syn(listener, Some(&state), letter, exits.outlet);
             }
         }
     }
@@ -169,10 +171,7 @@ impl Engine {
                 return;
             }
             match listener {
-                Some(_) => {
-                    let iss = self.draw_iss(key);
-                    self.on_syn(letter, iss, exits);
-                }
+                Some(listener) => self.on_syn(listener, None, letter, exits.outlet),
                 None => self.refuse(letter, exits),
             }
             return;

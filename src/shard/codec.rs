@@ -12,7 +12,7 @@ use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{ethernet, ipv4, ipv6, tcp, vlan};
 
-/// Hops allowed: what RFC 1700 recommended and hosts use.
+/// Hops allowed: what hosts use. Fewer, and far networks are out of reach.
 const HOPS: u8 = 64;
 
 /// A header that arrived as a segment, its payload still in the frame.

@@ -4,7 +4,8 @@
 //! entry for each index) and no policy.
 
 use super::key::{FlowKey, Remote};
-use super::prefetch::prefetch;
+use super::pages;
+use super::prefetch::prefetch_all;
 use crate::tcp::Embryo;
 
 /// One embryo.
@@ -32,7 +33,7 @@ impl Embryos {
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
         Self {
-            entries: Vec::with_capacity(capacity),
+            entries: pages::reserve(capacity),
             locals: Vec::with_capacity(capacity),
             free: Vec::with_capacity(capacity),
             capacity,
@@ -101,7 +102,7 @@ impl Embryos {
     #[inline]
     pub fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
-            prefetch(entry);
+            prefetch_all(entry);
         }
     }
 

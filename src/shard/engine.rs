@@ -67,7 +67,7 @@ pub(super) struct Engine {
     pub(super) routes: Routes,
     pub(super) listeners: Listeners,
     pub(super) pool: BufferPool,
-    isn: IsnGenerator,
+    pub(super) isn: IsnGenerator,
     pub(super) cookies: CookieJar,
     pub(super) counters: Counters,
     /// Connections that may owe something, one entry each.

@@ -13,6 +13,7 @@
 //! absent flows of a SYN flood cost one line as well. The count's eight bits lie in the slots' spare
 //! bits, one in each.
 
+use super::pages;
 use super::prefetch::prefetch;
 
 /// Slots of a bucket: what fits a cache line.
@@ -175,7 +176,7 @@ impl FlowTable {
     /// A table for `capacity` flows, all kinds together.
     pub fn new(capacity: usize) -> Self {
         let buckets = (capacity.max(1) * 10).div_ceil(ENTRIES_A_BUCKET_TENTHS).next_power_of_two();
-        Self { buckets: vec![Bucket::EMPTY; buckets].into_boxed_slice(), len: 0, capacity }
+        Self { buckets: pages::filled(buckets, Bucket::EMPTY).into_boxed_slice(), len: 0, capacity }
     }
 
     /// Flows in the table.

@@ -23,6 +23,7 @@ mod neighbour;
 mod neighbours;
 mod opens;
 mod owed;
+mod pages;
 mod passive;
 mod ports;
 mod prefetch;

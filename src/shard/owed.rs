@@ -111,23 +111,21 @@ impl Engine {
             return;
         }
         self.tell_closed(service, conn, Ending::Finished);
-        let Some(flow) = self.tables.flows.at(index) else { return };
-        let (state, timestamps) = flow.connection.to_time_wait();
-        let Some((mut flow, evicted)) = self.tables.retire(self.now, index, state, timestamps)
-        else {
-            return;
-        };
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
         flow.connection.release(&mut self.pool);
+        let (state, timestamps) = flow.connection.to_time_wait();
         self.counters.count(Event::TimeWait);
-        if let Some(evicted) = evicted {
+        if let Some(evicted) = self.tables.retire(self.now, index, state, timestamps) {
             self.counters.count(Event::TimeWaitEvicted);
             self.port_released(&evicted.key);
         }
     }
 
     fn remove(&mut self, index: u32) {
-        let Some(mut flow) = self.tables.remove_flow(index) else { return };
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
         flow.connection.release(&mut self.pool);
-        self.port_released(&flow.key());
+        let key = flow.key();
+        self.tables.remove_flow(index);
+        self.port_released(&key);
     }
 }

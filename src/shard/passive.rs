@@ -1,6 +1,6 @@
 //! Passive opens: from a SYN to an embryo or a cookie, and from there to a connection.
 
-use super::arrivals::{Exits, Letter};
+use super::arrivals::Letter;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow::Flow;
@@ -8,16 +8,19 @@ use super::ingress::Arrival;
 use super::key::FlowKey;
 use super::service::ListenerId;
 use crate::metrics::{DropReason, Event};
-use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, SeqNum};
+use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, TimeWait};
 use crate::wire::MacAddr;
 
 impl Engine {
-    /// A SYN for one of the listeners (RFC 9293 §3.10.7.2); `iss` is ours.
-    pub(super) fn on_syn(&mut self, letter: &Letter<'_>, iss: SeqNum, exits: &mut Exits<'_, '_>) {
+    /// A SYN for a listener (RFC 9293 §3.10.7.2), over a connection in TIME-WAIT perhaps.
+    pub(super) fn on_syn(
+        &mut self,
+        listener: ListenerId,
+        predecessor: Option<&TimeWait>,
+        letter: &Letter<'_>,
+        outlet: &mut Outlet<'_>,
+    ) {
         let key = &letter.arrival.key;
-        let Some(listener) = self.listeners.find(key.local, key.remote.local_port()) else {
-            return;
-        };
         // Not a way to open a connection since RFC 793; only scanners send it.
         if letter.segment.flags.fin() {
             self.counters.drop(DropReason::Malformed);
@@ -27,17 +30,22 @@ impl Engine {
         let under_way = self.tables.embryos.of_listener(listener.0);
         if self.tables.embryos.is_full() || under_way >= config.backlog as usize {
             if config.cookies {
-                self.send_cookie(letter, exits.outlet);
+                self.send_cookie(letter, outlet);
             } else {
                 self.counters.drop(DropReason::BacklogFull);
             }
             return;
         }
+        let secrets = self.secrets(key);
+        let drawn = self.isn.isn(secrets, self.now);
+        let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let ipv6 = !key.remote.is_ipv4();
         let (now, settings) = (self.now, &self.settings);
         let embryo = Embryo::from_syn(&letter.segment, listener.0, iss, now, settings, ipv6);
         self.add_embryo(letter.arrival, embryo);
-        self.send_syn_ack(&embryo, key, letter.arrival.from, exits.outlet);
+        let offset = secrets.timestamp_offset;
+        let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
+        self.answer(letter.arrival, &syn_ack, outlet);
     }
 
     fn add_embryo(&mut self, arrival: &Arrival, embryo: Embryo) {
@@ -55,7 +63,7 @@ impl Engine {
         }
     }
 
-    /// The SYN-ACK of an embryo, first or again, to the station that sent the SYN.
+    /// The SYN-ACK of an embryo again, to the station that sent the SYN again.
     pub(super) fn send_syn_ack(
         &mut self,
         embryo: &Embryo,

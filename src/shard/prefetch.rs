@@ -18,14 +18,19 @@ pub(super) fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
-/// Fetches the first two cache lines of `value`, as far as it reaches.
+/// Fetches all cache lines of `value` that begin within it, six at most.
 #[inline(always)]
-pub(super) fn prefetch_two<T>(value: &T) {
+pub(super) fn prefetch_all<T>(value: &T) {
     prefetch(value);
     #[cfg(target_arch = "x86_64")]
-    if size_of::<T>() > 64 {
+    {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: as above; 64 bytes on is still inside `value`, which is larger.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(value).cast::<i8>().add(64)) };
+        for line in 1..6 {
+            if 64 * line < size_of::<T>() {
+                let start = core::ptr::from_ref(value).cast::<i8>();
+                // SAFETY: as above; the line begins inside `value`, which is larger than what lies before it.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(64 * line)) };
+            }
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! Memory is reserved at the start and first touched when used; places are taken last in, first out, so
 //! that the one in use next is the one most likely still in the cache. Things start at a cache line.
 
-use super::prefetch::prefetch_two;
+use super::pages;
+use super::prefetch::prefetch_all;
 use super::service::ConnId;
 
 /// One place. The thing comes first, so that its hot part shares the first lines with nothing else; the
@@ -30,7 +31,7 @@ impl<T> Slab<T> {
     /// Room for `capacity` things (fewer than 2^28, what the flow table can number).
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
-        Self { entries: Vec::with_capacity(capacity), free: Vec::with_capacity(capacity), capacity }
+        Self { entries: pages::reserve(capacity), free: Vec::with_capacity(capacity), capacity }
     }
 
     /// Things in the store.
@@ -70,6 +71,17 @@ impl<T> Slab<T> {
         Some(thing)
     }
 
+    /// Drops the thing at an index where it is; every handle to it is stale from now on.
+    pub fn discard(&mut self, index: u32) {
+        if let Some(entry) = self.entries.get_mut(index as usize)
+            && entry.thing.is_some()
+        {
+            entry.thing = None;
+            entry.generation = entry.generation.wrapping_add(1);
+            self.free.push(index);
+        }
+    }
+
     /// The thing of a handle.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
@@ -103,11 +115,11 @@ impl<T> Slab<T> {
         entry.thing.is_some().then_some(ConnId { index, generation: entry.generation })
     }
 
-    /// Has the first two lines of a thing fetched into the cache.
+    /// Has the lines of a thing fetched into the cache.
     #[inline]
     pub fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
-            prefetch_two(entry);
+            prefetch_all(entry);
         }
     }
 

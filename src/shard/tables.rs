@@ -82,12 +82,12 @@ impl Tables {
         }
     }
 
-    /// Takes a connection out.
-    pub(super) fn remove_flow(&mut self, index: u32) -> Option<Flow> {
-        let flow = self.flows.remove(index)?;
+    /// Drops a connection, its buffers given back before.
+    pub(super) fn remove_flow(&mut self, index: u32) {
+        let Some(flow) = self.flows.at(index) else { return };
         let hash = self.hasher.hash(&flow.key());
         self.leave(hash, Place::new(Kind::Connection, index));
-        Some(flow)
+        self.flows.discard(index);
     }
 
     /// Enters an embryo; gives nothing when the tables are full.
@@ -117,22 +117,22 @@ impl Tables {
         }
     }
 
-    /// A connection went into TIME-WAIT. Gives the connection, and the entry that had to leave if the
-    /// table was full.
+    /// A connection went into TIME-WAIT, its buffers given back before. Gives the entry that had to leave
+    /// for it if the table was full.
     pub(super) fn retire(
         &mut self,
         now: Instant,
         index: u32,
         state: TimeWait,
         timestamps: bool,
-    ) -> Option<(Flow, Option<Gone>)> {
-        let flow = self.flows.remove(index)?;
-        let Pushed { place, evicted } = self.time_waits.push(now, flow.key(), state, timestamps);
+    ) -> Option<Gone> {
+        let key = self.flows.at(index)?.key();
+        let Pushed { place, evicted } = self.time_waits.push(now, key, state, timestamps);
         // First the one that leaves: its index may be the one that is taken now.
         self.forget(evicted);
-        let hash = self.hasher.hash(&flow.key());
-        self.moved(hash, Place::new(Kind::Connection, index), place);
-        Some((flow, evicted))
+        self.moved(self.hasher.hash(&key), Place::new(Kind::Connection, index), place);
+        self.flows.discard(index);
+        evicted
     }
 
     /// 2MSL of an entry starts again.

@@ -10,6 +10,7 @@
 
 use super::flow_table::{Kind, Place};
 use super::key::{FlowKey, Remote};
+use super::pages;
 use super::prefetch::prefetch;
 use crate::tcp::TimeWait;
 use crate::time::{Duration, Instant};
@@ -99,7 +100,7 @@ impl TimeWaits {
         let capacity = capacity.clamp(1, (1 << 28) - 1);
         let marker = Marker { end: 0, begun_at: Instant::ZERO, due_at: Instant::ZERO };
         Self {
-            entries: Vec::with_capacity(capacity),
+            entries: pages::reserve(capacity),
             labels: Vec::with_capacity(capacity),
             capacity,
             head: 0,

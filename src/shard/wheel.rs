@@ -10,6 +10,8 @@
 //! to the call that asks). The level of an entry is that of the highest byte in which its tick differs
 //! from the wheel's own; so a slot's entries all lie ahead, and nothing ever wraps.
 
+use super::pages;
+use super::prefetch::prefetch;
 use crate::time::Instant;
 
 /// A tick is 2^16 ns (65.5 µs). Shorter, and entries move down more levels; longer, and the shortest
@@ -60,7 +62,7 @@ impl Wheel {
     pub fn new(owners: usize, now: Instant) -> Self {
         let tick = now.as_nanos() >> TICK_BITS;
         Self {
-            nodes: vec![[0; 2]; owners],
+            nodes: pages::zeroed(owners),
             slots: vec![Slot::EMPTY; LEVELS * SLOTS].into_boxed_slice(),
             used: [0; LEVELS * SLOTS / 64],
             tick,
@@ -83,6 +85,14 @@ impl Wheel {
         }
         self.nodes[owner as usize][0] = tick;
         self.link(owner);
+    }
+
+    /// Has the line of an owner's entry fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, owner: u32) {
+        if let Some(node) = self.nodes.get(owner as usize) {
+            prefetch(node);
+        }
     }
 
     /// Forgets an owner's entry. Not needed when the owner ends: whoever owns the number next is asked

@@ -1,0 +1,192 @@
+//! One shard fed with frames at memory speed: what a connection costs on one core, beside the line rates of
+//! Ethernet.
+//!
+//! `cargo bench --bench line_rate -- [--json] [--quick] [--concurrency N,…] [--batch N,…]`
+//!
+//! A workload holds N connections of N clients open. Each round closes some, picked at random, and opens
+//! as many, from other ports; the frames of all steps of all of them come in one random order. Frames are
+//! prepared, and answers read, outside the timed part: it is the turns of the shard alone, one clock
+//! reading each, as a worker makes them.
+
+mod clients;
+mod link;
+mod report;
+
+use std::time::Instant as Clock;
+
+use clients::{Clients, Step};
+use linerate::limits::Limits;
+use linerate::rng::Rng;
+use linerate::shard::{
+    Alone, Config, ConnId, Io, ListenerConfig, Prefix, Role, Route, Service, Shard, Surroundings,
+};
+use linerate::time::Instant;
+use linerate::wire::MacAddr;
+use link::PreparedLink;
+use report::{Measured, Report};
+
+/// Connections closed, and as many opened, in one round: four frames each, so that prepared frames and
+/// answers stay within the size of a queue's rings.
+const COHORT_MAX: usize = 512;
+
+/// Accepts, and closes when the peer does.
+struct Closer;
+
+impl Service for Closer {
+    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
+        io.close(conn);
+    }
+}
+
+/// A shard, its clients, and the four cohorts on their way from one connection to the next.
+struct Bench {
+    shard: Shard,
+    link: PreparedLink,
+    clients: Clients,
+    rng: Rng,
+    started: Clock,
+    /// Slots with an established connection that is in no cohort.
+    idle: Vec<u32>,
+    /// Sent FIN; to acknowledge the server's; to send a SYN; to acknowledge the SYN-ACK.
+    cohorts: [Vec<u32>; 4],
+}
+
+impl Bench {
+    fn new(concurrency: usize, batch: usize) -> Self {
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let server = clients::SERVER.into();
+        let mut config = Config::new(mac, vec![(server, 24)], [7; 32]);
+        config.role = Role::Shared;
+        config.limits = Limits {
+            connections: concurrency + COHORT_MAX,
+            embryos: concurrency + COHORT_MAX,
+            time_waits: 1024,
+            batch,
+            ..Limits::default()
+        };
+        let mut shard = Shard::new(config);
+        let started = Clock::now();
+        let now = Instant::from_millis(1000);
+        let gateway = clients::GATEWAY.into();
+        shard.add_route(Route::through(Prefix::ALL_IPV4, gateway));
+        shard.mirror_neighbour(now, gateway, Some(clients::GATEWAY_MAC.0));
+        let backlog = u32::MAX;
+        let listener = ListenerConfig { backlog, ..ListenerConfig::on_port(clients::PORT) };
+        shard.listen(listener).expect("the only listener");
+        Self {
+            shard,
+            link: PreparedLink::new(),
+            clients: Clients::new(concurrency, mac),
+            rng: Rng::new(1),
+            started,
+            idle: Vec::with_capacity(concurrency),
+            cohorts: Default::default(),
+        }
+    }
+
+    /// Opens all connections. Returns nanoseconds of turns.
+    fn fill(&mut self, concurrency: usize) -> u64 {
+        let mut slots: Vec<u32> = (0..concurrency as u32).collect();
+        shuffle(&mut slots, &mut self.rng);
+        let mut nanos = 0;
+        for some in slots.chunks(COHORT_MAX) {
+            for step in [Step::Syn, Step::Ack] {
+                let frames: Vec<_> = some.iter().map(|slot| (*slot, step)).collect();
+                nanos += self.exchange(&frames);
+            }
+        }
+        self.idle = slots;
+        nanos
+    }
+
+    /// One round: every cohort takes its step, and a new one begins to close. Returns nanoseconds.
+    fn round(&mut self, cohort: usize) -> u64 {
+        let [fin, last, syn, ack] = std::mem::take(&mut self.cohorts);
+        let mut closing = Vec::with_capacity(cohort);
+        for _ in 0..cohort.min(self.idle.len()) {
+            let at = self.rng.below(self.idle.len() as u64) as usize;
+            closing.push(self.idle.swap_remove(at));
+        }
+        let steps =
+            [(&closing, Step::Fin), (&fin, Step::LastAck), (&last, Step::Syn), (&syn, Step::Ack)];
+        let mut frames: Vec<(u32, Step)> = steps
+            .iter()
+            .flat_map(|(slots, step)| slots.iter().map(move |slot| (*slot, *step)))
+            .collect();
+        shuffle(&mut frames, &mut self.rng);
+        let nanos = self.exchange(&frames);
+        self.idle.extend(ack);
+        self.cohorts = [closing, fin, last, syn];
+        nanos
+    }
+
+    /// Feeds frames, times the turns, reads the answers.
+    fn exchange(&mut self, frames: &[(u32, Step)]) -> u64 {
+        for (slot, step) in frames {
+            self.link.prepare(|frame| self.clients.write(*slot, *step, frame));
+        }
+        let begin = Clock::now();
+        while !self.link.is_empty() {
+            let now = Instant::from_nanos(2_000_000_000 + self.started.elapsed().as_nanos() as u64);
+            self.shard.turn(
+                now,
+                &mut Surroundings {
+                    link: &mut self.link,
+                    service: &mut Closer,
+                    handover: &mut Alone,
+                },
+            );
+        }
+        let nanos = begin.elapsed().as_nanos() as u64;
+        self.link.read_answers(|frame| self.clients.read(frame));
+        nanos
+    }
+}
+
+fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
+    for at in (1..items.len()).rev() {
+        items.swap(at, rng.below(at as u64 + 1) as usize);
+    }
+}
+
+/// One workload. A round is shorter than a time slice, so that the median of many is what the shard needs
+/// even where it shares the core with other programs.
+fn measure(concurrency: usize, batch: usize, connections: usize) -> Measured {
+    let resident_before = report::resident_bytes();
+    let mut bench = Bench::new(concurrency, batch);
+    let fill_nanos = bench.fill(concurrency);
+    let resident = report::resident_bytes().saturating_sub(resident_before);
+    let cohort = (concurrency / 8).clamp(1, COHORT_MAX);
+    for _ in 0..8 {
+        bench.round(cohort);
+    }
+    let mut samples: Vec<f64> = (0..(connections / cohort).max(16))
+        .map(|_| bench.round(cohort) as f64 / cohort as f64)
+        .collect();
+    samples.sort_by(f64::total_cmp);
+    assert_eq!(bench.clients.complaints(), 0, "an answer was not the one expected");
+    Measured {
+        concurrency,
+        batch,
+        ns_per_connection: samples[samples.len() / 2],
+        ns_per_connection_best: samples[samples.len() / 10],
+        ns_per_open: fill_nanos as f64 / concurrency as f64,
+        bytes_per_connection: resident as f64 / concurrency as f64,
+    }
+}
+
+fn main() {
+    let options = report::Options::from_arguments();
+    let mut report = Report::new(options.json);
+    for concurrency in &options.concurrency {
+        for batch in &options.batch {
+            let workload = (*concurrency, *batch, options.connections);
+            report.add(if options.alone {
+                measure(workload.0, workload.1, workload.2)
+            } else {
+                report::in_a_process_of_its_own(workload)
+            });
+        }
+    }
+    report.end();
+}

@@ -1,0 +1,208 @@
+//! Options in, numbers out.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+/// Frames that a connection's open and close bring to the server, and those it sends.
+const FRAMES_IN: f64 = 4.0;
+const FRAMES_OUT: f64 = 2.0;
+
+/// A minimum-size frame on 10 Gbit/s: 84 bytes with preamble and gap (IEEE 802.3), in nanoseconds.
+const FRAME_NS_AT_10G: f64 = 67.2;
+
+pub struct Options {
+    pub json: bool,
+    /// This process measures; otherwise it starts one for each workload, since what one leaves behind in
+    /// the allocator would be missing from the memory of the next.
+    pub alone: bool,
+    pub concurrency: Vec<usize>,
+    pub batch: Vec<usize>,
+    /// Connections measured in each workload.
+    pub connections: usize,
+}
+
+impl Options {
+    pub fn from_arguments() -> Self {
+        let mut options = Self {
+            json: false,
+            alone: false,
+            concurrency: vec![1_000, 100_000, 1_000_000],
+            batch: vec![1, 16, 64],
+            connections: 400_000,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--json" => options.json = true,
+                "--alone" => options.alone = true,
+                "--quick" => {
+                    options.concurrency = vec![1_000, 100_000];
+                    options.connections = 100_000;
+                }
+                "--concurrency" => options.concurrency = numbers(arguments.next()),
+                "--batch" => options.batch = numbers(arguments.next()),
+                "--connections" => options.connections = numbers(arguments.next())[0],
+                // What `cargo bench` and `cargo test --benches` add.
+                "--bench" | "--test" => {}
+                other => usage(other),
+            }
+        }
+        options
+    }
+}
+
+fn numbers(text: Option<String>) -> Vec<usize> {
+    let text = text.unwrap_or_default();
+    let parsed: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
+    parsed.ok().filter(|list| list.iter().all(|n| *n > 0)).unwrap_or_else(|| usage(&text))
+}
+
+fn usage(wrong: &str) -> ! {
+    eprintln!("line_rate: did not understand `{wrong}`");
+    eprintln!(
+        "usage: line_rate [--json] [--quick] [--concurrency N,..] [--batch N,..] [--connections N]"
+    );
+    std::process::exit(2);
+}
+
+/// What was measured of one workload.
+pub struct Measured {
+    pub concurrency: usize,
+    pub batch: usize,
+    /// Open and close, the median round.
+    pub ns_per_connection: f64,
+    /// The round that a tenth of all were faster than.
+    pub ns_per_connection_best: f64,
+    /// The opens that filled the tables: first use of all memory.
+    pub ns_per_open: f64,
+    /// Memory that became resident, by connections.
+    pub bytes_per_connection: f64,
+}
+
+impl Measured {
+    fn ns_per_packet(&self) -> f64 {
+        self.ns_per_connection / (FRAMES_IN + FRAMES_OUT)
+    }
+
+    fn connections_per_second(&self) -> f64 {
+        1e9 / self.ns_per_connection
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "workload": "open_close",
+            "concurrency": self.concurrency,
+            "batch": self.batch,
+            "ns_per_connection": self.ns_per_connection,
+            "ns_per_connection_best": self.ns_per_connection_best,
+            "ns_per_open_when_filling": self.ns_per_open,
+            "ns_per_packet": self.ns_per_packet(),
+            "connections_per_second": self.connections_per_second(),
+            "packets_per_second": 1e9 / self.ns_per_packet(),
+            "bytes_per_connection": self.bytes_per_connection,
+        })
+    }
+}
+
+/// Measures one workload in a child process.
+pub fn in_a_process_of_its_own(
+    (concurrency, batch, connections): (usize, usize, usize),
+) -> Measured {
+    let program = std::env::current_exe().expect("a program has a path");
+    let numbers = [concurrency, batch, connections].map(|n| n.to_string());
+    let output = Command::new(program)
+        .args(["--json", "--alone", "--concurrency", &numbers[0]])
+        .args(["--batch", &numbers[1], "--connections", &numbers[2]])
+        .output()
+        .expect("the program starts again");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        panic!("the workload failed: {error}");
+    });
+    let number = |name: &str| report["workloads"][0][name].as_f64().unwrap_or(f64::NAN);
+    Measured {
+        concurrency,
+        batch,
+        ns_per_connection: number("ns_per_connection"),
+        ns_per_connection_best: number("ns_per_connection_best"),
+        ns_per_open: number("ns_per_open_when_filling"),
+        bytes_per_connection: number("bytes_per_connection"),
+    }
+}
+
+pub struct Report {
+    json: bool,
+    workloads: Vec<Value>,
+}
+
+impl Report {
+    pub fn new(json: bool) -> Self {
+        if !json {
+            println!("one shard, one core: open and close of a connection, 4 frames in, 2 out");
+            println!(
+                "{:>12} {:>6} {:>10} {:>8} {:>10} {:>12} {:>8} {:>9}",
+                "concurrent", "batch", "ns/conn", "best", "ns/packet", "conn/s", "Mpps", "bytes"
+            );
+        }
+        Self { json, workloads: Vec::new() }
+    }
+
+    pub fn add(&mut self, measured: Measured) {
+        if !self.json {
+            println!(
+                "{:>12} {:>6} {:>10.1} {:>8.1} {:>10.1} {:>12.0} {:>8.2} {:>9.0}",
+                measured.concurrency,
+                measured.batch,
+                measured.ns_per_connection,
+                measured.ns_per_connection_best,
+                measured.ns_per_packet(),
+                measured.connections_per_second(),
+                1e3 / measured.ns_per_packet(),
+                measured.bytes_per_connection,
+            );
+        }
+        self.workloads.push(measured.to_json());
+    }
+
+    pub fn end(self) {
+        let rates: Vec<Value> = [10.0, 25.0, 40.0, 100.0]
+            .iter()
+            .map(|gigabits| {
+                let frame_ns = FRAME_NS_AT_10G * 10.0 / gigabits;
+                json!({
+                    "gigabits": gigabits,
+                    "frames_per_second": 1e9 / frame_ns,
+                    "ns_per_connection": frame_ns * FRAMES_IN,
+                })
+            })
+            .collect();
+        if self.json {
+            let report = json!({
+                "workloads": self.workloads,
+                "peers": [],
+                "line_rates": rates,
+            });
+            println!("{report:#}");
+            return;
+        }
+        println!("\nline rate, minimum-size frames in:");
+        for rate in rates {
+            println!(
+                "{:>6} Gbit/s: {:>6.2} Mpps, {:>6.1} ns a connection",
+                rate["gigabits"],
+                rate["frames_per_second"].as_f64().unwrap_or_default() / 1e6,
+                rate["ns_per_connection"].as_f64().unwrap_or_default(),
+            );
+        }
+    }
+}
+
+/// Memory of this process that is resident, in bytes.
+pub fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1024
+}
