@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_taken_apart() {
-        let tag = Tag { ethertype: EtherType::VLAN, control: 0b101_1_000000000111 };
+        let tag = Tag { ethertype: EtherType::VLAN, control: 0b1011_0000_0000_0111 };
         assert_eq!((tag.id(), tag.priority()), (7, 5));
     }
 

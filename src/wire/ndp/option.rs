@@ -144,8 +144,11 @@ fn as_prefix(option: &[u8]) -> Option<Prefix> {
     Some(prefix).filter(|prefix| option[0] == kind::PREFIX && prefix.len <= 128)
 }
 
-/// The first option of an area with its type and length, and the rest; `None` when nothing is left.
-fn first_option(area: &[u8]) -> Result<Option<(&[u8], &[u8])>, Error> {
+/// An option with its type and length, and what is behind it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The first option of an area; `None` when nothing is left.
+fn first_option(area: &[u8]) -> Result<Option<Split<'_>>, Error> {
     match area {
         [] => Ok(None),
         // RFC 4861 §4.6:

@@ -44,7 +44,7 @@ struct Place {
 }
 
 impl Place {
-    fn of<'a>(self, area: &'a [u8]) -> &'a [u8] {
+    fn of(self, area: &[u8]) -> &[u8] {
         area.get(usize::from(self.at)..usize::from(self.at) + usize::from(self.len)).unwrap_or(&[])
     }
 }
@@ -223,7 +223,7 @@ impl Options<'_> {
                 self.timestamps =
                     Some(Timestamps { value, echo: u32::from_be_bytes([e, f, g, h]) });
             }
-            (kind::SACK, [_, ..]) if body.len() % BLOCK_LEN == 0 => self.sack = place,
+            (kind::SACK, [_, ..]) if body.len().is_multiple_of(BLOCK_LEN) => self.sack = place,
             // RFC 9293 §3.2: > This field may be sent in the initial connection request (i.e., in
             // segments with the SYN control bit set) and MUST NOT be sent in other segments (MUST-65).
             // RFC 7323 §2.2 and RFC 2018 §2 say the same of theirs.
@@ -235,7 +235,7 @@ impl Options<'_> {
             // RFC 7413 §4.1.1: 4 to 16 bytes, an even number; or none.
             (kind::FAST_OPEN, []) if syn => self.fast_open = place,
             (kind::FAST_OPEN, [_, _, _, _, ..])
-                if syn && body.len() <= 16 && body.len() % 2 == 0 =>
+                if syn && body.len() <= 16 && body.len().is_multiple_of(2) =>
             {
                 self.fast_open = place;
             }

@@ -13,7 +13,7 @@ const PSEUDO: PseudoHeader =
 fn with_options(flags: u8, options: &[u8]) -> Vec<u8> {
     assert!(options.len().is_multiple_of(4) && options.len() <= OPTIONS_LEN_MAX);
     let mut segment = vec![0; HEADER_LEN];
-    segment[12] = ((HEADER_LEN + options.len()) / 4 << 4) as u8;
+    segment[12] = (((HEADER_LEN + options.len()) / 4) << 4) as u8;
     segment[13] = flags;
     segment.extend(options);
     segment
