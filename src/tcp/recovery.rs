@@ -281,7 +281,7 @@ impl Connection {
     /// The timer expired for our SYN.
     pub(super) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
         // RFC 9293 §3.8.3: R2 for a SYN.
-        if self.recovery.backoff >= env.settings.syn_retries {
+        if self.recovery.backoff >= env.settings.syn_retries.min(BACKOFF_MAX) {
             return self.end(env, CloseReason::TimedOut);
         }
         self.back_off();
