@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{check, load, serve, trace};
+use super::{bench, check, load, serve, trace};
 
 /// A kernel-bypass TCP/IP stack: AF_XDP rings, pinned workers, a batched TCP state machine.
 ///
@@ -22,6 +22,7 @@ enum Command {
     Serve(serve::Options),
     Load(load::Options),
     Trace(trace::Options),
+    Bench(bench::Options),
 }
 
 /// Runs the subcommand that the arguments name.
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Trace(options) => trace::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

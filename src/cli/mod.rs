@@ -9,6 +9,7 @@
 //! standard output and nothing else there; progress and complaints on standard error; each error says
 //! what was tried, what went wrong and what to do about it ([`failure`]).
 
+mod bench;
 mod check;
 mod civil;
 mod command;

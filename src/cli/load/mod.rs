@@ -17,3 +17,6 @@ mod stream;
 mod tally;
 
 pub use command::{Options, run};
+pub use plan::Pattern;
+pub use report::Percentiles;
+pub use tally::{Latencies, latencies, record};

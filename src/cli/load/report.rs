@@ -13,9 +13,11 @@ use crate::cli::options::Stack;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Percentiles {
     count: u64,
-    p50: u64,
+    /// Half of all are not above.
+    pub p50: u64,
     p90: u64,
-    p99: u64,
+    /// Nor 99 of a hundred above this.
+    pub p99: u64,
     p999: u64,
     max: u64,
     mean: f64,
@@ -23,7 +25,7 @@ pub struct Percentiles {
 
 impl Percentiles {
     /// Of a histogram that has anything in it.
-    fn of(latencies: &Latencies) -> Option<Self> {
+    pub fn of(latencies: &Latencies) -> Option<Self> {
         (!latencies.is_empty()).then(|| Self {
             count: latencies.len(),
             p50: latencies.value_at_quantile(0.5),

@@ -1,0 +1,96 @@
+//! The ceiling of a whole benchmark: medians over all times that it was measured.
+
+use serde::Serialize;
+
+use super::measure::{BATCHES, Measured, Task};
+use crate::cli::bench::figures::Spread;
+use crate::cli::bench::lab::Drops;
+use crate::cli::load::{Percentiles, latencies};
+
+/// Raw echo at one batch size.
+#[derive(Clone, Debug, Serialize)]
+pub struct Echo {
+    /// Frames in flight, and most frames of a turn.
+    pub batch: usize,
+    /// The median.
+    pub round_trips_per_second: f64,
+    /// Over all times.
+    pub spread: Spread,
+    /// Frames that did not come back.
+    pub lost: u64,
+    /// Of all round trips, nanoseconds.
+    pub latency: Option<Percentiles>,
+}
+
+/// The `ceiling` of the contract.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ceiling {
+    /// How the program was attached and the sockets bound.
+    pub attachment: String,
+    /// By batch.
+    pub echo: Vec<Echo>,
+    /// Segments of a connection in the exchange.
+    pub segments: u8,
+    /// Connections in flight in the exchange.
+    pub concurrency: u16,
+    /// Of the stateless exchange, the median.
+    pub connections_per_second: f64,
+    /// Over all times.
+    pub spread: Spread,
+    /// Connections that a lost segment broke off.
+    pub lost: u64,
+    /// What devices and sockets dropped, in all.
+    pub drops: Drops,
+}
+
+impl Measured {
+    /// Connections a second of the exchange.
+    pub fn connections_per_second(&self) -> f64 {
+        self.exchange.connections as f64 / self.exchange.span.as_secs_f64()
+    }
+
+    /// Round trips a second with at most so many in flight.
+    pub fn round_trips_per_second(&self, in_flight: u64) -> f64 {
+        let fitting = BATCHES.iter().rposition(|batch| *batch as u64 <= in_flight).unwrap_or(0);
+        self.rate(fitting)
+    }
+
+    fn rate(&self, index: usize) -> f64 {
+        let echo = &self.echoes[index];
+        echo.round_trips as f64 / echo.span.as_secs_f64()
+    }
+}
+
+impl Ceiling {
+    /// Of all times; `None` when there was none.
+    pub fn of(task: &Task, times: &[Measured]) -> Option<Self> {
+        let exchange = Spread::of(times.iter().map(Measured::connections_per_second))?;
+        let mut drops = Drops::default();
+        times.iter().for_each(|it| drops.add(&it.drops));
+        Some(Self {
+            attachment: times.first()?.attachment.clone(),
+            echo: (0..BATCHES.len()).filter_map(|index| echo(index, times)).collect(),
+            segments: task.segments,
+            concurrency: task.concurrency,
+            connections_per_second: exchange.median,
+            spread: exchange,
+            lost: times.iter().map(|it| it.exchange.lost).sum(),
+            drops,
+        })
+    }
+}
+
+fn echo(index: usize, times: &[Measured]) -> Option<Echo> {
+    let spread = Spread::of(times.iter().map(|it| it.rate(index)))?;
+    let mut all = latencies();
+    for time in times {
+        all.add(&time.echoes[index].latencies).expect("all histograms have the same bounds");
+    }
+    Some(Echo {
+        batch: BATCHES[index],
+        round_trips_per_second: spread.median,
+        spread,
+        lost: times.iter().map(|it| it.echoes[index].lost).sum(),
+        latency: Percentiles::of(&all),
+    })
+}

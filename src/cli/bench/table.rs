@@ -1,0 +1,111 @@
+//! What a benchmark has shown, for people.
+
+use std::fmt::Write as _;
+
+use super::ceiling::Ceiling;
+use super::curve::{self, Curve};
+use super::figures::Spread;
+use super::outcome::{Verdict, median_run};
+use super::suite::{Results, Series};
+use super::trial::Run;
+
+/// All of it.
+pub fn text(results: &Results) -> String {
+    let mut text = of_ceiling(&results.ceiling);
+    for series in &results.series {
+        text += "\n";
+        text += &of_series(series);
+    }
+    let _ = writeln!(text, "\nmeasured in {:.0} s", results.took.as_secs_f64());
+    text
+}
+
+fn of_ceiling(ceiling: &Ceiling) -> String {
+    let mut text = format!("the ceiling: raw AF_XDP without a stack ({})\n", ceiling.attachment);
+    let _ = writeln!(
+        text,
+        "  {:<28} {:>10} {:>10} {:>10} {:>9} {:>9} {:>7}",
+        "a second", "min", "median", "max", "p50 µs", "p99 µs", "lost"
+    );
+    for echo in &ceiling.echo {
+        let name = format!("echo of 64 bytes, batch {}", echo.batch);
+        let micros = |nanos: u64| format!("{:.1}", nanos as f64 / 1e3);
+        let (p50, p99) = echo
+            .latency
+            .as_ref()
+            .map_or_else(Default::default, |it| (micros(it.p50), micros(it.p99)));
+        let _ = writeln!(text, "{} {p50:>9} {p99:>9} {:>7}", row(&name, echo.spread), echo.lost);
+    }
+    let name = format!("{} segments, {} at once", ceiling.segments, ceiling.concurrency);
+    let _ =
+        writeln!(text, "{} {:>9} {:>9} {:>7}", row(&name, ceiling.spread), "", "", ceiling.lost);
+    let _ = writeln!(text, "  dropped by devices and sockets: {}", ceiling.drops.total());
+    text
+}
+
+fn row(name: &str, spread: Spread) -> String {
+    format!("  {name:<28} {:>10.0} {:>10.0} {:>10.0}", spread.min, spread.median, spread.max)
+}
+
+fn of_series(series: &Series) -> String {
+    let verdict = Verdict::of(series);
+    let workload = &series.workload;
+    let mut text = format!("{}, {} at once\n", workload.pattern.name(), workload.concurrency);
+    let _ = writeln!(
+        text,
+        "  {:<28} {:>10} {:>10} {:>10} {:>9} {:>9} {:>7}",
+        workload.rate().replace('_', " "),
+        "min",
+        "median",
+        "max",
+        "failed",
+        "re-sent",
+        "dropped"
+    );
+    let stacks = [
+        ("linerate", verdict.linerate_spread, &series.linerate),
+        ("kernel", verdict.kernel_spread, &series.kernel),
+    ];
+    for (name, spread, runs) in stacks {
+        if let Some(spread) = spread {
+            let sum = |count: fn(&Run) -> u64| runs.iter().map(count).sum::<u64>();
+            let (failed, dropped) = (sum(Run::failed), sum(|run| run.drops.total()));
+            let again = sum(|run| run.number("retransmissions") as u64);
+            let _ = writeln!(text, "{} {failed:>9} {again:>9} {dropped:>7}", row(name, spread));
+        }
+    }
+    if let Some(spread) = verdict.ceiling_spread {
+        let _ = writeln!(text, "{}", row("ceiling", spread));
+    }
+    text += &ratios(&verdict);
+    text += &latencies(series);
+    text
+}
+
+fn ratios(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    if let Some(ratio) = verdict.ratio_spread {
+        let Spread { min, median, max } = ratio;
+        let _ = writeln!(
+            text,
+            "  linerate is {median:.2} times the kernel (pair by pair: {min:.2} to {max:.2})"
+        );
+    }
+    if let Some(share) = verdict.share_of_ceiling {
+        let _ = writeln!(text, "  and {:.0} % of the ceiling", share * 100.0);
+    }
+    text
+}
+
+fn latencies(series: &Series) -> String {
+    let curves = |runs: &[Run], name: &str| {
+        let run = median_run(series, runs);
+        let file = run.and_then(|run| run.histograms.iter().find(|(of, _)| *of == name).cloned());
+        file.map_or_else(Curve::default, |(_, path)| Curve::read(&path))
+    };
+    let names = series.workload.latencies().iter();
+    let drawn = names.map(|name| {
+        curve::draw(name, &curves(&series.linerate, name), &curves(&series.kernel, name))
+    });
+    drawn.collect()
+}
