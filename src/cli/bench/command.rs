@@ -17,6 +17,7 @@ use crate::cli::failure::Failure;
 use crate::cli::load::Pattern;
 use crate::cli::network::{self, Numbers};
 use crate::cli::options::Idle;
+use crate::cli::output;
 use crate::cli::stop::Stop;
 
 /// Measure this stack beside the kernel's and beside the raw AF_XDP ceiling, over veth pairs of its own.
@@ -81,7 +82,7 @@ pub struct Options {
     #[arg(long)]
     join_fin: bool,
 
-    /// Leave report.json and the .hgrm histograms of all runs in this folder
+    /// Leave report.json, the .hgrm histograms and what both ends said (.log) of all runs in this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
@@ -104,9 +105,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         folder.write("report.json", &format!("{report:#}\n"))?;
     }
     if options.json {
-        println!("{report}");
+        output::print_json(&report);
     } else {
-        print!("{}", table::text(&results));
+        output::print(&table::text(&results));
     }
     Ok(())
 }
@@ -131,7 +132,7 @@ fn cores(options: &Options) -> Result<[usize; 2], Failure> {
     }
 }
 
-fn suite(options: &Options, cores: [usize; 2], folder: &Folder) -> Suite {
+fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<'a> {
     let mut patterns = options.patterns.clone();
     let mut seen = Vec::new();
     patterns.retain(|pattern| {
@@ -144,6 +145,7 @@ fn suite(options: &Options, cores: [usize; 2], folder: &Folder) -> Suite {
         (options.duration / part).clamp(Duration::from_millis(20), Duration::from_millis(most_ms))
     };
     Suite {
+        folder,
         workloads: patterns
             .iter()
             .flat_map(|pattern| Workload::of(*pattern, options.concurrency))

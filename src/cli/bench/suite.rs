@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::ceiling::{self, Ceiling, Measured, Task};
 use super::child::interrupted;
+use super::folder::Folder;
 use super::trial::{self, Conditions, Run};
 use super::workload::Workload;
 use crate::cli::failure::Failure;
@@ -37,7 +38,9 @@ pub struct Results {
 }
 
 /// What to run, how often.
-pub struct Suite {
+pub struct Suite<'a> {
+    /// Where the runs leave their files.
+    pub folder: &'a Folder,
     /// In this order.
     pub workloads: Vec<Workload>,
     /// Times each.
@@ -48,7 +51,7 @@ pub struct Suite {
     pub task: Task,
 }
 
-impl Suite {
+impl Suite<'_> {
     /// Runs it all.
     ///
     /// # Errors
@@ -88,6 +91,10 @@ impl Suite {
                 eprintln!("{place}: {}", stack.name());
                 let run = trial::run(stack, workload, &self.conditions, number, stop)?;
                 tell(&place, stack, workload, &run);
+                self.folder.write(
+                    &format!("{}-{}-{number}.log", workload.name(), stack.name()),
+                    &run.remarks,
+                )?;
                 match stack {
                     Stack::Linerate => series.linerate.push(run),
                     Stack::Kernel => series.kernel.push(run),
