@@ -29,7 +29,7 @@ impl Events {
     pub const WRITABLE: Self = Self(4);
     /// The peer's FIN was reached in order: after what is readable there is nothing more.
     pub const PEER_CLOSED: Self = Self(8);
-    /// The connection is over; see [`Connection::close_reason`].
+    /// The connection is over; see [`super::Connection::close_reason`].
     pub const CLOSED: Self = Self(16);
 
     /// Whether all of `other` is in the set.
@@ -101,7 +101,7 @@ pub enum Disposition {
     AfterClose,
     /// No timestamp although both ends agreed to send them (RFC 7323 §3.2).
     NoTimestamp,
-    /// To be answered by the caller with [`SegmentOut::reset_for`]: it acknowledges what this
+    /// To be answered by the caller with [`super::SegmentOut::reset_for`]: it acknowledges what this
     /// connection, still opening, never sent (RFC 9293 §3.10.7.3). The connection goes on.
     Reset,
 }
