@@ -141,3 +141,29 @@ fn what_cannot_be_drawn_is_told() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("to do:"));
 }
+
+/// A live trace over a veth pair of its own; needs root, as `scripts/test` has.
+fn live(peer: &str) -> Vec<serde_json::Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_linerate"))
+        .args(["trace", "--json", "--peer", peer])
+        .output()
+        .expect("the binary is built");
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    object["segments"].as_array().expect("it is a list").clone()
+}
+
+#[test]
+fn a_live_connection_goes_through_every_part_of_its_life() {
+    for peer in ["linerate", "kernel"] {
+        let segments = live(peer);
+        let mut parts: Vec<&str> = segments.iter().filter_map(|it| it["part"].as_str()).collect();
+        parts.dedup();
+        let expected = ["three-way handshake", "data", "half-close", "four-way teardown"];
+        assert_eq!(parts, expected, "{peer}: {segments:#?}");
+        assert!(segments.iter().all(|it| it["intact"] == true && it["again"] == false), "{peer}");
+        let last = segments.last().expect("it is not empty");
+        assert_eq!((&last["left"], &last["right"]), (&"TIME-WAIT".into(), &"CLOSED".into()));
+    }
+}

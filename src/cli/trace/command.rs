@@ -1,23 +1,26 @@
 //! The options of `linerate trace`, and its output in three forms.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::capture;
+use super::capture::{self, Captured};
 use super::follow::{self, Ladder, Step};
-use super::live;
+use super::live::{self, Route};
 use super::{svg, text};
 use crate::cli::failure::Failure;
+use crate::cli::network::Cidr;
 use crate::cli::options::Stack;
 use crate::cli::output;
 
 /// Draw the ladder of one real connection: handshake, data, half-close, teardown.
 ///
-/// Without --read, makes a connection of its own, over a veth pair between two network namespaces that it
-/// makes and removes (needs root): a client on linerate sends --bytes to an echo server and closes its
-/// direction at once, so that the echo comes back through a half-closed connection.
+/// Without --read, makes a connection of its own: a client on linerate sends a quarter of --bytes to an echo
+/// server and takes the echo, sends the rest and closes its direction, so that the rest comes back through
+/// a half-closed connection. Over a veth pair between two network namespaces that it makes and removes
+/// (needs root), or from --interface and --address to --target.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Each line is a segment: time since the first, state of the left end, flags, seq and ack (relative; of SYNs
@@ -31,6 +34,7 @@ part.
 Examples:
   linerate trace
   linerate trace --peer kernel --svg ladder.svg
+  linerate trace --interface eth0 --address 10.0.0.9/24 --target 10.0.0.2:7
   linerate trace --read capture.pcap --connection 2 --all")]
 pub struct Options {
     /// Draw a connection of this capture (pcap or pcapng, Ethernet) instead of a live one
@@ -49,12 +53,24 @@ pub struct Options {
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 
-    /// Live: whose TCP the server runs on
-    #[arg(long, value_enum, default_value = "linerate", conflicts_with = "read")]
+    /// Live: whose TCP the server of the veth pair runs on
+    #[arg(long, value_enum, default_value = "linerate", conflicts_with_all = ["read", "target"])]
     peer: Stack,
 
+    /// Live: an echo to connect to, instead of one over a veth pair
+    #[arg(long, value_name = "ADDR:PORT", requires = "interface", conflicts_with = "read")]
+    target: Option<SocketAddr>,
+
+    /// Live: network interface to run on
+    #[arg(long, value_name = "IF", requires = "address")]
+    interface: Option<String>,
+
+    /// Live: address of the stack with its prefix
+    #[arg(long, value_name = "CIDR", requires = "target")]
+    address: Option<Cidr>,
+
     /// Live: bytes sent and echoed
-    #[arg(long, value_name = "BYTES", default_value = "3000", conflicts_with = "read")]
+    #[arg(long, value_name = "BYTES", default_value = "4000", conflicts_with = "read", value_parser = clap::value_parser!(u32).range(2..=1 << 30))]
     bytes: u32,
 
     /// Live: keep the capture in this file
@@ -71,10 +87,7 @@ pub struct Options {
 /// # Errors
 /// When there is no capture to be had, or no such connection in it.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let connections = match &options.read {
-        Some(path) => capture::connections(path)?,
-        None => live::run(options.peer, options.bytes, options.pcap.as_deref())?,
-    };
+    let connections = captured(options)?;
     let ladder = connections
         .get(options.connection as usize - 1)
         .and_then(|segments| follow::follow(segments))
@@ -94,6 +107,20 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         output::print(&text::draw(&ladder, options.all));
     }
     Ok(())
+}
+
+fn captured(options: &Options) -> Result<Vec<Vec<Captured>>, Failure> {
+    if let Some(path) = &options.read {
+        return capture::connections(path);
+    }
+    let keep = options.pcap.as_deref();
+    match (&options.interface, options.address, options.target) {
+        (Some(interface), Some(address), Some(target)) => {
+            let route = Route { interface, address, target };
+            live::over_interface(&route, options.bytes, keep)
+        }
+        _ => live::over_veth(options.peer, options.bytes, keep),
+    }
 }
 
 fn write_svg(path: &Path, drawing: &str) -> Result<(), Failure> {

@@ -1,54 +1,121 @@
-//! Makes a connection to be drawn: two of this program's own processes, in two network namespaces.
+//! Makes a connection to be drawn: on an interface that is named, or over a veth pair of our own.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+
+use clap::Parser as _;
+use linerate::shard::{Ending, Open};
 
 use super::capture::{self, Captured};
+use super::client::{Client, Outcome};
 use crate::cli::failure::Failure;
 use crate::cli::netns::{Pair, Shape};
 use crate::cli::network::Cidr;
-use crate::cli::options::Stack;
+use crate::cli::options::{Stack, StackOptions};
+use crate::cli::stack::{self, Job};
+use crate::cli::stop::Stop;
 
-/// The two ends.
+/// The two ends of a pair of our own.
 const CLIENT: &str = "10.99.0.1/24";
 const SERVER: &str = "10.99.0.2/24";
 const TARGET: &str = "10.99.0.2:7";
 
-/// Opens, sends `bytes`, half-closes, takes the echo, and ends; gives the client's capture.
+/// From where to where.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a> {
+    /// Ours.
+    pub interface: &'a str,
+    /// Ours.
+    pub address: Cidr,
+    /// An echo.
+    pub target: SocketAddr,
+}
+
+/// Connects to an echo from an interface, on linerate, and gives the capture.
+///
+/// # Errors
+/// When the stack does not come up, or the connection does not go through its whole life.
+pub fn over_interface(
+    route: &Route<'_>,
+    bytes: u32,
+    keep: Option<&Path>,
+) -> Result<Vec<Vec<Captured>>, Failure> {
+    let file = File::new(keep);
+    let outcome = Outcome::default();
+    let open = Open { remote: route.target, local: Some(route.address.address), user: 0 };
+    let options = options(route, &file.path);
+    options.check()?;
+    stack::run(&Job {
+        options: &options,
+        listeners: &[],
+        make_service: &|_| Box::new(Client::new(open, bytes as usize, Arc::clone(&outcome))),
+        stop: &Stop::on_signals()?,
+        ready: &|| {},
+    })?;
+    let ended = outcome.lock().ok().and_then(|it| *it);
+    match ended {
+        Some((Ending::Finished, received)) if received == bytes as usize => {
+            capture::connections(&file.path)
+        }
+        Some((ending, received)) => Err(Failure::new(
+            format!("cannot draw a whole connection to {}", route.target),
+            format!("it ended by `{ending:?}` after {received} of {bytes} bytes were echoed"),
+            "see that an echo serves there (`linerate serve --service echo:7`), and can be reached",
+        )),
+        None => Err(broken("it was interrupted")),
+    }
+}
+
+/// The stack's options as the command line makes them, so that their defaults are the same.
+fn options(route: &Route<'_>, capture: &Path) -> StackOptions {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        stack: StackOptions,
+    }
+    let address = route.address.to_string();
+    let line = ["trace", "--interface", route.interface, "--address", &address, "--pcap"];
+    let line = line.iter().map(std::ffi::OsStr::new).chain([capture.as_os_str()]);
+    Line::parse_from(line).stack
+}
+
+/// The same between two network namespaces, with an echo server of our own on `peer`'s TCP.
 ///
 /// # Errors
 /// When the namespaces cannot be made, or one of the ends fails.
-pub fn run(peer: Stack, bytes: u32, keep: Option<&Path>) -> Result<Vec<Vec<Captured>>, Failure> {
+pub fn over_veth(
+    peer: Stack,
+    bytes: u32,
+    keep: Option<&Path>,
+) -> Result<Vec<Vec<Captured>>, Failure> {
     let pair = Pair::new("trace", &Shape::default())?;
-    let server_address: Cidr = SERVER.parse().map_err(|wrong: String| broken(&wrong))?;
     if peer == Stack::Kernel {
-        pair.ends[1].add_address(&server_address)?;
+        pair.ends[1].add_address(&SERVER.parse().map_err(|wrong: String| broken(&wrong))?)?;
     }
     let file = File::new(keep);
     let _server = Server::start(&pair, peer)?;
     let output = pair.ends[0]
         .linerate()?
-        .args(["load", "--interface", &pair.ends[0].interface, "--address", CLIENT])
-        .args(["--target", TARGET, "--pattern", "stream", "--direction", "send"])
-        .args(["--connections", "1", "--concurrency", "1", "--json"])
-        .args(["--bytes-per-connection", &bytes.max(1).to_string()])
-        .arg("--pcap")
+        .args(["trace", "--interface", &pair.ends[0].interface, "--address", CLIENT])
+        .args(["--target", TARGET, "--bytes", &bytes.to_string(), "--json", "--pcap"])
         .arg(&file.path)
         .output()
         .map_err(|error| broken(&error.to_string()))?;
     if !output.status.success() {
-        return Err(Failure::new(
-            "cannot make a connection to draw: the client failed",
-            String::from_utf8_lossy(&output.stderr).trim(),
-            "see `linerate check`, or draw a capture with --read",
-        ));
+        return Err(broken(String::from_utf8_lossy(&output.stderr).trim()));
     }
     capture::connections(&file.path)
 }
 
 fn broken(wrong: &str) -> Failure {
-    Failure::new("cannot make a connection to draw", wrong, "draw a capture with --read")
+    Failure::new(
+        "cannot make a connection to draw",
+        wrong,
+        "see `linerate check`, or draw a capture with --read",
+    )
 }
 
 /// The capture; removed when dropped, unless it is to be kept.
@@ -80,30 +147,26 @@ impl Server {
     fn start(pair: &Pair, stack: Stack) -> Result<Self, Failure> {
         let end = &pair.ends[1];
         let mut command = end.linerate()?;
-        command.args([
-            "serve",
-            "--stack",
-            stack.name(),
-            "--address",
-            SERVER,
-            "--service",
-            "echo:7",
-        ]);
+        command.args(["serve", "--stack", stack.name(), "--address", SERVER]);
+        command.args(["--service", "echo:7"]);
         if stack == Stack::Linerate {
             command.args(["--interface", &end.interface]);
         }
-        let mut child =
-            command.stdout(Stdio::piped()).spawn().map_err(|error| broken(&error.to_string()))?;
+        // What it has to say matters only if it does not come up.
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| broken(&error.to_string()))?;
         let mut first = String::new();
         if let Some(out) = child.stdout.take() {
-            // An end of its output without the line is a server that failed, and has said why.
             let _ = BufReader::new(out).read_line(&mut first);
         }
-        let server = Self(child);
-        if first.trim_end() != "ready" {
-            return Err(broken("the server did not come up, see above"));
+        if first.trim_end() == "ready" {
+            return Ok(Self(child));
         }
-        Ok(server)
+        let output = child.wait_with_output().map_err(|error| broken(&error.to_string()))?;
+        Err(broken(String::from_utf8_lossy(&output.stderr).trim()))
     }
 }
 

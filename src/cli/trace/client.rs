@@ -1,0 +1,139 @@
+//! The client of a live trace: one connection to an echo, paced so that each part of its life can be seen.
+//!
+//! It opens; a moment later sends a quarter of its bytes and takes their echo; a moment later sends the rest
+//! and closes its direction at once, so that their echo comes through a half-closed connection.
+
+use std::sync::{Arc, Mutex};
+
+use linerate::shard::{ConnId, Ending, Io, Open, Service};
+use linerate::time::{Duration, Instant};
+
+/// The pause before each part: enough for a pure ACK to be seen for itself, longer than the delayed ACK
+/// of either stack.
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// How long the whole may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How it ended, and how many bytes came back.
+pub type Outcome = Arc<Mutex<Option<(Ending, usize)>>>;
+
+/// What is sent after the next pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    First,
+    Rest,
+    Nothing,
+}
+
+/// The one connection.
+pub struct Client {
+    open: Open,
+    payload: Vec<u8>,
+    next: Next,
+    next_at: Instant,
+    ends_at: Instant,
+    conn: Option<ConnId>,
+    sent: usize,
+    received: usize,
+    outcome: Outcome,
+}
+
+impl Client {
+    /// To an echo, with so many bytes to be echoed.
+    pub fn new(open: Open, bytes: usize, outcome: Outcome) -> Self {
+        Self {
+            open,
+            payload: (0..bytes).map(|at| b' ' + (at % 95) as u8).collect(),
+            next: Next::Nothing,
+            next_at: Instant::FAR,
+            ends_at: Instant::FAR,
+            conn: None,
+            sent: 0,
+            received: 0,
+            outcome,
+        }
+    }
+
+    fn after_a_pause(&mut self, io: &mut dyn Io, next: Next) {
+        self.next = next;
+        self.next_at = io.now() + PAUSE;
+        io.set_alarm(self.next_at);
+    }
+
+    /// Less than the rest, which is to take several segments of its own.
+    fn first_part(&self) -> usize {
+        self.payload.len().div_ceil(4)
+    }
+
+    /// Sends up to the end of the part under way; the close stands behind the last byte.
+    fn send(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let end = match self.next {
+            Next::First => self.first_part(),
+            Next::Rest => self.payload.len(),
+            Next::Nothing => return,
+        };
+        self.sent += io.write(conn, &self.payload[self.sent..end]);
+        if self.sent == self.payload.len() {
+            self.next = Next::Nothing;
+            io.close(conn);
+        }
+    }
+
+    fn end(&self, io: &mut dyn Io, ending: Ending) {
+        if let Ok(mut outcome) = self.outcome.lock() {
+            *outcome = Some((ending, self.received));
+        }
+        io.stop();
+    }
+}
+
+impl Service for Client {
+    fn on_start(&mut self, io: &mut dyn Io) {
+        self.ends_at = io.now() + PATIENCE;
+        if io.connect(&self.open).is_err() {
+            return self.end(io, Ending::Unreachable);
+        }
+        io.set_alarm(self.ends_at);
+    }
+
+    fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, _: Duration) {
+        self.conn = Some(conn);
+        self.after_a_pause(io, Next::First);
+    }
+
+    fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let mut buffer = [0; 4096];
+        loop {
+            let count = io.read(conn, &mut buffer);
+            self.received += count;
+            if count == 0 {
+                break;
+            }
+        }
+        if self.next == Next::First && self.received == self.first_part() {
+            self.after_a_pause(io, Next::Rest);
+        }
+    }
+
+    fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        self.send(io, conn);
+    }
+
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+        self.end(io, ending);
+    }
+
+    fn on_alarm(&mut self, io: &mut dyn Io) {
+        if io.now() >= self.ends_at {
+            return self.end(io, Ending::TimedOut);
+        }
+        if let Some(conn) = self.conn
+            && io.now() >= self.next_at
+        {
+            self.next_at = Instant::FAR;
+            self.send(io, conn);
+        }
+        io.set_alarm(self.next_at.min(self.ends_at));
+    }
+}
