@@ -17,7 +17,7 @@ use crate::tcp::{Disposition, EmbryoAnswer, Segment, SegmentOut, TimeWait, TimeW
 #[derive(Clone, Copy)]
 pub(super) struct Letter<'a> {
     pub(super) arrival: &'a Arrival,
-    pub(super) segment: Segment<'a>,
+    pub(super) segment: &'a Segment<'a>,
     /// The whole frame, should another worker have to see it.
     frame: &'a [u8],
     /// How many workers have seen it before.
@@ -50,7 +50,7 @@ impl Engine {
         for arrival in &batch.arrivals {
             let (frame, hops) = batch.bytes(arrival.source);
             let segment = batch.segment(arrival);
-            self.on_letter(&Letter { arrival, segment, frame, hops }, exits);
+            self.on_letter(&Letter { arrival, segment: &segment, frame, hops }, exits);
         }
     }
 
@@ -88,7 +88,7 @@ impl Engine {
     ) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         let mut env = lend!(self);
-        let disposition = flow.connection.on_segment(&mut env, &letter.segment);
+        let disposition = flow.connection.on_segment(&mut env, letter.segment);
         self.touched(index);
         match disposition {
             Disposition::Accepted => {
@@ -103,7 +103,7 @@ impl Engine {
 
     fn on_embryo_segment(&mut self, index: u32, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
         let Some(embryo) = self.tables.embryos.get_mut(index) else { return };
-        match embryo.on_segment(&letter.segment, &self.settings) {
+        match embryo.on_segment(letter.segment, &self.settings) {
             EmbryoAnswer::Establish => self.establish(index, letter),
             EmbryoAnswer::SynAckAgain => {
                 let embryo = *embryo;
@@ -136,7 +136,7 @@ impl Engine {
         let Some(state) = self.tables.time_waits.get(place.index).copied() else { return };
         let timestamps = place.kind == Kind::TimeWaitTimestamps;
         let key = &letter.arrival.key;
-        match state.on_segment(&letter.segment, timestamps, &self.settings) {
+        match state.on_segment(letter.segment, timestamps, &self.settings) {
             TimeWaitAnswer::Ignore => {}
             TimeWaitAnswer::AckAgain => {
                 if self.take_challenge_ack() == Allowance::Granted {
@@ -207,7 +207,7 @@ impl Engine {
 
     /// Answers a stranger with a reset (RFC 9293 §3.10.7.1), as far as the rate allows.
     pub(super) fn refuse(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
-        let Some(reset) = SegmentOut::reset_for(&letter.segment) else {
+        let Some(reset) = SegmentOut::reset_for(letter.segment) else {
             self.counters.drop(DropReason::StrayReset);
             return;
         };

@@ -166,7 +166,13 @@ impl Engine {
     #[inline]
     pub(super) fn neighbour_towards(&mut self, remote: IpAddr) -> Option<NeighbourId> {
         let via = self.routes.via(remote)?;
+        let (last, neighbour) = self.last_hop;
+        if last == via && self.neighbours.is_current(neighbour) {
+            return Some(neighbour);
+        }
         // A cache full of entries that must stay: the flow asks again whenever it has something to send.
-        Some(self.neighbours.resolve(self.now, via).unwrap_or(NeighbourId::NONE))
+        let neighbour = self.neighbours.resolve(self.now, via).unwrap_or(NeighbourId::NONE);
+        self.last_hop = (via, neighbour);
+        Some(neighbour)
     }
 }

@@ -4,7 +4,7 @@
 //! The application is given the engine as its [`Io`](super::service::Io), so it holds neither the link nor the
 //! service: both are lent for a turn.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use super::arrivals::drop_reason;
 use super::config::{Config, Role};
@@ -65,6 +65,8 @@ pub(super) struct Engine {
     /// In shared mode: neighbours that the kernel has told of while frames were held for them.
     pub(super) resolved: Vec<NeighbourId>,
     pub(super) routes: Routes,
+    /// The neighbour found last: most packets go through the same gateway.
+    pub(super) last_hop: (IpAddr, NeighbourId),
     pub(super) listeners: Listeners,
     pub(super) pool: BufferPool,
     pub(super) isn: IsnGenerator,
@@ -119,6 +121,7 @@ impl Engine {
                 Instant::ZERO,
             ),
             routes: Routes::of_addresses(&config.addresses, &gateways),
+            last_hop: (IpAddr::V4(Ipv4Addr::UNSPECIFIED), NeighbourId::NONE),
             wanted: Vec::new(),
             resolved: Vec::new(),
             listeners: Listeners::new(),

@@ -203,7 +203,16 @@ impl FlowTable {
     /// The first candidate for a flow with this hash at our address number `local`.
     #[inline]
     pub fn candidate(&self, hash: u64, local: u8) -> Option<Place> {
-        self.candidates(hash, local).next()
+        let bucket = &self.buckets[self.home(hash)];
+        let matches = bucket.matches(head(hash, local));
+        if matches == 0 && !bucket.was_passed() {
+            return None;
+        }
+        let slot = matches.trailing_zeros() as usize % SLOTS;
+        match Place::unpack(bucket.places[slot]) {
+            Some(place) if matches != 0 => Some(place),
+            _ => self.candidates(hash, local).next(),
+        }
     }
 
     /// All candidates in turn: for when the first turned out to be another flow.

@@ -10,6 +10,7 @@ use super::flow_table::Place;
 use super::handover::Inbox;
 use super::key::{FlowHasher, FlowKey};
 use super::locals::Locals;
+use super::prefetch::prefetch_bytes;
 use crate::link::Frame;
 use crate::metrics::DropReason;
 use crate::tcp::Segment;
@@ -49,11 +50,8 @@ pub(super) enum Control {
     IcmpV6,
 }
 
-/// What a frame turned out to be.
-enum Parsed {
-    Segment(Arrival),
-    Control(Control),
-}
+/// What a frame turned out to be: a segment, which is among the arrivals now, or something else.
+type Parsed = Result<Option<Control>, DropReason>;
 
 /// What parsing must know of the shard.
 pub(super) struct Eyes<'a> {
@@ -105,6 +103,15 @@ impl Batch {
         Segment { payload, ..arrival.head }
     }
 
+    /// Has the headers of all frames fetched into the cache.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        for frame in &self.frames {
+            // Ethernet, IPv4 and TCP with timestamps are 66 bytes.
+            prefetch_bytes(frame);
+        }
+    }
+
     /// Parses and checks everything; `refuse` is told of each frame that goes no further.
     pub(super) fn parse(&mut self, eyes: &Eyes<'_>, mut refuse: impl FnMut(DropReason)) {
         self.arrivals.clear();
@@ -116,9 +123,9 @@ impl Batch {
                 Source::Link(at) => &self.frames[at as usize][..],
                 Source::Inbox(at) => self.inbox.frame(at as usize).0,
             };
-            match eyes.parse(bytes, source) {
-                Ok(Parsed::Segment(arrival)) => self.arrivals.push(arrival),
-                Ok(Parsed::Control(control)) => self.control.push((source, control)),
+            match eyes.parse(bytes, source, &mut self.arrivals) {
+                Ok(None) => {}
+                Ok(Some(control)) => self.control.push((source, control)),
                 Err(reason) => refuse(reason),
             }
         }
@@ -127,7 +134,7 @@ impl Batch {
 
 impl Eyes<'_> {
     #[inline]
-    fn parse(&self, frame: &[u8], source: Source) -> Result<Parsed, DropReason> {
+    fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
         let (header, packet) = ethernet::parse(frame).map_err(refused)?;
         // A tag with an identifier is of a network that is not ours; a priority tag says nothing.
         if header.vlan.outer.is_some_and(|tag| tag.id() != 0) || header.vlan.inner.is_some() {
@@ -137,9 +144,9 @@ impl Eyes<'_> {
             return Err(DropReason::NotOurs);
         }
         match header.ethertype {
-            EtherType::IPV4 => self.parse_v4(frame, &header, packet, source),
-            EtherType::IPV6 => self.parse_v6(frame, &header, packet, source),
-            EtherType::ARP => Ok(Parsed::Control(Control::Arp)),
+            EtherType::IPV4 => self.parse_v4(frame, &header, packet, source, arrivals),
+            EtherType::IPV6 => self.parse_v6(frame, &header, packet, source, arrivals),
+            EtherType::ARP => Ok(Some(Control::Arp)),
             _ => Err(DropReason::UnknownProtocol),
         }
     }
@@ -151,7 +158,8 @@ impl Eyes<'_> {
         ethernet: &ethernet::Header,
         packet: &[u8],
         source: Source,
-    ) -> Result<Parsed, DropReason> {
+        arrivals: &mut Vec<Arrival>,
+    ) -> Parsed {
         let (ip, payload) = ipv4::parse(packet).map_err(|error| match error {
             wire::Error::Checksum => DropReason::Ipv4Checksum,
             other => refused(other),
@@ -166,9 +174,17 @@ impl Eyes<'_> {
         match ip.protocol {
             Protocol::TCP => {
                 let pseudo = PseudoHeader::v4(ip.src, ip.dst);
-                self.parse_tcp(frame, ethernet, (ip.src.into(), local), pseudo, payload, source)
+                self.parse_tcp(
+                    frame,
+                    ethernet,
+                    (ip.src.into(), local),
+                    pseudo,
+                    payload,
+                    source,
+                    arrivals,
+                )
             }
-            Protocol::ICMP => Ok(Parsed::Control(Control::IcmpV4)),
+            Protocol::ICMP => Ok(Some(Control::IcmpV4)),
             _ => Err(DropReason::UnknownProtocol),
         }
     }
@@ -180,7 +196,8 @@ impl Eyes<'_> {
         ethernet: &ethernet::Header,
         packet: &[u8],
         source: Source,
-    ) -> Result<Parsed, DropReason> {
+        arrivals: &mut Vec<Arrival>,
+    ) -> Parsed {
         let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
         if ip.fragment.is_some() {
             return Err(DropReason::Fragment);
@@ -188,7 +205,7 @@ impl Eyes<'_> {
         let local = self.locals.find(IpAddr::V6(ip.dst));
         if ip.protocol == Protocol::ICMPV6 && (local.is_some() || ip.dst.is_multicast()) {
             // Neighbour discovery comes from the unspecified address too (RFC 4862 §5.4).
-            return Ok(Parsed::Control(Control::IcmpV6));
+            return Ok(Some(Control::IcmpV6));
         }
         let local = local.ok_or(DropReason::NotOurs)?;
         if wire::source_kind_v6(ip.src) != SourceKind::Host {
@@ -198,7 +215,7 @@ impl Eyes<'_> {
             return Err(DropReason::UnknownProtocol);
         }
         let pseudo = PseudoHeader::v6(ip.src, ip.dst);
-        self.parse_tcp(frame, ethernet, (ip.src.into(), local), pseudo, payload, source)
+        self.parse_tcp(frame, ethernet, (ip.src.into(), local), pseudo, payload, source, arrivals)
     }
 
     #[inline]
@@ -210,7 +227,8 @@ impl Eyes<'_> {
         pseudo: PseudoHeader,
         bytes: &[u8],
         source: Source,
-    ) -> Result<Parsed, DropReason> {
+        arrivals: &mut Vec<Arrival>,
+    ) -> Parsed {
         // RFC 9293 §3.9.2.3:
         //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
         //   > broadcast or multicast address (MUST-57).
@@ -235,7 +253,7 @@ impl Eyes<'_> {
             return Err(DropReason::BadSource);
         }
         let key = FlowKey::new(remote, header.src_port, local, header.dst_port);
-        Ok(Parsed::Segment(Arrival {
+        arrivals.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
@@ -244,7 +262,8 @@ impl Eyes<'_> {
             payload_len: payload.len() as u32,
             source,
             from: ethernet.src,
-        }))
+        });
+        Ok(None)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns the 20 bytes that every flow keeps of itself and the keyed hash of them. Addresses are kept
 //! in the IPv6 form (IPv4 mapped, RFC 4291 §2.5.5.2), so that one comparison serves both families.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use siphasher::sip::SipHasher13;
@@ -118,37 +118,98 @@ impl FlowKey {
 /// The keyed hash of flows: SipHash-1-3, so that a peer who chooses its addresses and ports still
 /// cannot choose which of them collide (the key never leaves the host).
 #[derive(Clone, Copy, Debug)]
-pub struct FlowHasher(SipHasher13);
+pub struct FlowHasher(Sip);
 
 impl FlowHasher {
     /// A hash under `secret`. Workers that steer by hash must share it.
     pub fn new(secret: [u8; 16]) -> Self {
-        Self(SipHasher13::new_with_key(&secret))
+        Self(Sip::new(secret))
     }
 
-    /// The hash of a flow. IPv4 hashes 9 bytes, IPv6 21; their lengths keep the families apart.
+    /// The hash of a flow. IPv4 hashes 9 bytes, IPv6 25; their lengths keep the families apart.
     #[inline]
     pub fn hash(&self, key: &FlowKey) -> u64 {
         let [a, b, c, d] = key.remote.address;
-        let mut sip = self.0;
+        let word = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let (ports, local) = (key.remote.ports, u64::from(key.local));
         if key.remote.is_ipv4() {
-            sip.write_u64(u64::from(d) << 32 | u64::from(key.remote.ports));
-            sip.write_u8(key.local);
+            self.0.hash([word(d, ports)], local | 9 << 56)
         } else {
-            sip.write_u64(u64::from(a) << 32 | u64::from(b));
-            sip.write_u64(u64::from(c) << 32 | u64::from(d));
-            sip.write_u64(u64::from(key.remote.ports) << 8 | u64::from(key.local));
+            self.0.hash([word(a, b), word(c, d), word(ports, 0)], local | 25 << 56)
         }
-        sip.finish()
     }
 
-    /// The hash of a destination of active opens: all of a flow but our port, under another tag.
+    /// The hash of a destination of active opens: all of a flow but our port. The length that ends the
+    /// message is none that a flow has.
     pub(super) fn hash_destination(&self, remote: SocketAddr, local: u8) -> u64 {
-        let key = FlowKey::new(remote.ip(), remote.port(), local, 0);
-        let mut sip = self.0;
-        sip.write(&key.bytes());
-        sip.write(b"destination");
-        sip.finish()
+        let [a, b, c, d] = Remote::new(remote.ip(), remote.port(), 0).address;
+        let word = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        let port = u64::from(remote.port());
+        self.0.hash([word(a, b), word(c, d), port], u64::from(local) | 26 << 56)
+    }
+}
+
+/// SipHash-1-3 over whole words: what `siphasher` computes, without its buffer for odd pieces.
+#[derive(Clone, Copy)]
+struct Sip {
+    keys: [u64; 2],
+}
+
+impl core::fmt::Debug for Sip {
+    // The secret stays out of logs.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Sip").finish_non_exhaustive()
+    }
+}
+
+impl Sip {
+    fn new(secret: [u8; 16]) -> Self {
+        let half = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| secret[at + i]));
+        Self { keys: [half(0), half(8)] }
+    }
+
+    /// `last` holds the rest of the message, below eight bytes, and its length in the highest.
+    #[inline]
+    const fn hash<const N: usize>(self, words: [u64; N], last: u64) -> u64 {
+        let [k0, k1] = self.keys;
+        let mut v = [
+            k0 ^ 0x736f_6d65_7073_6575,
+            k1 ^ 0x646f_7261_6e64_6f6d,
+            k0 ^ 0x6c79_6765_6e65_7261,
+            k1 ^ 0x7465_6462_7974_6573,
+        ];
+        let mut at = 0;
+        while at < N {
+            v = Self::absorb(v, words[at]);
+            at += 1;
+        }
+        v = Self::absorb(v, last);
+        v[2] ^= 0xff;
+        v = Self::round(Self::round(Self::round(v)));
+        v[0] ^ v[1] ^ v[2] ^ v[3]
+    }
+
+    #[inline(always)]
+    const fn absorb(mut v: [u64; 4], word: u64) -> [u64; 4] {
+        v[3] ^= word;
+        v = Self::round(v);
+        v[0] ^= word;
+        v
+    }
+
+    #[inline(always)]
+    const fn round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
+        a = a.wrapping_add(b);
+        b = b.rotate_left(13) ^ a;
+        a = a.rotate_left(32);
+        c = c.wrapping_add(d);
+        d = d.rotate_left(16) ^ c;
+        a = a.wrapping_add(d);
+        d = d.rotate_left(21) ^ a;
+        c = c.wrapping_add(b);
+        b = b.rotate_left(17) ^ c;
+        c = c.rotate_left(32);
+        [a, b, c, d]
     }
 }
 
@@ -205,6 +266,20 @@ mod tests {
         assert_eq!(hashes.len(), keys.len());
         let bytes: HashSet<[u8; 21]> = keys.iter().map(FlowKey::bytes).collect();
         assert_eq!(bytes.len(), keys.len());
+    }
+
+    #[test]
+    fn the_hash_is_siphash_1_3() {
+        use core::hash::Hasher;
+        let secret = [3; 16];
+        let key = key("2001:db8::7", 40_000, 3, 80);
+        let [a, b, c, d] = key.remote.address;
+        let mut sip = SipHasher13::new_with_key(&secret);
+        for (high, low) in [(a, b), (c, d), (key.remote.ports, 0)] {
+            sip.write_u64(u64::from(high) << 32 | u64::from(low));
+        }
+        sip.write_u8(key.local);
+        assert_eq!(FlowHasher::new(secret).hash(&key), sip.finish());
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl<F> Neighbours<F> {
         self.by_address.get(&address).map(|index| self.id(*index))
     }
 
+    /// Whether a neighbour is still in the cache.
+    #[inline]
+    pub fn is_current(&self, id: NeighbourId) -> bool {
+        self.index(id).is_some()
+    }
+
     /// How to send to a neighbour. To be asked for every packet: use is what has a stale entry probed.
     #[inline]
     pub fn way(&mut self, now: Instant, id: NeighbourId) -> Way {

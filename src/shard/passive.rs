@@ -41,7 +41,7 @@ impl Engine {
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let ipv6 = !key.remote.is_ipv4();
         let (now, settings) = (self.now, &self.settings);
-        let embryo = Embryo::from_syn(&letter.segment, listener.0, iss, now, settings, ipv6);
+        let embryo = Embryo::from_syn(letter.segment, listener.0, iss, now, settings, ipv6);
         self.add_embryo(letter.arrival, embryo);
         let offset = secrets.timestamp_offset;
         let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
@@ -82,7 +82,7 @@ impl Engine {
         let key = &letter.arrival.key;
         let offset = self.secrets(key).timestamp_offset;
         let ipv6 = !key.remote.is_ipv4();
-        let (now, syn) = (self.now, &letter.segment);
+        let (now, syn) = (self.now, letter.segment);
         let answer = self.cookies.syn_ack(&key.bytes(), syn, now, offset, &self.settings, ipv6);
         self.counters.count(Event::CookieSent);
         self.send_to(key, letter.arrival.from, &answer, outlet);
@@ -114,7 +114,7 @@ impl Engine {
     ) -> bool {
         let arrival = letter.arrival;
         let key = arrival.key;
-        let Some(content) = self.cookies.check(&key.bytes(), &letter.segment, self.now) else {
+        let Some(content) = self.cookies.check(&key.bytes(), letter.segment, self.now) else {
             return false;
         };
         let ipv6 = !key.remote.is_ipv4();
@@ -148,7 +148,7 @@ impl Engine {
         };
         let offset = self.secrets(&key).timestamp_offset;
         let ipv6 = !key.remote.is_ipv4();
-        let (mut env, segment) = (lend!(self), &letter.segment);
+        let (mut env, segment) = (lend!(self), letter.segment);
         let connection = Connection::from_embryo(&mut env, embryo, offset, ipv6, segment);
         Some(Flow::accepted(key, neighbour, connection, listener))
     }
@@ -156,7 +156,7 @@ impl Engine {
     /// Feeds the ACK of the handshake, which may bear data or a FIN.
     fn feed_accepted(&mut self, index: u32, letter: &Letter<'_>) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
-        let disposition = flow.connection.on_segment(&mut lend!(self), &letter.segment);
+        let disposition = flow.connection.on_segment(&mut lend!(self), letter.segment);
         self.count(disposition);
         self.touched(index);
     }

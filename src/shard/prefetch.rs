@@ -34,3 +34,14 @@ pub(super) fn prefetch_all<T>(value: &T) {
         }
     }
 }
+
+/// Fetches the first two cache lines of `bytes`, as far as they reach.
+#[inline(always)]
+pub(super) fn prefetch_bytes(bytes: &[u8]) {
+    if let Some(first) = bytes.first() {
+        prefetch(first);
+    }
+    if let Some(second) = bytes.get(64) {
+        prefetch(second);
+    }
+}
