@@ -1,10 +1,13 @@
 //! The shard's parts against simple models of them, and in the situations they were made for.
 
+mod adversity;
 mod end_to_end;
 mod flow_table;
 mod neighbours;
 mod ports;
 mod routes;
 mod stage;
+mod strangers;
 mod tables;
 mod wheel;
+mod workers;
