@@ -89,9 +89,12 @@ impl Engine {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         let mut env = lend!(self);
         let disposition = flow.connection.on_segment(&mut env, letter.segment);
+        let neighbour = flow.neighbour;
         self.touched(index);
         match disposition {
             Disposition::Accepted => {
+                // RFC 4861 §7.3.1: what the peer sends in its window shows that ours arrives there.
+                self.neighbours.on_confirmed(self.now, neighbour);
                 if letter.segment.flags.rst() {
                     self.counters.count(Event::ResetIn);
                 }

@@ -149,3 +149,27 @@ pub(super) enum Enlist {
     Now,
     Already,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::slab::Slab;
+
+    /// What a connection without data takes: its entry, its slot of the flow table at a load of 0.35 (the
+    /// table has twice the slots, being a power of two), its timer, and its places in the lists.
+    #[test]
+    fn an_idle_connection_takes_at_most_512_bytes() {
+        let entry = Slab::<Flow>::ENTRY_BYTES;
+        assert!(entry <= 320, "{entry}");
+        let (slot, timer, lists) = (8.0 / 0.35, size_of::<[u64; 2]>(), 4 * size_of::<u32>());
+        let all = entry + slot as usize + timer + lists;
+        assert!(all <= 512, "{all}");
+    }
+
+    #[test]
+    fn what_finds_a_flow_and_what_opens_and_closes_it_stands_in_its_first_lines() {
+        use core::mem::offset_of;
+        assert_eq!(offset_of!(Flow, remote), 0);
+        assert!(offset_of!(Flow, connection) <= 32);
+    }
+}

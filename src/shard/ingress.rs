@@ -132,6 +132,13 @@ impl Batch {
     }
 }
 
+/// A frame with its outermost header.
+struct Outer<'a> {
+    frame: &'a [u8],
+    source: Source,
+    header: ethernet::Header,
+}
+
 impl Eyes<'_> {
     #[inline]
     fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
@@ -143,23 +150,17 @@ impl Eyes<'_> {
         if header.dst != self.mac && !header.dst.is_multicast() {
             return Err(DropReason::NotOurs);
         }
+        let outer = Outer { frame, source, header };
         match header.ethertype {
-            EtherType::IPV4 => self.parse_v4(frame, &header, packet, source, arrivals),
-            EtherType::IPV6 => self.parse_v6(frame, &header, packet, source, arrivals),
+            EtherType::IPV4 => self.parse_v4(&outer, packet, arrivals),
+            EtherType::IPV6 => self.parse_v6(&outer, packet, arrivals),
             EtherType::ARP => Ok(Some(Control::Arp)),
             _ => Err(DropReason::UnknownProtocol),
         }
     }
 
     #[inline]
-    fn parse_v4(
-        &self,
-        frame: &[u8],
-        ethernet: &ethernet::Header,
-        packet: &[u8],
-        source: Source,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Parsed {
+    fn parse_v4(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Vec<Arrival>) -> Parsed {
         let (ip, payload) = ipv4::parse(packet).map_err(|error| match error {
             wire::Error::Checksum => DropReason::Ipv4Checksum,
             other => refused(other),
@@ -173,16 +174,8 @@ impl Eyes<'_> {
         }
         match ip.protocol {
             Protocol::TCP => {
-                let pseudo = PseudoHeader::v4(ip.src, ip.dst);
-                self.parse_tcp(
-                    frame,
-                    ethernet,
-                    (ip.src.into(), local),
-                    pseudo,
-                    payload,
-                    source,
-                    arrivals,
-                )
+                let header = checked(outer, PseudoHeader::v4(ip.src, ip.dst), payload, self)?;
+                self.admit(outer, (ip.src.into(), local), header, arrivals)
             }
             Protocol::ICMP => Ok(Some(Control::IcmpV4)),
             _ => Err(DropReason::UnknownProtocol),
@@ -190,14 +183,7 @@ impl Eyes<'_> {
     }
 
     #[inline]
-    fn parse_v6(
-        &self,
-        frame: &[u8],
-        ethernet: &ethernet::Header,
-        packet: &[u8],
-        source: Source,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Parsed {
+    fn parse_v6(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Vec<Arrival>) -> Parsed {
         let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
         if ip.fragment.is_some() {
             return Err(DropReason::Fragment);
@@ -214,38 +200,19 @@ impl Eyes<'_> {
         if ip.protocol != Protocol::TCP {
             return Err(DropReason::UnknownProtocol);
         }
-        let pseudo = PseudoHeader::v6(ip.src, ip.dst);
-        self.parse_tcp(frame, ethernet, (ip.src.into(), local), pseudo, payload, source, arrivals)
+        let header = checked(outer, PseudoHeader::v6(ip.src, ip.dst), payload, self)?;
+        self.admit(outer, (ip.src.into(), local), header, arrivals)
     }
 
-    #[inline]
-    fn parse_tcp(
+    /// Puts a checked segment among the arrivals.
+    #[inline(always)]
+    fn admit(
         &self,
-        frame: &[u8],
-        ethernet: &ethernet::Header,
+        outer: &Outer<'_>,
         (remote, local): (IpAddr, u8),
-        pseudo: PseudoHeader,
-        bytes: &[u8],
-        source: Source,
+        (header, payload): (tcp::Header<'_>, &[u8]),
         arrivals: &mut Vec<Arrival>,
     ) -> Parsed {
-        // RFC 9293 §3.9.2.3:
-        //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
-        //   > broadcast or multicast address (MUST-57).
-        // IP addresses of groups are none of ours; frames to groups may still carry one of ours.
-        if ethernet.dst.is_multicast() {
-            return Err(DropReason::NotOurs);
-        }
-        match tcp::verify(pseudo, bytes) {
-            Verdict::Good => {}
-            Verdict::PseudoHeaderOnly if self.accept_partial_checksums => {}
-            Verdict::PseudoHeaderOnly => return Err(DropReason::PartialChecksum),
-            Verdict::Bad => return Err(DropReason::TcpChecksum),
-        }
-        let (header, payload) = tcp::parse(bytes).map_err(refused)?;
-        if header.src_port == 0 || header.dst_port == 0 {
-            return Err(DropReason::Malformed);
-        }
         // RFC 9293 §3.9.2.3:
         //   > An incoming SYN with an invalid source address MUST be ignored (MUST-63).
         // Our own address as another's source is such: an answer would never leave the host.
@@ -258,13 +225,41 @@ impl Eyes<'_> {
             key,
             candidate: None,
             head: codec::segment(&header),
-            payload_at: (payload.as_ptr().addr() - frame.as_ptr().addr()) as u32,
+            payload_at: (payload.as_ptr().addr() - outer.frame.as_ptr().addr()) as u32,
             payload_len: payload.len() as u32,
-            source,
-            from: ethernet.src,
+            source: outer.source,
+            from: outer.header.src,
         });
         Ok(None)
     }
+}
+
+/// A TCP header whose sum and ports are right, and its payload.
+#[inline(always)]
+fn checked<'a>(
+    outer: &Outer<'_>,
+    pseudo: PseudoHeader,
+    bytes: &'a [u8],
+    eyes: &Eyes<'_>,
+) -> Result<(tcp::Header<'a>, &'a [u8]), DropReason> {
+    // RFC 9293 §3.9.2.3:
+    //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
+    //   > broadcast or multicast address (MUST-57).
+    // IP addresses of groups are none of ours; frames to groups may still carry one of ours.
+    if outer.header.dst.is_multicast() {
+        return Err(DropReason::NotOurs);
+    }
+    match tcp::verify(pseudo, bytes) {
+        Verdict::Good => {}
+        Verdict::PseudoHeaderOnly if eyes.accept_partial_checksums => {}
+        Verdict::PseudoHeaderOnly => return Err(DropReason::PartialChecksum),
+        Verdict::Bad => return Err(DropReason::TcpChecksum),
+    }
+    let (header, payload) = tcp::parse(bytes).map_err(refused)?;
+    if header.src_port == 0 || header.dst_port == 0 {
+        return Err(DropReason::Malformed);
+    }
+    Ok((header, payload))
 }
 
 fn refused(error: wire::Error) -> DropReason {

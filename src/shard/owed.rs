@@ -2,11 +2,11 @@
 //!
 //! Owns the end of a connection: into TIME-WAIT, or out of the tables.
 
-use super::codec;
+use super::codec::{self, Ends};
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow::Enlist;
-use super::neighbour::Way;
+use super::neighbour::{NeighbourId, Way};
 use super::service::{Ending, Service};
 use crate::limits::SEGMENTS_A_TURN;
 use crate::metrics::{DropReason, Event};
@@ -46,46 +46,64 @@ impl Engine {
 
     /// Sends what one connection owes.
     fn send_of(&mut self, index: u32, outlet: &mut Outlet<'_>) -> Progress {
-        let Some(flow) = self.tables.flows.at(index) else { return Progress::Done };
-        if !flow.connection.owes() {
-            return Progress::Done;
-        }
+        let Some((ends, held_for)) = self.way_of(index) else { return Progress::Done };
+        let Some(flow) = self.tables.flows.at_mut(index) else { return Progress::Done };
+        let sent_again = flow.connection.retransmissions();
+        let mut segments = 0;
+        let progress = loop {
+            let Some(mut frame) = outlet.take() else {
+                self.counters.drop(DropReason::NoFrame);
+                break Progress::Unfinished;
+            };
+            if segments == SEGMENTS_A_TURN {
+                outlet.put_back(frame);
+                break if flow.connection.owes() { Progress::Unfinished } else { Progress::Done };
+            }
+            let Some(segment) = flow.connection.poll_segment(&mut lend!(self)) else {
+                outlet.put_back(frame);
+                break Progress::Done;
+            };
+            segments += 1;
+            if segment.flags.rst() {
+                self.counters.count(Event::ResetOut);
+            }
+            if codec::write(&mut frame, &ends, &segment).is_err() {
+                // Longer than the link's frames: to the protocol it is lost on the way.
+                outlet.put_back(frame);
+                continue;
+            }
+            match held_for {
+                None => outlet.send(frame),
+                Some(neighbour) => {
+                    if let Some(frame) = self.neighbours.hold(neighbour, frame) {
+                        self.counters.drop(DropReason::NoNeighbour);
+                        outlet.release(frame);
+                    }
+                }
+            }
+        };
+        let again = flow.connection.retransmissions().wrapping_sub(sent_again);
+        self.counters.add(Event::Retransmitted, u64::from(again));
+        self.counters.add(Event::SegmentOut, segments as u64);
+        progress
+    }
+
+    /// The ends of a connection that owes something, and the neighbour to wait for if its address is not
+    /// known yet.
+    #[inline]
+    fn way_of(&mut self, index: u32) -> Option<(Ends, Option<NeighbourId>)> {
+        let flow = self.tables.flows.at(index).filter(|flow| flow.connection.owes())?;
         let (key, mut neighbour) = (flow.key(), flow.neighbour);
         let mut way = self.neighbours.way(self.now, neighbour);
         if way == Way::Gone {
             neighbour = self.neighbour_towards(key.remote.address()).unwrap_or(neighbour);
             way = self.neighbours.way(self.now, neighbour);
+            self.tables.flows.at_mut(index)?.neighbour = neighbour;
         }
-        let to = if let Way::Send(mac) = way { mac } else { MacAddr::ZERO };
-        let ends = self.ends(&key, to);
-        let Some(flow) = self.tables.flows.at_mut(index) else { return Progress::Done };
-        flow.neighbour = neighbour;
-        for _ in 0..SEGMENTS_A_TURN {
-            let Some(mut frame) = outlet.take() else {
-                self.counters.drop(DropReason::NoFrame);
-                return Progress::Unfinished;
-            };
-            let Some(segment) = flow.connection.poll_segment(&mut lend!(self)) else {
-                outlet.put_back(frame);
-                return Progress::Done;
-            };
-            if segment.flags.rst() {
-                self.counters.count(Event::ResetOut);
-            }
-            self.counters.count(Event::SegmentOut);
-            if codec::write(&mut frame, &ends, &segment).is_err() {
-                // Longer than the link's frames: to the protocol it is lost on the way.
-                outlet.put_back(frame);
-            } else if to == MacAddr::ZERO {
-                if let Some(frame) = self.neighbours.hold(neighbour, frame) {
-                    self.counters.drop(DropReason::NoNeighbour);
-                    outlet.release(frame);
-                }
-            } else {
-                outlet.send(frame);
-            }
-        }
-        if flow.connection.owes() { Progress::Unfinished } else { Progress::Done }
+        Some(match way {
+            Way::Send(mac) => (self.ends(&key, mac), None),
+            Way::Wait | Way::Gone => (self.ends(&key, MacAddr::ZERO), Some(neighbour)),
+        })
     }
 
     /// After a connection was asked: its timer is armed, or its end is met.

@@ -3,6 +3,7 @@
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::service::Service;
+use crate::metrics::Event;
 use crate::time::Instant;
 
 impl Engine {
@@ -29,7 +30,11 @@ impl Engine {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         match flow.connection.poll_deadline() {
             Some(at) if at <= self.now => {
+                let before = flow.connection.timeouts();
                 flow.connection.on_deadline(&mut lend!(self));
+                if flow.connection.timeouts() > before {
+                    self.counters.count(Event::Timeout);
+                }
                 self.touched(index);
             }
             Some(at) => self.wheel.arm(index, at),

@@ -259,6 +259,16 @@ impl Connection {
         self.holes = Assembler::default();
     }
 
+    /// Segments sent again so far, modulo 2^32.
+    pub const fn retransmissions(&self) -> u32 {
+        self.recovery.retransmissions
+    }
+
+    /// Timeouts since the peer last acknowledged something new.
+    pub const fn timeouts(&self) -> u8 {
+        self.recovery.backoff()
+    }
+
     /// How it is doing.
     pub fn info(&self, settings: &Settings) -> Info {
         Info {

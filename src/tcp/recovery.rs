@@ -123,6 +123,11 @@ impl Recovery {
         }
     }
 
+    /// Timeouts since the last acknowledgment of something new.
+    pub(super) const fn backoff(&self) -> u8 {
+        self.backoff
+    }
+
     /// Something is sent again. RFC 6298 §3, Karn's algorithm:
     ///   > RTT samples MUST NOT be made using segments that were retransmitted
     pub(super) fn on_sent_again(&mut self) {
