@@ -115,9 +115,15 @@ impl Worker {
             }
             let deadline = self.deadline(publish_at);
             let busy = turn.received + turn.sent > 0;
-            if let Rest::Sleep(span) = idle.after_turn(now, busy, deadline) {
-                self.sleep(span);
-                now = clock.now();
+            match idle.after_turn(now, busy, deadline) {
+                Rest::Sleep(span) => {
+                    self.sleep(span);
+                    now = clock.now();
+                }
+                // On a virtual link the kernel's half of the work may be waiting for this very core: a
+                // spinning worker that never yields keeps it out for a whole time slice (some ms).
+                Rest::No if !busy => std::thread::yield_now(),
+                Rest::No => {}
             }
         }
         self.publish();
