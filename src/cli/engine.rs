@@ -33,8 +33,16 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
         eprintln!("note: {note}");
     }
     (job.ready)();
-    while stack.is_running() && !job.stop.is_raised() {
+    while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(LOOK);
+    }
+    if stack.interface_is_gone() {
+        stack.stop(Farewell::Abort);
+        return Err(Failure::new(
+            format!("cannot go on without {}", config.interface),
+            "the interface was removed",
+            "start again when it is back",
+        ));
     }
     let (report, _) = stack.stop(Farewell::Close { grace: GRACE });
     let counters = report.counters();

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::config::StackConfig;
@@ -159,6 +159,7 @@ pub struct Stack {
     program: Program,
     hands: Vec<Hand>,
     notes: Vec<String>,
+    interface_gone: Arc<AtomicBool>,
 }
 
 impl Stack {
@@ -180,8 +181,8 @@ impl Stack {
             .map_err(StartError::system("making an eventfd"))?;
         let desks: Vec<_> = wakers.iter().map(|w| Arc::new(Desk::new(Arc::clone(w)))).collect();
         let post = Arc::new(PostOffice::new(wakers, plan.frame_max()));
-        let mirror =
-            plan.mirror_wanted().then(|| start_mirror(plan.index(), &desks)).transpose()?;
+        let interface_gone = Arc::new(AtomicBool::new(false));
+        let mirror = start_mirror(plan.index(), &desks, Arc::clone(&interface_gone))?;
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
             workers.push(Worker {
@@ -191,13 +192,13 @@ impl Stack {
                 service: service(number),
                 desk: Arc::clone(&desks[number]),
                 post: Arc::clone(&post),
-                mirror: mirror.as_ref().map(Mirror::shared),
+                mirror: plan.mirror_wanted().then(|| mirror.shared()),
                 idle: config.idle,
             });
         }
         plan.claim(&mut program)?;
         let hands = launch(workers, config)?;
-        Ok(Self { mirror, program, hands, notes })
+        Ok(Self { mirror: Some(mirror), program, hands, notes, interface_gone })
     }
 
     /// How the program is attached.
@@ -213,6 +214,11 @@ impl Stack {
     /// Whether a worker still runs; workers end when their service stops them.
     pub fn is_running(&self) -> bool {
         self.hands.iter().any(|hand| !hand.desk.ended.load(Ordering::SeqCst))
+    }
+
+    /// Whether the interface was removed: nothing will arrive any more.
+    pub fn interface_is_gone(&self) -> bool {
+        self.interface_gone.load(Ordering::SeqCst)
     }
 
     /// What has been done so far.
@@ -261,9 +267,16 @@ impl std::fmt::Debug for Stack {
     }
 }
 
-fn start_mirror(interface: u32, desks: &[Arc<Desk>]) -> Result<Mirror, StartError> {
+fn start_mirror(
+    interface: u32,
+    desks: &[Arc<Desk>],
+    gone: Arc<AtomicBool>,
+) -> Result<Mirror, StartError> {
     let desks = desks.to_vec();
     let tell = move |change: Change| {
+        if change == Change::Gone {
+            gone.store(true, Ordering::SeqCst);
+        }
         for desk in &desks {
             desk.ask(Command::Mirror(change));
         }

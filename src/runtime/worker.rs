@@ -174,7 +174,11 @@ impl Worker {
         Leaving::Now
     }
 
+    /// In exclusive mode the kernel's tables are about other addresses than ours.
     fn reflect(&mut self, now: Instant, change: Change) {
+        if self.mirror.is_none() {
+            return;
+        }
         match change {
             Change::Neighbour { address, mac } => self.shard.mirror_neighbour(now, address, mac),
             Change::Route { destination, prefix, gateway, source, metric, exists } => {

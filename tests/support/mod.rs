@@ -235,6 +235,11 @@ impl Server {
         None
     }
 
+    /// Its exit code, if it has ended.
+    pub fn exited(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     fn log(&mut self) -> String {
         self.kill();
         self.log.recv_timeout(Duration::from_secs(5)).unwrap_or_default()
