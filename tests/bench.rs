@@ -89,6 +89,9 @@ fn the_json_is_that_of_the_contract_and_nothing_is_left_behind() {
     }
     assert!(number(&report, "/ceiling/connections_per_second") > 0.0);
     assert_eq!(report["ceiling"]["segments"], 7);
+    assert!(number(&report, "/ceiling/joined/connections_per_second") > 0.0);
+    let segments = number(&report, "/patterns/connect/linerate/segments_per_connection");
+    assert!((4.9..=7.5).contains(&segments), "{segments}");
     check_pattern(&report, "connect", "connections_per_second");
     check_pattern(&report, "request", "requests_per_second");
     assert!(number(&report, "/patterns/request/single/linerate/request/p99") > 0.0);

@@ -73,10 +73,6 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "inline")]
     napi: Napi,
 
-    /// Segments of a connection in the stateless exchange: 7, or 6 or 5 with FINs joined to ACKs
-    #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u8).range(5..=7))]
-    segments: u8,
-
     /// connect: the client closes in the turn that it opened, so that linerate joins its FIN with the
     /// handshake's ACK (see `load --join-fin`)
     #[arg(long)]
@@ -168,7 +164,6 @@ fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<
             napi: options.napi,
             // More in flight than the device's ring holds would measure its losses.
             concurrency: options.concurrency.unwrap_or(64).min(128) as u16,
-            segments: options.segments,
             echo_span: span(250, 8).into(),
             exchange_span: span(1000, 2).into(),
         },

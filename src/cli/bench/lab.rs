@@ -160,6 +160,17 @@ impl Lab {
         sent(Side::Server) + sent(Side::Client)
     }
 
+    /// Connections that the kernel's stack on the server's side took in (PassiveOpens of RFC 4022).
+    pub fn passive_opens(&self) -> Option<u64> {
+        // Of the thread, not the process: its namespace is another.
+        let read = || std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
+        let text = self.server.run(read);
+        let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
+        let (names, values) = (rows.next()?, rows.next()?);
+        let at = names.split_whitespace().position(|name| name == "PassiveOpens")?;
+        values.split_whitespace().nth(at)?.parse().ok()
+    }
+
     fn counted<const N: usize>(&self, side: Side, names: [&'static str; N]) -> [u64; N] {
         self.namespace(side).run(move || {
             names.map(|name| {

@@ -12,8 +12,10 @@ use super::trial::Run;
 pub struct Verdict {
     /// The median of the ratios of each pair of runs.
     pub ratio_to_kernel: Option<f64>,
-    /// The median share of the ceiling measured just before.
+    /// The median share of the ceiling measured just before: of seven segments a connection, or of echoes.
     pub share_of_ceiling: Option<f64>,
+    /// The same, of an exchange of as many segments as linerate sent: it joins FINs to ACKs where it may.
+    pub share_of_ceiling_in_as_many_segments: Option<f64>,
     /// Of the ratios.
     pub ratio_spread: Option<Spread>,
     /// Of linerate's rates.
@@ -33,9 +35,11 @@ impl Verdict {
         let (linerate, kernel) = (rates(&series.linerate), rates(&series.kernel));
         let ratio_spread = Spread::of(ratios(&linerate, &kernel));
         let share = Spread::of(ratios(&linerate, &series.ceiling));
+        let alike = Spread::of(ratios(&linerate, &series.ceiling_alike));
         Self {
             ratio_to_kernel: ratio_spread.map(|it| it.median),
             share_of_ceiling: share.map(|it| it.median),
+            share_of_ceiling_in_as_many_segments: alike.map(|it| it.median),
             ratio_spread,
             linerate_spread: Spread::of(linerate),
             kernel_spread: Spread::of(kernel),

@@ -25,6 +25,8 @@ pub struct Series {
     pub kernel: Vec<Run>,
     /// What the ceiling was each time, in the unit of the workload; empty where there is none.
     pub ceiling: Vec<f64>,
+    /// The same for the segments that linerate really sent, where that is known.
+    pub ceiling_alike: Vec<f64>,
 }
 
 /// Everything that was measured.
@@ -77,6 +79,7 @@ impl Suite<'_> {
             linerate: Vec::new(),
             kernel: Vec::new(),
             ceiling: Vec::new(),
+            ceiling_alike: Vec::new(),
         };
         for number in 1..=self.runs {
             if stop.is_raised() {
@@ -86,7 +89,6 @@ impl Suite<'_> {
             eprintln!("{place}: the ceiling");
             let measured = ceiling::measure(&self.task)?;
             series.ceiling.extend(ceiling_of(workload, &measured));
-            times.push(measured);
             for stack in [Stack::Linerate, Stack::Kernel] {
                 eprintln!("{place}: {}", stack.name());
                 let run = trial::run(stack, workload, &self.conditions, number, stop)?;
@@ -96,10 +98,15 @@ impl Suite<'_> {
                     &run.remarks,
                 )?;
                 match stack {
-                    Stack::Linerate => series.linerate.push(run),
+                    Stack::Linerate => {
+                        let alike = run.segments().map(|it| measured.connections_per_second_in(it));
+                        series.ceiling_alike.extend(alike);
+                        series.linerate.push(run);
+                    }
                     Stack::Kernel => series.kernel.push(run),
                 }
             }
+            times.push(measured);
         }
         Ok(series)
     }

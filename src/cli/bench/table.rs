@@ -36,9 +36,10 @@ fn of_ceiling(ceiling: &Ceiling) -> String {
             .map_or_else(Default::default, |it| (micros(it.p50), micros(it.p99)));
         let _ = writeln!(text, "{} {p50:>9} {p99:>9} {:>7}", row(&name, echo.spread), echo.lost);
     }
-    let name = format!("{} segments, {} at once", ceiling.segments, ceiling.concurrency);
-    let _ =
-        writeln!(text, "{} {:>9} {:>9} {:>7}", row(&name, ceiling.spread), "", "", ceiling.lost);
+    for it in [&ceiling.exchange, &ceiling.joined] {
+        let name = format!("{} segments, {} at once", it.segments, it.concurrency);
+        let _ = writeln!(text, "{} {:>9} {:>9} {:>7}", row(&name, it.spread), "", "", it.lost);
+    }
     let _ = writeln!(text, "  dropped by devices and sockets: {}", ceiling.drops.total());
     text
 }
@@ -77,12 +78,12 @@ fn of_series(series: &Series) -> String {
     if let Some(spread) = verdict.ceiling_spread {
         let _ = writeln!(text, "{}", row("ceiling", spread));
     }
-    text += &ratios(&verdict);
+    text += &ratios(series, &verdict);
     text += &latencies(series);
     text
 }
 
-fn ratios(verdict: &Verdict) -> String {
+fn ratios(series: &Series, verdict: &Verdict) -> String {
     let mut text = String::new();
     if let Some(ratio) = verdict.ratio_spread {
         let Spread { min, median, max } = ratio;
@@ -93,6 +94,14 @@ fn ratios(verdict: &Verdict) -> String {
     }
     if let Some(share) = verdict.share_of_ceiling {
         let _ = writeln!(text, "  and {:.0} % of the ceiling", share * 100.0);
+    }
+    let segments = |runs: &[Run]| median_run(series, runs).and_then(Run::segments);
+    if let (Some(ours), Some(theirs)) = (segments(&series.linerate), segments(&series.kernel)) {
+        let _ = writeln!(text, "  segments a connection: {ours:.2}; the kernel: {theirs:.2}");
+    }
+    if let Some(share) = verdict.share_of_ceiling_in_as_many_segments {
+        let share = share * 100.0;
+        let _ = writeln!(text, "  and {share:.0} % of an exchange of as many segments");
     }
     text
 }

@@ -9,6 +9,7 @@ use super::child::Child;
 use super::lab::{Drops, Lab, Napi, PREFIX, Side, Wish};
 use super::workload::{PORT, Workload};
 use crate::cli::failure::Failure;
+use crate::cli::load::Pattern;
 use crate::cli::options::Stack;
 use crate::cli::stop::Stop;
 
@@ -61,6 +62,11 @@ impl Run {
         self.report.get(key).and_then(Value::as_f64).unwrap_or(0.0)
     }
 
+    /// Segments of a connection, where all there was were opens and closes.
+    pub fn segments(&self) -> Option<f64> {
+        self.report.get("segments_per_connection").and_then(Value::as_f64)
+    }
+
     /// Failed connections in all.
     pub fn failed(&self) -> u64 {
         let causes = self.report.get("failed").and_then(Value::as_object);
@@ -98,7 +104,13 @@ pub fn run(
     let packets = lab.packets() - packets_before;
     let server_remarks = server.finish();
     let mut report = parse(&output)?;
-    report.insert("packets".into(), packets.into());
+    let served = match stack {
+        Stack::Linerate => counter(&server_remarks, "passive-opens"),
+        Stack::Kernel => lab.passive_opens(),
+    };
+    if let (Pattern::Connect, Some(served @ 1..)) = (workload.pattern, served) {
+        report.insert("segments_per_connection".into(), (packets as f64 / served as f64).into());
+    }
     report.insert("device_drops".into(), serde_json::json!(drops));
     let remarks = format!("serve:\n{server_remarks}load:\n{client_remarks}");
     Ok(Run { report, drops, remarks, histograms: histograms(workload, &file) })
@@ -108,6 +120,12 @@ pub fn run(
 fn sources(duration: Duration) -> usize {
     let seconds = duration.as_secs() + 2;
     (seconds * OPENS_A_SECOND_MAX).div_ceil(PORTS_AN_ADDRESS).clamp(8, SOURCES_MAX) as usize
+}
+
+/// A counter that `serve` tells when it ends.
+fn counter(remarks: &str, name: &str) -> Option<u64> {
+    let line = remarks.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line?.trim().parse().ok()
 }
 
 fn parse(output: &str) -> Result<Map<String, Value>, Failure> {
@@ -173,6 +191,13 @@ fn histograms(workload: &Workload, file: &Path) -> Vec<(&'static str, PathBuf)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_its_whole_name() {
+        let remarks = "note: x\npassive-opens-refused: 1\npassive-opens: 42\n";
+        assert_eq!(counter(remarks, "passive-opens"), Some(42));
+        assert_eq!(counter(remarks, "finished"), None);
+    }
 
     #[test]
     fn longer_runs_get_more_source_addresses() {

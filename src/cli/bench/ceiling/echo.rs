@@ -18,8 +18,9 @@ const FRAME_LEN: usize = 64;
 /// Headers of Ethernet, IPv4 and TCP; behind them the place in the window, two bytes.
 const HEADERS_LEN: usize = 14 + 20 + 20;
 
-/// A round trip takes microseconds, and a core that the host takes away some milliseconds.
-pub const MISSED_AFTER: Duration = Duration::from_millis(50);
+/// A round trip takes microseconds; a core that the host or its scheduler takes away, up to a tenth of a
+/// second. A frame missed too early would be in flight twice.
+pub const MISSED_AFTER: Duration = Duration::from_millis(200);
 
 /// What came of it.
 pub struct Echoed {

@@ -35,7 +35,7 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// For so many segments a connection: 5, 6 or 7.
+    /// For so many segments a connection: seven, six with the server's joined, five with both ends'.
     pub const fn of(segments: u8) -> Self {
         Self { server: segments < 7, client: segments < 6 }
     }
@@ -50,6 +50,13 @@ pub struct Exchanged {
     pub span: Duration,
     /// Exchanges that a lost segment broke off.
     pub lost: u64,
+}
+
+impl Exchanged {
+    /// Connections a second.
+    pub fn per_second(&self) -> f64 {
+        self.connections as f64 / self.span.as_secs_f64()
+    }
 }
 
 /// What to send for a segment: up to two, as (seq, ack, flags).

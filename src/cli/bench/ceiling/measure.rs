@@ -14,6 +14,12 @@ use crate::cli::failure::Failure;
 /// In-flight frames of the echo, and frames of a turn.
 pub const BATCHES: [usize; 4] = [1, 16, 64, 256];
 
+/// Segments of a connection, opened and closed.
+pub const SEGMENTS: u8 = 7;
+
+/// The same with each end's FIN joined to its ACK.
+pub const SEGMENTS_JOINED: u8 = 5;
+
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
@@ -23,11 +29,9 @@ pub struct Task {
     pub napi: Napi,
     /// Connections in flight in the exchange.
     pub concurrency: u16,
-    /// Segments a connection.
-    pub segments: u8,
     /// How long each echo is measured.
     pub echo_span: Duration,
-    /// How long the exchange is.
+    /// How long each exchange is.
     pub exchange_span: Duration,
 }
 
@@ -35,8 +39,10 @@ pub struct Task {
 pub struct Measured {
     /// In the order of [`BATCHES`].
     pub echoes: Vec<Echoed>,
-    /// Opens and closes.
+    /// Opens and closes in seven segments.
     pub exchange: Exchanged,
+    /// The same with what can be joined joined.
+    pub joined: Exchanged,
     /// Packets that the devices and the sockets dropped meanwhile.
     pub drops: Drops,
     /// How the program is attached and the sockets bound.
@@ -72,16 +78,19 @@ pub fn measure(task: &Task) -> Result<Measured, Failure> {
             |end| echo::volley(end, &there, batch, task.echo_span),
         )
     });
-    let joining = Joining::of(task.segments);
-    let exchange = side_by_side(
-        &mut server,
-        &mut client,
-        |end, stop| end.serve(exchange::BATCH, &mut Server { route: &back, joining }, stop),
-        |end| exchange::open_and_close(end, &there, joining, task.concurrency, task.exchange_span),
-    );
+    let [exchange, joined] = [SEGMENTS, SEGMENTS_JOINED].map(Joining::of).map(|joining| {
+        let (in_flight, span) = (task.concurrency, task.exchange_span);
+        side_by_side(
+            &mut server,
+            &mut client,
+            |end, stop| end.serve(exchange::BATCH, &mut Server { route: &back, joining }, stop),
+            |end| exchange::open_and_close(end, &there, joining, in_flight, span),
+        )
+    });
     let mut drops = lab.drops().since(&before);
     drops.sockets = server.statistics().rx_dropped + client.statistics().rx_dropped;
-    Ok(Measured { echoes: echoes.into(), exchange, drops, attachment: client.description() })
+    let attachment = client.description();
+    Ok(Measured { echoes: echoes.into(), exchange, joined, drops, attachment })
 }
 
 /// Runs the server's part for as long as the client's takes.

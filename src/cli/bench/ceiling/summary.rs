@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::measure::{BATCHES, Measured, Task};
+use super::exchange::Exchanged;
+use super::measure::{BATCHES, Measured, SEGMENTS, SEGMENTS_JOINED, Task};
 use crate::cli::bench::figures::Spread;
 use crate::cli::bench::lab::Drops;
 use crate::cli::load::{Percentiles, latencies};
@@ -22,6 +23,21 @@ pub struct Echo {
     pub latency: Option<Percentiles>,
 }
 
+/// The stateless exchange.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exchange {
+    /// Segments of a connection.
+    pub segments: u8,
+    /// Connections in flight.
+    pub concurrency: u16,
+    /// The median.
+    pub connections_per_second: f64,
+    /// Over all times.
+    pub spread: Spread,
+    /// Connections that a lost segment broke off.
+    pub lost: u64,
+}
+
 /// The `ceiling` of the contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ceiling {
@@ -29,24 +45,27 @@ pub struct Ceiling {
     pub attachment: String,
     /// By batch.
     pub echo: Vec<Echo>,
-    /// Segments of a connection in the exchange.
-    pub segments: u8,
-    /// Connections in flight in the exchange.
-    pub concurrency: u16,
-    /// Of the stateless exchange, the median.
-    pub connections_per_second: f64,
-    /// Over all times.
-    pub spread: Spread,
-    /// Connections that a lost segment broke off.
-    pub lost: u64,
+    /// Seven segments a connection.
+    #[serde(flatten)]
+    pub exchange: Exchange,
+    /// FINs joined to ACKs, which a stack may do.
+    pub joined: Exchange,
     /// What devices and sockets dropped, in all.
     pub drops: Drops,
 }
 
 impl Measured {
-    /// Connections a second of the exchange.
+    /// Connections a second of the exchange in seven segments.
     pub fn connections_per_second(&self) -> f64 {
-        self.exchange.connections as f64 / self.exchange.span.as_secs_f64()
+        self.exchange.per_second()
+    }
+
+    /// Connections a second of an exchange in so many segments: between the two that were measured, the
+    /// time of a connection grows evenly with each.
+    pub fn connections_per_second_in(&self, segments: f64) -> f64 {
+        let (seven, five) = (1.0 / self.exchange.per_second(), 1.0 / self.joined.per_second());
+        let each = (seven - five) / f64::from(SEGMENTS - SEGMENTS_JOINED);
+        1.0 / (five + each * (segments - f64::from(SEGMENTS_JOINED)).max(0.0))
     }
 
     /// Round trips a second with at most so many in flight.
@@ -64,20 +83,31 @@ impl Measured {
 impl Ceiling {
     /// Of all times; `None` when there was none.
     pub fn of(task: &Task, times: &[Measured]) -> Option<Self> {
-        let exchange = Spread::of(times.iter().map(Measured::connections_per_second))?;
         let mut drops = Drops::default();
         times.iter().for_each(|it| drops.add(&it.drops));
         Some(Self {
             attachment: times.first()?.attachment.clone(),
             echo: (0..BATCHES.len()).filter_map(|index| echo(index, times)).collect(),
-            segments: task.segments,
-            concurrency: task.concurrency,
-            connections_per_second: exchange.median,
-            spread: exchange,
-            lost: times.iter().map(|it| it.exchange.lost).sum(),
+            exchange: exchange(task, SEGMENTS, times.iter().map(|it| &it.exchange))?,
+            joined: exchange(task, SEGMENTS_JOINED, times.iter().map(|it| &it.joined))?,
             drops,
         })
     }
+}
+
+fn exchange<'a>(
+    task: &Task,
+    segments: u8,
+    times: impl Iterator<Item = &'a Exchanged> + Clone,
+) -> Option<Exchange> {
+    let spread = Spread::of(times.clone().map(Exchanged::per_second))?;
+    Some(Exchange {
+        segments,
+        concurrency: task.concurrency,
+        connections_per_second: spread.median,
+        spread,
+        lost: times.map(|it| it.lost).sum(),
+    })
 }
 
 fn echo(index: usize, times: &[Measured]) -> Option<Echo> {
