@@ -1,8 +1,8 @@
 //! A stateless exchange of the segments of a connection's open and close.
 //!
 //! Each segment is answered by a rule that looks at its flags and nothing else; every sum is verified and
-//! computed, and the options are those of real segments. No stack can be faster over the same link with
-//! the same segments, for it would have to do more.
+//! computed, and the options are those of real segments. A stack has more to do for each segment, so over
+//! the same link it can beat this only by sending fewer of them, or fewer batches.
 //!
 //! ```text
 //! SYN →   ← SYN-ACK   ACK →   FIN-ACK →   ← ACK   ← FIN-ACK   ACK →       seven segments
