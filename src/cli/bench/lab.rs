@@ -160,7 +160,7 @@ impl Lab {
         sent(Side::Server) + sent(Side::Client)
     }
 
-    /// Connections that the kernel's stack on the server's side took in (PassiveOpens of RFC 4022).
+    /// Connections that the kernel's stack on the server's side took in.
     pub fn passive_opens(&self) -> Option<u64> {
         // Of the thread, not the process: its namespace is another.
         let read = || std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
