@@ -118,6 +118,24 @@ fn a_signal_ends_it_in_order() {
 }
 
 #[test]
+fn killed_it_takes_its_children_along() {
+    let mut child = bench(&["--duration=20", "--runs=1", "--patterns=connect"]);
+    let pid = child.id();
+    let wait_until = |done: fn(u32) -> bool| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !done(pid) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_until(|pid| !children_of(pid).is_empty());
+    child.kill().expect("it still runs");
+    child.wait().expect("it is gone");
+    wait_until(|pid| children_of(pid).is_empty());
+    assert_eq!(children_of(pid), Vec::<String>::new());
+    let _ = std::fs::remove_dir_all(std::env::temp_dir().join(format!("linerate-bench-{pid}")));
+}
+
+#[test]
 fn one_core_for_two_ends_is_bad_usage() {
     let output = bench(&["--cores=0"]).wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(2));

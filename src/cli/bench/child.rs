@@ -1,9 +1,10 @@
-//! This program once more, as a child in a namespace, never for longer than it was given.
+//! This program once more, as a child in a namespace, never for longer than it is waited for.
 //!
-//! The bound is kept by `timeout` (coreutils) around the child, so that it holds even when this process is
-//! killed. `timeout` also takes the child out of the terminal's process group: on Ctrl-C we stop it, in order.
+//! `setpriv` (util-linux) has the child end when this process is killed. The child is in a process group of
+//! its own, out of the terminal's: on Ctrl-C we stop it, in order.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
@@ -34,25 +35,21 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `linerate ARGUMENTS` in `namespace`, to be killed after `limit`.
+    /// Starts `linerate ARGUMENTS` in `namespace`.
     ///
     /// # Errors
     /// When no process can be made.
-    pub fn spawn(
-        namespace: &Namespace,
-        arguments: &[String],
-        limit: Duration,
-    ) -> Result<Self, Failure> {
+    pub fn spawn(namespace: &Namespace, arguments: &[String]) -> Result<Self, Failure> {
         let line = format!("linerate {}", arguments.join(" "));
-        // Not /proc/self/exe, which would be `timeout` by the time it is looked at; but what it stands for,
+        // Not /proc/self/exe, which would be `setpriv` by the time it is looked at; but what it stands for,
         // by our number, so that it holds even if the file was replaced meanwhile.
         let program = format!("/proc/{}/exe", std::process::id());
-        let mut command = Command::new("timeout");
-        command.args(["--signal=TERM", "--kill-after=5"]);
-        command.arg(format!("{:.1}", limit.as_secs_f64())).arg(program).args(arguments);
+        let mut command = Command::new("setpriv");
+        command.arg("--pdeathsig=TERM").arg(program).args(arguments).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let process = namespace.run(move || command.spawn()).map_err(|error| {
-            Failure::new(format!("cannot start `{line}`"), error, "install coreutils (`timeout`)")
+            let tried = format!("cannot start `{line}`");
+            Failure::new(tried, error, "install util-linux (`setpriv`)")
         })?;
         Ok(Self::watch(process, line))
     }
@@ -151,7 +148,7 @@ impl Child {
         self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 
-    /// SIGTERM, which `timeout` hands on; one that does not listen is killed by `timeout`, and that by us.
+    /// SIGTERM; one that does not listen is killed.
     fn end(&mut self) {
         if !matches!(self.process.try_wait(), Ok(None)) {
             return;

@@ -89,16 +89,15 @@ pub fn run(
     let kernel_sources = (stack == Stack::Kernel).then_some(sources);
     let Conditions { cores, napi, duration, .. } = *conditions;
     let lab = Lab::new(&Wish { cores, napi, kernel_sources })?;
-    let limit = duration + 2 * SLACK;
     let mut server =
-        Child::spawn(lab.namespace(Side::Server), &serve(stack, workload, conditions), limit)?;
+        Child::spawn(lab.namespace(Side::Server), &serve(stack, workload, conditions))?;
     server.await_line(SLACK, stop)?;
     let before = lab.drops();
     let packets_before = lab.packets();
     let file =
         conditions.folder.join(format!("{}-{}-{number}.hgrm", workload.name(), stack.name()));
     let arguments = load(stack, workload, conditions, sources, &file);
-    let client = Child::spawn(lab.namespace(Side::Client), &arguments, limit)?;
+    let client = Child::spawn(lab.namespace(Side::Client), &arguments)?;
     let (output, client_remarks) = client.await_end(duration + SLACK, stop)?;
     let drops = lab.drops().since(&before);
     let packets = lab.packets() - packets_before;
