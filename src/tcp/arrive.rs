@@ -97,6 +97,8 @@ impl Connection {
     /// The ACK that answers an unacceptable segment. One without data is answered within the limit of
     /// RFC 5961 §7 only: two ends that disagree would else send each other ACKs for ever.
     fn answer_unacceptable(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+        let text_end = segment.seq + segment.payload.len() as u32;
+        self.note_duplicate(segment.seq, text_end.earliest(self.rcv.nxt));
         if segment.payload.is_empty() && !segment.flags.fin() {
             self.challenge(env);
         } else {
@@ -356,6 +358,7 @@ impl Connection {
         self.heard_at = env.now;
         self.rcv = ReceiveHalf::new(syn.seq, settings);
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
+        self.agree_on_sack(syn.options.sack_permitted);
         // RFC 7323 §2.2: scaling is on only if both SYNs offer it.
         if let Some(theirs) = syn.options.window_shift.filter(|_| settings.window_scaling) {
             self.snd.shift = theirs;

@@ -72,6 +72,13 @@ impl Assembler {
         self.ranges().next()
     }
 
+    /// What of `start..end` is here already, as far as it lies in one range.
+    pub fn overlap(&self, start: u32, end: u32) -> Option<(u32, u32)> {
+        let meets = |range: &Range| range.0 < end && start < range.1;
+        let range = self.ranges().find(meets)?;
+        Some((range.0.max(start), range.1.min(end)))
+    }
+
     /// Bytes held out of order.
     pub fn bytes(&self) -> u32 {
         self.ranges().map(|(start, end)| end - start).sum()

@@ -49,7 +49,8 @@ impl Connection {
         let settings = env.settings;
         let marks = Marks::when(Marks::IPV6, ipv6)
             .with(Marks::when(Marks::NAGLE, settings.nagle))
-            .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps));
+            .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps))
+            .with(Marks::when(Marks::SACK, settings.sack));
         Self {
             phase: Phase::SynSent,
             events: Events::default(),
@@ -84,6 +85,7 @@ impl Connection {
             (c.rcv.shift, c.snd.shift) = (ours, theirs);
         }
         c.agree_on_timestamps(embryo.timestamps());
+        c.agree_on_sack(embryo.sack_permitted());
         c.snd.mss = effective_mss(embryo.mss(), c.marks.has(Marks::TIMESTAMPS));
         c.snd.nxt = c.snd.end;
         c.snd.advance_una(c.snd.nxt);
@@ -352,6 +354,13 @@ impl Connection {
         match theirs.filter(|_| self.marks.has(Marks::TIMESTAMPS)) {
             Some(value) => self.rcv.ts_recent = value,
             None => self.marks.remove(Marks::TIMESTAMPS),
+        }
+    }
+
+    /// RFC 2018 §2: SACK is used if both SYNs permit it.
+    pub(super) fn agree_on_sack(&mut self, permitted: bool) {
+        if !permitted {
+            self.marks.remove(Marks::SACK);
         }
     }
 

@@ -50,7 +50,7 @@ pub struct Embryo {
 const SCALING: u8 = 1;
 /// Both sides offered timestamps.
 const TIMESTAMPS: u8 = 2;
-/// The peer permits SACK.
+/// Both sides permit SACK.
 const SACK: u8 = 4;
 /// The peer's SYN was an ECN-setup SYN (RFC 3168 §6.1.1).
 const ECN: u8 = 8;
@@ -167,6 +167,8 @@ impl Embryo {
                 // RFC 7323 §2.2, §3.2: in a SYN-ACK only if it was in the SYN.
                 window_shift: self.has(SCALING).then(|| self.our_shift()),
                 timestamps: self.stamp(now, timestamp_offset),
+                // RFC 2018 §2, as the others.
+                sack_permitted: self.has(SACK),
                 ..Options::default()
             },
             ..SegmentOut::default()
@@ -248,7 +250,7 @@ impl Embryo {
         if self.has(TIMESTAMPS) { Some(self.ts_recent) } else { None }
     }
 
-    /// Whether the peer permits SACK.
+    /// Whether both sides permit SACK (RFC 2018 §2).
     pub const fn sack_permitted(&self) -> bool {
         self.has(SACK)
     }
@@ -307,7 +309,7 @@ fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
     let flag = |bit: u8, on: bool| if on { bit } else { 0 };
     flag(SCALING, content.window_shift.is_some() && settings.window_scaling)
         | flag(TIMESTAMPS, content.ts_recent.is_some() && settings.timestamps)
-        | flag(SACK, content.sack_permitted)
+        | flag(SACK, content.sack_permitted && settings.sack)
         | flag(ECN, content.ecn)
 }
 

@@ -34,6 +34,8 @@ impl Marks {
     pub(super) const FIN_AHEAD: Self = Self(1 << 12);
     /// Our SYN had to be sent again (RFC 6298 (5.7)).
     pub(super) const SYN_TIMED_OUT: Self = Self(1 << 13);
+    /// Both ends permit SACK (RFC 2018 §2); before the peer's SYN, we do.
+    pub(super) const SACK: Self = Self(1 << 14);
 
     /// Whether any of `other` is set.
     #[inline]

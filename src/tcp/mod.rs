@@ -13,7 +13,8 @@
 //!
 //! # What is obeyed
 //!
-//! RFC 9293 (the protocol), 7323 (window scale, timestamps, PAWS), 5681 and 6582 (congestion control,
+//! RFC 9293 (the protocol), 7323 (window scale, timestamps, PAWS), 2018 and 2883 (SACK and D-SACK, as
+//! the receiver), 5681 and 6582 (congestion control,
 //! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
 //! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
 //! data), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
@@ -44,6 +45,7 @@ mod phase;
 mod receive;
 mod recovery;
 mod rtt;
+mod sack;
 mod segment;
 mod send;
 mod seq;

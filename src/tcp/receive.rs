@@ -31,6 +31,10 @@ pub(super) struct ReceiveHalf {
     pub(super) irs: SeqNum,
     /// Where the peer's FIN stands, with [`Marks::FIN_AHEAD`]: it came before all of the data.
     pub(super) fin: SeqNum,
+    /// What arrived twice and is not yet told (RFC 2883): from here …
+    pub(super) duplicate: SeqNum,
+    /// … so many bytes.
+    pub(super) duplicate_len: u16,
     /// Our window shift.
     pub(super) shift: WindowShift,
     /// Segments with data since our last ACK.
@@ -54,6 +58,8 @@ impl ReceiveHalf {
             ts_recent: 0,
             irs,
             fin: irs,
+            duplicate: irs,
+            duplicate_len: 0,
             shift: WindowShift::ZERO,
             segments: 0,
             quick: QUICK_ACKS,
@@ -90,6 +96,9 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), Disposition> {
         let known = if seq.before(self.rcv.nxt) { self.rcv.nxt.distance_from(seq) } else { 0 };
+        if known > 0 {
+            self.note_duplicate(seq, self.rcv.nxt.earliest(seq + payload.len() as u32));
+        }
         let Some(fresh) = payload.get(known as usize..).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };
@@ -117,6 +126,9 @@ impl Connection {
     /// Places text that touches a hole, and takes what has become contiguous.
     fn receive_past_hole(&mut self, offset: u32, fresh: &[u8]) {
         let end = offset + fresh.len() as u32;
+        if let Some((from, to)) = self.holes.overlap(offset, end) {
+            self.note_duplicate(self.rcv.nxt + from, self.rcv.nxt + to);
+        }
         if self.holes.add(offset, end).is_err() {
             self.rcv.duplicates = self.rcv.duplicates.saturating_add(1);
             return;

@@ -42,8 +42,10 @@ pub struct Settings {
     pub msl: Duration,
     /// The initial window in segments: 10 (RFC 6928).
     pub initial_window: u8,
-    /// Whether to offer window scaling, timestamps (RFC 7323).
+    /// Whether to offer timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Whether to offer selective acknowledgment (RFC 2018), and with it RACK-TLP (RFC 8985).
+    pub sack: bool,
     /// Whether to offer window scaling.
     pub window_scaling: bool,
     /// Challenge ACKs a second and shard (RFC 5961 §7).
@@ -88,6 +90,7 @@ impl Default for Settings {
             msl: Duration::from_secs(30),
             initial_window: 10,
             timestamps: true,
+            sack: true,
             window_scaling: true,
             challenge_acks_per_second: 1000,
             congestion: Algorithm::default(),

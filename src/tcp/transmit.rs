@@ -189,7 +189,8 @@ impl Connection {
     /// An ACK?
     #[inline]
     fn owed_ack(&self) -> Option<Plan> {
-        let owed = self.marks.has(Marks::ACK) || self.rcv.duplicates > 0;
+        let owed =
+            self.marks.has(Marks::ACK) || self.rcv.duplicates > 0 || self.rcv.duplicate_len > 0;
         let opening = self.phase.is_opening();
         owed.then(|| Plan::bare(if opening { self.snd.nxt } else { self.snd.bare_seq() }))
     }
@@ -228,6 +229,7 @@ impl Connection {
                 mss: Some(settings.mss[usize::from(self.marks.has(Marks::IPV6))]),
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
                 timestamps: self.stamp(env.now),
+                sack_permitted: self.marks.has(Marks::SACK),
                 ..Options::default()
             },
             ..SegmentOut::default()
@@ -253,7 +255,11 @@ impl Connection {
             flags: if pushes { plan.flags.with(Flags::PSH) } else { plan.flags },
             window,
             urgent: 0,
-            options: Options { timestamps: self.stamp(env.now), ..Options::default() },
+            options: Options {
+                timestamps: self.stamp(env.now),
+                sack: self.sack_option(plan.len),
+                ..Options::default()
+            },
             payload: self.outgoing.slices(plan.seq.distance_from(first), plan.len),
         }
     }

@@ -49,6 +49,7 @@ fn the_syn_ack_answers_every_offer_and_nothing_else() {
     assert_eq!(full.options.mss, Some(1460));
     assert_eq!(full.options.window_shift, Some(WindowShift::for_buffer(settings.receive_buffer)));
     assert_eq!(full.options.timestamps, Some(Timestamps { value: 5_010, echo: 70 }));
+    assert!(full.options.sack_permitted);
 
     let bare = embryo(&segment(Flags::SYN, IRS, SeqNum(0))).syn_ack(NOW, 10, &settings, true);
     let only_mss = Options { mss: Some(1440), ..Options::default() };
@@ -57,11 +58,14 @@ fn the_syn_ack_answers_every_offer_and_nothing_else() {
 
 #[test]
 fn options_that_we_do_not_want_are_not_agreed_on() {
-    let settings = Settings { timestamps: false, window_scaling: false, ..Settings::default() };
+    let settings =
+        Settings { timestamps: false, window_scaling: false, sack: false, ..Settings::default() };
     let embryo = Embryo::from_syn(&syn(), 0, ISS, NOW, &settings, false);
+    assert!(!embryo.sack_permitted());
     assert_eq!((embryo.shifts(), embryo.timestamps()), (None, None));
     let options = embryo.syn_ack(NOW, 0, &settings, false).options;
     assert_eq!((options.window_shift, options.timestamps), (None, None));
+    assert!(!options.sack_permitted);
 }
 
 #[test]

@@ -4,7 +4,9 @@
 use super::script::{Script, plain};
 use super::{data, syn};
 use crate::rng::Rng;
-use crate::tcp::{Flags, Options, PathError, Phase, Segment, SeqNum, Timestamps, WindowShift};
+use crate::tcp::{
+    Flags, Options, PathError, Phase, SackBlocks, Segment, SeqNum, Timestamps, WindowShift,
+};
 
 /// Mostly plausible: numbers near those that matter, flags that mean something.
 fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> {
@@ -33,10 +35,21 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
             mss: rng.happens(0.5).then_some(rng.next_u32() as u16),
             window_shift: rng.happens(0.5).then(|| WindowShift::from_offer(rng.next_u32() as u8)),
             timestamps: rng.happens(0.7).then_some(stamp),
-            ..Options::default()
+            sack_permitted: rng.happens(0.5),
+            sack: any_blocks(rng, t),
         },
         payload: &payload[..rng.below(payload.len() as u64 + 1) as usize],
     }
+}
+
+fn any_blocks(rng: &mut Rng, t: &Script) -> SackBlocks {
+    let mut blocks = SackBlocks::EMPTY;
+    for _ in 0..rng.below(6) {
+        let near = t.c.snd.una + rng.below(6000) as u32 - 500;
+        let left = if rng.happens(0.9) { near } else { SeqNum(rng.next_u32()) };
+        blocks.push(left, left + rng.below(3000) as u32 - 20);
+    }
+    blocks
 }
 
 fn step(rng: &mut Rng, t: &mut Script) {
@@ -77,7 +90,7 @@ fn nothing_that_arrives_breaks_a_connection() {
         let mut t = Script::open_at(settings, iss, irs);
         t.sends_syn();
         if rng.happens(0.8) {
-            let _ = t.hears(syn().mss(1000).stamp(100, 0).shift(3).ack(1));
+            let _ = t.hears(syn().mss(1000).stamp(100, 0).shift(3).permits_sack().ack(1));
             let _ = t.hears(data(1..50).stamp(100, 0));
         }
         for _ in 0..200 {
@@ -97,7 +110,7 @@ fn nothing_that_arrives_breaks_a_connection() {
 fn unacknowledged_data_always_has_a_deadline() {
     for seed in 0..500 {
         let mut rng = Rng::new(seed);
-        let mut t = Script::established();
+        let mut t = if seed % 2 == 0 { Script::established() } else { Script::selective() };
         for _ in 0..100 {
             step(&mut rng, &mut t);
             let waits = t.c.snd.outstanding() > 0 || t.c.snd.unsent() > 0 && t.c.phase().may_send();

@@ -21,6 +21,7 @@ pub(super) struct In {
     pub(super) urgent: u16,
     pub(super) options: Options,
     pub(super) behind_syn: bool,
+    pub(super) sack: Vec<Range<u32>>,
 }
 
 /// A bare ACK of `n`, at the peer's next sequence number.
@@ -33,6 +34,7 @@ pub(super) fn ack(n: u32) -> In {
         urgent: 0,
         options: Options::default(),
         behind_syn: false,
+        sack: Vec::new(),
     }
 }
 
@@ -111,6 +113,17 @@ impl In {
         self
     }
 
+    pub(super) fn permits_sack(mut self) -> Self {
+        self.options.sack_permitted = true;
+        self
+    }
+
+    /// A block of the SACK option, relative to our ISS.
+    pub(super) fn sack(mut self, block: Range<u32>) -> Self {
+        self.sack.push(block);
+        self
+    }
+
     pub(super) fn stamp(mut self, value: u32, echo: u32) -> Self {
         self.options.timestamps = Some(Timestamps { value, echo });
         self
@@ -127,6 +140,7 @@ pub(super) struct Sent {
     pub(super) flags: Flags,
     pub(super) window: u16,
     pub(super) options: Options,
+    pub(super) sack: Vec<Range<u32>>,
 }
 
 /// What should be sent. What is not said is not compared.
@@ -136,16 +150,17 @@ pub(super) struct Out {
     ack: Option<u32>,
     flags: Flags,
     window: Option<u16>,
+    sack: Option<Vec<Range<u32>>>,
 }
 
 /// Data, with ACK and perhaps PSH.
 pub(super) fn text(range: Range<u32>) -> Out {
-    Out { range: Some(range), ack: None, flags: Flags::ACK, window: None }
+    Out { range: Some(range), ack: None, flags: Flags::ACK, window: None, sack: None }
 }
 
 /// A bare ACK of `n`.
 pub(super) fn bare(n: u32) -> Out {
-    Out { range: None, ack: Some(n), flags: Flags::ACK, window: None }
+    Out { range: None, ack: Some(n), flags: Flags::ACK, window: None, sack: None }
 }
 
 impl From<Range<u32>> for Out {
@@ -180,6 +195,12 @@ impl Out {
         self
     }
 
+    /// Exactly these blocks, relative to IRS.
+    pub(super) fn sack<const N: usize>(mut self, blocks: [Range<u32>; N]) -> Self {
+        self.sack = Some(blocks.to_vec());
+        self
+    }
+
     pub(super) fn check(&self, sent: &Sent) {
         assert_eq!(sent.flags.without(Flags::PSH), self.flags, "flags of {sent:?}");
         match &self.range {
@@ -190,6 +211,9 @@ impl Out {
         }
         if let Some(ack) = self.ack {
             assert_eq!(sent.ack, ack, "ack of {sent:?}");
+        }
+        if let Some(sack) = &self.sack {
+            assert_eq!(&sent.sack, sack, "SACK of {sent:?}");
         }
         if let Some(window) = self.window {
             assert_eq!(sent.window, window, "window of {sent:?}");
@@ -207,5 +231,8 @@ pub(super) fn relative(out: &SegmentOut<'_>, iss: SeqNum, irs: SeqNum, at: Insta
         flags: out.flags,
         window: out.window,
         options: out.options,
+        sack: (out.options.sack.as_slice().iter())
+            .map(|(left, right)| left.distance_from(irs)..right.distance_from(irs))
+            .collect(),
     }
 }

@@ -17,6 +17,7 @@ mod phases;
 mod receiving;
 mod resets;
 mod script;
+mod selecting;
 mod sending;
 mod storm;
 mod windows;

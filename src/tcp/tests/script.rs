@@ -2,7 +2,8 @@
 
 use super::literals::{In, Out, Sent, bare, content, relative, syn};
 use crate::tcp::{
-    BufferPool, Connection, Disposition, Env, Events, Flags, Phase, Segment, SeqNum, Settings,
+    BufferPool, Connection, Disposition, Env, Events, Flags, Options, Phase, SackBlocks, Segment,
+    SeqNum, Settings,
 };
 use crate::time::{Duration, Instant};
 
@@ -84,6 +85,11 @@ impl Script {
     /// ESTABLISHED by an active open, plain, past its quick ACKs.
     pub(super) fn established() -> Self {
         Self::open(plain()).shake_hands(syn().mss(1000))
+    }
+
+    /// The same with a peer that permits SACK.
+    pub(super) fn selective() -> Self {
+        Self::open(plain()).shake_hands(syn().mss(1000).permits_sack())
     }
 
     /// The same with `change` made to the settings.
@@ -188,7 +194,7 @@ impl Script {
             flags: segment.flags,
             window: self.peer_window,
             urgent: segment.urgent,
-            options: segment.options,
+            options: Options { sack: self.blocks(&segment.sack), ..segment.options },
             payload: &payload,
         };
         let end = (segment.end()).distance_from(self.irs);
@@ -196,6 +202,14 @@ impl Script {
             self.peer_nxt = self.peer_nxt.max(end);
         }
         self.c.on_segment(env!(self), &segment)
+    }
+
+    fn blocks(&self, ranges: &[core::ops::Range<u32>]) -> SackBlocks {
+        let mut blocks = SackBlocks::EMPTY;
+        for range in ranges {
+            blocks.push(self.iss() + range.start, self.iss() + range.end);
+        }
+        blocks
     }
 
     /// What is sent now, and was sent since the last look, is exactly this.
