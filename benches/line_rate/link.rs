@@ -1,7 +1,5 @@
 //! A link at memory speed: hands out frames that were prepared, and keeps what is sent.
 
-use std::collections::VecDeque;
-
 use linerate::link::{Accounting, Area, Frame, Link, Statistics};
 use linerate::time::Instant;
 
@@ -12,15 +10,21 @@ const CHUNK: usize = 2048;
 
 pub struct PreparedLink {
     area: Area,
-    prepared: VecDeque<Frame>,
+    /// In the order of their arrival, cut into the batches they arrive in.
+    prepared: Vec<Vec<Frame>>,
+    next: usize,
+    batch: usize,
     sent: Vec<Frame>,
 }
 
 impl PreparedLink {
-    pub fn new() -> Self {
+    /// A link on which up to `batch` frames arrive at once.
+    pub fn new(batch: usize) -> Self {
         Self {
             area: Area::new(FRAMES, CHUNK),
-            prepared: VecDeque::with_capacity(FRAMES),
+            prepared: Vec::new(),
+            next: 0,
+            batch,
             sent: Vec::with_capacity(FRAMES),
         }
     }
@@ -29,15 +33,24 @@ impl PreparedLink {
     pub fn prepare(&mut self, write: impl FnOnce(&mut Frame)) {
         let mut frame = self.area.reserve().expect("more frames than are prepared");
         write(&mut frame);
-        self.prepared.push_back(frame);
+        match self.prepared.last_mut().filter(|last| last.len() < self.batch) {
+            Some(last) => last.push(frame),
+            None => {
+                let mut batch = Vec::with_capacity(self.batch);
+                batch.push(frame);
+                self.prepared.push(batch);
+            }
+        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.prepared.is_empty()
+        self.next == self.prepared.len()
     }
 
     /// Reads what was sent.
     pub fn read_answers(&mut self, mut read: impl FnMut(&[u8])) {
+        self.prepared.clear();
+        self.next = 0;
         for frame in self.sent.drain(..) {
             read(&frame);
             self.area.release(frame).expect("its own frame");
@@ -47,9 +60,11 @@ impl PreparedLink {
 
 impl Link for PreparedLink {
     fn receive(&mut self, _: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
-        let some = max.min(self.prepared.len());
-        frames.extend(self.prepared.drain(..some));
-        some
+        let Some(batch) = self.prepared.get_mut(self.next) else { return 0 };
+        assert!(frames.is_empty() && batch.len() <= max, "batches are cut to what is asked for");
+        self.next += 1;
+        std::mem::swap(frames, batch);
+        frames.len()
     }
 
     fn reserve(&mut self) -> Option<Frame> {

@@ -75,7 +75,7 @@ impl Bench {
         shard.listen(listener).expect("the only listener");
         Self {
             shard,
-            link: PreparedLink::new(),
+            link: PreparedLink::new(batch),
             clients: Clients::new(concurrency, mac),
             rng: Rng::new(1),
             started,

@@ -10,6 +10,7 @@ use super::flow_table::{Kind, Place};
 use super::handover::Handover;
 use super::ingress::{Arrival, Batch};
 use super::limiter::Allowance;
+use super::ready::enlist;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{Disposition, EmbryoAnswer, Segment, SegmentOut, TimeWait, TimeWaitAnswer};
 
@@ -89,8 +90,8 @@ impl Engine {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         let mut env = lend!(self);
         let disposition = flow.connection.on_segment(&mut env, letter.segment);
+        enlist(flow, index, &mut self.ready, &mut self.marked);
         let neighbour = flow.neighbour;
-        self.touched(index);
         match disposition {
             Disposition::Accepted => {
                 // RFC 4861 §7.3.1: what the peer sends in its window shows that ours arrives there.

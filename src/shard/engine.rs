@@ -165,7 +165,10 @@ impl Engine {
 
     /// What is derived from a flow's key.
     pub(super) fn secrets(&self, key: &FlowKey) -> FlowSecrets {
-        self.isn.secrets(&key.bytes())
+        // What is the same for all IPv4 addresses in the IPv6 form tells nothing; the lengths keep the
+        // families apart.
+        let bytes = key.bytes();
+        self.isn.secrets(if key.remote.is_ipv4() { &bytes[12..] } else { &bytes })
     }
 
     /// An initial sequence number for a flow that begins now.

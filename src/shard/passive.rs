@@ -6,6 +6,7 @@ use super::engine::{Engine, lend};
 use super::flow::Flow;
 use super::ingress::Arrival;
 use super::key::FlowKey;
+use super::ready::enlist;
 use super::service::ListenerId;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, TimeWait};
@@ -157,8 +158,8 @@ impl Engine {
     fn feed_accepted(&mut self, index: u32, letter: &Letter<'_>) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         let disposition = flow.connection.on_segment(&mut lend!(self), letter.segment);
+        enlist(flow, index, &mut self.ready, &mut self.marked);
         self.count(disposition);
-        self.touched(index);
     }
 
     /// The deadline of an embryo has come, or may have.

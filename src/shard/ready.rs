@@ -11,14 +11,10 @@ use crate::tcp::{CloseReason, Events, Phase};
 impl Engine {
     /// Collects what a connection has to tell and puts it on the list of those to be asked what they
     /// owe. To be called after everything that may have changed a connection.
+    #[inline]
     pub(super) fn touched(&mut self, index: u32) {
-        let Some(flow) = self.tables.flows.at_mut(index) else { return };
-        flow.pending.insert(flow.connection.take_events());
-        if flow.has_news() && flow.enlist_ready() == Enlist::Now {
-            self.ready.push(index);
-        }
-        if flow.enlist_marked() == Enlist::Now {
-            self.marked.push(index);
+        if let Some(flow) = self.tables.flows.at_mut(index) {
+            enlist(flow, index, &mut self.ready, &mut self.marked);
         }
     }
 
@@ -103,6 +99,18 @@ impl Engine {
             !flow.is_gone() && (!over || flow.connection.readable() > 0)
         };
         self.tables.flows.get(conn).is_some_and(live)
+    }
+}
+
+/// Puts a connection on the lists, once on each.
+#[inline]
+pub(super) fn enlist(flow: &mut Flow, index: u32, ready: &mut Vec<u32>, marked: &mut Vec<u32>) {
+    flow.pending.insert(flow.connection.take_events());
+    if flow.has_news() && flow.enlist_ready() == Enlist::Now {
+        ready.push(index);
+    }
+    if flow.enlist_marked() == Enlist::Now {
+        marked.push(index);
     }
 }
 

@@ -39,7 +39,7 @@ const _: () = assert!(size_of::<Header<'_>>() <= 64);
 /// # Errors
 /// - [`Error::Truncated`]: fewer bytes than the data offset says.
 /// - [`Error::Malformed`]: a data offset below five words.
-#[inline]
+#[inline(always)]
 pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
     let fixed = segment.first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
     let header_len = usize::from(fixed[12] >> 4) * 4;
