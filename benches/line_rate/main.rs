@@ -27,7 +27,7 @@ use report::{Measured, Report};
 
 /// Connections closed, and as many opened, in one round: four frames each, so that prepared frames and
 /// answers stay within the size of a queue's rings.
-const COHORT_MAX: usize = 512;
+const COHORT_MAX: usize = 256;
 
 /// Accepts, and closes when the peer does.
 struct Closer;

@@ -111,13 +111,13 @@ impl Engine {
             EmbryoAnswer::Establish => self.establish(index, letter),
             EmbryoAnswer::SynAckAgain => {
                 let embryo = *embryo;
-                self.send_syn_ack(&embryo, &letter.arrival.key, letter.arrival.from, exits.outlet);
+                self.send_syn_ack(&embryo, letter.arrival, exits.outlet);
             }
             EmbryoAnswer::Ack(reason) => {
                 let embryo = *embryo;
                 self.counters.drop(drop_reason(reason));
                 if self.take_challenge_ack() == Allowance::Granted {
-                    let offset = self.secrets(&letter.arrival.key).timestamp_offset;
+                    let offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
                     let ack = embryo.ack(self.now, offset, &self.settings);
                     self.answer(letter.arrival, &ack, exits.outlet);
                 }
@@ -195,7 +195,7 @@ impl Engine {
         arrival: &Arrival,
         outlet: &mut Outlet<'_>,
     ) {
-        let offset = self.secrets(&arrival.key).timestamp_offset;
+        let offset = self.secrets.of_flow(arrival.hash).timestamp_offset;
         let ack = state.ack(self.now, offset, timestamps);
         self.answer(arrival, &ack, outlet);
     }

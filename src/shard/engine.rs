@@ -8,7 +8,6 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use super::arrivals::drop_reason;
 use super::config::{Config, Role};
-use super::key::FlowKey;
 use super::limiter::{Allowance, Limiter};
 use super::listeners::Listeners;
 use super::locals::Locals;
@@ -16,6 +15,7 @@ use super::neighbour::{NeighbourId, Pace};
 use super::neighbours::Neighbours;
 use super::ports::Ports;
 use super::routes::Routes;
+use super::secrets::Secrets;
 use super::steer::Steering;
 use super::tables::Tables;
 use super::wheel::Wheel;
@@ -69,7 +69,8 @@ pub(super) struct Engine {
     pub(super) last_hop: (IpAddr, NeighbourId),
     pub(super) listeners: Listeners,
     pub(super) pool: BufferPool,
-    pub(super) isn: IsnGenerator,
+    isn: IsnGenerator,
+    pub(super) secrets: Secrets,
     pub(super) cookies: CookieJar,
     pub(super) counters: Counters,
     /// Connections that may owe something, one entry each.
@@ -92,7 +93,7 @@ impl Engine {
     pub(super) fn new(config: Config) -> Self {
         let connections = config.limits.connections.clamp(1, CONNECTIONS_MAX);
         let limits = Limits { connections, ..config.limits };
-        let (flow_secret, isn_secret, cookie_secret) = secrets(&config.secret);
+        let secrets = Secrets::new(&config.secret);
         let settings = bounded(config.settings, config.mtu);
         let v4 = config.gateway_v4.map(IpAddr::V4);
         let v6 = config.gateway_v6.map(IpAddr::V6);
@@ -110,14 +111,14 @@ impl Engine {
             workers: config.workers.max(1),
             steering: config.steering,
             locals: Locals::new(&config.addresses),
-            tables: Tables::new(&limits, flow_secret, settings.msl.times(2)),
+            tables: Tables::new(&limits, secrets.hash, settings.msl.times(2)),
             wheel: Wheel::new(connections + limits.embryos, Instant::ZERO),
             first_embryo: connections as u32,
             ports,
             neighbours: Neighbours::new(
                 limits.neighbours,
                 Pace::default(),
-                flow_secret,
+                secrets.hash,
                 Instant::ZERO,
             ),
             routes: Routes::of_addresses(&config.addresses, &gateways),
@@ -126,8 +127,9 @@ impl Engine {
             resolved: Vec::new(),
             listeners: Listeners::new(),
             pool: BufferPool::new(limits.buffer_bytes),
-            isn: IsnGenerator::new(isn_secret),
-            cookies: CookieJar::new(cookie_secret),
+            secrets,
+            isn: IsnGenerator::new(secrets.hash),
+            cookies: CookieJar::new(secrets.cookie),
             counters: Counters::default(),
             marked: Vec::with_capacity(connections.min(1 << 16)),
             unfinished: Vec::with_capacity(connections.min(1 << 16)),
@@ -163,17 +165,9 @@ impl Engine {
         }
     }
 
-    /// What is derived from a flow's key.
-    pub(super) fn secrets(&self, key: &FlowKey) -> FlowSecrets {
-        // What is the same for all IPv4 addresses in the IPv6 form tells nothing; the lengths keep the
-        // families apart.
-        let bytes = key.bytes();
-        self.isn.secrets(if key.remote.is_ipv4() { &bytes[12..] } else { &bytes })
-    }
-
-    /// An initial sequence number for a flow that begins now.
-    pub(super) fn draw_iss(&self, key: &FlowKey) -> SeqNum {
-        self.isn.isn(self.secrets(key), self.now)
+    /// An initial sequence number for a flow that begins now (RFC 6528 §3).
+    pub(super) fn draw_iss(&self, secrets: FlowSecrets) -> SeqNum {
+        self.isn.isn(secrets, self.now)
     }
 
     /// Counts what became of a segment.
@@ -182,21 +176,6 @@ impl Engine {
             self.counters.drop(drop_reason(disposition));
         }
     }
-}
-
-/// The keys of the flow hash, the initial sequence numbers and the cookies. The first two are halves of
-/// the secret; the third is drawn from both by the keyed hash, so that knowing one tells nothing of another.
-fn secrets(secret: &[u8; 32]) -> ([u8; 16], [u8; 16], [u8; 16]) {
-    let half = |from: usize| core::array::from_fn::<u8, 16, _>(|at| secret[from + at]);
-    let derived = IsnGenerator::new(half(0));
-    let quarter = |label: &[u8]| {
-        let drawn = derived.secrets(&[label, &secret[16..]].concat());
-        (u64::from(drawn.isn_offset) << 32 | u64::from(drawn.timestamp_offset)).to_le_bytes()
-    };
-    let mut cookie = [0; 16];
-    cookie[..8].copy_from_slice(&quarter(b"cookie 0"));
-    cookie[8..].copy_from_slice(&quarter(b"cookie 1"));
-    (half(0), half(16), cookie)
 }
 
 /// Segment sizes that the MTU has room for.

@@ -26,6 +26,8 @@ pub(super) struct Flow {
     /// What the application was not told yet.
     pub(super) pending: Events,
     pub(super) neighbour: NeighbourId,
+    /// The low half of the flow's hash: what its slot in the flow table is found by.
+    home: u32,
     /// The protocol's part.
     pub(super) connection: Connection,
     /// The program's own number.
@@ -38,26 +40,31 @@ impl Flow {
     /// An active open.
     pub(super) fn opened(
         key: FlowKey,
+        hash: u64,
         neighbour: NeighbourId,
         connection: Connection,
         user: u64,
         now: Instant,
     ) -> Self {
-        Self::new(key, neighbour, connection, 0, user, now.as_nanos())
+        Self::new(key, hash, neighbour, connection, 0, user, now.as_nanos())
     }
 
     /// A passive open; the application is to be told.
+    #[inline(always)]
     pub(super) fn accepted(
         key: FlowKey,
+        hash: u64,
         neighbour: NeighbourId,
         connection: Connection,
         listener: ListenerId,
     ) -> Self {
-        Self::new(key, neighbour, connection, ACCEPTED, 0, u64::from(listener.0))
+        Self::new(key, hash, neighbour, connection, ACCEPTED, 0, u64::from(listener.0))
     }
 
+    #[inline(always)]
     fn new(
         key: FlowKey,
+        hash: u64,
         neighbour: NeighbourId,
         connection: Connection,
         flags: u8,
@@ -66,13 +73,20 @@ impl Flow {
     ) -> Self {
         let FlowKey { remote, local } = key;
         let pending = Events::default();
-        Self { remote, local, flags, pending, neighbour, connection, user, origin }
+        let home = hash as u32;
+        Self { remote, local, flags, pending, neighbour, home, connection, user, origin }
     }
 
     /// Its whole key.
     #[inline]
     pub(super) const fn key(&self) -> FlowKey {
         FlowKey { remote: self.remote, local: self.local }
+    }
+
+    /// What its slot in the flow table is found by.
+    #[inline]
+    pub(super) const fn home(&self) -> u64 {
+        self.home as u64
     }
 
     /// Whether it is the flow of `key`.

@@ -173,6 +173,7 @@ pub struct FlowTable {
 impl FlowTable {
     /// A table for `capacity` flows, all kinds together.
     pub fn new(capacity: usize) -> Self {
+        // Homes are told by the low half of the hash: 2^32 buckets would be 2^38 bytes.
         let buckets = (capacity.max(1) * 10).div_ceil(ENTRIES_A_BUCKET_TENTHS).next_power_of_two();
         Self { buckets: pages::filled(buckets, Bucket::EMPTY).into_boxed_slice(), len: 0, capacity }
     }
@@ -242,7 +243,7 @@ impl FlowTable {
         Inserted::Done
     }
 
-    /// Takes a flow out.
+    /// Takes a flow out. The low half of the hash will do.
     pub fn remove(&mut self, hash: u64, place: Place) -> Found {
         let Some((end, slot)) = self.find(hash, place) else { return Found::No };
         self.buckets[end].set(slot, 0, 0);
@@ -259,7 +260,7 @@ impl FlowTable {
     }
 
     /// Lets a flow's slot lead to another entity: an embryo became a connection, a connection went into
-    /// TIME-WAIT, an entry moved.
+    /// TIME-WAIT, an entry moved. The low half of the hash will do.
     pub fn replace(&mut self, hash: u64, from: Place, to: Place) -> Found {
         let Some((bucket, slot)) = self.find(hash, from) else { return Found::No };
         let head = self.buckets[bucket].heads[slot];

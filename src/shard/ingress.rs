@@ -15,7 +15,13 @@ use crate::link::Frame;
 use crate::metrics::DropReason;
 use crate::tcp::Segment;
 use crate::wire::checksum::{PseudoHeader, Verdict};
-use crate::wire::{self, EtherType, MacAddr, Protocol, SourceKind, ethernet, ipv4, ipv6, tcp};
+use crate::wire::{
+    self, EtherType, MacAddr, Protocol, SourceKind, ethernet, ipv4, ipv6, plain, tcp,
+};
+
+/// How many frames ahead of the one being parsed headers are fetched. Frames lie at multiples of 2 or 4 KiB,
+/// so that their headers share a few sets of the first-level cache: many more push each other out again.
+const AHEAD: usize = 8;
 
 /// Where the bytes of an arrival are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,24 +109,23 @@ impl Batch {
         Segment { payload, ..arrival.head }
     }
 
-    /// Has the headers of all frames fetched into the cache.
-    #[inline]
-    pub(super) fn prefetch(&self) {
-        for frame in &self.frames {
-            // Ethernet, IPv4 and TCP with timestamps are 66 bytes.
-            prefetch_bytes(frame);
-        }
-    }
-
     /// Parses and checks everything; `refuse` is told of each frame that goes no further.
     pub(super) fn parse(&mut self, eyes: &Eyes<'_>, mut refuse: impl FnMut(DropReason)) {
         self.arrivals.clear();
         self.control.clear();
         let of_link = (0..self.frames.len()).map(|at| Source::Link(at as u32));
         let of_inbox = (0..self.inbox.len()).map(|at| Source::Inbox(at as u32));
+        for frame in self.frames.iter().take(AHEAD) {
+            prefetch_bytes(frame);
+        }
         for source in of_link.chain(of_inbox) {
             let bytes = match source {
-                Source::Link(at) => &self.frames[at as usize][..],
+                Source::Link(at) => {
+                    if let Some(next) = self.frames.get(at as usize + AHEAD) {
+                        prefetch_bytes(next);
+                    }
+                    &self.frames[at as usize][..]
+                }
                 Source::Inbox(at) => self.inbox.frame(at as usize).0,
             };
             match eyes.parse(bytes, source, &mut self.arrivals) {
@@ -142,6 +147,48 @@ struct Outer<'a> {
 impl Eyes<'_> {
     #[inline]
     fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
+        if let Some(plain) = plain::parse(frame, self.mac)
+            && self.admit_plain(&plain, source, arrivals)
+        {
+            return Ok(None);
+        }
+        self.parse_any(frame, source, arrivals)
+    }
+
+    /// Puts a plain segment among the arrivals, if it is one of a stranger to one of us. Whatever is wrong
+    /// with it is found and named on the long way.
+    #[inline(always)]
+    fn admit_plain(
+        &self,
+        plain: &plain::Plain<'_>,
+        source: Source,
+        arrivals: &mut Vec<Arrival>,
+    ) -> bool {
+        let Some(local) = self.locals.find_v4(plain.dst) else { return false };
+        let host = wire::source_kind_v4(plain.src) == SourceKind::Host;
+        if !host
+            || plain.src_port == 0
+            || plain.dst_port == 0
+            || self.locals.find_v4(plain.src).is_some()
+        {
+            return false;
+        }
+        let key = FlowKey::new(plain.src.into(), plain.src_port, local, plain.dst_port);
+        arrivals.push(Arrival {
+            hash: self.hasher.hash(&key),
+            key,
+            candidate: None,
+            head: codec::plain_segment(plain),
+            payload_at: plain.payload_at as u32,
+            payload_len: plain.payload.len() as u32,
+            source,
+            from: plain.src_mac,
+        });
+        true
+    }
+
+    #[inline(never)]
+    fn parse_any(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
         let (header, packet) = ethernet::parse(frame).map_err(refused)?;
         // A tag with an identifier is of a network that is not ours; a priority tag says nothing.
         if header.vlan.outer.is_some_and(|tag| tag.id() != 0) || header.vlan.inner.is_some() {
@@ -205,7 +252,7 @@ impl Eyes<'_> {
     }
 
     /// Puts a checked segment among the arrivals.
-    #[inline(always)]
+    #[inline]
     fn admit(
         &self,
         outer: &Outer<'_>,
@@ -235,7 +282,7 @@ impl Eyes<'_> {
 }
 
 /// A TCP header whose sum and ports are right, and its payload.
-#[inline(always)]
+#[inline]
 fn checked<'a>(
     outer: &Outer<'_>,
     pseudo: PseudoHeader,

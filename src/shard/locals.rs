@@ -1,6 +1,6 @@
 //! The shard's own addresses, by number: the flow table keeps 8 bits of an address, not 16 bytes.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::LOCAL_ADDRESSES_MAX;
 use crate::wire::ndp;
@@ -45,6 +45,22 @@ impl Locals {
     pub(super) fn find(&self, address: IpAddr) -> Option<u8> {
         let at = self.places[self.place(address)];
         (at != EMPTY).then_some(at as u8)
+    }
+
+    /// The number of an IPv4 address, if it is ours.
+    #[inline]
+    pub(super) fn find_v4(&self, address: Ipv4Addr) -> Option<u8> {
+        let mut at = start(u64::from(address.to_bits()));
+        loop {
+            let number = self.places[at];
+            if number == EMPTY {
+                return None;
+            }
+            if self.entries[usize::from(number)].address == IpAddr::V4(address) {
+                return Some(number as u8);
+            }
+            at = (at + 1) % PLACES;
+        }
     }
 
     /// The address with a number that [`find`](Self::find) gave.
@@ -93,7 +109,7 @@ impl Locals {
                 (bits as u64) ^ ((bits >> 64) as u64).rotate_left(32)
             }
         };
-        let mut at = (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize;
+        let mut at = start(folded);
         loop {
             let number = self.places[at];
             if number == EMPTY || self.entries[usize::from(number)].address == address {
@@ -104,6 +120,12 @@ impl Locals {
     }
 }
 
+/// The place where the search for an address begins.
+#[inline]
+const fn start(folded: u64) -> usize {
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.trailing_zeros())) as usize
+}
+
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
@@ -111,7 +133,6 @@ fn is_link_local(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
 
     fn many(n: u32) -> Vec<(IpAddr, u8)> {
         (0..n).map(|i| (IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0001 + i)), 8)).collect()

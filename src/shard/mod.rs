@@ -29,6 +29,7 @@ mod ports;
 mod prefetch;
 mod ready;
 mod routes;
+mod secrets;
 mod service;
 mod slab;
 pub mod steer;

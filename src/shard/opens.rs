@@ -36,10 +36,10 @@ impl Engine {
             return Err(ConnectError::TableFull);
         }
         let Chosen { key, hash, iss } = self.choose(open)?;
-        let offset = self.secrets(&key).timestamp_offset;
+        let offset = self.secrets.of_flow(hash).timestamp_offset;
         let ipv6 = open.remote.is_ipv6();
         let connection = Connection::open(&mut lend!(self), iss, offset, ipv6);
-        let flow = Flow::opened(key, neighbour, connection, open.user, self.now);
+        let flow = Flow::opened(key, hash, neighbour, connection, open.user, self.now);
         let conn = self.tables.add_flow(hash, flow).ok_or(ConnectError::TableFull)?;
         self.counters.count(Event::ActiveOpen);
         self.touched(conn.index);
@@ -85,7 +85,7 @@ impl Engine {
         })?;
         let key = FlowKey::new(remote.ip(), remote.port(), local, chosen.port);
         let hash = self.tables.hasher.hash(&key);
-        let drawn = self.draw_iss(&key);
+        let drawn = self.draw_iss(self.secrets.of_flow(hash));
         let iss = if chosen.reuses { self.succeed(hash, &key, drawn) } else { drawn };
         Some(Chosen { key, hash, iss })
     }

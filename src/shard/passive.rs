@@ -5,12 +5,10 @@ use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow::Flow;
 use super::ingress::Arrival;
-use super::key::FlowKey;
 use super::ready::enlist;
 use super::service::ListenerId;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, TimeWait};
-use crate::wire::MacAddr;
 
 impl Engine {
     /// A SYN for a listener (RFC 9293 §3.10.7.2), over a connection in TIME-WAIT perhaps.
@@ -37,8 +35,8 @@ impl Engine {
             }
             return;
         }
-        let secrets = self.secrets(key);
-        let drawn = self.isn.isn(secrets, self.now);
+        let secrets = self.secrets.of_flow(letter.arrival.hash);
+        let drawn = self.draw_iss(secrets);
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let ipv6 = !key.remote.is_ipv4();
         let (now, settings) = (self.now, &self.settings);
@@ -68,25 +66,24 @@ impl Engine {
     pub(super) fn send_syn_ack(
         &mut self,
         embryo: &Embryo,
-        key: &FlowKey,
-        to: MacAddr,
+        arrival: &Arrival,
         outlet: &mut Outlet<'_>,
     ) {
-        let offset = self.secrets(key).timestamp_offset;
-        let ipv6 = !key.remote.is_ipv4();
+        let offset = self.secrets.of_flow(arrival.hash).timestamp_offset;
+        let ipv6 = !arrival.key.remote.is_ipv4();
         let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
-        self.send_to(key, to, &syn_ack, outlet);
+        self.answer(arrival, &syn_ack, outlet);
     }
 
     /// The answer to a SYN for which there is no room (RFC 4987 §3.6).
     fn send_cookie(&mut self, letter: &Letter<'_>, outlet: &mut Outlet<'_>) {
-        let key = &letter.arrival.key;
-        let offset = self.secrets(key).timestamp_offset;
-        let ipv6 = !key.remote.is_ipv4();
+        let arrival = letter.arrival;
+        let offset = self.secrets.of_flow(arrival.hash).timestamp_offset;
+        let (key, ipv6) = (arrival.key.bytes(), !arrival.key.remote.is_ipv4());
         let (now, syn) = (self.now, letter.segment);
-        let answer = self.cookies.syn_ack(&key.bytes(), syn, now, offset, &self.settings, ipv6);
+        let answer = self.cookies.syn_ack(&key, syn, now, offset, &self.settings, ipv6);
         self.counters.count(Event::CookieSent);
-        self.send_to(key, letter.arrival.from, &answer, outlet);
+        self.answer(arrival, &answer, outlet);
     }
 
     /// The ACK of a handshake: the embryo becomes a connection, which is fed the same segment.
@@ -132,6 +129,7 @@ impl Engine {
     }
 
     /// Makes the connection of a finished handshake.
+    #[inline(always)]
     fn accepted(
         &mut self,
         embryo: &Embryo,
@@ -147,11 +145,11 @@ impl Engine {
             self.counters.drop(DropReason::NoRoute);
             return None;
         };
-        let offset = self.secrets(&key).timestamp_offset;
+        let offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
         let ipv6 = !key.remote.is_ipv4();
         let (mut env, segment) = (lend!(self), letter.segment);
         let connection = Connection::from_embryo(&mut env, embryo, offset, ipv6, segment);
-        Some(Flow::accepted(key, neighbour, connection, listener))
+        Some(Flow::accepted(key, letter.arrival.hash, neighbour, connection, listener))
     }
 
     /// Feeds the ACK of the handshake, which may bear data or a FIN.
@@ -173,7 +171,8 @@ impl Engine {
                 let embryo = *embryo;
                 self.arm_embryo(index);
                 self.counters.count(Event::Retransmitted);
-                let FlowSecrets { timestamp_offset, .. } = self.secrets(&key);
+                let hash = self.tables.hasher.hash(&key);
+                let FlowSecrets { timestamp_offset, .. } = self.secrets.of_flow(hash);
                 let ipv6 = !key.remote.is_ipv4();
                 let syn_ack = embryo.syn_ack(self.now, timestamp_offset, &self.settings, ipv6);
                 self.send_by_route(&key, &syn_ack, outlet);

@@ -48,6 +48,7 @@ impl<T> Slab<T> {
     ///
     /// # Errors
     /// Gives the thing back when the store is full.
+    #[inline(always)]
     pub fn insert(&mut self, thing: T) -> Result<ConnId, T> {
         if let Some(index) = self.free.pop() {
             let entry = &mut self.entries[index as usize];

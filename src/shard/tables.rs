@@ -84,9 +84,8 @@ impl Tables {
 
     /// Drops a connection, its buffers given back before.
     pub(super) fn remove_flow(&mut self, index: u32) {
-        let Some(flow) = self.flows.at(index) else { return };
-        let hash = self.hasher.hash(&flow.key());
-        self.leave(hash, Place::new(Kind::Connection, index));
+        let Some(home) = self.flows.at(index).map(Flow::home) else { return };
+        self.leave(home, Place::new(Kind::Connection, index));
         self.flows.discard(index);
     }
 
@@ -103,6 +102,7 @@ impl Tables {
     }
 
     /// An embryo became a connection; gives nothing when there is no room, and the embryo stays.
+    #[inline(always)]
     pub(super) fn grow_up(&mut self, hash: u64, index: u32, flow: Flow) -> Option<ConnId> {
         let conn = self.flows.insert(flow).ok()?;
         self.moved(hash, Place::new(Kind::Embryo, index), Place::new(Kind::Connection, conn.index));
@@ -126,11 +126,12 @@ impl Tables {
         state: TimeWait,
         timestamps: bool,
     ) -> Option<Gone> {
-        let key = self.flows.at(index)?.key();
+        let flow = self.flows.at(index)?;
+        let (key, home) = (flow.key(), flow.home());
         let Pushed { place, evicted } = self.time_waits.push(now, key, state, timestamps);
         // First the one that leaves: its index may be the one that is taken now.
         self.forget(evicted);
-        self.moved(self.hasher.hash(&key), Place::new(Kind::Connection, index), place);
+        self.moved(home, Place::new(Kind::Connection, index), place);
         self.flows.discard(index);
         evicted
     }

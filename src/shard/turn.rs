@@ -230,7 +230,6 @@ impl Engine {
             hasher: &self.tables.hasher,
             accept_partial_checksums: self.accept_partial_checksums,
         };
-        batch.prefetch();
         batch.parse(&eyes, |reason| self.counters.drop(reason));
         self.look_up(batch);
         let mut outlet = Outlet::new(&mut *around.link, self.now);

@@ -39,6 +39,7 @@ pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ndp;
+pub mod plain;
 pub mod tcp;
 pub mod vlan;
 

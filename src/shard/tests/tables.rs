@@ -47,8 +47,11 @@ impl Model {
     fn leave(&mut self, gone: Gone) -> Instant {
         let (key, at) = self.0.remove(&gone.place.index).expect("what leaves was there");
         assert_eq!(key, gone.key);
-        let kind =
-            if key.remote.port() % 2 == 0 { Kind::TimeWaitTimestamps } else { Kind::TimeWait };
+        let kind = if key.remote.port().is_multiple_of(2) {
+            Kind::TimeWaitTimestamps
+        } else {
+            Kind::TimeWait
+        };
         assert_eq!(gone.place.kind, kind);
         at
     }
@@ -73,7 +76,7 @@ proptest! {
                 Step::Push => {
                     let key = flow(next);
                     next += 1;
-                    let pushed = ring.push(now, key, waiting(), key.remote.port() % 2 == 0);
+                    let pushed = ring.push(now, key, waiting(), key.remote.port().is_multiple_of(2));
                     if let Some(gone) = pushed.evicted {
                         let at = model.leave(gone);
                         prop_assert!(model.0.values().all(|(_, other)| at <= *other));

@@ -1,0 +1,93 @@
+//! What a shard keeps secret, all drawn from one number that the operating system gave.
+//!
+//! A flow's part of its initial sequence numbers (F of RFC 6528 §3) and of its timestamps come from the
+//! keyed hash that the flow was found by, so that they cost a multiplication each. The hash is a
+//! pseudorandom function of the flow, and so is any fixed function of it; the multipliers are secret as
+//! well, since what peers see of the results must tell nothing about the hash itself: who knew it could
+//! choose flows that collide in the flow table.
+
+use crate::tcp::{FlowSecrets, IsnGenerator};
+
+/// A secret linear map of hashes, of which the upper half is used.
+#[derive(Clone, Copy)]
+struct Blind {
+    factor: u64,
+    summand: u64,
+}
+
+impl Blind {
+    #[inline]
+    const fn of(self, hash: u64) -> u32 {
+        (hash.wrapping_mul(self.factor).wrapping_add(self.summand) >> 32) as u32
+    }
+}
+
+/// The keys of a shard.
+#[derive(Clone, Copy)]
+pub(super) struct Secrets {
+    /// For the flow hash and other tables.
+    pub(super) hash: [u8; 16],
+    /// For SYN cookies.
+    pub(super) cookie: [u8; 16],
+    isn: Blind,
+    timestamp: Blind,
+}
+
+impl Secrets {
+    /// All from `seed`: its first half keys the flow hash, the second draws the others, so that knowing
+    /// one tells nothing of another.
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        let half = |from: usize| core::array::from_fn::<u8, 16, _>(|at| seed[from + at]);
+        let source = IsnGenerator::new(half(16));
+        let draw = |label: &[u8]| {
+            let drawn = source.secrets(&[label, &seed[..16]].concat());
+            u64::from(drawn.isn_offset) << 32 | u64::from(drawn.timestamp_offset)
+        };
+        let mut cookie = [0; 16];
+        cookie[..8].copy_from_slice(&draw(b"cookie 0").to_le_bytes());
+        cookie[8..].copy_from_slice(&draw(b"cookie 1").to_le_bytes());
+        Self {
+            hash: half(0),
+            cookie,
+            isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
+            timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
+        }
+    }
+
+    /// What is derived from a flow's hash.
+    #[inline]
+    pub(super) const fn of_flow(&self, hash: u64) -> FlowSecrets {
+        FlowSecrets { isn_offset: self.isn.of(hash), timestamp_offset: self.timestamp.of(hash) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_of_the_seed_changes_every_key() {
+        let whole = |s: &Secrets| {
+            (s.cookie, s.isn.factor, s.isn.summand, s.timestamp.factor, s.timestamp.summand)
+        };
+        let first = Secrets::new(&[7; 32]);
+        for byte in 0..32 {
+            let mut seed = [7; 32];
+            seed[byte] ^= 1;
+            let other = Secrets::new(&seed);
+            let (a, b) = (whole(&first), whole(&other));
+            assert!(a.0 != b.0 && a.1 != b.1 && a.2 != b.2 && a.3 != b.3 && a.4 != b.4);
+            assert_eq!(first.hash != other.hash, byte < 16);
+        }
+    }
+
+    #[test]
+    fn hashes_next_to_each_other_share_no_offsets() {
+        let secrets = Secrets::new(&[1; 32]);
+        let mut seen = std::collections::HashSet::new();
+        for hash in 0..1000 {
+            let FlowSecrets { isn_offset, timestamp_offset } = secrets.of_flow(hash);
+            assert!(seen.insert(isn_offset) && seen.insert(timestamp_offset));
+        }
+    }
+}
