@@ -1,8 +1,7 @@
 //! Open and close, again and again: as many connections in flight as asked for.
 //!
 //! A connection's number holds all there is to remember: whether it counts, whether it was established,
-//! and whether and when we
-//! closed it.
+//! and whether and when we closed it.
 
 use linerate::shard::{ConnId, Ending, Io, Service};
 use linerate::time::{Duration, Instant};
@@ -20,8 +19,8 @@ const CLOSED_AT_SHIFT: u32 = 3;
 /// One worker's opens and closes.
 pub struct Connect {
     session: Session,
-    /// Established, to be closed in the next turn.
-    to_close: Vec<ConnId>,
+    /// Established, to be closed in a later turn than the one that stands beside them.
+    to_close: Vec<(Instant, ConnId)>,
     drain: [u8; 2048],
 }
 
@@ -39,6 +38,11 @@ impl Connect {
                 break;
             }
         }
+    }
+
+    /// Later than now, so not in this turn; sooner than any next one.
+    fn ask_for_next_turn(io: &mut dyn Io) {
+        io.set_alarm(io.now() + Duration::from_nanos(1));
     }
 
     fn close_first(io: &mut dyn Io, conn: ConnId) {
@@ -63,9 +67,8 @@ impl Service for Connect {
         match self.session.plan.closing {
             Closing::AtOnce => Self::close_first(io, conn),
             Closing::NextTurn => {
-                self.to_close.push(conn);
-                // Later than now, so not in this turn; sooner than any next one.
-                io.set_alarm(io.now() + Duration::from_nanos(1));
+                self.to_close.push((io.now(), conn));
+                Self::ask_for_next_turn(io);
             }
         }
     }
@@ -96,9 +99,16 @@ impl Service for Connect {
     }
 
     fn on_alarm(&mut self, io: &mut dyn Io) {
-        for conn in self.to_close.drain(..) {
+        // An alarm of the turn before can ring after connections were established in this one: their
+        // last ACK of the handshake is still to go out alone.
+        let now = io.now();
+        let due = self.to_close.partition_point(|(established, _)| *established < now);
+        for (_, conn) in self.to_close.drain(..due) {
             // A handle may have become stale since: its connection broke, and this does nothing.
             Self::close_first(io, conn);
+        }
+        if !self.to_close.is_empty() {
+            Self::ask_for_next_turn(io);
         }
         self.session.tick(io);
         self.fill(io);
