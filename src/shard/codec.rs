@@ -9,7 +9,6 @@ use crate::tcp::{
     Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps, WindowShift,
 };
 use crate::wire::checksum::PseudoHeader;
-use crate::wire::plain::Plain;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{ethernet, ipv4, ipv6, tcp, vlan};
 
@@ -17,7 +16,7 @@ use crate::wire::{ethernet, ipv4, ipv6, tcp, vlan};
 const HOPS: u8 = 64;
 
 /// A header that arrived as a segment, its payload still in the frame.
-#[inline]
+#[inline(always)]
 pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
     let options = &header.options;
     Segment {
@@ -33,21 +32,6 @@ pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
             timestamps: options.timestamps.map(|t| Timestamps { value: t.value, echo: t.echo }),
             sack: if options.has_sack() { sack_blocks(options) } else { SackBlocks::EMPTY },
         },
-        payload: &[],
-    }
-}
-
-/// The same of a plain packet.
-#[inline(always)]
-pub(super) fn plain_segment(plain: &Plain<'_>) -> Segment<'static> {
-    let stamps = |t: tcp::Timestamps| Timestamps { value: t.value, echo: t.echo };
-    Segment {
-        seq: SeqNum(plain.seq),
-        ack: SeqNum(plain.ack),
-        flags: Flags(plain.flags),
-        window: plain.window,
-        urgent: plain.urgent,
-        options: Options { timestamps: plain.timestamps.map(stamps), ..Options::default() },
         payload: &[],
     }
 }

@@ -166,20 +166,18 @@ impl Eyes<'_> {
     ) -> bool {
         let Some(local) = self.locals.find_v4(plain.dst) else { return false };
         let host = wire::source_kind_v4(plain.src) == SourceKind::Host;
-        if !host
-            || plain.src_port == 0
-            || plain.dst_port == 0
-            || self.locals.find_v4(plain.src).is_some()
-        {
+        let ports = plain.header.src_port != 0 && plain.header.dst_port != 0;
+        if !host || !ports || self.locals.find_v4(plain.src).is_some() {
             return false;
         }
-        let key = FlowKey::new(plain.src.into(), plain.src_port, local, plain.dst_port);
+        let (src_port, dst_port) = (plain.header.src_port, plain.header.dst_port);
+        let key = FlowKey::new(plain.src.into(), src_port, local, dst_port);
         arrivals.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
-            head: codec::plain_segment(plain),
-            payload_at: plain.payload_at as u32,
+            head: codec::segment(&plain.header),
+            payload_at: plain.payload_at() as u32,
             payload_len: plain.payload.len() as u32,
             source,
             from: plain.src_mac,

@@ -20,6 +20,8 @@ pub(super) struct Locals {
     /// Open addressing over twice the largest number of addresses, so that a search always ends at an
     /// empty place. The addresses are ours, so nobody can pick them to collide.
     places: Box<[u16; PLACES]>,
+    /// The IPv4 addresses again, each beside its number: every packet asks for two.
+    places_v4: Box<[(u32, u16); PLACES]>,
 }
 
 const PLACES: usize = 1024;
@@ -29,11 +31,16 @@ const _: () = assert!(PLACES > LOCAL_ADDRESSES_MAX);
 impl Locals {
     /// The addresses of a configuration; a second mention and what is past the limit is left out.
     pub(super) fn new(addresses: &[(IpAddr, u8)]) -> Self {
-        let mut locals = Self { entries: Vec::new(), places: Box::new([EMPTY; PLACES]) };
+        let mut locals = Self {
+            entries: Vec::new(),
+            places: Box::new([EMPTY; PLACES]),
+            places_v4: Box::new([(0, EMPTY); PLACES]),
+        };
         for (address, prefix) in addresses {
             if locals.find(*address).is_none() && locals.entries.len() < LOCAL_ADDRESSES_MAX {
                 let place = locals.place(*address);
                 locals.places[place] = locals.entries.len() as u16;
+                locals.enter_v4(*address);
                 locals.entries.push(Local { address: *address, prefix: *prefix });
             }
         }
@@ -50,16 +57,26 @@ impl Locals {
     /// The number of an IPv4 address, if it is ours.
     #[inline]
     pub(super) fn find_v4(&self, address: Ipv4Addr) -> Option<u8> {
-        let mut at = start(u64::from(address.to_bits()));
+        let (_, number) = self.places_v4[self.place_v4(address.to_bits())];
+        (number != EMPTY).then_some(number as u8)
+    }
+
+    fn enter_v4(&mut self, address: IpAddr) {
+        if let IpAddr::V4(v4) = address {
+            let place = self.place_v4(v4.to_bits());
+            self.places_v4[place] = (v4.to_bits(), self.entries.len() as u16);
+        }
+    }
+
+    #[inline]
+    fn place_v4(&self, bits: u32) -> usize {
+        let mut at = start(u64::from(bits));
         loop {
-            let number = self.places[at];
-            if number == EMPTY {
-                return None;
+            let (theirs, number) = self.places_v4[at % PLACES];
+            if number == EMPTY || theirs == bits {
+                return at % PLACES;
             }
-            if self.entries[usize::from(number)].address == IpAddr::V4(address) {
-                return Some(number as u8);
-            }
-            at = (at + 1) % PLACES;
+            at += 1;
         }
     }
 
@@ -143,9 +160,12 @@ mod tests {
         let locals = Locals::new(&many(256));
         for (number, (address, _)) in many(256).iter().enumerate() {
             assert_eq!(locals.find(*address), Some(number as u8));
+            let IpAddr::V4(v4) = *address else { continue };
+            assert_eq!(locals.find_v4(v4), Some(number as u8));
             assert_eq!(locals.address(number as u8), *address);
         }
         assert_eq!(locals.find("10.0.1.1".parse().expect("an address")), None);
+        assert_eq!(locals.find_v4(Ipv4Addr::new(10, 0, 1, 1)), None);
     }
 
     #[test]

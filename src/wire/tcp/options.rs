@@ -143,7 +143,7 @@ impl ExactSizeIterator for SackIter<'_> {}
 
 /// Reads the bytes between the fixed header and the data. The two layouts that nearly all segments have
 /// are known by one comparison each.
-#[inline]
+#[inline(always)]
 pub(super) fn parse(area: &[u8], syn: bool) -> Options<'_> {
     if let Ok(&[a, b, c, d, v0, v1, v2, v3, e0, e1, e2, e3]) = <&[u8; 12]>::try_from(area)
         && [a, b, c, d] == ALIGNED_TIMESTAMPS
