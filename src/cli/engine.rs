@@ -11,8 +11,8 @@ use linerate::time::Duration as Span;
 use linerate::xdp;
 
 use super::failure::Failure;
+use super::job::{Job, Report};
 use super::options::{CongestionControl, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
-use super::stack::{Job, Report};
 
 /// How long a stopped server waits for its peers to close: a round trip of any path and a
 /// retransmission; a user who stops a server waits no longer.

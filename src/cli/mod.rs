@@ -15,6 +15,7 @@ mod civil;
 mod command;
 mod engine;
 mod failure;
+mod job;
 mod kernel;
 mod load;
 mod netns;

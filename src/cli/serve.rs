@@ -7,11 +7,12 @@ use clap::Args;
 use linerate::shard::Service;
 
 use super::failure::Failure;
+use super::job::{Job, Listen};
 use super::network;
 use super::options::StackOptions;
 use super::output;
 use super::service::{Content, Mux, Named};
-use super::stack::{self, Job, Listen};
+use super::stack;
 use super::stop::Stop;
 
 /// Run services on the stack: echo, discard, chargen, daytime, http, close.

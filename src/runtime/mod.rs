@@ -20,6 +20,7 @@
 mod clock;
 mod config;
 mod control;
+mod error;
 mod handover;
 mod idle;
 mod mirror;
@@ -30,5 +31,7 @@ mod worker;
 
 pub use clock::Clock;
 pub use config::{Queues, Role, StackConfig};
+pub use control::Farewell;
+pub use error::StartError;
 pub use idle::IdlePolicy;
-pub use stack::{Farewell, Report, Stack, StartError, WorkerReport};
+pub use stack::{Report, Stack, WorkerReport};

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
-use super::stack::StartError;
+use super::error::StartError;
 use crate::link::Link;
 use crate::link::impair::{Impaired, Impairments};
 use crate::link::pcap::{Recorder, Tap};

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam::queue::ArrayQueue;
 
 use super::clock::Clock;
-use super::control::Waker;
+use super::control::{Farewell, Waker};
 use super::handover::PostOffice;
 use super::idle::{Idle, IdlePolicy, Rest};
 use super::mirror::{Change, Shared};
 use super::publish::Published;
-use super::stack::Farewell;
 use crate::limits::CONTROL_QUEUE;
 use crate::link::Link;
 use crate::shard::{Handed, Handover, Prefix, Route, Service, Shard, Surroundings};

@@ -10,8 +10,8 @@ use super::dispatch;
 use super::listener::{self, Listener};
 use super::worker::Worker;
 use crate::cli::failure::Failure;
+use crate::cli::job::{Job, Report};
 use crate::cli::options::{Idle, StackOptions};
-use crate::cli::stack::{Job, Report};
 use crate::cli::stop::Stop;
 
 /// Tokens from here on are listeners; below, connections. No slab grows to 4 billion places.

@@ -7,8 +7,8 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::cli::failure::Failure;
+use crate::cli::job::Listen;
 use crate::cli::options::StackOptions;
-use crate::cli::stack::Listen;
 
 /// A bound and listening socket of one thread.
 #[derive(Debug)]

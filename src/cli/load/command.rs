@@ -21,10 +21,11 @@ use super::session::{self, Session};
 use super::stream::Stream;
 use super::tally::{Latencies, Tally};
 use crate::cli::failure::Failure;
+use crate::cli::job::Job;
 use crate::cli::network;
 use crate::cli::options::{Stack, StackOptions};
 use crate::cli::output;
-use crate::cli::stack::{self, Job};
+use crate::cli::stack;
 use crate::cli::stop::Stop;
 
 /// Bytes of a stream on each connection of a run of so many connections, unless told otherwise.

@@ -12,10 +12,11 @@ use linerate::shard::{Ending, Open};
 use super::capture::{self, Captured};
 use super::client::{Client, Outcome};
 use crate::cli::failure::Failure;
+use crate::cli::job::Job;
 use crate::cli::netns::{Pair, Shape};
 use crate::cli::network::Cidr;
 use crate::cli::options::{Stack, StackOptions};
-use crate::cli::stack::{self, Job};
+use crate::cli::stack;
 use crate::cli::stop::Stop;
 
 /// The two ends of a pair of our own.
