@@ -3,7 +3,6 @@
 //! Fresh for every run: nothing of one run (TIME-WAITs, ports, neighbours, counters) is left to the next.
 
 use std::net::Ipv4Addr;
-use std::process::Command;
 
 use clap::ValueEnum;
 use linerate::wire::MacAddr;
@@ -11,11 +10,15 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use super::namespace::Namespace;
 use crate::cli::failure::Failure;
+use crate::cli::netns::{Cable, End, Pair, setting, tool};
+use crate::cli::network::Cidr;
 
 /// Bits of the network of all addresses here.
 pub const PREFIX: u8 = 16;
+
+/// The counters of packets that an interface lost, sending and receiving.
+const DROPPED: [&str; 2] = ["tx_dropped", "rx_dropped"];
 
 /// Where the kernel runs the receiving half of the veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -92,8 +95,7 @@ pub struct Wish {
 /// The pair. Dropping it takes everything away.
 #[derive(Debug)]
 pub struct Lab {
-    server: Namespace,
-    client: Namespace,
+    pair: Pair,
 }
 
 impl Side {
@@ -130,33 +132,39 @@ impl Lab {
     /// # Errors
     /// Without the privileges, or without iproute2 and ethtool.
     pub fn new(wish: &Wish) -> Result<Self, Failure> {
-        let lab = Self { server: Namespace::new()?, client: Namespace::new()? };
-        lab.make_pair()?;
+        let cables = [Side::Server, Side::Client]
+            .map(|side| Cable { interface: side.interface(), mac: side.mac() });
+        let lab = Self { pair: Pair::new(cables)? };
         for side in [Side::Server, Side::Client] {
-            let wish = *wish;
-            lab.namespace(side).run(move || set_up(side, &wish))?;
+            if let Some(sources) = wish.kernel_sources {
+                lab.give_to_kernel(side, sources)?;
+            }
+            if wish.napi == Napi::Threaded {
+                let cores = wish.cores;
+                lab.end(side).run(move || thread_napi(side, cores))?;
+            }
         }
         Ok(lab)
     }
 
-    /// The namespace of a side.
-    pub const fn namespace(&self, side: Side) -> &Namespace {
+    /// A side of the pair.
+    pub const fn end(&self, side: Side) -> &End {
         match side {
-            Side::Server => &self.server,
-            Side::Client => &self.client,
+            Side::Server => &self.pair.ends[0],
+            Side::Client => &self.pair.ends[1],
         }
     }
 
     /// What the interfaces dropped since they were made.
     pub fn drops(&self) -> Drops {
-        let [server_tx, server_rx] = self.counted(Side::Server, ["tx_dropped", "rx_dropped"]);
-        let [client_tx, client_rx] = self.counted(Side::Client, ["tx_dropped", "rx_dropped"]);
+        let [server_tx, server_rx] = self.end(Side::Server).counted(DROPPED);
+        let [client_tx, client_rx] = self.end(Side::Client).counted(DROPPED);
         Drops { server_tx, server_rx, client_tx, client_rx, sockets: 0 }
     }
 
     /// Packets that both interfaces sent since they were made.
     pub fn packets(&self) -> u64 {
-        let sent = |side| self.counted(side, ["tx_packets"])[0];
+        let sent = |side| self.end(side).counted(["tx_packets"])[0];
         sent(Side::Server) + sent(Side::Client)
     }
 
@@ -164,57 +172,21 @@ impl Lab {
     pub fn passive_opens(&self) -> Option<u64> {
         // Of the thread, not the process: its namespace is another.
         let read = || std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
-        let text = self.server.run(read);
+        let text = self.end(Side::Server).run(read);
         let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
         let (names, values) = (rows.next()?, rows.next()?);
         let at = names.split_whitespace().position(|name| name == "PassiveOpens")?;
         values.split_whitespace().nth(at)?.parse().ok()
     }
 
-    fn counted<const N: usize>(&self, side: Side, names: [&'static str; N]) -> [u64; N] {
-        self.namespace(side).run(move || {
-            names.map(|name| {
-                let path = format!("/sys/class/net/{}/statistics/{name}", side.interface());
-                let text = std::fs::read_to_string(path).unwrap_or_default();
-                text.trim().parse().unwrap_or(0)
-            })
-        })
-    }
-
-    fn make_pair(&self) -> Result<(), Failure> {
-        let [server, client] = [Side::Server, Side::Client];
-        let arguments = format!(
-            "link add {} address {} numrxqueues 1 numtxqueues 1 type veth peer name {} address {} \
-             numrxqueues 1 numtxqueues 1 netns {}",
-            server.interface(),
-            server.mac(),
-            client.interface(),
-            client.mac(),
-            self.client.path(),
-        );
-        self.server.run(move || tool("ip", &arguments))
-    }
-}
-
-/// Inside its namespace: the interface of a side, and the settings of the kernel's stack.
-fn set_up(side: Side, wish: &Wish) -> Result<(), Failure> {
-    let name = side.interface();
-    // The kernel's own neighbour discovery is not part of the load.
-    setting(&format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1")?;
-    tool("ip", "link set lo up")?;
-    if let Some(sources) = wish.kernel_sources {
+    /// Lets the kernel's stack work on a side: its addresses, so many on the client's, and settings.
+    fn give_to_kernel(&self, side: Side, sources: usize) -> Result<(), Failure> {
+        let end = self.end(side);
         let count = if side == Side::Client { sources } else { 1 };
         for index in 0..count {
-            tool("ip", &format!("address add {}/{PREFIX} dev {name}", side.address(index)))?;
+            end.add_address(Cidr { address: side.address(index).into(), prefix: PREFIX })?;
         }
-        kernel_settings()?;
-    }
-    // Partial checksums are a shortcut of the kernel with itself, which a wire does not offer.
-    tool("ethtool", &format!("-K {name} tx off"))?;
-    tool("ip", &format!("link set {name} up"))?;
-    match wish.napi {
-        Napi::Inline => Ok(()),
-        Napi::Threaded => thread_napi(side, wish.cores),
+        end.run(kernel_settings)
     }
 }
 
@@ -258,28 +230,4 @@ fn threads_named(prefix: &str) -> impl Iterator<Item = i32> {
         std::fs::read_to_string(format!("/proc/{pid}/comm"))
             .is_ok_and(|comm| comm.starts_with(&prefix))
     })
-}
-
-fn setting(path: &str, value: &str) -> Result<(), Failure> {
-    std::fs::write(path, value).map_err(|error| {
-        Failure::new(
-            format!("cannot set {path} to {value}"),
-            error,
-            "run as root on a kernel that has this setting",
-        )
-    })
-}
-
-/// Runs a tool of the host in the calling thread's namespace.
-fn tool(name: &str, arguments: &str) -> Result<(), Failure> {
-    let tried = || format!("cannot set up the veth pair: {name} {arguments}");
-    let output =
-        Command::new(name).args(arguments.split_whitespace()).output().map_err(|error| {
-            Failure::new(tried(), error, "install iproute2 and ethtool (scripts/setup does)")
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Failure::new(tried(), said, "run as root, on a kernel with veth"))
 }

@@ -2,9 +2,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`namespace`], [`lab`] | the veth pair between two namespaces, fresh for every run |
+//! | [`lab`] | the veth pair between two [namespaces](super::netns), fresh for every run |
 //! | [`ceiling`] | what the kernel's AF_XDP path allows without any stack |
-//! | [`child`], [`trial`] | one run: `serve` and `load` of this same program, bounded in time |
+//! | [`trial`] | one run: `serve` and `load` of this same program, bounded in time |
 //! | [`workload`], [`suite`] | what is run, and the order that makes figures comparable |
 //! | [`figures`], [`outcome`], [`table`], [`curve`] | medians and spreads; the JSON; the text |
 //!
@@ -12,13 +12,11 @@
 //! a core for each end, the same idling, addresses, pattern and program.
 
 mod ceiling;
-mod child;
 mod command;
 mod curve;
 mod figures;
 mod folder;
 mod lab;
-mod namespace;
 mod outcome;
 mod suite;
 mod table;

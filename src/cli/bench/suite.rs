@@ -6,12 +6,12 @@
 use std::time::Instant;
 
 use super::ceiling::{self, Ceiling, Measured, Task};
-use super::child::interrupted;
 use super::folder::Folder;
 use super::trial::{self, Conditions, Run};
 use super::workload::Workload;
 use crate::cli::failure::Failure;
 use crate::cli::load::Pattern;
+use crate::cli::netns::interrupted;
 use crate::cli::options::Stack;
 use crate::cli::stop::Stop;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::child::Child;
 use super::lab::{Drops, Lab, Napi, PREFIX, Side, Wish};
 use super::workload::{PORT, Workload};
 use crate::cli::failure::Failure;
 use crate::cli::load::Pattern;
+use crate::cli::netns::Child;
 use crate::cli::options::Stack;
 use crate::cli::stop::Stop;
 
@@ -89,15 +89,14 @@ pub fn run(
     let kernel_sources = (stack == Stack::Kernel).then_some(sources);
     let Conditions { cores, napi, duration, .. } = *conditions;
     let lab = Lab::new(&Wish { cores, napi, kernel_sources })?;
-    let mut server =
-        Child::spawn(lab.namespace(Side::Server), &serve(stack, workload, conditions))?;
+    let mut server = Child::spawn(lab.end(Side::Server), &serve(stack, workload, conditions))?;
     server.await_line(SLACK, stop)?;
     let before = lab.drops();
     let packets_before = lab.packets();
     let file =
         conditions.folder.join(format!("{}-{}-{number}.hgrm", workload.name(), stack.name()));
     let arguments = load(stack, workload, conditions, sources, &file);
-    let client = Child::spawn(lab.namespace(Side::Client), &arguments)?;
+    let client = Child::spawn(lab.end(Side::Client), &arguments)?;
     let (output, client_remarks) = client.await_end(duration + SLACK, stop)?;
     let drops = lab.drops().since(&before);
     let packets = lab.packets() - packets_before;

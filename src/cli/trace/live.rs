@@ -1,19 +1,20 @@
 //! Makes a connection to be drawn: on an interface that is named, or over a veth pair of our own.
 
-use std::io::{BufRead, BufReader};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser as _;
 use linerate::shard::{Ending, Open};
+use linerate::wire::MacAddr;
 
 use super::capture::{self, Captured};
 use super::client::{Client, Outcome};
 use crate::cli::failure::Failure;
 use crate::cli::job::Job;
-use crate::cli::netns::{Pair, Shape};
+use crate::cli::netns::{Cable, Child, Pair};
 use crate::cli::network::Cidr;
 use crate::cli::options::{Stack, StackOptions};
 use crate::cli::stack;
@@ -23,6 +24,9 @@ use crate::cli::stop::Stop;
 const CLIENT: &str = "10.99.0.1/24";
 const SERVER: &str = "10.99.0.2/24";
 const TARGET: &str = "10.99.0.2:7";
+
+/// How long the server may take to be ready; and the client to be done, whose own patience is shorter.
+const SLACK: Duration = Duration::from_secs(20);
 
 /// From where to where.
 #[derive(Clone, Copy, Debug)]
@@ -92,23 +96,46 @@ pub fn over_veth(
     bytes: u32,
     keep: Option<&Path>,
 ) -> Result<Vec<Vec<Captured>>, Failure> {
-    let pair = Pair::new("trace", &Shape::default())?;
+    let stop = Stop::on_signals()?;
+    let cables = [("client", 1), ("server", 2)].map(|(interface, last)| Cable {
+        interface: interface.to_owned(),
+        mac: MacAddr([0x02, 0x6c, 0x72, 0, 1, last]),
+    });
+    let pair = Pair::new(cables)?;
+    let [near, far] = &pair.ends;
     if peer == Stack::Kernel {
-        pair.ends[1].add_address(&SERVER.parse().map_err(|wrong: String| broken(&wrong))?)?;
+        far.add_address(SERVER.parse().map_err(|wrong: String| broken(&wrong))?)?;
     }
+    let mut server = Child::spawn(far, &serve(peer, far.interface()))?;
+    server.await_line(SLACK, &stop)?;
     let file = File::new(keep);
-    let _server = Server::start(&pair, peer)?;
-    let output = pair.ends[0]
-        .linerate()?
-        .args(["trace", "--interface", &pair.ends[0].interface, "--address", CLIENT])
-        .args(["--target", TARGET, "--bytes", &bytes.to_string(), "--json", "--pcap"])
-        .arg(&file.path)
-        .output()
-        .map_err(|error| broken(&error.to_string()))?;
-    if !output.status.success() {
-        return Err(broken(String::from_utf8_lossy(&output.stderr).trim()));
-    }
+    let client = Child::spawn(near, &connect(near.interface(), bytes, &file.path))?;
+    client.await_end(SLACK, &stop)?;
     capture::connections(&file.path)
+}
+
+/// The arguments of the echo server.
+fn serve(stack: Stack, interface: &str) -> [&str; 9] {
+    let stack = stack.name();
+    [
+        "serve",
+        "--stack",
+        stack,
+        "--interface",
+        interface,
+        "--address",
+        SERVER,
+        "--service",
+        "echo:7",
+    ]
+}
+
+/// The arguments of the client, with its capture.
+fn connect(interface: &str, bytes: u32, capture: &Path) -> Vec<OsString> {
+    let bytes = bytes.to_string();
+    let words = ["trace", "--json", "--interface", interface, "--address", CLIENT];
+    let more = ["--target", TARGET, "--bytes", &bytes, "--pcap"];
+    words.into_iter().chain(more).map(OsString::from).chain([capture.into()]).collect()
 }
 
 fn broken(wrong: &str) -> Failure {
@@ -138,45 +165,5 @@ impl Drop for File {
         if !self.is_kept {
             let _ = std::fs::remove_file(&self.path);
         }
-    }
-}
-
-/// The echo server; ended when dropped.
-struct Server(Child);
-
-impl Server {
-    fn start(pair: &Pair, stack: Stack) -> Result<Self, Failure> {
-        let end = &pair.ends[1];
-        let mut command = end.linerate()?;
-        command.args(["serve", "--stack", stack.name(), "--address", SERVER]);
-        command.args(["--service", "echo:7"]);
-        if stack == Stack::Linerate {
-            command.args(["--interface", &end.interface]);
-        }
-        // What it has to say matters only if it does not come up.
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| broken(&error.to_string()))?;
-        let mut first = String::new();
-        if let Some(out) = child.stdout.take() {
-            let _ = BufReader::new(out).read_line(&mut first);
-        }
-        if first.trim_end() == "ready" {
-            return Ok(Self(child));
-        }
-        let output = child.wait_with_output().map_err(|error| broken(&error.to_string()))?;
-        Err(broken(String::from_utf8_lossy(&output.stderr).trim()))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        use nix::sys::signal::{Signal, kill};
-        if let Ok(id) = i32::try_from(self.0.id()) {
-            let _ = kill(nix::unistd::Pid::from_raw(id), Signal::SIGTERM);
-        }
-        let _ = self.0.wait();
     }
 }

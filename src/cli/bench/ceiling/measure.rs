@@ -64,7 +64,7 @@ pub fn measure(task: &Task) -> Result<Measured, Failure> {
     });
     let open = |side: Side, place: &Place| {
         let place = place.clone();
-        lab.namespace(side).run(move || End::open(&place))
+        lab.end(side).run(move || End::open(&place))
     };
     let mut server = open(Side::Server, &at_server)?;
     let mut client = open(Side::Client, &at_client)?;

@@ -3,6 +3,7 @@
 //! `setpriv` (util-linux) has the child end when this process is killed. The child is in a process group of
 //! its own, out of the terminal's: on Ctrl-C we stop it, in order.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::namespace::Namespace;
+use super::pair::End;
 use crate::cli::failure::Failure;
 use crate::cli::stop::Stop;
 
@@ -35,19 +36,20 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `linerate ARGUMENTS` in `namespace`.
+    /// Starts `linerate ARGUMENTS` at `end`.
     ///
     /// # Errors
     /// When no process can be made.
-    pub fn spawn(namespace: &Namespace, arguments: &[String]) -> Result<Self, Failure> {
-        let line = format!("linerate {}", arguments.join(" "));
+    pub fn spawn(end: &End, arguments: &[impl AsRef<OsStr>]) -> Result<Self, Failure> {
+        let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+        let line = format!("linerate {}", words.join(" "));
         // Not /proc/self/exe, which would be `setpriv` by the time it is looked at; but what it stands for,
         // by our number, so that it holds even if the file was replaced meanwhile.
         let program = format!("/proc/{}/exe", std::process::id());
         let mut command = Command::new("setpriv");
         command.arg("--pdeathsig=TERM").arg(program).args(arguments).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let process = namespace.run(move || command.spawn()).map_err(|error| {
+        let process = end.run(move || command.spawn()).map_err(|error| {
             let tried = format!("cannot start `{line}`");
             Failure::new(tried, error, "install util-linux (`setpriv`)")
         })?;
@@ -136,7 +138,7 @@ impl Child {
             "" => "it did not come to its end in time".to_owned(),
             text => text.to_owned(),
         };
-        let tried = format!("`{}` failed during the measurement", self.command);
+        let tried = format!("cannot run `{}` in a namespace", self.command);
         Failure::new(
             tried,
             wrong,
@@ -178,5 +180,5 @@ enum Ended {
 
 /// A signal came.
 pub fn interrupted() -> Failure {
-    Failure::new("the benchmark was stopped", "a signal came", "run it again to its end")
+    Failure::new("the run was stopped", "a signal came", "run it again to its end")
 }
