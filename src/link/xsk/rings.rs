@@ -16,8 +16,11 @@ use super::error::{OpenError, Step, cause_of};
 use super::kick::Answer;
 use super::options;
 
-/// A queue stays taken for a moment after its last socket was closed: the kernel cleans up later.
-const BUSY_TRIES: u32 = 25;
+/// A queue stays taken for a while after its last socket was closed: the kernel lets go of it in a work item
+/// that needs the lock of all network configuration (net/xdp/xsk_buff_pool.c, `xp_release_deferred`), which
+/// the removal of a namespace may hold for a second. Five seconds: less, and a restart on a busy host
+/// fails; more, and a queue that is really another's takes long to be refused.
+const BUSY_TRIES: u32 = 250;
 const BUSY_PAUSE: core::time::Duration = core::time::Duration::from_millis(20);
 
 /// A bound socket's rings.
