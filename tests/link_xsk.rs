@@ -304,3 +304,15 @@ fn a_ticket_outlives_its_link_and_does_not_keep_the_queue() {
     assert_eq!(&frame[..], b"Still here");
     XskLink::open(&config("linka")).expect("the queue is free again");
 }
+
+#[test]
+fn a_program_started_meanwhile_does_not_keep_the_queue() {
+    veth();
+    let link = XskLink::open(&config("linka")).expect("the link opens");
+    let mut child = Command::new("sleep").arg("30").spawn().expect("`sleep` is there");
+    drop(link);
+    let again = XskLink::open(&config("linka")).map(|_| ());
+    child.kill().expect("it sleeps");
+    child.wait().expect("it was killed");
+    again.expect("the queue is free although the child still runs");
+}

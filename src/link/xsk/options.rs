@@ -37,6 +37,16 @@ pub(super) fn is_zero_copy(fd: RawFd) -> io::Result<bool> {
     Ok(options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
 }
 
+/// Keeps the socket from programs that this process starts: libxdp opens it without SOCK_CLOEXEC, and a child
+/// that has it keeps the queue taken for as long as it runs.
+pub(super) fn close_on_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no memory is passed; the descriptor is the link's own.
+    match unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Lets one kick send `budget` descriptors instead of 32. Older kernels do not know it.
 pub(super) fn set_tx_budget(fd: RawFd, budget: u32) -> io::Result<()> {
     set(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, budget)

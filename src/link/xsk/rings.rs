@@ -18,9 +18,9 @@ use super::options;
 
 /// A queue stays taken for a while after its last socket was closed: the kernel lets go of it in a work item
 /// that needs the lock of all network configuration (net/xdp/xsk_buff_pool.c, `xp_release_deferred`), which
-/// the removal of a namespace may hold for a second. Five seconds: less, and a restart on a busy host
+/// the removal of a namespace may hold for a second. Two seconds: less, and a restart on a busy host
 /// fails; more, and a queue that is really another's takes long to be refused.
-const BUSY_TRIES: u32 = 250;
+const BUSY_TRIES: u32 = 100;
 const BUSY_PAUSE: core::time::Duration = core::time::Duration::from_millis(20);
 
 /// A bound socket's rings.
@@ -60,6 +60,8 @@ impl Rings {
             return Err(OpenError::BadConfig("the memory has a socket already"));
         };
         let fd = tx.fd().as_raw_fd();
+        options::close_on_exec(fd)
+            .map_err(|cause| OpenError::from_kernel(config, Step::Bind, cause))?;
         Ok(Self { rx, tx, fill, completion, fd, tx_ring: config.tx_ring as usize })
     }
 
