@@ -1,0 +1,298 @@
+//! `docs/conformance.md` against the repository: every row names a file and tests that exist and cite the
+//! clause's RFC, and nothing that must have a row is without. What is wrong is told by the row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DOCUMENT: &str = "docs/conformance.md";
+
+/// The head of every table of clauses.
+const COLUMNS: &str = "| clause | level | what it asks | what we do | file | test |";
+
+/// The head of the table of deviations.
+const DEVIATIONS: &str = "| document | clause | why |";
+
+/// What stands in "what we do" before the reason of a deviation.
+const DEVIATES: &str = "deviates: ";
+
+/// The levels of RFC 2119.
+const LEVELS: [&str; 5] = ["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY"];
+
+/// One clause.
+struct Row {
+    /// The line of the document, from 1.
+    line: usize,
+    /// The RFC, as it is cited: `RFC 9293`; of a draft its name.
+    document: String,
+    clause: String,
+    level: String,
+    what_we_do: String,
+    files: Vec<String>,
+    tests: Vec<String>,
+}
+
+impl Row {
+    /// How complaints name the row.
+    fn name(&self) -> String {
+        let Self { line, document, clause, .. } = self;
+        format!("{DOCUMENT}:{line}: {document} {clause}")
+    }
+
+    /// The reason of a deviation.
+    fn deviation(&self) -> Option<&str> {
+        let at = self.what_we_do.find(DEVIATES)?;
+        Some(self.what_we_do[at + DEVIATES.len()..].trim())
+    }
+
+    /// What is wrong with the level.
+    fn level_error(&self) -> Option<String> {
+        let bare = self.level.split(" (").next().unwrap_or("");
+        if LEVELS.contains(&bare) {
+            return None;
+        }
+        let label = bare.split_once('-').map_or("", |(kind, _)| kind);
+        let known = ["MUST", "SHLD", "MAY", "REC"].contains(&label);
+        (!known).then(|| format!("{}: no level: {:?}", self.name(), self.level))
+    }
+}
+
+/// The cells of a line of a table.
+fn cells(line: &str) -> Option<Vec<String>> {
+    let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+    let escaped = inner.replace("\\|", "\u{0}");
+    Some(escaped.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect())
+}
+
+fn list(cell: &str) -> Vec<String> {
+    let names = cell.split(',').map(|name| name.trim().trim_matches('`').to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// The document that a heading of the second level opens a section for: `RFC 9293`, or a draft's name.
+fn document_of(heading: &str) -> Option<String> {
+    let mut words = heading.split([' ', ':']);
+    match words.next()? {
+        "RFC" => Some(format!("RFC {}", words.next()?.parse::<u32>().ok()?)),
+        draft if draft.starts_with("draft-") => Some(draft.to_owned()),
+        _ => None,
+    }
+}
+
+/// What the document says, and what is malformed in it.
+#[derive(Default)]
+struct Table {
+    /// The documents with a section, in order, with their lines.
+    sections: Vec<(String, usize)>,
+    rows: Vec<Row>,
+    /// Document, clause, reason.
+    deviations: Vec<[String; 3]>,
+    /// The RFCs explained without a section.
+    untabulated: BTreeSet<u32>,
+    malformed: Vec<String>,
+}
+
+fn table() -> Table {
+    let text = fs::read_to_string(root().join(DOCUMENT)).expect("the table is there");
+    let mut table = Table::default();
+    let mut heading = "";
+    for (n, line) in text.lines().enumerate() {
+        if let Some(title) = line.strip_prefix("## ") {
+            heading = title;
+            table.sections.extend(document_of(title).map(|document| (document, n + 1)));
+        } else if let Some(cells) = cells(line) {
+            table.read(heading, n + 1, line, &cells);
+        }
+    }
+    table
+}
+
+impl Table {
+    fn read(&mut self, heading: &str, n: usize, line: &str, cells: &[String]) {
+        let ruler = cells.iter().all(|cell| cell.chars().all(|c| c == '-' || c == ':'));
+        if ruler || line == COLUMNS || line == DEVIATIONS {
+            return;
+        }
+        if let Some(document) = document_of(heading) {
+            return self.read_row(document, n, cells);
+        }
+        match (heading, cells) {
+            ("Deviations", [document, clause, why]) => {
+                self.deviations.push([document.clone(), clause.clone(), why.clone()]);
+            }
+            ("Deviations", _) => self.malformed.push(format!("{DOCUMENT}:{n}: not three cells")),
+            ("Cited, not tabulated", [number, why]) => match number.parse() {
+                Ok(number) if !why.is_empty() => drop(self.untabulated.insert(number)),
+                _ if number == "RFC" => {}
+                _ => self.malformed.push(format!("{DOCUMENT}:{n}: not an RFC and why: {line}")),
+            },
+            _ => {}
+        }
+    }
+
+    fn read_row(&mut self, document: String, line: usize, cells: &[String]) {
+        let [clause, level, asks, what_we_do, files, tests] = cells else {
+            let many = cells.len();
+            let error = format!("{DOCUMENT}:{line}: {document}: {many} cells, not 6: {cells:?}");
+            return self.malformed.push(error);
+        };
+        if [clause, level, asks, what_we_do, files, tests].iter().any(|cell| cell.is_empty()) {
+            self.malformed.push(format!("{DOCUMENT}:{line}: {document} {clause}: an empty cell"));
+        }
+        let row = Row {
+            line,
+            document,
+            clause: clause.clone(),
+            level: level.clone(),
+            what_we_do: what_we_do.clone(),
+            files: list(files),
+            tests: list(tests),
+        };
+        self.malformed.extend(row.level_error());
+        self.rows.push(row);
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn collect(dir: &Path, into: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    for entry in entries {
+        let path = entry.expect("a directory entry").path();
+        if path.is_dir() {
+            collect(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// The documents that `text` cites, among `documents`. A citation may be broken by the end of a line.
+fn cites(text: &str, document: &str) -> bool {
+    let joined = text.lines().map(|line| line.trim_start().trim_start_matches(['/', '!', ' ']));
+    let joined = joined.collect::<Vec<_>>().join(" ");
+    joined.match_indices(document).any(|(at, found)| {
+        !joined[at + found.len()..].starts_with(|next: char| next.is_ascii_digit())
+    })
+}
+
+/// The test functions of `text`.
+fn test_functions(text: &str) -> impl Iterator<Item = &str> {
+    let mut marked = false;
+    text.lines().map(str::trim).filter_map(move |line| {
+        if line.starts_with("#[test]") {
+            marked = true;
+        }
+        let name = line.strip_prefix("fn ")?.split(['(', '<']).next()?;
+        core::mem::take(&mut marked).then_some(name)
+    })
+}
+
+/// Each test function, with the texts of the files that have one of that name.
+fn tests_by_name(files: &[String]) -> BTreeMap<&str, Vec<&str>> {
+    let mut tests: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for text in files {
+        for name in test_functions(text) {
+            tests.entry(name).or_default().push(text);
+        }
+    }
+    tests
+}
+
+fn sources() -> Vec<String> {
+    let mut paths = Vec::new();
+    collect(&root().join("src"), &mut paths);
+    collect(&root().join("tests"), &mut paths);
+    let read = |path| fs::read_to_string(path).expect("a source file is text");
+    paths.into_iter().map(read).collect()
+}
+
+#[track_caller]
+fn none_of(findings: Vec<String>) {
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+#[test]
+fn every_row_is_well_formed() {
+    none_of(table().malformed);
+}
+
+#[test]
+fn sections_stand_in_order_once_and_are_not_empty() {
+    let table = table();
+    // RFCs by number, then drafts by name.
+    let key = |document: &str| {
+        let number = document.strip_prefix("RFC ").and_then(|n| n.parse::<u32>().ok());
+        (number.unwrap_or(u32::MAX), document.to_owned())
+    };
+    let mut findings = Vec::new();
+    for pair in table.sections.windows(2) {
+        if key(&pair[0].0) >= key(&pair[1].0) {
+            let ((before, _), (after, line)) = (&pair[0], &pair[1]);
+            findings.push(format!("{DOCUMENT}:{line}: {after} does not come after {before}"));
+        }
+    }
+    for (document, line) in &table.sections {
+        if !table.rows.iter().any(|row| row.document == *document) {
+            findings.push(format!("{DOCUMENT}:{line}: {document} has no row"));
+        }
+    }
+    none_of(findings);
+}
+
+#[test]
+fn every_file_exists_and_cites_the_document() {
+    let mut findings = Vec::new();
+    for row in table().rows {
+        for file in &row.files {
+            match fs::read_to_string(root().join(file)) {
+                Err(error) => findings.push(format!("{}: {file}: {error}", row.name())),
+                Ok(text) if !cites(&text, &row.document) => {
+                    findings.push(format!("{}: {file} does not cite it", row.name()));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    none_of(findings);
+}
+
+#[test]
+fn every_test_exists_and_its_file_cites_the_document() {
+    let sources = sources();
+    let tests = tests_by_name(&sources);
+    let mut findings = Vec::new();
+    for row in table().rows {
+        for test in &row.tests {
+            match tests.get(test.as_str()) {
+                None => findings.push(format!("{}: no test {test}", row.name())),
+                Some(texts) if !texts.iter().any(|text| cites(text, &row.document)) => {
+                    findings.push(format!("{}: the file of {test} does not cite it", row.name()));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    none_of(findings);
+}
+
+#[test]
+fn the_deviations_are_those_of_the_rows() {
+    let table = table();
+    let deviating = table.rows.iter().filter_map(|row| {
+        row.deviation().map(|why| [row.document.clone(), row.clause.clone(), why.to_owned()])
+    });
+    let expected: Vec<_> = deviating.collect();
+    let lines: Vec<_> = expected.iter().map(|[a, b, c]| format!("| {a} | {b} | {c} |")).collect();
+    let listed: BTreeSet<_> = table.deviations.iter().collect();
+    let missing = expected.iter().filter(|row| !listed.contains(row));
+    let stale = table.deviations.iter().filter(|row| !expected.contains(row));
+    let findings: Vec<_> = missing
+        .map(|row| format!("not in the list of deviations: {row:?}"))
+        .chain(stale.map(|row| format!("in the list of deviations, but no row says so: {row:?}")))
+        .collect();
+    let whole = lines.join("\n");
+    assert!(findings.is_empty(), "\n{}\nthe list would be\n{whole}", findings.join("\n"));
+}
