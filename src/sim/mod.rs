@@ -12,4 +12,4 @@ mod world;
 
 pub use apps::{Client, Close, Daytime, Echo, Plan, SharedTally, Tally};
 pub use host::{Host, HostId};
-pub use world::{World, WorldConfig};
+pub use world::{Record, World, WorldConfig};

@@ -6,13 +6,20 @@ use crate::link::{Frame, Link};
 use crate::time::Instant;
 
 /// Moves what every port has sent to the ports it is for. Returns how many frames moved.
-pub(super) fn forward(now: Instant, hosts: &mut [Host], frames: &mut Vec<Frame>) -> usize {
+/// `seen` is shown each.
+pub(super) fn forward(
+    now: Instant,
+    hosts: &mut [Host],
+    frames: &mut Vec<Frame>,
+    mut seen: impl FnMut(&[u8]),
+) -> usize {
     let mut moved = 0;
     for from in 0..hosts.len() {
         for worker in 0..hosts[from].workers.len() {
             hosts[from].workers[worker].far.receive(now, usize::MAX, frames);
             for frame in frames.drain(..) {
                 moved += 1;
+                seen(&frame);
                 deliver(now, hosts, from, &frame);
                 hosts[from].workers[worker].far.release(frame);
             }

@@ -1,5 +1,8 @@
 //! The world: its hosts, its clock, and how it advances.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::host::{Host, HostId};
 use super::switch;
 use crate::link::memory::{self, MemoryLink};
@@ -40,7 +43,11 @@ pub struct World {
     rng: Rng,
     hosts: Vec<Host>,
     frames: Vec<Frame>,
+    record: Option<Record>,
 }
+
+/// Every frame that crossed the switch, in order.
+pub type Record = Rc<RefCell<Vec<Vec<u8>>>>;
 
 impl World {
     /// An empty world at one second past the start of time.
@@ -51,6 +58,7 @@ impl World {
             rng: Rng::new(config.seed),
             hosts: Vec::new(),
             frames: Vec::new(),
+            record: None,
         }
     }
 
@@ -113,6 +121,11 @@ impl World {
         }
     }
 
+    /// Begins a new record of what crosses the switch.
+    pub fn record(&mut self) -> Record {
+        Rc::clone(self.record.insert(Record::default()))
+    }
+
     /// A turn of every worker, the switch's work, and the clock moved to what comes next. Returns whether
     /// there is anything to come.
     pub fn step(&mut self) -> bool {
@@ -120,7 +133,13 @@ impl World {
         for host in &mut self.hosts {
             moved |= host.turn(self.now);
         }
-        moved |= switch::forward(self.now, &mut self.hosts, &mut self.frames) > 0;
+        let Self { now, hosts, frames, record, .. } = self;
+        let seen = |frame: &[u8]| {
+            if let Some(record) = record {
+                record.borrow_mut().push(frame.to_vec());
+            }
+        };
+        moved |= switch::forward(*now, hosts, frames, seen) > 0;
         if moved {
             self.now += self.config.delay;
             return true;
