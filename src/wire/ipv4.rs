@@ -1,6 +1,7 @@
 //! IPv4 headers (RFC 791).
 //!
-//! Options are skipped; fragments are reported, not put together.
+//! Options are skipped; fragments are reported, not put together ([`make_whole`] mends the header of one
+//! that was).
 
 use super::checksum::{self, Sum};
 use super::error::{Error, NoRoom};
@@ -164,6 +165,23 @@ fn fields(fixed: &[u8; HEADER_LEN], header_len: u8, total_len: u16) -> Header {
         traffic_class: TrafficClass(fixed[1]),
         header_len,
     }
+}
+
+/// Makes the header of a first part, options included, that of the whole packet, `payload_len` bytes of
+/// which follow (RFC 791 §3.2).
+///
+/// # Errors
+/// [`NoRoom`] when the packet is longer than one can be, or `header` shorter than a header.
+pub fn make_whole(header: &mut [u8], ecn: u8, payload_len: usize) -> Result<(), NoRoom> {
+    let total_len = u16::try_from(header.len() + payload_len).map_err(|_| NoRoom)?;
+    let fixed = header.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
+    fixed[1] = fixed[1] & !0b11 | ecn & 0b11;
+    fixed[2..4].copy_from_slice(&total_len.to_be_bytes());
+    fixed[6..8].copy_from_slice(&[0, 0]);
+    fixed[10..12].copy_from_slice(&[0, 0]);
+    let sum = checksum::sum(header).checksum();
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! IPv6 headers (RFC 8200), and the walk over extension headers to what they carry.
 //!
-//! A fragment is reported, not put together.
+//! A fragment is reported, not put together; [`make_whole`] mends the header of one that was.
 
 use super::error::{Error, NoRoom};
 use super::protocol::{Protocol, TrafficClass};
@@ -19,6 +19,9 @@ pub const MTU_MIN: usize = 1280;
 /// much work for one packet (RFC 8504 §5.3 allows a limit).
 pub const EXTENSIONS_MAX: usize = 8;
 
+/// Where the fixed header announces what follows it.
+const NEXT_HEADER_AT: u16 = 6;
+
 /// Largest flow label.
 const FLOW_LABEL_MASK: u32 = 0x000f_ffff;
 
@@ -31,6 +34,9 @@ pub struct Fragment {
     pub offset_bytes: u16,
     /// Whether more parts follow.
     pub more: bool,
+    /// Where in the packet the byte is that announces the fragment header: it names what follows once
+    /// the packet is whole and that header is gone.
+    pub announced_at: u16,
 }
 
 /// A header that arrived, and what the extension headers behind it said.
@@ -54,6 +60,8 @@ pub struct Header {
     pub traffic_class: TrafficClass,
     /// Present when the packet is a part of one. A packet whose only part is itself (RFC 6946) is whole.
     pub fragment: Option<Fragment>,
+    /// Whether there is a fragment header at all, of an only part too (RFC 6980 §5).
+    pub has_fragment_header: bool,
 }
 
 /// A header to be sent.
@@ -143,14 +151,53 @@ fn fixed(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
         hop_limit,
         traffic_class: TrafficClass((first >> 20) as u8),
         fragment: None,
+        has_fragment_header: false,
     };
     Ok((header, rest))
+}
+
+/// Bytes of a fragment header.
+pub const FRAGMENT_HEADER_LEN: usize = 8;
+
+/// Makes the headers of a first part (the fixed one and the extension headers, without the fragment
+/// header) those of the whole packet, `payload_len` bytes of which follow (RFC 8200 §4.5). `announced_at`
+/// is of [`Fragment`], `protocol` what the fragment header announced.
+///
+/// # Errors
+/// [`NoRoom`] when the packet is longer than one can be, or `headers` shorter than a header.
+pub fn make_whole(
+    headers: &mut [u8],
+    announced_at: usize,
+    protocol: Protocol,
+    ecn: u8,
+    payload_len: usize,
+) -> Result<(), NoRoom> {
+    let extensions_len = headers.len().checked_sub(HEADER_LEN).ok_or(NoRoom)?;
+    let [l0, l1] = u16::try_from(extensions_len + payload_len).map_err(|_| NoRoom)?.to_be_bytes();
+    *headers.get_mut(announced_at).ok_or(NoRoom)? = protocol.0;
+    headers[4..6].copy_from_slice(&[l0, l1]);
+    headers[1] = headers[1] & !(0b11 << 4) | (ecn & 0b11) << 4;
+    Ok(())
+}
+
+/// Whether the chain of extension headers that begins with `first` ends inside `payload`, and the upper
+/// layer's own header with it: what RFC 8200 §4.5 asks of a first part (RFC 7112 §5).
+pub fn reaches_upper_layer(first: Protocol, payload: &[u8]) -> bool {
+    walk(first, payload).is_ok_and(|upper| {
+        let least = match upper.protocol {
+            Protocol::TCP => 20,
+            Protocol::UDP | Protocol::ICMPV6 => 8,
+            _ => 0,
+        };
+        upper.payload.len() >= least
+    })
 }
 
 /// Where a chain of extension headers ends.
 struct Upper<'a> {
     protocol: Protocol,
     fragment: Option<Fragment>,
+    has_fragment_header: bool,
     extensions_len: u16,
     payload: &'a [u8],
 }
@@ -159,6 +206,7 @@ impl<'a> Upper<'a> {
     fn apply(self, header: &mut Header) -> &'a [u8] {
         header.protocol = self.protocol;
         header.fragment = self.fragment;
+        header.has_fragment_header = self.has_fragment_header;
         header.extensions_len = self.extensions_len;
         self.payload
     }
@@ -168,30 +216,32 @@ impl<'a> Upper<'a> {
 #[inline(never)]
 fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Error> {
     let (mut protocol, mut rest) = (first, payload);
+    let (mut announced_at, mut has_fragment_header) = (NEXT_HEADER_AT, false);
     for position in 0..=EXTENSIONS_MAX {
         let (next, part, after) = match protocol {
             // RFC 8200 §4.1: hop-by-hop options stand right behind the fixed header, or nowhere.
             Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed),
             Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(rest)?,
             Protocol::ROUTING => routing(rest)?,
-            Protocol::FRAGMENT => fragment(rest)?,
-            _ => return Ok(upper(protocol, None, payload, rest)),
+            Protocol::FRAGMENT => fragment(rest, announced_at)?,
+            _ => (protocol, None, rest),
         };
-        if part.is_some() {
-            return Ok(upper(next, part, payload, after));
+        has_fragment_header |= protocol == Protocol::FRAGMENT;
+        if part.is_some() || after.len() == rest.len() {
+            let extensions_len = (payload.len() - after.len()) as u16;
+            return Ok(Upper {
+                protocol: next,
+                fragment: part,
+                has_fragment_header,
+                extensions_len,
+                payload: after,
+            });
         }
+        // Every extension header begins with the byte that announces the next one.
+        announced_at = (HEADER_LEN + payload.len() - rest.len()) as u16;
         (protocol, rest) = (next, after);
     }
     Err(Error::Malformed)
-}
-
-fn upper<'a>(
-    protocol: Protocol,
-    fragment: Option<Fragment>,
-    payload: &[u8],
-    rest: &'a [u8],
-) -> Upper<'a> {
-    Upper { protocol, fragment, extensions_len: (payload.len() - rest.len()) as u16, payload: rest }
 }
 
 /// What an extension header says comes next, the part of a packet that it says this is, and the rest.
@@ -237,16 +287,17 @@ fn routing(bytes: &[u8]) -> Result<Step<'_>, Error> {
     }
 }
 
-fn fragment(bytes: &[u8]) -> Result<Step<'_>, Error> {
-    let (own, rest) = bytes.split_first_chunk::<8>().ok_or(Error::Truncated)?;
+fn fragment(bytes: &[u8], announced_at: u16) -> Result<Step<'_>, Error> {
+    let (own, rest) = bytes.split_first_chunk::<FRAGMENT_HEADER_LEN>().ok_or(Error::Truncated)?;
     let &[next, _, o0, o1, i0, i1, i2, i3] = own;
     let field = u16::from_be_bytes([o0, o1]);
     let fragment = Fragment {
         ident: u32::from_be_bytes([i0, i1, i2, i3]),
         offset_bytes: field & !0b111,
         more: field & 1 == 1,
+        announced_at,
     };
-    // RFC 8200 §4.5: a part that is the whole is processed as a packet that needs no reassembly.
+    // RFC 8200 §4.5, RFC 6946 §4: a part that is the whole is processed as a packet that needs no reassembly.
     let whole = fragment.offset_bytes == 0 && !fragment.more;
     Ok((Protocol(next), Some(fragment).filter(|_| !whole), rest))
 }

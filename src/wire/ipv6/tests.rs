@@ -159,10 +159,12 @@ fn a_fragment_is_reported_and_what_it_carries_is_not_looked_into() {
     let fragment = [Protocol::DESTINATION_OPTIONS.0, 0, 0x05, 0xa9, 0, 0, 0, 9];
     let bytes = packet(Protocol::FRAGMENT, &[&fragment, &destination]);
     let (header, payload) = parse(&bytes).expect("well formed");
-    assert_eq!(header.fragment, Some(Fragment { ident: 9, offset_bytes: 0x5a8, more: true }));
+    let expected = Fragment { ident: 9, offset_bytes: 0x5a8, more: true, announced_at: 6 };
+    assert_eq!(header.fragment, Some(expected));
     assert_eq!((header.protocol, payload.len()), (Protocol::DESTINATION_OPTIONS, 16));
 }
 
+/// RFC 8200 §4.5, RFC 6946 §4
 #[test]
 fn a_part_that_is_the_whole_is_no_fragment() {
     let fragment = [TCP.0, 0, 0, 0, 0, 0, 0, 9];
