@@ -100,14 +100,16 @@ INLINE int port_claimed(__be16 port_net)
 }
 
 /* A fragment of something that the stack would take were it whole. Behind the first fragment there are
- * no ports, so the choice is by address and protocol alone. */
+ * no ports, so the choice is by address and protocol alone; of IPv6 what is announced may be an extension
+ * header of the whole. */
 INLINE __u32 fragment(__u8 protocol)
 {
 	if (setting(LINERATE_CONFIG_FRAGMENTS) != LINERATE_FRAGMENTS_STACK)
 		return LINERATE_VERDICT_PASS_FRAGMENT;
 	if (protocol == IPPROTO_TCP)
 		return LINERATE_VERDICT_FRAGMENT;
-	if (exclusive() && (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6))
+	if (exclusive() && (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ||
+			    protocol == IPPROTO_DSTOPTS || protocol == IPPROTO_ROUTING))
 		return LINERATE_VERDICT_FRAGMENT;
 	return LINERATE_VERDICT_PASS_PROTOCOL;
 }

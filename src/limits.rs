@@ -46,6 +46,10 @@ pub struct Limits {
     pub batch: usize,
     /// Neighbours known.
     pub neighbours: usize,
+    /// Datagrams whose parts are waited for, at most 1024; past this, the oldest goes.
+    pub reassembly_datagrams: usize,
+    /// Bytes that their parts take, in pages of 2 KiB; past this, the oldest datagram goes.
+    pub reassembly_bytes: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +61,9 @@ impl Default for Limits {
             buffer_bytes: 1 << 30,
             batch: BATCH,
             neighbours: 1024,
+            // Parts of a datagram come together within milliseconds: 128 under way are 40,000 a second.
+            reassembly_datagrams: 128,
+            reassembly_bytes: 1 << 20,
         }
     }
 }

@@ -42,8 +42,16 @@ named! {
         NotOurs = "not-ours",
         /// A protocol we do not speak.
         UnknownProtocol = "unknown-protocol",
-        /// An IP fragment.
-        Fragment = "fragment",
+        /// A fragment with a length, an end or headers that no honest sender makes.
+        FragmentMalformed = "fragment-malformed",
+        /// A fragment that was there already.
+        FragmentDuplicate = "fragment-duplicate",
+        /// A fragment that contradicts another, or of a datagram that was refused for that (RFC 5722).
+        FragmentOverlap = "fragment-overlap",
+        /// A datagram whose fragments did not all come in time.
+        ReassemblyTimeout = "reassembly-timeout",
+        /// A datagram let go, or not begun, for want of memory or with too many fragments.
+        ReassemblyFull = "reassembly-full",
         /// A source address that no host can have.
         BadSource = "bad-source",
         /// No connection and no listener: answered with a reset.
@@ -124,6 +132,10 @@ named! {
         TimeWaitReused = "time-waits-reused",
         /// TIME-WAIT entries dropped early, the table being full.
         TimeWaitEvicted = "time-waits-evicted",
+        /// IP fragments received.
+        FragmentIn = "fragments-in",
+        /// Datagrams put together of fragments.
+        Reassembled = "reassembled",
         /// Frames handed to another worker.
         HandedOver = "handed-over",
         /// Frames taken from another worker.

@@ -287,6 +287,7 @@ fn fragments_go_where_the_policy_says() {
             ("ICMP", part4(ICMP, 0x2000), Fragment),
             ("ICMPv6", part6(ICMP6, 1), Fragment),
             ("UDP", part4(UDP, 185), PassProtocol),
+            ("options of the whole", part6(60, 1), Fragment),
         ],
     );
 }

@@ -9,6 +9,21 @@ use crossbeam::queue::ArrayQueue;
 use super::control::Waker;
 use crate::limits::HANDOVER_QUEUE;
 
+/// Bytes of the longest packet, with room for its link header.
+const LONGEST: usize = 65_535 + 40 + 18;
+/// Buffers a worker for datagrams that were put together of fragments and belong to another: rare ones, so
+/// that few will do, and long ones, so that many would cost.
+const LONG_EACH: usize = 8;
+
+fn spares(count: usize, bytes: usize) -> ArrayQueue<Parcel> {
+    let spares = ArrayQueue::new(count);
+    for _ in 0..count {
+        let parcel = Parcel { hops: 0, len: 0, memory: vec![0; bytes].into_boxed_slice() };
+        spares.push(parcel).expect("the queue holds as many as are made");
+    }
+    spares
+}
+
 /// A frame on its way to another worker.
 #[derive(Debug)]
 pub(super) struct Parcel {
@@ -30,6 +45,9 @@ impl Parcel {
 pub(super) struct PostOffice {
     inboxes: Vec<ArrayQueue<Parcel>>,
     spares: ArrayQueue<Parcel>,
+    /// For what was put together of fragments.
+    long_spares: ArrayQueue<Parcel>,
+    frame_max: usize,
     wakers: Vec<Arc<Waker>>,
 }
 
@@ -38,19 +56,17 @@ impl PostOffice {
     pub(super) fn new(wakers: Vec<Arc<Waker>>, frame_max: usize) -> Self {
         let workers = wakers.len();
         let parcels = if workers > 1 { workers * HANDOVER_QUEUE } else { 1 };
-        let spares = ArrayQueue::new(parcels);
-        for _ in 0..parcels {
-            let parcel = Parcel { hops: 0, len: 0, memory: vec![0; frame_max].into_boxed_slice() };
-            spares.push(parcel).expect("the queue holds as many as are made");
-        }
+        let long = if workers > 1 { workers * LONG_EACH } else { 1 };
+        let (spares, long_spares) = (spares(parcels, frame_max), spares(long, LONGEST));
         let inboxes = (0..workers).map(|_| ArrayQueue::new(HANDOVER_QUEUE)).collect();
-        Self { inboxes, spares, wakers }
+        Self { inboxes, spares, long_spares, frame_max, wakers }
     }
 
     /// Sends a copy of `frame` to `worker`; false when it was lost.
     pub(super) fn send(&self, worker: usize, frame: &[u8], hops: u8) -> bool {
         let Some(inbox) = self.inboxes.get(worker) else { return false };
-        let Some(mut parcel) = self.spares.pop() else { return false };
+        let spares = if frame.len() > self.frame_max { &self.long_spares } else { &self.spares };
+        let Some(mut parcel) = spares.pop() else { return false };
         let fits = frame.len() <= parcel.memory.len();
         if fits {
             parcel.memory[..frame.len()].copy_from_slice(frame);
@@ -82,7 +98,9 @@ impl PostOffice {
 
     /// Takes a read parcel back.
     pub(super) fn recycle(&self, parcel: Parcel) {
-        self.spares.push(parcel).expect("no more parcels exist than the queue holds");
+        let long = parcel.memory.len() > self.frame_max;
+        let spares = if long { &self.long_spares } else { &self.spares };
+        spares.push(parcel).expect("no more parcels exist than the queue holds");
     }
 }
 

@@ -116,7 +116,11 @@ impl<'a> Plan<'a> {
                 Role::Exclusive => xdp::Role::Exclusive,
                 Role::Shared => xdp::Role::Shared,
             },
-            fragments: Fragments::Pass,
+            // In shared mode the kernel puts them together: which of them were ours, nobody can tell before.
+            fragments: match self.config.role {
+                Role::Exclusive => Fragments::Stack,
+                Role::Shared => Fragments::Pass,
+            },
         })?;
         let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
         let notes = attachment.fallback.iter().cloned().collect();

@@ -1,4 +1,5 @@
-//! What the shard says that is not a segment: ARP, neighbour discovery and ICMP, written into frames.
+//! What the shard says that is not a segment: ARP, neighbour discovery and ICMP, written into frames, never
+//! into fragments (RFC 6980 §5).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -27,6 +27,8 @@ use crate::wire::{
 pub(super) struct Notice<'a, 'b, 'c> {
     pub(super) frame: &'a [u8],
     pub(super) hops: u8,
+    /// It came in parts.
+    pub(super) was_cut: bool,
     pub(super) outlet: &'c mut Outlet<'b>,
     pub(super) handover: &'c mut dyn Handover,
 }
@@ -41,6 +43,7 @@ impl Engine {
             }
             Control::IcmpV4 => self.on_icmp_v4(notice),
             Control::IcmpV6 => self.on_icmp_v6(notice),
+            Control::Fragment => self.on_fragment(notice),
         };
         if let Err(reason) = result {
             self.counters.drop(reason);
@@ -140,6 +143,12 @@ impl Engine {
                     let answer = v6::Message::EchoReply(echo);
                     engine.send_icmp_v6(ethernet.src, (ip.dst, ip.src), &answer, outlet);
                 });
+            }
+            // RFC 6980 §5:
+            //   > Nodes MUST silently ignore the following Neighbor Discovery [...] messages if the
+            //   > packets carrying them include an IPv6 Fragmentation Header
+            v6::Message::NeighbourDiscovery(_) if notice.was_cut || ip.has_fragment_header => {
+                return Err(DropReason::Malformed);
             }
             v6::Message::NeighbourDiscovery(bytes) if self.role == Role::Exclusive => {
                 self.pass_round(notice);

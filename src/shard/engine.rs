@@ -8,12 +8,14 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use super::arrivals::drop_reason;
 use super::config::{Config, Role};
+use super::handover::Inbox;
 use super::limiter::{Allowance, Limiter};
 use super::listeners::Listeners;
 use super::locals::Locals;
 use super::neighbour::{NeighbourId, Pace};
 use super::neighbours::Neighbours;
 use super::ports::Ports;
+use super::reassembly::Reassembly;
 use super::routes::Routes;
 use super::secrets::Secrets;
 use super::steer::Steering;
@@ -65,6 +67,11 @@ pub(super) struct Engine {
     /// In shared mode: neighbours that the kernel has told of while frames were held for them.
     pub(super) resolved: Vec<NeighbourId>,
     pub(super) routes: Routes,
+    pub(super) reassembly: Reassembly,
+    /// Datagrams that are whole now, for the next turn.
+    pub(super) wholes: Inbox,
+    /// What an ICMP error quotes, while it is written.
+    pub(super) quoted: Vec<u8>,
     /// The neighbour found last: most packets go through the same gateway.
     pub(super) last_hop: (IpAddr, NeighbourId),
     pub(super) listeners: Listeners,
@@ -122,6 +129,13 @@ impl Engine {
                 Instant::ZERO,
             ),
             routes: Routes::of_addresses(&config.addresses, &gateways),
+            reassembly: Reassembly::new(
+                limits.reassembly_datagrams,
+                limits.reassembly_bytes,
+                secrets.hash,
+            ),
+            wholes: Inbox::default(),
+            quoted: Vec::new(),
             last_hop: (IpAddr::V4(Ipv4Addr::UNSPECIFIED), NeighbourId::NONE),
             wanted: Vec::new(),
             resolved: Vec::new(),

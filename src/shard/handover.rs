@@ -90,13 +90,50 @@ struct Entry {
     start: usize,
     len: usize,
     hops: u8,
+    /// It came in parts.
+    was_cut: bool,
 }
 
 impl Inbox {
     /// Keeps a copy.
     pub(super) fn push(&mut self, frame: &[u8], hops: u8) {
-        self.frames.push(Entry { start: self.bytes.len(), len: frame.len(), hops });
+        let (start, len) = (self.bytes.len(), frame.len());
+        self.frames.push(Entry { start, len, hops, was_cut: false });
         self.bytes.extend_from_slice(frame);
+    }
+
+    /// Keeps a frame that was put together of parts: `write` appends it.
+    ///
+    /// # Errors
+    /// Those of `write`; nothing is kept then.
+    pub(super) fn push_whole<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.bytes.len();
+        let written = write(&mut self.bytes);
+        match written {
+            Ok(()) => {
+                let len = self.bytes.len() - start;
+                self.frames.push(Entry { start, len, hops: 0, was_cut: true });
+            }
+            Err(_) => self.bytes.truncate(start),
+        }
+        written
+    }
+
+    /// Whether frame `at` came in parts.
+    pub(super) fn was_cut(&self, at: usize) -> bool {
+        self.frames[at].was_cut
+    }
+
+    /// Appends all frames of another.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        let from = self.bytes.len();
+        self.bytes.append(&mut other.bytes);
+        let moved =
+            other.frames.drain(..).map(|entry| Entry { start: entry.start + from, ..entry });
+        self.frames.extend(moved);
     }
 
     pub(super) fn len(&self) -> usize {

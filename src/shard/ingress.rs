@@ -54,6 +54,7 @@ pub(super) enum Control {
     Arp,
     IcmpV4,
     IcmpV6,
+    Fragment,
 }
 
 /// What a frame turned out to be: a segment, which is among the arrivals now, or something else.
@@ -94,6 +95,11 @@ impl Batch {
             Source::Link(at) => (&self.frames[at as usize], 0),
             Source::Inbox(at) => self.inbox.frame(at as usize),
         }
+    }
+
+    /// Whether a frame came in parts.
+    pub(super) fn was_cut(&self, source: Source) -> bool {
+        matches!(source, Source::Inbox(at) if self.inbox.was_cut(at as usize))
     }
 
     /// The segment of an arrival, its payload where it lies in the frame.
@@ -210,14 +216,14 @@ impl Eyes<'_> {
             wire::Error::Checksum => DropReason::Ipv4Checksum,
             other => refused(other),
         })?;
-        if ip.fragment.is_fragment() {
-            return Err(DropReason::Fragment);
-        }
         let local = self.locals.find(IpAddr::V4(ip.dst)).ok_or(DropReason::NotOurs)?;
         if wire::source_kind_v4(ip.src) != SourceKind::Host {
             return Err(DropReason::BadSource);
         }
         match ip.protocol {
+            Protocol::TCP | Protocol::ICMP if ip.fragment.is_fragment() => {
+                Ok(Some(Control::Fragment))
+            }
             Protocol::TCP => {
                 let header = checked(outer, PseudoHeader::v4(ip.src, ip.dst), payload, self)?;
                 self.admit(outer, (ip.src.into(), local), header, arrivals)
@@ -230,10 +236,12 @@ impl Eyes<'_> {
     #[inline]
     fn parse_v6(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Vec<Arrival>) -> Parsed {
         let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
-        if ip.fragment.is_some() {
-            return Err(DropReason::Fragment);
-        }
         let local = self.locals.find(IpAddr::V6(ip.dst));
+        if ip.fragment.is_some() {
+            // What a part announces counts for the first one alone (RFC 8200 §4.5).
+            let ours = local.is_some() && wire::source_kind_v6(ip.src) == SourceKind::Host;
+            return if ours { Ok(Some(Control::Fragment)) } else { Err(DropReason::NotOurs) };
+        }
         if ip.protocol == Protocol::ICMPV6 && (local.is_some() || ip.dst.is_multicast()) {
             // Neighbour discovery comes from the unspecified address too (RFC 4862 §5.4).
             return Ok(Some(Control::IcmpV6));

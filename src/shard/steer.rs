@@ -94,6 +94,14 @@ impl Steering {
         }
     }
 
+    /// The worker that a keyed hash of anything names, where hashes tell.
+    pub(super) const fn owner_of_hash(&self, hash: u64) -> Option<u16> {
+        match self {
+            Self::Hash { workers } => Some(owner_by_hash(hash, *workers)),
+            Self::Single | Self::Rss { .. } => None,
+        }
+    }
+
     /// Whether the owner of a flow can be told from its key.
     #[inline]
     pub const fn tells_owner(&self) -> bool {

@@ -19,6 +19,7 @@ impl Engine {
             self.port_released(&key);
         }
         self.tend_neighbours(outlet);
+        self.expire_datagrams(outlet);
         if self.alarm.is_some_and(|at| at <= self.now) {
             self.alarm = None;
             service.on_alarm(self);
@@ -53,6 +54,7 @@ impl Engine {
             self.wheel.next_deadline(),
             self.tables.time_waits.next_deadline(),
             self.neighbours.next_deadline(),
+            self.reassembly.next_deadline(),
             self.alarm,
         ];
         due.into_iter().flatten().min()

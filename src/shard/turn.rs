@@ -236,7 +236,8 @@ impl Engine {
         for (source, kind) in &batch.control {
             let (frame, hops) = batch.bytes(*source);
             let (outlet, handover) = (&mut outlet, &mut *around.handover);
-            self.on_control(*kind, &mut Notice { frame, hops, outlet, handover });
+            let was_cut = batch.was_cut(*source);
+            self.on_control(*kind, &mut Notice { frame, hops, was_cut, outlet, handover });
         }
         let mut exits = Exits { outlet: &mut outlet, handover: &mut *around.handover };
         self.feed(batch, &mut exits);
@@ -245,6 +246,7 @@ impl Engine {
             around.link.release(frame);
         }
         batch.inbox.clear();
+        batch.inbox.append(&mut self.wholes);
         answered
     }
 }

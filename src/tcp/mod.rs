@@ -42,7 +42,6 @@ mod interface;
 mod isn;
 mod marks;
 mod phase;
-pub mod rate;
 mod receive;
 mod recovery;
 mod rtt;

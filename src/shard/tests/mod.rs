@@ -3,6 +3,7 @@
 mod adversity;
 mod end_to_end;
 mod flow_table;
+mod fragments;
 mod neighbours;
 mod ports;
 mod routes;

@@ -82,6 +82,27 @@ fn where_a_hash_owns_the_flows_each_worker_serves_its_own() {
     assert_eq!(pair.sum(server, Event::PassiveOpen), 150);
 }
 
+/// RFC 8200 §4.5, RFC 791 §3.2: whatever queue they land on, the parts of a datagram meet.
+#[test]
+fn parts_meet_in_the_worker_that_their_hash_names() {
+    let steering = Steering::Hash { workers: WORKERS as u16 };
+    let mut pair = pair(&steering, &Plan::echo(target(false), 0, 0));
+    let [server, _] = pair.hosts;
+    for ident in 0..60 {
+        for part in super::fragments::ping_parts(ident) {
+            pair.world.inject(server, &part);
+        }
+    }
+    pair.world.run_for(Duration::from_millis(10));
+    assert_eq!(pair.sum(server, Event::EchoAnswered), 60);
+    for worker in 0..WORKERS {
+        let counters = pair.world.host(server).shard(worker).counters();
+        let reassembled = counters.counted(Event::Reassembled);
+        assert!(reassembled > 8, "worker {worker}: {reassembled}");
+        assert_eq!(counters.counted(Event::FragmentIn), 2 * reassembled);
+    }
+}
+
 #[test]
 fn a_segment_of_nobodys_flow_is_reset_once_by_the_last_worker() {
     let mut pair = pair(&Steering::Single, &Plan::echo(target(false), 0, 0));
