@@ -42,6 +42,7 @@ mod interface;
 mod isn;
 mod marks;
 mod phase;
+pub mod rate;
 mod receive;
 mod recovery;
 mod rtt;

@@ -141,9 +141,26 @@ impl Recovery {
     ///   > a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not
     ///   > sent data in an interval exceeding the retransmission timeout.
     pub(super) fn on_resumed(&mut self, now: Instant, rto: Duration) {
-        if now.since(self.timed_at) > rto {
-            self.controller.on_idle();
+        let idle = now.since(self.timed_at);
+        if idle > rto {
+            self.controller.on_idle(idle, rto);
         }
+    }
+
+    /// RFC 5681 §3.2 (4): each additional duplicate ACK tells of one more segment that left.
+    fn inflate(&mut self, mss: u16, segments: u32) {
+        let more = segments * u32::from(mss);
+        self.controller.set_cwnd(self.controller.cwnd().saturating_add(more));
+    }
+
+    /// RFC 6582 §3.2 step 3:
+    ///   > Deflate the congestion window by the amount of new data acknowledged by the Cumulative
+    ///   > Acknowledgment field. If the partial ACK acknowledges at least one SMSS of new data,
+    ///   > then add back SMSS bytes to the congestion window.
+    fn deflate(&mut self, acked: u32, mss: u16) {
+        let mss = u32::from(mss);
+        let back = if acked >= mss { mss } else { 0 };
+        self.controller.set_cwnd(self.controller.cwnd().saturating_sub(acked).saturating_add(back));
     }
 
     /// The path takes smaller segments: what is outstanding did not arrive, and RFC 1191 §6.5 tells that
@@ -204,7 +221,7 @@ impl Connection {
     /// RFC 9293 §3.10.7.4, fifth: SND.UNA < SEG.ACK =< SND.NXT.
     pub(super) fn on_new_ack(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let acked = segment.ack.distance_from(self.snd.una);
-        let in_flight = self.snd.in_flight();
+        let prior_in_flight = self.snd.in_flight();
         let elapsed_ms = self.echoed_ms(env.now, segment);
         let rtt = self.recovery.sample(env.now, segment.ack, elapsed_ms);
         if let Some(sample) = rtt {
@@ -219,12 +236,25 @@ impl Connection {
         if bytes > 0 {
             self.drop_acked(env, bytes);
         }
-        let progress = self.on_progress(Ack { bytes, in_flight, rtt, now: env.now });
+        let progress = self.on_progress(&Ack {
+            now: env.now,
+            bytes,
+            delivered: bytes,
+            lost: 0,
+            prior_in_flight,
+            in_flight: self.snd.in_flight(),
+            rtt,
+            rate: None,
+            cwnd_limited: false,
+            ce: 0,
+            snd_una: self.snd.una,
+            snd_nxt: self.snd.nxt,
+        });
         self.rearm_after_ack(env, progress);
     }
 
     /// Fast recovery and congestion control after `ack`.
-    fn on_progress(&mut self, ack: Ack) -> Progress {
+    fn on_progress(&mut self, ack: &Ack) -> Progress {
         let recovery = &mut self.recovery;
         recovery.duplicate_acks = 0;
         if recovery.stage == Stage::Open {
@@ -241,7 +271,7 @@ impl Connection {
             return Progress::Plain;
         }
         //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged segment.
-        recovery.controller.on_partial_ack(ack.bytes);
+        recovery.deflate(ack.bytes, self.snd.mss);
         let first = recovery.stage == Stage::Fast;
         recovery.stage = Stage::Partial;
         self.resend_first();
@@ -270,7 +300,7 @@ impl Connection {
     pub(super) fn on_duplicate_ack(&mut self, now: Instant) {
         let recovery = &mut self.recovery;
         if recovery.stage != Stage::Open {
-            return recovery.controller.on_duplicate_ack();
+            return recovery.inflate(self.snd.mss, 1);
         }
         recovery.duplicate_acks = recovery.duplicate_acks.saturating_add(1);
         // RFC 6582 §3.2 (2): only if the ACK "covers more than recover"; else the duplicates may come
@@ -278,7 +308,9 @@ impl Connection {
         if recovery.duplicate_acks == DUPLICATE_ACKS && self.snd.una.after(recovery.recover) {
             recovery.stage = Stage::Fast;
             recovery.recover = self.snd.nxt;
-            recovery.controller.on_enter_recovery(self.snd.outstanding(), now);
+            recovery.controller.on_enter_recovery(self.snd.outstanding(), self.snd.nxt, now);
+            // RFC 5681 §3.2 (3): the three segments that left the network.
+            recovery.inflate(self.snd.mss, u32::from(DUPLICATE_ACKS));
             self.resend_first();
         }
     }

@@ -179,7 +179,8 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::congestion::{Algorithm, Controller};
+    use crate::tcp::SeqNum;
+    use crate::tcp::congestion::{Algorithm, Controller, model};
 
     const MSS: u32 = 1000;
 
@@ -211,12 +212,12 @@ mod tests {
 
         fn ack(&mut self, bytes: u32) {
             let in_flight = self.c.cwnd();
-            self.c.on_ack(Ack { bytes, in_flight, rtt: Some(self.rtt), now: self.now });
+            self.c.on_ack(&model::ack(bytes, in_flight, Some(self.rtt), self.now));
         }
 
         fn lose(&mut self) {
             let in_flight = self.c.cwnd();
-            self.c.on_enter_recovery(in_flight, self.now);
+            self.c.on_enter_recovery(in_flight, SeqNum(0), self.now);
             self.c.on_exit_recovery(in_flight, self.now);
         }
 
@@ -321,10 +322,10 @@ mod tests {
         let mut rested = Path { c: used.c.clone(), ..used };
         used.round();
         rested.round();
-        let idle = Ack { bytes: MSS, in_flight: MSS, rtt: None, now: rested.now };
-        rested.c.on_ack(idle);
+        let idle = model::ack(MSS, MSS, None, rested.now);
+        rested.c.on_ack(&idle);
         rested.now += Duration::from_secs(30);
-        rested.c.on_ack(Ack { now: rested.now, ..idle });
+        rested.c.on_ack(&Ack { now: rested.now, ..idle });
         (0..5).for_each(|_| used.round());
         (0..5).for_each(|_| rested.round());
         assert!(close(rested.segments(), used.segments(), 0.01));
@@ -363,9 +364,9 @@ mod tests {
             match rng.below(8) {
                 0 => path.lose(),
                 1 => path.c.on_timeout(amount, path.now),
-                2 => path.c.on_idle(),
-                3 => path.c.on_partial_ack(amount),
-                4 => path.c.on_enter_recovery(amount, path.now),
+                2 => path.c.on_idle(Duration::from_secs(2), Duration::from_secs(1)),
+                3 => path.c.set_cwnd(amount),
+                4 => path.c.on_enter_recovery(amount, SeqNum(0), path.now),
                 _ => path.ack(amount),
             }
             assert!(path.c.cwnd() >= MSS);

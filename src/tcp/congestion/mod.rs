@@ -1,13 +1,30 @@
-//! How much may be in flight.
+//! How much may be in flight, and how fast it may go.
 //!
-//! Owns the congestion window and the slow start threshold. Refuses to know sequence numbers, which
+//! Owns the congestion window, the slow start threshold and the pacing rate. Refuses to know which
 //! segments were lost and how that was found out: recovery tells it. One enum, matched at each fact:
-//! no pointer to follow on the hot path, and a large algorithm may box its state.
+//! no pointer to follow on the hot path, and a large algorithm boxes its state.
+//!
+//! # The facts, in the order in which they come
+//!
+//! | when | fact |
+//! |---|---|
+//! | a segment goes out, new or again | [`Controller::on_sent`] |
+//! | a segment is taken for lost | [`Controller::on_lost`], before the ACK that told of it |
+//! | the first loss of an episode | [`Controller::on_enter_recovery`] |
+//! | an ACK delivers or loses something | [`Controller::on_ack`], in recovery too |
+//! | all that was in flight at the episode's start is repaired | [`Controller::on_exit_recovery`] |
+//! | the retransmission timer expires | [`Controller::on_timeout`] |
+//! | the last reduction was a mistake | [`Controller::on_undo`] |
+//! | ECN says congestion, once a round trip | [`Controller::on_congestion_echo`] |
 
 mod cubic;
+#[cfg(test)]
+mod model;
 mod newreno;
 mod window;
 
+use super::SeqNum;
+use super::rate::{Loss, RateSample};
 use crate::time::{Duration, Instant};
 use cubic::Cubic;
 use newreno::NewReno;
@@ -23,20 +40,49 @@ pub enum Algorithm {
     Cubic,
 }
 
-/// What an ACK that advances SND.UNA outside recovery tells.
+/// What an ACK that delivers or loses something tells. All amounts in bytes, SYN and FIN not counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Ack {
-    /// Bytes newly acknowledged.
+    /// Now.
+    pub now: Instant,
+    /// Newly acknowledged cumulatively.
     pub bytes: u32,
-    /// Bytes in flight before this ACK: a window that was not used is not grown.
+    /// Newly acknowledged, cumulatively or selectively.
+    pub delivered: u32,
+    /// Newly taken for lost.
+    pub lost: u32,
+    /// In flight before this ACK: sent, neither acknowledged nor lost.
+    pub prior_in_flight: u32,
+    /// In flight after it.
     pub in_flight: u32,
     /// The round trip that this ACK measured, if it did.
     pub rtt: Option<Duration>,
-    /// Now.
-    pub now: Instant,
+    /// The delivery rate that this ACK measured, if it did.
+    pub rate: Option<RateSample>,
+    /// Whether cwnd, not the program or the peer's window, has limited the flight since the last ACK.
+    pub cwnd_limited: bool,
+    /// How much of `delivered` the peer says arrived marked (ECN).
+    pub ce: u32,
+    /// SND.UNA after it.
+    pub snd_una: SeqNum,
+    /// SND.NXT.
+    pub snd_nxt: SeqNum,
 }
 
-/// The congestion control of one connection. All amounts in bytes.
+/// A segment of data goes out, new or again.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Now.
+    pub now: Instant,
+    /// Its bytes.
+    pub bytes: u32,
+    /// In flight with it.
+    pub in_flight: u32,
+    /// Whether the program, not cwnd, limits what is in flight.
+    pub app_limited: bool,
+}
+
+/// The congestion control of one connection. All amounts in bytes, rates in bytes a second.
 #[derive(Clone, Debug)]
 pub enum Controller {
     /// RFC 5681 and RFC 6582.
@@ -67,30 +113,45 @@ impl Controller {
         self.window().ssthresh()
     }
 
-    /// SND.UNA advanced, and no recovery is under way.
+    /// How fast segments may leave, on a path of that smoothed round trip; `None` if they need no pacing.
     #[inline]
-    pub fn on_ack(&mut self, ack: Ack) {
+    pub const fn pacing_rate(&self, _srtt: Option<Duration>) -> Option<u64> {
+        None
+    }
+
+    /// Whether recovery itself sets cwnd while it lasts, by proportional rate reduction (RFC 9937);
+    /// otherwise the algorithm does, from what [`Self::on_ack`] tells.
+    #[inline]
+    pub const fn uses_prr(&self) -> bool {
+        true
+    }
+
+    /// Recovery's own choice of cwnd while it lasts, if [`Self::uses_prr`].
+    pub fn set_cwnd(&mut self, bytes: u32) {
+        self.window_mut().set_cwnd(bytes);
+    }
+
+    /// A segment of data goes out, new or again.
+    #[inline]
+    pub const fn on_sent(&mut self, _sent: &Sent) {}
+
+    /// A segment is taken for lost.
+    pub const fn on_lost(&mut self, _loss: &Loss) {}
+
+    /// An ACK that delivers or loses something, in recovery too.
+    #[inline]
+    pub fn on_ack(&mut self, ack: &Ack) {
         match self {
-            Self::NewReno(c) => c.on_ack(&ack),
-            Self::Cubic(c) => c.on_ack(&ack),
+            Self::NewReno(c) => c.on_ack(ack),
+            Self::Cubic(c) => c.on_ack(ack),
         }
     }
 
-    /// A loss was found by duplicate ACKs; `in_flight` is FlightSize at that time. Ends with
-    /// [`Self::on_exit_recovery`] or [`Self::on_timeout`].
-    pub fn on_enter_recovery(&mut self, in_flight: u32, _now: Instant) {
+    /// A loss was found, the first of an episode that ends with [`Self::on_exit_recovery`] or
+    /// [`Self::on_timeout`]; `in_flight` is FlightSize (RFC 5681 §2) at that time.
+    pub fn on_enter_recovery(&mut self, in_flight: u32, _snd_nxt: SeqNum, _now: Instant) {
         let ssthresh = self.ssthresh_after_loss(in_flight);
         self.window_mut().on_enter_recovery(ssthresh);
-    }
-
-    /// One more duplicate ACK during recovery.
-    pub fn on_duplicate_ack(&mut self) {
-        self.window_mut().on_duplicate_ack();
-    }
-
-    /// During recovery `acked` bytes were acknowledged, but not all that was in flight at its start.
-    pub fn on_partial_ack(&mut self, acked: u32) {
-        self.window_mut().on_partial_ack(acked);
     }
 
     /// All that was in flight at the start of recovery is acknowledged; `in_flight` is what is now.
@@ -98,8 +159,7 @@ impl Controller {
         self.window_mut().on_exit_recovery(in_flight);
     }
 
-    /// The retransmission timer expired; `in_flight` is all that was sent and not acknowledged, before
-    /// SND.NXT is taken back.
+    /// The retransmission timer expired; `in_flight` is all that was sent and not acknowledged.
     pub fn on_timeout(&mut self, in_flight: u32, _now: Instant) {
         if self.window().timed_out() {
             let held = self.ssthresh();
@@ -113,8 +173,14 @@ impl Controller {
         self.window_mut().on_timeout(ssthresh);
     }
 
-    /// Nothing was sent for a retransmission timeout, and sending begins again.
-    pub fn on_idle(&mut self) {
+    /// The last reduction was a mistake: nothing was lost (RFC 4015, RFC 5682, D-SACK).
+    pub const fn on_undo(&mut self) {}
+
+    /// ECN says congestion (RFC 3168 §6.1.2); told at most once a round trip.
+    pub const fn on_congestion_echo(&mut self, _in_flight: u32, _now: Instant) {}
+
+    /// Nothing was sent for `idle`, longer than `rto`, and sending begins again.
+    pub fn on_idle(&mut self, _idle: Duration, _rto: Duration) {
         match self {
             Self::NewReno(c) => c.on_idle(),
             Self::Cubic(c) => c.on_idle(),

@@ -49,8 +49,9 @@ impl NewReno {
 
 #[cfg(test)]
 mod tests {
-    use crate::tcp::congestion::{Ack, Algorithm, Controller};
-    use crate::time::Instant;
+    use crate::tcp::SeqNum;
+    use crate::tcp::congestion::{Algorithm, Controller, model};
+    use crate::time::{Duration, Instant};
 
     const MSS: u32 = 1000;
 
@@ -61,13 +62,13 @@ mod tests {
     /// An ACK of `bytes` while the whole window is in flight.
     fn ack(c: &mut Controller, bytes: u32) {
         let in_flight = c.cwnd();
-        c.on_ack(Ack { bytes, in_flight, rtt: None, now: Instant::ZERO });
+        c.on_ack(&model::ack(bytes, in_flight, None, Instant::ZERO));
     }
 
     /// A recovery begun with `in_flight` and ended with `left` in flight.
     fn recovered(in_flight: u32, left: u32) -> Controller {
         let mut c = reno();
-        c.on_enter_recovery(in_flight, Instant::ZERO);
+        c.on_enter_recovery(in_flight, SeqNum(0), Instant::ZERO);
         c.on_exit_recovery(left, Instant::ZERO);
         c
     }
@@ -94,9 +95,9 @@ mod tests {
     #[test]
     fn a_window_that_is_not_used_does_not_grow() {
         let mut c = reno();
-        c.on_ack(Ack { bytes: MSS, in_flight: 4_999, rtt: None, now: Instant::ZERO });
+        c.on_ack(&model::ack(MSS, 4_999, None, Instant::ZERO));
         assert_eq!(c.cwnd(), 10_000);
-        c.on_ack(Ack { bytes: MSS, in_flight: 5_000, rtt: None, now: Instant::ZERO });
+        c.on_ack(&model::ack(MSS, 5_000, None, Instant::ZERO));
         assert_eq!(c.cwnd(), 11_000);
     }
 
@@ -113,21 +114,21 @@ mod tests {
     }
 
     #[test]
-    fn fast_recovery_halves_inflates_and_deflates() {
+    fn a_loss_halves_the_window_and_recovery_has_it_until_it_ends() {
+        // RFC 5681 equation (4)
         let mut c = reno();
-        c.on_enter_recovery(20_000, Instant::ZERO);
-        assert_eq!((c.cwnd(), c.ssthresh()), (13_000, 10_000));
-        c.on_duplicate_ack();
-        assert_eq!(c.cwnd(), 14_000);
-        // An ACK that is not told as partial changes nothing meanwhile.
+        c.on_enter_recovery(20_000, SeqNum(0), Instant::ZERO);
+        assert_eq!((c.cwnd(), c.ssthresh()), (10_000, 10_000));
         ack(&mut c, MSS);
-        assert_eq!(c.cwnd(), 14_000);
-        c.on_partial_ack(3 * MSS);
-        assert_eq!(c.cwnd(), 12_000);
-        c.on_partial_ack(500);
-        assert_eq!(c.cwnd(), 11_500);
+        assert_eq!(c.cwnd(), 10_000, "no growth meanwhile");
+        c.set_cwnd(13_000);
+        assert_eq!(c.cwnd(), 13_000);
+        c.set_cwnd(0);
+        assert_eq!(c.cwnd(), MSS);
         c.on_exit_recovery(20_000, Instant::ZERO);
         assert_eq!(c.cwnd(), 10_000);
+        c.set_cwnd(13_000);
+        assert_eq!(c.cwnd(), 10_000, "outside recovery nobody else sets it");
     }
 
     #[test]
@@ -137,17 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_ack_leaves_at_least_one_segment() {
-        let mut c = reno();
-        c.on_enter_recovery(20_000, Instant::ZERO);
-        c.on_partial_ack(u32::MAX);
-        assert_eq!(c.cwnd(), MSS);
-    }
-
-    #[test]
     fn the_threshold_never_falls_below_two_segments() {
         let mut c = reno();
-        c.on_enter_recovery(1_000, Instant::ZERO);
+        c.on_enter_recovery(1_000, SeqNum(0), Instant::ZERO);
         assert_eq!(c.ssthresh(), 2 * MSS);
     }
 
@@ -180,10 +173,9 @@ mod tests {
     #[test]
     fn a_timeout_ends_fast_recovery() {
         let mut c = reno();
-        c.on_enter_recovery(20_000, Instant::ZERO);
+        c.on_enter_recovery(20_000, SeqNum(0), Instant::ZERO);
         c.on_timeout(20_000, Instant::ZERO);
-        c.on_duplicate_ack();
-        c.on_partial_ack(5_000);
+        c.set_cwnd(5_000);
         c.on_exit_recovery(0, Instant::ZERO);
         assert_eq!(c.cwnd(), MSS);
     }
@@ -192,10 +184,10 @@ mod tests {
     fn after_idleness_the_window_is_at_most_the_initial_one() {
         let mut c = reno();
         (0..5).for_each(|_| ack(&mut c, 8 * MSS));
-        c.on_idle();
+        c.on_idle(Duration::from_secs(2), Duration::from_secs(1));
         assert_eq!(c.cwnd(), 10_000);
         c.on_timeout(4_000, Instant::ZERO);
-        c.on_idle();
+        c.on_idle(Duration::from_secs(2), Duration::from_secs(1));
         assert_eq!(c.cwnd(), MSS);
     }
 

@@ -88,7 +88,7 @@ impl Window {
         }
         // RFC 7661 §4.3: the window is validated while at least half of it is used; beyond that its size
         // would say nothing about the path.
-        if ack.in_flight < self.cwnd / 2 {
+        if !ack.cwnd_limited && ack.prior_in_flight < self.cwnd / 2 {
             return Growth::Unused;
         }
         if self.cwnd < self.ssthresh {
@@ -115,28 +115,15 @@ impl Window {
 
     pub(super) fn on_enter_recovery(&mut self, ssthresh: u32) {
         self.set_ssthresh(ssthresh);
-        // RFC 5681 §3.2 (3): cwnd = ssthresh plus 3*SMSS, for the three segments that left the network.
-        self.cwnd = self.ssthresh.saturating_add(3 * self.smss());
+        self.cwnd = self.ssthresh;
         self.episode = Episode::Recovery;
     }
 
-    pub(super) fn on_duplicate_ack(&mut self) {
-        // RFC 5681 §3.2 (4): each additional duplicate ACK tells of one more that left.
+    /// Recovery sends as it sees fit while it lasts.
+    pub(super) fn set_cwnd(&mut self, bytes: u32) {
         if self.episode == Episode::Recovery {
-            self.grow(self.smss());
+            self.cwnd = bytes.max(self.smss());
         }
-    }
-
-    pub(super) fn on_partial_ack(&mut self, acked: u32) {
-        if self.episode != Episode::Recovery {
-            return;
-        }
-        // RFC 6582 §3.2 step 3:
-        //   > Deflate the congestion window by the amount of new data acknowledged by the Cumulative
-        //   > Acknowledgment field. If the partial ACK acknowledges at least one SMSS of new data,
-        //   > then add back SMSS bytes to the congestion window.
-        let back = if acked >= self.smss() { self.smss() } else { 0 };
-        self.cwnd = self.cwnd.saturating_sub(acked).saturating_add(back).max(self.smss());
     }
 
     pub(super) fn on_exit_recovery(&mut self, in_flight: u32) {
@@ -179,6 +166,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::congestion::model;
     use crate::time::Instant;
 
     #[test]
@@ -189,15 +177,14 @@ mod tests {
     #[test]
     fn no_amount_overflows() {
         let mut window = Window::new(u16::MAX, u8::MAX);
-        let ack = Ack { bytes: u32::MAX, in_flight: u32::MAX, rtt: None, now: Instant::ZERO };
+        let ack = model::ack(u32::MAX, u32::MAX, None, Instant::ZERO);
         for _ in 0..10_000 {
             let _ = window.on_ack(&ack);
         }
         assert_eq!(window.cwnd(), u32::MAX);
         window.on_enter_recovery(u32::MAX);
-        window.on_duplicate_ack();
         assert_eq!(window.cwnd(), u32::MAX);
-        window.on_partial_ack(u32::MAX);
+        window.set_cwnd(0);
         window.on_exit_recovery(u32::MAX);
         window.on_timeout(u32::MAX);
         window.on_mss(0);

@@ -1,0 +1,81 @@
+//! An echo server on one queue of an interface:
+//!
+//! `cargo run --release --example echo -- veth0 10.99.0.11/24` (root; `scripts/veth up` makes a veth0)
+//!
+//! A [`Service`] is called on the worker's own thread. It keeps nothing of its own here: what does not fit
+//! into the send buffer stays in the receive buffer, so that the window closes on a peer that does not
+//! read, and memory stays bounded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use linerate::runtime::{Farewell, Stack, StackConfig};
+use linerate::shard::{ConnId, Io, ListenerConfig, Service};
+use linerate::time::Duration;
+
+/// Set as a connection's own number once its peer has closed.
+const PEER_CLOSED: u64 = 1;
+
+struct Echo;
+
+impl Echo {
+    /// Moves what is there from one direction to the other; closes when the last of it has gone.
+    fn pump(io: &mut dyn Io, conn: ConnId) {
+        let mut buffer = [0; 4096];
+        loop {
+            let room = io.write_room(conn).min(buffer.len());
+            let n = io.read(conn, &mut buffer[..room]);
+            if n == 0 {
+                break;
+            }
+            io.write(conn, &buffer[..n]);
+        }
+        if io.user(conn) == PEER_CLOSED && io.readable(conn) == 0 {
+            io.close(conn);
+        }
+    }
+}
+
+impl Service for Echo {
+    fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        Self::pump(io, conn);
+    }
+
+    fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
+        Self::pump(io, conn);
+    }
+
+    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
+        io.set_user(conn, PEER_CLOSED);
+        Self::pump(io, conn);
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [interface, cidr] = arguments.as_slice() else {
+        return Err("usage: echo INTERFACE ADDRESS/PREFIX".into());
+    };
+    let (address, prefix) =
+        cidr.split_once('/').ok_or("an address with its prefix: 10.0.0.2/24")?;
+    let mut config = StackConfig::new(interface, vec![(address.parse()?, prefix.parse()?)]);
+    config.listeners = vec![ListenerConfig::on_port(7)];
+
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let stack = Stack::start(&config, |_worker| Box::new(Echo))?;
+    for note in stack.notes() {
+        eprintln!("echo: {note}");
+    }
+    eprintln!("echo: serving port 7 of {address}; Ctrl-C ends it");
+    while !stop.load(Ordering::Relaxed) && stack.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let (report, _) = stack.stop(Farewell::Close { grace: Duration::from_secs(1) });
+    for (name, count) in report.counters().entries().filter(|(_, count)| *count > 0) {
+        eprintln!("echo: {name} {count}");
+    }
+    Ok(())
+}
