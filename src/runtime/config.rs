@@ -8,8 +8,8 @@ use super::idle::IdlePolicy;
 use crate::limits::Limits;
 use crate::link::impair::Impairments;
 use crate::link::xsk::{BusyPoll, Mode};
-use crate::shard::ListenerConfig;
 pub use crate::shard::Role;
+use crate::shard::{HOP_LIMIT, ListenerConfig};
 use crate::tcp::Settings;
 use crate::xdp::XdpMode;
 
@@ -84,6 +84,8 @@ pub struct StackConfig {
     pub impairments: Option<Impairments>,
     /// Take segments whose checksum covers only the pseudo-header.
     pub accept_partial_checksums: bool,
+    /// Hops allowed to what is sent (RFC 9293 MUST-49).
+    pub hop_limit: u8,
 }
 
 impl StackConfig {
@@ -119,6 +121,7 @@ impl StackConfig {
             capture: None,
             impairments: None,
             accept_partial_checksums: false,
+            hop_limit: HOP_LIMIT,
         }
     }
 }

@@ -195,6 +195,7 @@ impl<'a> Plan<'a> {
             steering: self.steering(),
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
+            hop_limit: config.hop_limit,
         });
         for listener in &config.listeners {
             let opened = shard.listen(*listener);

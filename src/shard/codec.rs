@@ -12,9 +12,6 @@ use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{ethernet, ipv4, ipv6, tcp, vlan};
 
-/// Hops allowed: what hosts use. Fewer, and far networks are out of reach.
-const HOPS: u8 = 64;
-
 /// A header that arrived as a segment, its payload still in the frame.
 #[inline(always)]
 pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
@@ -53,6 +50,10 @@ pub(super) struct Ends {
     pub(super) remote: IpAddr,
     pub(super) local_port: u16,
     pub(super) remote_port: u16,
+    /// Hops allowed.
+    pub(super) hops: u8,
+    /// The differentiated services code point: the upper six bits of the traffic class.
+    pub(super) diffserv: u8,
 }
 
 /// Writes a segment with all its headers into a frame.
@@ -77,8 +78,8 @@ pub(super) fn write(
                 src,
                 dst,
                 protocol: Protocol::TCP,
-                ttl: HOPS,
-                traffic_class: TrafficClass(0),
+                ttl: ends.hops,
+                traffic_class: TrafficClass(ends.diffserv << 2),
                 ident: 0,
                 fragment: ipv4::Fragment::DONT,
             };
@@ -94,8 +95,8 @@ pub(super) fn write(
                 src,
                 dst,
                 protocol: Protocol::TCP,
-                hop_limit: HOPS,
-                traffic_class: TrafficClass(0),
+                hop_limit: ends.hops,
+                traffic_class: TrafficClass(ends.diffserv << 2),
                 flow_label: flow_label(ends),
             };
             write_ethernet(ends, EtherType::IPV6, bytes)?;

@@ -41,7 +41,13 @@ pub struct Config {
     /// Takes segments whose TCP sum covers only the pseudo-header, as a virtual link's peer with checksum
     /// offload sends them: what was corrupted on the way is then not noticed.
     pub accept_partial_checksums: bool,
+    /// Hops allowed to what is sent (RFC 9293 MUST-49): 64 is what hosts use. Fewer, and far networks are
+    /// out of reach.
+    pub hop_limit: u8,
 }
+
+/// See [`Config::hop_limit`].
+pub const HOP_LIMIT: u8 = 64;
 
 impl Config {
     /// A shard on its own, the defaults for everything else.
@@ -63,6 +69,7 @@ impl Config {
             // listeners of the same address are skipped by the flow table, not by the range.
             ports: 1024..=65535,
             accept_partial_checksums: false,
+            hop_limit: HOP_LIMIT,
         }
     }
 }

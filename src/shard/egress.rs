@@ -76,6 +76,8 @@ impl Engine {
             remote: key.remote.address(),
             local_port: key.remote.local_port(),
             remote_port: key.remote.port(),
+            hops: self.hop_limit,
+            diffserv: 0,
         }
     }
 

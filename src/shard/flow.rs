@@ -25,6 +25,8 @@ pub(super) struct Flow {
     flags: u8,
     /// What the application was not told yet.
     pub(super) pending: Events,
+    /// The differentiated services code point of what is sent.
+    diffserv: u8,
     pub(super) neighbour: NeighbourId,
     /// The low half of the flow's hash: what its slot in the flow table is found by.
     home: u32,
@@ -74,13 +76,35 @@ impl Flow {
         let FlowKey { remote, local } = key;
         let pending = Events::default();
         let home = hash as u32;
-        Self { remote, local, flags, pending, neighbour, home, connection, user, origin }
+        Self {
+            remote,
+            local,
+            flags,
+            pending,
+            diffserv: 0,
+            neighbour,
+            home,
+            connection,
+            user,
+            origin,
+        }
     }
 
     /// Its whole key.
     #[inline]
     pub(super) const fn key(&self) -> FlowKey {
         FlowKey { remote: self.remote, local: self.local }
+    }
+
+    /// The differentiated services code point of what is sent.
+    #[inline]
+    pub(super) const fn diffserv(&self) -> u8 {
+        self.diffserv
+    }
+
+    /// Sets it; the field has six bits (RFC 2474 §3).
+    pub(super) fn set_diffserv(&mut self, code_point: u8) {
+        self.diffserv = code_point.min(63);
     }
 
     /// What its slot in the flow table is found by.

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::engine::{Engine, lend};
 use super::flow::Flow;
-use super::service::{ConnId, ConnInfo, ConnectError, Io, Open};
+use super::service::{Choice, ConnId, ConnInfo, ConnectError, Io, Open};
 use crate::metrics::Event;
 use crate::tcp::Env;
 use crate::time::Instant;
@@ -62,6 +62,14 @@ impl Io for Engine {
 
     fn abort(&mut self, conn: ConnId) {
         self.with(conn, |flow, env| flow.connection.abort(env));
+    }
+
+    fn choose(&mut self, conn: ConnId, choice: Choice) {
+        self.with(conn, |flow, env| match choice {
+            Choice::Nagle(on) => flow.connection.set_nagle(on),
+            Choice::KeepAlive(on) => flow.connection.set_keep_alive(env, on),
+            Choice::DiffServ(code_point) => flow.set_diffserv(code_point),
+        });
     }
 
     fn user(&self, conn: ConnId) -> u64 {

@@ -44,10 +44,12 @@ pub mod wheel;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Role};
+pub use config::{Config, HOP_LIMIT, Role};
 pub use handover::{Alone, Handed, Handover};
 pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
 pub use routes::{Prefix, Route};
-pub use service::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
+pub use service::{
+    Choice, ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service, Trouble,
+};
 pub use steer::{Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

@@ -163,6 +163,16 @@ impl<F> Neighbours<F> {
         }
     }
 
+    /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew. The
+    /// negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
+    pub fn on_doubt(&mut self, id: NeighbourId) {
+        let Some(index) = self.index(id) else { return };
+        let entry = &mut self.entries[index];
+        if entry.state == State::Reachable {
+            entry.state = State::Stale;
+        }
+    }
+
     /// A neighbour answered or announced itself: an ARP reply, a neighbour advertisement. `mac` is
     /// missing if the advertisement has no such option.
     pub fn on_advert(

@@ -93,17 +93,19 @@ impl Engine {
     #[inline]
     fn way_of(&mut self, index: u32) -> Option<(Ends, Option<NeighbourId>)> {
         let flow = self.tables.flows.at(index).filter(|flow| flow.connection.owes())?;
-        let (key, mut neighbour) = (flow.key(), flow.neighbour);
+        let (key, mut neighbour, diffserv) = (flow.key(), flow.neighbour, flow.diffserv());
         let mut way = self.neighbours.way(self.now, neighbour);
         if way == Way::Gone {
             neighbour = self.neighbour_towards(key.remote.address()).unwrap_or(neighbour);
             way = self.neighbours.way(self.now, neighbour);
             self.tables.flows.at_mut(index)?.neighbour = neighbour;
         }
-        Some(match way {
-            Way::Send(mac) => (self.ends(&key, mac), None),
-            Way::Wait | Way::Gone => (self.ends(&key, MacAddr::ZERO), Some(neighbour)),
-        })
+        let (mac, held_for) = match way {
+            Way::Send(mac) => (mac, None),
+            Way::Wait | Way::Gone => (MacAddr::ZERO, Some(neighbour)),
+        };
+        // RFC 9293 SHLD-22: the field goes to IP as the program gave it.
+        Some((Ends { diffserv, ..self.ends(&key, mac) }, held_for))
     }
 
     /// After a connection was asked: its timer is armed, or its end is met.

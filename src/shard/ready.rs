@@ -4,9 +4,13 @@
 
 use super::engine::Engine;
 use super::flow::{Enlist, Flow};
-use super::service::{ConnId, Ending, ListenerId, Service};
+use super::neighbour::NeighbourId;
+use super::service::{ConnId, Ending, ListenerId, Service, Trouble};
 use crate::metrics::Event;
 use crate::tcp::{CloseReason, Events, Phase};
+
+/// What is told by [`Service::on_trouble`].
+const TROUBLES: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
 
 impl Engine {
     /// Collects what a connection has to tell and puts it on the list of those to be asked what they
@@ -61,8 +65,27 @@ impl Engine {
         if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
             service.on_peer_closed(self, conn);
         }
+        if pending.intersects(TROUBLES) {
+            self.tell_trouble(service, conn, pending);
+        }
         if pending.contains(Events::CLOSED) {
             self.on_over(service, conn);
+        }
+    }
+
+    /// What goes wrong while the connection goes on.
+    fn tell_trouble(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
+        if pending.contains(Events::UNANSWERED) {
+            // RFC 9293 §3.8.3 (b): "pass negative advice [...] to the IP layer, to trigger dead-gateway
+            // diagnosis".
+            let neighbour = self.tables.flows.get(conn).map(|flow| flow.neighbour);
+            self.neighbours.on_doubt(neighbour.unwrap_or(NeighbourId::NONE));
+            if self.is_live(conn) {
+                service.on_trouble(self, conn, Trouble::Unanswered);
+            }
+        }
+        if pending.contains(Events::UNREACHABLE) && self.is_live(conn) {
+            service.on_trouble(self, conn, Trouble::Unreachable);
         }
     }
 

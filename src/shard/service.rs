@@ -51,6 +51,26 @@ pub struct Open {
     pub user: u64,
 }
 
+/// What a program may choose for one connection, where the stack's own choice does not suit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Whether Nagle's algorithm holds small segments back (RFC 9293 MUST-17).
+    Nagle(bool),
+    /// Whether an idle peer is probed (MUST-24), at the stack's intervals. For established connections.
+    KeepAlive(bool),
+    /// The differentiated services code point of what is sent, 0 to 63 (MUST-48, SHLD-21).
+    DiffServ(u8),
+}
+
+/// What troubles a connection that goes on nonetheless (RFC 9293 §3.9.1.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Three retransmissions in a row were not answered (threshold R1, RFC 9293 §3.8.3).
+    Unanswered,
+    /// ICMP told that the peer can't be reached.
+    Unreachable,
+}
+
 /// Why an active open could not even begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ConnectError {
@@ -127,6 +147,9 @@ pub trait Io {
     /// Ends the connection at once with a reset.
     fn abort(&mut self, conn: ConnId);
 
+    /// Chooses something for one connection; nothing where the handle is stale.
+    fn choose(&mut self, conn: ConnId, choice: Choice);
+
     /// The program's own number for the connection; 0 for a stale handle.
     fn user(&self, conn: ConnId) -> u64;
 
@@ -169,6 +192,10 @@ pub trait Service {
 
     /// The peer closed its direction; what is still readable is the end of it.
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {}
+
+    /// Something is wrong, and the connection goes on. RFC 9293 MUST-47; a service that does not want to
+    /// hear of it leaves this out (SHLD-20).
+    fn on_trouble(&mut self, io: &mut dyn Io, conn: ConnId, trouble: Trouble) {}
 
     /// The connection is over; `user` is the program's number, the handle is stale from now on.
     fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {}

@@ -179,6 +179,11 @@ impl Connection {
         self.marks.insert(Marks::when(Marks::NAGLE, on));
     }
 
+    /// Turns keep-alive on or off, once ESTABLISHED (RFC 9293 MUST-24); the intervals are the host's.
+    pub fn set_keep_alive(&mut self, env: &mut Env<'_>, on: bool) {
+        self.switch_keep_alive(env, on);
+    }
+
     /// Closes our direction after what was written: FIN. Reading goes on (half-close).
     /// RFC 9293 §3.10.4.
     pub fn close(&mut self, env: &mut Env<'_>) {
@@ -243,7 +248,8 @@ impl Connection {
             PathError::Unreachable if self.phase.is_opening() => {
                 self.end(env, CloseReason::Unreachable);
             }
-            PathError::Unreachable => {}
+            // RFC 9293 §3.9.2.2: "it SHOULD make the information available to the application (SHLD-25)".
+            PathError::Unreachable => self.events.insert(Events::UNREACHABLE),
             PathError::TooBig(mtu) => self.lower_mss(mtu),
         }
     }

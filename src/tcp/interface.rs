@@ -31,10 +31,18 @@ impl Events {
     pub const PEER_CLOSED: Self = Self(8);
     /// The connection is over; see [`super::Connection::close_reason`].
     pub const CLOSED: Self = Self(16);
+    /// Threshold R1 (RFC 9293 §3.8.3) is reached: what was sent stays unanswered.
+    pub const UNANSWERED: Self = Self(32);
+    /// ICMP told that the peer can't be reached; the connection goes on (RFC 9293 §3.9.2.2).
+    pub const UNREACHABLE: Self = Self(64);
 
     /// Whether all of `other` is in the set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+    /// Whether any of `other` is in the set.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
     /// Adds `other`.
     pub const fn insert(&mut self, other: Self) {

@@ -170,7 +170,7 @@ impl Connection {
     pub(super) fn note_in_order(&mut self, env: &Env<'_>) {
         self.events.insert(Events::READABLE);
         self.rcv.segments = self.rcv.segments.saturating_add(1);
-        // RFC 9293 §3.8.6.3 (MUST-58, MUST-59), RFC 5681 §4.2:
+        // RFC 9293 §3.8.6.3 (SHLD-19, MUST-40), RFC 5681 §4.2:
         //   > an ACK SHOULD be generated for at least every second full-sized segment, and MUST be
         //   > generated within 500 ms of the arrival of the first unacknowledged packet.
         if self.rcv.segments >= 2 || self.rcv.quick > 0 {

@@ -27,7 +27,7 @@ pub struct Settings {
     pub syn_retries: u8,
     /// How often a SYN-ACK is sent again before the embryo is dropped.
     pub syn_ack_retries: u8,
-    /// How long an ACK may wait for company: below 0.5 s (RFC 9293 MUST-59).
+    /// How long an ACK may wait for company: below 0.5 s (RFC 9293 MUST-40).
     pub ack_delay: Duration,
     /// Nagle's algorithm for new connections (RFC 9293 §3.7.4); off favours latency.
     pub nagle: bool,

@@ -10,6 +10,12 @@ use super::marks::Marks;
 use super::{KeepAlive, Phase};
 use crate::time::{Duration, Instant};
 
+/// R1 of RFC 9293 §3.8.3:
+///   > The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO (SHLD-10).
+///
+/// Fewer, and a burst of losses would alarm programs; more, and they hear of a dead path late.
+const R1: u8 = 3;
+
 /// The deadlines; [`Instant::FAR`] is off.
 #[derive(Debug)]
 #[repr(C)]
@@ -57,16 +63,27 @@ impl Connection {
     fn on_retransmit_deadline(&mut self, env: &mut Env<'_>) {
         if self.phase.is_opening() {
             self.on_syn_timeout(env);
+            self.tell_of_r1();
         } else if self.phase.may_send() && self.snd.wnd == 0 && !self.outgoing.is_empty() {
             self.on_persist_timeout(env);
         } else if self.snd.outstanding() > 0 {
             self.on_retransmission_timeout(env);
+            self.tell_of_r1();
         } else if self.phase.may_send() && self.snd.unsent() > 0 {
             self.marks.insert(Marks::OVERRIDE);
         } else if self.marks.has(Marks::WANTS_ROOM) {
             // There was no memory at all: the program may try again.
             self.marks.remove(Marks::WANTS_ROOM);
             self.events.insert(Events::WRITABLE);
+        }
+    }
+
+    /// RFC 9293 §3.8.3 (e):
+    ///   > TCP implementations SHOULD inform the application of the delivery problem [...], when R1 is
+    ///   > reached and before R2 (SHLD-9).
+    fn tell_of_r1(&mut self) {
+        if self.recovery.backoff() == R1 && !self.phase.is_last() {
+            self.events.insert(Events::UNANSWERED);
         }
     }
 
@@ -105,14 +122,24 @@ impl Connection {
         }
     }
 
+    /// Turns keep-alive on or off for this connection (RFC 9293 MUST-24): that it is on is told by its
+    /// timer alone.
+    pub(super) fn switch_keep_alive(&mut self, env: &Env<'_>, on: bool) {
+        let ending = self.phase == Phase::FinWait2 && self.marks.has(Marks::NO_READER);
+        if ending || self.phase.is_opening() || self.phase.is_last() {
+            return;
+        }
+        self.keep_alive_probes = 0;
+        let idle = env.settings.keep_alive.unwrap_or_default().idle;
+        self.timers.idle_at = if on { env.now + idle } else { Instant::FAR };
+    }
+
     fn on_idle_deadline(&mut self, env: &mut Env<'_>) {
         self.timers.idle_at = Instant::FAR;
         if self.phase == Phase::FinWait2 && self.marks.has(Marks::NO_READER) {
             return self.end(env, CloseReason::TimedOut);
         }
-        if let Some(keep_alive) = env.settings.keep_alive {
-            self.keep_alive(env, keep_alive);
-        }
+        self.keep_alive(env, env.settings.keep_alive.unwrap_or_default());
     }
 
     /// RFC 9293 §3.8.4:

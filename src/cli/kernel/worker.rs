@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use linerate::shard::{ConnId, ConnInfo, ConnectError, Ending, Io, Open};
+use linerate::shard::{Choice, ConnId, ConnInfo, ConnectError, Ending, Io, Open};
 use linerate::time::Instant;
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
@@ -314,6 +314,23 @@ impl Io for Worker {
             let _ = socket2::SockRef::from(&socket.stream).set_linger(linger);
             self.remove(conn, Ending::Aborted);
         }
+    }
+
+    fn choose(&mut self, conn: ConnId, choice: Choice) {
+        let Some(socket) = self.socket_mut(conn) else { return };
+        // What the kernel refuses stays as it was: a choice is a wish.
+        let _ = match choice {
+            Choice::Nagle(on) => {
+                socket.nodelay_set = true;
+                socket.stream.set_nodelay(!on)
+            }
+            Choice::KeepAlive(on) => socket2::SockRef::from(&socket.stream).set_keepalive(on),
+            Choice::DiffServ(code_point) => {
+                let class = u32::from(code_point.min(63)) << 2;
+                let socket = socket2::SockRef::from(&socket.stream);
+                socket.set_tos_v4(class).or_else(|_| socket.set_tclass_v6(class))
+            }
+        };
     }
 
     fn user(&self, conn: ConnId) -> u64 {

@@ -3,7 +3,9 @@
 //!
 //! The upper byte of [`Io::user`] is the service; the services see the lower 56 bits.
 
-use linerate::shard::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
+use linerate::shard::{
+    Choice, ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service, Trouble,
+};
 use linerate::time::Instant;
 
 const TAG_SHIFT: u32 = 56;
@@ -65,6 +67,11 @@ impl Service for Mux {
         self.with(io, tag, |service, io| service.on_peer_closed(io, conn));
     }
 
+    fn on_trouble(&mut self, io: &mut dyn Io, conn: ConnId, trouble: Trouble) {
+        let tag = io.user(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_trouble(io, conn, trouble));
+    }
+
     fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {
         let user_of_service = user & USER_MASK;
         self.with(io, user >> TAG_SHIFT, |service, io| {
@@ -84,6 +91,9 @@ struct Tagged<'a> {
 }
 
 impl Io for Tagged<'_> {
+    fn choose(&mut self, conn: ConnId, choice: Choice) {
+        self.io.choose(conn, choice);
+    }
     fn user(&self, conn: ConnId) -> u64 {
         self.io.user(conn) & USER_MASK
     }

@@ -1,7 +1,9 @@
 //! A stack of one connection for the services' tests: what arrives is told by the test, what the service
 //! sends is looked at.
 
-use linerate::shard::{ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service};
+use linerate::shard::{
+    Choice, ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service,
+};
 use linerate::time::Instant;
 
 const CONN: ConnId = ConnId { index: 3, generation: 1 };
@@ -131,6 +133,7 @@ impl Io for Wire {
     fn abort(&mut self, _: ConnId) {
         self.aborted = true;
     }
+    fn choose(&mut self, _: ConnId, _: Choice) {}
     fn user(&self, _: ConnId) -> u64 {
         self.user
     }

@@ -1,11 +1,13 @@
 //! The shard's parts against simple models of them, and in the situations they were made for.
 
 mod adversity;
+mod choices;
 mod end_to_end;
 mod flow_table;
 mod fragments;
 mod neighbours;
 mod ports;
+mod raw;
 mod routes;
 mod stage;
 mod strangers;

@@ -106,6 +106,8 @@ fn an_open_without_answer_is_given_up_after_all_retries() {
     t.sends_syn();
     t.after_ms(14_999).is(Phase::SynSent);
     assert_eq!(t.sent().len(), 3);
+    // RFC 9293 §3.8.3: R1 is told of as for data.
+    assert_eq!(t.events(), Events::UNANSWERED);
     t.after_ms(1).is(Phase::Closed).quiet();
     assert_eq!(t.c.close_reason(), Some(CloseReason::TimedOut));
     assert_eq!(t.events(), Events::CLOSED);

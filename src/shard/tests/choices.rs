@@ -1,0 +1,147 @@
+//! What a program chooses for one connection, and what it is told of a connection in trouble
+//! (RFC 9293 §3.9.1).
+
+use super::raw::{IRS, Raw, Told, ack, segment_of};
+use crate::shard::{Choice, Ending, Trouble};
+use crate::tcp::KeepAlive;
+use crate::time::Duration;
+use crate::wire::Protocol;
+use crate::wire::icmp::v4;
+use crate::wire::tcp::flag;
+
+fn writes(t: &mut Raw, bytes: usize) {
+    let conn = t.conn();
+    t.orders(move |io| assert_eq!(io.write(conn, &vec![0; bytes]), bytes));
+}
+
+fn chooses(t: &mut Raw, choice: Choice) {
+    let conn = t.conn();
+    t.orders(move |io| io.choose(conn, choice));
+}
+
+#[test]
+fn nagle_can_be_turned_off_for_one_connection() {
+    // RFC 9293 §3.7.4, MUST-17
+    let mut t = Raw::new(|_| {});
+    t.accepts();
+    writes(&mut t, 10);
+    writes(&mut t, 10);
+    assert_eq!(t.got().len(), 1, "the second write waits for the ACK of the first");
+    chooses(&mut t, Choice::Nagle(false));
+    writes(&mut t, 10);
+    assert_eq!(t.got().iter().map(|got| got.len).collect::<Vec<_>>(), [10, 10]);
+}
+
+#[test]
+fn keep_alive_can_be_turned_on_for_one_connection() {
+    // RFC 9293 §3.8.4, MUST-24: off by default, on for this one, and off again.
+    let keep_alive =
+        KeepAlive { idle: Duration::from_secs(2), interval: Duration::from_secs(1), probes: 3 };
+    let mut t = Raw::new(|config| config.settings.keep_alive = Some(keep_alive));
+    let iss = t.accepts();
+    chooses(&mut t, Choice::KeepAlive(false));
+    t.after_ms(5_000);
+    assert!(t.got().is_empty());
+    chooses(&mut t, Choice::KeepAlive(true));
+    t.after_ms(2_010);
+    let probe = t.got().remove(0);
+    assert_eq!((probe.seq, probe.len), (iss, 0));
+    let mut t = Raw::new(|_| {});
+    t.accepts();
+    chooses(&mut t, Choice::KeepAlive(true));
+    t.after_ms(10_000);
+    assert!(t.got().is_empty(), "MUST-28: two hours");
+}
+
+#[test]
+fn the_differentiated_services_field_is_the_programs() {
+    // RFC 9293 §3.9.1.9, MUST-48, SHLD-21, SHLD-22
+    let mut t = Raw::new(|_| {});
+    t.accepts();
+    writes(&mut t, 1000);
+    assert_eq!(t.got()[0].class >> 2, 0);
+    chooses(&mut t, Choice::DiffServ(46));
+    writes(&mut t, 1000);
+    assert_eq!(t.got()[0].class >> 2, 46);
+}
+
+#[test]
+fn the_time_to_live_is_the_hosts() {
+    // RFC 9293 §3.9.2, MUST-49
+    let mut t = Raw::new(|config| config.hop_limit = 17);
+    t.accepts();
+    writes(&mut t, 10);
+    assert_eq!(t.got()[0].ttl, 17);
+    let mut t = Raw::new(|_| {});
+    assert_eq!(t.opens().ttl, 64);
+}
+
+#[test]
+fn a_program_hears_of_three_retransmissions_without_answer_and_then_of_the_end() {
+    // RFC 9293 §3.8.3, SHLD-9, SHLD-10, MUST-20; §3.9.1.8, MUST-47
+    let mut t = Raw::new(|_| {});
+    t.accepts();
+    writes(&mut t, 10);
+    t.after_ms(500); // the first retransmission
+    assert_eq!(t.told(), []);
+    let asked = t.questions;
+    t.after_ms(20_000);
+    assert_eq!(t.told(), [Told::Trouble(Trouble::Unanswered)], "once");
+    assert!(t.questions > asked, "(b): negative advice, so the neighbour has to prove itself");
+    t.after_ms(130_000);
+    assert_eq!(t.told(), [Told::Closed(Ending::TimedOut)]);
+}
+
+#[test]
+fn a_program_hears_of_a_syn_without_answer() {
+    // RFC 9293 §3.8.3, MUST-22: in the way of data, notification included.
+    let mut t = Raw::new(|_| {});
+    t.opens();
+    t.after_ms(10_000);
+    assert_eq!(t.told(), [Told::Trouble(Trouble::Unanswered)]);
+}
+
+#[test]
+fn a_soft_error_is_told_and_the_connection_goes_on() {
+    // RFC 9293 §3.9.2.2, MUST-54, MUST-56, SHLD-25
+    let mut t = Raw::new(|_| {});
+    let iss = t.accepts();
+    writes(&mut t, 10);
+    let port = t.got().remove(0);
+    assert_eq!(port.seq, iss + 1);
+    unreachable(&mut t, v4::Unreachable::Host, port.seq);
+    assert_eq!(t.told(), [Told::Trouble(Trouble::Unreachable)]);
+    t.hears(&ack(IRS + 1, iss + 11), &[]);
+    t.hears(&segment_of(flag::ACK | flag::PSH, IRS + 1, iss + 11), b"still here");
+    assert_eq!(t.told(), [Told::Readable]);
+}
+
+/// An ICMP error about the segment at `seq`, from the peer's host.
+fn unreachable(t: &mut Raw, reason: v4::Unreachable, seq: u32) {
+    let quote = quoted(seq);
+    let error = v4::Message::Unreachable { reason, quote: &quote };
+    t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
+    t.turns();
+}
+
+/// The start of a packet of ours, as a router quotes it.
+fn quoted(seq: u32) -> Vec<u8> {
+    use super::raw::{PEER, PEER_PORT, US};
+    use super::stage::PORT;
+    use crate::wire::{TrafficClass, ipv4};
+    let mut packet = vec![0; 40];
+    let ip = ipv4::HeaderOut {
+        src: US,
+        dst: PEER,
+        protocol: Protocol::TCP,
+        ttl: 64,
+        traffic_class: TrafficClass(0),
+        ident: 0,
+        fragment: ipv4::Fragment::DONT,
+    };
+    ip.emit(20, &mut packet).expect("room");
+    packet[20..22].copy_from_slice(&PORT.to_be_bytes());
+    packet[22..24].copy_from_slice(&PEER_PORT.to_be_bytes());
+    packet[24..28].copy_from_slice(&seq.to_be_bytes());
+    packet
+}
