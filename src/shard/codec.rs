@@ -10,7 +10,7 @@ use crate::tcp::{
 };
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
-use crate::wire::{ethernet, ipv4, ipv6, tcp, vlan};
+use crate::wire::{ethernet, ipv4, ipv6, plain, tcp, vlan};
 
 /// A header that arrived as a segment, its payload still in the frame.
 #[inline(always)]
@@ -66,8 +66,28 @@ pub(super) fn write(
     ends: &Ends,
     segment: &SegmentOut<'_>,
 ) -> Result<(), NoRoom> {
+    if segment.payload_len() == 0
+        && segment.options.sack.is_empty()
+        && let (IpAddr::V4(src), IpAddr::V4(dst)) = (ends.local, ends.remote)
+    {
+        let (dst_mac, src_mac, traffic_class) = (ends.to_mac, ends.from_mac, TrafficClass(0));
+        let out = plain::PlainOut { dst_mac, src_mac, src, dst, ttl: HOPS, traffic_class };
+        if let Some(len) = out.emit(&header(ends, segment, &[]), frame.buffer()) {
+            frame.set_len(len);
+            return Ok(());
+        }
+    }
+    write_any(frame, ends, segment)
+}
+
+/// The long way: any family, any options, with data.
+fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result<(), NoRoom> {
     let mut sack = [(0, 0); 4];
-    let header = header(ends, segment, &mut sack);
+    let blocks = segment.options.sack.as_slice();
+    for (out, (left, right)) in sack.iter_mut().zip(blocks) {
+        *out = (left.0, right.0);
+    }
+    let header = header(ends, segment, &sack[..blocks.len()]);
     let bytes = frame.buffer();
     let len = match (ends.local, ends.remote) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -114,17 +134,9 @@ fn write_ethernet(ends: &Ends, ethertype: EtherType, bytes: &mut [u8]) -> Result
     ethernet::Header { dst, src, ethertype, vlan: vlan::Tags::NONE }.emit(bytes).map(|_| ())
 }
 
-#[inline]
-fn header<'a>(
-    ends: &Ends,
-    segment: &SegmentOut<'_>,
-    sack: &'a mut [(u32, u32); 4],
-) -> tcp::HeaderOut<'a> {
+#[inline(always)]
+fn header<'a>(ends: &Ends, segment: &SegmentOut<'_>, sack: &'a [(u32, u32)]) -> tcp::HeaderOut<'a> {
     let options = &segment.options;
-    let blocks = options.sack.as_slice();
-    for (out, (left, right)) in sack.iter_mut().zip(blocks) {
-        *out = (left.0, right.0);
-    }
     tcp::HeaderOut {
         src_port: ends.local_port,
         dst_port: ends.remote_port,
@@ -140,7 +152,7 @@ fn header<'a>(
             timestamps: options
                 .timestamps
                 .map(|t| tcp::Timestamps { value: t.value, echo: t.echo }),
-            sack: &sack[..blocks.len()],
+            sack,
             fast_open: None,
         },
     }

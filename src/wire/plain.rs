@@ -7,7 +7,7 @@
 
 use super::checksum::{self, PseudoHeader};
 use super::ethernet::{self, MacAddr};
-use super::protocol::Protocol;
+use super::protocol::{Protocol, TrafficClass};
 use super::{ipv4, tcp};
 use core::net::Ipv4Addr;
 
@@ -35,6 +35,123 @@ impl Plain<'_> {
     pub fn payload_at(&self) -> usize {
         TCP_AT + usize::from(self.header.header_len)
     }
+}
+
+/// A packet of this form to be sent, without data.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainOut {
+    /// To which station.
+    pub dst_mac: MacAddr,
+    /// From which station.
+    pub src_mac: MacAddr,
+    /// From whom.
+    pub src: Ipv4Addr,
+    /// To whom.
+    pub dst: Ipv4Addr,
+    /// Hops that it may take.
+    pub ttl: u8,
+    /// Its service and congestion bits.
+    pub traffic_class: TrafficClass,
+}
+
+impl PlainOut {
+    /// Writes the packet with this header; gives its length. Headers whose options are others than none,
+    /// timestamps, or what is usual on a SYN, are left to the long way, and so is a `frame` that is too
+    /// short.
+    #[inline(always)]
+    pub fn emit(&self, header: &tcp::HeaderOut<'_>, frame: &mut [u8]) -> Option<usize> {
+        let (options, words) = options_of(header)?;
+        let len = TCP_AT + tcp::HEADER_LEN + 4 * words;
+        let frame = frame.get_mut(..len)?;
+        self.emit_outer((len - IP_AT) as u32, frame)?;
+        let area = frame.get_mut(TCP_AT + tcp::HEADER_LEN..)?;
+        for (to, word) in area.as_chunks_mut::<4>().0.iter_mut().zip(options) {
+            *to = word.to_be_bytes();
+        }
+        let segment_len = tcp::HEADER_LEN + 4 * words;
+        let pseudo = wide(&[self.src.to_bits(), self.dst.to_bits(), segment_len as u32])
+            + u64::from(Protocol::TCP.0);
+        let to = frame.get_mut(TCP_AT..)?.first_chunk_mut()?;
+        emit_header(header, segment_len as u32, pseudo + wide(&options), to);
+        Some(len)
+    }
+
+    /// Ethernet and IP, for a packet of `total_len` bytes.
+    #[inline(always)]
+    fn emit_outer(&self, total_len: u32, frame: &mut [u8]) -> Option<()> {
+        let to = frame.first_chunk_mut::<TCP_AT>()?;
+        to[..6].copy_from_slice(&self.dst_mac.0);
+        to[6..12].copy_from_slice(&self.src_mac.0);
+        let (src, dst) = (self.src.to_bits(), self.dst.to_bits());
+        let first = 0x4500_0000 | u32::from(self.traffic_class.0) << 16 | total_len;
+        // RFC 6864 §4.1: with DF set the identification may be anything.
+        let (dont_fragment, protocol) = (0x4000, u32::from(Protocol::TCP.0));
+        let third = u32::from(self.ttl) << 24 | protocol << 16;
+        let sum = checksum_of(wide(&[first, dont_fragment, third, src, dst]));
+        to[12..14].copy_from_slice(&[0x08, 0x00]);
+        to[14..18].copy_from_slice(&first.to_be_bytes());
+        to[18..22].copy_from_slice(&dont_fragment.to_be_bytes());
+        to[22..26].copy_from_slice(&(third | sum).to_be_bytes());
+        to[26..30].copy_from_slice(&src.to_be_bytes());
+        to[30..34].copy_from_slice(&dst.to_be_bytes());
+        Some(())
+    }
+}
+
+/// Words of options on a usual SYN, the most that the plain packet has.
+const OPTION_WORDS: usize = 5;
+
+/// The options as words in the order of Linux, the rest zero, and how many they are.
+#[inline(always)]
+fn options_of(header: &tcp::HeaderOut<'_>) -> Option<([u32; OPTION_WORDS], usize)> {
+    let options = &header.options;
+    if !options.sack.is_empty() || options.fast_open.is_some() {
+        return None;
+    }
+    let stamp = options.timestamps;
+    match (options.mss, options.window_shift, options.sack_permitted, stamp) {
+        (None, None, false, None) => Some(([0; OPTION_WORDS], 0)),
+        (None, None, false, Some(t)) => Some(([0x0101_080a, t.value, t.echo, 0, 0], 3)),
+        (Some(mss), Some(shift), true, Some(t)) => {
+            let (mss, shift) = (0x0204_0000 | u32::from(mss), 0x0103_0300 | u32::from(shift));
+            Some(([mss, 0x0402_080a, t.value, t.echo, shift], 5))
+        }
+        _ => None,
+    }
+}
+
+/// The fixed part of the TCP header; `sum` is that of all the rest.
+#[inline(always)]
+fn emit_header(
+    header: &tcp::HeaderOut<'_>,
+    header_len: u32,
+    sum: u64,
+    to: &mut [u8; tcp::HEADER_LEN],
+) {
+    let ports = u32::from(header.src_port) << 16 | u32::from(header.dst_port);
+    let control = header_len << 26 | u32::from(header.flags) << 16 | u32::from(header.window);
+    let urgent = u32::from(header.urgent);
+    let sum = checksum_of(sum + wide(&[ports, header.seq, header.ack, control, urgent]));
+    to[..4].copy_from_slice(&ports.to_be_bytes());
+    to[4..8].copy_from_slice(&header.seq.to_be_bytes());
+    to[8..12].copy_from_slice(&header.ack.to_be_bytes());
+    to[12..16].copy_from_slice(&control.to_be_bytes());
+    to[16..].copy_from_slice(&(sum << 16 | urgent).to_be_bytes());
+}
+
+/// The sum of a few words as they are read in network order: no carry is lost in 64 bits.
+#[inline(always)]
+fn wide(words: &[u32]) -> u64 {
+    words.iter().map(|word| u64::from(*word)).sum()
+}
+
+/// The checksum that completes a sum of words in network order (RFC 1071 §1).
+#[inline(always)]
+const fn checksum_of(sum: u64) -> u32 {
+    let once = (sum & 0xffff_ffff) + (sum >> 32);
+    let twice = (once & 0xffff) + (once >> 16 & 0xffff) + (once >> 32);
+    let thrice = (twice & 0xffff) + (twice >> 16);
+    !(thrice as u16 + (thrice >> 16) as u16) as u32 & 0xffff
 }
 
 /// Reads a packet for the station `mac`, if it is such a one and both sums are right.
@@ -141,7 +258,86 @@ mod tests {
         assert_eq!(parse(&tagged, MAC), None);
     }
 
+    /// A header, and whether its options are left to the long way.
+    fn header(stamped: bool, syn: bool, numbers: [u32; 4], small: [u16; 4]) -> HeaderOut<'static> {
+        let [seq, ack, value, echo] = numbers;
+        let [src_port, dst_port, window, urgent] = small;
+        HeaderOut {
+            src_port,
+            dst_port,
+            seq,
+            ack,
+            window,
+            urgent,
+            flags: if syn { flag::SYN | flag::ACK } else { flag::ACK | flag::FIN },
+            options: OptionsOut {
+                timestamps: (stamped || syn).then_some(Timestamps { value, echo }),
+                mss: syn.then_some(1460),
+                window_shift: syn.then_some(7),
+                sack_permitted: syn,
+                ..OptionsOut::default()
+            },
+        }
+    }
+
+    #[test]
+    fn unusual_options_and_short_frames_are_left_to_the_long_way() {
+        let out = PlainOut {
+            dst_mac: MAC,
+            src_mac: MAC,
+            src: Ipv4Addr::LOCALHOST,
+            dst: Ipv4Addr::LOCALHOST,
+            ttl: 64,
+            traffic_class: TrafficClass(0),
+        };
+        let usual = header(true, false, [1; 4], [1; 4]);
+        let mut frame = [0; 100];
+        assert_eq!(out.emit(&usual, &mut frame), Some(66));
+        assert_eq!(out.emit(&usual, &mut frame[..65]), None);
+        let mut odd = usual;
+        odd.options.sack = &[(1, 2)];
+        assert_eq!(out.emit(&odd, &mut frame), None);
+        odd = usual;
+        odd.options.mss = Some(1460);
+        assert_eq!(out.emit(&odd, &mut frame), None);
+        odd = usual;
+        odd.options.fast_open = Some(&[]);
+        assert_eq!(out.emit(&odd, &mut frame), None);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_is_what_the_long_way_writes(
+            stamped: bool,
+            syn: bool,
+            numbers: [u32; 4],
+            small: [u16; 4],
+            addresses: [u32; 2],
+            ttl: u8,
+            class: u8,
+        ) {
+            let header = header(stamped, syn, numbers, small);
+            let [src, dst] = addresses.map(Ipv4Addr::from_bits);
+            let (dst_mac, src_mac) = (MAC, MacAddr([2, 0, 0, 0, 0, 9]));
+            let traffic_class = TrafficClass(class);
+            let mut short = [0xaa; 100];
+            let out = PlainOut { dst_mac, src_mac, src, dst, ttl, traffic_class };
+            let len = out.emit(&header, &mut short);
+            let mut long = [0xaa; 100];
+            let (ethertype, vlan) = (EtherType::IPV4, vlan::Tags::NONE);
+            ethernet::Header { dst: dst_mac, src: src_mac, ethertype, vlan }
+                .emit(&mut long)
+                .expect("room");
+            let pseudo = PseudoHeader::v4(src, dst);
+            let tcp_len = header.emit(pseudo, (&[], &[]), &mut long[TCP_AT..]).expect("room");
+            let (protocol, fragment) = (Protocol::TCP, ipv4::Fragment::DONT);
+            ipv4::HeaderOut { src, dst, protocol, ttl, traffic_class, ident: 0, fragment }
+                .emit(tcp_len, &mut long[IP_AT..])
+                .expect("room");
+            prop_assert_eq!(len, Some(TCP_AT + tcp_len));
+            prop_assert_eq!(&short[..], &long[..]);
+        }
+
         #[test]
         fn what_is_taken_is_what_the_long_way_finds(
             stamped: bool,
