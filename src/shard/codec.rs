@@ -70,8 +70,9 @@ pub(super) fn write(
         && segment.options.sack.is_empty()
         && let (IpAddr::V4(src), IpAddr::V4(dst)) = (ends.local, ends.remote)
     {
-        let (dst_mac, src_mac, traffic_class) = (ends.to_mac, ends.from_mac, TrafficClass(0));
-        let out = plain::PlainOut { dst_mac, src_mac, src, dst, ttl: HOPS, traffic_class };
+        let (dst_mac, src_mac, ttl) = (ends.to_mac, ends.from_mac, ends.hops);
+        let traffic_class = TrafficClass(ends.diffserv << 2);
+        let out = plain::PlainOut { dst_mac, src_mac, src, dst, ttl, traffic_class };
         if let Some(len) = out.emit(&header(ends, segment, &[]), frame.buffer()) {
             frame.set_len(len);
             return Ok(());

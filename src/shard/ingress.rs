@@ -153,12 +153,28 @@ struct Outer<'a> {
 impl Eyes<'_> {
     #[inline]
     fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
-        if let Some(plain) = plain::parse(frame, self.mac)
-            && self.admit_plain(&plain, source, arrivals)
-        {
-            return Ok(None);
+        if let Some(plain) = plain::parse(frame, self.mac) {
+            let admitted = match tcp::parse_stamped(plain.segment) {
+                Some(parts) => self.admit_plain(&plain, parts, source, arrivals),
+                None => self.admit_unstamped(&plain, source, arrivals),
+            };
+            if admitted {
+                return Ok(None);
+            }
         }
         self.parse_any(frame, source, arrivals)
+    }
+
+    /// The same for the headers of handshakes, and of peers without timestamps.
+    #[inline(never)]
+    fn admit_unstamped(
+        &self,
+        plain: &plain::Plain<'_>,
+        source: Source,
+        arrivals: &mut Vec<Arrival>,
+    ) -> bool {
+        let parts = tcp::parse(plain.segment);
+        parts.is_ok_and(|parts| self.admit_plain(plain, parts, source, arrivals))
     }
 
     /// Puts a plain segment among the arrivals, if it is one of a stranger to one of us. Whatever is wrong
@@ -167,24 +183,24 @@ impl Eyes<'_> {
     fn admit_plain(
         &self,
         plain: &plain::Plain<'_>,
+        (header, payload): (tcp::Header<'_>, &[u8]),
         source: Source,
         arrivals: &mut Vec<Arrival>,
     ) -> bool {
         let Some(local) = self.locals.find_v4(plain.dst) else { return false };
         let host = wire::source_kind_v4(plain.src) == SourceKind::Host;
-        let ports = plain.header.src_port != 0 && plain.header.dst_port != 0;
+        let ports = header.src_port != 0 && header.dst_port != 0;
         if !host || !ports || self.locals.find_v4(plain.src).is_some() {
             return false;
         }
-        let (src_port, dst_port) = (plain.header.src_port, plain.header.dst_port);
-        let key = FlowKey::new(plain.src.into(), src_port, local, dst_port);
+        let key = FlowKey::new(plain.src.into(), header.src_port, local, header.dst_port);
         arrivals.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
-            head: codec::segment(&plain.header),
-            payload_at: plain.payload_at() as u32,
-            payload_len: plain.payload.len() as u32,
+            head: codec::segment(&header),
+            payload_at: plain::SEGMENT_AT as u32 + u32::from(header.header_len),
+            payload_len: payload.len() as u32,
             source,
             from: plain.src_mac,
         });

@@ -14,7 +14,7 @@ use core::net::Ipv4Addr;
 const IP_AT: usize = ethernet::HEADER_LEN;
 const TCP_AT: usize = IP_AT + ipv4::HEADER_LEN;
 
-/// Such a packet.
+/// Such a packet, both sums right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain<'a> {
     /// The station that put it on the link.
@@ -23,19 +23,12 @@ pub struct Plain<'a> {
     pub src: Ipv4Addr,
     /// To whom.
     pub dst: Ipv4Addr,
-    /// The segment's header.
-    pub header: tcp::Header<'a>,
-    /// The segment's data.
-    pub payload: &'a [u8],
+    /// The segment: [`tcp::parse`] reads it.
+    pub segment: &'a [u8],
 }
 
-impl Plain<'_> {
-    /// Where in the frame the data begins.
-    #[inline]
-    pub fn payload_at(&self) -> usize {
-        TCP_AT + usize::from(self.header.header_len)
-    }
-}
+/// Where in the frame the segment begins.
+pub const SEGMENT_AT: usize = TCP_AT;
 
 /// A packet of this form to be sent, without data.
 #[derive(Clone, Copy, Debug)]
@@ -179,9 +172,8 @@ pub fn parse(frame: &[u8], mac: MacAddr) -> Option<Plain<'_>> {
     if !intact {
         return None;
     }
-    let (header, payload) = tcp::parse(segment).ok()?;
     let src_mac = MacAddr([head[6], head[7], head[8], head[9], head[10], head[11]]);
-    Some(Plain { src_mac, src, dst, header, payload })
+    Some(Plain { src_mac, src, dst, segment })
 }
 
 #[cfg(test)]
@@ -234,11 +226,10 @@ mod tests {
         let (outer, packet) = ethernet::parse(frame).ok()?;
         let (ip, segment) = ipv4::parse(packet).ok()?;
         let intact = tcp::verify(PseudoHeader::v4(ip.src, ip.dst), segment);
-        let (header, payload) = tcp::parse(segment).ok()?;
         let ours = outer.dst == MAC && outer.vlan.outer.is_none();
         let right = ours && !ip.fragment.is_fragment() && intact == checksum::Verdict::Good;
         let (src_mac, src, dst) = (outer.src, ip.src, ip.dst);
-        right.then_some(Plain { src_mac, src, dst, header, payload })
+        right.then_some(Plain { src_mac, src, dst, segment })
     }
 
     #[test]

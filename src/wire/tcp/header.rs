@@ -1,6 +1,6 @@
 //! A TCP header that arrived.
 
-use super::options::{self, Options};
+use super::options::{self, ALIGNED_TIMESTAMPS, Options, Timestamps};
 use super::{HEADER_LEN, flag};
 use crate::wire::checksum::{PseudoHeader, Verdict};
 use crate::wire::error::Error;
@@ -62,6 +62,34 @@ pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
     };
     Ok((header, payload))
 }
+
+/// The header of nearly every segment after the handshake: timestamps are all of its options, laid out as
+/// Linux lays them out. Reads it and gives the data behind it, as [`parse`] does, in half the steps; `None`
+/// for any other header.
+#[inline(always)]
+pub fn parse_stamped(segment: &[u8]) -> Option<(Header<'_>, &[u8])> {
+    let (header, payload) = segment.split_first_chunk::<STAMPED_LEN>()?;
+    let word = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
+    let number = |at: usize| u32::from_be_bytes(word(at));
+    let stamped = header[12] >> 4 == STAMPED_LEN as u8 / 4 && word(20) == ALIGNED_TIMESTAMPS;
+    stamped.then(|| {
+        let header = Header {
+            src_port: u16::from_be_bytes([header[0], header[1]]),
+            dst_port: u16::from_be_bytes([header[2], header[3]]),
+            seq: number(4),
+            ack: number(8),
+            window: u16::from_be_bytes([header[14], header[15]]),
+            urgent: u16::from_be_bytes([header[18], header[19]]),
+            flags: header[13],
+            header_len: STAMPED_LEN as u8,
+            options: Options::stamped(Timestamps { value: number(24), echo: number(28) }),
+        };
+        (header, payload)
+    })
+}
+
+/// The fixed header and twelve bytes of timestamps.
+const STAMPED_LEN: usize = HEADER_LEN + 12;
 
 /// Judges the sum of a segment, header and data.
 ///

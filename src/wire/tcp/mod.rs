@@ -17,7 +17,7 @@ mod options;
 mod tests;
 
 pub use emit::{HeaderOut, OptionsOut};
-pub use header::{Header, parse, verify};
+pub use header::{Header, parse, parse_stamped, verify};
 pub use options::{Options, SackIter, Timestamps};
 
 /// Bytes of a header without options.

@@ -150,7 +150,7 @@ pub(super) fn parse(area: &[u8], syn: bool) -> Options<'_> {
     {
         let value = u32::from_be_bytes([v0, v1, v2, v3]);
         let echo = u32::from_be_bytes([e0, e1, e2, e3]);
-        return Options { timestamps: Some(Timestamps { value, echo }), ..Options::default() };
+        return Options::stamped(Timestamps { value, echo });
     }
     match area {
         [] => Options::default(),
@@ -210,6 +210,12 @@ fn parse_each(area: &[u8], syn: bool) -> Options<'_> {
 }
 
 impl Options<'_> {
+    /// Timestamps and nothing else.
+    #[inline(always)]
+    pub(super) fn stamped(timestamps: Timestamps) -> Self {
+        Self { timestamps: Some(timestamps), ..Self::default() }
+    }
+
     /// One option. Of an option that is there twice the last one counts. A known option of a wrong
     /// length and an unknown one are passed over.
     ///
