@@ -48,6 +48,14 @@ impl Io for Engine {
         self.with(conn, |flow, env| flow.connection.write(env, bytes))
     }
 
+    fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.with(conn, |flow, env| flow.connection.write_urgent(env, bytes))
+    }
+
+    fn urgent(&self, conn: ConnId) -> usize {
+        self.live(conn).map_or(0, |flow| flow.connection.urgent() as usize)
+    }
+
     fn write_room(&self, conn: ConnId) -> usize {
         self.live(conn).map_or(0, |flow| flow.connection.write_room(&self.settings))
     }

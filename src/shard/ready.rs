@@ -55,6 +55,9 @@ impl Engine {
             let took = self.now.since(opened_at);
             service.on_connected(self, conn, took);
         }
+        if pending.contains(Events::URGENT) && self.is_live(conn) {
+            service.on_urgent(self, conn);
+        }
         // A callback may have aborted the connection: what it had to read is gone with it.
         if pending.contains(Events::READABLE) && self.is_live(conn) {
             service.on_readable(self, conn);

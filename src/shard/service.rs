@@ -135,6 +135,17 @@ pub trait Io {
     /// [`Service::on_writable`] follows once there is room.
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
 
+    /// Queues data as [`write`](Io::write) does and marks it, and all before it, as urgent. New programs
+    /// should not (RFC 9293 SHLD-13); where there is no such mechanism it is plain data.
+    fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.write(conn, bytes)
+    }
+
+    /// Bytes of urgent data still to be read, arrived or not; 0 where there is no such mechanism.
+    fn urgent(&self, _conn: ConnId) -> usize {
+        0
+    }
+
     /// Bytes that [`write`](Io::write) would take now.
     fn write_room(&self, conn: ConnId) -> usize;
 
@@ -189,6 +200,10 @@ pub trait Service {
 
     /// There is room again after a short write.
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {}
+
+    /// The peer has announced urgent data, or more of it: [`Io::urgent`] tells how much (RFC 9293 §3.8.5).
+    /// It is read like any other.
+    fn on_urgent(&mut self, io: &mut dyn Io, conn: ConnId) {}
 
     /// The peer closed its direction; what is still readable is the end of it.
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {}

@@ -45,7 +45,9 @@ impl Connection {
         self.check_syn(env, segment)?;
         self.note_timestamp(segment);
         self.check_ack(env, segment)?;
-        // Sixth, URG: RFC 6093 §6, the data stays in line and nobody is told to read faster.
+        if segment.flags.urg() {
+            self.note_urgent(segment);
+        }
         self.take_text(env, segment)
     }
 

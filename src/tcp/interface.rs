@@ -36,6 +36,9 @@ impl Events {
     /// ICMP told that the peer can't be reached; the connection goes on (RFC 9293 §3.9.2.2).
     pub const UNREACHABLE: Self = Self(64);
 
+    /// The peer has urgent data that was not announced before (RFC 9293 §3.8.5).
+    pub const URGENT: Self = Self(128);
+
     /// Whether all of `other` is in the set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -36,6 +36,8 @@ impl Marks {
     pub(super) const SYN_TIMED_OUT: Self = Self(1 << 13);
     /// Both ends permit SACK (RFC 2018 §2); before the peer's SYN, we do.
     pub(super) const SACK: Self = Self(1 << 14);
+    /// There is urgent data in one of the directions (RFC 9293 §3.8.5).
+    pub(super) const URGENT: Self = Self(1 << 15);
 
     /// Whether any of `other` is set.
     #[inline]

@@ -27,7 +27,6 @@
 //! | 9293 §3.8.6: SND.WND covers the FIN | a FIN alone waits for no window | it serves as a probe, and an idle close needs no timer |
 //! | 9293 §3.10.4: CLOSE in SYN-RECEIVED forms a FIN | it waits for ESTABLISHED | nothing but SYNs then needs to know about SYN-RECEIVED |
 //! | 9293 §3.10.7.3: text on a SYN without ACK is queued | it is not acknowledged, the peer sends it again | only a simultaneous open with data can meet it |
-//! | 9293 §3.8.2: urgent data is told of | it stays in line (6093) | no program uses it |
 //! | 6298 (2.4): RTO of 1 s at least | `Settings::rto_min`, 200 ms | as hosts do |
 //! | 9293 §3.4.2: MSL of 2 minutes | `Settings::msl`, 30 s | as hosts do |
 
@@ -54,6 +53,7 @@ mod settings;
 mod time_wait;
 mod timers;
 mod transmit;
+mod urgent;
 mod window;
 
 #[cfg(test)]

@@ -223,6 +223,7 @@ impl Connection {
         bytes[..first.len()].copy_from_slice(first);
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
         self.incoming.consume(wanted);
+        self.pass_urgent();
         if self.incoming.is_empty() && self.holes.is_empty() {
             self.incoming.release(env.pool);
         }

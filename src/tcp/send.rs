@@ -169,6 +169,7 @@ impl Connection {
     /// Drops `acked` bytes that the peer has, and tells a program that found no room.
     pub(super) fn drop_acked(&mut self, env: &mut Env<'_>, acked: u32) {
         self.outgoing.consume(acked);
+        self.pass_urgent();
         if self.outgoing.is_empty() {
             self.outgoing.release(env.pool);
         }

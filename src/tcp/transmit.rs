@@ -248,13 +248,18 @@ impl Connection {
         self.note_acked();
         // RFC 9293 §3.9.1.2: PSH on the last of what was written.
         let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end;
+        let mut flags = if pushes { plan.flags.with(Flags::PSH) } else { plan.flags };
+        let urgent = self.urgent_pointer(plan.seq);
+        if urgent.is_some() {
+            flags = flags.with(Flags::URG);
+        }
         let first = self.snd.end - self.outgoing.len();
         SegmentOut {
             seq: plan.seq,
             ack: self.rcv.nxt,
-            flags: if pushes { plan.flags.with(Flags::PSH) } else { plan.flags },
+            flags,
             window,
-            urgent: 0,
+            urgent: urgent.unwrap_or(0),
             options: Options {
                 timestamps: self.stamp(env.now),
                 sack: self.sack_option(plan.len),

@@ -67,6 +67,11 @@ impl Service for Mux {
         self.with(io, tag, |service, io| service.on_peer_closed(io, conn));
     }
 
+    fn on_urgent(&mut self, io: &mut dyn Io, conn: ConnId) {
+        let tag = io.user(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_urgent(io, conn));
+    }
+
     fn on_trouble(&mut self, io: &mut dyn Io, conn: ConnId, trouble: Trouble) {
         let tag = io.user(conn) >> TAG_SHIFT;
         self.with(io, tag, |service, io| service.on_trouble(io, conn, trouble));
@@ -111,6 +116,12 @@ impl Io for Tagged<'_> {
     }
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
         self.io.write(conn, bytes)
+    }
+    fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.io.write_urgent(conn, bytes)
+    }
+    fn urgent(&self, conn: ConnId) -> usize {
+        self.io.urgent(conn)
     }
     fn write_room(&self, conn: ConnId) -> usize {
         self.io.write_room(conn)

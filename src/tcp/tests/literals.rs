@@ -139,6 +139,7 @@ pub(super) struct Sent {
     pub(super) ack: u32,
     pub(super) flags: Flags,
     pub(super) window: u16,
+    pub(super) urgent: u16,
     pub(super) options: Options,
     pub(super) sack: Vec<Range<u32>>,
 }
@@ -230,6 +231,7 @@ pub(super) fn relative(out: &SegmentOut<'_>, iss: SeqNum, irs: SeqNum, at: Insta
         ack: if out.flags.ack() { out.ack.distance_from(irs) } else { 0 },
         flags: out.flags,
         window: out.window,
+        urgent: out.urgent,
         options: out.options,
         sack: (out.options.sack.as_slice().iter())
             .map(|(left, right)| left.distance_from(irs)..right.distance_from(irs))

@@ -20,6 +20,7 @@ mod script;
 mod selecting;
 mod sending;
 mod storm;
+mod urging;
 mod windows;
 
 use literals::{ack, bare, data, fin, rst, syn, text};

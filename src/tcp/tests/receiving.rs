@@ -47,14 +47,6 @@ fn reading_while_a_hole_is_open_keeps_what_waits_behind_it() {
 }
 
 #[test]
-fn urgent_data_stays_in_line() {
-    // RFC 6093
-    let mut t = Script::established();
-    t.gets(data(1..11).urgent(5)).gets(data(11..21).urgent(60_000));
-    assert_eq!(t.reads(100), 20);
-}
-
-#[test]
 fn more_holes_than_are_kept_cost_only_time() {
     let mut t = Script::established();
     for i in 0..100 {

@@ -126,6 +126,14 @@ impl Script {
         taken
     }
 
+    /// The program writes what is urgent.
+    pub(super) fn writes_urgent(&mut self, bytes: u32) -> u32 {
+        let bytes: Vec<u8> = (0..bytes).map(|i| content(1 + self.written + i)).collect();
+        let taken = self.c.write_urgent(env!(self), &bytes) as u32;
+        self.written += taken;
+        taken
+    }
+
     /// The program reads up to `bytes`; returns how many came, their content checked.
     pub(super) fn reads(&mut self, bytes: usize) -> usize {
         let mut buffer = vec![0; bytes];
