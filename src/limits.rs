@@ -46,6 +46,8 @@ pub struct Limits {
     pub batch: usize,
     /// Neighbours known.
     pub neighbours: usize,
+    /// Destinations remembered whose path takes less than the link; past this, the oldest is forgotten.
+    pub path_mtus: usize,
     /// Datagrams whose parts are waited for, at most 1024; past this, the oldest goes.
     pub reassembly_datagrams: usize,
     /// Bytes that their parts take, in pages of 2 KiB; past this, the oldest datagram goes.
@@ -61,6 +63,7 @@ impl Default for Limits {
             buffer_bytes: 1 << 30,
             batch: BATCH,
             neighbours: 1024,
+            path_mtus: 4096,
             // Parts of a datagram come together within milliseconds: 128 under way are 40,000 a second.
             reassembly_datagrams: 128,
             reassembly_bytes: 1 << 20,

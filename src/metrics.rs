@@ -132,6 +132,8 @@ named! {
         TimeWaitReused = "time-waits-reused",
         /// TIME-WAIT entries dropped early, the table being full.
         TimeWaitEvicted = "time-waits-evicted",
+        /// Paths found to take less, by ICMP.
+        PathMtuLowered = "path-mtu-lowered",
         /// IP fragments received.
         FragmentIn = "fragments-in",
         /// Datagrams put together of fragments.

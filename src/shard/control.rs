@@ -14,6 +14,7 @@ use super::ingress::Control;
 use super::key::FlowKey;
 use super::limiter::Allowance;
 use super::neighbour::{Aimed, Claims, Learned};
+use super::path_mtu::Heeded;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{PathError, SeqNum};
 use crate::wire::checksum::PseudoHeader;
@@ -179,7 +180,8 @@ impl Engine {
         Ok(())
     }
 
-    /// An error about a segment of ours: to the flow whose sequence numbers it quotes (RFC 5927 §4).
+    /// An error about a segment of ours: to the flow whose sequence numbers it quotes (RFC 5927 §4, RFC 8201
+    /// §4).
     fn on_quote(
         &mut self,
         quote: &Quote,
@@ -194,7 +196,13 @@ impl Engine {
         let hash = self.tables.hasher.hash(&key);
         match self.tables.find(hash, &key) {
             Some(Place { kind: Kind::Connection, index }) => {
-                self.on_path_error(index, error, SeqNum(quote.seq));
+                let seq = SeqNum(quote.seq);
+                let flow = self.tables.flows.at(index);
+                if !flow.is_some_and(|flow| flow.connection.has_in_flight(seq)) {
+                    return Err(DropReason::IcmpUnmatched);
+                }
+                let error = self.heed(error, quote).ok_or(DropReason::IcmpUnmatched)?;
+                self.on_path_error(index, error, seq);
                 Ok(())
             }
             Some(_) => Err(DropReason::IcmpUnmatched),
@@ -203,6 +211,23 @@ impl Engine {
                 let worker = next.ok_or(DropReason::IcmpUnmatched)?;
                 self.hand_over(worker, notice.hops, notice.frame, notice.handover);
                 Ok(())
+            }
+        }
+    }
+
+    /// What an error means that quotes a segment in flight. That a path takes less is remembered for all
+    /// connections to the same host.
+    fn heed(&mut self, error: PathError, quote: &Quote) -> Option<PathError> {
+        let PathError::TooBig(told) = error else { return Some(error) };
+        match self.path_mtus.on_too_big(self.now, quote.dst, told, quote.length) {
+            Heeded::Lowered(mtu) => {
+                self.counters.count(Event::PathMtuLowered);
+                Some(PathError::TooBig(u32::from(mtu)))
+            }
+            // Another connection's error came first: this one's may be as new to it.
+            Heeded::Ignored => {
+                let known = self.path_mtus.of(self.now, quote.dst)?;
+                (u32::from(known) < quote.length).then_some(PathError::TooBig(known.into()))
             }
         }
     }

@@ -14,6 +14,7 @@ use super::listeners::Listeners;
 use super::locals::Locals;
 use super::neighbour::{NeighbourId, Pace};
 use super::neighbours::Neighbours;
+use super::path_mtu::PathMtus;
 use super::ports::Ports;
 use super::reassembly::Reassembly;
 use super::routes::Routes;
@@ -68,6 +69,7 @@ pub(super) struct Engine {
     /// In shared mode: neighbours that the kernel has told of while frames were held for them.
     pub(super) resolved: Vec<NeighbourId>,
     pub(super) routes: Routes,
+    pub(super) path_mtus: PathMtus,
     pub(super) reassembly: Reassembly,
     /// Datagrams that are whole now, for the next turn.
     pub(super) wholes: Inbox,
@@ -131,6 +133,7 @@ impl Engine {
                 Instant::ZERO,
             ),
             routes: Routes::of_addresses(&config.addresses, &gateways),
+            path_mtus: PathMtus::new(limits.path_mtus, secrets.hash),
             reassembly: Reassembly::new(
                 limits.reassembly_datagrams,
                 limits.reassembly_bytes,

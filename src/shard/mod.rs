@@ -26,6 +26,7 @@ mod opens;
 mod owed;
 mod pages;
 mod passive;
+mod path_mtu;
 mod ports;
 mod prefetch;
 mod ready;

@@ -47,6 +47,9 @@ impl Engine {
     /// Sends what one connection owes.
     fn send_of(&mut self, index: u32, outlet: &mut Outlet<'_>) -> Progress {
         let Some((ends, held_for)) = self.way_of(index) else { return Progress::Done };
+        if !self.path_mtus.is_empty() {
+            self.heed_path_mtu(index);
+        }
         let Some(flow) = self.tables.flows.at_mut(index) else { return Progress::Done };
         let sent_again = flow.connection.retransmissions();
         let mut segments = 0;
@@ -86,6 +89,16 @@ impl Engine {
         self.counters.add(Event::Retransmitted, u64::from(again));
         self.counters.add(Event::SegmentOut, segments as u64);
         progress
+    }
+
+    /// RFC 1191 §6.3, RFC 8201 §5.2: every user of a path is told that it takes less; each hears of it when it
+    /// next sends, new ones when they begin.
+    #[cold]
+    fn heed_path_mtu(&mut self, index: u32) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        if let Some(mtu) = self.path_mtus.of(self.now, flow.remote.address()) {
+            flow.connection.on_path_mtu(mtu);
+        }
     }
 
     /// The ends of a connection that owes something, and the neighbour to wait for if its address is not

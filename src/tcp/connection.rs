@@ -240,10 +240,21 @@ impl Connection {
         self.marks.insert(Marks::when(Marks::RESET, reset));
     }
 
+    /// Whether a segment of ours that began at `seq` is in flight: only what quotes such a one can be about
+    /// us (RFC 5927 §4.1).
+    pub fn has_in_flight(&self, seq: SeqNum) -> bool {
+        seq.at_or_after(self.snd.una) && seq.before(self.snd.nxt)
+    }
+
+    /// The path takes packets of `mtu` bytes at most, as another connection to the same host has found out
+    /// (RFC 1191 §6.3, RFC 8201 §5.2).
+    pub fn on_path_mtu(&mut self, mtu: u16) {
+        self.lower_mss(u32::from(mtu));
+    }
+
     /// ICMP about a segment of ours that began at `quoted_seq`.
     pub fn on_path_error(&mut self, env: &mut Env<'_>, error: PathError, quoted_seq: SeqNum) {
-        // RFC 5927 §4.1: only what quotes data in flight can be about us.
-        if quoted_seq.before(self.snd.una) || quoted_seq.at_or_after(self.snd.nxt) {
+        if !self.has_in_flight(quoted_seq) {
             return;
         }
         match error {

@@ -164,7 +164,7 @@ impl Recovery {
     }
 
     /// The path takes smaller segments: what is outstanding did not arrive, and RFC 1191 §6.5 tells that
-    /// this is no sign of congestion.
+    /// this is no sign of congestion, as does RFC 8201 §5.4.
     pub(super) fn on_path_mss(&mut self, snd: &mut SendHalf, mss: u16) {
         self.controller.on_mss(mss);
         self.is_timing = false;

@@ -147,6 +147,10 @@ fn too_big_lowers_the_mss_and_sends_again_what_did_not_fit() {
     let cwnd = t.c.recovery.controller.cwnd();
     t.path_error(PathError::TooBig(540), 1);
     t.sends([text(1..501), text(501..1001), text(1001..1501)]);
-    assert_eq!(t.c.recovery.controller.cwnd(), cwnd, "this is no congestion (RFC 1191 §6.5)");
+    assert_eq!(
+        t.c.recovery.controller.cwnd(),
+        cwnd,
+        "this is no congestion (RFC 1191 §6.5, RFC 8201 §5.4)"
+    );
     t.gets(ack(1501)).path_error(PathError::TooBig(10), 1).quiet();
 }

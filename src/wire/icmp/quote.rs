@@ -20,6 +20,8 @@ pub struct Quote {
     pub dst_port: u16,
     /// The four bytes behind the ports: TCP's sequence number.
     pub seq: u32,
+    /// How long its headers say that it was, bytes.
+    pub length: u32,
 }
 
 /// Of an IPv4 packet: an error quotes its header and eight bytes at least (RFC 792). The quoted sum is
@@ -36,7 +38,8 @@ pub(super) fn parse_v4(quoted: &[u8]) -> Result<Quote, Error> {
         return Err(Error::Unsupported);
     }
     let upper = quoted.get(header_len..).ok_or(Error::Truncated)?;
-    upper_layer(address(12).into(), address(16).into(), Protocol(fixed[9]), upper)
+    let length = u32::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    upper_layer((address(12).into(), address(16).into()), Protocol(fixed[9]), upper, length)
 }
 
 /// Of an IPv6 packet, extension headers passed over.
@@ -45,10 +48,16 @@ pub(super) fn parse_v6(quoted: &[u8]) -> Result<Quote, Error> {
     if header.fragment.is_some_and(|fragment| fragment.offset_bytes != 0) {
         return Err(Error::Unsupported);
     }
-    upper_layer(header.src.into(), header.dst.into(), header.protocol, upper)
+    let length = ipv6::HEADER_LEN as u32 + u32::from(header.payload_len);
+    upper_layer((header.src.into(), header.dst.into()), header.protocol, upper, length)
 }
 
-fn upper_layer(src: IpAddr, dst: IpAddr, protocol: Protocol, upper: &[u8]) -> Result<Quote, Error> {
+fn upper_layer(
+    (src, dst): (IpAddr, IpAddr),
+    protocol: Protocol,
+    upper: &[u8],
+    length: u32,
+) -> Result<Quote, Error> {
     let &[s0, s1, d0, d1, q0, q1, q2, q3] = upper.first_chunk::<8>().ok_or(Error::Truncated)?;
     Ok(Quote {
         src,
@@ -57,6 +66,7 @@ fn upper_layer(src: IpAddr, dst: IpAddr, protocol: Protocol, upper: &[u8]) -> Re
         src_port: u16::from_be_bytes([s0, s1]),
         dst_port: u16::from_be_bytes([d0, d1]),
         seq: u32::from_be_bytes([q0, q1, q2, q3]),
+        length,
     })
 }
 

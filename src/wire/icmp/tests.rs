@@ -152,13 +152,14 @@ fn a_quote_names_the_flow_of_the_packet_that_was_lost() {
         src_port: 80,
         dst_port: 40000,
         seq: 7,
+        length: 1020,
     };
     assert_eq!(v4::quoted(&packet_v4(0x4000)), Ok(expected));
     let mut changed_on_the_way = packet_v4(0x4000);
     changed_on_the_way[8] = 0;
     assert_eq!(v4::quoted(&changed_on_the_way), Ok(expected));
 
-    let expected = Quote { src: A6.into(), dst: B6.into(), ..expected };
+    let expected = Quote { src: A6.into(), dst: B6.into(), length: 1040, ..expected };
     assert_eq!(v6::quoted(&packet_v6(Protocol::TCP, &[])), Ok(expected));
     let options = [6, 0, 1, 4, 0, 0, 0, 0];
     assert_eq!(v6::quoted(&packet_v6(Protocol::DESTINATION_OPTIONS, &options)), Ok(expected));

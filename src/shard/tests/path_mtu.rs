@@ -1,0 +1,115 @@
+//! Path MTU by ICMP through whole shards: whom it is believed, who heeds it, and for how long.
+
+use super::raw::{IRS, PEER, PEER_PORT, Raw, US, ack, syn};
+use super::stage::{PORT, Stage, echo, target};
+use crate::metrics::{DropReason, Event};
+use crate::sim::Plan;
+use crate::time::Duration;
+use crate::wire::icmp::v4;
+use crate::wire::tcp::HeaderOut;
+use crate::wire::{Protocol, TrafficClass, ipv4};
+
+/// A connection from the peer's `port`. Gives our initial sequence number.
+fn accepts(t: &mut Raw, port: u16) -> u32 {
+    t.hears(&HeaderOut { src_port: port, ..syn() }, &[]);
+    let iss = t.got().remove(0).seq;
+    t.hears(&HeaderOut { src_port: port, ..ack(IRS + 1, iss + 1) }, &[]);
+    iss
+}
+
+/// Lengths of the segments with data in which 2000 bytes go out.
+fn writes(t: &mut Raw) -> Vec<usize> {
+    let conn = t.conn();
+    t.orders(move |io| assert_eq!(io.write(conn, &[0; 2000]), 2000));
+    lengths(t)
+}
+
+fn lengths(t: &mut Raw) -> Vec<usize> {
+    t.got().iter().map(|got| got.len).filter(|len| *len > 0).collect()
+}
+
+/// A router tells that a packet of ours, `length` bytes, was too big.
+fn too_big(t: &mut Raw, mtu: u16, port: u16, seq: u32, length: usize) {
+    let mut quote = vec![0; 40];
+    let ip = ipv4::HeaderOut {
+        src: US,
+        dst: PEER,
+        protocol: Protocol::TCP,
+        ttl: 64,
+        traffic_class: TrafficClass(0),
+        ident: 0,
+        fragment: ipv4::Fragment::DONT,
+    };
+    ip.emit(length - 20, &mut quote).expect("room");
+    quote[20..22].copy_from_slice(&PORT.to_be_bytes());
+    quote[22..24].copy_from_slice(&port.to_be_bytes());
+    quote[24..28].copy_from_slice(&seq.to_be_bytes());
+    let reason = v4::Unreachable::TooBig { mtu };
+    let error = v4::Message::Unreachable { reason, quote: &quote[..28] };
+    t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
+    t.turns();
+}
+
+fn counted(t: &Raw, event: Event) -> u64 {
+    t.shard.counters().counted(event)
+}
+
+#[test]
+fn all_connections_to_a_host_heed_what_one_was_told_for_ten_minutes() {
+    // RFC 1191 §6.3, RFC 8201 §5.2, §5.3
+    let mut t = Raw::new(|_| {});
+    let iss = accepts(&mut t, PEER_PORT);
+    assert_eq!(writes(&mut t), [1000, 1000]);
+    too_big(&mut t, 700, PEER_PORT, iss + 1, 1040);
+    assert_eq!(lengths(&mut t).iter().max(), Some(&660), "and it is sent again");
+    assert_eq!(counted(&t, Event::PathMtuLowered), 1);
+    // A new connection begins with what is known.
+    accepts(&mut t, 5001);
+    assert_eq!(writes(&mut t)[..2], [660, 660]);
+    t.after_ms(600_000);
+    t.got();
+    accepts(&mut t, 5002);
+    assert_eq!(writes(&mut t)[..2], [1000, 1000], "the path may have changed");
+}
+
+#[test]
+fn a_router_of_before_rfc_1191_means_the_next_plateau() {
+    // RFC 1191 §5
+    let mut t = Raw::new(|_| {});
+    let iss = accepts(&mut t, PEER_PORT);
+    assert_eq!(writes(&mut t), [1000, 1000]);
+    too_big(&mut t, 0, PEER_PORT, iss + 1, 1040);
+    assert_eq!(lengths(&mut t).iter().max(), Some(&966), "1006 is the next lower plateau");
+}
+
+#[test]
+fn an_error_that_quotes_nothing_in_flight_teaches_nothing() {
+    // RFC 5927 §4.1, §7.2
+    let mut t = Raw::new(|_| {});
+    let iss = accepts(&mut t, PEER_PORT);
+    assert_eq!(writes(&mut t), [1000, 1000]);
+    for (mtu, port, seq) in [
+        (700, PEER_PORT, iss),
+        (700, PEER_PORT, iss + 2001),
+        (700, PEER_PORT, iss.wrapping_sub(1 << 30)),
+        (700, 4999, iss + 1),
+        (1040, PEER_PORT, iss + 1),
+        (1500, PEER_PORT, iss + 1),
+    ] {
+        too_big(&mut t, mtu, port, seq, 1040);
+    }
+    assert_eq!(t.shard.counters().dropped(DropReason::IcmpUnmatched), 6);
+    assert_eq!((lengths(&mut t), counted(&t, Event::PathMtuLowered)), (vec![], 0));
+}
+
+#[test]
+fn no_packet_of_ours_may_be_cut_on_its_way() {
+    // RFC 1191 §3: > the source host [...] sends all datagrams on that path with the DF bit set
+    let mut stage = Stage::new(40, echo);
+    let record = stage.world.record();
+    let (_, tally) = stage.client(Plan::echo(target(false), 3, 5000));
+    stage.finish(&tally, 3, Duration::from_secs(5));
+    let frames = record.borrow();
+    let packets: Vec<_> = frames.iter().filter(|frame| frame[12..14] == [8, 0]).collect();
+    assert!(packets.len() > 30 && packets.iter().all(|frame| frame[20..22] == [0x40, 0]));
+}
