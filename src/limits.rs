@@ -40,6 +40,8 @@ pub struct Limits {
     pub embryos: usize,
     /// TIME-WAIT entries; past this, the oldest goes early.
     pub time_waits: usize,
+    /// Connections that the program is done with and the peer is not; past this, closing resets.
+    pub orphans: usize,
     /// Bytes of send and receive buffers in all.
     pub buffer_bytes: usize,
     /// Frames received in one turn.
@@ -60,6 +62,7 @@ impl Default for Limits {
             connections: 1 << 17,
             embryos: 1 << 14,
             time_waits: 1 << 17,
+            orphans: 1 << 15,
             buffer_bytes: 1 << 30,
             batch: BATCH,
             neighbours: 1024,

@@ -138,6 +138,8 @@ named! {
         FragmentIn = "fragments-in",
         /// Datagrams put together of fragments.
         Reassembled = "reassembled",
+        /// Connections reset at close, too many others being left to themselves already.
+        OrphanRefused = "orphans-refused",
         /// Frames handed to another worker.
         HandedOver = "handed-over",
         /// Frames taken from another worker.

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 
 use crate::link::Frame;
 use crate::tcp::{
-    Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps, WindowShift,
+    Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
@@ -27,6 +27,7 @@ pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
             window_shift: options.window_shift.map(WindowShift::from_offer),
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps.map(|t| Timestamps { value: t.value, echo: t.echo }),
+            user_timeout: options.user_timeout().and_then(UserTimeout::from_wire),
             sack: if options.has_sack() { sack_blocks(options) } else { SackBlocks::EMPTY },
         },
         payload: &[],
@@ -154,6 +155,7 @@ fn header<'a>(ends: &Ends, segment: &SegmentOut<'_>, sack: &'a [(u32, u32)]) -> 
                 .timestamps
                 .map(|t| tcp::Timestamps { value: t.value, echo: t.echo }),
             sack,
+            user_timeout: options.user_timeout.map(UserTimeout::to_wire),
             fast_open: None,
         },
     }

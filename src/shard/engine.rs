@@ -91,6 +91,9 @@ pub(super) struct Engine {
     pub(super) ready: Vec<u32>,
     pub(super) alarm: Option<Instant>,
     pub(super) stopping: bool,
+    /// Connections that the program is done with, and how many there may be.
+    pub(super) orphans: usize,
+    pub(super) orphans_max: usize,
     pub(super) strangers: Limiter,
     /// What connections and embryos may still send of challenge ACKs in this second.
     pub(super) challenge_acks: u32,
@@ -155,6 +158,8 @@ impl Engine {
             ready: Vec::with_capacity(connections.min(1 << 16)),
             alarm: None,
             stopping: false,
+            orphans: 0,
+            orphans_max: limits.orphans,
             strangers: Limiter::new(STRANGERS_A_SECOND),
             challenge_acks: settings.challenge_acks_per_second,
             challenge_acks_since: Instant::ZERO,

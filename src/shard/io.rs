@@ -10,6 +10,15 @@ use crate::metrics::Event;
 use crate::tcp::Env;
 use crate::time::Instant;
 
+/// What closing both directions did to the number of orphans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OrphanChange {
+    #[default]
+    None,
+    Added,
+    Refused,
+}
+
 impl Engine {
     /// The connection behind a handle that is not stale.
     fn live(&self, conn: ConnId) -> Option<&Flow> {
@@ -28,6 +37,30 @@ impl Engine {
         let result = call(flow, &mut lend!(self));
         self.touched(conn.index);
         result
+    }
+
+    /// Closes what the program is done with. It lives on until its peer is done too, but only so many of
+    /// those: past the limit they are reset, or peers that never close could fill the slab.
+    fn orphan(&mut self, conn: ConnId, close: impl FnOnce(&mut Flow, &mut Env<'_>)) {
+        let full = self.orphans >= self.orphans_max;
+        let change = self.with(conn, |flow, env| {
+            let before = flow.connection.is_orphan();
+            if full && !before {
+                flow.connection.abort(env);
+                return OrphanChange::Refused;
+            }
+            close(flow, env);
+            if !before && flow.connection.is_orphan() {
+                OrphanChange::Added
+            } else {
+                OrphanChange::None
+            }
+        });
+        match change {
+            OrphanChange::Added => self.orphans += 1,
+            OrphanChange::Refused => self.counters.count(Event::OrphanRefused),
+            OrphanChange::None => {}
+        }
     }
 }
 
@@ -68,14 +101,31 @@ impl Io for Engine {
         self.with(conn, |flow, env| flow.connection.close(env));
     }
 
+    fn close_both(&mut self, conn: ConnId) {
+        self.orphan(conn, |flow, env| flow.connection.close_both(env));
+    }
+
+    fn close_by(&mut self, conn: ConnId, deadline: Instant) {
+        self.orphan(conn, |flow, env| flow.connection.close_by(env, deadline));
+    }
+
     fn abort(&mut self, conn: ConnId) {
         self.with(conn, |flow, env| flow.connection.abort(env));
     }
 
     fn choose(&mut self, conn: ConnId, choice: Choice) {
         self.with(conn, |flow, env| match choice {
-            Choice::Nagle(on) => flow.connection.set_nagle(on),
-            Choice::KeepAlive(on) => flow.connection.set_keep_alive(env, on),
+            Choice::Nagle(on) => flow.connection.set_nagle(env, on),
+            Choice::KeepAlive(on) => {
+                let times = on.then(|| env.settings.keep_alive.unwrap_or_default());
+                flow.connection.set_keep_alive(env, times);
+            }
+            Choice::KeepAliveTimes(times) => flow.connection.set_keep_alive(env, Some(times)),
+            Choice::Cork(on) => flow.connection.set_cork(env, on),
+            Choice::QuickAck(on) => flow.connection.set_quick_ack(on),
+            Choice::UserTimeout(span) => flow.connection.set_user_timeout(env, span),
+            Choice::UserTimeoutOption(on) => flow.connection.set_user_timeout_option(env, on),
+            Choice::SynRetries(retries) => flow.connection.set_syn_retries(retries),
             Choice::DiffServ(code_point) => flow.set_diffserv(code_point),
         });
     }
@@ -122,8 +172,19 @@ impl Engine {
             cwnd: info.cwnd,
             ssthresh: info.ssthresh,
             srtt_ns: info.srtt.as_nanos(),
+            rttvar_ns: info.rttvar.as_nanos(),
+            rtt_min_ns: 0,
             rto_ns: info.rto.as_nanos(),
             retransmissions: info.retransmissions,
+            timeouts: u32::from(info.timeouts),
+            mss: u32::from(info.mss),
+            send_window: info.snd_wnd,
+            receive_window: info.rcv_wnd,
+            send_buffer: self.settings.send_buffer,
+            receive_buffer: self.settings.receive_buffer,
+            bytes_acked: info.bytes_acked,
+            bytes_received: info.bytes_received,
+            pacing_rate: None,
             in_flight: info.in_flight,
             send_queued: info.send_queued,
             receive_queued: info.receive_queued,

@@ -146,6 +146,7 @@ impl Engine {
         self.tell_closed(service, conn, Ending::Finished);
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         flow.connection.release(&mut self.pool);
+        self.orphans -= usize::from(flow.connection.is_orphan());
         let (state, timestamps) = flow.connection.to_time_wait();
         self.counters.count(Event::TimeWait);
         if let Some(evicted) = self.tables.retire(self.now, index, state, timestamps) {
@@ -157,6 +158,7 @@ impl Engine {
     fn remove(&mut self, index: u32) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         flow.connection.release(&mut self.pool);
+        self.orphans -= usize::from(flow.connection.is_orphan());
         let key = flow.key();
         self.tables.remove_flow(index);
         self.port_released(&key);

@@ -4,6 +4,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+pub use crate::tcp::KeepAlive;
 use crate::time::{Duration, Instant};
 
 /// A connection, for as long as it lives: a stale handle finds nothing.
@@ -58,6 +59,18 @@ pub enum Choice {
     Nagle(bool),
     /// Whether an idle peer is probed (MUST-24), at the stack's intervals. For established connections.
     KeepAlive(bool),
+    /// Keep-alive at times of the connection's own.
+    KeepAliveTimes(KeepAlive),
+    /// Whether only full segments go, until it is turned off, for a while at most.
+    Cork(bool),
+    /// Whether every segment is acknowledged at once.
+    QuickAck(bool),
+    /// How long what was sent may stay unacknowledged (RFC 9293 §3.8.3); `None`, as the stack has it.
+    UserTimeout(Option<Duration>),
+    /// Whether the peer is told of the user timeout, and its advice followed (RFC 5482).
+    UserTimeoutOption(bool),
+    /// How often the SYN is sent again; for connections being opened.
+    SynRetries(u8),
     /// The differentiated services code point of what is sent, 0 to 63 (MUST-48, SHLD-21).
     DiffServ(u8),
 }
@@ -103,10 +116,32 @@ pub struct ConnInfo {
     pub ssthresh: u32,
     /// Smoothed round-trip time; 0 before the first measurement.
     pub srtt_ns: u64,
+    /// Its smoothed deviation.
+    pub rttvar_ns: u64,
+    /// The least round-trip time of late; 0 where it is not known.
+    pub rtt_min_ns: u64,
     /// Retransmission timeout.
     pub rto_ns: u64,
     /// Segments sent again so far.
     pub retransmissions: u32,
+    /// Timeouts since the peer last acknowledged something new.
+    pub timeouts: u32,
+    /// Bytes of data in a full segment.
+    pub mss: u32,
+    /// What the peer takes: SND.WND.
+    pub send_window: u32,
+    /// What we take: RCV.WND.
+    pub receive_window: u32,
+    /// What the send buffer may hold now.
+    pub send_buffer: u32,
+    /// What the receive buffer may hold now.
+    pub receive_buffer: u32,
+    /// Bytes that the peer has acknowledged.
+    pub bytes_acked: u64,
+    /// Bytes received in order.
+    pub bytes_received: u64,
+    /// Bytes a second at which the sender spaces its segments; `None` when it does not.
+    pub pacing_rate: Option<u64>,
     /// Sent and not yet acknowledged.
     pub in_flight: u32,
     /// Written and not yet acknowledged.
@@ -154,6 +189,13 @@ pub trait Io {
 
     /// Closes our direction after what was written: FIN. Reading goes on (half-close).
     fn close(&mut self, conn: ConnId);
+
+    /// Closes both directions: as [`close`](Io::close), and nothing more will be read. What is unread, or
+    /// arrives from now on, is answered with a reset.
+    fn close_both(&mut self, conn: ConnId);
+
+    /// The same, and if it is not done by `deadline` the connection ends with a reset.
+    fn close_by(&mut self, conn: ConnId, deadline: Instant);
 
     /// Ends the connection at once with a reset.
     fn abort(&mut self, conn: ConnId);

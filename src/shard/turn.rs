@@ -158,6 +158,8 @@ impl Shard {
                 engine.touched(index);
             }
         }
+        let orphans = engine.tables.flows.iter().filter(|(_, flow)| flow.connection.is_orphan());
+        engine.orphans = orphans.count();
     }
 
     /// Connections of every kind but TIME-WAIT.

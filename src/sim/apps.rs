@@ -165,6 +165,8 @@ pub enum Close {
     WhenAnswered,
     /// When the peer has closed.
     AfterPeer,
+    /// Not at all.
+    Never,
 }
 
 impl Plan {
@@ -255,7 +257,7 @@ impl Client {
         }
         let answered = talk.received == self.plan.bytes;
         let due = match self.plan.close {
-            Close::WhenWritten => false,
+            Close::WhenWritten | Close::Never => false,
             Close::WhenAnswered => answered,
             Close::AfterPeer => talk.peer_closed,
         };

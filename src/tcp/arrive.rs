@@ -44,6 +44,9 @@ impl Connection {
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
         self.note_timestamp(segment);
+        if let Some(advice) = segment.options.user_timeout {
+            self.on_user_timeout_option(env, advice);
+        }
         self.check_ack(env, segment)?;
         if segment.flags.urg() {
             self.note_urgent(segment);
@@ -260,7 +263,7 @@ impl Connection {
             Phase::FinWait1 => {
                 self.enter(Phase::FinWait2);
                 if self.marks.has(Marks::NO_READER) {
-                    self.timers.idle_at = env.now + env.settings.fin_wait_2;
+                    self.arm_fin_wait_2(env);
                 }
                 Continue(())
             }
@@ -361,6 +364,9 @@ impl Connection {
         self.rcv = ReceiveHalf::new(syn.seq, settings);
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
         self.agree_on_sack(syn.options.sack_permitted);
+        if let Some(advice) = syn.options.user_timeout {
+            self.on_user_timeout_option(env, advice);
+        }
         // RFC 7323 §2.2: scaling is on only if both SYNs offer it.
         if let Some(theirs) = syn.options.window_shift.filter(|_| settings.window_scaling) {
             self.snd.shift = theirs;

@@ -3,6 +3,7 @@
 //! Owns the calls of the program (RFC 9293 §3.9.1) and the way out of the world. Delegates the rest: the
 //! steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
+use super::choices::Choices;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
 use super::marks::Marks;
@@ -44,6 +45,8 @@ pub struct Connection {
     /// Keep-alive probes sent since.
     pub(super) keep_alive_probes: u8,
     close_reason: Option<CloseReason>,
+    /// What the program set for this connection alone.
+    pub(super) choices: Option<Box<Choices>>,
 }
 
 impl Connection {
@@ -70,6 +73,7 @@ impl Connection {
             urgent: Urgent::default(),
             keep_alive_probes: 0,
             close_reason: None,
+            choices: None,
         }
     }
 
@@ -177,69 +181,6 @@ impl Connection {
         self.incoming.len() as usize
     }
 
-    /// Turns Nagle's algorithm on or off (RFC 9293 MUST-17).
-    pub fn set_nagle(&mut self, on: bool) {
-        self.marks.remove(Marks::NAGLE);
-        self.marks.insert(Marks::when(Marks::NAGLE, on));
-    }
-
-    /// Turns keep-alive on or off, once ESTABLISHED (RFC 9293 MUST-24); the intervals are the host's.
-    pub fn set_keep_alive(&mut self, env: &mut Env<'_>, on: bool) {
-        self.switch_keep_alive(env, on);
-    }
-
-    /// Closes our direction after what was written: FIN. Reading goes on (half-close).
-    /// RFC 9293 §3.10.4.
-    pub fn close(&mut self, env: &mut Env<'_>) {
-        match self.phase {
-            // "Delete the TCB": nothing the peer knows of is lost.
-            Phase::SynSent => self.end(env, CloseReason::Aborted),
-            // "otherwise, queue for processing after entering ESTABLISHED state".
-            Phase::SynReceived => self.marks.insert(Marks::CLOSE_PENDING),
-            Phase::Established => self.enter(Phase::FinWait1),
-            Phase::CloseWait => self.enter(Phase::LastAck),
-            _ => {}
-        }
-        self.settle(env);
-    }
-
-    /// Closes both directions: as [`Self::close`], and nothing more will be read. Data unread, or
-    /// arriving from now on, is answered with a reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
-    pub fn close_both(&mut self, env: &mut Env<'_>) {
-        if self.phase.is_last() {
-            return self.discard_unread(env.pool);
-        }
-        if !self.incoming.is_empty() {
-            return self.abort(env);
-        }
-        self.incoming.release(env.pool);
-        self.marks.insert(Marks::NO_READER);
-        self.close(env);
-        if self.phase == Phase::FinWait2 {
-            self.timers.idle_at = env.now + env.settings.fin_wait_2;
-        }
-    }
-
-    /// Ends it at once: CLOSED, with a reset owed where the phase demands one. RFC 9293 §3.10.5.
-    pub fn abort(&mut self, env: &mut Env<'_>) {
-        let phase = self.phase;
-        if phase.is_last() {
-            // The exchange is complete: nothing to reset, and the end is known.
-            self.phase = Phase::Closed;
-            return self.discard_unread(env.pool);
-        }
-        self.end(env, CloseReason::Aborted);
-        let reset = matches!(
-            phase,
-            Phase::SynReceived
-                | Phase::Established
-                | Phase::FinWait1
-                | Phase::FinWait2
-                | Phase::CloseWait
-        );
-        self.marks.insert(Marks::when(Marks::RESET, reset));
-    }
-
     /// Whether a segment of ours that began at `seq` is in flight: only what quotes such a one can be about
     /// us (RFC 5927 §4.1).
     pub fn has_in_flight(&self, seq: SeqNum) -> bool {
@@ -298,8 +239,12 @@ impl Connection {
             cwnd: self.recovery.controller.cwnd(),
             ssthresh: self.recovery.controller.ssthresh(),
             srtt: self.recovery.rtt.srtt().unwrap_or_default(),
+            rttvar: self.recovery.rtt.rttvar().unwrap_or_default(),
             rto: self.rto_backed_off(settings),
             retransmissions: self.recovery.retransmissions,
+            timeouts: self.recovery.backoff(),
+            bytes_acked: self.snd.bytes_acked(),
+            bytes_received: self.rcv.bytes_received(self.phase),
             in_flight: self.snd.in_flight(),
             send_queued: self.outgoing.len(),
             receive_queued: self.incoming.len(),
@@ -350,14 +295,6 @@ impl Connection {
     pub(super) fn tell_end_when_drained(&mut self) {
         if self.phase.is_last() && self.incoming.is_empty() {
             self.events.insert(Events::CLOSED);
-        }
-    }
-
-    /// The exchange is complete, and what is left to read will not be read.
-    fn discard_unread(&mut self, pool: &mut BufferPool) {
-        if !self.incoming.is_empty() {
-            self.incoming.release(pool);
-            self.tell_end_when_drained();
         }
     }
 

@@ -126,10 +126,18 @@ pub struct Info {
     pub ssthresh: u32,
     /// Smoothed round-trip time; zero before the first measurement.
     pub srtt: Duration,
+    /// Its smoothed deviation.
+    pub rttvar: Duration,
     /// Retransmission timeout, backoff included.
     pub rto: Duration,
     /// Segments sent again so far.
     pub retransmissions: u32,
+    /// Timeouts since the peer last acknowledged something new.
+    pub timeouts: u8,
+    /// Bytes that the peer has acknowledged, modulo 2^40.
+    pub bytes_acked: u64,
+    /// Bytes received in order, modulo 2^40.
+    pub bytes_received: u64,
     /// Bytes sent and not yet acknowledged.
     pub in_flight: u32,
     /// Bytes written and not yet acknowledged.

@@ -17,7 +17,7 @@
 //! the receiver), 5681 and 6582 (congestion control,
 //! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
 //! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
-//! data), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
+//! data), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
 //!
 //! # Where we deviate, on purpose
 //!
@@ -33,6 +33,8 @@
 mod arrive;
 mod assembler;
 mod buffer;
+mod choices;
+mod closing;
 pub mod congestion;
 mod connection;
 mod cookie;
@@ -54,6 +56,7 @@ mod time_wait;
 mod timers;
 mod transmit;
 mod urgent;
+mod user_timeout;
 mod window;
 
 #[cfg(test)]
@@ -68,7 +71,7 @@ pub use interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
 pub use phase::Phase;
 pub use rtt::Rtt;
-pub use segment::{Flags, Options, SackBlocks, Segment, SegmentOut, Timestamps};
+pub use segment::{Flags, Options, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout};
 pub use seq::SeqNum;
 pub use settings::{KeepAlive, Settings};
 pub use time_wait::{REUSE_DELAY, TimeWait, TimeWaitAnswer};

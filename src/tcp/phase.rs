@@ -115,6 +115,11 @@ impl Phase {
         matches!(self, Self::Established | Self::FinWait1 | Self::FinWait2)
     }
 
+    /// The peer's FIN was reached in order; not known any more in CLOSED.
+    pub(super) const fn peer_has_closed(self) -> bool {
+        matches!(self, Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait)
+    }
+
     /// The exchange of FINs is complete, or there will be none.
     #[inline]
     pub(super) const fn is_last(self) -> bool {

@@ -15,6 +15,9 @@ use super::{Assembler, Disposition, Phase, SeqNum, Settings, WindowShift};
 /// loses the company of its answers for nothing.
 const QUICK_ACKS: u8 = 16;
 
+/// The program wants every segment acknowledged at once.
+pub(super) const QUICK_ACKS_ALWAYS: u8 = u8::MAX;
+
 /// The receive sequence variables, under the RFC's names.
 #[derive(Debug)]
 #[repr(C)]
@@ -46,6 +49,8 @@ pub(super) struct ReceiveHalf {
     pub(super) duplicates: u8,
     /// log2 of the memory that the ring held last.
     grown: u8,
+    /// How often RCV.NXT went all the way round to IRS.
+    turns: u8,
 }
 
 impl ReceiveHalf {
@@ -65,6 +70,7 @@ impl ReceiveHalf {
             quick: QUICK_ACKS,
             duplicates: 0,
             grown: 0,
+            turns: 0,
         }
     }
 
@@ -74,8 +80,17 @@ impl ReceiveHalf {
         if self.edge.after(self.nxt) { self.edge.distance_from(self.nxt) } else { 0 }
     }
 
+    /// Bytes received in order so far, SYN and FIN not counted, modulo 2^40.
+    pub(super) fn bytes_received(&self, phase: Phase) -> u64 {
+        let controls = 1 + u64::from(phase.peer_has_closed());
+        let numbers = u64::from(self.turns) << 32 | u64::from(self.nxt.distance_from(self.irs));
+        numbers.saturating_sub(controls)
+    }
+
     /// RCV.NXT <- RCV.NXT + `n`.
     fn advance(&mut self, n: u32) {
+        let before = self.nxt.distance_from(self.irs);
+        self.turns = self.turns.wrapping_add(u8::from(before.overflowing_add(n).1));
         self.nxt += n;
         self.edge = self.edge.latest(self.nxt);
         self.duplicates = 0;
@@ -174,7 +189,9 @@ impl Connection {
         //   > an ACK SHOULD be generated for at least every second full-sized segment, and MUST be
         //   > generated within 500 ms of the arrival of the first unacknowledged packet.
         if self.rcv.segments >= 2 || self.rcv.quick > 0 {
-            self.rcv.quick = self.rcv.quick.saturating_sub(1);
+            if self.rcv.quick != QUICK_ACKS_ALWAYS {
+                self.rcv.quick = self.rcv.quick.saturating_sub(1);
+            }
             self.marks.insert(Marks::ACK);
         } else {
             self.timers.ack_at = self.timers.ack_at.min(env.now + env.settings.ack_delay);

@@ -123,6 +123,14 @@ impl Recovery {
         }
     }
 
+    /// The user timeout is `span` from now on: what runs already is cut or stretched to that, counted
+    /// from now.
+    pub(super) fn on_user_timeout(&mut self, now: Instant, span: Duration) {
+        if self.give_up_at != Instant::FAR {
+            self.give_up_at = now + span;
+        }
+    }
+
     /// Timeouts since the last acknowledgment of something new.
     pub(super) const fn backoff(&self) -> u8 {
         self.backoff
@@ -318,7 +326,8 @@ impl Connection {
     /// The timer expired for our SYN.
     pub(super) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
         // RFC 9293 §3.8.3: R2 for a SYN.
-        if self.recovery.backoff >= env.settings.syn_retries.min(BACKOFF_MAX) {
+        let spent = self.recovery.backoff >= self.syn_retries(env.settings).min(BACKOFF_MAX);
+        if spent || self.has_user_timeout() && self.gives_up(env) {
             return self.end(env, CloseReason::TimedOut);
         }
         self.back_off();
@@ -376,7 +385,7 @@ impl Connection {
     /// R2 (RFC 9293 §3.8.3): counted from the transmission whose timer was the first to expire.
     fn gives_up(&mut self, env: &Env<'_>) -> bool {
         if self.recovery.give_up_at == Instant::FAR {
-            let span = env.settings.give_up_after - self.rto_backed_off(env.settings);
+            let span = self.user_timeout(env.settings) - self.rto_backed_off(env.settings);
             self.recovery.give_up_at = env.now + span;
         }
         self.recovery.give_up_at <= env.now

@@ -1,8 +1,11 @@
 //! A segment as the protocol sees it: checked, typed, and free of bytes on the wire. `shard/codec`
 //! makes these from frames and frames from these.
 
+use core::num::NonZeroU16;
+
 use super::seq::SeqNum;
 use super::window::WindowShift;
+use crate::time::Duration;
 
 /// The control bits (RFC 9293 §3.1), in wire order: FIN is bit 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -122,6 +125,46 @@ impl SackBlocks {
     }
 }
 
+/// The user timeout option (RFC 5482 §3.3): a time in seconds, or in minutes with the highest bit set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserTimeout(NonZeroU16);
+
+impl UserTimeout {
+    /// Bytes of the option.
+    pub(super) const OPTION_LEN: u32 = 4;
+    /// Set for minutes.
+    const MINUTES: u16 = 0x8000;
+    /// The largest time in either unit.
+    const TIME_MAX: u16 = 0x7fff;
+
+    /// From the option's two bytes; a time of zero says nothing.
+    pub fn from_wire(raw: u16) -> Option<Self> {
+        NonZeroU16::new(raw).filter(|raw| raw.get() & Self::TIME_MAX != 0).map(Self)
+    }
+
+    /// The option's two bytes.
+    pub const fn to_wire(self) -> u16 {
+        self.0.get()
+    }
+
+    /// The shortest that can be told and is not below `span`: in seconds where they fit, else in minutes.
+    pub fn from_span(span: Duration) -> Self {
+        let seconds = span.as_millis().div_ceil(1000).max(1);
+        let raw = match u16::try_from(seconds) {
+            Ok(seconds) if seconds <= Self::TIME_MAX => seconds,
+            _ => seconds.div_ceil(60).min(u64::from(Self::TIME_MAX)) as u16 | Self::MINUTES,
+        };
+        Self(NonZeroU16::new(raw).unwrap_or(NonZeroU16::MIN))
+    }
+
+    /// The time.
+    pub const fn span(self) -> Duration {
+        let time = (self.0.get() & Self::TIME_MAX) as u64;
+        let unit = if self.0.get() & Self::MINUTES != 0 { 60 } else { 1 };
+        Duration::from_secs(time * unit)
+    }
+}
+
 /// The options of one segment. What is absent was not sent or was not well formed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -135,6 +178,8 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// SACK (RFC 2018 §3).
     pub sack: SackBlocks,
+    /// The user timeout (RFC 5482).
+    pub user_timeout: Option<UserTimeout>,
 }
 
 /// A segment that arrived.

@@ -47,6 +47,8 @@ pub(super) struct SendHalf {
     pub(super) mss: u16,
     /// The peer's window shift.
     pub(super) shift: WindowShift,
+    /// How often SND.UNA went all the way round to ISS.
+    turns: u8,
 }
 
 impl SendHalf {
@@ -65,6 +67,7 @@ impl SendHalf {
             iss,
             mss: MSS_DEFAULT[0],
             shift: WindowShift::ZERO,
+            turns: 0,
         }
     }
 
@@ -116,9 +119,18 @@ impl SendHalf {
 
     /// SND.UNA <- SEG.ACK.
     pub(super) fn advance_una(&mut self, ack: SeqNum) {
+        let round = ack.distance_from(self.iss) < self.una.distance_from(self.iss);
+        self.turns = self.turns.wrapping_add(u8::from(round));
         self.una = ack;
         self.resend = self.resend.latest(ack);
         self.resend_end = self.resend_end.latest(ack);
+    }
+
+    /// Bytes acknowledged so far, SYN and FIN not counted, modulo 2^40.
+    pub(super) fn bytes_acked(&self) -> u64 {
+        let controls = u64::from(self.una != self.iss) + u64::from(self.fin_is_acked());
+        let numbers = u64::from(self.turns) << 32 | u64::from(self.una.distance_from(self.iss));
+        numbers.saturating_sub(controls)
     }
 
     /// All that is outstanding is to be sent again.

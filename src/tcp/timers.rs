@@ -24,7 +24,7 @@ pub(super) struct Timers {
     pub(super) retransmit_at: Instant,
     /// DelayedAck (RFC 9293 §3.8.6.3).
     pub(super) ack_at: Instant,
-    /// KeepAlive (RFC 9293 §3.8.4), or the end of FIN-WAIT-2.
+    /// KeepAlive (RFC 9293 §3.8.4), the end of FIN-WAIT-2, or that of a close with a deadline.
     pub(super) idle_at: Instant,
 }
 
@@ -111,35 +111,44 @@ impl Connection {
     pub(super) fn arm_retransmit(&mut self, env: &Env<'_>) {
         if self.timers.retransmit_at == Instant::FAR {
             let at = env.now + self.rto_backed_off(env.settings);
-            self.timers.retransmit_at = at.min(self.recovery.give_up_at);
+            let give_up_at =
+                self.recovery.give_up_at.min(env.now + self.user_timeout(env.settings));
+            self.timers.retransmit_at = at.min(give_up_at);
         }
     }
 
     /// Starts the keep-alive timer, if the host wants it.
     pub(super) fn arm_keep_alive(&mut self, env: &Env<'_>) {
-        if let Some(keep_alive) = env.settings.keep_alive {
+        if let Some(keep_alive) = self.keep_alive_times(env.settings) {
             self.timers.idle_at = env.now + keep_alive.idle;
         }
     }
 
-    /// Turns keep-alive on or off for this connection (RFC 9293 MUST-24): that it is on is told by its
-    /// timer alone.
-    pub(super) fn switch_keep_alive(&mut self, env: &Env<'_>, on: bool) {
-        let ending = self.phase == Phase::FinWait2 && self.marks.has(Marks::NO_READER);
-        if ending || self.phase.is_opening() || self.phase.is_last() {
+    /// The program changed the times: the idle time counts from when the peer was last heard.
+    pub(super) fn rearm_keep_alive(&mut self, env: &Env<'_>) {
+        if self.phase.is_opening() || self.phase.is_last() || self.marks.has(Marks::NO_READER) {
             return;
         }
-        self.keep_alive_probes = 0;
-        let idle = env.settings.keep_alive.unwrap_or_default().idle;
-        self.timers.idle_at = if on { env.now + idle } else { Instant::FAR };
+        self.timers.idle_at = match self.keep_alive_times(env.settings) {
+            Some(times) => (self.heard_at + times.idle).max(env.now),
+            None => Instant::FAR,
+        };
     }
 
     fn on_idle_deadline(&mut self, env: &mut Env<'_>) {
         self.timers.idle_at = Instant::FAR;
+        if self.linger_until() <= env.now {
+            return self.reset(env, CloseReason::TimedOut);
+        }
         if self.phase == Phase::FinWait2 && self.marks.has(Marks::NO_READER) {
             return self.end(env, CloseReason::TimedOut);
         }
-        self.keep_alive(env, env.settings.keep_alive.unwrap_or_default());
+        if let Some(keep_alive) = self.keep_alive_times(env.settings) {
+            self.keep_alive(env, keep_alive);
+        }
+        if !self.phase.is_last() {
+            self.timers.idle_at = self.timers.idle_at.min(self.linger_until());
+        }
     }
 
     /// RFC 9293 §3.8.4:
@@ -156,8 +165,7 @@ impl Connection {
             let rest = settings.idle - quiet;
             self.timers.idle_at = env.now + rest.max(Duration::from_millis(1));
         } else if self.keep_alive_probes >= settings.probes {
-            self.end(env, CloseReason::KeepAlive);
-            self.marks.insert(Marks::RESET);
+            self.reset(env, CloseReason::KeepAlive);
         } else {
             self.keep_alive_probes += 1;
             self.marks.insert(Marks::KEEP_ALIVE);

@@ -173,6 +173,9 @@ impl Connection {
         }
         // Less than a segment because of cwnd: the next ACK makes it whole.
         let complete = len == unsent;
+        if self.is_corked() && !self.phase.ends_with_fin() {
+            return false;
+        }
         if !complete && len < usable {
             return false;
         }
@@ -219,6 +222,7 @@ impl Connection {
         }
         // RFC 7323 §2.2, §3.2: in an answer only what the peer's SYN offered.
         let agreed = self.snd.shift != WindowShift::ZERO || self.rcv.shift != WindowShift::ZERO;
+        let user_timeout = self.user_timeout_option(settings, true);
         let scales = if answers { agreed } else { settings.window_scaling };
         SegmentOut {
             seq: plan.seq,
@@ -230,6 +234,7 @@ impl Connection {
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
+                user_timeout,
                 ..Options::default()
             },
             ..SegmentOut::default()
@@ -246,6 +251,7 @@ impl Connection {
             self.rcv.duplicates = self.rcv.duplicates.saturating_sub(1);
         }
         self.note_acked();
+        let user_timeout = self.user_timeout_beside(env.settings, plan.len);
         // RFC 9293 §3.9.1.2: PSH on the last of what was written.
         let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end;
         let mut flags = if pushes { plan.flags.with(Flags::PSH) } else { plan.flags };
@@ -263,6 +269,7 @@ impl Connection {
             options: Options {
                 timestamps: self.stamp(env.now),
                 sack: self.sack_option(plan.len),
+                user_timeout,
                 ..Options::default()
             },
             payload: self.outgoing.slices(plan.seq.distance_from(first), plan.len),

@@ -98,7 +98,8 @@ const OPTION_WORDS: usize = 5;
 #[inline(always)]
 fn options_of(header: &tcp::HeaderOut<'_>) -> Option<([u32; OPTION_WORDS], usize)> {
     let options = &header.options;
-    if !options.sack.is_empty() || options.fast_open.is_some() {
+    let rare = options.fast_open.is_some() || options.user_timeout.is_some();
+    if !options.sack.is_empty() || rare {
         return None;
     }
     let stamp = options.timestamps;
@@ -290,6 +291,9 @@ mod tests {
         assert_eq!(out.emit(&odd, &mut frame), None);
         odd = usual;
         odd.options.mss = Some(1460);
+        assert_eq!(out.emit(&odd, &mut frame), None);
+        odd = usual;
+        odd.options.user_timeout = Some(300);
         assert_eq!(out.emit(&odd, &mut frame), None);
         odd = usual;
         odd.options.fast_open = Some(&[]);

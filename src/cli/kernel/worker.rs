@@ -13,7 +13,7 @@ use linerate::time::Instant;
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::errors;
 use super::socket::{Outcome, Socket};
@@ -307,6 +307,21 @@ impl Io for Worker {
         self.try_fin(conn);
     }
 
+    fn close_both(&mut self, conn: ConnId) {
+        // Closing the descriptor is what the kernel calls it; it goes on by itself.
+        if self.socket(conn).is_some() {
+            self.remove(conn, Ending::Finished);
+        }
+    }
+
+    fn close_by(&mut self, conn: ConnId, deadline: Instant) {
+        if let Some(socket) = self.socket(conn) {
+            let linger = Some(deadline.since(self.now).into());
+            let _ = socket2::SockRef::from(&socket.stream).set_linger(linger);
+        }
+        self.close_both(conn);
+    }
+
     fn abort(&mut self, conn: ConnId) {
         if let Some(socket) = self.socket(conn) {
             // Closing with a linger time of zero is how a program sends a reset.
@@ -325,6 +340,19 @@ impl Io for Worker {
                 socket.stream.set_nodelay(!on)
             }
             Choice::KeepAlive(on) => socket2::SockRef::from(&socket.stream).set_keepalive(on),
+            Choice::KeepAliveTimes(times) => {
+                let times = TcpKeepalive::new()
+                    .with_time(times.idle.into())
+                    .with_interval(times.interval.into())
+                    .with_retries(u32::from(times.probes));
+                socket2::SockRef::from(&socket.stream).set_tcp_keepalive(&times)
+            }
+            Choice::Cork(on) => socket2::SockRef::from(&socket.stream).set_tcp_cork(on),
+            Choice::QuickAck(on) => socket2::SockRef::from(&socket.stream).set_tcp_quickack(on),
+            Choice::UserTimeout(span) => socket2::SockRef::from(&socket.stream)
+                .set_tcp_user_timeout(span.map(std::time::Duration::from)),
+            // The kernel has no such option, and a socket's SYN is out before the program has it.
+            Choice::UserTimeoutOption(_) | Choice::SynRetries(_) => Ok(()),
             Choice::DiffServ(code_point) => {
                 let class = u32::from(code_point.min(63)) << 2;
                 let socket = socket2::SockRef::from(&socket.stream);

@@ -132,6 +132,12 @@ impl Io for Tagged<'_> {
     fn close(&mut self, conn: ConnId) {
         self.io.close(conn);
     }
+    fn close_both(&mut self, conn: ConnId) {
+        self.io.close_both(conn);
+    }
+    fn close_by(&mut self, conn: ConnId, deadline: Instant) {
+        self.io.close_by(conn, deadline);
+    }
     fn abort(&mut self, conn: ConnId) {
         self.io.abort(conn);
     }

@@ -130,6 +130,12 @@ impl Io for Wire {
     fn close(&mut self, _: ConnId) {
         self.closed = true;
     }
+    fn close_both(&mut self, _: ConnId) {
+        self.closed = true;
+    }
+    fn close_by(&mut self, _: ConnId, _: Instant) {
+        self.closed = true;
+    }
     fn abort(&mut self, _: ConnId) {
         self.aborted = true;
     }

@@ -6,6 +6,7 @@ mod end_to_end;
 mod flow_table;
 mod fragments;
 mod neighbours;
+mod orphans;
 mod path_mtu;
 mod ports;
 mod raw;

@@ -5,7 +5,8 @@ use super::script::{Script, plain};
 use super::{data, syn};
 use crate::rng::Rng;
 use crate::tcp::{
-    Flags, Options, PathError, Phase, SackBlocks, Segment, SeqNum, Timestamps, WindowShift,
+    Flags, Options, PathError, Phase, SackBlocks, Segment, SeqNum, Timestamps, UserTimeout,
+    WindowShift,
 };
 
 /// Mostly plausible: numbers near those that matter, flags that mean something.
@@ -37,6 +38,7 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
             timestamps: rng.happens(0.7).then_some(stamp),
             sack_permitted: rng.happens(0.5),
             sack: any_blocks(rng, t),
+            user_timeout: UserTimeout::from_wire(rng.next_u32() as u16),
         },
         payload: &payload[..rng.below(payload.len() as u64 + 1) as usize],
     }

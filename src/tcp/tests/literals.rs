@@ -3,8 +3,8 @@
 
 use core::ops::Range;
 
-use crate::tcp::{Flags, Options, SegmentOut, SeqNum, Timestamps, WindowShift};
-use crate::time::Instant;
+use crate::tcp::{Flags, Options, SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift};
+use crate::time::{Duration, Instant};
 
 /// The byte that stands at `position` of a direction.
 pub(super) fn content(position: u32) -> u8 {
@@ -121,6 +121,12 @@ impl In {
     /// A block of the SACK option, relative to our ISS.
     pub(super) fn sack(mut self, block: Range<u32>) -> Self {
         self.sack.push(block);
+        self
+    }
+
+    /// The user timeout option, in seconds.
+    pub(super) fn user_timeout(mut self, seconds: u64) -> Self {
+        self.options.user_timeout = Some(UserTimeout::from_span(Duration::from_secs(seconds)));
         self
     }
 

@@ -155,6 +155,19 @@ impl Script {
         self.c.on_segment(env!(self), segment)
     }
 
+    /// The program calls.
+    pub(super) fn calls(&mut self, call: impl FnOnce(&mut Connection, &mut Env<'_>)) -> &mut Self {
+        call(&mut self.c, env!(self));
+        self
+    }
+
+    /// The program closes, and gives it so long.
+    pub(super) fn closes_within_ms(&mut self, ms: u64) -> &mut Self {
+        let deadline = self.now + Duration::from_millis(ms);
+        self.c.close_by(env!(self), deadline);
+        self
+    }
+
     pub(super) fn closes(&mut self) -> &mut Self {
         self.c.close(env!(self));
         self

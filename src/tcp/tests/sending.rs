@@ -44,7 +44,7 @@ fn nagle_releases_what_was_held_with_the_ack() {
 #[test]
 fn without_nagle_every_write_goes_at_once() {
     let mut t = Script::established_with(|s| s.nagle = true).write(10);
-    t.c.set_nagle(false);
+    t.calls(|c, env| c.set_nagle(env, false));
     t.sends([1..11]);
     t.writes(10);
     t.sends([11..21]);

@@ -21,6 +21,8 @@ pub struct OptionsOut<'a> {
     /// SACK blocks, the most recent first. As many are sent as there is room for: four, or three beside
     /// timestamps (RFC 2018 §3).
     pub sack: &'a [(u32, u32)],
+    /// The user timeout (RFC 5482 §3.3), granularity bit included.
+    pub user_timeout: Option<u16>,
     /// A Fast Open cookie of 4 to 16 bytes, or an empty one to ask for it; left out when there is no
     /// room for it; on a SYN.
     pub fast_open: Option<&'a [u8]>,
@@ -140,6 +142,7 @@ impl OptionsOut<'_> {
         4 * (usize::from(self.mss.is_some())
             + usize::from(self.window_shift.is_some())
             + usize::from(alone)
+            + usize::from(self.user_timeout.is_some())
             + 3 * usize::from(self.timestamps.is_some()))
     }
 
@@ -191,6 +194,10 @@ impl OptionsOut<'_> {
 
     #[cold]
     fn emit_rare(&self, mut pen: Pen<'_>) -> Result<Sum, NoRoom> {
+        if let Some(value) = self.user_timeout {
+            let [high, low] = value.to_be_bytes();
+            pen.put([kind::USER_TIMEOUT, 4, high, low])?;
+        }
         let blocks = &self.sack[..self.sack_blocks_that_fit()];
         if !blocks.is_empty() {
             pen.put([kind::NOP, kind::NOP, kind::SACK, 2 + 8 * blocks.len() as u8])?;

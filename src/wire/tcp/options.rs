@@ -1,4 +1,4 @@
-//! The options of a header that arrived: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 7413.
+//! The options of a header that arrived: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 5482, RFC 7413.
 //!
 //! Small values are read out; SACK blocks and the Fast Open cookie stay where they are in the segment
 //! and are found by their place, so that a segment without them pays nothing for them.
@@ -14,6 +14,7 @@ pub(super) mod kind {
     pub const SACK_PERMITTED: u8 = 4;
     pub const SACK: u8 = 5;
     pub const TIMESTAMPS: u8 = 8;
+    pub const USER_TIMEOUT: u8 = 28;
     pub const FAST_OPEN: u8 = 34;
 }
 
@@ -36,16 +37,21 @@ pub struct Timestamps {
     pub echo: u32,
 }
 
-/// Where in the option area an option's content lies; never at its start, so that 0 means nowhere.
+/// Where in the option area an option's content lies, behind its kind and length; never at the start, so
+/// that 0 means nowhere.
 #[derive(Clone, Copy, Default)]
-struct Place {
-    at: u8,
-    len: u8,
-}
+struct Place(u8);
 
 impl Place {
+    const fn is_somewhere(self) -> bool {
+        self.0 != 0
+    }
+
     fn of(self, area: &[u8]) -> &[u8] {
-        area.get(usize::from(self.at)..usize::from(self.at) + usize::from(self.len)).unwrap_or(&[])
+        let at = usize::from(self.0);
+        let len =
+            at.checked_sub(1).and_then(|len| area.get(len)).map_or(0, |len| usize::from(*len));
+        area.get(at..(at + len).saturating_sub(2)).unwrap_or(&[])
     }
 }
 
@@ -65,6 +71,7 @@ pub struct Options<'a> {
     /// An option had a length that cannot be: it and what came after it was not read.
     pub malformed: bool,
     sack: Place,
+    user_timeout: Place,
     fast_open: Place,
 }
 
@@ -72,7 +79,7 @@ impl<'a> Options<'a> {
     /// The SACK blocks (RFC 2018 §3), in the option's order.
     #[inline]
     pub fn sack(&self) -> SackIter<'a> {
-        if self.sack.len == 0 {
+        if !self.sack.is_somewhere() {
             return SackIter { blocks: &[] };
         }
         SackIter { blocks: self.sack.of(self.area).as_chunks().0 }
@@ -81,14 +88,24 @@ impl<'a> Options<'a> {
     /// Whether there are SACK blocks.
     #[inline]
     pub const fn has_sack(&self) -> bool {
-        self.sack.len != 0
+        self.sack.is_somewhere()
+    }
+
+    /// The user timeout (RFC 5482 §3.3): the granularity in the highest bit, set for minutes, the time in
+    /// the others.
+    #[inline]
+    pub fn user_timeout(&self) -> Option<u16> {
+        if !self.user_timeout.is_somewhere() {
+            return None;
+        }
+        self.user_timeout.of(self.area).try_into().ok().map(u16::from_be_bytes)
     }
 
     /// The Fast Open option (RFC 7413 §4.1.1) of a SYN: a cookie of 4 to 16 bytes, or an empty one, which
     /// asks for a cookie.
     #[inline]
     pub fn fast_open(&self) -> Option<&'a [u8]> {
-        if self.fast_open.at == 0 { None } else { Some(self.fast_open.of(self.area)) }
+        if self.fast_open.is_somewhere() { Some(self.fast_open.of(self.area)) } else { None }
     }
 }
 
@@ -97,6 +114,7 @@ impl PartialEq for Options<'_> {
     fn eq(&self, other: &Self) -> bool {
         let small = |o: &Self| (o.timestamps, o.mss, o.window_shift, o.sack_permitted, o.malformed);
         small(self) == small(other)
+            && self.user_timeout() == other.user_timeout()
             && self.fast_open() == other.fast_open()
             && self.sack().eq(other.sack())
     }
@@ -111,6 +129,7 @@ impl fmt::Debug for Options<'_> {
             .field("mss", &self.mss)
             .field("window_shift", &self.window_shift)
             .field("sack_permitted", &self.sack_permitted)
+            .field("user_timeout", &self.user_timeout())
             .field("malformed", &self.malformed)
             .field("sack", &self.sack().collect::<SackList>().as_slice())
             .field("fast_open", &self.fast_open())
@@ -222,7 +241,7 @@ impl Options<'_> {
     /// RFC 9293 §3.1: > A TCP implementation MUST (MUST-6) ignore without error any TCP Option it does
     /// not implement, assuming that the option has a length field.
     fn read(&mut self, kind: u8, at: usize, body: &[u8], syn: bool) {
-        let place = Place { at: at as u8, len: body.len() as u8 };
+        let place = Place(at as u8);
         match (kind, body) {
             (kind::TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => {
                 let value = u32::from_be_bytes([a, b, c, d]);
@@ -238,6 +257,10 @@ impl Options<'_> {
             }
             (kind::WINDOW_SCALE, &[shift]) if syn => self.window_shift = Some(shift),
             (kind::SACK_PERMITTED, []) if syn => self.sack_permitted = true,
+            // RFC 5482 §3.3: 15 bits of time; one of zero "MUST be ignored" as reserved.
+            (kind::USER_TIMEOUT, &[high, low]) if high & 0x7f != 0 || low != 0 => {
+                self.user_timeout = place;
+            }
             // RFC 7413 §4.1.1: 4 to 16 bytes, an even number; or none.
             (kind::FAST_OPEN, []) if syn => self.fast_open = place,
             (kind::FAST_OPEN, [_, _, _, _, ..])

@@ -55,6 +55,7 @@ impl Sent {
                 sack_permitted: self.sack_permitted,
                 timestamps: self.timestamps,
                 sack: &self.sack,
+                user_timeout: None,
                 fast_open: self.fast_open.as_deref(),
             },
         }
@@ -314,6 +315,20 @@ fn options_of_a_syn_have_no_meaning_elsewhere() {
     let options = parse(&syn).expect("the lengths are right").0.options;
     assert_eq!((options.mss, options.window_shift), (Some(1460), Some(7)));
     assert_eq!(options.fast_open(), Some(&[1, 2, 3, 4][..]));
+}
+
+#[test]
+fn a_user_timeout_survives_and_one_of_zero_is_none() {
+    // RFC 5482 §3.3
+    for (raw, read) in [(300, Some(300)), (0x8001, Some(0x8001)), (0, None), (0x8000, None)] {
+        let options = OptionsOut { user_timeout: Some(raw), ..OptionsOut::default() };
+        let header = HeaderOut { flags: flag::ACK, options, ..HeaderOut::default() };
+        let mut bytes = [0; 24];
+        let len = header.emit(PSEUDO, (&[], &[]), &mut bytes).expect("20 bytes and 4 of options");
+        assert_eq!((len, &bytes[20..22]), (24, &[28, 4][..]));
+        let (header, _) = parse(&bytes).expect("just written");
+        assert_eq!(header.options.user_timeout(), read);
+    }
 }
 
 #[test]
