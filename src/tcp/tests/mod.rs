@@ -21,6 +21,7 @@ mod script;
 mod selecting;
 mod sending;
 mod storm;
+mod synchronized;
 mod urging;
 mod windows;
 
