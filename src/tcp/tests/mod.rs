@@ -5,6 +5,7 @@
 #![allow(clippy::single_range_in_vec_init)]
 
 mod acknowledging;
+mod calls;
 mod choices;
 mod closing;
 mod forged;
@@ -22,6 +23,7 @@ mod selecting;
 mod sending;
 mod storm;
 mod synchronized;
+mod unsynchronized;
 mod urging;
 mod windows;
 
