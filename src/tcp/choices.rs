@@ -1,12 +1,13 @@
 //! What a program may set for one connection, over what the host's [`Settings`] say.
 //!
 //! Owns the overrides, in a box that only a connection with one of them has: a million others pay a
-//! pointer each.
+//! pointer each. Urgent data, which hardly any program uses, has its two numbers there too.
 
 use super::connection::Connection;
 use super::interface::Env;
 use super::marks::Marks;
 use super::receive::QUICK_ACKS_ALWAYS;
+use super::urgent::Urgent;
 use super::user_timeout::Negotiation;
 use super::{KeepAlive, Settings};
 use crate::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(super) struct Choices {
     pub(super) syn_retries: Option<u8>,
     /// After this the close that is under way becomes a reset.
     pub(super) linger_until: Option<Instant>,
+    /// Where urgent data ends, with [`Marks::URGENT`].
+    pub(super) urgent: Urgent,
 }
 
 impl Connection {
@@ -38,7 +41,7 @@ impl Connection {
         self.settle(env);
     }
 
-    /// Every segment is acknowledged at once; off, ACKs may be delayed (RFC 9293 MUST-58, MUST-59).
+    /// Every segment is acknowledged at once; off, ACKs may be delayed (RFC 9293 SHLD-18).
     pub fn set_quick_ack(&mut self, on: bool) {
         self.rcv.quick = if on { QUICK_ACKS_ALWAYS } else { 0 };
         // An ACK that waits for company need not wait any longer.

@@ -11,7 +11,6 @@ use super::receive::ReceiveHalf;
 use super::recovery::Recovery;
 use super::send::{SendHalf, effective_mss};
 use super::timers::Timers;
-use super::urgent::Urgent;
 use super::{
     Assembler, BufferPool, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum, Settings,
     TimeWait, Timestamps,
@@ -40,8 +39,6 @@ pub struct Connection {
     pub(super) recovery: Recovery,
     /// When the last acceptable segment arrived.
     pub(super) heard_at: Instant,
-    /// Where urgent data ends, with [`Marks::URGENT`].
-    pub(super) urgent: Urgent,
     /// Keep-alive probes sent since.
     pub(super) keep_alive_probes: u8,
     close_reason: Option<CloseReason>,
@@ -70,7 +67,6 @@ impl Connection {
             outgoing: RingBuffer::default(),
             recovery: Recovery::new(iss, env.now, settings),
             heard_at: env.now,
-            urgent: Urgent::default(),
             keep_alive_probes: 0,
             close_reason: None,
             choices: None,

@@ -10,7 +10,7 @@ use super::marks::Marks;
 use super::{Segment, SeqNum};
 
 /// Where urgent data ends: after its last byte.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Urgent {
     /// SND.UP; at or before SND.UNA when nothing of ours is urgent.
     snd_up: SeqNum,
@@ -29,8 +29,7 @@ impl Connection {
         //   > data (MUST-62).
         let pointer = segment.seq + u32::from(segment.urgent);
         if self.phase.may_receive() && pointer.after(self.rcv_up()) {
-            self.begin_urgent();
-            self.urgent.rcv_up = pointer;
+            self.urgent_mut().rcv_up = pointer;
             self.events.insert(Events::URGENT);
         }
     }
@@ -49,8 +48,7 @@ impl Connection {
     pub fn write_urgent(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> usize {
         let taken = self.queue(env, bytes);
         if taken > 0 {
-            self.begin_urgent();
-            self.urgent.snd_up = self.snd.end;
+            self.urgent_mut().snd_up = self.snd.end;
         }
         taken
     }
@@ -59,10 +57,7 @@ impl Connection {
     /// mark that is too far away for the field is told of nonetheless (MUST-31: of any length).
     #[inline]
     pub(super) fn urgent_pointer(&self, seq: SeqNum) -> Option<u16> {
-        if !self.marks.has(Marks::URGENT) {
-            return None;
-        }
-        let up = self.urgent.snd_up;
+        let up = self.urgent_marks()?.snd_up;
         let ahead = up.after(seq) && up.after(self.snd.una);
         ahead.then(|| u16::try_from(up.distance_from(seq)).unwrap_or(u16::MAX))
     }
@@ -70,28 +65,42 @@ impl Connection {
     /// Something was read, or acknowledged: marks behind it are forgotten.
     #[inline]
     pub(super) fn pass_urgent(&mut self) {
-        if self.marks.has(Marks::URGENT)
-            && self.urgent() == 0
-            && !self.urgent.snd_up.after(self.snd.una)
-        {
-            self.marks.remove(Marks::URGENT);
-        } else if self.marks.has(Marks::URGENT) {
-            self.urgent.rcv_up = self.rcv_up();
-            self.urgent.snd_up = self.urgent.snd_up.latest(self.snd.una);
+        if self.marks.has(Marks::URGENT) {
+            self.forget_passed();
         }
     }
 
-    fn begin_urgent(&mut self) {
-        if !self.marks.has(Marks::URGENT) {
-            self.marks.insert(Marks::URGENT);
-            self.urgent = Urgent { snd_up: self.snd.una, rcv_up: self.read_at() };
+    fn forget_passed(&mut self) {
+        let passed = Urgent { snd_up: self.snd.una, rcv_up: self.read_at() };
+        let rcv_up = self.rcv_up();
+        let urgent = self.urgent_mut();
+        *urgent = Urgent { snd_up: urgent.snd_up.latest(passed.snd_up), rcv_up };
+        if *urgent == passed {
+            self.marks.remove(Marks::URGENT);
         }
+    }
+
+    /// The pointers, while one of them means something.
+    #[inline]
+    fn urgent_marks(&self) -> Option<Urgent> {
+        let boxed = if self.marks.has(Marks::URGENT) { self.choices.as_ref() } else { None };
+        boxed.map(|choices| choices.urgent)
+    }
+
+    /// The pointers, to be moved.
+    fn urgent_mut(&mut self) -> &mut Urgent {
+        let known = self.urgent_marks();
+        let fresh = Urgent { snd_up: self.snd.una, rcv_up: self.read_at() };
+        self.marks.insert(Marks::URGENT);
+        let urgent = &mut self.choices_mut().urgent;
+        *urgent = known.unwrap_or(fresh);
+        urgent
     }
 
     /// RCV.UP, or what the program will read next where that is later.
     fn rcv_up(&self) -> SeqNum {
         let at = self.read_at();
-        if self.marks.has(Marks::URGENT) { self.urgent.rcv_up.latest(at) } else { at }
+        self.urgent_marks().map_or(at, |urgent| urgent.rcv_up.latest(at))
     }
 
     /// Where the program will read next; one too far once the peer's FIN is taken.
