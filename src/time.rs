@@ -34,6 +34,11 @@ impl Instant {
         self.0
     }
 
+    /// Whole microseconds since the start.
+    pub const fn as_micros(self) -> u64 {
+        self.0 / 1_000
+    }
+
     /// Whole milliseconds since the start.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000

@@ -50,6 +50,7 @@ pub(super) use lend;
 pub(super) struct Engine {
     pub(super) now: Instant,
     pub(super) settings: Settings,
+    mtu: usize,
     pub(super) mac: MacAddr,
     pub(super) role: Role,
     pub(super) accept_partial_checksums: bool,
@@ -117,6 +118,7 @@ impl Engine {
         };
         Self {
             now: Instant::ZERO,
+            mtu: config.mtu,
             mac: config.mac,
             role: config.role,
             accept_partial_checksums: config.accept_partial_checksums,
@@ -166,6 +168,11 @@ impl Engine {
             opens: 0,
             settings,
         }
+    }
+
+    /// See [`Shard::set_settings`](super::Shard::set_settings).
+    pub(super) fn set_settings(&mut self, settings: Settings) {
+        self.settings = bounded(settings, self.mtu);
     }
 
     /// A turn begins.

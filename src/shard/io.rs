@@ -7,7 +7,7 @@ use super::engine::{Engine, lend};
 use super::flow::Flow;
 use super::service::{Choice, ConnId, ConnInfo, ConnectError, Io, Open};
 use crate::metrics::Event;
-use crate::tcp::Env;
+use crate::tcp::{Env, Info};
 use crate::time::Instant;
 
 /// What closing both directions did to the number of orphans.
@@ -162,6 +162,11 @@ impl Io for Engine {
 }
 
 impl Engine {
+    /// See [`Shard::inspect`](super::Shard::inspect).
+    pub(super) fn inspect(&self, conn: ConnId) -> Option<Info> {
+        self.live(conn).map(|flow| flow.connection.info(&self.settings))
+    }
+
     /// How a connection is doing.
     pub(super) fn describe(&self, flow: &Flow) -> ConnInfo {
         let info = flow.connection.info(&self.settings);

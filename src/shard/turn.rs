@@ -16,10 +16,11 @@ use super::ingress::{Batch, Eyes};
 use super::listeners::{ListenError, ListenerConfig};
 use super::neighbour::Learned;
 use super::routes::{Prefix, Route};
-use super::service::{ConnInfo, ListenerId, Service};
+use super::service::{ConnId, ConnInfo, Io, ListenerId, Service};
 use crate::limits::BATCH_MAX;
 use crate::link::Link;
 use crate::metrics::{Counters, Event};
+use crate::tcp;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 
@@ -92,6 +93,26 @@ impl Shard {
         let busy = received + sent > 0;
         engine.counters.count(if busy { Event::BusyTurn } else { Event::IdleTurn });
         Turn { received, sent, stop: engine.stopping }
+    }
+
+    /// Lets the program act outside of its callbacks, as a call from elsewhere does: what it owes for that goes
+    /// out at once, what happens is told.
+    pub fn act<R>(
+        &mut self,
+        now: Instant,
+        around: &mut Surroundings<'_>,
+        call: impl FnOnce(&mut dyn Io) -> R,
+    ) -> R {
+        let engine = &mut self.engine;
+        engine.begin(now);
+        let result = call(engine);
+        let mut outlet = Outlet::new(around.link, now);
+        engine.run_application(around.service);
+        engine.send_owed(around.service, &mut outlet);
+        engine.tend_neighbours(&mut outlet);
+        outlet.close();
+        around.link.flush(now);
+        result
     }
 
     /// Takes a frame that another worker has handed here; the next turn feeds it with its own.
@@ -175,6 +196,17 @@ impl Shard {
     /// How each connection is doing.
     pub fn list(&self) -> impl Iterator<Item = ConnInfo> + '_ {
         self.engine.tables.flows.iter().map(|(_, flow)| self.engine.describe(flow))
+    }
+
+    /// How a connection is doing, in the protocol's own words; `None` for a stale handle.
+    pub fn inspect(&self, conn: ConnId) -> Option<tcp::Info> {
+        self.engine.inspect(conn)
+    }
+
+    /// Changes how TCP behaves, for what begins from now on and for what is looked up anew: sizes of
+    /// buffers, timeouts, limits. What a connection has agreed with its peer stays.
+    pub fn set_settings(&mut self, settings: tcp::Settings) {
+        self.engine.set_settings(settings);
     }
 
     /// What was counted since the start.

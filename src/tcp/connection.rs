@@ -232,6 +232,7 @@ impl Connection {
     /// How it is doing.
     pub fn info(&self, settings: &Settings) -> Info {
         Info {
+            phase: self.phase,
             cwnd: self.recovery.controller.cwnd(),
             ssthresh: self.recovery.controller.ssthresh(),
             srtt: self.recovery.rtt.srtt().unwrap_or_default(),
@@ -252,6 +253,9 @@ impl Connection {
             rcv_nxt: self.rcv.nxt,
             rcv_wnd: self.rcv.wnd(),
             mss: self.snd.mss,
+            timestamps: self.marks.has(Marks::TIMESTAMPS),
+            sack: self.marks.has(Marks::SACK),
+            shifts: (self.rcv.shift, self.snd.shift),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The words between a connection and its world: what it is lent, what it tells, how it judges.
 
-use super::{BufferPool, SeqNum, Settings};
+use super::{BufferPool, Phase, SeqNum, Settings, WindowShift};
 use crate::time::{Duration, Instant};
 
 /// What the world lends to a connection for one call.
@@ -120,6 +120,8 @@ pub enum Disposition {
 /// How a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
+    /// The state.
+    pub phase: Phase,
     /// Congestion window, bytes.
     pub cwnd: u32,
     /// Slow-start threshold, bytes; `u32::MAX` before the first loss.
@@ -160,4 +162,10 @@ pub struct Info {
     pub rcv_wnd: u32,
     /// Effective MSS for sending, bytes of data a segment.
     pub mss: u16,
+    /// Whether both ends send timestamps (RFC 7323 §3.2).
+    pub timestamps: bool,
+    /// Whether both ends permit SACK (RFC 2018 §2).
+    pub sack: bool,
+    /// Our window shift and the peer's.
+    pub shifts: (WindowShift, WindowShift),
 }

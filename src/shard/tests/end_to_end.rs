@@ -2,11 +2,14 @@
 
 use core::net::SocketAddr;
 
-use super::stage::{Stage, echo, target};
+use super::stage::{Stage, addresses, echo, small, target};
+use crate::link::{Link, memory};
 use crate::metrics::{DropReason, Event};
-use crate::shard::{ConnectError, Ending};
-use crate::sim::{Close, Daytime, Plan};
-use crate::time::Duration;
+use crate::shard::{Alone, Config, ConnectError, Ending, Open, Role, Shard, Surroundings};
+use crate::sim::{Close, Daytime, Echo, Plan, SharedTally};
+use crate::tcp::Phase;
+use crate::time::{Duration, Instant};
+use crate::wire::MacAddr;
 
 #[test]
 fn a_connection_opens_echoes_and_closes_over_ipv4_and_ipv6() {
@@ -107,4 +110,23 @@ fn an_absent_host_is_unreachable_and_a_foreign_network_has_no_route() {
     let off_link = "203.0.113.1:7".parse().expect("an address");
     let (_, tally) = stage.client(Plan::echo(off_link, 1, 0));
     assert_eq!(tally.borrow().refused_locally, [ConnectError::NoRoute]);
+}
+
+#[test]
+fn a_call_from_outside_goes_out_at_once() {
+    let (mut near, mut far) = memory::pair(memory::Config::default());
+    let config = Config::new(MacAddr([2, 0, 0, 0, 0, 1]), addresses(1), [7; 32]);
+    let mut shard = Shard::new(Config { limits: small(), role: Role::Shared, ..config });
+    let peer: SocketAddr = "192.0.2.9:7".parse().expect("an address");
+    let now = Instant::from_millis(5);
+    shard.mirror_neighbour(now, peer.ip(), Some([2, 0, 0, 0, 0, 9]));
+    let mut service = Echo::new(SharedTally::default());
+    let around = &mut Surroundings { link: &mut near, service: &mut service, handover: &mut Alone };
+    shard.start(now, around);
+    let open = Open { remote: peer, local: None, user: 3 };
+    let conn = shard.act(now, around, |io| io.connect(&open)).expect("a free port");
+    assert_eq!(far.receive(now, 8, &mut Vec::new()), 1, "the SYN, without a turn");
+    assert_eq!(shard.inspect(conn).map(|info| info.phase), Some(Phase::SynSent));
+    shard.act(now, around, |io| io.abort(conn));
+    assert_eq!(shard.inspect(conn), None);
 }
