@@ -12,8 +12,8 @@
 //!             main / cli                 subcommands, one file each
 //!                 │
 //!                 │
-//!       runtime        sim               threads and real time | a seeded world and a manual clock
-//!            \         /
+//!   runtime   sim   packetdrill          threads and real time | a seeded world | scripts; a manual clock
+//!         \    │    /
 //!              shard                     one core's stack; the only layer that knows both wire and tcp
 //!         ┌──────┼────────┐
 //!       wire    tcp     link     xdp     none imports another; runtime joins xdp to link
@@ -30,6 +30,7 @@
 //! | [`shard`] | one core's stack: pipeline, flow table, timers, listeners, neighbours | threads, real time |
 //! | `runtime` | pinned workers, queues between them, idle policy, the mirror of the kernel's tables | segments |
 //! | [`sim`] | a deterministic network around the same shards | threads, real time |
+//! | `packetdrill` | socket calls for packetdrill's scripts over a shard, in virtual time | segments |
 //! | `cli` | the binary: services, load, measurements, on this stack and on the kernel's | private modules |
 //!
 //! # Life of a packet
@@ -69,6 +70,8 @@
 pub mod limits;
 pub mod link;
 pub mod metrics;
+#[cfg(feature = "packetdrill")]
+pub mod packetdrill;
 pub mod rng;
 #[cfg(feature = "xdp")]
 pub mod runtime;

@@ -18,14 +18,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xdp", &["limits"]),
     ("shard", &["wire", "tcp", "link", "metrics", "time", "rng", "limits"]),
     ("sim", &["shard", "link", "tcp", "wire", "metrics", "time", "rng", "limits"]),
+    ("packetdrill", &["shard", "link", "tcp", "wire", "time"]),
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
 ];
 
-/// Where `unsafe` may stand: the two doors to the kernel's memory, the kernel's own structures, and two
-/// measured exceptions (prefetching, large pages).
+/// Where `unsafe` may stand: the two doors to the kernel's memory, the kernel's own structures, the door to
+/// packetdrill, and two measured exceptions (prefetching, large pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
+    "src/packetdrill/ffi/",
     "src/shard/pages.rs",
     "src/shard/prefetch.rs",
     "src/xdp/ethtool.rs",
@@ -35,13 +37,16 @@ const MAY_BE_UNSAFE: &[&str] = &[
 const MAY_READ_CLOCKS: &[&str] = &["src/runtime/", "src/cli/", "src/main.rs", "src/xdp/"];
 
 /// Where threads may be made or met, or share, or sleep: the two ends of an in-memory link may live in
-/// two, the taps of all workers write one file, a queue that was just given up is waited for.
+/// two, the taps of all workers write one file, a queue that was just given up is waited for, packetdrill
+/// makes the calls that block on a second thread.
 const MAY_HAVE_THREADS: &[&str] = &[
     "src/runtime/",
     "src/cli/",
     "src/link/memory.rs",
     "src/link/pcap/recorder.rs",
     "src/link/xsk/rings.rs",
+    "src/packetdrill/adapter.rs",
+    "src/packetdrill/ffi/mod.rs",
 ];
 
 /// The RFCs that we know of. A number outside it is a slip or belongs here.

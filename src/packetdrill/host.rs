@@ -1,0 +1,105 @@
+//! The host that a script expects: Linux's choices about TCP, and those of its `sysctl`s that we have the
+//! behaviour for, read where the script's own commands have set them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::tcp::Settings;
+use crate::tcp::congestion::Algorithm;
+use crate::time::Duration;
+
+/// Where the kernel shows them.
+const SYSCTLS: &str = "/proc/sys/net/ipv4";
+
+/// Largest receive and send buffers of a host whose `sysctl`s are not read.
+const BUFFER_MAX: u32 = 6 << 20;
+
+/// What is known of the host.
+#[derive(Debug)]
+pub(super) struct Host {
+    folder: Option<PathBuf>,
+    /// The congestion control that was set before the script ran: a machine's own choice, which no script
+    /// means.
+    congestion_before: Option<String>,
+}
+
+impl Host {
+    /// A host whose `sysctl`s are read, or one with Linux's defaults.
+    pub(super) fn new(reads_sysctls: bool) -> Self {
+        let folder = reads_sysctls.then(|| PathBuf::from(SYSCTLS));
+        let mut host = Self { folder, congestion_before: None };
+        host.congestion_before = host.text("tcp_congestion_control");
+        host
+    }
+
+    /// How TCP behaves on it now.
+    pub(super) fn settings(&self) -> Settings {
+        let on = |name: &str, default: bool| self.number(name).map_or(default, |value| value != 0);
+        let seconds =
+            |name: &str, default: u64| Duration::from_secs(self.number(name).unwrap_or(default));
+        let receive_buffer = self.third("tcp_rmem").unwrap_or(BUFFER_MAX);
+        let retries = |name: &str, default: u8| {
+            self.number(name).map_or(default, |value| u8::try_from(value).unwrap_or(u8::MAX))
+        };
+        Settings {
+            receive_buffer,
+            send_buffer: BUFFER_MAX,
+            syn_retries: retries("tcp_syn_retries", 6),
+            syn_ack_retries: retries("tcp_synack_retries", 5),
+            timestamps: on("tcp_timestamps", true),
+            sack: on("tcp_sack", true),
+            window_scaling: on("tcp_window_scaling", true),
+            congestion: self.congestion(),
+            fin_wait_2: seconds("tcp_fin_timeout", 60),
+            rto_max: Duration::from_secs(120),
+            // tcp_retries2 = 15: between 13 and 30 minutes.
+            give_up_after: Duration::from_millis(924_600),
+            ..Settings::default()
+        }
+    }
+
+    fn congestion(&self) -> Algorithm {
+        let now = self.text("tcp_congestion_control");
+        if now == self.congestion_before && now.as_deref() == Some("bbr") {
+            return Algorithm::Cubic;
+        }
+        now.as_deref().and_then(algorithm).unwrap_or(Algorithm::Cubic)
+    }
+
+    /// A setting's text.
+    fn text(&self, name: &str) -> Option<String> {
+        let path: &Path = self.folder.as_ref()?;
+        fs::read_to_string(path.join(name)).ok().map(|text| text.trim().to_owned())
+    }
+
+    /// A setting of one number, decimal or hexadecimal.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let text = self.text(name)?;
+        match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).ok(),
+            None => text.parse().ok(),
+        }
+    }
+
+    /// The largest of a setting of least, first and largest.
+    fn third(&self, name: &str) -> Option<u32> {
+        self.text(name)?.split_whitespace().nth(2)?.parse().ok()
+    }
+}
+
+/// A congestion control by the kernel's name.
+pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
+    match name {
+        "cubic" => Some(Algorithm::Cubic),
+        "reno" => Some(Algorithm::NewReno),
+        _ => None,
+    }
+}
+
+/// The kernel's name of a congestion control.
+pub(super) const fn name_of(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Cubic => "cubic",
+        Algorithm::NewReno => "reno",
+    }
+}
