@@ -185,6 +185,11 @@ impl Engine {
         {
             return;
         }
+        // RFC 9293 §3.10.7.2, fourth: what reaches LISTEN without SYN, ACK or RST has no sender to tell.
+        if listener.is_some() && !flags.ack() && !flags.syn() && !flags.rst() {
+            self.counters.drop(DropReason::NoAck);
+            return;
+        }
         self.reset_or_hand_over(letter, exits);
     }
 

@@ -122,6 +122,9 @@ impl Engine {
                 (PathError::TooBig(u32::from(mtu)), quote)
             }
             v4::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
+            v4::Message::TimeExceeded { quote, .. }
+            | v4::Message::ParameterProblem { quote, .. } => (PathError::Soft, quote),
+            // RFC 9293 MUST-55: source quench with all the rest.
             _ => return Ok(()),
         };
         let quote = v4::quoted(quote).map_err(|_| DropReason::IcmpUnmatched)?;
@@ -157,6 +160,8 @@ impl Engine {
             }
             v6::Message::TooBig { mtu, quote } => (PathError::TooBig(mtu), quote),
             v6::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
+            v6::Message::TimeExceeded { quote, .. }
+            | v6::Message::ParameterProblem { quote, .. } => (PathError::Soft, quote),
             _ => return Ok(()),
         };
         let quote = v6::quoted(quote).map_err(|_| DropReason::IcmpUnmatched)?;

@@ -1,11 +1,14 @@
 //! Passive opens: from a SYN to an embryo or a cookie, and from there to a connection.
 
+use core::net::IpAddr;
+
 use super::arrivals::Letter;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow::Flow;
 use super::ingress::Arrival;
 use super::ready::enlist;
+use super::routes::Cast;
 use super::service::ListenerId;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, TimeWait};
@@ -23,6 +26,12 @@ impl Engine {
         // Not a way to open a connection since RFC 793; only scanners send it.
         if letter.segment.flags.fin() {
             self.counters.drop(DropReason::Malformed);
+            return;
+        }
+        // RFC 9293 §3.9.2.3:
+        //   > An incoming SYN with an invalid source address MUST be ignored (MUST-63).
+        if self.is_broadcast(key.remote.address()) {
+            self.counters.drop(DropReason::BadSource);
             return;
         }
         let Some(config) = self.listeners.config(listener).copied() else { return };
@@ -45,6 +54,15 @@ impl Engine {
         let offset = secrets.timestamp_offset;
         let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
         self.answer(letter.arrival, &syn_ack, outlet);
+    }
+
+    /// Whether an address is the broadcast of one of our networks. That of any network ends in two ones at
+    /// least, so most are told by that.
+    #[inline]
+    fn is_broadcast(&self, address: IpAddr) -> bool {
+        let IpAddr::V4(v4) = address else { return false };
+        let networks = || self.locals.all().iter().map(|local| (local.address, local.prefix));
+        v4.to_bits() & 3 == 3 && Cast::of(address, networks()) != Cast::Unicast
     }
 
     fn add_embryo(&mut self, arrival: &Arrival, embryo: Embryo) {

@@ -201,7 +201,7 @@ impl Connection {
                 self.end(env, CloseReason::Unreachable);
             }
             // RFC 9293 §3.9.2.2: "it SHOULD make the information available to the application (SHLD-25)".
-            PathError::Unreachable => self.events.insert(Events::UNREACHABLE),
+            PathError::Unreachable | PathError::Soft => self.events.insert(Events::UNREACHABLE),
             PathError::TooBig(mtu) => self.lower_mss(mtu),
         }
     }

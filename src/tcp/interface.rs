@@ -84,6 +84,8 @@ pub enum CloseReason {
 pub enum PathError {
     /// Host, network, port or protocol unreachable: hard while connecting, soft afterwards.
     Unreachable,
+    /// Time exceeded or parameter problem: never the end (RFC 9293 MUST-56).
+    Soft,
     /// The path's MTU in bytes (RFC 1191, RFC 8201).
     TooBig(u32),
 }

@@ -2,6 +2,7 @@
 //! (RFC 9293 §3.9.1).
 
 use super::raw::{IRS, Raw, Told, ack, segment_of};
+use crate::metrics::DropReason;
 use crate::shard::{Choice, Ending, Trouble};
 use crate::tcp::KeepAlive;
 use crate::time::Duration;
@@ -114,6 +115,82 @@ fn a_soft_error_is_told_and_the_connection_goes_on() {
     t.hears(&ack(IRS + 1, iss + 11), &[]);
     t.hears(&segment_of(flag::ACK | flag::PSH, IRS + 1, iss + 11), b"still here");
     assert_eq!(t.told(), [Told::Readable]);
+}
+
+#[test]
+fn time_exceeded_and_parameter_problems_end_not_even_an_open() {
+    // RFC 9293 §3.9.2.2, MUST-56
+    for established in [false, true] {
+        let mut t = Raw::new(|config| config.ports = 1024..=1024);
+        let seq = opened(&mut t, established);
+        let quote = quoted_to(seq, established);
+        let errors = [
+            v4::Message::TimeExceeded { code: 0, quote: &quote },
+            v4::Message::TimeExceeded { code: 1, quote: &quote },
+            v4::Message::ParameterProblem { code: 0, pointer: 1, quote: &quote },
+        ];
+        for error in errors {
+            t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
+            t.turns();
+            assert_eq!(t.told(), [Told::Trouble(Trouble::Unreachable)], "{error:?}");
+        }
+        assert_eq!(t.shard.connections(), 1);
+    }
+}
+
+#[test]
+fn a_source_quench_is_discarded_in_silence() {
+    // RFC 9293 §3.9.2.2, MUST-55
+    let mut t = Raw::new(|_| {});
+    let seq = opened(&mut t, true);
+    let quote = quoted(seq);
+    // Type 4 in place of 11; the sum is mended by the same difference.
+    let error = v4::Message::TimeExceeded { code: 0, quote: &quote };
+    t.puts_ip(Protocol::ICMP, |bytes| {
+        let len = error.emit(bytes).expect("room");
+        bytes[0] = 4;
+        bytes[2] += 7;
+        len
+    });
+    t.turns();
+    assert_eq!((t.told(), t.got()), (vec![], vec![]));
+    assert_eq!(t.shard.counters().dropped(DropReason::IcmpChecksum), 0);
+    assert_eq!(t.shard.connections(), 1);
+}
+
+#[test]
+fn an_unreachable_port_ends_an_open_and_no_connection() {
+    // RFC 9293 §3.9.2.2, SHLD-26, as RFC 5927 §5.2 narrows it
+    let mut t = Raw::new(|config| config.ports = 1024..=1024);
+    let seq = opened(&mut t, false);
+    let quote = quoted_to(seq, false);
+    let error = v4::Message::Unreachable { reason: v4::Unreachable::Port, quote: &quote };
+    t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
+    t.turns();
+    assert_eq!(t.told(), [Told::Closed(Ending::Unreachable)]);
+    let mut t = Raw::new(|_| {});
+    let seq = opened(&mut t, true);
+    unreachable(&mut t, v4::Unreachable::Port, seq);
+    assert_eq!(t.told(), [Told::Trouble(Trouble::Unreachable)]);
+}
+
+/// A connection with something in flight, or in SYN-SENT; the number in flight.
+fn opened(t: &mut Raw, established: bool) -> u32 {
+    if !established {
+        return t.opens().seq;
+    }
+    t.accepts();
+    writes(t, 10);
+    t.got().remove(0).seq
+}
+
+/// The start of a packet of a connection that was accepted, or of one from the only port for opens.
+fn quoted_to(seq: u32, accepted: bool) -> Vec<u8> {
+    let mut quote = quoted(seq);
+    if !accepted {
+        quote[20..22].copy_from_slice(&1024u16.to_be_bytes());
+    }
+    quote
 }
 
 /// An ICMP error about the segment at `seq`, from the peer's host.

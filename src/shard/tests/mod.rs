@@ -12,6 +12,7 @@ mod ports;
 mod raw;
 mod routes;
 mod stage;
+mod states;
 mod strangers;
 mod tables;
 mod wheel;

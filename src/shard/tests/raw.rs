@@ -158,11 +158,21 @@ impl Raw {
 
     /// Puts an IPv4 packet on the cable.
     pub fn puts_ip(&mut self, protocol: Protocol, emit: impl FnOnce(&mut [u8]) -> usize) {
+        self.puts_between(PEER, US, protocol, emit);
+    }
+
+    fn puts_between(
+        &mut self,
+        src: Ipv4Addr,
+        dst: Ipv4Addr,
+        protocol: Protocol,
+        emit: impl FnOnce(&mut [u8]) -> usize,
+    ) {
         self.puts(EtherType::IPV4, |bytes| {
             let len = emit(&mut bytes[ipv4::HEADER_LEN..]);
             let header = ipv4::HeaderOut {
-                src: PEER,
-                dst: US,
+                src,
+                dst,
                 protocol,
                 ttl: 64,
                 traffic_class: TrafficClass(0),
@@ -179,6 +189,15 @@ impl Raw {
         let pseudo = PseudoHeader::v4(PEER, US);
         self.puts_ip(Protocol::TCP, |bytes| {
             header.emit(pseudo, (payload, &[]), bytes).expect("room")
+        });
+        self.turns();
+    }
+
+    /// The same from and to any address.
+    pub fn hears_between(&mut self, src: Ipv4Addr, dst: Ipv4Addr, header: &HeaderOut<'_>) {
+        let pseudo = PseudoHeader::v4(src, dst);
+        self.puts_between(src, dst, Protocol::TCP, |bytes| {
+            header.emit(pseudo, (&[], &[]), bytes).expect("room")
         });
         self.turns();
     }
