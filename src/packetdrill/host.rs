@@ -51,6 +51,10 @@ impl Host {
             window_scaling: on("tcp_window_scaling", true),
             congestion: self.congestion(),
             fin_wait_2: seconds("tcp_fin_timeout", 60),
+            // TCP_RTO_MIN bounds the variation, not the timeout.
+            rto_margin: Duration::from_millis(200),
+            acknowledge_in_resets: true,
+            push_bursts: Some(self.number("tcp_min_tso_segs").map_or(2, |n| n.clamp(1, 255) as u8)),
             rto_max: Duration::from_secs(120),
             // tcp_retries2 = 15: between 13 and 30 minutes.
             give_up_after: Duration::from_millis(924_600),

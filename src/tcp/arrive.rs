@@ -43,7 +43,6 @@ impl Connection {
         self.heard_at = env.now;
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
-        self.note_timestamp(segment);
         if let Some(advice) = segment.options.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
@@ -180,6 +179,8 @@ impl Connection {
         } else {
             self.check_ack_range(env, segment)?;
         }
+        // Behind that check, so that who does not know what we sent cannot set the peer's clock forward.
+        self.note_timestamp(segment);
         if self.snd.fin_is_acked() {
             self.on_fin_acked(env)?;
         }

@@ -41,6 +41,8 @@ pub struct Connection {
     pub(super) heard_at: Instant,
     /// Keep-alive probes sent since.
     pub(super) keep_alive_probes: u8,
+    /// Segments that may still follow in the burst under way, see `burst`.
+    pub(super) burst: u8,
     close_reason: Option<CloseReason>,
     /// What the program set for this connection alone.
     pub(super) choices: Option<Box<Choices>>,
@@ -68,6 +70,7 @@ impl Connection {
             recovery: Recovery::new(iss, env.now, settings),
             heard_at: env.now,
             keep_alive_probes: 0,
+            burst: 0,
             close_reason: None,
             choices: None,
         }

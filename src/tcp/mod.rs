@@ -33,6 +33,7 @@
 mod arrive;
 mod assembler;
 mod buffer;
+mod burst;
 mod choices;
 mod closing;
 pub mod congestion;

@@ -6,10 +6,6 @@
 use super::Settings;
 use crate::time::Duration;
 
-/// G of RFC 6298: the tick of the timer wheel. Smaller, and a timer that fires a tick early would beat
-/// the ACK on a path with no variance; larger, and short paths wait for nothing.
-const GRANULARITY: Duration = Duration::from_millis(1);
-
 /// The longest sample that is kept, microseconds: eight times it still fits in 32 bits.
 const SAMPLE_US_MAX: u64 = (u32::MAX / 16) as u64;
 
@@ -48,7 +44,7 @@ impl Rtt {
     #[inline]
     pub fn rto(&self, settings: &Settings) -> Duration {
         let Some(srtt) = self.srtt() else { return settings.rto_initial };
-        let rto = srtt + GRANULARITY.max(Duration::from_micros(u64::from(self.rttvar_x4)));
+        let rto = srtt + settings.rto_margin.max(Duration::from_micros(u64::from(self.rttvar_x4)));
         rto.max(settings.rto_min).min(settings.rto_max)
     }
 

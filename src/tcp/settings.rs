@@ -15,6 +15,10 @@ pub struct Settings {
     pub send_buffer: u32,
     /// The smallest retransmission timeout. RFC 6298 (2.4) says 1 s; 200 ms is what hosts use.
     pub rto_min: Duration,
+    /// The least that the timeout exceeds the smoothed round trip by: G of RFC 6298 (2.3), the tick of the
+    /// timers. Less, and a timer that fires a tick early would beat the ACK on a path with no variance;
+    /// more, and short paths wait for nothing. Linux has 200 ms here.
+    pub rto_margin: Duration,
     /// The retransmission timeout before the first measurement: 1 s (RFC 6298 (2.1)).
     pub rto_initial: Duration,
     /// The largest retransmission timeout: at least 60 s (RFC 6298 (2.5)).
@@ -48,6 +52,12 @@ pub struct Settings {
     pub sack: bool,
     /// Whether to offer window scaling.
     pub window_scaling: bool,
+    /// Whether each burst of segments ends with PSH, as hosts with segmentation offload do, and how many
+    /// segments make one at least; off, only the last of what is queued has it (RFC 9293 MUST-61).
+    pub push_bursts: Option<u8>,
+    /// Whether the reset of an abort acknowledges what was received too, as hosts do; RFC 9293 §3.10.5 has
+    /// <SEQ=SND.NXT><CTL=RST>.
+    pub acknowledge_in_resets: bool,
     /// Challenge ACKs a second and shard (RFC 5961 §7).
     pub challenge_acks_per_second: u32,
     /// The congestion control of new connections.
@@ -78,6 +88,7 @@ impl Default for Settings {
             receive_buffer: 256 * 1024,
             send_buffer: 256 * 1024,
             rto_min: Duration::from_millis(200),
+            rto_margin: Duration::from_millis(1),
             rto_initial: Duration::from_secs(1),
             rto_max: Duration::from_secs(60),
             give_up_after: Duration::from_secs(120),
@@ -92,6 +103,8 @@ impl Default for Settings {
             timestamps: true,
             sack: true,
             window_scaling: true,
+            push_bursts: None,
+            acknowledge_in_resets: false,
             challenge_acks_per_second: 1000,
             congestion: Algorithm::default(),
         }

@@ -206,7 +206,15 @@ impl Connection {
         match plan.kind {
             Kind::Reset => {
                 self.marks.remove(Marks::RESET);
-                SegmentOut { seq: plan.seq, flags: plan.flags, ..SegmentOut::default() }
+                let acks = env.settings.acknowledge_in_resets;
+                // RFC 7323 §3.2: the timestamps "SHOULD be sent in an <RST> segment".
+                SegmentOut {
+                    seq: plan.seq,
+                    ack: if acks { self.rcv.nxt } else { SeqNum(0) },
+                    flags: if acks { plan.flags.with(Flags::ACK) } else { plan.flags },
+                    options: Options { timestamps: self.stamp(env.now), ..Options::default() },
+                    ..SegmentOut::default()
+                }
             }
             Kind::Syn => self.emit_syn(env, plan),
             Kind::Text | Kind::Bare => self.emit_text(env, plan),
@@ -244,8 +252,11 @@ impl Connection {
     #[inline]
     fn emit_text(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
         let window = self.offer_window(env.settings);
+        let mut ends_burst = false;
         if plan.kind == Kind::Text {
+            let new = plan.len > 0 && plan.seq == self.snd.nxt;
             self.note_sent(env, plan);
+            ends_burst = new && self.ends_burst(env.settings);
         } else {
             self.marks.remove(Marks::KEEP_ALIVE);
             self.rcv.duplicates = self.rcv.duplicates.saturating_sub(1);
@@ -253,7 +264,7 @@ impl Connection {
         self.note_acked();
         let user_timeout = self.user_timeout_beside(env.settings, plan.len);
         // RFC 9293 §3.9.1.2: PSH on the last of what was written.
-        let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end;
+        let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end || ends_burst;
         let mut flags = if pushes { plan.flags.with(Flags::PSH) } else { plan.flags };
         let urgent = self.urgent_pointer(plan.seq);
         if urgent.is_some() {

@@ -154,3 +154,13 @@ fn too_big_lowers_the_mss_and_sends_again_what_did_not_fit() {
     );
     t.gets(ack(1501)).path_error(PathError::TooBig(10), 1).quiet();
 }
+
+#[test]
+fn who_does_not_know_what_we_sent_cannot_set_the_peers_clock_forward() {
+    // RFC 7323 §5.3 R1 would throw away all that the peer sends after a forged TSval had become TS.Recent; RFC
+    // 5961 §5.2 discards a segment that acknowledges what was never sent.
+    let mut t = stamped();
+    t.refuses(data(1..11).stamp(1_000_000, 0).ack(5000), Disposition::BadAck).sends([bare(1)]);
+    t.gets(data(1..11).stamp(101, 0).ack(1)).gets(data(11..21).stamp(101, 0).ack(1));
+    t.sends([bare(21)]);
+}

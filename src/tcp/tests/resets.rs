@@ -1,7 +1,7 @@
 //! Resets, received and sent, in every state (RFC 9293 §3.10.5, §3.10.7).
 
 use super::phases::script_in;
-use super::{Script, rst, text};
+use super::{Script, data, rst, text};
 use crate::tcp::{CloseReason, Disposition, Events, Flags, Phase};
 
 #[test]
@@ -63,4 +63,20 @@ fn nothing_answers_once_closed() {
     let mut t = script_in(Phase::Closed);
     t.refuses(super::data(1..101), Disposition::AfterClose).quiet();
     assert_eq!(t.deadline_ms(), None);
+}
+
+#[test]
+fn an_abort_tells_the_time_and_what_was_received_where_the_host_wants_it() {
+    // RFC 7323 §3.2: TSopt "SHOULD be sent in an <RST> segment".
+    for acknowledges in [false, true] {
+        let mut t = Script::established_with(|s| {
+            (s.timestamps, s.acknowledge_in_resets) = (true, acknowledges);
+        });
+        t.gets(data(1..11).stamp(101, 0)).aborts();
+        let sent = t.sent();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        assert_eq!(sent[0].options.timestamps.map(|ts| ts.echo), Some(101));
+        assert_eq!((sent[0].flags.rst(), sent[0].flags.ack()), (true, acknowledges));
+        assert!(!acknowledges || sent[0].ack == 11, "{sent:?}");
+    }
 }

@@ -163,3 +163,15 @@ fn data_of_both_directions_shares_segments() {
         t.sends([text(1 + i * 10..11 + i * 10).ack(11 + i * 10)]);
     }
 }
+
+#[test]
+fn bursts_end_with_psh_where_the_host_wants_it() {
+    // RFC 9293 §3.9.1.2: PSH is a must on the last of what is queued (MUST-61); others may have it.
+    let pushed = |least: Option<u8>| -> Vec<u32> {
+        let mut t = Script::established_with(|s| s.push_bursts = least).write(20_000);
+        t.sent().iter().filter(|s| s.flags.psh()).map(|s| s.seq + s.len).collect()
+    };
+    assert_eq!(pushed(None), []);
+    // Within half of the congestion window of ten.
+    assert_eq!(pushed(Some(2)), [5001, 10_001]);
+}
