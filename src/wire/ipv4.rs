@@ -252,6 +252,7 @@ mod tests {
         }
     }
 
+    // RFC 9293 §3.9.2, MUST-50: TCP ignores the IP options that it does not understand, source routes too.
     #[test]
     fn options_are_passed_over() {
         for words in 0..=10 {

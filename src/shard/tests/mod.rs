@@ -11,6 +11,7 @@ mod path_mtu;
 mod ports;
 mod raw;
 mod routes;
+mod segment_sizes;
 mod stage;
 mod states;
 mod strangers;

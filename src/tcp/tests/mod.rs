@@ -5,6 +5,7 @@
 #![allow(clippy::single_range_in_vec_init)]
 
 mod acknowledging;
+mod basics;
 mod calls;
 mod choices;
 mod closing;

@@ -1,4 +1,5 @@
-//! Reassembly: what comes out of order, twice, or overlapping is read once and in order.
+//! Reassembly: what comes out of order, twice, or overlapping is read once and in order (RFC 9293
+//! §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held", SHLD-31).
 
 use super::{Script, bare, data};
 use crate::rng::Rng;

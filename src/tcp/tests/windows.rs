@@ -184,3 +184,63 @@ fn a_fin_in_a_closed_window_is_sent_again_until_it_is_acknowledged() {
     t.after_ms(1000);
     assert!(t.sent().iter().any(|s| s.flags.fin()));
 }
+
+#[test]
+fn the_window_is_an_unsigned_number() {
+    // RFC 9293 §3.1, MUST-1; and computed with 32 bits, REC-1
+    let mut t = Script::established();
+    t.gets(ack(1).window(u16::MAX));
+    assert_eq!((t.c.snd.wnd, t.c.snd.window_from(t.iss() + 1)), (65_535, 65_535));
+}
+
+#[test]
+fn a_window_that_shrinks_gets_old_data_and_no_new() {
+    // RFC 9293 §3.8.6, MUST-34, SHLD-15, SHLD-16
+    let mut t = Script::established().write(3000);
+    t.sends([1..1001, 1001..2001, 2001..3001]);
+    t.gets(ack(1).window(1500));
+    t.writes(5000);
+    t.quiet();
+    let wait = t.deadline_ms().expect("the retransmission timer runs");
+    t.after_ms(wait).sends([1..1001]);
+    t.gets(ack(1001).window(500));
+    assert!(t.sent().iter().all(|sent| sent.seq + sent.len <= 1501), "within the window");
+}
+
+#[test]
+fn data_past_the_right_edge_is_no_reason_to_end_the_connection() {
+    // RFC 9293 §3.8.6, SHLD-17, MUST-35: the window shrank to nothing, the peer answers every probe.
+    let mut t = Script::established().write(3000);
+    t.sends([1..1001, 1001..2001, 2001..3001]);
+    t.gets(ack(1).window(0));
+    let began = t.now;
+    while t.now.since(began) < crate::time::Duration::from_secs(600) {
+        let wait = t.deadline_ms().expect("a probe is due");
+        t.after_ms(wait);
+        assert_eq!(t.sent().len(), 1);
+        t.gets(ack(1).window(0));
+    }
+    t.is(Phase::Established).gets(ack(3001).window(1000)).quiet();
+}
+
+#[test]
+fn a_reset_is_obeyed_in_a_closed_window() {
+    // RFC 9293 §3.4, MUST-66; with data too, SHLD-2
+    for segment in [super::rst(1001), data(1001..1011).flag(crate::tcp::Flags::RST)] {
+        let mut t = Script::established_with(|s| s.receive_buffer = 1000);
+        t.gets(data(1..1001)).after_ms(40).sends([bare(1001).window(0)]);
+        t.gets(segment).is(Phase::Closed);
+    }
+}
+
+#[test]
+fn a_receiver_may_keep_its_window_closed_for_ever() {
+    // RFC 9293 §3.8.6.1, MAY-8: every probe is answered, and nothing else happens.
+    let mut t = Script::established_with(|s| s.receive_buffer = 1000);
+    t.gets(data(1..1001)).after_ms(40).sends([bare(1001).window(0)]);
+    for _ in 0..100 {
+        t.after_ms(60_000).quiet();
+        t.refuses(data(1001..1002), Disposition::OutOfWindow).sends([bare(1001).window(0)]);
+    }
+    t.is(Phase::Established);
+}

@@ -180,6 +180,7 @@ proptest! {
         }
     }
 
+    // RFC 9293 §3.1, MUST-2 (the sum is generated) and MUST-3 (and checked).
     #[test]
     fn one_wrong_bit_fails_the_sum(sent in later(), (first, second) in payload(), at: prop::sample::Index) {
         let mut bytes = [0; 20 + 40 + 300];
@@ -187,6 +188,30 @@ proptest! {
         let bit = at.index(len * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
         prop_assert_ne!(verify(PSEUDO, &bytes[..len]), Verdict::Good);
+    }
+
+    // RFC 9293 §3.1: MUST-68, every option but EOL and NOP has its length; MUST-69, what follows an EOL is
+    // zero; and all options we send are ones we implement (MUST-4).
+    #[test]
+    fn what_is_sent_has_lengths_and_is_padded(sent in prop_oneof![syn(), later()]) {
+        let mut bytes = [0xff; 20 + 40 + 300];
+        let len = sent.header().emit(PSEUDO, (&[], &[]), &mut bytes).expect("room for all");
+        let mut area = &bytes[20..len];
+        while let [kind, rest @ ..] = area {
+            area = match kind {
+                0 => {
+                    prop_assert!(rest.iter().all(|byte| *byte == 0));
+                    &[]
+                }
+                1 => rest,
+                _ => {
+                    prop_assert!([2, 3, 4, 5, 8, 28, 34].contains(kind));
+                    let length = usize::from(rest[0]);
+                    prop_assert!(length >= 2);
+                    &area[length..]
+                }
+            };
+        }
     }
 
     #[test]
@@ -268,6 +293,7 @@ fn a_cookie_without_room_is_left_out() {
     assert_eq!(OptionsOut { fast_open: Some(&[7; 16]), ..options }.byte_len(), 40);
 }
 
+// RFC 9293 §3.1, MUST-7
 #[test]
 fn illegal_option_lengths_end_the_reading_and_keep_what_was_before() {
     for broken in [[8, 0, 0, 0], [8, 1, 0, 0], [8, 10, 0, 0], [1, 1, 1, 8], [99, 255, 0, 0]] {
@@ -279,6 +305,7 @@ fn illegal_option_lengths_end_the_reading_and_keep_what_was_before() {
     }
 }
 
+// RFC 9293 §3.1, MUST-6
 #[test]
 fn known_options_of_a_wrong_length_and_unknown_ones_are_passed_over() {
     let table: [&[u8]; 8] = [
@@ -306,6 +333,7 @@ fn nothing_is_read_behind_the_end_of_the_options() {
     assert_eq!(parse(&segment).expect("the lengths are right").0.options, Options::default());
 }
 
+// RFC 9293 §3.2, MUST-65; RFC 7323 §2.2; RFC 2018 §2
 #[test]
 fn options_of_a_syn_have_no_meaning_elsewhere() {
     let options = [2, 4, 5, 0xb4, 1, 3, 3, 7, 4, 2, 34, 6, 1, 2, 3, 4];
@@ -348,13 +376,23 @@ fn a_usual_syn_reads_the_same_when_its_options_stand_in_another_order() {
     assert!(options(&usual).is_ok_and(|options| options.sack_permitted));
 }
 
+// RFC 9293 §3.2, MUST-64: options begin at any byte. §3.1, MUST-4, MUST-5: EOL and NOP, in any segment.
 #[test]
 fn timestamps_read_the_same_in_any_layout() {
-    let usual = with_options(flag::ACK, &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
-    let other = with_options(flag::ACK, &[8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0]);
-    let options = |segment| parse(segment).map(|(header, _)| header.options.timestamps);
-    assert_eq!(options(&usual), Ok(Some(Timestamps { value: 1, echo: 2 })));
-    assert_eq!(options(&usual), options(&other));
+    let usual = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+    let others = [
+        [8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0],
+        [1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0],
+        [8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1],
+    ];
+    let fin = flag::FIN | flag::ACK;
+    for flags in [flag::ACK, flag::SYN, fin, flag::RST, flag::ACK | flag::URG, 0] {
+        for area in others.iter().chain([&usual]) {
+            let segment = with_options(flags, area);
+            let options = parse(&segment).map(|(header, _)| header.options.timestamps);
+            assert_eq!(options, Ok(Some(Timestamps { value: 1, echo: 2 })), "{flags:#x} {area:?}");
+        }
+    }
 }
 
 #[test]

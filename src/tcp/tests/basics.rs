@@ -1,0 +1,140 @@
+//! What every TCP must do whatever its loss recovery and congestion control: RFC 9293 §3.7.1, §3.8.1 to
+//! §3.8.3, in black-box tests.
+
+use super::script::plain;
+use super::{Script, ack, syn};
+use crate::tcp::congestion::Algorithm;
+use crate::tcp::{Flags, Phase, Settings};
+use crate::time::Duration;
+
+#[test]
+fn an_mss_option_is_on_every_syn_and_on_nothing_else() {
+    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65
+    let mut t = Script::open(Settings::default());
+    assert_eq!(t.sends_syn().options.mss, Some(1460));
+    t.gets(syn().mss(1460)).is(Phase::SynReceived);
+    let syn_ack = t.sent().remove(0);
+    assert_eq!((syn_ack.flags, syn_ack.options.mss), (Flags(0x12), Some(1460)));
+    t.gets(syn().ack(1));
+    t.writes(5000);
+    t.closes();
+    let sent = t.sent();
+    assert!(sent.len() >= 4 && sent.iter().all(|sent| sent.options.mss.is_none()));
+}
+
+#[test]
+fn a_segment_is_never_longer_than_either_side_allows() {
+    // RFC 9293 §3.7.1, MUST-16: min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize
+    for (theirs, longest) in [(400, 400), (1000, 1000), (9000, 1000)] {
+        let mut t = Script::open(plain()).shake_hands(syn().mss(theirs));
+        t.writes(20_000);
+        assert_eq!(t.sent().iter().map(|sent| sent.len).max(), Some(longest));
+    }
+}
+
+#[test]
+fn the_timeout_is_that_of_rfc_6298() {
+    // RFC 9293 §3.8.1, MUST-18; RFC 6298 (2.2), (2.3): SRTT + 4 * RTTVAR
+    let rto = |t: &Script| t.c.info(&t.settings).rto;
+    let mut t = Script::open(plain());
+    t.sends_syn();
+    t.after_ms(300).gets(syn().ack(1).mss(1000));
+    t.sent();
+    assert_eq!(rto(&t), Duration::from_millis(300 + 4 * 150));
+    t.writes(1000);
+    t.sent();
+    t.after_ms(300).gets(ack(1001));
+    // RTTVAR = 3/4 * 150
+    assert_eq!(rto(&t), Duration::from_micros(300_000 + 4 * 112_500));
+}
+
+#[test]
+fn a_segment_sent_again_gives_no_sample() {
+    // RFC 9293 §3.8.1, MUST-18; RFC 6298 §3, Karn's algorithm
+    let mut t = Script::open(plain());
+    t.sends_syn();
+    t.after_ms(300).gets(syn().ack(1).mss(1000));
+    t.writes(1000);
+    t.sent();
+    let srtt = t.c.info(&t.settings).srtt;
+    t.after_ms(900);
+    assert!(t.sent().iter().any(|sent| sent.seq == 1), "it was sent again");
+    t.after_ms(10).gets(ack(1001));
+    assert_eq!(t.c.info(&t.settings).srtt, srtt);
+}
+
+#[test]
+fn timeouts_double() {
+    // RFC 9293 §3.8.2, MUST-19: exponential backoff
+    let mut t = Script::established().write(1000);
+    t.sent();
+    let (mut last, mut wait) = (t.now, Duration::ZERO);
+    for round in 0..6 {
+        let due = t.deadline_ms().expect("the timer runs");
+        t.after_ms(due);
+        assert!(t.sent().iter().any(|sent| sent.seq == 1));
+        let waited = t.now.since(last);
+        assert!(round == 0 || waited >= wait.times(2), "{waited:?} after {wait:?}");
+        (last, wait) = (t.now, waited);
+    }
+}
+
+/// Segments that a round trip's acknowledgments let go.
+fn round_trip(t: &mut Script, sent_to: &mut u32, acked: &mut u32) -> usize {
+    t.after_ms(100);
+    let (mut segments, flight_end) = (0, *sent_to);
+    while *acked < flight_end {
+        *acked += 1000;
+        t.gets(ack(*acked));
+        for sent in t.sent() {
+            segments += 1;
+            *sent_to = (*sent_to).max(sent.seq + sent.len);
+        }
+    }
+    segments
+}
+
+#[test]
+fn slow_start_doubles_and_congestion_avoidance_adds_one() {
+    // RFC 9293 §3.8.2, MUST-19; RFC 5681 §3.1. NewReno is RFC 5681 by the letter.
+    let mut t = Script::established_with(|s| {
+        s.congestion = Algorithm::NewReno;
+        s.initial_window = 2;
+        s.send_buffer = 200_000;
+    });
+    t.writes(200_000);
+    let (mut sent_to, mut acked) = (t.sent().last().map_or(1, |sent| sent.seq + sent.len), 1);
+    assert_eq!(sent_to, 2001);
+    let flights: Vec<usize> =
+        (0..3).map(|_| round_trip(&mut t, &mut sent_to, &mut acked)).collect();
+    assert_eq!(flights, [4, 8, 16]);
+    // A timeout: half of the flight is the threshold, one segment the window.
+    let wait = t.deadline_ms().expect("the timer runs");
+    t.after_ms(wait + 1);
+    assert_eq!(t.sent().len(), 1);
+    let info = t.c.info(&t.settings);
+    assert_eq!((info.cwnd, info.ssthresh), (1000, 8000));
+}
+
+#[test]
+fn a_syn_is_sent_again_for_three_minutes_at_least() {
+    // RFC 9293 §3.8.3, MUST-23
+    let mut t = Script::open(Settings::default());
+    t.sends_syn();
+    t.after_ms(180_000).is(Phase::SynSent);
+    let last = t.sent().last().map(|sent| sent.at);
+    t.after_ms(100_000).is(Phase::Closed);
+    assert!(last.is_some());
+}
+
+#[test]
+fn the_thresholds_are_those_that_the_rfc_recommends() {
+    // RFC 9293 §3.8.3, SHLD-11: R2 of 100 s at least; §3.8.6.3, MUST-40; §3.8.4, MUST-25, MUST-28
+    let settings = Settings::default();
+    assert!(settings.give_up_after >= Duration::from_secs(100));
+    assert!(settings.ack_delay < Duration::from_millis(500));
+    assert_eq!(settings.keep_alive, None);
+    assert!(crate::tcp::KeepAlive::default().idle >= Duration::from_secs(7200));
+    let mut t = Script::established_with(|s| s.give_up_after = settings.give_up_after).write(10);
+    t.after_ms(100_000).is(Phase::Established);
+}
