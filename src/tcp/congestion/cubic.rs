@@ -1,12 +1,13 @@
 //! CUBIC (RFC 9438): after a loss the window climbs back along a cubic of time, flat around the size
-//! where the loss was, whatever the round trip.
+//! where the loss was, whatever the round trip. Slow start is HyStart++'s (RFC 9406).
 //!
-//! Owns the curve. Refuses to know how losses are repaired: that is the window's. The curve is allocated
-//! with the first loss or the first congestion avoidance, so that the short connections, which see
-//! neither, carry a null pointer. In segments and seconds, as in the RFC.
+//! Owns the curve. Refuses to know how losses are repaired. The curve is allocated with the first loss, or
+//! once the initial window has doubled, so that short connections carry a null pointer. In segments and
+//! seconds, as in the RFC.
 
 use super::Ack;
-use super::window::{Growth, Window};
+use super::hystart::{CSS_GROWTH_DIVISOR, HyStart, Pace};
+use super::window::{Growth, Undo, Window};
 use crate::time::{Duration, Instant};
 
 /// C of RFC 9438 §5, segments per second cubed: larger, and CUBIC crowds out Reno; smaller, and long fat
@@ -16,13 +17,15 @@ const C: f64 = 0.4;
 /// beta_cubic of RFC 9438 §4.6: what a loss leaves of the window.
 const BETA: f64 = 0.7;
 
+/// beta_ecn of RFC 8511 §3.1 for CUBIC: ECN tells of a short queue, which a larger cut would empty.
+const BETA_ECN: f64 = 0.85;
+
 /// alpha_cubic of RFC 9438 §4.3: with beta_cubic, the growth that gives Reno's throughput.
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
-/// The state of the algorithm: 24 bytes with the pointer.
-#[derive(Clone, Debug)]
-pub struct Cubic {
-    pub(super) window: Window,
+/// The state of the algorithm beside the window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cubic {
     curve: Option<Box<Curve>>,
 }
 
@@ -38,6 +41,19 @@ struct Curve {
     /// Part of a byte that cwnd has yet to grow by.
     credit: f64,
     /// The current stage of congestion avoidance.
+    stage: Option<Stage>,
+    /// What to go back to if the last reduction was a mistake.
+    before: Option<Box<Before>>,
+    hystart: HyStart,
+}
+
+/// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch and
+/// undo_W_est in the stage.
+#[derive(Clone, Debug)]
+struct Before {
+    window: Undo,
+    w_max: Option<f64>,
+    cwnd_prior: f64,
     stage: Option<Stage>,
 }
 
@@ -56,26 +72,50 @@ struct Stage {
 }
 
 impl Cubic {
-    pub(super) fn new(mss: u16, segments: u8) -> Self {
-        Self { window: Window::new(mss, segments), curve: None }
-    }
-
     #[inline]
-    pub(super) fn on_ack(&mut self, ack: &Ack) {
+    pub(super) fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
         if let (Some(curve), Some(rtt)) = (self.curve.as_deref_mut(), ack.rtt) {
             curve.on_rtt(rtt);
         }
-        match self.window.on_ack(ack) {
-            Growth::Avoidance => self.avoid_congestion(ack),
+        match window.on_ack(ack) {
+            Growth::SlowStart => self.slow_start(window, ack),
+            Growth::Avoidance => self.avoid_congestion(window, ack),
             Growth::Unused => self.pause(),
             Growth::Done => {}
         }
     }
 
+    /// RFC 9438 §4.10:
+    ///   > CUBIC SHOULD use the HyStart++ slow start algorithm
+    ///
+    /// RFC 9406 §4.3: only for the first slow start. A round trip of the initial window alone has too
+    /// few ACKs to be judged.
+    fn slow_start(&mut self, window: &mut Window, ack: &Ack) {
+        let growth = window.slow_start_growth(ack.bytes);
+        if !window.is_first_slow_start() || window.cwnd() < 2 * window.initial() {
+            return window.grow(growth);
+        }
+        match self.curve.get_or_insert_default().hystart.on_ack(ack) {
+            Pace::Standard => window.grow(growth),
+            Pace::Conservative => window.grow(growth / CSS_GROWTH_DIVISOR),
+            Pace::Over => self.end_slow_start(window),
+        }
+    }
+
+    /// RFC 9438 §4.10: without a loss W_max is undefined; cwnd_prior is cwnd, and the first stage has its
+    /// plateau where it begins.
+    fn end_slow_start(&mut self, window: &mut Window) {
+        window.end_slow_start();
+        let cwnd = segments(window);
+        let curve = self.curve.get_or_insert_default();
+        curve.cwnd_prior = cwnd;
+        curve.w_max = None;
+    }
+
     /// RFC 9438 §4.2 to §4.5.
-    fn avoid_congestion(&mut self, ack: &Ack) {
-        let smss = f64::from(self.window.smss());
-        let cwnd = f64::from(self.window.cwnd()) / smss;
+    fn avoid_congestion(&mut self, window: &mut Window, ack: &Ack) {
+        let smss = f64::from(window.smss());
+        let cwnd = f64::from(window.cwnd()) / smss;
         let curve = self.curve.get_or_insert_default();
         if curve.rtt == 0.0
             && let Some(rtt) = ack.rtt
@@ -85,14 +125,42 @@ impl Cubic {
         let growth = curve.growth(cwnd, f64::from(ack.bytes) / smss, ack.now);
         let bytes = growth * smss + curve.credit;
         curve.credit = bytes.fract();
-        self.window.grow(bytes as u32);
+        window.grow(bytes as u32);
     }
 
     /// RFC 9438 §4.6 and §4.7; in bytes.
-    pub(super) fn ssthresh_after_loss(&mut self, in_flight: u32) -> u32 {
-        let cwnd = f64::from(self.window.cwnd()) / f64::from(self.window.smss());
-        self.curve.get_or_insert_default().on_loss(cwnd);
+    pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
+        self.on_congestion(window);
         (f64::from(in_flight) * BETA) as u32
+    }
+
+    /// RFC 8511 §3.1, in congestion avoidance; in slow start the queue is as long as a loss would tell.
+    pub(super) fn ssthresh_after_echo(&mut self, window: &mut Window, in_flight: u32) -> u32 {
+        let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
+        self.on_congestion(window);
+        (f64::from(in_flight) * beta) as u32
+    }
+
+    fn on_congestion(&mut self, window: &mut Window) {
+        let (cwnd, before) = (segments(window), window.before_reduction());
+        let curve = self.curve.get_or_insert_default();
+        let (w_max, cwnd_prior, stage) = (curve.w_max, curve.cwnd_prior, curve.stage.clone());
+        curve.before = Some(Box::new(Before { window: before, w_max, cwnd_prior, stage }));
+        curve.on_loss(cwnd);
+    }
+
+    /// RFC 9438 §4.9.2:
+    ///   > CUBIC MAY restore the original values of the above-mentioned variables as follows if the
+    ///   > current cwnd is lower than cwnd_prior.
+    pub(super) fn on_undo(&mut self, window: &mut Window) {
+        let cwnd = segments(window);
+        let Some(curve) = self.curve.as_deref_mut() else { return };
+        let Some(before) = curve.before.take().filter(|_| cwnd < curve.cwnd_prior) else { return };
+        window.on_undo(before.window);
+        (curve.w_max, curve.cwnd_prior, curve.stage) =
+            (before.w_max, before.cwnd_prior, before.stage);
+        // The time in between is none in which the window followed the curve.
+        self.pause();
     }
 
     /// RFC 9438 §4.8: after a timeout the first stage has K = 0 and W_max = the window it begins with.
@@ -102,8 +170,8 @@ impl Cubic {
         }
     }
 
-    pub(super) fn on_idle(&mut self) {
-        self.window.on_idle();
+    pub(super) fn on_idle(&mut self, window: &mut Window) {
+        window.on_idle();
         if let Some(curve) = self.curve.as_deref_mut() {
             curve.stage = None;
             curve.credit = 0.0;
@@ -116,6 +184,11 @@ impl Cubic {
             stage.clock = None;
         }
     }
+}
+
+/// cwnd in segments.
+fn segments(window: &Window) -> f64 {
+    f64::from(window.cwnd()) / f64::from(window.smss())
 }
 
 impl Curve {
@@ -180,7 +253,7 @@ impl Stage {
 mod tests {
     use super::*;
     use crate::tcp::SeqNum;
-    use crate::tcp::congestion::{Algorithm, Controller, model};
+    use crate::tcp::congestion::{Algorithm, Controller, Kind, model};
 
     const MSS: u32 = 1000;
 
@@ -197,12 +270,17 @@ mod tests {
         c: Controller,
         now: Instant,
         rtt: Duration,
+        una: SeqNum,
     }
 
     impl Path {
+        fn new(rtt: Duration) -> Self {
+            Self { c: cubic(), now: Instant::from_millis(1), rtt, una: SeqNum(0) }
+        }
+
         /// Lost with `segments` in flight and repaired.
         fn after_loss_at(segments: u32, rtt: Duration) -> Self {
-            let mut path = Self { c: cubic(), now: Instant::from_millis(1), rtt };
+            let mut path = Self::new(rtt);
             while path.c.cwnd() < segments * MSS {
                 path.ack(MSS);
             }
@@ -212,7 +290,9 @@ mod tests {
 
         fn ack(&mut self, bytes: u32) {
             let in_flight = self.c.cwnd();
-            self.c.on_ack(&model::ack(bytes, in_flight, Some(self.rtt), self.now));
+            self.una += bytes;
+            let ack = model::ack(bytes, in_flight, Some(self.rtt), self.now);
+            self.c.on_ack(&Ack { snd_una: self.una, snd_nxt: self.una + in_flight, ..ack });
         }
 
         fn lose(&mut self) {
@@ -258,7 +338,7 @@ mod tests {
 
     #[test]
     fn slow_start_is_that_of_everyone() {
-        let mut path = Path { c: cubic(), now: Instant::ZERO, rtt: Duration::from_millis(10) };
+        let mut path = Path::new(Duration::from_millis(10));
         path.round();
         assert_eq!(path.c.cwnd(), 20_000);
     }
@@ -342,22 +422,22 @@ mod tests {
             path.round();
         }
         path.round();
-        let Controller::Cubic(c) = &path.c else { panic!("a CUBIC stays one") };
+        let Kind::Cubic(_, c) = &path.c.0 else { panic!("a CUBIC stays one") };
         let stage = c.curve.as_ref().unwrap().stage.as_ref().unwrap();
         assert_eq!(stage.k, 0.0);
     }
 
     #[test]
-    fn connections_without_loss_allocate_nothing() {
-        let mut path = Path { c: cubic(), now: Instant::ZERO, rtt: Duration::from_millis(10) };
-        (0..3).for_each(|_| path.round());
-        assert!(matches!(&path.c, Controller::Cubic(c) if c.curve.is_none()));
+    fn short_connections_without_loss_allocate_nothing() {
+        let mut path = Path::new(Duration::from_millis(10));
+        path.round();
+        assert!(matches!(&path.c.0, Kind::Cubic(_, c) if c.curve.is_none()));
     }
 
     #[test]
     fn no_sequence_of_facts_leaves_a_window_below_one_segment() {
         let mut rng = crate::rng::Rng::new(9438);
-        let mut path = Path { c: cubic(), now: Instant::ZERO, rtt: Duration::from_nanos(1) };
+        let mut path = Path::new(Duration::from_nanos(1));
         for _ in 0..20_000 {
             let amount = rng.next_u32() >> rng.below(32);
             path.now += Duration::from_nanos(rng.below(1 << 34));
@@ -371,5 +451,61 @@ mod tests {
             }
             assert!(path.c.cwnd() >= MSS);
         }
+    }
+
+    #[test]
+    fn slow_start_ends_without_a_loss_when_the_round_trip_grows() {
+        // RFC 9438 §4.10, RFC 9406 §4.2
+        let mut path = Path::new(Duration::from_millis(40));
+        (0..3).for_each(|_| path.round());
+        assert_eq!(path.c.cwnd(), 80_000);
+        path.rtt = Duration::from_millis(50);
+        // The first round with the longer round trip is found after its eighth sample, then CSS grows by
+        // a quarter a round for five rounds.
+        (0..7).for_each(|_| path.round());
+        let end = path.c.ssthresh();
+        assert!(end < 80_000 * 2 * 4, "{end}");
+        assert!(path.c.cwnd() >= end, "congestion avoidance");
+        let before = path.segments();
+        path.round();
+        assert!(path.segments() - before < 2.0, "W_max is where the stage begins: K is 0");
+    }
+
+    #[test]
+    fn a_mistaken_loss_is_undone_with_the_curve() {
+        // RFC 9438 §4.9.2
+        let mut path = Path::after_loss_at(100, Duration::from_millis(100));
+        (0..10).for_each(|_| path.round());
+        let mut other = Path { c: path.c.clone(), ..path };
+        path.lose();
+        assert!(path.segments() < other.segments());
+        path.c.on_undo();
+        assert_eq!(path.c.cwnd(), other.c.cwnd());
+        assert_eq!(path.c.ssthresh(), other.c.ssthresh());
+        (0..20).for_each(|_| path.round());
+        (0..20).for_each(|_| other.round());
+        assert!(close(path.segments(), other.segments(), 0.01), "the same curve goes on");
+    }
+
+    #[test]
+    fn a_late_undo_takes_nothing_away() {
+        // RFC 9438 §4.9.2: "the current cwnd is already higher than cwnd_prior"
+        let mut path = Path::after_loss_at(20, Duration::from_millis(10));
+        path.run_for(Duration::from_secs(10));
+        let before = path.c.cwnd();
+        assert!(before > 20_000);
+        path.c.on_undo();
+        assert_eq!(path.c.cwnd(), before);
+    }
+
+    #[test]
+    fn an_echo_of_congestion_leaves_085_in_congestion_avoidance() {
+        // RFC 8511 §3.1
+        let mut path = Path::after_loss_at(100, Duration::from_millis(100));
+        path.c.on_congestion_echo(70_000, path.now);
+        assert_eq!((path.c.cwnd(), path.c.ssthresh()), (59_500, 59_500));
+        let mut path = Path::new(Duration::from_millis(100));
+        path.c.on_congestion_echo(10_000, path.now);
+        assert_eq!(path.c.cwnd(), 7_000, "in slow start it is as a loss");
     }
 }

@@ -17,16 +17,23 @@
 //! | the last reduction was a mistake | [`Controller::on_undo`] |
 //! | ECN says congestion, once a round trip | [`Controller::on_congestion_echo`] |
 
+mod bbr;
 mod cubic;
+mod dctcp;
+mod hystart;
 #[cfg(test)]
 mod model;
 mod newreno;
+#[cfg(test)]
+mod steady;
 mod window;
 
 use super::SeqNum;
 use super::rate::{Loss, RateSample};
 use crate::time::{Duration, Instant};
+use bbr::Bbr;
 use cubic::Cubic;
+use dctcp::Dctcp;
 use newreno::NewReno;
 use window::Window;
 
@@ -34,10 +41,14 @@ use window::Window;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RFC 5681 and RFC 6582.
-    #[default]
     NewReno,
     /// RFC 9438.
+    #[default]
     Cubic,
+    /// BBR version 3 (draft-ietf-ccwg-bbr): paces by a model of the path.
+    Bbr,
+    /// RFC 8257, for networks that mark at a shallow threshold and where all hosts use it.
+    Dctcp,
 }
 
 /// What an ACK that delivers or loses something tells. All amounts in bytes, SYN and FIN not counted.
@@ -84,20 +95,37 @@ pub struct Sent {
 
 /// The congestion control of one connection. All amounts in bytes, rates in bytes a second.
 #[derive(Clone, Debug)]
-pub enum Controller {
-    /// RFC 5681 and RFC 6582.
-    NewReno(NewReno),
-    /// RFC 9438.
-    Cubic(Cubic),
+pub struct Controller(Kind);
+
+/// The window, and what the algorithm keeps beside it: a pointer at most, so that all take 24 bytes.
+#[derive(Clone, Debug)]
+enum Kind {
+    NewReno(Window, NewReno),
+    Cubic(Window, Cubic),
+    Dctcp(Window, Dctcp),
+    Bbr(Window, Bbr),
 }
 
 impl Controller {
     /// For a connection that sends segments of `mss` bytes and starts with `initial_window` of them (10:
     /// RFC 6928; 1 after a lost SYN or SYN-ACK: RFC 5681 §3.1).
     pub fn new(algorithm: Algorithm, mss: u16, initial_window: u8) -> Self {
-        match algorithm {
-            Algorithm::NewReno => Self::NewReno(NewReno::new(mss, initial_window)),
-            Algorithm::Cubic => Self::Cubic(Cubic::new(mss, initial_window)),
+        let window = Window::new(mss, initial_window);
+        Self(match algorithm {
+            Algorithm::NewReno => Kind::NewReno(window, NewReno::default()),
+            Algorithm::Cubic => Kind::Cubic(window, Cubic::default()),
+            Algorithm::Dctcp => Kind::Dctcp(window, Dctcp::new()),
+            Algorithm::Bbr => Kind::Bbr(window, Bbr::new()),
+        })
+    }
+
+    /// Which it is.
+    pub const fn algorithm(&self) -> Algorithm {
+        match &self.0 {
+            Kind::NewReno(..) => Algorithm::NewReno,
+            Kind::Cubic(..) => Algorithm::Cubic,
+            Kind::Dctcp(..) => Algorithm::Dctcp,
+            Kind::Bbr(..) => Algorithm::Bbr,
         }
     }
 
@@ -107,83 +135,134 @@ impl Controller {
         self.window().cwnd()
     }
 
-    /// The slow start threshold; `u32::MAX` before the first loss.
+    /// The slow start threshold; `u32::MAX` before the first loss, and where there is none.
     #[inline]
     pub const fn ssthresh(&self) -> u32 {
         self.window().ssthresh()
     }
 
-    /// How fast segments may leave, on a path of that smoothed round trip; `None` if they need no pacing.
+    /// How fast segments may leave on a path of that smoothed round trip; `None` if they need no pacing.
+    /// Some algorithms pace always, the others if `paced`.
     #[inline]
-    pub const fn pacing_rate(&self, _srtt: Option<Duration>) -> Option<u64> {
-        None
+    pub fn pacing_rate(&self, srtt: Option<Duration>, paced: bool) -> Option<u64> {
+        match &self.0 {
+            Kind::Bbr(window, c) => Some(c.pacing_rate(window, srtt)),
+            _ if paced => self.window().pacing_rate(srtt?),
+            _ => None,
+        }
     }
 
     /// Whether recovery itself sets cwnd while it lasts, by proportional rate reduction (RFC 9937);
     /// otherwise the algorithm does, from what [`Self::on_ack`] tells.
     #[inline]
     pub const fn uses_prr(&self) -> bool {
-        true
+        !matches!(self.0, Kind::Bbr(..))
+    }
+
+    /// Whether the delivery rate must be measured: segments stamped, samples taken, losses told.
+    #[inline]
+    pub const fn measures_rate(&self) -> bool {
+        matches!(self.0, Kind::Bbr(..))
     }
 
     /// Recovery's own choice of cwnd while it lasts, if [`Self::uses_prr`].
     pub fn set_cwnd(&mut self, bytes: u32) {
-        self.window_mut().set_cwnd(bytes);
+        if self.uses_prr() {
+            self.window_mut().set_cwnd(bytes);
+        }
     }
 
     /// A segment of data goes out, new or again.
     #[inline]
-    pub const fn on_sent(&mut self, _sent: &Sent) {}
+    pub fn on_sent(&mut self, sent: &Sent) {
+        if let Kind::Bbr(window, c) = &mut self.0 {
+            c.on_sent(window, sent);
+        }
+    }
 
     /// A segment is taken for lost.
-    pub const fn on_lost(&mut self, _loss: &Loss) {}
+    #[inline]
+    pub fn on_lost(&mut self, loss: &Loss) {
+        if let Kind::Bbr(window, c) = &mut self.0 {
+            c.on_lost(window, loss);
+        }
+    }
 
     /// An ACK that delivers or loses something, in recovery too.
     #[inline]
     pub fn on_ack(&mut self, ack: &Ack) {
-        match self {
-            Self::NewReno(c) => c.on_ack(ack),
-            Self::Cubic(c) => c.on_ack(ack),
+        match &mut self.0 {
+            Kind::NewReno(window, c) => c.on_ack(window, ack),
+            Kind::Cubic(window, c) => c.on_ack(window, ack),
+            Kind::Dctcp(window, c) => c.on_ack(window, ack),
+            Kind::Bbr(window, c) => c.on_ack(window, ack),
         }
     }
 
     /// A loss was found, the first of an episode that ends with [`Self::on_exit_recovery`] or
     /// [`Self::on_timeout`]; `in_flight` is FlightSize (RFC 5681 §2) at that time.
     pub fn on_enter_recovery(&mut self, in_flight: u32, _snd_nxt: SeqNum, _now: Instant) {
+        if let Kind::Bbr(window, c) = &mut self.0 {
+            return c.on_enter_recovery(window);
+        }
         let ssthresh = self.ssthresh_after_loss(in_flight);
         self.window_mut().on_enter_recovery(ssthresh);
     }
 
     /// All that was in flight at the start of recovery is acknowledged; `in_flight` is what is now.
     pub fn on_exit_recovery(&mut self, in_flight: u32, _now: Instant) {
-        self.window_mut().on_exit_recovery(in_flight);
+        match &mut self.0 {
+            Kind::Bbr(window, c) => c.on_exit_recovery(window),
+            _ => self.window_mut().on_exit_recovery(in_flight),
+        }
     }
 
     /// The retransmission timer expired; `in_flight` is all that was sent and not acknowledged.
     pub fn on_timeout(&mut self, in_flight: u32, _now: Instant) {
+        if let Kind::Bbr(window, c) = &mut self.0 {
+            return c.on_timeout(window);
+        }
         if self.window().timed_out() {
             let held = self.ssthresh();
             self.window_mut().on_timeout(held);
             return;
         }
         let ssthresh = self.ssthresh_after_loss(in_flight);
-        if let Self::Cubic(c) = self {
+        if let Kind::Cubic(_, c) = &mut self.0 {
             c.forget_plateau();
         }
         self.window_mut().on_timeout(ssthresh);
     }
 
     /// The last reduction was a mistake: nothing was lost (RFC 4015, RFC 5682, D-SACK).
-    pub const fn on_undo(&mut self) {}
+    pub fn on_undo(&mut self) {
+        match &mut self.0 {
+            Kind::NewReno(window, c) => c.on_undo(window),
+            Kind::Cubic(window, c) => c.on_undo(window),
+            Kind::Dctcp(window, c) => c.on_undo(window),
+            Kind::Bbr(window, c) => c.on_undo(window),
+        }
+    }
 
-    /// ECN says congestion (RFC 3168 §6.1.2); told at most once a round trip.
-    pub const fn on_congestion_echo(&mut self, _in_flight: u32, _now: Instant) {}
+    /// ECN says congestion (RFC 3168 §6.1.2); told at most once a round trip. `in_flight` is FlightSize.
+    pub fn on_congestion_echo(&mut self, in_flight: u32, _now: Instant) {
+        let ssthresh = match &mut self.0 {
+            Kind::NewReno(window, c) => c.ssthresh_after_echo(window, in_flight),
+            Kind::Cubic(window, c) => c.ssthresh_after_echo(window, in_flight),
+            Kind::Dctcp(window, c) => return c.on_mark(window),
+            Kind::Bbr(window, c) => return c.on_congestion_echo(window, in_flight),
+        };
+        self.window_mut().on_echo(ssthresh);
+    }
 
     /// Nothing was sent for `idle`, longer than `rto`, and sending begins again.
     pub fn on_idle(&mut self, _idle: Duration, _rto: Duration) {
-        match self {
-            Self::NewReno(c) => c.on_idle(),
-            Self::Cubic(c) => c.on_idle(),
+        match &mut self.0 {
+            Kind::NewReno(window, c) => c.on_idle(window),
+            Kind::Cubic(window, c) => c.on_idle(window),
+            Kind::Dctcp(window, c) => c.on_idle(window),
+            // It paces what it sends after a silence, and keeps its model (draft-ietf-ccwg-bbr §5.4).
+            Kind::Bbr(..) => {}
         }
     }
 
@@ -194,25 +273,31 @@ impl Controller {
 
     /// What the algorithm leaves of `in_flight` after a loss; it notes that there was one.
     fn ssthresh_after_loss(&mut self, in_flight: u32) -> u32 {
-        match self {
-            Self::NewReno(c) => c.ssthresh_after_loss(in_flight),
-            Self::Cubic(c) => c.ssthresh_after_loss(in_flight),
+        match &mut self.0 {
+            Kind::NewReno(window, c) => c.ssthresh_after_loss(window, in_flight),
+            Kind::Cubic(window, c) => c.ssthresh_after_loss(window, in_flight),
+            Kind::Dctcp(window, c) => c.ssthresh_after_loss(window, in_flight),
+            Kind::Bbr(window, _) => window.cwnd(),
         }
     }
 
     #[inline]
     const fn window(&self) -> &Window {
-        match self {
-            Self::NewReno(c) => &c.window,
-            Self::Cubic(c) => &c.window,
+        match &self.0 {
+            Kind::NewReno(window, _)
+            | Kind::Cubic(window, _)
+            | Kind::Dctcp(window, _)
+            | Kind::Bbr(window, _) => window,
         }
     }
 
     #[inline]
     const fn window_mut(&mut self) -> &mut Window {
-        match self {
-            Self::NewReno(c) => &mut c.window,
-            Self::Cubic(c) => &mut c.window,
+        match &mut self.0 {
+            Kind::NewReno(window, _)
+            | Kind::Cubic(window, _)
+            | Kind::Dctcp(window, _)
+            | Kind::Bbr(window, _) => window,
         }
     }
 }

@@ -1,49 +1,81 @@
 //! NewReno (RFC 5681, RFC 6582): half the flight after a loss, one segment more each round trip.
 //!
-//! Owns the count of bytes towards the next segment. Refuses to know how losses are repaired: that is
-//! the window's.
+//! Owns the count of bytes towards the next segment, and what to go back to. Refuses to know how losses
+//! are repaired.
 
 use super::Ack;
-use super::window::{Growth, Window};
+use super::window::{Growth, Undo, Window};
 
-/// The state of the algorithm: 16 bytes.
-#[derive(Clone, Debug)]
-pub struct NewReno {
-    pub(super) window: Window,
+/// RFC 5681 equation (4): what a loss leaves of the flight.
+const BETA: f64 = 0.5;
+
+/// beta_ecn of RFC 8511 §3.1 for NewReno: ECN tells of a short queue, which half a window would empty.
+const BETA_ECN: f64 = 0.8;
+
+/// The state of the algorithm beside the window.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NewReno {
+    /// Allocated once slow start has ended: short connections carry a null pointer.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rest {
     /// Bytes acknowledged since cwnd last grew in congestion avoidance.
     acked: u32,
+    undo: Option<Undo>,
 }
 
 impl NewReno {
-    pub(super) fn new(mss: u16, segments: u8) -> Self {
-        Self { window: Window::new(mss, segments), acked: 0 }
-    }
-
     #[inline]
-    pub(super) fn on_ack(&mut self, ack: &Ack) {
-        if self.window.on_ack(ack) == Growth::Avoidance {
-            self.avoid_congestion(ack.bytes);
+    pub(super) fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
+        match window.on_ack(ack) {
+            Growth::SlowStart => window.grow(window.slow_start_growth(ack.bytes)),
+            Growth::Avoidance => self.avoid_congestion(window, ack.bytes),
+            Growth::Done | Growth::Unused => {}
         }
     }
 
     /// RFC 3465 §2.1: one SMSS for each cwnd of acknowledged bytes.
-    fn avoid_congestion(&mut self, acked: u32) {
-        self.acked = self.acked.saturating_add(acked);
-        if self.acked >= self.window.cwnd() {
-            self.acked -= self.window.cwnd();
-            self.window.grow(self.window.smss());
+    fn avoid_congestion(&mut self, window: &mut Window, acked: u32) {
+        let rest = self.rest.get_or_insert_default();
+        rest.acked = rest.acked.saturating_add(acked);
+        if rest.acked >= window.cwnd() {
+            rest.acked -= window.cwnd();
+            window.grow(window.smss());
         }
     }
 
     /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS).
-    pub(super) fn ssthresh_after_loss(&mut self, in_flight: u32) -> u32 {
-        self.acked = 0;
-        in_flight / 2
+    pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
+        self.note_reduction(window);
+        (f64::from(in_flight) * BETA) as u32
     }
 
-    pub(super) fn on_idle(&mut self) {
-        self.window.on_idle();
-        self.acked = 0;
+    /// RFC 8511 §3.1: ssthresh = max(FlightSize * beta_ecn, 2*SMSS), in congestion avoidance; in slow start
+    /// the queue is as long as a loss would tell.
+    pub(super) fn ssthresh_after_echo(&mut self, window: &mut Window, in_flight: u32) -> u32 {
+        let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
+        self.note_reduction(window);
+        (f64::from(in_flight) * beta) as u32
+    }
+
+    fn note_reduction(&mut self, window: &mut Window) {
+        let undo = window.before_reduction();
+        **self.rest.get_or_insert_default() = Rest { acked: 0, undo: Some(undo) };
+    }
+
+    pub(super) fn on_undo(&mut self, window: &mut Window) {
+        if let Some(undo) = self.rest.as_mut().and_then(|rest| rest.undo.take()) {
+            window.on_undo(undo);
+        }
+    }
+
+    pub(super) fn on_idle(&mut self, window: &mut Window) {
+        window.on_idle();
+        if let Some(rest) = &mut self.rest {
+            rest.acked = 0;
+        }
     }
 }
 
@@ -200,5 +232,42 @@ mod tests {
         ack(&mut c, 10_000);
         assert_eq!(c.cwnd(), 2_800);
         c.on_mss(0);
+    }
+
+    #[test]
+    fn a_mistaken_loss_is_undone() {
+        // RFC 4015 §3.2: cwnd and ssthresh are what they were.
+        let mut c = reno();
+        c.on_enter_recovery(10_000, SeqNum(0), Instant::ZERO);
+        c.on_exit_recovery(5_000, Instant::ZERO);
+        c.on_undo();
+        assert_eq!((c.cwnd(), c.ssthresh()), (10_000, u32::MAX));
+        c.on_timeout(10_000, Instant::ZERO);
+        c.on_undo();
+        assert_eq!((c.cwnd(), c.ssthresh()), (10_000, u32::MAX));
+        c.on_undo();
+        assert_eq!(c.cwnd(), 10_000, "once");
+    }
+
+    #[test]
+    fn an_echo_of_congestion_leaves_four_fifths_in_congestion_avoidance_and_half_in_slow_start() {
+        // RFC 8511 §3.1
+        let mut c = recovered(40_000, 40_000);
+        c.on_congestion_echo(20_000, Instant::ZERO);
+        assert_eq!((c.cwnd(), c.ssthresh()), (16_000, 16_000));
+        let mut c = reno();
+        c.on_congestion_echo(10_000, Instant::ZERO);
+        assert_eq!((c.cwnd(), c.ssthresh()), (5_000, 5_000));
+    }
+
+    #[test]
+    fn echoes_shrink_the_window_down_to_one_segment() {
+        // RFC 3168 §6.1.2, RFC 9438 §4.6
+        let mut c = reno();
+        for _ in 0..20 {
+            let flight = c.cwnd();
+            c.on_congestion_echo(flight, Instant::ZERO);
+        }
+        assert_eq!((c.cwnd(), c.ssthresh()), (MSS, 2 * MSS));
     }
 }

@@ -1,15 +1,22 @@
-//! The window that loss-based algorithms share: slow start, fast recovery and the loss window (RFC 5681,
-//! RFC 6582), counting bytes (RFC 3465).
+//! The window that loss-based algorithms share: slow start, validation, the loss window and the way back
+//! from a reduction (RFC 5681, RFC 7661), counting bytes (RFC 3465).
 //!
-//! Owns cwnd, ssthresh and the kind of repair under way. Refuses to know how far a loss reduces the
+//! Owns cwnd, ssthresh and what kind of repair is under way. Refuses to know how far a loss reduces the
 //! threshold and how the window grows in congestion avoidance: that is where algorithms differ.
 
 use super::{Ack, initial_window};
+use crate::time::{Duration, Instant};
 
 /// Segments that one ACK may add in slow start. RFC 3465 §2.2 allows 2 and RFC 9406 §4.3 allows 8 to a
 /// sender that does not pace: peers that answer a burst with one ACK would be held to a crawl by less,
 /// and a burst of more overruns small queues.
 const SLOW_START_SEGMENTS_AN_ACK: u32 = 8;
+
+/// The clock of validation ticks every 2^34 ns (17 s) and wraps after 73 minutes.
+const COARSE_BITS: u32 = 34;
+
+/// RFC 7661 §4.4.3: the non-validated period, five minutes.
+const NON_VALIDATED_PERIOD: u8 = (300_000_000_000u64 >> COARSE_BITS) as u8 + 1;
 
 /// Twelve bytes of state; amounts in bytes.
 #[derive(Clone, Debug)]
@@ -17,33 +24,52 @@ pub(super) struct Window {
     cwnd: u32,
     ssthresh: u32,
     mss: u16,
-    initial_window: u8,
-    episode: Episode,
+    /// When the window was last used to half or more.
+    validated_at: u8,
+    /// The initial window in segments, up to 63, in the lower six bits; the [`Episode`] above them.
+    restart: u8,
 }
 
 /// What kind of repair the window stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 enum Episode {
     /// None.
-    Open,
-    /// Fast recovery.
-    Recovery,
+    Open = 0,
+    /// Recovery of a loss.
+    Recovery = 1,
     /// The timer expired and nothing was acknowledged since.
-    TimedOut,
+    TimedOut = 2,
     /// Slow start after a timeout.
-    Restarting,
+    Restarting = 3,
+}
+
+const SEGMENTS_BITS: u32 = 6;
+const SEGMENTS_MAX: u8 = (1 << SEGMENTS_BITS) - 1;
+
+/// The window before a reduction, to go back to if it was a mistake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Undo {
+    cwnd: u32,
+    ssthresh: u32,
 }
 
 /// What an ACK asks of the algorithm once the window has dealt with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Growth {
-    /// Nothing: slow start took it, or recovery goes on.
+    /// Nothing: recovery goes on.
     Done,
     /// Nothing: too little of the window was in use for the ACK to tell anything about the path.
     Unused,
+    /// Grow as in slow start.
+    SlowStart,
     /// Grow as in congestion avoidance.
     Avoidance,
+}
+
+const fn coarse(now: Instant) -> u8 {
+    (now.as_nanos() >> COARSE_BITS) as u8
 }
 
 impl Window {
@@ -54,8 +80,8 @@ impl Window {
             // RFC 5681 §3.1: "The initial value of ssthresh SHOULD be set arbitrarily high".
             ssthresh: u32::MAX,
             mss,
-            initial_window: segments,
-            episode: Episode::Open,
+            validated_at: 0,
+            restart: segments.min(SEGMENTS_MAX),
         }
     }
 
@@ -74,38 +100,109 @@ impl Window {
         self.mss as u32
     }
 
+    /// IW (RFC 6928).
+    pub(super) const fn initial(&self) -> u32 {
+        initial_window(self.smss(), self.restart & SEGMENTS_MAX)
+    }
+
+    const fn episode(&self) -> Episode {
+        match self.restart >> SEGMENTS_BITS {
+            0 => Episode::Open,
+            1 => Episode::Recovery,
+            2 => Episode::TimedOut,
+            _ => Episode::Restarting,
+        }
+    }
+
+    const fn enter(&mut self, episode: Episode) {
+        self.restart = self.restart & SEGMENTS_MAX | (episode as u8) << SEGMENTS_BITS;
+    }
+
+    /// Whether no loss, nor anything else, has ended the first slow start.
+    #[inline]
+    pub(super) const fn is_first_slow_start(&self) -> bool {
+        self.ssthresh == u32::MAX
+    }
+
+    /// RFC 5681 §3.1: slow start "is used when cwnd < ssthresh".
+    pub(super) const fn is_slow_start(&self) -> bool {
+        self.cwnd < self.ssthresh
+    }
+
     pub(super) fn grow(&mut self, bytes: u32) {
         self.cwnd = self.cwnd.saturating_add(bytes);
     }
 
     #[inline]
     pub(super) fn on_ack(&mut self, ack: &Ack) -> Growth {
-        if self.episode == Episode::TimedOut {
-            self.episode = Episode::Restarting;
+        if ack.bytes > 0 && self.episode() == Episode::TimedOut {
+            self.enter(Episode::Restarting);
         }
-        if self.episode == Episode::Recovery {
+        if self.episode() == Episode::Recovery || ack.bytes == 0 {
             return Growth::Done;
         }
         // RFC 7661 §4.3: the window is validated while at least half of it is used; beyond that its size
         // would say nothing about the path.
         if !ack.cwnd_limited && ack.prior_in_flight < self.cwnd / 2 {
+            self.on_unvalidated(ack.now);
             return Growth::Unused;
         }
-        if self.cwnd < self.ssthresh {
-            self.slow_start(ack.bytes);
+        self.validated_at = coarse(ack.now);
+        // RFC 3168 §6.1.2:
+        //   > The sending TCP SHOULD NOT increase the congestion window in response to the receipt of
+        //   > an ECN-Echo ACK packet.
+        if ack.ce > 0 {
             return Growth::Done;
         }
-        self.episode = Episode::Open;
+        if self.is_slow_start() {
+            return Growth::SlowStart;
+        }
+        self.enter(Episode::Open);
         Growth::Avoidance
     }
 
-    /// RFC 5681 §3.1 with RFC 3465 §2.2: cwnd += min(N, L*SMSS).
-    fn slow_start(&mut self, acked: u32) {
+    /// RFC 7661 §4.4.3: five minutes without use, and the window is no longer believed:
+    ///   > ssthresh = max(ssthresh, 3*cwnd/4)
+    ///   > cwnd = max(1/2*cwnd, IW)
+    fn on_unvalidated(&mut self, now: Instant) {
+        if coarse(now).wrapping_sub(self.validated_at) < NON_VALIDATED_PERIOD {
+            return;
+        }
+        self.validated_at = coarse(now);
+        if self.cwnd > self.initial() {
+            self.remember_in_ssthresh();
+            self.cwnd = (self.cwnd / 2).max(self.initial());
+        }
+    }
+
+    /// RFC 7661 §4.4.3: what cwnd was is where slow start ends when the window is used again.
+    fn remember_in_ssthresh(&mut self) {
+        if !self.is_first_slow_start() {
+            self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
+        }
+    }
+
+    /// How many bytes an ACK adds in slow start. RFC 5681 §3.1 with RFC 3465 §2.2: min(N, L*SMSS).
+    pub(super) fn slow_start_growth(&self, acked: u32) -> u32 {
         // RFC 3465 §2.3: after a timeout an ACK may cover what had arrived before it and says nothing of
         // what leaves the network now, so L is one SMSS.
         let segments =
-            if self.episode == Episode::Restarting { 1 } else { SLOW_START_SEGMENTS_AN_ACK };
-        self.grow(acked.min(segments * self.smss()));
+            if self.episode() == Episode::Restarting { 1 } else { SLOW_START_SEGMENTS_AN_ACK };
+        acked.min(segments * self.smss())
+    }
+
+    /// How fast a window of data leaves when it is spread over a round trip. Somewhat faster than cwnd a
+    /// round trip, as Linux does: twice in slow start, where the window doubles; a fifth more after it,
+    /// so that the ACKs, not the pace, set the rate.
+    pub(super) fn pacing_rate(&self, srtt: Duration) -> Option<u64> {
+        let percent = if self.cwnd < self.ssthresh / 2 { 200 } else { 120 };
+        let rate = u64::from(self.cwnd) * percent * 10_000_000 / srtt.as_nanos().max(1);
+        (srtt > Duration::ZERO).then_some(rate.max(1))
+    }
+
+    /// Slow start ends without a loss.
+    pub(super) const fn end_slow_start(&mut self) {
+        self.ssthresh = self.cwnd;
     }
 
     /// RFC 5681 equation (4): never below 2*SMSS.
@@ -113,28 +210,38 @@ impl Window {
         self.ssthresh = ssthresh.max(2 * self.smss());
     }
 
+    /// What to go back to if the reduction that follows is a mistake.
+    pub(super) const fn before_reduction(&self) -> Undo {
+        Undo { cwnd: self.cwnd, ssthresh: self.ssthresh }
+    }
+
     pub(super) fn on_enter_recovery(&mut self, ssthresh: u32) {
         self.set_ssthresh(ssthresh);
         self.cwnd = self.ssthresh;
-        self.episode = Episode::Recovery;
+        self.enter(Episode::Recovery);
     }
 
     /// Recovery sends as it sees fit while it lasts.
     pub(super) fn set_cwnd(&mut self, bytes: u32) {
-        if self.episode == Episode::Recovery {
+        if self.episode() == Episode::Recovery {
             self.cwnd = bytes.max(self.smss());
         }
     }
 
+    /// An algorithm that sets cwnd from a model of the path.
+    pub(super) fn set_cwnd_by_model(&mut self, bytes: u32) {
+        self.cwnd = bytes.max(self.smss());
+    }
+
     pub(super) fn on_exit_recovery(&mut self, in_flight: u32) {
-        if self.episode != Episode::Recovery {
+        if self.episode() != Episode::Recovery {
             return;
         }
         // RFC 6582 §3.2 step 3, full acknowledgement, option (1), which sends no burst:
         //   > Set cwnd to min (ssthresh, max(FlightSize, SMSS) + SMSS)
         let flight = in_flight.max(self.smss()).saturating_add(self.smss());
         self.cwnd = self.ssthresh.min(flight);
-        self.episode = Episode::Open;
+        self.enter(Episode::Open);
     }
 
     pub(super) fn on_timeout(&mut self, ssthresh: u32) {
@@ -144,17 +251,37 @@ impl Window {
         }
         // RFC 5681 §3.1: cwnd becomes LW, "1 full-sized segment (regardless of the value of IW)".
         self.cwnd = self.smss();
-        self.episode = Episode::TimedOut;
+        self.enter(Episode::TimedOut);
+    }
+
+    /// ECN says congestion: cwnd and ssthresh at once, nothing to repair. RFC 9438 §4.6: on ECE cwnd may
+    /// go down to one segment, ssthresh to two.
+    pub(super) fn on_echo(&mut self, ssthresh: u32) {
+        if self.episode() == Episode::Recovery || self.timed_out() {
+            return; // the loss has reduced it in this round trip
+        }
+        self.cwnd = ssthresh.max(self.smss()).min(self.cwnd);
+        self.set_ssthresh(ssthresh);
+    }
+
+    /// The reduction was a mistake: back to what was, unless more has been reached since.
+    pub(super) fn on_undo(&mut self, undo: Undo) {
+        self.cwnd = self.cwnd.max(undo.cwnd);
+        self.ssthresh = self.ssthresh.max(undo.ssthresh);
+        self.enter(Episode::Open);
     }
 
     /// Whether nothing was acknowledged since the last timeout.
     pub(super) fn timed_out(&self) -> bool {
-        self.episode == Episode::TimedOut
+        self.episode() == Episode::TimedOut
     }
 
+    /// RFC 5681 §4.1: RW = min(IW, cwnd). The burst after a silence has no ACKs to clock it.
     pub(super) fn on_idle(&mut self) {
-        // RFC 5681 §4.1: RW = min(IW, cwnd).
-        self.cwnd = self.cwnd.min(initial_window(self.smss(), self.initial_window));
+        if self.cwnd > self.initial() {
+            self.remember_in_ssthresh();
+            self.cwnd = self.initial();
+        }
     }
 
     pub(super) fn on_mss(&mut self, mss: u16) {
@@ -166,8 +293,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::congestion::model;
-    use crate::time::Instant;
+    use crate::tcp::congestion::model::ack;
 
     #[test]
     fn a_window_takes_12_bytes() {
@@ -177,9 +303,11 @@ mod tests {
     #[test]
     fn no_amount_overflows() {
         let mut window = Window::new(u16::MAX, u8::MAX);
-        let ack = model::ack(u32::MAX, u32::MAX, None, Instant::ZERO);
+        let all = ack(u32::MAX, u32::MAX, None, Instant::ZERO);
         for _ in 0..10_000 {
-            let _ = window.on_ack(&ack);
+            if window.on_ack(&all) == Growth::SlowStart {
+                window.grow(window.slow_start_growth(all.bytes));
+            }
         }
         assert_eq!(window.cwnd(), u32::MAX);
         window.on_enter_recovery(u32::MAX);
@@ -189,5 +317,68 @@ mod tests {
         window.on_timeout(u32::MAX);
         window.on_mss(0);
         assert_eq!((window.smss(), window.ssthresh()), (1, u32::MAX));
+    }
+
+    #[test]
+    fn a_window_that_is_used_to_half_is_validated() {
+        // RFC 7661 §4.3
+        let mut window = Window::new(1000, 10);
+        assert_eq!(window.on_ack(&ack(1000, 4_999, None, Instant::ZERO)), Growth::Unused);
+        assert_eq!(window.on_ack(&ack(1000, 5_000, None, Instant::ZERO)), Growth::SlowStart);
+        let limited = Ack { cwnd_limited: true, ..ack(1000, 1_000, None, Instant::ZERO) };
+        assert_eq!(window.on_ack(&limited), Growth::SlowStart, "cwnd itself was the limit");
+    }
+
+    #[test]
+    fn a_window_without_use_is_kept_for_five_minutes_and_then_halved_down_to_iw() {
+        // RFC 7661 §4.4.3
+        let mut window = Window::new(1000, 10);
+        window.on_enter_recovery(40_000);
+        window.on_exit_recovery(80_000);
+        window.grow(40_000);
+        let start = Instant::from_millis(1_000_000);
+        let _ = window.on_ack(&ack(1000, 80_000, None, start));
+        let idle = |s| ack(1000, 1_000, None, start + Duration::from_secs(s));
+        let _ = window.on_ack(&idle(290));
+        assert_eq!(window.cwnd(), 80_000);
+        let _ = window.on_ack(&idle(320));
+        assert_eq!((window.cwnd(), window.ssthresh()), (40_000, 60_000));
+        let _ = window.on_ack(&idle(340));
+        assert_eq!(window.cwnd(), 40_000);
+        for minutes in 2..10 {
+            let _ = window.on_ack(&idle(330 * minutes));
+        }
+        assert_eq!(window.cwnd(), 10_000);
+    }
+
+    #[test]
+    fn an_echo_of_congestion_grows_nothing() {
+        // RFC 3168 §6.1.2
+        let mut window = Window::new(1000, 10);
+        let marked = Ack { ce: 1000, ..ack(1000, 10_000, None, Instant::ZERO) };
+        assert_eq!(window.on_ack(&marked), Growth::Done);
+    }
+
+    #[test]
+    fn undo_restores_but_never_takes_away() {
+        // RFC 9438 §4.9.2, RFC 4015 §3.2
+        let mut window = Window::new(1000, 10);
+        let undo = window.before_reduction();
+        window.on_enter_recovery(5_000);
+        window.on_undo(undo);
+        assert_eq!((window.cwnd(), window.ssthresh()), (10_000, u32::MAX));
+        window.on_enter_recovery(5_000);
+        window.on_exit_recovery(5_000);
+        window.grow(20_000);
+        window.on_undo(undo);
+        assert_eq!(window.cwnd(), 25_000);
+    }
+
+    #[test]
+    fn an_echo_during_recovery_reduces_nothing_more() {
+        let mut window = Window::new(1000, 20);
+        window.on_enter_recovery(10_000);
+        window.on_echo(5_000);
+        assert_eq!((window.cwnd(), window.ssthresh()), (10_000, 10_000));
     }
 }

@@ -1,6 +1,7 @@
 //! The script: a connection, its peer as a list of literals, and a clock that only the test moves.
 
 use super::literals::{In, Out, Sent, bare, content, relative, syn};
+use crate::tcp::congestion::Algorithm;
 use crate::tcp::{
     BufferPool, Connection, Disposition, Env, Events, Flags, Options, Phase, SackBlocks, Segment,
     SeqNum, Settings,
@@ -44,6 +45,8 @@ pub(super) fn plain() -> Settings {
         timestamps: false,
         window_scaling: false,
         nagle: false,
+        // The windows of the scripts are those of RFC 5681.
+        congestion: Algorithm::NewReno,
         ..Settings::default()
     }
 }

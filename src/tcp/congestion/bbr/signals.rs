@@ -1,0 +1,264 @@
+//! What the ACKs say of the path: rounds, bandwidth, aggregation, losses (§5.5).
+
+use super::super::window::Window;
+use super::state::{Flow, NO_RATE, NO_VOLUME, Sample, State, reached};
+use crate::tcp::rate::Loss;
+
+/// BBR.LossThresh, percent: the share of a round's data whose loss is tolerated while probing.
+pub(super) const LOSS_THRESH: u64 = 2;
+
+/// BBR.Beta, percent: what a round with losses leaves at least.
+pub(super) const BETA: u64 = 70;
+
+/// BBR.ExtraAckedFilterLen: rounds; the filter's two halves last half of it each.
+const EXTRA_ACKED_ROUNDS: u32 = 10;
+
+/// `share` percent of a volume.
+pub(super) fn percent(volume: u32, share: u64) -> u32 {
+    u32::try_from(u64::from(volume) * share / 100).unwrap_or(NO_VOLUME)
+}
+
+/// `share` percent of a rate.
+pub(super) const fn rate_percent(rate: u64, share: u64) -> u64 {
+    if rate == NO_RATE { NO_RATE } else { rate.saturating_mul(share) / 100 }
+}
+
+impl Flow {
+    /// §5.5.1, StartRound.
+    pub(super) const fn start_round(&mut self) {
+        self.next_round_delivered = self.delivered;
+    }
+
+    /// §5.5.1, UpdateRound.
+    fn update_round(&mut self, sample: &Sample) {
+        self.round_start = sample
+            .prior_delivered
+            .is_some_and(|prior| self.next_round_delivered.is_none_or(|end| reached(prior, end)));
+        if self.round_start {
+            self.start_round();
+            self.round_count = self.round_count.wrapping_add(1);
+            self.rounds_since_probe_up = self.rounds_since_probe_up.saturating_add(1);
+            self.cwnd_limited = [false, self.cwnd_limited[0]];
+        }
+    }
+
+    /// §5.5.5, UpdateMaxBw. A sample that the program limited counts if it is higher than all.
+    fn update_max_bw(&mut self, sample: &Sample) {
+        self.update_round(sample);
+        if sample.rate > 0 && (sample.rate >= self.max_bw() || !sample.is_app_limited) {
+            self.max_bw_filter[1] = self.max_bw_filter[1].max(sample.rate);
+        }
+    }
+
+    /// §5.5.6, AdvanceMaxBwFilter. A cycle without samples forgets nothing.
+    pub(super) const fn advance_max_bw_filter(&mut self) {
+        if self.max_bw_filter[1] > 0 {
+            self.max_bw_filter = [self.max_bw_filter[1], 0];
+        }
+    }
+
+    /// §5.5.10.3, UpdateLatestDeliverySignals.
+    pub(super) fn update_latest_delivery_signals(&mut self, sample: &Sample) {
+        self.bw_latest = self.bw_latest.max(sample.rate);
+        self.inflight_latest = self.inflight_latest.max(sample.delivered);
+        self.loss_round_start = sample
+            .prior_delivered
+            .is_some_and(|prior| self.loss_round_delivered.is_none_or(|end| reached(prior, end)));
+        if self.loss_round_start {
+            self.loss_round_delivered = self.delivered;
+        }
+    }
+
+    /// §5.5.10.3, AdvanceLatestDeliverySignals.
+    pub(super) const fn advance_latest_delivery_signals(&mut self, sample: &Sample) {
+        if self.loss_round_start {
+            self.bw_latest = sample.rate;
+            self.inflight_latest = sample.delivered;
+        }
+    }
+
+    /// §5.5.10.3, ResetCongestionSignals.
+    pub(super) const fn reset_congestion_signals(&mut self) {
+        self.is_loss_in_round = false;
+        self.bw_latest = 0;
+        self.inflight_latest = 0;
+    }
+
+    /// §5.5.10.3, UpdateCongestionSignals.
+    pub(super) fn update_congestion_signals(&mut self, window: &Window, sample: &Sample) {
+        self.update_max_bw(sample);
+        if !self.loss_round_start {
+            return;
+        }
+        if self.marks_are_too_many() {
+            self.note_loss(window);
+        }
+        // AdaptLowerBoundsFromCongestion
+        if self.is_loss_in_round && !self.state.is_probing() {
+            self.init_lower_bounds(window);
+            self.bw_shortterm = self.bw_latest.max(rate_percent(self.bw_shortterm, BETA));
+            self.inflight_shortterm =
+                self.inflight_latest.max(percent(self.inflight_shortterm, BETA));
+        }
+        // Startup judges the losses of the round before they are forgotten.
+        if self.state != State::Startup {
+            self.end_loss_round();
+        }
+    }
+
+    /// What was lost and marked in the round is dealt with.
+    pub(super) const fn end_loss_round(&mut self) {
+        self.is_loss_in_round = false;
+        self.loss_events = 0;
+        self.marked_in_round = [0; 2];
+    }
+
+    /// Whether so many bytes of this round arrived marked as may not be lost.
+    pub(super) fn marks_are_too_many(&self) -> bool {
+        let [marked, delivered] = self.marked_in_round;
+        marked > percent(delivered, LOSS_THRESH)
+    }
+
+    /// §5.5.10.3, InitLowerBounds.
+    fn init_lower_bounds(&mut self, window: &Window) {
+        if self.bw_shortterm == NO_RATE {
+            self.bw_shortterm = self.max_bw();
+        }
+        if self.inflight_shortterm == NO_VOLUME {
+            self.inflight_shortterm = window.cwnd();
+        }
+    }
+
+    /// §5.5.10.3, ResetShortTermModel.
+    pub(super) const fn reset_short_term_model(&mut self) {
+        self.bw_shortterm = NO_RATE;
+        self.inflight_shortterm = NO_VOLUME;
+    }
+
+    /// §5.5.10.3, BoundBWForModel.
+    pub(super) fn bound_bw_for_model(&mut self) {
+        self.bw = self.max_bw().min(self.bw_shortterm);
+    }
+
+    /// §5.5.9, UpdateACKAggregation.
+    pub(super) fn update_ack_aggregation(&mut self, window: &Window, sample: &Sample) {
+        let elapsed_us = self.now.since(self.extra_acked_start).as_micros();
+        let expected = u128::from(self.bw) * u128::from(elapsed_us) / 1_000_000;
+        let mut expected = u32::try_from(expected).unwrap_or(u32::MAX);
+        if self.extra_acked_delivered <= expected {
+            self.extra_acked_delivered = 0;
+            self.extra_acked_start = self.now;
+            expected = 0;
+        }
+        self.extra_acked_delivered = self.extra_acked_delivered.saturating_add(sample.newly_acked);
+        let extra = self.extra_acked_delivered.saturating_sub(expected).min(window.cwnd());
+        // The windowed maximum: one round in Startup, ten after it.
+        let half = if self.full_bw_reached { EXTRA_ACKED_ROUNDS / 2 } else { 1 };
+        if self.round_count.wrapping_sub(self.extra_acked_round) >= half {
+            self.extra_acked_round = self.round_count;
+            self.extra_acked_filter = [self.extra_acked_filter[1], 0];
+        }
+        self.extra_acked_filter[1] = self.extra_acked_filter[1].max(extra);
+    }
+
+    /// BBR.extra_acked.
+    pub(super) fn extra_acked(&self) -> u32 {
+        let [before, now] = self.extra_acked_filter;
+        if self.full_bw_reached { before.max(now) } else { now }
+    }
+
+    /// §5.5.10.2, NoteLoss.
+    fn note_loss(&mut self, window: &Window) {
+        if !self.is_loss_in_round {
+            self.loss_round_delivered = self.delivered;
+            self.save_state_upon_loss(window);
+        }
+        self.is_loss_in_round = true;
+    }
+
+    /// §5.5.10.2, HandleLostPacket.
+    pub(super) fn on_lost(&mut self, window: &mut Window, loss: &Loss) {
+        self.note_loss(window);
+        if self.is_bw_probe_sample && is_inflight_too_high(loss.lost, loss.tx_in_flight) {
+            self.on_inflight_too_high(window, inflight_at_loss(loss), loss.is_app_limited);
+        }
+    }
+
+    /// A mark counts as a loss: in Startup the pipe is full, in a probe it went too high, otherwise the
+    /// round reduces the short-term bounds.
+    pub(super) fn on_congestion_echo(&mut self, window: &mut Window, in_flight: u32) {
+        self.note_loss(window);
+        if self.state == State::Startup {
+            self.leave_startup_by_loss(window);
+        } else if self.is_bw_probe_sample {
+            self.on_inflight_too_high(window, in_flight, false);
+        }
+    }
+
+    /// §5.5.11.1, SaveStateUponLoss.
+    pub(super) fn save_state_upon_loss(&mut self, window: &Window) {
+        self.save_cwnd(window);
+        self.undo_state = None;
+        self.undo_bw_shortterm = self.bw_shortterm;
+        self.undo_inflight_shortterm = self.inflight_shortterm;
+        self.undo_inflight_longterm = self.inflight_longterm;
+    }
+
+    /// §5.5.11.2, HandleSpuriousLossDetection.
+    pub(super) fn on_spurious_loss(&mut self, window: &mut Window) {
+        self.restore_cwnd(window);
+        self.is_loss_in_round = false;
+        self.reset_full_bw();
+        self.bw_shortterm = self.bw_shortterm.max(self.undo_bw_shortterm);
+        self.inflight_shortterm = self.inflight_shortterm.max(self.undo_inflight_shortterm);
+        self.inflight_longterm = self.inflight_longterm.max(self.undo_inflight_longterm);
+        match self.undo_state.take() {
+            Some(State::Startup) if self.state != State::Startup => {
+                self.full_bw_reached = false;
+                if self.state != State::ProbeRtt {
+                    self.state = State::Startup;
+                }
+            }
+            Some(State::ProbeBwUp) if !matches!(self.state, State::ProbeBwUp | State::ProbeRtt) => {
+                self.start_probe_bw_refill();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// §5.5.10.2, IsInflightTooHigh.
+pub(super) fn is_inflight_too_high(lost: u32, tx_in_flight: u32) -> bool {
+    u64::from(lost) * 100 > u64::from(tx_in_flight) * LOSS_THRESH
+}
+
+/// §5.5.10.2, InflightAtLoss: how much was in flight when the losses crossed the threshold, within this
+/// segment.
+fn inflight_at_loss(loss: &Loss) -> u32 {
+    let before = u64::from(loss.tx_in_flight.saturating_sub(loss.bytes));
+    let lost_before = u64::from(loss.lost.saturating_sub(loss.bytes));
+    // lost_prefix = (LossThresh * inflight_prev - lost_prev) / (1 - LossThresh)
+    let prefix = (LOSS_THRESH * before).saturating_sub(100 * lost_before) / (100 - LOSS_THRESH);
+    u32::try_from(before + prefix).unwrap_or(NO_VOLUME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_volume_at_which_losses_cross_the_threshold_lies_within_the_segment() {
+        // §5.5.10.2: 100,000 in flight before, nothing lost before: 2 % of them, and of the prefix.
+        let loss = Loss { bytes: 4000, lost: 4000, tx_in_flight: 104_000, is_app_limited: false };
+        assert!(is_inflight_too_high(loss.lost, loss.tx_in_flight));
+        assert_eq!(inflight_at_loss(&loss), 100_000 + 2 * 100_000 / 98);
+        let later = Loss { lost: 10_000, ..loss };
+        assert_eq!(inflight_at_loss(&later), 100_000, "crossed before it");
+    }
+
+    #[test]
+    fn two_percent_are_tolerated() {
+        assert!(!is_inflight_too_high(2_000, 100_000));
+        assert!(is_inflight_too_high(2_001, 100_000));
+    }
+}
