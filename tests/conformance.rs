@@ -16,8 +16,18 @@ const DEVIATIONS: &str = "| document | clause | why |";
 /// What stands in "what we do" before the reason of a deviation.
 const DEVIATES: &str = "deviates: ";
 
-/// The levels of RFC 2119.
-const LEVELS: [&str; 5] = ["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY"];
+/// The levels of RFC 2119; and a step that the RFC tells without one of its words.
+const LEVELS: [&str; 6] = ["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "procedure"];
+
+/// The labels of RFC 9293 appendix B that must have a row, with the last number of each kind: none is left
+/// out in between. Of its MAYs only those that we take have one.
+const LABELS: [(&str, u32); 3] = [("MUST", 69), ("SHLD", 31), ("REC", 1)];
+
+/// The labels whose level is the negation.
+const NEGATIVE: &[&str] = &[
+    "MUST-9", "MUST-29", "MUST-41", "MUST-56", "MUST-60", "MUST-65", "SHLD-13", "SHLD-14",
+    "SHLD-15", "SHLD-17", "SHLD-23",
+];
 
 /// One clause.
 struct Row {
@@ -45,6 +55,12 @@ impl Row {
         Some(self.what_we_do[at + DEVIATES.len()..].trim())
     }
 
+    /// The labels of RFC 9293's appendix B in the level.
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        let words = self.level.split([' ', ',', '(', ')']);
+        words.filter(|word| word.contains('-'))
+    }
+
     /// What is wrong with the level.
     fn level_error(&self) -> Option<String> {
         let bare = self.level.split(" (").next().unwrap_or("");
@@ -52,8 +68,11 @@ impl Row {
             return None;
         }
         let label = bare.split_once('-').map_or("", |(kind, _)| kind);
-        let known = ["MUST", "SHLD", "MAY", "REC"].contains(&label);
-        (!known).then(|| format!("{}: no level: {:?}", self.name(), self.level))
+        if !["MUST", "MAY"].contains(&label) {
+            return Some(format!("{}: no level: {:?}", self.name(), self.level));
+        }
+        let negative = NEGATIVE.contains(&bare);
+        negative.then(|| format!("{}: {bare} is a MUST NOT", self.name()))
     }
 }
 
@@ -295,4 +314,44 @@ fn the_deviations_are_those_of_the_rows() {
         .collect();
     let whole = lines.join("\n");
     assert!(findings.is_empty(), "\n{}\nthe list would be\n{whole}", findings.join("\n"));
+}
+
+#[test]
+fn every_label_of_rfc_9293_has_a_row() {
+    let rows = table().rows;
+    let rows: Vec<_> = rows.iter().filter(|row| row.document == "RFC 9293").collect();
+    let labelled: BTreeSet<_> = rows.iter().flat_map(|row| row.labels()).collect();
+    let all =
+        LABELS.iter().flat_map(|(kind, last)| (1..=*last).map(move |n| format!("{kind}-{n}")));
+    let missing = all.filter(|label| !labelled.contains(label.as_str()));
+    let mut findings: Vec<_> =
+        missing.map(|label| format!("RFC 9293: no row for {label}")).collect();
+    for row in &rows {
+        for label in row.labels() {
+            let negated = row.level.contains(" NOT");
+            if negated != NEGATIVE.contains(&label) {
+                findings.push(format!("{}: {label} under {:?}", row.name(), row.level));
+            }
+        }
+    }
+    none_of(findings);
+}
+
+/// What programs should not do is asked of ours: RFC 9293 SHLD-13, SHLD-23.
+#[test]
+fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {
+    let mut paths = Vec::new();
+    for folder in ["src/cli/service", "src/cli/load", "examples"] {
+        collect(&root().join(folder), &mut paths);
+    }
+    let mut findings = Vec::new();
+    for path in paths.iter().filter(|path| !path.ends_with("mux.rs")) {
+        let text = fs::read_to_string(path).expect("a source file is text");
+        for call in ["write_urgent(", "Choice::DiffServ"] {
+            if text.contains(call) {
+                findings.push(format!("{}: {call}", path.display()));
+            }
+        }
+    }
+    none_of(findings);
 }

@@ -112,6 +112,7 @@ fn a_guessed_cookie_is_refused_with_a_reset() {
 
 #[test]
 fn every_damaged_packet_has_a_name() {
+    // RFC 9293 §3.1, MUST-3; §3.9.2.3, MUST-63
     let mut stage = Stage::new(12, echo);
     let server = stage.server;
     let from = Ipv4Addr::new(192, 0, 2, 77);

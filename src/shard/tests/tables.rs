@@ -1,4 +1,4 @@
-//! The TIME-WAIT ring and the SYN table.
+//! The TIME-WAIT ring (RFC 9293 §3.6.1, MUST-13: two MSL) and the SYN table.
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;

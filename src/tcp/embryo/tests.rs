@@ -1,4 +1,5 @@
-//! The passive handshake, segment by segment.
+//! The passive handshake, segment by segment: RFC 9293 §3.10.7.2 and §3.10.7.4, and what of §3.7.1 and of RFC
+//! 2018 §2 an embryo keeps.
 
 use super::*;
 

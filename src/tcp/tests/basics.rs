@@ -114,6 +114,16 @@ fn slow_start_doubles_and_congestion_avoidance_adds_one() {
     assert_eq!(t.sent().len(), 1);
     let info = t.c.info(&t.settings);
     assert_eq!((info.cwnd, info.ssthresh), (1000, 8000));
+    t.gets(ack(sent_to));
+    acked = sent_to;
+    sent_to = t.sent().last().map_or(acked, |sent| sent.seq + sent.len);
+    let flights: Vec<usize> =
+        (0..8).map(|_| round_trip(&mut t, &mut sent_to, &mut acked)).collect();
+    let avoiding: Vec<_> = flights.iter().skip_while(|flight| **flight < 8).collect();
+    assert!(avoiding.len() >= 3, "{flights:?}");
+    for pair in avoiding.windows(2) {
+        assert!((*pair[0]..=pair[0] + 1).contains(pair[1]), "{flights:?}");
+    }
 }
 
 #[test]
