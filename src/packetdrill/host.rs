@@ -47,6 +47,7 @@ impl Host {
             syn_retries: retries("tcp_syn_retries", 6),
             syn_ack_retries: retries("tcp_synack_retries", 5),
             timestamps: on("tcp_timestamps", true),
+            drop_unstamped: false,
             sack: on("tcp_sack", true),
             window_scaling: on("tcp_window_scaling", true),
             congestion: self.congestion(),

@@ -263,6 +263,7 @@ impl Sockets {
                 if let State::Connecting(conn) = socket.state {
                     socket.state = State::Connected(conn);
                     socket.success_untold = true;
+                    socket.heard_at = now;
                 }
                 socket.wake();
             }

@@ -157,9 +157,7 @@ impl World {
         if let Some(algorithm) = options.congestion.as_deref().and_then(host::algorithm) {
             settings.congestion = algorithm;
         }
-        if let Some(shard) = &mut self.shard {
-            shard.set_settings(settings);
-        }
+        self.awake().set_settings(settings);
     }
 
     /// Our address of a family, and the stack with it.

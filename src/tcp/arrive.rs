@@ -65,6 +65,9 @@ impl Connection {
         let Some(timestamps) = segment.options.timestamps else {
             // RFC 7323 §3.2: "If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently
             // drop the segment."
+            if !env.settings.drop_unstamped {
+                return Continue(());
+            }
             return Break(Disposition::NoTimestamp);
         };
         let older = (timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32) < 0;

@@ -48,6 +48,9 @@ pub struct Settings {
     pub initial_window: u8,
     /// Whether to offer timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Whether a segment without timestamps is dropped once both ends have agreed to send them (RFC 7323
+    /// §3.2 SHOULD); Linux takes it.
+    pub drop_unstamped: bool,
     /// Whether to offer selective acknowledgment (RFC 2018), and with it RACK-TLP (RFC 8985).
     pub sack: bool,
     /// Whether to offer window scaling.
@@ -101,6 +104,7 @@ impl Default for Settings {
             msl: Duration::from_secs(30),
             initial_window: 10,
             timestamps: true,
+            drop_unstamped: true,
             sack: true,
             window_scaling: true,
             push_bursts: None,

@@ -134,13 +134,14 @@ impl World {
         let rest = &written.bytes[written.taken..];
         let offered = &rest[..rest.len().min(room)];
         let socket = self.sockets.of_mut(fd).ok()?;
+        let urgent = written.flags & libc::MSG_OOB != 0;
         let (corked, more) = (socket.options.cork, written.flags & libc::MSG_MORE != 0);
         let was_more = core::mem::replace(&mut socket.options.more, more);
         let taken = self.act(|io| {
             if more != was_more && !corked {
                 io.choose(conn, Choice::Cork(more));
             }
-            io.write(conn, offered)
+            if urgent { io.write_urgent(conn, offered) } else { io.write(conn, offered) }
         });
         written.taken += taken;
         (written.taken == written.bytes.len()).then_some(Ok(written.taken))

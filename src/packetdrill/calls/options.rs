@@ -20,6 +20,7 @@ const KEPT: &[(i32, i32)] = &[
     (libc::IPPROTO_IP, libc::IP_RECVERR),
     (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE),
     (libc::SOL_SOCKET, libc::SO_RCVBUF),
+    (libc::SOL_SOCKET, libc::SO_ZEROCOPY),
     (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE),
     (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT),
     (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
@@ -76,7 +77,11 @@ impl World {
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => {
                 options.receive_low_water = usize::try_from(int(value)?).unwrap_or(usize::MAX);
             }
-            (libc::IPPROTO_TCP, libc::TCP_NODELAY) => options.no_delay = int(value)? != 0,
+            (libc::IPPROTO_TCP, libc::TCP_NODELAY) => {
+                options.no_delay = int(value)? != 0;
+                // What a cork holds back goes once.
+                self.uncork(number);
+            }
             (libc::IPPROTO_TCP, libc::TCP_CORK) => {
                 (options.cork, options.corked) = (int(value)? != 0, true)
             }
@@ -165,6 +170,15 @@ impl World {
         })
     }
 
+    /// Lets go what is held back, and holds back what comes after.
+    fn uncork(&mut self, number: u64) {
+        let Some(socket) = self.sockets.by_number(number) else { return };
+        if let (Some(conn), true) = (socket.conn(), socket.options.no_delay) {
+            socket.options.more = false;
+            self.act(|io| io.choose(conn, Choice::Cork(false)));
+        }
+    }
+
     /// Makes a connection behave as its socket's options say.
     pub(in crate::packetdrill) fn tune(&mut self, number: u64) {
         let Some(socket) = self.sockets.by_number(number) else { return };
@@ -213,7 +227,7 @@ fn choices_of(options: &Options) -> Vec<Choice> {
     let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
     let seconds = |name: i32| tcp(name).and_then(|value| u64::try_from(value).ok());
     let mut choices = vec![Choice::Nagle(!options.no_delay)];
-    if options.corked {
+    if options.corked || options.more {
         choices.push(Choice::Cork(options.cork));
     }
     let default = KeepAlive::default();

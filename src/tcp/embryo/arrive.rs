@@ -6,7 +6,7 @@ use crate::tcp::{Disposition, Flags, Segment, SeqNum, Settings};
 impl Embryo {
     /// A segment arrived for the flow. RFC 9293 §3.10.7.4 for SYN-RECEIVED.
     pub fn on_segment(&mut self, segment: &Segment<'_>, settings: &Settings) -> EmbryoAnswer {
-        let rejected = self.check_timestamp(segment);
+        let rejected = self.check_timestamp(segment, settings);
         if rejected.is_none() && self.is_same_syn(segment) {
             self.note_timestamp(segment);
             self.flags |= UNTIMED;
@@ -64,12 +64,13 @@ impl Embryo {
 
     /// RFC 7323 §5.3 R1: a segment older than TS.Recent is not acceptable; §3.2: one without a timestamp
     /// SHOULD be dropped in silence. Resets are exempt from both.
-    fn check_timestamp(&self, segment: &Segment<'_>) -> Option<EmbryoAnswer> {
+    fn check_timestamp(&self, segment: &Segment<'_>, settings: &Settings) -> Option<EmbryoAnswer> {
         if !self.has(TIMESTAMPS) || segment.flags.rst() {
             return None;
         }
         let Some(ts) = segment.options.timestamps else {
-            return Some(EmbryoAnswer::Ignore(Disposition::NoTimestamp));
+            let drops = settings.drop_unstamped;
+            return drops.then_some(EmbryoAnswer::Ignore(Disposition::NoTimestamp));
         };
         let old = (ts.value.wrapping_sub(self.ts_recent) as i32) < 0;
         old.then_some(EmbryoAnswer::Ack(Disposition::OldTimestamp))

@@ -164,3 +164,12 @@ fn who_does_not_know_what_we_sent_cannot_set_the_peers_clock_forward() {
     t.gets(data(1..11).stamp(101, 0).ack(1)).gets(data(11..21).stamp(101, 0).ack(1));
     t.sends([bare(21)]);
 }
+
+#[test]
+fn a_segment_without_a_timestamp_is_dropped_in_silence_unless_the_host_takes_it() {
+    // RFC 7323 §3.2
+    stamped().refuses(data(1..11), Disposition::NoTimestamp).quiet();
+    let mut t = Script::established_with(|s| (s.timestamps, s.drop_unstamped) = (true, false));
+    t.gets(data(1..11)).gets(data(11..21)).sends([bare(21)]);
+    assert_eq!(t.c.rcv.ts_recent, 100, "the peer's SYN said so");
+}
