@@ -92,19 +92,20 @@ impl Host {
     }
 }
 
+/// The congestion controls by the kernel's names.
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("cubic", Algorithm::Cubic),
+    ("reno", Algorithm::NewReno),
+    ("bbr", Algorithm::Bbr),
+    ("dctcp", Algorithm::Dctcp),
+];
+
 /// A congestion control by the kernel's name.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
-    match name {
-        "cubic" => Some(Algorithm::Cubic),
-        "reno" => Some(Algorithm::NewReno),
-        _ => None,
-    }
+    ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
 }
 
 /// The kernel's name of a congestion control.
-pub(super) const fn name_of(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Cubic => "cubic",
-        Algorithm::NewReno => "reno",
-    }
+pub(super) fn name_of(wanted: Algorithm) -> &'static str {
+    ALGORITHMS.iter().find(|(_, known)| *known == wanted).map_or("", |(name, _)| name)
 }
