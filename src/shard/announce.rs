@@ -184,6 +184,11 @@ impl Engine {
         self.send_v6(to, (src, dst), HOPS, outlet, |bytes| message.emit(pseudo, bytes));
     }
 
+    /// RFC 6437 §3: what is no connection is one flow for each pair of addresses.
+    fn label_towards(&self, src: Ipv6Addr, dst: Ipv6Addr) -> u32 {
+        self.secrets.flow_label(self.reassembly.hash(&(src, dst, Protocol::ICMPV6.0)))
+    }
+
     fn send_v6(
         &mut self,
         to: MacAddr,
@@ -198,7 +203,7 @@ impl Engine {
             protocol: Protocol::ICMPV6,
             hop_limit,
             traffic_class: TrafficClass(0),
-            flow_label: 0,
+            flow_label: self.label_towards(src, dst),
         };
         self.send_frame(to, EtherType::IPV6, outlet, |bytes| {
             let len = payload(bytes.get_mut(ipv6::HEADER_LEN..).ok_or(NoRoom)?)?;

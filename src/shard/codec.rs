@@ -55,6 +55,8 @@ pub(super) struct Ends {
     pub(super) hops: u8,
     /// The differentiated services code point: the upper six bits of the traffic class.
     pub(super) diffserv: u8,
+    /// Twenty bits, the same for all packets of a flow; IPv6 only.
+    pub(super) flow_label: u32,
 }
 
 /// Writes a segment with all its headers into a frame.
@@ -119,7 +121,7 @@ fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result
                 protocol: Protocol::TCP,
                 hop_limit: ends.hops,
                 traffic_class: TrafficClass(ends.diffserv << 2),
-                flow_label: flow_label(ends),
+                flow_label: ends.flow_label,
             };
             write_ethernet(ends, EtherType::IPV6, bytes)?;
             ip.emit(len, bytes.get_mut(ethernet::HEADER_LEN..).ok_or(NoRoom)?)?;
@@ -159,12 +161,4 @@ fn header<'a>(ends: &Ends, segment: &SegmentOut<'_>, sack: &'a [(u32, u32)]) -> 
             fast_open: None,
         },
     }
-}
-
-/// RFC 6437 §3: the same for all packets of a flow, spread evenly over flows.
-fn flow_label(ends: &Ends) -> u32 {
-    let ports = u32::from(ends.local_port) << 16 | u32::from(ends.remote_port);
-    let label = ports.wrapping_mul(0x9e37_79b1) >> 12;
-    // > A flow label of zero is used to indicate packets that have not been labeled.
-    if label == 0 { 1 } else { label }
 }

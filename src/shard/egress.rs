@@ -77,8 +77,18 @@ impl Engine {
             local_port: key.remote.local_port(),
             remote_port: key.remote.port(),
             hops: self.hop_limit,
+            flow_label: self.flow_label(key),
             diffserv: 0,
         }
+    }
+
+    /// The label of a flow's packets, which the other worker or the other kind of connection gives it too.
+    #[inline]
+    fn flow_label(&self, key: &FlowKey) -> u32 {
+        if key.remote.is_ipv4() {
+            return 0;
+        }
+        self.secrets.flow_label(self.tables.hasher.hash(key))
     }
 
     /// Answers a segment without a connection, to the station that it came from: it must be on the way

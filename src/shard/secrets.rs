@@ -31,6 +31,7 @@ pub(super) struct Secrets {
     pub(super) cookie: [u8; 16],
     isn: Blind,
     timestamp: Blind,
+    label: Blind,
 }
 
 impl Secrets {
@@ -51,6 +52,7 @@ impl Secrets {
             cookie,
             isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
             timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
+            label: Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") },
         }
     }
 
@@ -58,6 +60,19 @@ impl Secrets {
     #[inline]
     pub(super) const fn of_flow(&self, hash: u64) -> FlowSecrets {
         FlowSecrets { isn_offset: self.isn.of(hash), timestamp_offset: self.timestamp.of(hash) }
+    }
+
+    /// A flow's label, from its keyed hash.
+    ///
+    /// RFC 6437 §3:
+    /// > Flow Label values should be chosen such that their bits exhibit a high degree of variability,
+    /// > making them suitable for use as part of the input to a hash function [...] third parties should be
+    /// > unlikely to be able to guess the next value
+    #[inline]
+    pub(super) const fn flow_label(&self, hash: u64) -> u32 {
+        let label = self.label.of(hash) >> 12;
+        // RFC 6437 §2: > A Flow Label of zero is used to indicate packets that have not been labeled.
+        if label == 0 { 1 } else { label }
     }
 }
 
@@ -79,6 +94,21 @@ mod tests {
             assert!(a.0 != b.0 && a.1 != b.1 && a.2 != b.2 && a.3 != b.3 && a.4 != b.4);
             assert_eq!(first.hash != other.hash, byte < 16);
         }
+    }
+
+    #[test]
+    fn labels_are_spread_and_never_zero() {
+        // RFC 6437 §2, §3
+        let secrets = Secrets::new(&[1; 32]);
+        let mut hash = 1u64;
+        let mut counts = [0; 16];
+        for _ in 0..16_000 {
+            hash = hash.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let label = secrets.flow_label(hash);
+            assert!((1..1 << 20).contains(&label));
+            counts[(label >> 16) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
     }
 
     #[test]

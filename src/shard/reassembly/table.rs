@@ -101,8 +101,8 @@ impl Reassembly {
         }
     }
 
-    /// The keyed hash of a datagram's key, the same in all workers.
-    pub(in crate::shard) fn hash(&self, key: &Key) -> u64 {
+    /// The keyed hash of a datagram's key, or of anything else, the same in all workers.
+    pub(in crate::shard) fn hash(&self, key: &impl core::hash::Hash) -> u64 {
         use core::hash::BuildHasher;
         self.by_key.hasher().hash_one(key)
     }

@@ -3,6 +3,7 @@
 mod adversity;
 mod choices;
 mod end_to_end;
+mod flow_labels;
 mod flow_table;
 mod fragments;
 mod neighbours;
