@@ -88,7 +88,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.limits.batch = usize::from(options.batch);
     config.limits.connections = options.max_connections as usize;
     config.settings.nagle = options.nagle;
-    config.settings.congestion = congestion(options)?;
+    config.settings.congestion = congestion(options);
     config.capture.clone_from(&options.pcap);
     config.impairments = impairments(options)?;
     config.opens = job.listeners.is_empty();
@@ -125,16 +125,13 @@ fn cores(options: &StackOptions) -> Vec<usize> {
     }
 }
 
-fn congestion(options: &StackOptions) -> Result<Algorithm, Failure> {
+fn congestion(options: &StackOptions) -> Algorithm {
     match options.congestion_control {
-        None => Ok(Algorithm::default()),
-        Some(CongestionControl::Newreno) => Ok(Algorithm::NewReno),
-        Some(CongestionControl::Cubic) => Ok(Algorithm::Cubic),
-        Some(other) => Err(Failure::usage(
-            "cannot use that congestion control",
-            format!("linerate's own stack has no {} yet", other.kernel_name()),
-            "use --congestion-control newreno or cubic",
-        )),
+        None => Algorithm::default(),
+        Some(CongestionControl::Newreno) => Algorithm::NewReno,
+        Some(CongestionControl::Cubic) => Algorithm::Cubic,
+        Some(CongestionControl::Bbr) => Algorithm::Bbr,
+        Some(CongestionControl::Dctcp) => Algorithm::Dctcp,
     }
 }
 

@@ -137,7 +137,7 @@ pub struct StackOptions {
     #[arg(long, value_enum, default_value = "auto")]
     pub zero_copy: ZeroCopy,
 
-    /// Congestion control of new connections [default: the stack's own: newreno, or what the kernel is
+    /// Congestion control of new connections [default: the stack's own: cubic, or what the kernel is
     /// set to]
     #[arg(long, value_enum, value_name = "NAME")]
     pub congestion_control: Option<CongestionControl>,

@@ -125,6 +125,10 @@ impl Io for Engine {
             Choice::QuickAck(on) => flow.connection.set_quick_ack(on),
             Choice::UserTimeout(span) => flow.connection.set_user_timeout(env, span),
             Choice::UserTimeoutOption(on) => flow.connection.set_user_timeout_option(env, on),
+            Choice::CongestionControl(algorithm) => {
+                flow.connection.set_congestion_control(algorithm);
+            }
+            Choice::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
             Choice::SynRetries(retries) => flow.connection.set_syn_retries(retries),
             Choice::DiffServ(code_point) => flow.set_diffserv(code_point),
         });
@@ -176,6 +180,7 @@ impl Engine {
             state: flow.connection.phase().name(),
             cwnd: info.cwnd,
             ssthresh: info.ssthresh,
+            congestion: Some(info.congestion),
             srtt_ns: info.srtt.as_nanos(),
             rttvar_ns: info.rttvar.as_nanos(),
             rtt_min_ns: 0,
@@ -189,7 +194,7 @@ impl Engine {
             receive_buffer: self.settings.receive_buffer,
             bytes_acked: info.bytes_acked,
             bytes_received: info.bytes_received,
-            pacing_rate: None,
+            pacing_rate: info.pacing_rate,
             in_flight: info.in_flight,
             send_queued: info.send_queued,
             receive_queued: info.receive_queued,

@@ -5,6 +5,7 @@
 use core::net::IpAddr;
 
 use super::service::ListenerId;
+use crate::tcp::congestion::Algorithm;
 
 /// Listeners of one shard at most.
 pub const LISTENERS_MAX: usize = 4096;
@@ -26,12 +27,14 @@ pub struct ListenerConfig {
     pub backlog: u32,
     /// Whether SYN cookies may be sent when the backlog or the table of embryos is full.
     pub cookies: bool,
+    /// The congestion control of its connections; `None` is the stack's.
+    pub congestion: Option<Algorithm>,
 }
 
 impl ListenerConfig {
     /// All addresses, 1,024 handshakes at once, cookies past them.
     pub const fn on_port(port: u16) -> Self {
-        Self { address: None, port, backlog: 1024, cookies: true }
+        Self { address: None, port, backlog: 1024, cookies: true, congestion: None }
     }
 }
 
@@ -65,11 +68,15 @@ struct Listener {
 pub(super) struct Listeners {
     entries: Vec<Option<Listener>>,
     first_by_port: Box<[u16]>,
+    /// Whether any of them ever chose a congestion control: nearly none does, and a handshake that ends
+    /// then looks at no listener.
+    chose_congestion: bool,
 }
 
 impl Listeners {
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), first_by_port: vec![NONE; 1 << 16].into_boxed_slice() }
+        let first_by_port = vec![NONE; 1 << 16].into_boxed_slice();
+        Self { entries: Vec::new(), first_by_port, chose_congestion: false }
     }
 
     /// Opens a listener; `local` is the index of its address.
@@ -88,6 +95,7 @@ impl Listeners {
             return Err(ListenError::TooMany);
         }
         let id = self.entries.len() as u16;
+        self.chose_congestion |= config.congestion.is_some();
         let first = &mut self.first_by_port[usize::from(config.port)];
         self.entries.push(Some(Listener { config, local, next: *first }));
         *first = id;
@@ -126,6 +134,12 @@ impl Listeners {
             at = listener.next;
         }
         any
+    }
+
+    /// The congestion control that a listener has chosen for its connections.
+    #[inline]
+    pub(super) fn congestion(&self, id: ListenerId) -> Option<Algorithm> {
+        if self.chose_congestion { self.config(id)?.congestion } else { None }
     }
 
     /// The configuration of a listener, if it is open.

@@ -166,7 +166,10 @@ impl Engine {
         let offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
         let ipv6 = !key.remote.is_ipv4();
         let (mut env, segment) = (lend!(self), letter.segment);
-        let connection = Connection::from_embryo(&mut env, embryo, offset, ipv6, segment);
+        let mut connection = Connection::from_embryo(&mut env, embryo, offset, ipv6, segment);
+        if let Some(algorithm) = self.listeners.congestion(listener) {
+            connection.set_congestion_control(algorithm);
+        }
         Some(Flow::accepted(key, letter.arrival.hash, neighbour, connection, listener))
     }
 

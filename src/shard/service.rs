@@ -5,6 +5,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 pub use crate::tcp::KeepAlive;
+pub use crate::tcp::congestion::Algorithm;
 use crate::time::{Duration, Instant};
 
 /// A connection, for as long as it lives: a stale handle finds nothing.
@@ -69,6 +70,10 @@ pub enum Choice {
     UserTimeout(Option<Duration>),
     /// Whether the peer is told of the user timeout, and its advice followed (RFC 5482).
     UserTimeoutOption(bool),
+    /// The congestion control, for connections being opened or established ones.
+    CongestionControl(Algorithm),
+    /// The most that may leave, bytes a second; `None` sets no bound.
+    PacingRateMax(Option<u64>),
     /// How often the SYN is sent again; for connections being opened.
     SynRetries(u8),
     /// The differentiated services code point of what is sent, 0 to 63 (MUST-48, SHLD-21).
@@ -112,6 +117,8 @@ pub struct ConnInfo {
     pub state: &'static str,
     /// Congestion window.
     pub cwnd: u32,
+    /// The congestion control; `None` is one of the kernel's that this stack has not.
+    pub congestion: Option<Algorithm>,
     /// Slow-start threshold; `u32::MAX` before the first loss.
     pub ssthresh: u32,
     /// Smoothed round-trip time; 0 before the first measurement.

@@ -3,6 +3,7 @@
 //! Owns the overrides, in a box that only a connection with one of them has: a million others pay a
 //! pointer each. Urgent data, which hardly any program uses, has its two numbers there too.
 
+use super::congestion::Algorithm;
 use super::connection::Connection;
 use super::interface::Env;
 use super::marks::Marks;
@@ -69,6 +70,12 @@ impl Connection {
     pub fn set_user_timeout_option(&mut self, env: &Env<'_>, on: bool) {
         self.choices_mut().negotiation = Negotiation::enabled(on);
         self.on_user_timeout_changed(env);
+    }
+
+    /// Changes the congestion control, before the handshake or at any time after it: cwnd stays what it is,
+    /// the rest begins anew.
+    pub fn set_congestion_control(&mut self, algorithm: Algorithm) {
+        self.recovery.controller.switch(algorithm);
     }
 
     /// How often a SYN is sent again.

@@ -7,6 +7,7 @@ use super::choices::Choices;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
 use super::marks::Marks;
+use super::pacing::Pacer;
 use super::receive::ReceiveHalf;
 use super::recovery::Recovery;
 use super::send::{SendHalf, effective_mss};
@@ -46,6 +47,8 @@ pub struct Connection {
     close_reason: Option<CloseReason>,
     /// What the program set for this connection alone.
     pub(super) choices: Option<Box<Choices>>,
+    /// The pace of what it sends, if it is paced.
+    pub(super) pacer: Option<Box<Pacer>>,
 }
 
 impl Connection {
@@ -73,6 +76,7 @@ impl Connection {
             burst: 0,
             close_reason: None,
             choices: None,
+            pacer: None,
         }
     }
 
@@ -120,7 +124,10 @@ impl Connection {
     /// When [`Self::on_deadline`] wants to be called; ask again after every other call.
     #[inline]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.timers.earliest()
+        match self.pace_deadline() {
+            Some(at) => Some(self.timers.earliest().map_or(at, |other| other.min(at))),
+            None => self.timers.earliest(),
+        }
     }
 
     /// The next segment owed, counted as sent: the caller must send it.
@@ -238,6 +245,8 @@ impl Connection {
             phase: self.phase,
             cwnd: self.recovery.controller.cwnd(),
             ssthresh: self.recovery.controller.ssthresh(),
+            congestion: self.recovery.controller.algorithm(),
+            pacing_rate: self.pacing_rate(settings.pacing),
             srtt: self.recovery.rtt.srtt().unwrap_or_default(),
             rttvar: self.recovery.rtt.rttvar().unwrap_or_default(),
             rto: self.rto_backed_off(settings),

@@ -1,5 +1,6 @@
 //! The words between a connection and its world: what it is lent, what it tells, how it judges.
 
+use super::congestion::Algorithm;
 use super::{BufferPool, Phase, SeqNum, Settings, WindowShift};
 use crate::time::{Duration, Instant};
 
@@ -128,6 +129,10 @@ pub struct Info {
     pub cwnd: u32,
     /// Slow-start threshold, bytes; `u32::MAX` before the first loss.
     pub ssthresh: u32,
+    /// The congestion control.
+    pub congestion: Algorithm,
+    /// How fast segments leave, bytes a second; `None` if only ACKs clock them.
+    pub pacing_rate: Option<u64>,
     /// Smoothed round-trip time; zero before the first measurement.
     pub srtt: Duration,
     /// Its smoothed deviation.

@@ -43,6 +43,7 @@ mod embryo;
 mod interface;
 mod isn;
 mod marks;
+mod pacing;
 mod phase;
 pub mod rate;
 mod receive;

@@ -93,7 +93,7 @@ impl Recovery {
         //   > if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly
         //   > transmitted SYN MUST be one segment
         let segments = if syn_was_lost { 1 } else { env.settings.initial_window };
-        self.controller = Controller::new(env.settings.congestion, snd.mss, segments);
+        self.controller = Controller::new(self.controller.algorithm(), snd.mss, segments);
         if let Some(sample) = rtt {
             self.rtt.on_sample(sample);
         }

@@ -65,6 +65,9 @@ pub struct Settings {
     pub challenge_acks_per_second: u32,
     /// The congestion control of new connections.
     pub congestion: Algorithm,
+    /// Whether all connections are paced. Off, only those are whose congestion control needs it (BBR): a
+    /// paced segment costs a timer, and the loss-based ones are clocked by their ACKs.
+    pub pacing: bool,
 }
 
 /// Keep-alive (RFC 9293 §3.8.4).
@@ -111,6 +114,7 @@ impl Default for Settings {
             acknowledge_in_resets: false,
             challenge_acks_per_second: 1000,
             congestion: Algorithm::default(),
+            pacing: false,
         }
     }
 }

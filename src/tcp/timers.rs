@@ -91,11 +91,13 @@ impl Connection {
     /// release it. Called after everything that changes what is queued or what the window takes.
     #[inline]
     pub(super) fn settle(&mut self, env: &Env<'_>) {
+        self.release_pace(env.now);
         let waits = self.snd.unsent() > 0 && self.phase.may_send()
             || self.marks.has(Marks::WANTS_ROOM) && self.outgoing.is_empty();
         if waits
             && self.timers.retransmit_at == Instant::FAR
             && self.snd.outstanding() == 0
+            && !self.is_held_back()
             && !self.owes_data()
         {
             self.timers.retransmit_at = env.now + self.rto_backed_off(env.settings);

@@ -83,6 +83,9 @@ impl Connection {
         if !self.phase.may_send() {
             return None;
         }
+        if self.is_held_back() {
+            return self.owed_probe();
+        }
         self.owed_again().or_else(|| self.owed_probe()).or_else(|| self.owed_new())
     }
 
@@ -305,5 +308,8 @@ impl Connection {
         }
         self.snd.nxt = self.snd.nxt.latest(end);
         self.arm_retransmit(env);
+        if plan.len > 0 {
+            self.pace(env, plan.len);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use linerate::shard::ConnInfo;
+use linerate::tcp::congestion::Algorithm;
 use mio::net::TcpStream;
 use nix::sys::socket::getsockopt;
 
@@ -44,6 +45,7 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
         remote: stream.peer_addr().unwrap_or(unspecified),
         state: STATES.get(usize::from(info.tcpi_state)).copied().unwrap_or("CLOSED"),
         cwnd: info.tcpi_snd_cwnd.saturating_mul(info.tcpi_snd_mss),
+        congestion: congestion(stream),
         ssthresh: info.tcpi_snd_ssthresh.saturating_mul(info.tcpi_snd_mss),
         srtt_ns: u64::from(info.tcpi_rtt) * 1000,
         rttvar_ns: u64::from(info.tcpi_rttvar) * 1000,
@@ -63,6 +65,16 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
         send_queued: 0,
         receive_queued: 0,
     })
+}
+
+/// The kernel's congestion control, if this stack has it too.
+fn congestion(stream: &TcpStream) -> Option<Algorithm> {
+    let name = socket2::SockRef::from(stream).tcp_congestion().ok()?;
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    match name {
+        b"reno" => Some(Algorithm::NewReno),
+        _ => Algorithm::ALL.into_iter().find(|ours| ours.name().as_bytes() == name),
+    }
 }
 
 /// Segments that the kernel sent again in this network namespace since it exists.

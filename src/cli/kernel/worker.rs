@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use linerate::shard::{Choice, ConnId, ConnInfo, ConnectError, Ending, Io, Open};
+use linerate::tcp::congestion::Algorithm;
 use linerate::time::Instant;
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
@@ -351,8 +352,18 @@ impl Io for Worker {
             Choice::QuickAck(on) => socket2::SockRef::from(&socket.stream).set_tcp_quickack(on),
             Choice::UserTimeout(span) => socket2::SockRef::from(&socket.stream)
                 .set_tcp_user_timeout(span.map(std::time::Duration::from)),
-            // The kernel has no such option, and a socket's SYN is out before the program has it.
-            Choice::UserTimeoutOption(_) | Choice::SynRetries(_) => Ok(()),
+            Choice::CongestionControl(algorithm) => {
+                let name = match algorithm {
+                    Algorithm::NewReno => "reno",
+                    other => other.name(),
+                };
+                socket2::SockRef::from(&socket.stream).set_tcp_congestion(name.as_bytes())
+            }
+            // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
+            // is set by an option that takes a privilege of its own to use well.
+            Choice::PacingRateMax(_) | Choice::UserTimeoutOption(_) | Choice::SynRetries(_) => {
+                Ok(())
+            }
             Choice::DiffServ(code_point) => {
                 let class = u32::from(code_point.min(63)) << 2;
                 let socket = socket2::SockRef::from(&socket.stream);

@@ -12,9 +12,10 @@ use crate::tcp::SeqNum;
 const GAIN: f64 = 1.0 / 16.0;
 
 /// The state of the algorithm beside the window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dctcp {
-    marks: Box<Marks>,
+    /// Allocated with the first ACK.
+    marks: Option<Box<Marks>>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,9 +35,9 @@ struct Marks {
     undo: Option<Undo>,
 }
 
-impl Dctcp {
-    pub(super) fn new() -> Self {
-        let marks = Marks {
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
             // RFC 8257 §4.2: "the initial value of DCTCP.Alpha SHOULD be 1": the first mark is taken for
             // as bad as a loss.
             alpha: 1.0,
@@ -46,12 +47,17 @@ impl Dctcp {
             reduced: false,
             credit: 0,
             undo: None,
-        };
-        Self { marks: Box::new(marks) }
+        }
+    }
+}
+
+impl Dctcp {
+    fn marks(&mut self) -> &mut Marks {
+        self.marks.get_or_insert_default()
     }
 
     pub(super) fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
-        self.marks.count(ack);
+        self.marks().count(ack);
         if ack.ce > 0 {
             self.on_mark(window);
         }
@@ -64,7 +70,7 @@ impl Dctcp {
 
     /// RFC 5681 §3.1, as RFC 8257 §3.3 leaves it: one SMSS for each cwnd of acknowledged bytes.
     fn avoid_congestion(&mut self, window: &mut Window, acked: u32) {
-        let marks = &mut self.marks;
+        let marks = self.marks();
         marks.credit = marks.credit.saturating_add(acked);
         if marks.credit >= window.cwnd() {
             marks.credit -= window.cwnd();
@@ -77,13 +83,13 @@ impl Dctcp {
     ///   > Just as specified in [RFC3168], DCTCP does not react to congestion indications more than
     ///   > once for every window of data.
     pub(super) fn on_mark(&mut self, window: &mut Window) {
-        if self.marks.reduced {
+        if self.marks().reduced {
             return;
         }
-        self.marks.reduced = true;
-        self.marks.credit = 0;
-        self.marks.undo = None;
-        let left = f64::from(window.cwnd()) * (1.0 - self.marks.alpha / 2.0);
+        self.marks().reduced = true;
+        self.marks().credit = 0;
+        self.marks().undo = None;
+        let left = f64::from(window.cwnd()) * (1.0 - self.marks().alpha / 2.0);
         window.on_echo(left as u32);
     }
 
@@ -91,22 +97,22 @@ impl Dctcp {
     ///   > A DCTCP sender MUST react to loss episodes in the same way as conventional TCP, including
     ///   > fast retransmit and fast recovery algorithms, as specified in [RFC5681].
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
-        self.marks.undo = Some(window.before_reduction());
-        self.marks.credit = 0;
+        self.marks().undo = Some(window.before_reduction());
+        self.marks().credit = 0;
         // The loss is this window's reduction: marks of the same queue ask for no second one.
-        self.marks.reduced = true;
+        self.marks().reduced = true;
         in_flight / 2
     }
 
     pub(super) fn on_undo(&mut self, window: &mut Window) {
-        if let Some(undo) = self.marks.undo.take() {
+        if let Some(undo) = self.marks().undo.take() {
             window.on_undo(undo);
         }
     }
 
     pub(super) fn on_idle(&mut self, window: &mut Window) {
         window.on_idle();
-        self.marks.credit = 0;
+        self.marks().credit = 0;
     }
 }
 
@@ -168,7 +174,7 @@ mod tests {
 
         fn alpha(&self) -> f64 {
             let Kind::Dctcp(_, c) = &self.c.0 else { panic!("DCTCP stays itself") };
-            c.marks.alpha
+            c.marks.as_ref().map_or(1.0, |marks| marks.alpha)
         }
     }
 
@@ -189,15 +195,8 @@ mod tests {
 
     #[test]
     fn alpha_is_the_share_of_marked_bytes_with_a_gain_of_a_sixteenth() {
-        let mut marks = Marks {
-            alpha: 0.5,
-            window_end: Some(SeqNum(1000)),
-            bytes_acked: 0,
-            bytes_marked: 0,
-            reduced: true,
-            credit: 0,
-            undo: None,
-        };
+        let window_end = Some(SeqNum(1000));
+        let mut marks = Marks { alpha: 0.5, window_end, reduced: true, ..Marks::default() };
         let ack = model::ack(1000, 4000, None, Instant::ZERO);
         marks.count(&Ack { snd_una: SeqNum(1000), snd_nxt: SeqNum(5000), ce: 1000, ..ack });
         assert_eq!(marks.alpha, 0.5, "SEG.ACK is not past WindowEnd");

@@ -32,6 +32,7 @@ use super::SeqNum;
 use super::rate::{Loss, RateSample};
 use crate::time::{Duration, Instant};
 use bbr::Bbr;
+pub(super) use bbr::send_quantum;
 use cubic::Cubic;
 use dctcp::Dctcp;
 use newreno::NewReno;
@@ -49,6 +50,21 @@ pub enum Algorithm {
     Bbr,
     /// RFC 8257, for networks that mark at a shallow threshold and where all hosts use it.
     Dctcp,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NewReno, Self::Cubic, Self::Bbr, Self::Dctcp];
+
+    /// Its name, as the command line and the tables have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NewReno => "newreno",
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            Self::Dctcp => "dctcp",
+        }
+    }
 }
 
 /// What an ACK that delivers or loses something tells. All amounts in bytes, SYN and FIN not counted.
@@ -106,17 +122,36 @@ enum Kind {
     Bbr(Window, Bbr),
 }
 
+impl Kind {
+    fn new(algorithm: Algorithm, window: Window) -> Self {
+        match algorithm {
+            Algorithm::NewReno => Self::NewReno(window, NewReno::default()),
+            Algorithm::Cubic => Self::Cubic(window, Cubic::default()),
+            Algorithm::Dctcp => Self::Dctcp(window, Dctcp::default()),
+            Algorithm::Bbr => Self::Bbr(window, Bbr::default()),
+        }
+    }
+}
+
 impl Controller {
     /// For a connection that sends segments of `mss` bytes and starts with `initial_window` of them (10:
     /// RFC 6928; 1 after a lost SYN or SYN-ACK: RFC 5681 §3.1).
     pub fn new(algorithm: Algorithm, mss: u16, initial_window: u8) -> Self {
-        let window = Window::new(mss, initial_window);
-        Self(match algorithm {
-            Algorithm::NewReno => Kind::NewReno(window, NewReno::default()),
-            Algorithm::Cubic => Kind::Cubic(window, Cubic::default()),
-            Algorithm::Dctcp => Kind::Dctcp(window, Dctcp::new()),
-            Algorithm::Bbr => Kind::Bbr(window, Bbr::new()),
-        })
+        Self(Kind::new(algorithm, Window::new(mss, initial_window)))
+    }
+
+    /// Becomes another: cwnd stays, what was learned of the path goes. A model's window is no reason to
+    /// start slowly: it becomes the threshold.
+    pub fn switch(&mut self, algorithm: Algorithm) {
+        if algorithm == self.algorithm() {
+            return;
+        }
+        let by_model = !self.uses_prr();
+        let mut window = self.window().clone();
+        if by_model && window.cwnd() > window.initial() {
+            window.end_slow_start();
+        }
+        self.0 = Kind::new(algorithm, window);
     }
 
     /// Which it is.
@@ -318,6 +353,38 @@ mod tests {
     #[test]
     fn a_controller_takes_24_bytes_at_most() {
         assert!(size_of::<Controller>() <= 24);
+    }
+
+    #[test]
+    fn another_algorithm_takes_over_the_window() {
+        let mut c = Controller::new(Algorithm::Cubic, 1000, 10);
+        c.on_enter_recovery(40_000, SeqNum(0), Instant::ZERO);
+        c.on_exit_recovery(40_000, Instant::ZERO);
+        c.switch(Algorithm::NewReno);
+        assert_eq!((c.algorithm(), c.cwnd(), c.ssthresh()), (Algorithm::NewReno, 28_000, 28_000));
+        c.switch(Algorithm::Bbr);
+        assert_eq!((c.algorithm(), c.cwnd(), c.uses_prr()), (Algorithm::Bbr, 28_000, false));
+        c.switch(Algorithm::Cubic);
+        assert_eq!(
+            (c.cwnd(), c.ssthresh()),
+            (28_000, 28_000),
+            "no slow start from a model's window"
+        );
+    }
+
+    #[test]
+    fn only_bbr_paces_unless_all_shall() {
+        // As Linux: twice the window a round trip in slow start, a fifth more after it.
+        let srtt = Some(Duration::from_millis(100));
+        for algorithm in Algorithm::ALL {
+            let mut c = Controller::new(algorithm, 1000, 10);
+            assert_eq!(c.pacing_rate(srtt, false).is_some(), algorithm == Algorithm::Bbr);
+            if algorithm != Algorithm::Bbr {
+                assert_eq!(c.pacing_rate(srtt, true), Some(200_000));
+                c.on_enter_recovery(20_000, SeqNum(0), Instant::ZERO);
+                assert_eq!(c.pacing_rate(srtt, true), Some(u64::from(c.cwnd()) * 12));
+            }
+        }
     }
 
     #[test]

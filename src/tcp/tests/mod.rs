@@ -16,6 +16,7 @@ mod layout;
 mod literals;
 mod loss;
 mod opening;
+mod pacing;
 mod phases;
 mod receiving;
 mod resets;

@@ -18,7 +18,7 @@ pub(super) fn initial_rate(window: &Window, srtt: Option<Duration>) -> u64 {
 /// §5.6.3, SetSendQuantum, without the aggregates of a card: what goes out at once takes a quarter of a
 /// millisecond, and is two segments at least. "A BBR implementation SHOULD attempt to use the smallest
 /// feasible quanta": the timer wheel ticks in sixteenths of a millisecond.
-pub(crate) const fn send_quantum(rate: u64, smss: u32) -> u32 {
+pub(in crate::tcp) const fn send_quantum(rate: u64, smss: u32) -> u32 {
     let quarter_ms = rate / 4000;
     let quarter_ms = if quarter_ms > 64 * 1024 { 64 * 1024 } else { quarter_ms as u32 };
     if quarter_ms > 2 * smss { quarter_ms } else { 2 * smss }

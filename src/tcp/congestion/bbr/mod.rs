@@ -23,29 +23,29 @@ use super::{Ack, Sent};
 use crate::rng::Rng;
 use crate::tcp::rate::Loss;
 use crate::time::Duration;
+pub(in crate::tcp) use control::send_quantum;
 use state::{Flow, Sample, State};
 
-/// The state of the algorithm beside the window: all of it apart.
-#[derive(Clone, Debug)]
-pub(super) struct Bbr(Box<Flow>);
+/// The state of the algorithm beside the window: all of it apart, allocated with the first data.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bbr(Option<Box<Flow>>);
 
 impl Bbr {
-    pub(super) fn new() -> Self {
-        Self(Box::default())
+    fn flow(&mut self) -> &mut Flow {
+        self.0.get_or_insert_default()
     }
 
     /// C.pacing_rate.
     pub(super) fn pacing_rate(&self, window: &Window, srtt: Option<Duration>) -> u64 {
-        if self.0.pacing_rate == 0 {
-            control::initial_rate(window, srtt)
-        } else {
-            self.0.pacing_rate
+        match &self.0 {
+            Some(flow) if flow.pacing_rate > 0 => flow.pacing_rate,
+            _ => control::initial_rate(window, srtt),
         }
     }
 
     /// §5.2.2, OnTransmit.
     pub(super) fn on_sent(&mut self, window: &mut Window, sent: &Sent) {
-        let flow = &mut *self.0;
+        let flow = self.flow();
         flow.now = sent.now;
         if sent.in_flight <= sent.bytes {
             flow.begin_flight();
@@ -57,7 +57,7 @@ impl Bbr {
 
     /// §5.2.3, UpdateOnACK.
     pub(super) fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
-        let flow = &mut *self.0;
+        let flow = self.flow();
         flow.now = ack.now;
         flow.rng
             .get_or_insert_with(|| Rng::new(ack.now.as_nanos() ^ u64::from(ack.snd_nxt.0) << 32));
@@ -68,38 +68,38 @@ impl Bbr {
 
     /// §5.2.4, HandleLostPacket.
     pub(super) fn on_lost(&mut self, window: &mut Window, loss: &Loss) {
-        self.0.on_lost(window, loss);
+        self.flow().on_lost(window, loss);
     }
 
     /// §5.6.4.4, OnEnterFastRecovery.
     pub(super) fn on_enter_recovery(&mut self, window: &Window) {
-        self.0.save_state_upon_loss(window);
-        self.0.in_recovery = true;
+        self.flow().save_state_upon_loss(window);
+        self.flow().in_recovery = true;
     }
 
     /// §5.6.4.4: "BBR restores the best-known cwnd value we had upon entering loss recovery"; the ACK that
     /// ends recovery then bounds it by the model.
     pub(super) fn on_exit_recovery(&mut self, window: &mut Window) {
-        self.0.in_recovery = false;
-        self.0.restore_cwnd(window);
+        self.flow().in_recovery = false;
+        self.flow().restore_cwnd(window);
     }
 
     /// §5.6.4.4, OnEnterRTO: "a value that will allow 1 C.SMSS to be transmitted".
     pub(super) fn on_timeout(&mut self, window: &mut Window) {
-        self.0.save_state_upon_loss(window);
-        self.0.in_recovery = true;
+        self.flow().save_state_upon_loss(window);
+        self.flow().in_recovery = true;
         window.set_cwnd_by_model(window.smss());
     }
 
     /// §5.5.11.2, HandleSpuriousLossDetection.
     pub(super) fn on_undo(&mut self, window: &mut Window) {
-        self.0.in_recovery = false;
-        self.0.on_spurious_loss(window);
+        self.flow().in_recovery = false;
+        self.flow().on_spurious_loss(window);
     }
 
     /// §3.6: a mark is a loss that cost nothing.
     pub(super) fn on_congestion_echo(&mut self, window: &mut Window, in_flight: u32) {
-        self.0.on_congestion_echo(window, in_flight);
+        self.flow().on_congestion_echo(window, in_flight);
     }
 }
 

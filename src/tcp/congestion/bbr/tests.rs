@@ -13,11 +13,12 @@ fn goodput(link: &Link) -> f64 {
 impl Path {
     fn bbr(&self) -> &Flow {
         let Kind::Bbr(_, bbr) = &self.senders[0].c.0 else { panic!("BBR stays itself") };
-        &bbr.0
+        bbr.0.as_ref().expect("it has sent")
     }
 
     /// Runs until `done`, for at most `ms`; what states were seen.
     fn run_until(&mut self, ms: u64, done: impl Fn(&Flow) -> bool) -> Vec<State> {
+        self.run_us(1);
         let mut seen = vec![self.bbr().state];
         for _ in 0..ms * 2 {
             if done(self.bbr()) {

@@ -1,0 +1,126 @@
+//! Pacing: segments leave at the rate that congestion control gives, instead of as ACKs come.
+//!
+//! Owns when the next segment may go, in a box that only a paced connection has. Asking changes nothing:
+//! whether data is held back is state, set when a segment is sent and cleared when time has come, by the
+//! deadline or by whatever wakes the connection first.
+
+use super::congestion::send_quantum;
+use super::connection::Connection;
+use super::interface::Env;
+use crate::time::{Duration, Instant};
+
+/// The pace of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Pacer {
+    /// C.next_send_time of draft-ietf-ccwg-bbr §5.6.2.
+    next_at: Instant,
+    /// Whether data waits for it.
+    holds: bool,
+    /// The program's own bound, bytes a second.
+    rate_max: Option<u64>,
+}
+
+impl Default for Pacer {
+    fn default() -> Self {
+        Self { next_at: Instant::ZERO, holds: false, rate_max: None }
+    }
+}
+
+fn span(bytes: u32, rate: u64) -> Duration {
+    Duration::from_nanos(u64::from(bytes) * 1_000_000_000 / rate.max(1))
+}
+
+impl Pacer {
+    /// A segment of `len` bytes has gone at `rate` bytes a second. Time that was missed is made up for, by
+    /// one quantum at most: timers are late, and the rate would suffer.
+    fn on_sent(&mut self, now: Instant, len: u32, rate: u64, smss: u32) {
+        let missed = span(send_quantum(rate, smss), rate).as_nanos();
+        let earliest = Instant::from_nanos(now.as_nanos().saturating_sub(missed));
+        self.next_at = self.next_at.max(earliest) + span(len, rate);
+        self.holds = self.next_at > now;
+    }
+
+    fn release(&mut self, now: Instant) {
+        self.holds &= self.next_at > now;
+    }
+}
+
+impl Connection {
+    /// Whether data has to wait for its time.
+    #[inline]
+    pub(super) fn is_held_back(&self) -> bool {
+        self.pacer.as_ref().is_some_and(|pacer| pacer.holds)
+    }
+
+    /// When data that waits may go.
+    #[inline]
+    pub(super) fn pace_deadline(&self) -> Option<Instant> {
+        self.pacer.as_ref().filter(|pacer| pacer.holds).map(|pacer| pacer.next_at)
+    }
+
+    /// Time has passed.
+    #[inline]
+    pub(super) fn release_pace(&mut self, now: Instant) {
+        if let Some(pacer) = &mut self.pacer {
+            pacer.release(now);
+        }
+    }
+
+    /// A segment with `len` bytes of data goes out.
+    #[inline]
+    pub(super) fn pace(&mut self, env: &Env<'_>, len: u32) {
+        let Some(rate) = self.pacing_rate(env.settings.pacing) else { return };
+        let smss = u32::from(self.snd.mss);
+        self.pacer.get_or_insert_default().on_sent(env.now, len, rate, smss);
+    }
+
+    /// The rate at which segments leave, bytes a second; `None` if only ACKs clock them. `all` paces the
+    /// algorithms that need it not.
+    #[inline]
+    pub(super) fn pacing_rate(&self, all: bool) -> Option<u64> {
+        let own = self.recovery.controller.pacing_rate(self.recovery.rtt.srtt(), all);
+        let bound = self.pacer.as_ref().and_then(|pacer| pacer.rate_max);
+        own.map_or(bound, |own| Some(bound.map_or(own, |bound| bound.min(own))))
+    }
+
+    /// The most that may leave, bytes a second; `None` sets no bound.
+    pub fn set_pacing_rate_max(&mut self, rate: Option<u64>) {
+        if rate.is_some() || self.pacer.is_some() {
+            self.pacer.get_or_insert_default().rate_max = rate.map(|rate| rate.max(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When each of `count` segments of 1000 bytes may go at 1 MB/s, from a pacer that is asked `late` late.
+    fn times(count: usize, late: Duration) -> Vec<u64> {
+        let mut pacer = Pacer::default();
+        let mut now = Instant::from_millis(1000);
+        let mut times = Vec::new();
+        for _ in 0..count {
+            if pacer.holds {
+                now = pacer.next_at + late;
+                pacer.release(now);
+            }
+            assert!(!pacer.holds);
+            times.push(now.since(Instant::from_millis(1000)).as_micros());
+            pacer.on_sent(now, 1000, 1_000_000, 1000);
+        }
+        times
+    }
+
+    #[test]
+    fn segments_leave_at_the_rate_after_one_quantum() {
+        // Two segments are the quantum: draft-ietf-ccwg-bbr §5.6.3.
+        assert_eq!(times(6, Duration::ZERO), [0, 0, 0, 1000, 2000, 3000]);
+    }
+
+    #[test]
+    fn a_late_timer_does_not_lower_the_rate() {
+        let times = times(1000, Duration::from_micros(700));
+        assert!((996_000..999_000).contains(times.last().expect("some")), "{:?}", times.last());
+    }
+}
