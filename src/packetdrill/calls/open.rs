@@ -75,6 +75,7 @@ impl World {
             port: bound.map_or(PORT_UNBOUND, |bound| bound.port()),
             backlog: u32::try_from(backlog).unwrap_or(0).clamp(1, 4096),
             cookies: self.sysctl("tcp_syncookies").is_none_or(|value| value != 0),
+            congestion: None,
         };
         let listener = self.awake().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,

@@ -102,6 +102,12 @@ impl World {
             }
             _ => return Err(Errno::ENOPROTOOPT),
         }
+        // A listener answers with what is chosen now.
+        let socket = self.sockets.of(fd)?;
+        if matches!(socket.state, State::Listening { .. }) {
+            let options = socket.options.clone();
+            self.look_at_host(&options);
+        }
         self.tune(number);
         Ok(())
     }
