@@ -337,6 +337,26 @@ fn every_label_of_rfc_9293_has_a_row() {
     none_of(findings);
 }
 
+#[test]
+fn every_rfc_that_the_protocol_obeys_has_a_section_or_a_reason() {
+    let table = table();
+    let text = fs::read_to_string(root().join("src/tcp/mod.rs")).expect("a source file is text");
+    let from = text.split("# What is obeyed").nth(1).expect("the list of what is obeyed");
+    let list = from.split("//! # ").next().unwrap_or("");
+    let numbers = list.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() >= 3);
+    let mut findings = Vec::new();
+    for number in numbers.filter_map(|digits| digits.parse::<u32>().ok()) {
+        let document = format!("RFC {number}");
+        let tabulated = table.sections.iter().any(|(section, _)| *section == document);
+        if tabulated == table.untabulated.contains(&number) {
+            findings.push(format!(
+                "{document}: of src/tcp/mod.rs: a section or a line in \"Cited, not tabulated\""
+            ));
+        }
+    }
+    none_of(findings);
+}
+
 /// What programs should not do is asked of ours: RFC 9293 SHLD-13, SHLD-23.
 #[test]
 fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {

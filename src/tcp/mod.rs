@@ -21,6 +21,8 @@
 //!
 //! # Where we deviate, on purpose
 //!
+//! The deviations that shape the code; `docs/conformance.md` has all of them, clause by clause.
+//!
 //! | what the RFC says | what we do | why |
 //! |---|---|---|
 //! | 9293 §3.10.7.4, table 6: a segment at the edge of the window, or over all of it, is unacceptable | its ACK, RST and FIN are looked at, its text is trimmed | a peer that filled the window while a hole is open can use no other number; a FIN takes no buffer |

@@ -3,7 +3,8 @@
 //!
 //! Owns RCV.NXT, the offered window, the state of the delayed ACK, and the data that arrived: in order
 //! in `Connection::incoming`, past a hole in the same ring with `Connection::holes` telling where.
-//! Invariant: an offered edge is never taken back.
+//! Invariants: an offered edge is never taken back; what lies past a hole is kept (RFC 2525 §2.5, and §2.13
+//! for how many segments one ACK may answer).
 
 use super::connection::Connection;
 use super::interface::{Env, Events};

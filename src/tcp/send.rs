@@ -149,7 +149,7 @@ impl SendHalf {
 }
 
 /// Eff.snd.MSS for a peer that takes segments of `mss` bytes (RFC 9293 §3.7.1, RFC 6691: the option
-/// does not count the options of each segment, so the sender takes them off).
+/// does not count the options of each segment, so the sender takes them off; RFC 2525 §2.18 is to forget).
 pub(super) fn effective_mss(mss: u16, timestamps: bool) -> u16 {
     let options = if timestamps { TIMESTAMPS_LEN } else { 0 };
     mss.max(MSS_MIN) - options

@@ -19,7 +19,8 @@ pub struct Settings {
     /// timers. Less, and a timer that fires a tick early would beat the ACK on a path with no variance;
     /// more, and short paths wait for nothing. Linux has 200 ms here.
     pub rto_margin: Duration,
-    /// The retransmission timeout before the first measurement: 1 s (RFC 6298 (2.1)).
+    /// The retransmission timeout before the first measurement: 1 s (RFC 6298 (2.1)); less is
+    /// RFC 2525 §2.7.
     pub rto_initial: Duration,
     /// The largest retransmission timeout: at least 60 s (RFC 6298 (2.5)).
     pub rto_max: Duration,
@@ -70,7 +71,7 @@ pub struct Settings {
     pub pacing: bool,
 }
 
-/// Keep-alive (RFC 9293 §3.8.4).
+/// Keep-alive (RFC 9293 §3.8.4). The defaults are far from RFC 2525 §2.9 and §2.11.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Idle time before the first probe.

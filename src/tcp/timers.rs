@@ -2,7 +2,8 @@
 //!
 //! Owns the deadlines, by purpose. Three slots serve six timers, since their purposes exclude each
 //! other: with data outstanding there is a retransmission, with a closed window a probe; an idle
-//! connection is kept alive, one that waits for a last FIN is timed out.
+//! connection is kept alive, one that waits for a last FIN is timed out. Timeouts back off (RFC 2525 §2.10),
+//! and nothing that the peer sends stops a probe but a window (§2.12).
 
 use super::connection::Connection;
 use super::interface::{CloseReason, Env, Events};

@@ -3,7 +3,8 @@
 //!
 //! Owns the choice and the bookkeeping of what is sent. Asking changes nothing, so that `owes` and
 //! `poll_segment` can't disagree; sending is all or nothing. That an ACK is owed is state, asked last:
-//! so it rides on data or a FIN of the same turn.
+//! so it rides on data or a FIN of the same turn. What is sent again is read from the same buffer (RFC 2525
+//! §2.4), a timeout sends one segment (§2.14), and a FIN waits for nothing (§2.15).
 
 use super::connection::Connection;
 use super::interface::Env;

@@ -1,5 +1,6 @@
 //! The window that loss-based algorithms share: slow start, validation, the loss window and the way back
-//! from a reduction (RFC 5681, RFC 7661), counting bytes (RFC 3465).
+//! from a reduction (RFC 5681, RFC 7661), counting bytes (RFC 3465), without the problems of RFC 2525 §2.1
+//! to §2.3, §2.6 and §2.8.
 //!
 //! Owns cwnd, ssthresh and what kind of repair is under way. Refuses to know how far a loss reduces the
 //! threshold and how the window grows in congestion avoidance: that is where algorithms differ.

@@ -1,6 +1,7 @@
 //! What every TCP must do whatever its loss recovery and congestion control: RFC 9293 §3.7.1, §3.8.1 to
 //! §3.8.3, in black-box tests.
 
+use super::literals::Sent;
 use super::script::plain;
 use super::{Script, ack, syn};
 use crate::tcp::congestion::Algorithm;
@@ -9,17 +10,24 @@ use crate::time::Duration;
 
 #[test]
 fn an_mss_option_is_on_every_syn_and_on_nothing_else() {
-    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65
+    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65; and the other options of a SYN: RFC 2018 §2,
+    // RFC 7323 §2.2
     let mut t = Script::open(Settings::default());
     assert_eq!(t.sends_syn().options.mss, Some(1460));
-    t.gets(syn().mss(1460)).is(Phase::SynReceived);
+    t.gets(syn().mss(1460).permits_sack().shift(2)).is(Phase::SynReceived);
     let syn_ack = t.sent().remove(0);
     assert_eq!((syn_ack.flags, syn_ack.options.mss), (Flags(0x12), Some(1460)));
     t.gets(syn().ack(1));
     t.writes(5000);
     t.closes();
     let sent = t.sent();
-    assert!(sent.len() >= 4 && sent.iter().all(|sent| sent.options.mss.is_none()));
+    assert!(sent.len() >= 4);
+    for Sent { options, .. } in sent {
+        assert_eq!(
+            (options.mss, options.window_shift, options.sack_permitted),
+            (None, None, false)
+        );
+    }
 }
 
 #[test]

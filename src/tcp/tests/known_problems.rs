@@ -12,7 +12,7 @@ fn cwnd(t: &Script) -> u32 {
 
 #[test]
 fn the_first_flight_is_the_initial_window_and_no_more() {
-    // §2.1, no initial slow start; §2.3, uninitialized CWND
+    // §2.1, no initial slow start; §2.3, uninitialized CWND; RFC 5681 §3.1
     for window in [1, 4, 10] {
         let mut t = Script::established_with(|s| s.initial_window = window).write(50_000);
         assert_eq!((cwnd(&t), t.sent().len()), (u32::from(window) * 1000, usize::from(window)));

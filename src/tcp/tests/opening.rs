@@ -54,6 +54,7 @@ fn a_syn_offers_what_the_settings_allow() {
 
 #[test]
 fn scaling_is_off_unless_both_offer_it() {
+    // RFC 7323 §2.2
     let mut t = Script::open(Settings::default());
     t.sends_syn();
     t.gets(syn().ack(1)); // no option
@@ -115,6 +116,7 @@ fn an_open_without_answer_is_given_up_after_all_retries() {
 
 #[test]
 fn after_a_lost_syn_the_timeout_starts_at_three_seconds_and_the_window_at_one_segment() {
+    // RFC 6298 (5.7), RFC 5681 §3.1
     let mut t = Script::open(plain());
     t.sends_syn();
     t.after_ms(1000).sends_syn();
