@@ -71,9 +71,8 @@ fn segment(ack: SeqNum) -> Segment<'static> {
         ack,
         flags: Flags::ACK,
         window: u16::MAX,
-        urgent: 0,
         options: stamped(),
-        payload: &[],
+        ..Segment::default()
     }
 }
 
@@ -85,6 +84,7 @@ fn deliver(out: &SegmentOut<'_>) -> Segment<'static> {
         flags: out.flags,
         window: out.window,
         urgent: out.urgent,
+        ecn: out.ecn,
         options: out.options,
         payload: &[],
     }

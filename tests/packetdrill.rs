@@ -21,10 +21,10 @@ const REMOTE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const PORT: u16 = 8080;
 const PEER_PORT: u16 = 34_567;
 
-const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
+const SYN: u16 = 0x02;
+const ACK: u16 = 0x10;
+const FIN: u16 = 0x01;
+const PSH: u16 = 0x08;
 
 type UserData = *mut c_void;
 
@@ -144,7 +144,7 @@ impl Stack {
     }
 
     /// The peer sends a segment.
-    fn inject(&self, (flags, seq, ack): (u8, u32, u32), options: OptionsOut<'_>, data: &[u8]) {
+    fn inject(&self, (flags, seq, ack): (u16, u32, u32), options: OptionsOut<'_>, data: &[u8]) {
         let header = HeaderOut {
             src_port: PEER_PORT,
             dst_port: PORT,
@@ -255,7 +255,7 @@ impl Drop for Stack {
 #[derive(Debug)]
 struct Sniffed {
     at_us: i64,
-    flags: u8,
+    flags: u16,
     seq: u32,
     ack: u32,
     data: Vec<u8>,

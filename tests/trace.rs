@@ -15,7 +15,7 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 
 /// A frame from one end to the other.
-fn frame(src: Ipv4Addr, dst: Ipv4Addr, flags: u8, seq: u32, ack: u32, data: &[u8]) -> Vec<u8> {
+fn frame(src: Ipv4Addr, dst: Ipv4Addr, flags: u16, seq: u32, ack: u32, data: &[u8]) -> Vec<u8> {
     let port = |address| if address == CLIENT { 40_000 } else { 7 };
     let segment = tcp::HeaderOut {
         src_port: port(src),

@@ -32,7 +32,7 @@ struct Slot {
     ts_recent: u32,
     port: u16,
     /// The flags that the next answer must have.
-    expected: u8,
+    expected: u16,
 }
 
 pub struct Clients {

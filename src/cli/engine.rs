@@ -6,13 +6,14 @@ use std::time::Duration;
 use linerate::link::xsk::Mode as SocketMode;
 use linerate::runtime::{Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError};
 use linerate::shard::ListenerConfig;
+use linerate::tcp::EcnPolicy;
 use linerate::tcp::congestion::Algorithm;
 use linerate::time::Duration as Span;
 use linerate::xdp;
 
 use super::failure::Failure;
 use super::job::{Job, Report};
-use super::options::{CongestionControl, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
+use super::options::{CongestionControl, Ecn, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
 
 /// How long a stopped server waits for its peers to close: a round trip of any path and a
 /// retransmission; a user who stops a server waits no longer.
@@ -89,6 +90,12 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.limits.connections = options.max_connections as usize;
     config.settings.nagle = options.nagle;
     config.settings.congestion = congestion(options);
+    config.settings.ecn = options.ecn.map_or_else(EcnPolicy::default, |ecn| match ecn {
+        Ecn::Off => EcnPolicy::Off,
+        Ecn::Passive => EcnPolicy::Passive,
+        Ecn::On => EcnPolicy::On,
+        Ecn::Accurate => EcnPolicy::Accurate,
+    });
     config.capture.clone_from(&options.pcap);
     config.impairments = impairments(options)?;
     config.opens = job.listeners.is_empty();

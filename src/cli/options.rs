@@ -83,6 +83,19 @@ impl CongestionControl {
     }
 }
 
+/// Explicit congestion notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ecn {
+    /// Never.
+    Off,
+    /// When the peer asks.
+    Passive,
+    /// Asked for (RFC 3168).
+    On,
+    /// Asked for, in the accurate form (RFC 9768).
+    Accurate,
+}
+
 /// What a worker does when there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Idle {
@@ -151,6 +164,11 @@ pub struct StackOptions {
     #[arg(long)]
     pub nagle: bool,
 
+    /// Explicit congestion notification: never; when the peer asks; ask (RFC 3168); ask for its accurate
+    /// form (RFC 9768) [default: passive]; linerate only (the kernel has net.ipv4.tcp_ecn)
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub ecn: Option<Ecn>,
+
     /// Frames received in one turn, 1 to 256
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
@@ -208,12 +226,15 @@ impl StackOptions {
     }
 
     fn check_kernel(&self) -> Result<(), Failure> {
-        for (given, name) in [(self.pcap.is_some(), "--pcap"), (self.impair.is_some(), "--impair")]
-        {
+        for (given, name) in [
+            (self.pcap.is_some(), "--pcap"),
+            (self.impair.is_some(), "--impair"),
+            (self.ecn.is_some(), "--ecn"),
+        ] {
             if given {
                 return Err(Failure::usage(
                     format!("cannot use {name} with --stack kernel"),
-                    "it acts on frames of linerate's own, which the kernel's sockets have not",
+                    "it acts on linerate's own stack, not on the kernel's sockets",
                     format!("leave {name} out, or run with --stack linerate"),
                 ));
             }

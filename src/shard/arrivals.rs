@@ -123,6 +123,10 @@ impl Engine {
                 }
             }
             EmbryoAnswer::Reset => self.reset_or_hand_over(letter, exits),
+            EmbryoAnswer::Refuse => {
+                self.tables.remove_embryo(index);
+                self.refuse(letter, exits);
+            }
             EmbryoAnswer::Remove => {
                 self.counters.count(Event::ResetIn);
                 self.tables.remove_embryo(index);

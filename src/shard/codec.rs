@@ -6,7 +6,8 @@ use core::net::IpAddr;
 
 use crate::link::Frame;
 use crate::tcp::{
-    Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift,
+    ByteCounters, Codepoint, Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps,
+    UserTimeout, WindowShift,
 };
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
@@ -14,7 +15,7 @@ use crate::wire::{ethernet, ipv4, ipv6, plain, tcp, vlan};
 
 /// A header that arrived as a segment, its payload still in the frame.
 #[inline(always)]
-pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
+pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<'static> {
     let options = &header.options;
     Segment {
         seq: SeqNum(header.seq),
@@ -22,16 +23,23 @@ pub(super) fn segment(header: &tcp::Header<'_>) -> Segment<'static> {
         flags: Flags(header.flags),
         window: header.window,
         urgent: header.urgent,
+        ecn: Codepoint::from_bits(class.ecn()),
         options: Options {
             mss: options.mss,
             window_shift: options.window_shift.map(WindowShift::from_offer),
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps.map(|t| Timestamps { value: t.value, echo: t.echo }),
             user_timeout: options.user_timeout().and_then(UserTimeout::from_wire),
+            accecn: options.accecn().map(byte_counters),
             sack: if options.has_sack() { sack_blocks(options) } else { SackBlocks::EMPTY },
         },
         payload: &[],
     }
+}
+
+fn byte_counters(option: tcp::AccEcn) -> ByteCounters {
+    let tcp::AccEcn { e0b, ceb, e1b } = option;
+    ByteCounters { e0b, ceb, e1b }
 }
 
 fn sack_blocks(options: &tcp::Options<'_>) -> SackBlocks {
@@ -74,7 +82,7 @@ pub(super) fn write(
         && let (IpAddr::V4(src), IpAddr::V4(dst)) = (ends.local, ends.remote)
     {
         let (dst_mac, src_mac, ttl) = (ends.to_mac, ends.from_mac, ends.hops);
-        let traffic_class = TrafficClass(ends.diffserv << 2);
+        let traffic_class = traffic_class(ends, segment);
         let out = plain::PlainOut { dst_mac, src_mac, src, dst, ttl, traffic_class };
         if let Some(len) = out.emit(&header(ends, segment, &[]), frame.buffer()) {
             frame.set_len(len);
@@ -103,7 +111,7 @@ fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result
                 dst,
                 protocol: Protocol::TCP,
                 ttl: ends.hops,
-                traffic_class: TrafficClass(ends.diffserv << 2),
+                traffic_class: traffic_class(ends, segment),
                 ident: 0,
                 fragment: ipv4::Fragment::DONT,
             };
@@ -120,7 +128,7 @@ fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result
                 dst,
                 protocol: Protocol::TCP,
                 hop_limit: ends.hops,
-                traffic_class: TrafficClass(ends.diffserv << 2),
+                traffic_class: traffic_class(ends, segment),
                 flow_label: ends.flow_label,
             };
             write_ethernet(ends, EtherType::IPV6, bytes)?;
@@ -158,7 +166,17 @@ fn header<'a>(ends: &Ends, segment: &SegmentOut<'_>, sack: &'a [(u32, u32)]) -> 
                 .map(|t| tcp::Timestamps { value: t.value, echo: t.echo }),
             sack,
             user_timeout: options.user_timeout.map(UserTimeout::to_wire),
+            accecn: options.accecn.map(|counters| {
+                let ByteCounters { e0b, ceb, e1b } = counters;
+                tcp::AccEcn { e0b, ceb, e1b }
+            }),
             fast_open: None,
         },
     }
+}
+
+/// The program's six bits and the protocol's two (RFC 3168 §5).
+#[inline(always)]
+const fn traffic_class(ends: &Ends, segment: &SegmentOut<'_>) -> TrafficClass {
+    TrafficClass(ends.diffserv << 2 | segment.ecn.bits())
 }

@@ -16,7 +16,7 @@ use crate::metrics::DropReason;
 use crate::tcp::Segment;
 use crate::wire::checksum::{PseudoHeader, Verdict};
 use crate::wire::{
-    self, EtherType, MacAddr, Protocol, SourceKind, ethernet, ipv4, ipv6, plain, tcp,
+    self, EtherType, MacAddr, Protocol, SourceKind, TrafficClass, ethernet, ipv4, ipv6, plain, tcp,
 };
 
 /// How many frames ahead of the one being parsed headers are fetched. Frames lie at multiples of 2 or 4 KiB,
@@ -198,7 +198,7 @@ impl Eyes<'_> {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
-            head: codec::segment(&header),
+            head: codec::segment(&header, plain.traffic_class),
             payload_at: plain::SEGMENT_AT as u32 + u32::from(header.header_len),
             payload_len: payload.len() as u32,
             source,
@@ -242,7 +242,7 @@ impl Eyes<'_> {
             }
             Protocol::TCP => {
                 let header = checked(outer, PseudoHeader::v4(ip.src, ip.dst), payload, self)?;
-                self.admit(outer, (ip.src.into(), local), header, arrivals)
+                self.admit(outer, (ip.src.into(), local, ip.traffic_class), header, arrivals)
             }
             Protocol::ICMP => Ok(Some(Control::IcmpV4)),
             _ => Err(DropReason::UnknownProtocol),
@@ -270,7 +270,7 @@ impl Eyes<'_> {
             return Err(DropReason::UnknownProtocol);
         }
         let header = checked(outer, PseudoHeader::v6(ip.src, ip.dst), payload, self)?;
-        self.admit(outer, (ip.src.into(), local), header, arrivals)
+        self.admit(outer, (ip.src.into(), local, ip.traffic_class), header, arrivals)
     }
 
     /// Puts a checked segment among the arrivals.
@@ -278,7 +278,7 @@ impl Eyes<'_> {
     fn admit(
         &self,
         outer: &Outer<'_>,
-        (remote, local): (IpAddr, u8),
+        (remote, local, class): (IpAddr, u8, TrafficClass),
         (header, payload): (tcp::Header<'_>, &[u8]),
         arrivals: &mut Vec<Arrival>,
     ) -> Parsed {
@@ -293,7 +293,7 @@ impl Eyes<'_> {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
-            head: codec::segment(&header),
+            head: codec::segment(&header, class),
             payload_at: (payload.as_ptr().addr() - outer.frame.as_ptr().addr()) as u32,
             payload_len: payload.len() as u32,
             source: outer.source,

@@ -131,6 +131,7 @@ impl Io for Engine {
             Choice::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
             Choice::SynRetries(retries) => flow.connection.set_syn_retries(retries),
             Choice::DiffServ(code_point) => flow.set_diffserv(code_point),
+            Choice::Ecn(policy) => flow.connection.set_ecn(policy),
         });
     }
 

@@ -3,8 +3,10 @@
 //! Refuses to know segments, and how many handshakes are under way: the table of embryos counts them.
 
 use core::net::IpAddr;
+use std::borrow::Cow;
 
-use super::service::ListenerId;
+use super::service::{EcnPolicy, ListenerId};
+use crate::tcp::Settings;
 use crate::tcp::congestion::Algorithm;
 
 /// Listeners of one shard at most.
@@ -29,12 +31,24 @@ pub struct ListenerConfig {
     pub cookies: bool,
     /// The congestion control of its connections; `None` is the stack's.
     pub congestion: Option<Algorithm>,
+    /// Whether its connections agree to ECN; `None` is as the shard's settings say.
+    pub ecn: Option<EcnPolicy>,
 }
 
 impl ListenerConfig {
     /// All addresses, 1,024 handshakes at once, cookies past them.
     pub const fn on_port(port: u16) -> Self {
-        Self { address: None, port, backlog: 1024, cookies: true, congestion: None }
+        Self { address: None, port, backlog: 1024, cookies: true, congestion: None, ecn: None }
+    }
+}
+
+impl ListenerConfig {
+    /// The shard's settings with what this listener has of its own.
+    pub(super) fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
+        match self.ecn {
+            None => Cow::Borrowed(settings),
+            Some(ecn) => Cow::Owned(Settings { ecn, ..settings.clone() }),
+        }
     }
 }
 

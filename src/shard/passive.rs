@@ -7,6 +7,7 @@ use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow::Flow;
 use super::ingress::Arrival;
+use super::listeners::ListenerConfig;
 use super::ready::enlist;
 use super::routes::Cast;
 use super::service::ListenerId;
@@ -38,7 +39,7 @@ impl Engine {
         let under_way = self.tables.embryos.of_listener(listener.0);
         if self.tables.embryos.is_full() || under_way >= config.backlog as usize {
             if config.cookies {
-                self.send_cookie(letter, outlet);
+                self.send_cookie(&config, letter, outlet);
             } else {
                 self.counters.drop(DropReason::BacklogFull);
             }
@@ -48,8 +49,8 @@ impl Engine {
         let drawn = self.draw_iss(secrets);
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let ipv6 = !key.remote.is_ipv4();
-        let (now, settings) = (self.now, &self.settings);
-        let embryo = Embryo::from_syn(letter.segment, listener.0, iss, now, settings, ipv6);
+        let (now, settings) = (self.now, config.settings(&self.settings));
+        let embryo = Embryo::from_syn(letter.segment, listener.0, iss, now, &settings, ipv6);
         self.add_embryo(letter.arrival, embryo);
         let offset = secrets.timestamp_offset;
         let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
@@ -94,12 +95,18 @@ impl Engine {
     }
 
     /// The answer to a SYN for which there is no room (RFC 4987 §3.6).
-    fn send_cookie(&mut self, letter: &Letter<'_>, outlet: &mut Outlet<'_>) {
+    fn send_cookie(
+        &mut self,
+        config: &ListenerConfig,
+        letter: &Letter<'_>,
+        outlet: &mut Outlet<'_>,
+    ) {
         let arrival = letter.arrival;
         let offset = self.secrets.of_flow(arrival.hash).timestamp_offset;
         let (key, ipv6) = (arrival.key.bytes(), !arrival.key.remote.is_ipv4());
         let (now, syn) = (self.now, letter.segment);
-        let answer = self.cookies.syn_ack(&key, syn, now, offset, &self.settings, ipv6);
+        let settings = config.settings(&self.settings);
+        let answer = self.cookies.syn_ack(&key, syn, now, offset, &settings, ipv6);
         self.counters.count(Event::CookieSent);
         self.answer(arrival, &answer, outlet);
     }
@@ -134,7 +141,9 @@ impl Engine {
             return false;
         };
         let ipv6 = !key.remote.is_ipv4();
-        let embryo = Embryo::from_cookie(&content, listener.0, self.now, &self.settings, ipv6);
+        let Some(config) = self.listeners.config(listener) else { return false };
+        let settings = config.settings(&self.settings);
+        let embryo = Embryo::from_cookie(&content, listener.0, self.now, &settings, ipv6);
         let Some(flow) = self.accepted(&embryo, listener, letter) else { return true };
         match self.tables.add_flow(arrival.hash, flow) {
             Some(conn) => {

@@ -4,8 +4,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-pub use crate::tcp::KeepAlive;
 pub use crate::tcp::congestion::Algorithm;
+pub use crate::tcp::{EcnPolicy, KeepAlive};
 use crate::time::{Duration, Instant};
 
 /// A connection, for as long as it lives: a stale handle finds nothing.
@@ -78,6 +78,8 @@ pub enum Choice {
     SynRetries(u8),
     /// The differentiated services code point of what is sent, 0 to 63 (MUST-48, SHLD-21).
     DiffServ(u8),
+    /// Whether ECN is asked for (RFC 3168, RFC 9768); for connections being opened.
+    Ecn(EcnPolicy),
 }
 
 /// What troubles a connection that goes on nonetheless (RFC 9293 §3.9.1.8).

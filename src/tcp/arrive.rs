@@ -43,6 +43,7 @@ impl Connection {
         self.heard_at = env.now;
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
+        self.note_codepoint(segment);
         if let Some(advice) = segment.options.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
@@ -106,6 +107,7 @@ impl Connection {
     fn answer_unacceptable(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let text_end = segment.seq + segment.payload.len() as u32;
         self.note_duplicate(segment.seq, text_end.earliest(self.rcv.nxt));
+        self.note_syn_ack_again(segment);
         if segment.payload.is_empty() && !segment.flags.fin() {
             self.challenge(env);
         } else {
@@ -198,6 +200,7 @@ impl Connection {
             return Break(Disposition::Reset);
         }
         self.establish(env, segment);
+        self.heed_ecn(env, segment);
         Continue(())
     }
 
@@ -220,6 +223,7 @@ impl Connection {
             self.challenge(env);
             return Break(Disposition::BadAck);
         }
+        self.heed_ecn(env, segment);
         if ack != self.snd.una {
             self.on_new_ack(env, segment);
         } else if self.is_duplicate_ack(segment) {
@@ -368,6 +372,7 @@ impl Connection {
         self.rcv = ReceiveHalf::new(syn.seq, settings);
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
         self.agree_on_sack(syn.options.sack_permitted);
+        self.agree_on_ecn(settings, syn);
         if let Some(advice) = syn.options.user_timeout {
             self.on_user_timeout_option(env, advice);
         }

@@ -5,12 +5,13 @@
 
 use super::congestion::Algorithm;
 use super::connection::Connection;
+use super::ecn::Ecn;
 use super::interface::Env;
 use super::marks::Marks;
 use super::receive::QUICK_ACKS_ALWAYS;
 use super::urgent::Urgent;
 use super::user_timeout::Negotiation;
-use super::{KeepAlive, Settings};
+use super::{EcnPolicy, KeepAlive, Settings};
 use crate::time::{Duration, Instant};
 
 /// The overrides of one connection.
@@ -21,6 +22,9 @@ pub(super) struct Choices {
     pub(super) user_timeout: Option<Duration>,
     pub(super) negotiation: Negotiation,
     pub(super) syn_retries: Option<u8>,
+    pub(super) ecn_policy: Option<EcnPolicy>,
+    /// The state of congestion notification, unless `Connection::ecn` is none.
+    pub(super) ecn: Option<Ecn>,
     /// After this the close that is under way becomes a reset.
     pub(super) linger_until: Option<Instant>,
     /// Where urgent data ends, with [`Marks::URGENT`].
@@ -81,6 +85,11 @@ impl Connection {
     /// How often a SYN is sent again.
     pub fn set_syn_retries(&mut self, retries: u8) {
         self.choices_mut().syn_retries = Some(retries);
+    }
+
+    /// Whether to ask for ECN; for connections being opened.
+    pub fn set_ecn(&mut self, policy: EcnPolicy) {
+        self.choices_mut().ecn_policy = Some(policy);
     }
 
     pub(super) fn choices_mut(&mut self) -> &mut Choices {

@@ -4,6 +4,7 @@
 //! steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
 use super::choices::Choices;
+use super::ecn::Ecn;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
 use super::marks::Marks;
@@ -13,8 +14,8 @@ use super::recovery::Recovery;
 use super::send::{SendHalf, effective_mss};
 use super::timers::Timers;
 use super::{
-    Assembler, BufferPool, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum, Settings,
-    TimeWait, Timestamps,
+    Assembler, BufferPool, EcnMode, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum,
+    Settings, TimeWait, Timestamps,
 };
 use crate::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Connection {
     /// Segments that may still follow in the burst under way, see `burst`.
     pub(super) burst: u8,
     close_reason: Option<CloseReason>,
+    /// What both ends agreed on about congestion notification; its state is in the box of rare things.
+    pub(super) ecn: EcnMode,
     /// What the program set for this connection alone.
     pub(super) choices: Option<Box<Choices>>,
     /// The pace of what it sends, if it is paced.
@@ -75,6 +78,7 @@ impl Connection {
             keep_alive_probes: 0,
             burst: 0,
             close_reason: None,
+            ecn: EcnMode::None,
             choices: None,
             pacer: None,
         }
@@ -97,6 +101,9 @@ impl Connection {
         }
         c.agree_on_timestamps(embryo.timestamps());
         c.agree_on_sack(embryo.sack_permitted());
+        if let Some(ecn) = Ecn::of_embryo(embryo) {
+            c.begin_ecn(ecn);
+        }
         c.snd.mss = effective_mss(embryo.mss(), c.marks.has(Marks::TIMESTAMPS));
         c.snd.nxt = c.snd.end;
         c.snd.advance_una(c.snd.nxt);

@@ -16,8 +16,9 @@ use core::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
+use super::ecn::handshake;
 use super::isn::timestamp;
-use super::{Embryo, Flags, Segment, SegmentOut, SeqNum, Settings, WindowShift};
+use super::{EcnMode, Embryo, Flags, Segment, SegmentOut, SeqNum, Settings, WindowShift};
 use crate::time::{Duration, Instant};
 
 /// How long a period is: a cookie is good in its own and in the next, so for 64 to 128 seconds. Shorter,
@@ -49,8 +50,8 @@ pub struct CookieContent {
     pub window_shift: Option<WindowShift>,
     /// Whether the peer permits SACK.
     pub sack_permitted: bool,
-    /// Whether the SYN was an ECN-setup SYN.
-    pub ecn: bool,
+    /// The form of congestion feedback that we agreed to.
+    pub ecn: EcnMode,
     /// The peer's clock, if it uses timestamps.
     pub ts_recent: Option<u32>,
 }
@@ -94,6 +95,9 @@ impl CookieJar {
             None => {
                 segment.options.window_shift = None;
                 segment.options.sack_permitted = false;
+                if embryo.ecn_mode() == EcnMode::Classic {
+                    segment.flags = segment.flags.without(Flags::ECE);
+                }
             }
         }
         segment
@@ -133,7 +137,7 @@ impl CookieJar {
             mss,
             window_shift: (shift != NO_SHIFT).then(|| WindowShift::from_offer(shift as u8)),
             sack_permitted: bits & SACK_BIT != 0,
-            ecn: bits & ECN_BIT != 0,
+            ecn: ecn_of(ack, bits),
             ts_recent: ts.map(|ts| ts.value),
         })
     }
@@ -152,6 +156,20 @@ impl CookieJar {
     }
 }
 
+/// What was agreed on about ECN: the classic form is remembered in the timestamp, the accurate one by the
+/// peer's flags. RFC 9768 §5.1:
+///   > if the ACK contains an ACE field with the value 0b010 to 0b111 [...] the Server can infer that it
+///   > negotiated AccECN
+fn ecn_of(ack: &Segment<'_>, bits: u32) -> EcnMode {
+    if bits & ECN_BIT != 0 {
+        EcnMode::Classic
+    } else if handshake::field(ack.flags) >= 0b010 {
+        EcnMode::Accurate
+    } else {
+        EcnMode::None
+    }
+}
+
 fn period(now: Instant) -> u32 {
     (now.as_nanos() / PERIOD.as_nanos()) as u32
 }
@@ -161,7 +179,7 @@ fn period(now: Instant) -> u32 {
 fn with_options(now: u32, embryo: &Embryo) -> u32 {
     let shift = embryo.shifts().map_or(NO_SHIFT, |(_, peer)| u32::from(peer.get()));
     let sack = if embryo.sack_permitted() { SACK_BIT } else { 0 };
-    let ecn = if embryo.ecn() { ECN_BIT } else { 0 };
+    let ecn = if embryo.ecn_mode() == EcnMode::Classic { ECN_BIT } else { 0 };
     let value = now & !OPTION_BITS | shift | sack | ecn;
     if value.wrapping_sub(now) as i32 > 0 { value.wrapping_sub(OPTION_BITS + 1) } else { value }
 }
@@ -178,7 +196,7 @@ mod tests {
 
     fn syn(options: Options) -> Segment<'static> {
         let flags = Flags::SYN;
-        Segment { seq: IRS, ack: SeqNum(0), flags, window: 1, urgent: 0, options, payload: &[] }
+        Segment { seq: IRS, flags, window: 1, options, ..Segment::default() }
     }
 
     fn with_mss(mss: u16) -> Segment<'static> {
@@ -194,9 +212,8 @@ mod tests {
             ack: syn_ack.seq + 1,
             flags: Flags::ACK,
             window: 1,
-            urgent: 0,
             options: Options { timestamps, ..Options::default() },
-            payload: &[],
+            ..Segment::default()
         }
     }
 
@@ -239,7 +256,8 @@ mod tests {
             }
             let content = exchange(&mut jar, &syn).1.unwrap();
             assert_eq!(content.window_shift, shift);
-            assert_eq!((content.sack_permitted, content.ecn), (bits & 1 != 0, bits & 2 != 0));
+            let ecn = if bits & 2 != 0 { EcnMode::Classic } else { EcnMode::None };
+            assert_eq!((content.sack_permitted, content.ecn), (bits & 1 != 0, ecn));
             assert_eq!(content.ts_recent, Some(900));
         }
     }

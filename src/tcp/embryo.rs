@@ -7,9 +7,11 @@
 //! that the embryo becomes.
 
 use super::cookie::CookieContent;
+use super::ecn::handshake;
 use super::isn::timestamp;
 use super::{
-    Disposition, Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
+    ByteCounters, Codepoint, Disposition, EcnMode, Flags, Options, Segment, SegmentOut, SeqNum,
+    Settings, Timestamps, WindowShift,
 };
 use crate::time::{Duration, Instant};
 
@@ -44,6 +46,8 @@ pub struct Embryo {
     shifts: u8,
     flags: u8,
     retransmissions: u8,
+    /// What was agreed on about ECN, see the masks.
+    ecn: u8,
 }
 
 /// Both sides offered window scaling.
@@ -52,11 +56,19 @@ const SCALING: u8 = 1;
 const TIMESTAMPS: u8 = 2;
 /// Both sides permit SACK.
 const SACK: u8 = 4;
-/// The peer's SYN was an ECN-setup SYN (RFC 3168 §6.1.1).
-const ECN: u8 = 8;
 /// The time between SYN-ACK and ACK says nothing: the SYN-ACK was sent more than once (Karn), or by way
 /// of a cookie.
 const UNTIMED: u8 = 16;
+
+/// Of `Embryo::ecn`: the mode.
+const MODE_MASK: u8 = 3;
+/// How the peer's latest SYN came.
+const CODEPOINT_SHIFT: u32 = 2;
+/// A SYN or SYN-ACK without ECN was on the way too: our packets bear no ECT (RFC 9768 §3.1.5).
+const NO_ECT: u8 = 16;
+
+/// Timeouts after which a SYN-ACK no longer tells of accurate ECN (RFC 9768 §3.2.3.2.2).
+const ACCURATE_SYN_ACKS: u8 = 2;
 
 /// What an embryo answers to a segment. The dispositions name the drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +82,8 @@ pub enum EmbryoAnswer {
     Ack(Disposition),
     /// Send [`SegmentOut::reset_for`] this segment; the embryo stays.
     Reset,
+    /// Send [`SegmentOut::reset_for`] this segment, and remove the embryo.
+    Refuse,
     /// Reset by the peer: remove it.
     Remove,
     /// Nothing.
@@ -104,10 +118,12 @@ impl Embryo {
             mss: syn.options.mss.unwrap_or(MSS_DEFAULT[usize::from(ipv6)]),
             window_shift: syn.options.window_shift,
             sack_permitted: syn.options.sack_permitted,
-            ecn: syn.flags.contains(Flags::ECE.with(Flags::CWR)),
+            ecn: handshake::asked(syn.flags),
             ts_recent: syn.options.timestamps.map(|ts| ts.value),
         };
-        Self::new(&content, listener, now, settings, ipv6)
+        let mut embryo = Self::new(&content, listener, now, settings, ipv6);
+        embryo.note_codepoint(syn.ecn);
+        embryo
     }
 
     /// From the ACK of a cookie; fed that ACK, it answers [`EmbryoAnswer::Establish`] like any other.
@@ -144,6 +160,7 @@ impl Embryo {
             shifts: our_shift.get() << 4 | peer_shift.get(),
             flags: content_flags(content, settings),
             retransmissions: 0,
+            ecn: settings.ecn.agrees_to(content.ecn) as u8,
         };
         embryo.arm(now, settings);
         embryo
@@ -160,7 +177,7 @@ impl Embryo {
         SegmentOut {
             seq: self.iss,
             ack: self.rcv_nxt(),
-            flags: Flags::SYN.with(Flags::ACK),
+            flags: Flags::SYN.with(Flags::ACK).with(self.ecn_flags()),
             window: initial_rcv_wnd(settings) as u16,
             options: Options {
                 mss: Some(settings.mss[usize::from(ipv6)]),
@@ -169,6 +186,7 @@ impl Embryo {
                 timestamps: self.stamp(now, timestamp_offset),
                 // RFC 2018 §2, as the others.
                 sack_permitted: self.has(SACK),
+                accecn: self.ecn_option(),
                 ..Options::default()
             },
             ..SegmentOut::default()
@@ -205,6 +223,9 @@ impl Embryo {
         }
         self.retransmissions += 1;
         self.flags |= UNTIMED;
+        if self.ecn_mode() == EcnMode::Accurate && self.retransmissions >= ACCURATE_SYN_ACKS {
+            self.ecn |= NO_ECT;
+        }
         self.arm(now, settings);
         EmbryoDeadline::Retransmit
     }
@@ -255,9 +276,42 @@ impl Embryo {
         self.has(SACK)
     }
 
-    /// Whether the peer's SYN was an ECN-setup SYN.
-    pub const fn ecn(&self) -> bool {
-        self.has(ECN)
+    /// The form of congestion feedback that we agreed to.
+    pub const fn ecn_mode(&self) -> EcnMode {
+        match self.ecn & MODE_MASK {
+            0 => EcnMode::None,
+            1 => EcnMode::Classic,
+            _ => EcnMode::Accurate,
+        }
+    }
+
+    /// How the peer's latest SYN came.
+    pub(super) const fn syn_codepoint(&self) -> Codepoint {
+        Codepoint::from_bits(self.ecn >> CODEPOINT_SHIFT)
+    }
+
+    /// Whether our packets may bear ECT.
+    pub(super) const fn may_send_ect(&self) -> bool {
+        self.ecn & NO_ECT == 0
+    }
+
+    /// RFC 9768 §3.1.5: "MUST feed back the IP-ECN field on the latest valid SYN".
+    const fn note_codepoint(&mut self, came: Codepoint) {
+        self.ecn = self.ecn & !(3 << CODEPOINT_SHIFT) | came.bits() << CODEPOINT_SHIFT;
+    }
+
+    /// What the SYN-ACK tells of ECN. RFC 9768 §3.2.3.2.2: when it is not answered, first without the
+    /// option, then without the flags, should a path lose what it does not know.
+    fn ecn_flags(&self) -> Flags {
+        let silent = self.retransmissions >= ACCURATE_SYN_ACKS;
+        match self.ecn_mode() {
+            EcnMode::Accurate if silent => Flags::default(),
+            mode => handshake::agreement(mode, self.syn_codepoint()),
+        }
+    }
+
+    fn ecn_option(&self) -> Option<ByteCounters> {
+        (self.ecn_mode() == EcnMode::Accurate && !self.has(UNTIMED)).then(ByteCounters::initial)
     }
 
     /// The listener that took the SYN.
@@ -310,7 +364,6 @@ fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
     flag(SCALING, content.window_shift.is_some() && settings.window_scaling)
         | flag(TIMESTAMPS, content.ts_recent.is_some() && settings.timestamps)
         | flag(SACK, content.sack_permitted && settings.sack)
-        | flag(ECN, content.ecn)
 }
 
 /// The window that our SYN-ACK announces.

@@ -17,7 +17,7 @@
 //! the receiver), 5681 and 6582 (congestion control,
 //! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
 //! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
-//! data), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
+//! data), 3168 and 9768 (ECN), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
 //!
 //! # Where we deviate, on purpose
 //!
@@ -41,6 +41,7 @@ mod closing;
 pub mod congestion;
 mod connection;
 mod cookie;
+mod ecn;
 mod embryo;
 mod interface;
 mod isn;
@@ -70,6 +71,7 @@ pub use assembler::{Assembler, TooManyHoles};
 pub use buffer::{BufferPool, RingBuffer};
 pub use connection::Connection;
 pub use cookie::{CookieContent, CookieJar};
+pub use ecn::{ByteCounters, Codepoint, EcnMode, EcnPolicy};
 pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};

@@ -244,6 +244,7 @@ impl Connection {
         if bytes > 0 {
             self.drop_acked(env, bytes);
         }
+        let ce = self.take_marked(bytes);
         let progress = self.on_progress(&Ack {
             now: env.now,
             bytes,
@@ -254,7 +255,7 @@ impl Connection {
             rtt,
             rate: None,
             cwnd_limited: false,
-            ce: 0,
+            ce,
             snd_una: self.snd.una,
             snd_nxt: self.snd.nxt,
         });

@@ -3,13 +3,14 @@
 
 use core::num::NonZeroU16;
 
+use super::ecn::{ByteCounters, Codepoint};
 use super::seq::SeqNum;
 use super::window::WindowShift;
 use crate::time::Duration;
 
 /// The control bits (RFC 9293 §3.1), in wire order: FIN is bit 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Flags(pub u8);
+pub struct Flags(pub u16);
 
 impl Flags {
     /// No more data from the sender.
@@ -28,6 +29,8 @@ impl Flags {
     pub const ECE: Self = Self(0x40);
     /// Congestion window reduced (RFC 3168).
     pub const CWR: Self = Self(0x80);
+    /// Accurate ECN (RFC 9768).
+    pub const AE: Self = Self(0x100);
 
     /// Whether all bits of `other` are set.
     #[inline]
@@ -180,10 +183,12 @@ pub struct Options {
     pub sack: SackBlocks,
     /// The user timeout (RFC 5482).
     pub user_timeout: Option<UserTimeout>,
+    /// The byte counters of Accurate ECN (RFC 9768 §3.2.3).
+    pub accecn: Option<ByteCounters>,
 }
 
 /// A segment that arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Segment<'a> {
     /// SEG.SEQ.
     pub seq: SeqNum,
@@ -195,6 +200,8 @@ pub struct Segment<'a> {
     pub window: u16,
     /// SEG.UP; meaningful only with URG.
     pub urgent: u16,
+    /// How the packet came (RFC 3168 §5).
+    pub ecn: Codepoint,
     /// The options.
     pub options: Options,
     /// The data, after the options.
@@ -234,6 +241,8 @@ pub struct SegmentOut<'a> {
     pub window: u16,
     /// SEG.UP.
     pub urgent: u16,
+    /// How the packet is to go (RFC 3168 §5).
+    pub ecn: Codepoint,
     /// The options.
     pub options: Options,
     /// The data: first run, second run.

@@ -1,6 +1,7 @@
 //! What a host may choose about TCP: one `Settings` per shard, shared by all its connections.
 
 use super::congestion::Algorithm;
+use super::ecn::EcnPolicy;
 use crate::time::Duration;
 
 /// The tunable part of the protocol. Every field's default is what its RFC names.
@@ -69,6 +70,8 @@ pub struct Settings {
     /// Whether all connections are paced. Off, only those are whose congestion control needs it (BBR): a
     /// paced segment costs a timer, and the loss-based ones are clocked by their ACKs.
     pub pacing: bool,
+    /// Whether ECN is asked for and agreed to.
+    pub ecn: EcnPolicy,
 }
 
 /// Keep-alive (RFC 9293 §3.8.4). The defaults are far from RFC 2525 §2.9 and §2.11.
@@ -116,6 +119,7 @@ impl Default for Settings {
             challenge_acks_per_second: 1000,
             congestion: Algorithm::default(),
             pacing: false,
+            ecn: EcnPolicy::default(),
         }
     }
 }

@@ -175,7 +175,7 @@ mod tests {
     fn segment(flags: Flags, seq: SeqNum, ts: Option<u32>) -> Segment<'static> {
         let timestamps = ts.map(|value| Timestamps { value, echo: 0 });
         let options = Options { timestamps, ..Options::default() };
-        Segment { seq, ack: SND_NXT, flags, window: 0, urgent: 0, options, payload: &[] }
+        Segment { seq, ack: SND_NXT, flags, options, ..Segment::default() }
     }
 
     fn answer(flags: Flags, seq: SeqNum, ts: Option<u32>) -> TimeWaitAnswer {

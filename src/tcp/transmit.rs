@@ -7,6 +7,7 @@
 //! §2.4), a timeout sends one segment (§2.14), and a FIN waits for nothing (§2.15).
 
 use super::connection::Connection;
+use super::ecn::Ecn;
 use super::interface::Env;
 use super::marks::Marks;
 use super::receive::syn_window;
@@ -71,7 +72,20 @@ impl Connection {
         if self.phase.is_opening() {
             return self.owed_syn().or_else(|| self.owed_ack());
         }
-        self.owed_data().or_else(|| self.owed_keep_alive()).or_else(|| self.owed_ack())
+        let reflection = self.owed_reflection();
+        reflection
+            .or_else(|| self.owed_data())
+            .or_else(|| self.owed_keep_alive())
+            .or_else(|| self.owed_ack())
+    }
+
+    /// The ACK that tells how the SYN-ACK came, before data? RFC 9768 §3.2.2.1:
+    ///   > If an AccECN TCP Client intends to acknowledge the SYN/ACK with a packet that does not satisfy
+    ///   > these conditions (e.g., it has data to include on the ACK), it SHOULD first send a pure ACK
+    #[inline]
+    fn owed_reflection(&self) -> Option<Plan> {
+        let owed = self.ecn_state().is_some_and(Ecn::owes_reflection);
+        (owed && self.marks.has(Marks::ACK)).then(|| Plan::bare(self.snd.bare_seq()))
     }
 
     /// Whether data or a FIN may go.
@@ -235,11 +249,12 @@ impl Connection {
         // RFC 7323 §2.2, §3.2: in an answer only what the peer's SYN offered.
         let agreed = self.snd.shift != WindowShift::ZERO || self.rcv.shift != WindowShift::ZERO;
         let user_timeout = self.user_timeout_option(settings, true);
+        let label = self.label_syn(settings, answers);
         let scales = if answers { agreed } else { settings.window_scaling };
         SegmentOut {
             seq: plan.seq,
             ack: if answers { self.rcv.nxt } else { SeqNum(0) },
-            flags: plan.flags,
+            flags: plan.flags.with(label.flags),
             window: syn_window(settings) as u16,
             options: Options {
                 mss: Some(settings.mss[usize::from(self.marks.has(Marks::IPV6))]),
@@ -247,6 +262,7 @@ impl Connection {
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
                 user_timeout,
+                accecn: label.counters,
                 ..Options::default()
             },
             ..SegmentOut::default()
@@ -256,9 +272,10 @@ impl Connection {
     #[inline]
     fn emit_text(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
         let window = self.offer_window(env.settings);
+        let new = plan.len > 0 && plan.seq == self.snd.nxt;
+        let fresh = new && !self.marks.has(Marks::PROBE);
         let mut ends_burst = false;
         if plan.kind == Kind::Text {
-            let new = plan.len > 0 && plan.seq == self.snd.nxt;
             self.note_sent(env, plan);
             ends_burst = new && self.ends_burst(env.settings);
         } else {
@@ -269,7 +286,10 @@ impl Connection {
         let user_timeout = self.user_timeout_beside(env.settings, plan.len);
         // RFC 9293 §3.9.1.2: PSH on the last of what was written.
         let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end || ends_burst;
+        let sack = self.sack_option(plan.len);
+        let label = self.label(plan.len, fresh, &sack);
         let mut flags = if pushes { plan.flags.with(Flags::PSH) } else { plan.flags };
+        flags = flags.with(label.flags);
         let urgent = self.urgent_pointer(plan.seq);
         if urgent.is_some() {
             flags = flags.with(Flags::URG);
@@ -281,10 +301,12 @@ impl Connection {
             flags,
             window,
             urgent: urgent.unwrap_or(0),
+            ecn: label.codepoint,
             options: Options {
                 timestamps: self.stamp(env.now),
-                sack: self.sack_option(plan.len),
+                sack,
                 user_timeout,
+                accecn: label.counters,
                 ..Options::default()
             },
             payload: self.outgoing.slices(plan.seq.distance_from(first), plan.len),

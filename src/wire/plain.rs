@@ -23,6 +23,8 @@ pub struct Plain<'a> {
     pub src: Ipv4Addr,
     /// To whom.
     pub dst: Ipv4Addr,
+    /// Its service and congestion bits.
+    pub traffic_class: TrafficClass,
     /// The segment: [`tcp::parse`] reads it.
     pub segment: &'a [u8],
 }
@@ -98,7 +100,8 @@ const OPTION_WORDS: usize = 5;
 #[inline(always)]
 fn options_of(header: &tcp::HeaderOut<'_>) -> Option<([u32; OPTION_WORDS], usize)> {
     let options = &header.options;
-    let rare = options.fast_open.is_some() || options.user_timeout.is_some();
+    let rare =
+        options.fast_open.is_some() || options.user_timeout.is_some() || options.accecn.is_some();
     if !options.sack.is_empty() || rare {
         return None;
     }
@@ -123,7 +126,8 @@ fn emit_header(
     to: &mut [u8; tcp::HEADER_LEN],
 ) {
     let ports = u32::from(header.src_port) << 16 | u32::from(header.dst_port);
-    let control = header_len << 26 | u32::from(header.flags) << 16 | u32::from(header.window);
+    let flags = u32::from(header.flags & tcp::flag::ALL);
+    let control = header_len << 26 | flags << 16 | u32::from(header.window);
     let urgent = u32::from(header.urgent);
     let sum = checksum_of(sum + wide(&[ports, header.seq, header.ack, control, urgent]));
     to[..4].copy_from_slice(&ports.to_be_bytes());
@@ -174,7 +178,8 @@ pub fn parse(frame: &[u8], mac: MacAddr) -> Option<Plain<'_>> {
         return None;
     }
     let src_mac = MacAddr([head[6], head[7], head[8], head[9], head[10], head[11]]);
-    Some(Plain { src_mac, src, dst, segment })
+    let traffic_class = TrafficClass(head[IP_AT + 1]);
+    Some(Plain { src_mac, src, dst, traffic_class, segment })
 }
 
 #[cfg(test)]
@@ -230,7 +235,8 @@ mod tests {
         let ours = outer.dst == MAC && outer.vlan.outer.is_none();
         let right = ours && !ip.fragment.is_fragment() && intact == checksum::Verdict::Good;
         let (src_mac, src, dst) = (outer.src, ip.src, ip.dst);
-        right.then_some(Plain { src_mac, src, dst, segment })
+        let traffic_class = ip.traffic_class;
+        right.then_some(Plain { src_mac, src, dst, traffic_class, segment })
     }
 
     #[test]

@@ -360,10 +360,11 @@ impl Io for Worker {
                 socket2::SockRef::from(&socket.stream).set_tcp_congestion(name.as_bytes())
             }
             // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
-            // is set by an option that takes a privilege of its own to use well.
-            Choice::PacingRateMax(_) | Choice::UserTimeoutOption(_) | Choice::SynRetries(_) => {
-                Ok(())
-            }
+            // is set by an option that takes a privilege of its own to use well. ECN is the host's choice.
+            Choice::PacingRateMax(_)
+            | Choice::UserTimeoutOption(_)
+            | Choice::SynRetries(_)
+            | Choice::Ecn(_) => Ok(()),
             Choice::DiffServ(code_point) => {
                 let class = u32::from(code_point.min(63)) << 2;
                 let socket = socket2::SockRef::from(&socket.stream);

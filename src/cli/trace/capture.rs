@@ -23,7 +23,7 @@ pub struct Captured {
     /// SEG.ACK.
     pub ack: u32,
     /// Control bits, see [`tcp::flag`].
-    pub flags: u8,
+    pub flags: u16,
     /// SEG.WND, not scaled.
     pub window: u16,
     /// Bytes of data.
@@ -42,7 +42,7 @@ pub struct Captured {
 
 impl Captured {
     /// Whether a control bit is set.
-    pub fn has(&self, flag: u8) -> bool {
+    pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
@@ -140,7 +140,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A segment between the client (port 1) and the server (port 2).
-    pub(crate) fn seg(from: u16, flags: u8, seq: u32, ack: u32, length: u32) -> Captured {
+    pub(crate) fn seg(from: u16, flags: u16, seq: u32, ack: u32, length: u32) -> Captured {
         let socket = |port| SocketAddr::from(([10, 0, 0, port as u8], port));
         Captured {
             at: Duration::ZERO,

@@ -100,7 +100,7 @@ pub fn options(step: &Step) -> String {
 }
 
 /// The control bits by name, in the order that people say them.
-pub fn flags(flags: u8) -> String {
+pub fn flags(flags: u16) -> String {
     let names = [
         (flag::SYN, "SYN"),
         (flag::FIN, "FIN"),
@@ -110,6 +110,7 @@ pub fn flags(flags: u8) -> String {
         (flag::URG, "URG"),
         (flag::ECE, "ECE"),
         (flag::CWR, "CWR"),
+        (flag::AE, "AE"),
     ];
     let set: Vec<&str> =
         names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();

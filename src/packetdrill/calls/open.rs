@@ -76,6 +76,7 @@ impl World {
             backlog: u32::try_from(backlog).unwrap_or(0).clamp(1, 4096),
             cookies: self.sysctl("tcp_syncookies").is_none_or(|value| value != 0),
             congestion: None,
+            ecn: None,
         };
         let listener = self.awake().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod choices;
+mod ecn;
 mod end_to_end;
 mod flow_labels;
 mod flow_table;

@@ -93,7 +93,7 @@ pub struct Got {
     pub class: u8,
     pub seq: u32,
     pub ack: u32,
-    pub flags: u8,
+    pub flags: u16,
     pub window: u16,
     pub urgent: u16,
     pub len: usize,
@@ -322,7 +322,7 @@ fn segment(frame: &[u8]) -> Option<Got> {
 }
 
 /// A bare segment of the peer.
-pub fn segment_of(flags: u8, seq: u32, ack: u32) -> HeaderOut<'static> {
+pub fn segment_of(flags: u16, seq: u32, ack: u32) -> HeaderOut<'static> {
     HeaderOut {
         src_port: PEER_PORT,
         dst_port: PORT,

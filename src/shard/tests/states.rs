@@ -11,7 +11,7 @@ use crate::wire::tcp::{HeaderOut, OptionsOut, Timestamps};
 const CLOSED_PORT: u16 = 9;
 
 /// Sequence, acknowledgment, flags of the only answer; `None` for silence.
-type Answer = Option<(u32, u32, u8)>;
+type Answer = Option<(u32, u32, u16)>;
 
 fn only_answer(t: &mut Raw) -> Answer {
     let got: Vec<Got> = t.got();
@@ -29,7 +29,7 @@ fn every_segment_to_closed_has_the_answer_of_the_rfc() {
     // <SEQ=SEG.ACK><CTL=RST>.
     let with_ack = Some((SEG_ACK, 0, RST));
     let without = |len| Some((0, SEQ + len, RST | ACK));
-    let table: [(u8, &[u8], Answer); 14] = [
+    let table: [(u16, &[u8], Answer); 14] = [
         (RST, &[], None),
         (RST | ACK, &[], None),
         (RST | SYN, &[], None),
@@ -64,7 +64,7 @@ fn every_segment_to_listen_has_the_answer_of_the_rfc() {
         SynAck,
     }
     use Says::{Nothing, Reset, SynAck};
-    let table: [(u8, &[u8], Says); 17] = [
+    let table: [(u16, &[u8], Says); 17] = [
         (RST, &[], Nothing),
         (RST | ACK, &[], Nothing),
         (RST | SYN, &[], Nothing),
@@ -123,7 +123,7 @@ enum Says {
 }
 
 /// A segment to an embryo: its name; flags, sequence past IRS, acknowledgment past ISS; data; the outcome.
-type Row = (&'static str, (u8, u32, u32), &'static [u8], Fate, Says);
+type Row = (&'static str, (u16, u32, u32), &'static [u8], Fate, Says);
 
 const TO_AN_EMBRYO: [Row; 26] = [
     // First, the sequence number; the window is 65,535.
@@ -202,7 +202,7 @@ fn stamp(value: u32) -> Timestamps {
 fn every_segment_to_time_wait_has_the_outcome_of_the_rfc() {
     // §3.10.7.4, TIME-WAIT: flags, sequence past RCV.NXT, data; whether it is acknowledged. RFC 1337: no
     // RST ends it.
-    let table: [(&str, u8, i32, &[u8], bool); 14] = [
+    let table: [(&str, u16, i32, &[u8], bool); 14] = [
         ("the FIN again", FIN | ACK, -1, &[], true),
         ("an old SYN", SYN, -2, &[], true),
         ("an old SYN-ACK", SYN | ACK, -2, &[], true),

@@ -9,7 +9,7 @@ use crate::shard::flow_table::{FlowTable, Kind};
 use crate::shard::key::FlowKey;
 use crate::shard::slab::Slab;
 use crate::shard::time_waits::{GROUPS, Gone, Restarted, TimeWaits};
-use crate::tcp::{Embryo, Flags, Options, Segment, SeqNum, Settings, TimeWait};
+use crate::tcp::{Embryo, Flags, Segment, SeqNum, Settings, TimeWait};
 use crate::time::{Duration, Instant};
 
 const SPAN: Duration = Duration::from_millis(6_400);
@@ -146,15 +146,7 @@ fn a_fin_sent_again_a_hundred_times_does_not_push_the_others_out() {
 }
 
 fn embryo(listener: u16) -> Embryo {
-    let syn = Segment {
-        seq: SeqNum(5),
-        ack: SeqNum(0),
-        flags: Flags::SYN,
-        window: 1000,
-        urgent: 0,
-        options: Options::default(),
-        payload: &[],
-    };
+    let syn = Segment { seq: SeqNum(5), flags: Flags::SYN, window: 1000, ..Segment::default() };
     Embryo::from_syn(&syn, listener, SeqNum(1), Instant::ZERO, &Settings::default(), false)
 }
 

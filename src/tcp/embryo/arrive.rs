@@ -1,7 +1,8 @@
 //! What an embryo answers to a segment: RFC 9293 §3.10.7.4 for SYN-RECEIVED, one step after the other.
 
-use super::{Embryo, EmbryoAnswer, TIMESTAMPS, UNTIMED, initial_rcv_wnd};
-use crate::tcp::{Disposition, Flags, Segment, SeqNum, Settings};
+use super::{Embryo, EmbryoAnswer, NO_ECT, TIMESTAMPS, UNTIMED, initial_rcv_wnd};
+use crate::tcp::ecn::handshake;
+use crate::tcp::{Disposition, EcnMode, Flags, Segment, SeqNum, Settings};
 
 impl Embryo {
     /// A segment arrived for the flow. RFC 9293 §3.10.7.4 for SYN-RECEIVED.
@@ -10,7 +11,7 @@ impl Embryo {
         if rejected.is_none() && self.is_same_syn(segment) {
             self.note_timestamp(segment);
             self.flags |= UNTIMED;
-            return EmbryoAnswer::SynAckAgain;
+            return self.on_syn_again(segment);
         }
         if let Some(answer) = rejected {
             return answer;
@@ -55,6 +56,23 @@ impl Embryo {
         }
         self.note_timestamp(segment);
         EmbryoAnswer::Establish
+    }
+
+    /// The peer's SYN came again, asking for the same as before or for nothing (RFC 9768 §3.1.5):
+    ///   > MUST reset the connection with a RST packet, if it receives a 'Classic' ECN-setup SYN [...] and a
+    ///   > SYN requesting AccECN feedback during the same handshake
+    fn on_syn_again(&mut self, syn: &Segment<'_>) -> EmbryoAnswer {
+        match (self.ecn_mode(), handshake::asked(syn.flags)) {
+            (EcnMode::Classic, EcnMode::Accurate) | (EcnMode::Accurate, EcnMode::Classic) => {
+                return EmbryoAnswer::Refuse;
+            }
+            // > MUST NOT set ECT on any packet for the rest of the connection, if it has received [...] at
+            // > least one valid SYN [...] with (AE,CWR,ECE) = (0,0,0) during the handshake.
+            (_, EcnMode::None) => self.ecn |= NO_ECT,
+            _ => {}
+        }
+        self.note_codepoint(syn.ecn);
+        EmbryoAnswer::SynAckAgain
     }
 
     fn is_same_syn(&self, segment: &Segment<'_>) -> bool {

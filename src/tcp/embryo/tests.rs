@@ -8,7 +8,7 @@ const ISS: SeqNum = SeqNum(1000);
 const NOW: Instant = Instant::from_millis(5_000);
 
 fn segment(flags: Flags, seq: SeqNum, ack: SeqNum) -> Segment<'static> {
-    Segment { seq, ack, flags, window: 1000, urgent: 0, options: Options::default(), payload: &[] }
+    Segment { seq, ack, flags, window: 1000, ..Segment::default() }
 }
 
 fn stamped(mut segment: Segment<'static>, value: u32) -> Segment<'static> {
@@ -103,7 +103,7 @@ fn what_was_agreed_on_can_be_read_back() {
     let ours = WindowShift::for_buffer(Settings::default().receive_buffer);
     assert_eq!(e.shifts(), Some((ours, WindowShift::from_offer(9))));
     assert_eq!((e.iss(), e.irs(), e.listener(), e.timestamps()), (ISS, IRS, 3, Some(70)));
-    assert!(e.sack_permitted() && !e.ecn());
+    assert!(e.sack_permitted() && e.ecn_mode() == EcnMode::None);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::script::{Script, plain};
 use super::{data, syn};
 use crate::rng::Rng;
 use crate::tcp::{
-    Flags, Options, PathError, Phase, SackBlocks, Segment, SeqNum, Timestamps, UserTimeout,
-    WindowShift,
+    ByteCounters, Codepoint, EcnPolicy, Flags, Options, PathError, Phase, SackBlocks, Segment,
+    SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 
 /// Mostly plausible: numbers near those that matter, flags that mean something.
@@ -17,10 +17,10 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
         _ => SeqNum(rng.next_u32()),
     };
     let flags = match rng.below(8) {
-        0 => Flags(rng.next_u32() as u8),
+        0 => Flags(rng.next_u32() as u16 & 0x1ff),
         1 => Flags::FIN.with(Flags::ACK),
         2 => Flags::RST,
-        3 => Flags::SYN.with(Flags(rng.next_u32() as u8 & Flags::ACK.0)),
+        3 => Flags::SYN.with(Flags(rng.next_u32() as u16 & Flags::ACK.0)),
         _ => Flags::ACK,
     };
     let centers = [t.c.snd.una, t.c.snd.nxt, t.c.snd.end];
@@ -32,6 +32,7 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
         flags,
         window: [0, 1, 500, u16::MAX][rng.below(4) as usize],
         urgent: rng.next_u32() as u16,
+        ecn: Codepoint::from_bits(rng.next_u32() as u8),
         options: Options {
             mss: rng.happens(0.5).then_some(rng.next_u32() as u16),
             window_shift: rng.happens(0.5).then(|| WindowShift::from_offer(rng.next_u32() as u8)),
@@ -39,6 +40,11 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
             sack_permitted: rng.happens(0.5),
             sack: any_blocks(rng, t),
             user_timeout: UserTimeout::from_wire(rng.next_u32() as u16),
+            accecn: rng.happens(0.3).then(|| ByteCounters {
+                e0b: rng.happens(0.5).then(|| rng.next_u32() >> 8),
+                ceb: rng.happens(0.5).then(|| rng.next_u32() >> 8),
+                e1b: rng.happens(0.5).then(|| rng.next_u32() >> 8),
+            }),
         },
         payload: &payload[..rng.below(payload.len() as u64 + 1) as usize],
     }
@@ -88,11 +94,15 @@ fn nothing_that_arrives_breaks_a_connection() {
         settings.nagle = rng.happens(0.5);
         settings.receive_buffer = 1 << rng.below(18);
         settings.keep_alive = rng.happens(0.5).then(Default::default);
+        settings.ecn =
+            [EcnPolicy::Passive, EcnPolicy::On, EcnPolicy::Accurate][rng.below(3) as usize];
         let (iss, irs) = (rng.next_u32(), rng.next_u32());
         let mut t = Script::open_at(settings, iss, irs);
         t.sends_syn();
         if rng.happens(0.8) {
-            let _ = t.hears(syn().mss(1000).stamp(100, 0).shift(3).permits_sack().ack(1));
+            let ecn = Flags((rng.next_u32() as u16 & 7) << 6);
+            let answer = syn().mss(1000).stamp(100, 0).shift(3).permits_sack().ack(1);
+            let _ = t.hears(answer.flag(ecn));
             let _ = t.hears(data(1..50).stamp(100, 0));
         }
         for _ in 0..200 {

@@ -3,7 +3,10 @@
 
 use core::ops::Range;
 
-use crate::tcp::{Flags, Options, SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift};
+use crate::tcp::{
+    ByteCounters, Codepoint, Flags, Options, SegmentOut, SeqNum, Timestamps, UserTimeout,
+    WindowShift,
+};
 use crate::time::{Duration, Instant};
 
 /// The byte that stands at `position` of a direction.
@@ -19,6 +22,7 @@ pub(super) struct In {
     pub(super) flags: Flags,
     pub(super) window: Option<u16>,
     pub(super) urgent: u16,
+    pub(super) ecn: Codepoint,
     pub(super) options: Options,
     pub(super) behind_syn: bool,
     pub(super) sack: Vec<Range<u32>>,
@@ -32,6 +36,7 @@ pub(super) fn ack(n: u32) -> In {
         flags: Flags::ACK,
         window: None,
         urgent: 0,
+        ecn: Codepoint::NotEct,
         options: Options::default(),
         behind_syn: false,
         sack: Vec::new(),
@@ -130,6 +135,23 @@ impl In {
         self
     }
 
+    /// How its packet came.
+    pub(super) fn came(mut self, codepoint: Codepoint) -> Self {
+        self.ecn = codepoint;
+        self
+    }
+
+    /// AE, CWR and ECE as one number: of a SYN what it asks or agrees to, else the ACE field.
+    pub(super) fn ace(self, field: u16) -> Self {
+        self.flag(Flags(field << 6))
+    }
+
+    /// The AccECN option.
+    pub(super) fn counts(mut self, counters: ByteCounters) -> Self {
+        self.options.accecn = Some(counters);
+        self
+    }
+
     pub(super) fn stamp(mut self, value: u32, echo: u32) -> Self {
         self.options.timestamps = Some(Timestamps { value, echo });
         self
@@ -146,8 +168,16 @@ pub(super) struct Sent {
     pub(super) flags: Flags,
     pub(super) window: u16,
     pub(super) urgent: u16,
+    pub(super) ecn: Codepoint,
     pub(super) options: Options,
     pub(super) sack: Vec<Range<u32>>,
+}
+
+impl Sent {
+    /// AE, CWR and ECE as one number.
+    pub(super) fn ace(&self) -> u16 {
+        self.flags.0 >> 6 & 7
+    }
 }
 
 /// What should be sent. What is not said is not compared.
@@ -238,6 +268,7 @@ pub(super) fn relative(out: &SegmentOut<'_>, iss: SeqNum, irs: SeqNum, at: Insta
         flags: out.flags,
         window: out.window,
         urgent: out.urgent,
+        ecn: out.ecn,
         options: out.options,
         sack: (out.options.sack.as_slice().iter())
             .map(|(left, right)| left.distance_from(irs)..right.distance_from(irs))

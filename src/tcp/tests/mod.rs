@@ -9,6 +9,8 @@ mod basics;
 mod calls;
 mod choices;
 mod closing;
+mod ecn;
+mod ecn_opening;
 mod forged;
 mod hostile;
 mod idle;

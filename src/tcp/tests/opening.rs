@@ -231,12 +231,10 @@ fn an_embryo_becomes_a_connection_and_the_ack_may_carry_data_and_fin() {
     t.irs = SeqNum(500);
     let first = Segment {
         seq: SeqNum(500),
-        ack: SeqNum(0),
         flags: Flags::SYN,
         window: 1000,
-        urgent: 0,
         options: syn().mss(1460).shift(4).stamp(9, 0).options(),
-        payload: &[],
+        ..Segment::default()
     };
     let mut embryo = Embryo::from_syn(&first, 0, SeqNum(7000), t.now, &t.settings, false);
     let payload = [1, 2, 3];

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::literals::content;
 use crate::rng::Rng;
 use crate::tcp::{
-    BufferPool, CloseReason, Connection, Disposition, Embryo, EmbryoAnswer, EmbryoDeadline, Env,
-    Flags, Options, Segment, SegmentOut, SeqNum, Settings,
+    BufferPool, CloseReason, Codepoint, Connection, Disposition, EcnPolicy, Embryo, EmbryoAnswer,
+    EmbryoDeadline, Env, Flags, Options, Segment, SegmentOut, SeqNum, Settings,
 };
 use crate::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ struct Flight {
     ack: SeqNum,
     flags: Flags,
     window: u16,
+    ecn: Codepoint,
     options: Options,
     payload: Vec<u8>,
 }
@@ -29,6 +30,7 @@ impl Flight {
             ack: out.ack,
             flags: out.flags,
             window: out.window,
+            ecn: out.ecn,
             options: out.options,
             payload: [out.payload.0, out.payload.1].concat(),
         }
@@ -40,9 +42,10 @@ impl Flight {
             ack: self.ack,
             flags: self.flags,
             window: self.window,
-            urgent: 0,
+            ecn: self.ecn,
             options: self.options,
             payload: &self.payload,
+            ..Segment::default()
         }
     }
 }
@@ -94,6 +97,8 @@ impl End {
             syn_retries: 20,
             syn_ack_retries: 20,
             give_up_after: Duration::from_secs(600),
+            ecn: [EcnPolicy::Off, EcnPolicy::Passive, EcnPolicy::On, EcnPolicy::Accurate]
+                [rng.below(4) as usize],
             ..Settings::default()
         };
         let iss = if rng.happens(0.5) { 0u32.wrapping_sub(rng.below(9000) as u32) } else { 77 };
@@ -147,7 +152,7 @@ impl End {
     fn hear(&mut self, now: Instant, segment: &Segment<'_>) {
         match &mut self.flow {
             Flow::Listening => {
-                if segment.flags == Flags::SYN {
+                if segment.flags.syn() && !segment.flags.ack() {
                     let embryo = Embryo::from_syn(segment, 0, self.iss, now, &self.settings, false);
                     self.out.push(Flight::of(&embryo.syn_ack(now, 3, &self.settings, false)));
                     self.flow = Flow::Embryo(embryo);
@@ -167,7 +172,8 @@ impl End {
                 EmbryoAnswer::Ack(_) => {
                     self.out.push(Flight::of(&embryo.ack(now, 3, &self.settings)));
                 }
-                EmbryoAnswer::Reset | EmbryoAnswer::Remove | EmbryoAnswer::Ignore(_) => {}
+                EmbryoAnswer::Reset | EmbryoAnswer::Ignore(_) => {}
+                EmbryoAnswer::Remove | EmbryoAnswer::Refuse => {}
             },
             Flow::Connection(c) => {
                 let disposition = c.on_segment(env!(self, now), segment);
@@ -218,6 +224,7 @@ struct World {
     ends: [End; 2],
     loss: f64,
     duplication: f64,
+    marking: f64,
     delay_ms: u64,
     jitter_ms: u64,
     /// By time of arrival, and a number that keeps the order.
@@ -241,6 +248,7 @@ impl World {
             heals_at: now + Duration::from_secs(rng.below(60)),
             loss: 0.3 * rng.unit() * rng.unit(),
             duplication: 0.2 * rng.unit() * rng.unit(),
+            marking: rng.unit() * rng.unit(),
             delay_ms: rng.below(80),
             jitter_ms: rng.below(60),
             rng,
@@ -282,7 +290,12 @@ impl World {
             let delay = self.delay_ms + self.rng.below(self.jitter_ms + 1);
             let at = self.now + Duration::from_millis(delay);
             self.sent += 1;
-            self.channel.insert((at, self.sent), (to, flight.clone()));
+            let mut flight = flight.clone();
+            // A router marks what may be marked, and leaves the rest alone (RFC 3168 §5).
+            if flight.ecn != Codepoint::NotEct && self.rng.happens(self.marking) {
+                flight.ecn = Codepoint::Ce;
+            }
+            self.channel.insert((at, self.sent), (to, flight));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::header::CHECKSUM_AT;
 use super::options::{ALIGNED_TIMESTAMPS, Timestamps, kind};
-use super::{HEADER_LEN, OPTIONS_LEN_MAX};
+use super::{AccEcn, HEADER_LEN, OPTIONS_LEN_MAX, flag};
 use crate::wire::checksum::{self, PseudoHeader, Sum};
 use crate::wire::error::NoRoom;
 use crate::wire::protocol::Protocol;
@@ -23,6 +23,8 @@ pub struct OptionsOut<'a> {
     pub sack: &'a [(u32, u32)],
     /// The user timeout (RFC 5482 §3.3), granularity bit included.
     pub user_timeout: Option<u16>,
+    /// The byte counters of Accurate ECN (RFC 9768 §3.2.3).
+    pub accecn: Option<AccEcn>,
     /// A Fast Open cookie of 4 to 16 bytes, or an empty one to ask for it; left out when there is no
     /// room for it; on a SYN.
     pub fast_open: Option<&'a [u8]>,
@@ -44,7 +46,7 @@ pub struct HeaderOut<'a> {
     /// SEG.UP.
     pub urgent: u16,
     /// The control bits.
-    pub flags: u8,
+    pub flags: u16,
     /// The options.
     pub options: OptionsOut<'a>,
 }
@@ -96,7 +98,8 @@ impl HeaderOut<'_> {
         let [w0, w1] = self.window.to_be_bytes();
         let [u0, u1] = self.urgent.to_be_bytes();
         let first = [s0, s1, d0, d1, q0, q1, q2, q3];
-        let second = [a0, a1, a2, a3, words << 4, self.flags, w0, w1];
+        let [f0, f1] = (self.flags & flag::ALL).to_be_bytes();
+        let second = [a0, a1, a2, a3, words << 4 | f0, f1, w0, w1];
         let third = [0, 0, u0, u1];
         fixed[..8].copy_from_slice(&first);
         fixed[8..16].copy_from_slice(&second);
@@ -143,6 +146,7 @@ impl OptionsOut<'_> {
             + usize::from(self.window_shift.is_some())
             + usize::from(alone)
             + usize::from(self.user_timeout.is_some())
+            + self.accecn.map_or(0, AccEcn::words)
             + 3 * usize::from(self.timestamps.is_some()))
     }
 
@@ -197,6 +201,12 @@ impl OptionsOut<'_> {
         if let Some(value) = self.user_timeout {
             let [high, low] = value.to_be_bytes();
             pen.put([kind::USER_TIMEOUT, 4, high, low])?;
+        }
+        if let Some(counters) = self.accecn {
+            let (bytes, words) = counters.to_words();
+            for word in bytes.iter().take(words) {
+                pen.put(*word)?;
+            }
         }
         let blocks = &self.sack[..self.sack_blocks_that_fit()];
         if !blocks.is_empty() {

@@ -25,7 +25,7 @@ pub struct Header<'a> {
     /// SEG.UP; meaningful only with URG.
     pub urgent: u16,
     /// The control bits, see [`flag`].
-    pub flags: u8,
+    pub flags: u16,
     /// Bytes of the header, options included: 20 to 60.
     pub header_len: u8,
     /// The options.
@@ -47,7 +47,7 @@ pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
         return Err(Error::Malformed);
     }
     let (header, payload) = segment.split_at_checked(header_len).ok_or(Error::Truncated)?;
-    let flags = fixed[13];
+    let flags = control_bits(fixed[12], fixed[13]);
     let options = options::parse(&header[HEADER_LEN..], flags & flag::SYN != 0);
     let header = Header {
         src_port: u16::from_be_bytes([fixed[0], fixed[1]]),
@@ -61,6 +61,12 @@ pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
         options,
     };
     Ok((header, payload))
+}
+
+/// The control bits: RFC 9293 §3.1 has the data offset and the reserved bits before them.
+#[inline(always)]
+const fn control_bits(upper: u8, lower: u8) -> u16 {
+    u16::from_be_bytes([upper, lower]) & flag::ALL
 }
 
 /// The header of nearly every segment after the handshake: timestamps are all of its options, laid out as
@@ -80,7 +86,7 @@ pub fn parse_stamped(segment: &[u8]) -> Option<(Header<'_>, &[u8])> {
             ack: number(8),
             window: u16::from_be_bytes([header[14], header[15]]),
             urgent: u16::from_be_bytes([header[18], header[19]]),
-            flags: header[13],
+            flags: control_bits(header[12], header[13]),
             header_len: STAMPED_LEN as u8,
             options: Options::stamped(Timestamps { value: number(24), echo: number(28) }),
         };

@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `header` | a header that arrived |
 //! | `options` | its options |
+//! | `accecn` | the two options of Accurate ECN |
 //! | `emit` | a header to be sent, with its options, data and sum |
 
+mod accecn;
 mod emit;
 mod header;
 mod options;
@@ -16,6 +18,7 @@ mod options;
 #[cfg(test)]
 mod tests;
 
+pub use accecn::AccEcn;
 pub use emit::{HeaderOut, OptionsOut};
 pub use header::{Header, parse, parse_stamped, verify};
 pub use options::{Options, SackIter, Timestamps};
@@ -26,22 +29,26 @@ pub const HEADER_LEN: usize = 20;
 /// Bytes that options can take: the data offset counts 15 words at most.
 pub const OPTIONS_LEN_MAX: usize = 40;
 
-/// Control bits (RFC 9293 §3.1) as in the header's fourteenth byte.
+/// Control bits (RFC 9293 §3.1) as in the header's thirteenth and fourteenth byte.
 pub mod flag {
     /// No more data from the sender.
-    pub const FIN: u8 = 0x01;
+    pub const FIN: u16 = 0x01;
     /// Synchronize sequence numbers.
-    pub const SYN: u8 = 0x02;
+    pub const SYN: u16 = 0x02;
     /// Reset the connection.
-    pub const RST: u8 = 0x04;
+    pub const RST: u16 = 0x04;
     /// Push.
-    pub const PSH: u8 = 0x08;
+    pub const PSH: u16 = 0x08;
     /// The acknowledgement field is significant.
-    pub const ACK: u8 = 0x10;
+    pub const ACK: u16 = 0x10;
     /// The urgent pointer is significant.
-    pub const URG: u8 = 0x20;
+    pub const URG: u16 = 0x20;
     /// ECN echo (RFC 3168).
-    pub const ECE: u8 = 0x40;
+    pub const ECE: u16 = 0x40;
     /// Congestion window reduced (RFC 3168).
-    pub const CWR: u8 = 0x80;
+    pub const CWR: u16 = 0x80;
+    /// Accurate ECN (RFC 9768 §3.1.1).
+    pub const AE: u16 = 0x100;
+    /// All of them; the three bits above are reserved (RFC 9293 §3.1).
+    pub(in crate::wire) const ALL: u16 = 0x1ff;
 }

@@ -1,9 +1,11 @@
-//! The options of a header that arrived: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 5482, RFC 7413.
+//! The options of a header that arrived: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 5482, RFC 7413, RFC 9768.
 //!
 //! Small values are read out; SACK blocks and the Fast Open cookie stay where they are in the segment
 //! and are found by their place, so that a segment without them pays nothing for them.
 
 use core::fmt;
+
+use super::AccEcn;
 
 /// Option kinds, from IANA's registry.
 pub(super) mod kind {
@@ -16,6 +18,10 @@ pub(super) mod kind {
     pub const TIMESTAMPS: u8 = 8;
     pub const USER_TIMEOUT: u8 = 28;
     pub const FAST_OPEN: u8 = 34;
+    pub const ACCECN0: u8 = 172;
+    pub const ACCECN1: u8 = 174;
+    /// Experiments that share a kind, told apart by 16 bits.
+    pub const EXPERIMENT: u8 = 254;
 }
 
 /// Two no-operations before the timestamps: the layout of RFC 7323 appendix A, which all stacks send.
@@ -24,6 +30,14 @@ pub(super) const ALIGNED_TIMESTAMPS: [u8; 4] = [kind::NOP, kind::NOP, kind::TIME
 /// The kinds and lengths of a usual SYN's options, the values left out.
 const USUAL_SYN: [u8; 9] =
     [kind::MSS, 4, kind::SACK_PERMITTED, 2, kind::TIMESTAMPS, 10, kind::NOP, kind::WINDOW_SCALE, 3];
+
+/// What marks an experiment as Fast Open (RFC 7413 §4.1.1).
+const FAST_OPEN_ID: [u8; 2] = [0xf9, 0x89];
+
+/// RFC 7413 §4.1.1: 4 to 16 bytes, an even number; or none, which asks for one.
+const fn is_cookie(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes.len() >= 4 && bytes.len() <= 16 && bytes.len().is_multiple_of(2)
+}
 
 /// Bytes of one SACK block.
 const BLOCK_LEN: usize = 8;
@@ -73,6 +87,7 @@ pub struct Options<'a> {
     sack: Place,
     user_timeout: Place,
     fast_open: Place,
+    accecn: Place,
 }
 
 impl<'a> Options<'a> {
@@ -105,7 +120,22 @@ impl<'a> Options<'a> {
     /// asks for a cookie.
     #[inline]
     pub fn fast_open(&self) -> Option<&'a [u8]> {
-        if self.fast_open.is_somewhere() { Some(self.fast_open.of(self.area)) } else { None }
+        let kind_at = usize::from(self.fast_open.0).checked_sub(2)?;
+        let body = self.fast_open.of(self.area);
+        let experiment = self.area.get(kind_at) == Some(&kind::EXPERIMENT);
+        if experiment { body.get(FAST_OPEN_ID.len()..) } else { Some(body) }
+    }
+}
+
+impl<'a> Options<'a> {
+    /// The byte counters of Accurate ECN (RFC 9768 §3.2.3).
+    #[inline]
+    pub fn accecn(&self) -> Option<AccEcn> {
+        if !self.accecn.is_somewhere() {
+            return None;
+        }
+        let kind_at = usize::from(self.accecn.0).checked_sub(2)?;
+        Some(AccEcn::from_body(*self.area.get(kind_at)?, self.accecn.of(self.area)))
     }
 }
 
@@ -116,6 +146,7 @@ impl PartialEq for Options<'_> {
         small(self) == small(other)
             && self.user_timeout() == other.user_timeout()
             && self.fast_open() == other.fast_open()
+            && self.accecn() == other.accecn()
             && self.sack().eq(other.sack())
     }
 }
@@ -133,6 +164,7 @@ impl fmt::Debug for Options<'_> {
             .field("malformed", &self.malformed)
             .field("sack", &self.sack().collect::<SackList>().as_slice())
             .field("fast_open", &self.fast_open())
+            .field("accecn", &self.accecn())
             .finish()
     }
 }
@@ -261,13 +293,14 @@ impl Options<'_> {
             (kind::USER_TIMEOUT, &[high, low]) if high & 0x7f != 0 || low != 0 => {
                 self.user_timeout = place;
             }
-            // RFC 7413 §4.1.1: 4 to 16 bytes, an even number; or none.
-            (kind::FAST_OPEN, []) if syn => self.fast_open = place,
-            (kind::FAST_OPEN, [_, _, _, _, ..])
-                if syn && body.len() <= 16 && body.len().is_multiple_of(2) =>
+            (kind::FAST_OPEN, cookie) if syn && is_cookie(cookie) => self.fast_open = place,
+            // What hosts sent before the kind was assigned (RFC 7413 §4.1.1).
+            (kind::EXPERIMENT, &[a, b, ref cookie @ ..])
+                if syn && [a, b] == FAST_OPEN_ID && is_cookie(cookie) =>
             {
                 self.fast_open = place;
             }
+            (kind::ACCECN0 | kind::ACCECN1, _) => self.accecn = place,
             _ => {}
         }
     }

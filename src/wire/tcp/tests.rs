@@ -10,11 +10,11 @@ const PSEUDO: PseudoHeader =
     PseudoHeader::v4(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
 
 /// A segment with exactly these option bytes and no data.
-fn with_options(flags: u8, options: &[u8]) -> Vec<u8> {
+fn with_options(flags: u16, options: &[u8]) -> Vec<u8> {
     assert!(options.len().is_multiple_of(4) && options.len() <= OPTIONS_LEN_MAX);
     let mut segment = vec![0; HEADER_LEN];
-    segment[12] = (((HEADER_LEN + options.len()) / 4) << 4) as u8;
-    segment[13] = flags;
+    segment[12] = (((HEADER_LEN + options.len()) / 4) << 4) as u8 | (flags >> 8) as u8;
+    segment[13] = flags as u8;
     segment.extend(options);
     segment
 }
@@ -30,13 +30,14 @@ struct Sent {
     ack: u32,
     window: u16,
     urgent: u16,
-    flags: u8,
+    flags: u16,
     timestamps: Option<Timestamps>,
     mss: Option<u16>,
     window_shift: Option<u8>,
     sack_permitted: bool,
     sack: Vec<(u32, u32)>,
     fast_open: Option<Vec<u8>>,
+    accecn: Option<AccEcn>,
 }
 
 impl Sent {
@@ -56,6 +57,7 @@ impl Sent {
                 timestamps: self.timestamps,
                 sack: &self.sack,
                 user_timeout: None,
+                accecn: self.accecn,
                 fast_open: self.fast_open.as_deref(),
             },
         }
@@ -74,6 +76,7 @@ impl Sent {
         assert_eq!(options.sack().collect::<Vec<_>>(), self.sack);
         assert_eq!(options.has_sack(), !self.sack.is_empty());
         assert_eq!(options.fast_open(), self.fast_open.as_deref());
+        assert_eq!(options.accecn(), self.accecn);
     }
 }
 
@@ -91,7 +94,7 @@ fn syn() -> impl Strategy<Value = Sent> {
     (any::<((u16, u16), u32, u32, u16, u16, u8)>(), options).prop_map(|(fixed, options)| {
         let (ports, seq, ack, window, urgent, flags) = fixed;
         let (mss, window_shift, sack_permitted, timestamps, fast_open) = options;
-        let (flags, sack) = (flags | flag::SYN, vec![]);
+        let (flags, sack) = (u16::from(flags) << 1 | u16::from(sack_permitted) | flag::SYN, vec![]);
         Sent {
             ports,
             seq,
@@ -105,6 +108,7 @@ fn syn() -> impl Strategy<Value = Sent> {
             sack_permitted,
             sack,
             fast_open,
+            accecn: None,
         }
     })
 }
@@ -112,15 +116,68 @@ fn syn() -> impl Strategy<Value = Sent> {
 /// Any other segment's options.
 fn later() -> impl Strategy<Value = Sent> {
     let sack = prop::collection::vec(any::<(u32, u32)>(), 0..=3);
-    (syn(), sack).prop_map(|(sent, sack)| Sent {
-        flags: sent.flags & !flag::SYN,
-        sack,
-        mss: None,
-        window_shift: None,
-        sack_permitted: false,
-        fast_open: None,
-        ..sent
+    (syn(), sack, prop::option::of(counters())).prop_map(|(sent, mut sack, accecn)| {
+        // What fits beside timestamps.
+        sack.truncate(accecn.map_or(3, |counters| (24 - 4 * counters.words()) / 8));
+        Sent {
+            flags: sent.flags & !flag::SYN,
+            sack,
+            accecn,
+            mss: None,
+            window_shift: None,
+            sack_permitted: false,
+            fast_open: None,
+            ..sent
+        }
     })
+}
+
+/// The shapes that RFC 9768 table 5 knows.
+fn counters() -> impl Strategy<Value = AccEcn> {
+    let number = || 0u32..1 << 24;
+    (0..6, number(), number(), number()).prop_map(|(shape, e0b, ceb, e1b)| AccEcn {
+        e0b: matches!(shape, 1..=3).then_some(e0b),
+        ceb: matches!(shape, 2 | 3 | 5).then_some(ceb),
+        e1b: matches!(shape, 3..=5).then_some(e1b),
+    })
+}
+
+/// RFC 9768 table 5 and the sentence after it: whole fields count, a remainder is padding.
+#[test]
+fn accurate_ecn_counters_are_read_in_both_orders_and_from_any_length() {
+    let body = [0, 0, 1, 0, 0, 2, 0, 0, 3, 9];
+    let counters = |e0b, ceb, e1b| AccEcn { e0b, ceb, e1b };
+    let (one, two, three) = (Some(1), Some(2), Some(3));
+    let table = [
+        (2, counters(None, None, None), counters(None, None, None)),
+        (4, counters(None, None, None), counters(None, None, None)),
+        (5, counters(one, None, None), counters(None, None, one)),
+        (7, counters(one, None, None), counters(None, None, one)),
+        (8, counters(one, two, None), counters(None, two, one)),
+        (11, counters(one, two, three), counters(three, two, one)),
+        (12, counters(one, two, three), counters(three, two, one)),
+    ];
+    for (len, order_0, order_1) in table {
+        for (kind, expected) in [(172, order_0), (174, order_1)] {
+            let mut area = [1; 12];
+            area[..2].copy_from_slice(&[kind, len]);
+            area[2..usize::from(len)].copy_from_slice(&body[..usize::from(len) - 2]);
+            let segment = with_options(flag::ACK, &area);
+            let (header, _) = parse(&segment).expect("well formed");
+            assert_eq!(header.options.accecn(), Some(expected), "{kind} of {len}");
+        }
+    }
+}
+
+/// RFC 7413 §4.1.1: the form that was sent before kind 34 was assigned.
+#[test]
+fn the_experimental_fast_open_option_says_the_same() {
+    let request = with_options(flag::SYN, &[254, 4, 0xf9, 0x89]);
+    assert_eq!(parse(&request).expect("well formed").0.options.fast_open(), Some(&[][..]));
+    let cookie = with_options(flag::SYN, &[254, 8, 0xf9, 0x89, 1, 2, 3, 4]);
+    assert_eq!(parse(&cookie).expect("well formed").0.options.fast_open(), Some(&[1, 2, 3, 4][..]));
+    let other = with_options(flag::SYN, &[254, 8, 0xf9, 0x88, 1, 2, 3, 4]);
+    assert_eq!(parse(&other).expect("well formed").0.options.fast_open(), None);
 }
 
 fn payload() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
@@ -205,7 +262,7 @@ proptest! {
                 }
                 1 => rest,
                 _ => {
-                    prop_assert!([2, 3, 4, 5, 8, 28, 34].contains(kind));
+                    prop_assert!([2, 3, 4, 5, 8, 28, 34, 172, 174].contains(kind));
                     let length = usize::from(rest[0]);
                     prop_assert!(length >= 2);
                     &area[length..]
@@ -316,7 +373,7 @@ fn known_options_of_a_wrong_length_and_unknown_ones_are_passed_over() {
         &[5, 2, 1, 1],
         &[34, 5, 1, 2, 3, 1, 1, 1],
         &[30, 4, 1, 1],
-        &[254, 4, 0xf9, 0x89],
+        &[254, 4, 0xf9, 0x88],
     ];
     for passed in table {
         let segment = with_options(flag::SYN, &[passed, &[4, 2, 1, 1]].concat());

@@ -60,7 +60,7 @@ impl Exchanged {
 }
 
 /// What to send for a segment: up to two, as (seq, ack, flags).
-type Answers = [Option<(u32, u32, u8)>; 2];
+type Answers = [Option<(u32, u32, u16)>; 2];
 
 /// RFC 9293 figures 6 and 12, on the side that is opened and closed second.
 #[inline]
@@ -191,12 +191,12 @@ impl Client<'_> {
 mod tests {
     use super::*;
 
-    fn seen(seq: u32, ack: u32, flags: u8) -> Seen {
+    fn seen(seq: u32, ack: u32, flags: u16) -> Seen {
         Seen { src_port: SERVER_PORT, dst_port: FIRST_PORT, seq, ack, flags, timestamp: 0 }
     }
 
     /// The flags of all segments of a connection, in order, by the rules of both ends.
-    fn conversation(joining: Joining) -> Vec<u8> {
+    fn conversation(joining: Joining) -> Vec<u16> {
         let mut said = vec![(7, 0, SYN)];
         let mut to_server = vec![true];
         let mut next = 0;

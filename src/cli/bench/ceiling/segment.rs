@@ -69,7 +69,7 @@ pub struct Seen {
     /// SEG.ACK.
     pub ack: u32,
     /// The control bits.
-    pub flags: u8,
+    pub flags: u16,
     /// The sender's clock.
     pub timestamp: u32,
 }
@@ -95,7 +95,7 @@ pub fn read(frame: &[u8]) -> Option<Seen> {
 
 /// A segment with the options that a stack would send with these flags.
 #[inline]
-pub fn header(to: &Seen, seq: u32, ack: u32, flags: u8) -> tcp::HeaderOut<'static> {
+pub fn header(to: &Seen, seq: u32, ack: u32, flags: u16) -> tcp::HeaderOut<'static> {
     let is_syn = flags & tcp::flag::SYN != 0;
     tcp::HeaderOut {
         src_port: to.dst_port,
