@@ -24,6 +24,8 @@ fuzz_target!(|segment: &[u8]| {
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps,
             sack: &sack,
+            user_timeout: options.user_timeout(),
+            accecn: options.accecn(),
             fast_open: options.fast_open(),
         },
     };
