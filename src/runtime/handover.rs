@@ -134,9 +134,20 @@ mod tests {
     }
 
     #[test]
+    fn a_datagram_that_was_put_together_has_buffers_of_its_own() {
+        let office = office(2);
+        assert!(office.send(1, &vec![7; LONGEST], 0));
+        assert_eq!(office.spares.len(), 2 * HANDOVER_QUEUE);
+        let parcel = office.collect(1).expect("it was sent");
+        assert_eq!(parcel.bytes().len(), LONGEST);
+        office.recycle(parcel);
+        assert_eq!(office.long_spares.len(), 2 * LONG_EACH);
+    }
+
+    #[test]
     fn a_frame_that_is_too_long_and_an_unknown_worker_are_refused() {
         let office = office(2);
-        assert!(!office.send(1, &[0; 1515], 0));
+        assert!(!office.send(1, &vec![0; LONGEST + 1], 0));
         assert!(!office.send(9, b"x", 0));
         assert_eq!(office.spares.len(), 2 * HANDOVER_QUEUE);
     }
