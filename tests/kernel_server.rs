@@ -107,7 +107,7 @@ fn two_thousand_connections_at_once() {
     kernel_service(&net, 7, echo);
     let closing = Closing::AfterWriting;
     let client = Client { target: at(LEFT.into(), 7), connections: 2000, bytes: 2000, closing };
-    for (n, outcome) in run(&net, client, 90).into_iter().enumerate() {
+    for (n, outcome) in run(&net, client, 240).into_iter().enumerate() {
         assert_eq!(outcome.ending, Ending::Finished, "connection {n}");
         assert!(outcome.received == pattern(n as u64, 2000), "connection {n}");
     }
