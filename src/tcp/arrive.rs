@@ -213,6 +213,10 @@ impl Connection {
         let ack = segment.ack;
         if ack.before(self.snd.una) {
             if self.snd.una.distance_from(ack) <= self.snd.wnd_max {
+                // Its blocks may still tell something new.
+                if self.is_selective(segment) {
+                    self.on_selective_ack(env, segment);
+                }
                 // "If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored."
                 return Continue(());
             }
@@ -224,7 +228,9 @@ impl Connection {
             return Break(Disposition::BadAck);
         }
         self.heed_ecn(env, segment);
-        if ack != self.snd.una {
+        if self.is_selective(segment) {
+            self.on_selective_ack(env, segment);
+        } else if ack != self.snd.una {
             self.on_new_ack(env, segment);
         } else if self.is_duplicate_ack(segment) {
             self.on_duplicate_ack(env.now);
@@ -261,7 +267,7 @@ impl Connection {
             }
         }
         if self.snd.wnd == 0 {
-            self.on_closed_window();
+            self.on_closed_window(env);
         }
     }
 

@@ -3,6 +3,8 @@
 //! A ring owns no memory while it has nothing to hold, so that an idle connection costs none. The pool
 //! owns the sum: what is lent out and what rests on its free lists never pass the limit together.
 
+use super::flight::FlightPool;
+
 #[cfg(test)]
 mod tests;
 
@@ -138,6 +140,8 @@ pub struct BufferPool {
     in_use: usize,
     /// Bytes on the free lists.
     resting: usize,
+    /// Beside the buffers: what connections with data in flight are lent.
+    pub(super) flights: FlightPool,
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +155,13 @@ struct Class {
 impl BufferPool {
     /// A pool of at most `limit` bytes, none of them allocated yet.
     pub fn new(limit: usize) -> Self {
-        Self { classes: core::array::from_fn(|_| Class::default()), limit, in_use: 0, resting: 0 }
+        Self {
+            classes: core::array::from_fn(|_| Class::default()),
+            limit,
+            in_use: 0,
+            resting: 0,
+            flights: FlightPool::default(),
+        }
     }
 
     /// A buffer of the smallest class that holds `min` bytes, its content arbitrary. `None` above the

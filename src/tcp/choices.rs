@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::ecn::Ecn;
 use super::interface::Env;
 use super::marks::Marks;
+use super::pacing::Pacer;
 use super::receive::QUICK_ACKS_ALWAYS;
 use super::urgent::Urgent;
 use super::user_timeout::Negotiation;
@@ -27,6 +28,8 @@ pub(super) struct Choices {
     pub(super) ecn: Option<Ecn>,
     /// After this the close that is under way becomes a reset.
     pub(super) linger_until: Option<Instant>,
+    /// The pace of what it sends, if it is paced.
+    pub(super) pacer: Option<Pacer>,
     /// Where urgent data ends, with [`Marks::URGENT`].
     pub(super) urgent: Urgent,
 }

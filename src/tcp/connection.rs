@@ -8,7 +8,6 @@ use super::ecn::Ecn;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
 use super::marks::Marks;
-use super::pacing::Pacer;
 use super::receive::ReceiveHalf;
 use super::recovery::Recovery;
 use super::send::{SendHalf, effective_mss};
@@ -50,8 +49,6 @@ pub struct Connection {
     pub(super) ecn: EcnMode,
     /// What the program set for this connection alone.
     pub(super) choices: Option<Box<Choices>>,
-    /// The pace of what it sends, if it is paced.
-    pub(super) pacer: Option<Box<Pacer>>,
 }
 
 impl Connection {
@@ -80,7 +77,6 @@ impl Connection {
             close_reason: None,
             ecn: EcnMode::None,
             choices: None,
-            pacer: None,
         }
     }
 
@@ -234,6 +230,13 @@ impl Connection {
         self.incoming.release(pool);
         self.outgoing.release(pool);
         self.holes = Assembler::default();
+        self.release_flight(pool);
+    }
+
+    fn release_flight(&mut self, pool: &mut BufferPool) {
+        if let Some(flight) = self.recovery.flight.take() {
+            pool.flights.release(flight);
+        }
     }
 
     /// Segments sent again so far, modulo 2^32.
@@ -261,7 +264,7 @@ impl Connection {
             timeouts: self.recovery.backoff(),
             bytes_acked: self.snd.bytes_acked(),
             bytes_received: self.rcv.bytes_received(self.phase),
-            in_flight: self.snd.in_flight(),
+            in_flight: self.in_flight(),
             send_queued: self.outgoing.len(),
             receive_queued: self.incoming.len(),
             iss: self.snd.iss,
@@ -306,6 +309,7 @@ impl Connection {
     pub(super) fn finish(&mut self, env: &mut Env<'_>) {
         self.timers = Timers::default();
         self.outgoing.release(env.pool);
+        self.release_flight(env.pool);
         self.close_reason = Some(CloseReason::Finished);
         self.tell_end_when_drained();
     }

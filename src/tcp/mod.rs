@@ -43,6 +43,7 @@ mod connection;
 mod cookie;
 mod ecn;
 mod embryo;
+mod flight;
 mod interface;
 mod isn;
 mod marks;

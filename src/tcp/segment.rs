@@ -122,6 +122,11 @@ impl SackBlocks {
         &self.blocks[..usize::from(self.len)]
     }
 
+    /// The same, to be put into another order.
+    pub(super) fn as_mut_slice(&mut self) -> &mut [(SeqNum, SeqNum)] {
+        &mut self.blocks[..usize::from(self.len)]
+    }
+
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.len == 0

@@ -161,6 +161,7 @@ impl Connection {
         if !self.phase.may_write() || self.marks.has(Marks::CLOSE_PENDING) {
             return 0;
         }
+        self.note_app_limited();
         let wanted = bytes.len().min(self.room(env.settings) as usize);
         // Short of memory, what is already held still takes its part.
         let _ = self.outgoing.ensure(env.pool, self.outgoing.len() + wanted as u32);

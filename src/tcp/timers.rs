@@ -68,7 +68,7 @@ impl Connection {
         } else if self.phase.may_send() && self.snd.wnd == 0 && !self.outgoing.is_empty() {
             self.on_persist_timeout(env);
         } else if self.snd.outstanding() > 0 {
-            self.on_retransmission_timeout(env);
+            self.on_alarm(env);
             self.tell_of_r1();
         } else if self.phase.may_send() && self.snd.unsent() > 0 {
             self.marks.insert(Marks::OVERRIDE);

@@ -122,6 +122,9 @@ impl Connection {
     /// Data or FIN again?
     #[inline]
     fn owed_again(&self) -> Option<Plan> {
+        if self.recovery.flight.is_some() {
+            return self.owed_lost();
+        }
         let snd = &self.snd;
         if snd.resend == snd.resend_end {
             return None;
@@ -140,6 +143,24 @@ impl Connection {
             || self.recovery.stage != Stage::Open;
         // RFC 5681 §3.2 (3) sends the lost segment again whatever cwnd is.
         (fits && (len > 0 || fin)).then(|| Plan::text(snd.resend, len, fin))
+    }
+
+    /// A lost segment again, or what is missing of it? The last one takes company, as above.
+    fn owed_lost(&self) -> Option<Plan> {
+        let snd = &self.snd;
+        let piece = self.lost_piece()?;
+        let reaches_new = piece.end == snd.nxt;
+        let limit = if reaches_new { snd.end } else { piece.end.earliest(snd.end) };
+        let written = if limit.after(piece.seq) { limit.distance_from(piece.seq) } else { 0 };
+        let len = written.min(u32::from(snd.mss)).min(snd.window_from(piece.seq));
+        // Into a window that shrank goes a part of the first segment; the others wait.
+        if (piece.seq + len).before(piece.end.earliest(snd.end)) && piece.seq != snd.una {
+            return None;
+        }
+        let fin = self.phase.ends_with_fin()
+            && piece.seq + len == snd.end
+            && (reaches_new || piece.end.after(snd.end));
+        (len > 0 || fin).then(|| Plan::text(piece.seq, len, fin))
     }
 
     /// A zero-window probe? RFC 9293 §3.8.6.1:
@@ -163,7 +184,7 @@ impl Connection {
             // A FIN alone waits for no window: it takes no buffer, and serves as a probe.
             return (closes && snd.nxt == snd.end).then(|| Plan::text(snd.nxt, 0, true));
         }
-        let allowance = self.recovery.allowance(snd.mss).saturating_sub(snd.in_flight());
+        let allowance = self.new_allowance();
         let usable = snd.window_from(snd.nxt);
         let len = unsent.min(u32::from(snd.mss)).min(usable).min(allowance);
         if len == 0 || !self.is_worth_a_segment(len, usable) {
@@ -186,7 +207,7 @@ impl Connection {
     fn is_worth_a_segment(&self, len: u32, usable: u32) -> bool {
         let snd = &self.snd;
         let unsent = snd.unsent();
-        if len == u32::from(snd.mss) || self.marks.has(Marks::OVERRIDE) {
+        if len == u32::from(snd.mss) || self.marks.has(Marks::OVERRIDE) || self.is_probing_tail() {
             return true;
         }
         // Less than a segment because of cwnd: the next ACK makes it whole.
@@ -315,9 +336,15 @@ impl Connection {
 
     /// Sequence space is sent: SND.NXT advances over what is new, and the timer runs.
     #[inline]
-    fn note_sent(&mut self, env: &Env<'_>, plan: Plan) {
+    fn note_sent(&mut self, env: &mut Env<'_>, plan: Plan) {
         let end = plan.end();
-        if plan.seq.before(self.snd.nxt) {
+        let again = plan.seq.before(self.snd.nxt);
+        // A FIN alone needs no scoreboard: what opens and closes pays nothing for it. A probe of a closed
+        // window that is sent again takes part in nothing.
+        let selective = (plan.len > 0 && self.marks.has(Marks::SACK)
+            || self.recovery.flight.is_some())
+            && !(again && self.marks.has(Marks::PROBE));
+        if again {
             self.recovery.on_sent_again();
             self.snd.resend = self.snd.resend.latest(end).earliest(self.snd.resend_end);
         } else if plan.len > 0 || plan.flags.syn() {
@@ -329,8 +356,15 @@ impl Connection {
             }
             self.marks.remove(Marks::PROBE.with(Marks::OVERRIDE));
         }
+        if selective {
+            self.note_in_flight(env, plan.seq, end, plan.len);
+        }
         self.snd.nxt = self.snd.nxt.latest(end);
-        self.arm_retransmit(env);
+        if selective {
+            self.arm_after_sent(env, again);
+        } else {
+            self.arm_retransmit(env);
+        }
         if plan.len > 0 {
             self.pace(env, plan.len);
         }

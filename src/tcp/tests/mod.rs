@@ -25,6 +25,7 @@ mod receiving;
 mod resets;
 mod script;
 mod selecting;
+mod selective;
 mod sending;
 mod stamping;
 mod storm;

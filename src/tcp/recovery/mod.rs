@@ -1,12 +1,28 @@
-//! Loss recovery: what an ACK tells about loss, what is sent again, and when the peer is given up
-//! (RFC 6298, RFC 5681, RFC 6582, RFC 3042).
+//! Loss recovery: what an ACK tells about loss, what is sent again, and when the peer is given up.
 //!
-//! Owns the round-trip time, the backoff, the state of fast recovery and the congestion control, which
-//! it tells of losses. Refuses to know segments: it marks a range of the send half as to be sent again,
-//! and `transmit` sends it.
+//! Owns the round-trip time, the backoff, the stage of recovery and the congestion control, which it tells
+//! of losses. Refuses to send: what is lost is marked, and `transmit` sends it again.
+//!
+//! | with a peer that | losses are found by | marked in | files |
+//! |---|---|---|---|
+//! | permits SACK | RACK-TLP (RFC 8985) | the scoreboard of the flight | `selective`, `episode`, `sending`, `rack`, `tlp`, `prr`, `undo` |
+//! | does not | duplicate ACKs (RFC 5681, RFC 6582, RFC 3042) | a range of the send half | `newreno` |
+//!
+//! The timer (RFC 6298) is common to both, here and in `rto`.
 
-use super::congestion::{Ack, Controller};
+mod episode;
+mod newreno;
+mod prr;
+mod rack;
+mod rto;
+mod selective;
+mod sending;
+mod tlp;
+mod undo;
+
+use super::congestion::Controller;
 use super::connection::Connection;
+use super::flight::Flight;
 use super::interface::{CloseReason, Env};
 use super::marks::Marks;
 use super::rtt::Rtt;
@@ -14,8 +30,12 @@ use super::send::SendHalf;
 use super::{Segment, SeqNum, Settings};
 use crate::time::{Duration, Instant};
 
-/// Duplicate ACKs that tell of a loss (RFC 5681 §3.2).
-const DUPLICATE_ACKS: u8 = 3;
+use newreno::DUPLICATE_ACKS;
+pub(super) use prr::Prr;
+pub(super) use rack::{Rack, Reordering};
+pub(super) use rto::Alarm;
+pub(super) use tlp::TailProbe;
+pub(super) use undo::{ForwardProbe, Undo};
 
 /// RFC 6298 (5.7): the timeout after a handshake that lost a SYN and gave no measurement.
 const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
@@ -27,15 +47,19 @@ const BACKOFF_MAX: u8 = 16;
 /// set our timer for hours.
 const ECHOED_RTT_MS_MAX: u32 = 120_000;
 
-/// Where fast recovery stands (RFC 6582 §3.2).
+/// Where recovery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Not in it.
     Open,
-    /// In it, no partial ACK yet.
+    /// Without SACK: in fast recovery (RFC 6582 §3.2), no partial ACK yet.
     Fast,
-    /// In it, after a partial ACK.
+    /// Without SACK: in it, after a partial ACK.
     Partial,
+    /// With SACK: in fast recovery.
+    Selective,
+    /// With SACK: in RTO recovery, until all that was in flight at the timeout is acknowledged.
+    TimedOut,
 }
 
 /// The state of loss recovery.
@@ -58,6 +82,8 @@ pub(super) struct Recovery {
     is_timing: bool,
     duplicate_acks: u8,
     backoff: u8,
+    /// With SACK, while data is in flight, and after it if there is something to remember.
+    pub(super) flight: Option<Box<Flight>>,
 }
 
 impl Recovery {
@@ -78,6 +104,7 @@ impl Recovery {
             is_timing: false,
             duplicate_acks: 0,
             backoff: 0,
+            flight: None,
         }
     }
 
@@ -155,28 +182,15 @@ impl Recovery {
         }
     }
 
-    /// RFC 5681 §3.2 (4): each additional duplicate ACK tells of one more segment that left.
-    fn inflate(&mut self, mss: u16, segments: u32) {
-        let more = segments * u32::from(mss);
-        self.controller.set_cwnd(self.controller.cwnd().saturating_add(more));
-    }
-
-    /// RFC 6582 §3.2 step 3:
-    ///   > Deflate the congestion window by the amount of new data acknowledged by the Cumulative
-    ///   > Acknowledgment field. If the partial ACK acknowledges at least one SMSS of new data,
-    ///   > then add back SMSS bytes to the congestion window.
-    fn deflate(&mut self, acked: u32, mss: u16) {
-        let mss = u32::from(mss);
-        let back = if acked >= mss { mss } else { 0 };
-        self.controller.set_cwnd(self.controller.cwnd().saturating_sub(acked).saturating_add(back));
-    }
-
     /// The path takes smaller segments: what is outstanding did not arrive, and RFC 1191 §6.5 tells that
     /// this is no sign of congestion, as does RFC 8201 §5.4.
     pub(super) fn on_path_mss(&mut self, snd: &mut SendHalf, mss: u16) {
         self.controller.on_mss(mss);
         self.is_timing = false;
-        snd.resend_all();
+        match &mut self.flight {
+            Some(flight) => flight.board.cut(u32::from(mss)),
+            None => snd.resend_all(),
+        }
     }
 
     /// The round trip that an ACK of new data measures, if it does.
@@ -226,104 +240,6 @@ impl Connection {
         (echo != 0).then(|| ours.wrapping_sub(echo))
     }
 
-    /// RFC 9293 §3.10.7.4, fifth: SND.UNA < SEG.ACK =< SND.NXT.
-    pub(super) fn on_new_ack(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
-        let acked = segment.ack.distance_from(self.snd.una);
-        let prior_in_flight = self.snd.in_flight();
-        let elapsed_ms = self.echoed_ms(env.now, segment);
-        let rtt = self.recovery.sample(env.now, segment.ack, elapsed_ms);
-        if let Some(sample) = rtt {
-            self.recovery.rtt.on_sample(sample);
-            // Karn: the backed-off timeout stays until there is a valid sample (RFC 6298 §5).
-            self.recovery.backoff = 0;
-        }
-        self.recovery.give_up_at = Instant::FAR;
-        self.snd.advance_una(segment.ack);
-        // A FIN is acknowledged but was never in the buffer.
-        let bytes = acked.min(self.outgoing.len());
-        if bytes > 0 {
-            self.drop_acked(env, bytes);
-        }
-        let ce = self.take_marked(bytes);
-        let progress = self.on_progress(&Ack {
-            now: env.now,
-            bytes,
-            delivered: bytes,
-            lost: 0,
-            prior_in_flight,
-            in_flight: self.snd.in_flight(),
-            rtt,
-            rate: None,
-            cwnd_limited: false,
-            ce,
-            snd_una: self.snd.una,
-            snd_nxt: self.snd.nxt,
-        });
-        self.rearm_after_ack(env, progress);
-    }
-
-    /// Fast recovery and congestion control after `ack`.
-    fn on_progress(&mut self, ack: &Ack) -> Progress {
-        let recovery = &mut self.recovery;
-        recovery.duplicate_acks = 0;
-        if recovery.stage == Stage::Open {
-            if ack.bytes > 0 {
-                recovery.controller.on_ack(ack);
-            }
-            return Progress::Plain;
-        }
-        // RFC 6582 §3.2 (3), full acknowledgments: "all of the intermediate segments sent between the
-        // original transmission of the lost segment and the receipt of the third duplicate ACK".
-        if self.snd.una.at_or_after(recovery.recover) {
-            recovery.stage = Stage::Open;
-            recovery.controller.on_exit_recovery(self.snd.in_flight(), ack.now);
-            return Progress::Plain;
-        }
-        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged segment.
-        recovery.deflate(ack.bytes, self.snd.mss);
-        let first = recovery.stage == Stage::Fast;
-        recovery.stage = Stage::Partial;
-        self.resend_first();
-        if first { Progress::Plain } else { Progress::FurtherPartial }
-    }
-
-    /// RFC 6298 (5.2), (5.3).
-    fn rearm_after_ack(&mut self, env: &Env<'_>, progress: Progress) {
-        if self.snd.outstanding() == 0 {
-            self.timers.retransmit_at = Instant::FAR;
-        } else if progress == Progress::Plain {
-            // RFC 6582 §3.2 (3): "For the first partial ACK that arrives during fast recovery, also
-            // reset the retransmit timer." Not for the others: many losses in one window are better
-            // repaired by slow start than by one segment a round trip.
-            self.timers.retransmit_at = Instant::FAR;
-            self.arm_retransmit(env);
-        }
-    }
-
-    fn resend_first(&mut self) {
-        self.snd.resend = self.snd.una;
-        self.snd.resend_end = (self.snd.una + u32::from(self.snd.mss)).earliest(self.snd.nxt);
-    }
-
-    /// A duplicate acknowledgment (RFC 5681 §2).
-    pub(super) fn on_duplicate_ack(&mut self, now: Instant) {
-        let recovery = &mut self.recovery;
-        if recovery.stage != Stage::Open {
-            return recovery.inflate(self.snd.mss, 1);
-        }
-        recovery.duplicate_acks = recovery.duplicate_acks.saturating_add(1);
-        // RFC 6582 §3.2 (2): only if the ACK "covers more than recover"; else the duplicates may come
-        // from segments that we ourselves sent twice.
-        if recovery.duplicate_acks == DUPLICATE_ACKS && self.snd.una.after(recovery.recover) {
-            recovery.stage = Stage::Fast;
-            recovery.recover = self.snd.nxt;
-            recovery.controller.on_enter_recovery(self.snd.outstanding(), self.snd.nxt, now);
-            // RFC 5681 §3.2 (3): the three segments that left the network.
-            recovery.inflate(self.snd.mss, u32::from(DUPLICATE_ACKS));
-            self.resend_first();
-        }
-    }
-
     /// The timer expired for our SYN.
     pub(super) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
         // RFC 9293 §3.8.3: R2 for a SYN.
@@ -336,51 +252,41 @@ impl Connection {
         self.snd.resend_all();
     }
 
-    /// The timer expired with data outstanding (RFC 6298 (5.4) to (5.6)).
-    pub(super) fn on_retransmission_timeout(&mut self, env: &mut Env<'_>) {
-        if self.gives_up(env) {
-            return self.end(env, CloseReason::TimedOut);
-        }
-        let recovery = &mut self.recovery;
-        recovery.controller.on_timeout(self.snd.outstanding(), env.now);
-        // RFC 6582 §3.2 (4):
-        //   > After a retransmit timeout, record the highest sequence number transmitted in the
-        //   > variable recover, and exit the fast recovery procedure if applicable.
-        recovery.recover = self.snd.nxt;
-        recovery.stage = Stage::Open;
-        recovery.duplicate_acks = 0;
-        recovery.is_timing = false;
-        self.back_off();
-        self.snd.resend_all();
-    }
-
     /// The timer expired with the window closed (RFC 9293 §3.8.6.1).
     pub(super) fn on_persist_timeout(&mut self, env: &mut Env<'_>) {
         if self.gives_up(env) {
             return self.end(env, CloseReason::TimedOut);
         }
         self.back_off();
+        if let Some(flight) = &mut self.recovery.flight {
+            flight.timer_since = env.now;
+        }
+        self.recovery.set_alarm(Alarm::Timeout);
         self.marks.insert(Marks::PROBE);
     }
 
     /// The peer answers though its window is closed: RFC 9293 §3.8.6.1,
     ///   > As long as the receiving TCP peer continues to send acknowledgments in response to the probe
     ///   > segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
-    pub(super) fn on_closed_window(&mut self) {
+    pub(super) fn on_closed_window(&mut self, env: &Env<'_>) {
         self.recovery.give_up_at = Instant::FAR;
+        // What has to be probed from here on is the window.
+        if self.recovery.alarm() != Alarm::Timeout {
+            self.restart_timer(env);
+        }
     }
 
     /// The window opened. What was sent into the closed one was thrown away.
     pub(super) fn on_opened_window(&mut self, env: &Env<'_>) {
         self.recovery.backoff = 0;
         if self.marks.has(Marks::PROBED) {
-            self.snd.resend_all();
+            match &mut self.recovery.flight {
+                Some(flight) => flight.board.lose_all(false),
+                None => self.snd.resend_all(),
+            }
         }
         self.marks.remove(Marks::PROBE.with(Marks::PROBED));
-        self.timers.retransmit_at = Instant::FAR;
-        if self.snd.outstanding() > 0 {
-            self.arm_retransmit(env);
-        }
+        self.restart_timer(env);
     }
 
     /// R2 (RFC 9293 §3.8.3): counted from the transmission whose timer was the first to expire.
@@ -395,14 +301,4 @@ impl Connection {
     fn back_off(&mut self) {
         self.recovery.backoff = (self.recovery.backoff + 1).min(BACKOFF_MAX);
     }
-}
-
-/// What an ACK of new data was to fast recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-enum Progress {
-    /// Nothing special, its end, or its first partial ACK.
-    Plain,
-    /// A partial ACK after the first.
-    FurtherPartial,
 }

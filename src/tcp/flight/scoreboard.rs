@@ -1,0 +1,507 @@
+//! The scoreboard: of each segment in flight whether it was selectively acknowledged, lost, sent again
+//! (RFC 2018 §5, RFC 6675 §3, RFC 8985 §5.1).
+//!
+//! Owns the records, in a ring in the order of the sequence, and how many bytes are in which state.
+//! Refuses to know when a segment is lost: RACK tells it. The cost of an ACK is O(log n) for each block,
+//! and amortized O(1) for each segment that it delivers, whatever the window and whatever the peer claims.
+//! Invariants: the records cover SND.UNA to SND.NXT without a gap; a record is in `sent` if it is neither
+//! selected nor waits to be sent again, in `lost` if it waits, in neither if it is selected.
+
+use super::queue::{NONE, Queue, Record, Records, State};
+use crate::tcp::SeqNum;
+use crate::tcp::rate::RateStamp;
+
+/// Segments in flight at most: 190 MB of full ones. More, and a program that writes byte by byte without
+/// Nagle's algorithm could take memory without bound; fewer, and long fat paths starve.
+const RECORDS_MAX: usize = 1 << 17;
+
+/// The scoreboard of one connection.
+#[derive(Debug)]
+pub(in crate::tcp) struct Scoreboard {
+    records: Records,
+    /// Where the first record begins.
+    una: SeqNum,
+    /// Under way, in the order in which they were last sent.
+    sent: Queue,
+    /// Waiting to be sent again.
+    lost: Queue,
+    /// RFC 6675 §4: bytes that are under way.
+    pipe: u32,
+    /// Bytes selectively acknowledged.
+    selected: u32,
+    /// Records selectively acknowledged in whole.
+    selected_records: u32,
+    /// Bytes waiting to be sent again.
+    waiting: u32,
+}
+
+/// A segment that an ACK tells has arrived, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) struct Delivered {
+    /// After its last sequence number.
+    pub(in crate::tcp) end: SeqNum,
+    /// When it was last sent, microseconds.
+    pub(in crate::tcp) sent_us: u32,
+    pub(in crate::tcp) stamp: RateStamp,
+    /// Sequence numbers that were not known to have arrived before.
+    pub(in crate::tcp) len: u32,
+    /// Whether it was sent more than once.
+    pub(in crate::tcp) resent: bool,
+    /// Whether the rest of it was known before, or is told by the same ACK.
+    pub(in crate::tcp) whole: bool,
+}
+
+/// A segment, or what is missing of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) struct Piece {
+    pub(in crate::tcp) seq: SeqNum,
+    pub(in crate::tcp) end: SeqNum,
+    pub(in crate::tcp) sent_us: u32,
+    pub(in crate::tcp) stamp: RateStamp,
+}
+
+impl Scoreboard {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Records::default(),
+            una: SeqNum(0),
+            sent: Queue::EMPTY,
+            lost: Queue::EMPTY,
+            pipe: 0,
+            selected: 0,
+            selected_records: 0,
+            waiting: 0,
+        }
+    }
+
+    /// Nothing is in flight.
+    pub(super) fn restart(&mut self, una: SeqNum) {
+        self.records.clear();
+        self.una = una;
+        (self.sent, self.lost) = (Queue::EMPTY, Queue::EMPTY);
+        (self.pipe, self.selected, self.selected_records, self.waiting) = (0, 0, 0, 0);
+    }
+
+    pub(super) fn room(&self) -> usize {
+        self.records.room()
+    }
+
+    /// RFC 6675 §4: what the sender believes to be in the network, copies counted.
+    #[inline]
+    pub(in crate::tcp) const fn pipe(&self) -> u32 {
+        self.pipe
+    }
+
+    /// Bytes selectively acknowledged.
+    #[inline]
+    pub(in crate::tcp) const fn selected(&self) -> u32 {
+        self.selected
+    }
+
+    /// RACK.segs_sacked (RFC 8985 §5.2).
+    #[inline]
+    pub(in crate::tcp) const fn selected_segments(&self) -> u32 {
+        self.selected_records
+    }
+
+    /// Bytes lost that were not sent again.
+    #[inline]
+    pub(in crate::tcp) const fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// Whether another segment may be recorded.
+    #[inline]
+    pub(in crate::tcp) fn has_room(&self) -> bool {
+        self.records.len() < RECORDS_MAX
+    }
+
+    /// RFC 2018 §8, RFC 6675 §5.1: whether the first segment is selected. The ACK that leaves it there says
+    /// that the peer has thrown it away.
+    pub(in crate::tcp) fn is_reneged(&self) -> bool {
+        self.records.first().is_some_and(|first| first.state.has(State::SELECTED))
+    }
+
+    /// The numbers to `end` are sent for the first time.
+    #[inline]
+    pub(in crate::tcp) fn on_sent(&mut self, end: SeqNum, now_us: u32, stamp: RateStamp) {
+        let start = self.records.last().map_or(self.una, |last| last.end);
+        let number = self.records.push(Record {
+            end,
+            sent_us: now_us,
+            stamp,
+            next: NONE,
+            prev: NONE,
+            head: 0,
+            tail: 0,
+            state: State::default(),
+        });
+        self.sent.push_back(&mut self.records, number);
+        self.pipe += end.distance_from(start);
+    }
+
+    /// Nothing is in flight any more, and the ring is not worth its memory.
+    pub(super) fn rest(&mut self) {
+        self.records.shrink();
+    }
+
+    /// What is missing of the segment that holds `seq` is sent again, to `end`; past SND.NXT, if new data
+    /// joins the last one. The first segment may be sent in part, into a window that shrank: it is split.
+    pub(in crate::tcp) fn on_sent_again(
+        &mut self,
+        seq: SeqNum,
+        end: SeqNum,
+        now_us: u32,
+        stamp: RateStamp,
+    ) {
+        let position = self.records.find(seq);
+        let Some(record) = self.records.at(position) else { return };
+        if record.state.has(State::SELECTED) {
+            return;
+        }
+        if end.before(record.end - u32::from(record.tail)) {
+            if position > 0 || record.head > 0 {
+                return;
+            }
+            self.split_first(end);
+        }
+        let number = self.records.number(position);
+        self.unlink(position);
+        if let Some(record) = self.records.at_mut(position) {
+            record.end = record.end.latest(end);
+            record.sent_us = now_us;
+            record.stamp = stamp;
+            record.state.insert(State::AGAIN);
+            record.state.insert(State::RESENT);
+        }
+        self.sent.push_back(&mut self.records, number);
+        self.count(position);
+    }
+
+    /// The first segment ends at `end` from now on, and the rest of it is one of its own.
+    fn split_first(&mut self, end: SeqNum) {
+        let Some(first) = self.records.first().copied() else { return };
+        self.unlink(0);
+        let rest = self.records.number(0);
+        let number = self.records.push_front(Record { end, tail: 0, ..first });
+        for (position, number) in [(1, rest), (0, number)] {
+            let list = if first.state.waits() { &mut self.lost } else { &mut self.sent };
+            list.push_front(&mut self.records, number);
+            self.count(position);
+        }
+    }
+
+    /// SND.UNA <- `ack`; `each` hears of every segment that this delivers.
+    #[inline]
+    pub(in crate::tcp) fn acknowledge(&mut self, ack: SeqNum, mut each: impl FnMut(Delivered)) {
+        while let Some(first) = self.records.first().filter(|first| first.end.at_or_before(ack)) {
+            let (len, known) = (first.end.distance_from(self.una), self.known(0));
+            let delivered = delivered(first, len - known, true);
+            let selected = first.state.has(State::SELECTED);
+            self.unlink(0);
+            self.una = delivered.end;
+            self.records.pop();
+            self.selected -= known;
+            self.selected_records -= u32::from(selected);
+            if !selected {
+                each(delivered);
+            }
+        }
+        if ack.after(self.una) && self.records.len() > 0 {
+            self.acknowledge_part(ack, &mut each);
+        }
+        self.una = self.una.latest(ack);
+    }
+
+    /// The first segment is acknowledged in part: the peer, or a box on the way, cut it.
+    fn acknowledge_part(&mut self, ack: SeqNum, each: &mut impl FnMut(Delivered)) {
+        let (moved, known) = (ack.distance_from(self.una), self.known(0));
+        let Some(first) = self.records.first().copied() else { return };
+        if first.state.has(State::SELECTED) {
+            self.selected -= moved;
+            self.una = ack;
+            return;
+        }
+        let len = first.end.distance_from(ack);
+        let head = u32::from(first.head).saturating_sub(moved);
+        let tail = u32::from(first.tail).min(len - head);
+        self.uncount(0);
+        self.una = ack;
+        if let Some(first) = self.records.at_mut(0) {
+            // Both are no more than they were.
+            (first.head, first.tail) = (head as u16, tail as u16);
+        }
+        self.count(0);
+        self.selected = self.selected - known + head + tail;
+        if head + tail == len {
+            self.mark_selected(0);
+        }
+        each(delivered(&first, moved + head + tail - known, false));
+    }
+
+    /// The peer has `left` to `right`, says a SACK block; `each` hears of every segment that this delivers.
+    /// RFC 2018 §3: blocks lie above SND.UNA, and below SND.NXT; others are not believed.
+    pub(in crate::tcp) fn select(
+        &mut self,
+        left: SeqNum,
+        right: SeqNum,
+        mut each: impl FnMut(Delivered),
+    ) {
+        let nxt = self.records.last().map_or(self.una, |last| last.end);
+        let valid = left.at_or_after(self.una) && left.before(right) && right.at_or_before(nxt);
+        if !valid {
+            return;
+        }
+        let mut position = self.records.find(left);
+        loop {
+            position = self.records.skip_selected(position);
+            let start = self.start_of(position);
+            if position >= self.records.len() || start.at_or_after(right) {
+                return;
+            }
+            self.select_of(position, left, right, &mut each);
+            position += 1;
+        }
+    }
+
+    /// What lies in `left..right` of one segment is selected.
+    fn select_of(
+        &mut self,
+        position: usize,
+        left: SeqNum,
+        right: SeqNum,
+        each: &mut impl FnMut(Delivered),
+    ) {
+        let (start, known) = (self.start_of(position), self.known(position));
+        let Some(record) = self.records.at(position).copied() else { return };
+        let len = record.end.distance_from(start);
+        let (mut head, mut tail) = (u32::from(record.head), u32::from(record.tail));
+        // A block in the middle that touches neither end is not kept: a peer that says no more of it will
+        // have to take it again.
+        if left.at_or_before(start + head) && right.after(start + head) {
+            head = right.earliest(record.end).distance_from(start);
+        }
+        if right.at_or_after(record.end - tail) && left.before(record.end - tail) {
+            tail = record.end.distance_from(left.latest(start));
+        }
+        let whole = head + tail >= len;
+        let now_known = if whole { len } else { head + tail };
+        let (Ok(head), Ok(tail)) = (u16::try_from(head.min(len)), u16::try_from(tail.min(len)))
+        else {
+            return;
+        };
+        if now_known == known {
+            return;
+        }
+        if whole {
+            self.mark_selected(position);
+        } else {
+            self.uncount(position);
+            if let Some(record) = self.records.at_mut(position) {
+                (record.head, record.tail) = (head, tail);
+            }
+            self.count(position);
+        }
+        self.selected += now_known - known;
+        each(delivered(&record, now_known - known, whole));
+    }
+
+    fn mark_selected(&mut self, position: usize) {
+        self.unlink(position);
+        let next = self.records.number(position + 1);
+        if let Some(record) = self.records.at_mut(position) {
+            record.state.insert(State::SELECTED);
+            (record.head, record.tail) = (0, 0);
+            record.next = next;
+        }
+        self.selected_records += 1;
+    }
+
+    /// The segment under way that was sent longest ago.
+    #[inline]
+    pub(in crate::tcp) fn oldest_sent(&self) -> Option<Piece> {
+        (self.sent.head != NONE).then(|| self.piece(self.records.position(self.sent.head)))?
+    }
+
+    /// The segment under way that was sent longest ago is lost: it waits to be sent again.
+    pub(in crate::tcp) fn lose_oldest(&mut self) {
+        if self.sent.head != NONE {
+            self.lose(self.records.position(self.sent.head));
+        }
+    }
+
+    /// RFC 8985 §6.3: the first segment is lost.
+    pub(in crate::tcp) fn lose_first(&mut self) {
+        let open = |first: &Record| !first.state.waits() && !first.state.has(State::SELECTED);
+        if self.records.first().is_some_and(open) {
+            self.lose(0);
+        }
+    }
+
+    fn lose(&mut self, position: usize) {
+        let number = self.records.number(position);
+        self.unlink(position);
+        if let Some(record) = self.records.at_mut(position) {
+            record.state.insert(State::LOST);
+            record.state.remove(State::AGAIN);
+        }
+        self.lost.insert_in_order(&mut self.records, number);
+        self.count(position);
+    }
+
+    /// All that is not selected is lost; what is selected stays so, unless the peer has `reneged`.
+    pub(in crate::tcp) fn lose_all(&mut self, reneged: bool) {
+        if reneged {
+            self.forget_selections();
+        }
+        (self.sent, self.lost) = (Queue::EMPTY, Queue::EMPTY);
+        (self.pipe, self.waiting) = (0, 0);
+        for position in 0..self.records.len() {
+            let number = self.records.number(position);
+            let Some(record) = self.records.at_mut(position) else { return };
+            if record.state.has(State::SELECTED) {
+                continue;
+            }
+            record.state.insert(State::LOST);
+            record.state.remove(State::AGAIN);
+            self.lost.push_back(&mut self.records, number);
+            self.count(position);
+        }
+    }
+
+    /// RFC 2018 §8: "the data sender SHOULD turn off all of the SACKed bits, since the timeout might
+    /// indicate that the data receiver has reneged." All lists are to be made anew.
+    fn forget_selections(&mut self) {
+        for position in 0..self.records.len() {
+            if let Some(record) = self.records.at_mut(position) {
+                record.state.remove(State::SELECTED);
+                (record.head, record.tail) = (0, 0);
+            }
+        }
+        (self.selected, self.selected_records) = (0, 0);
+    }
+
+    /// What was taken for lost and is not yet sent again was not lost.
+    pub(in crate::tcp) fn unlose(&mut self) {
+        // They were sent before all that is under way.
+        while self.lost.tail != NONE {
+            let number = self.lost.tail;
+            let position = self.records.position(number);
+            self.unlink(position);
+            if let Some(record) = self.records.at_mut(position) {
+                record.state.remove(State::LOST);
+            }
+            self.sent.push_front(&mut self.records, number);
+            self.count(position);
+        }
+    }
+
+    /// The first segment that waits to be sent again, or what is missing of it.
+    #[inline]
+    pub(in crate::tcp) fn next_lost(&self) -> Option<Piece> {
+        (self.lost.head != NONE).then(|| self.piece(self.records.position(self.lost.head)))?
+    }
+
+    /// The segment that ends at SND.NXT.
+    pub(in crate::tcp) fn last(&self) -> Option<Piece> {
+        self.piece(self.records.len().checked_sub(1)?)
+    }
+
+    /// Cuts what is longer than `mss`, and takes all that is not selected for lost: the path refuses it.
+    pub(in crate::tcp) fn cut(&mut self, mss: u32) {
+        let mut cut = Records::default();
+        let mut start = self.una;
+        for position in 0..self.records.len() {
+            let Some(record) = self.records.at(position).copied() else { break };
+            self.selected -=
+                if record.state.has(State::SELECTED) { 0 } else { self.known(position) };
+            while !record.state.has(State::SELECTED) && record.end.distance_from(start) > mss {
+                start += mss;
+                cut.push(Record { end: start, head: 0, tail: 0, ..record });
+            }
+            start = record.end;
+            cut.push(Record { head: 0, tail: 0, ..record });
+        }
+        for position in 0..cut.len() {
+            let next = cut.number(position + 1);
+            if let Some(record) = cut.at_mut(position) {
+                record.next = next;
+            }
+        }
+        self.records = cut;
+        self.lose_all(false);
+    }
+
+    #[inline]
+    fn start_of(&self, position: usize) -> SeqNum {
+        let before = position.checked_sub(1).and_then(|before| self.records.at(before));
+        before.map_or(self.una, |before| before.end)
+    }
+
+    /// How much of a segment is selectively acknowledged.
+    #[inline]
+    fn known(&self, position: usize) -> u32 {
+        let Some(record) = self.records.at(position) else { return 0 };
+        if record.state.has(State::SELECTED) {
+            return record.end.distance_from(self.start_of(position));
+        }
+        u32::from(record.head) + u32::from(record.tail)
+    }
+
+    fn piece(&self, position: usize) -> Option<Piece> {
+        let record = self.records.at(position)?;
+        let seq = self.start_of(position) + u32::from(record.head);
+        let end = record.end - u32::from(record.tail);
+        Some(Piece { seq, end, sent_us: record.sent_us, stamp: record.stamp })
+    }
+
+    /// Takes a segment out of its list and out of the counts.
+    #[inline]
+    fn unlink(&mut self, position: usize) {
+        self.uncount(position);
+        let number = self.records.number(position);
+        let Some(record) = self.records.at(position) else { return };
+        if record.state.waits() {
+            self.lost.remove(&mut self.records, number);
+        } else if !record.state.has(State::SELECTED) {
+            self.sent.remove(&mut self.records, number);
+        }
+    }
+
+    /// The bytes of a segment that count, for each copy, and whether it waits.
+    #[inline]
+    fn weight(&self, position: usize) -> (u32, u32) {
+        let Some(record) = self.records.at(position) else { return (0, 0) };
+        let missing = record.end.distance_from(self.start_of(position))
+            - u32::from(record.head)
+            - u32::from(record.tail);
+        let waiting = if record.state.waits() { missing } else { 0 };
+        (missing * record.state.copies(), waiting)
+    }
+
+    #[inline]
+    fn uncount(&mut self, position: usize) {
+        let (pipe, waiting) = self.weight(position);
+        self.pipe -= pipe;
+        self.waiting -= waiting;
+    }
+
+    #[inline]
+    fn count(&mut self, position: usize) {
+        let (pipe, waiting) = self.weight(position);
+        self.pipe += pipe;
+        self.waiting += waiting;
+    }
+}
+
+#[inline]
+fn delivered(record: &Record, len: u32, whole: bool) -> Delivered {
+    Delivered {
+        end: record.end,
+        sent_us: record.sent_us,
+        stamp: record.stamp,
+        len,
+        resent: record.state.has(State::RESENT),
+        whole,
+    }
+}

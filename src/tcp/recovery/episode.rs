@@ -1,0 +1,188 @@
+//! Episodes of loss with SACK: how one begins, what it lets be sent, how it ends, and what takes it back
+//! (RFC 6675 §5, RFC 8985 §6.2 step 5, RFC 9937, RFC 4015).
+//!
+//! Owns the stage of recovery, and tells congestion control of it.
+
+use super::prr::Progress;
+use super::rack::{Overdue, Rack};
+use super::{Alarm, Recovery, Stage};
+use crate::tcp::congestion::Ack;
+use crate::tcp::connection::Connection;
+use crate::tcp::flight::Flight;
+use crate::tcp::interface::Env;
+use crate::tcp::rate::micros;
+use crate::time::Instant;
+
+impl Recovery {
+    /// RFC 8985 §6.2 step 5: what is lost now, in bytes, and how many microseconds from now the next may be.
+    pub(super) fn find_losses(&mut self, now: Instant) -> (u32, Option<u32>) {
+        let recovering = self.stage != Stage::Open;
+        let Some(flight) = self.flight.as_deref_mut() else { return (0, None) };
+        let Some(oldest) = flight.board.oldest_sent() else { return (0, None) };
+        let segments = flight.board.selected_segments();
+        let window_us = flight.reordering.window_us(recovering, segments, self.rtt.srtt());
+        let (now_us, rated) = (micros(now), self.controller.measures_rate());
+        let (mut lost, mut next) = (0, Some(oldest));
+        while let Some(piece) = next {
+            match flight.rack.overdue(&piece, window_us, now_us) {
+                Overdue::Now => {}
+                Overdue::In(micros) => return (lost, Some(micros)),
+                Overdue::Never => break,
+            }
+            flight.board.lose_oldest();
+            let len = piece.end.distance_from(piece.seq);
+            lost += len;
+            if rated {
+                self.controller.on_lost(&flight.rate.on_lost(&piece.stamp, len));
+            }
+            next = flight.board.oldest_sent();
+        }
+        (lost, None)
+    }
+
+    /// RFC 9937 §6.2, on every ACK that delivers something in fast recovery.
+    pub(super) fn reduce(&mut self, delivered: u32, safe: bool, mss: u16) {
+        if self.stage != Stage::Selective || delivered == 0 || !self.controller.uses_prr() {
+            return;
+        }
+        let Some(flight) = self.flight.as_deref_mut() else { return };
+        let progress = Progress { delivered, in_flight: flight.board.pipe(), safe };
+        let cwnd = flight.prr.cwnd(&progress, self.controller.ssthresh(), u32::from(mss));
+        self.controller.set_cwnd(cwnd);
+    }
+
+    /// Congestion control hears of an ACK.
+    pub(super) fn tell(&mut self, ack: Ack) {
+        let rated = self.controller.measures_rate();
+        let flight = self.flight.as_deref_mut().filter(|_| rated);
+        let rate = flight.and_then(|flight| flight.rate.take_sample());
+        self.controller.on_ack(&Ack { rate, ..ack });
+    }
+}
+
+impl Connection {
+    /// RFC 6675 §5 (4): fast recovery begins, with an ACK that delivered so much.
+    pub(super) fn enter_recovery(&mut self, now: Instant, delivered: u32, bytes: u32) {
+        let (snd, recovery) = (&self.snd, &mut self.recovery);
+        let Some(flight) = recovery.flight.as_deref_mut() else { return };
+        flight.undo.begin(snd.una);
+        // RFC 6675 §5 (4.1): RecoveryPoint = HighData.
+        recovery.recover = snd.nxt;
+        recovery.stage = Stage::Selective;
+        flight.forced = true;
+        // RFC 9937 §6.2: RecoverFS, without what was selected before, with what this ACK delivered.
+        flight.prr.begin(snd.outstanding() - flight.board.selected() + delivered);
+        flight.tail.reset();
+        recovery.controller.on_enter_recovery(snd.outstanding() + bytes, snd.nxt, now);
+    }
+
+    /// A loss that a probe repaired: RFC 8985 §7.4.2,
+    ///   > invoke congestion control to react to the loss event the probe has repaired
+    pub(super) fn answer_repaired_loss(&mut self, now: Instant) {
+        let in_flight = self.in_flight();
+        let controller = &mut self.recovery.controller;
+        controller.on_enter_recovery(self.snd.outstanding(), self.snd.nxt, now);
+        controller.on_exit_recovery(in_flight.max(controller.ssthresh()), now);
+        if let Some(flight) = &mut self.recovery.flight {
+            flight.undo.forget();
+        }
+    }
+
+    /// SND.UNA advanced: RFC 6675 §5.1, recovery ends when RecoveryPoint is acknowledged.
+    pub(super) fn leave_recovery(&mut self, now: Instant) {
+        let in_flight = self.in_flight();
+        let recovery = &mut self.recovery;
+        let stage = recovery.stage;
+        let ended = matches!(stage, Stage::Selective | Stage::TimedOut)
+            && self.snd.una.at_or_after(recovery.recover);
+        if !ended {
+            return;
+        }
+        recovery.stage = Stage::Open;
+        if let Some(flight) = &mut recovery.flight {
+            flight.forced = false;
+            flight.reordering.on_recovered();
+            flight.forward.end();
+        }
+        if stage == Stage::Selective {
+            // RFC 9937 §6.2: "At the end of fast recovery: cwnd = ssthresh".
+            let flight = in_flight.max(recovery.controller.ssthresh());
+            recovery.controller.on_exit_recovery(flight, now);
+        }
+    }
+
+    /// Nothing was lost: RFC 4015 §3, RFC 3708 §3. What waits to be sent again does so no longer, and the
+    /// window is given back. It was a delay, or a change of order: fast recovery is then begun later.
+    pub(super) fn undo_reduction(&mut self) {
+        let recovery = &mut self.recovery;
+        let timed_out = recovery.stage == Stage::TimedOut;
+        recovery.stage = Stage::Open;
+        recovery.controller.on_undo();
+        if let Some(flight) = &mut recovery.flight {
+            flight.undo.settle();
+            flight.reordering.seen |= !timed_out;
+            flight.forced = false;
+            // What made the others look late was an answer to the wrong copy.
+            flight.rack = Rack::default();
+            flight.board.unlose();
+            flight.forward.end();
+        }
+    }
+
+    /// The reordering window of a segment is over (RFC 8985 §6.2 step 5).
+    pub(super) fn on_reordering_deadline(&mut self, env: &Env<'_>) {
+        let (lost, due) = self.recovery.find_losses(env.now);
+        if lost > 0 && self.recovery.stage == Stage::Open {
+            self.enter_recovery(env.now, 0, 0);
+        }
+        if lost > 0 {
+            // No ACK clocks this: one segment goes for it.
+            self.recovery.reduce(u32::from(self.snd.mss), false, self.snd.mss);
+        }
+        match due {
+            Some(micros) => self.arm_reordering(env, micros),
+            None => self.arm_alarm(env, Alarm::Timeout),
+        }
+    }
+
+    /// RFC 6298 (5.2), (5.3), and the alarms that come before it.
+    pub(super) fn arm_after_ack(&mut self, env: &mut Env<'_>, advanced: bool, due: Option<u32>) {
+        if self.snd.outstanding() == 0 {
+            self.timers.retransmit_at = Instant::FAR;
+            self.recovery.set_alarm(Alarm::Timeout);
+            return self.rest_flight(env);
+        }
+        if advanced && let Some(flight) = &mut self.recovery.flight {
+            flight.timer_since = env.now;
+        }
+        if let Some(micros) = due {
+            return self.arm_reordering(env, micros);
+        }
+        if advanced || self.recovery.alarm() == Alarm::Reordering {
+            self.timers.retransmit_at = Instant::FAR;
+        } else if self.recovery.alarm() != Alarm::Probe {
+            return;
+        }
+        let timeout_at = self.timeout_at(env);
+        match self.probe_at(env, timeout_at) {
+            // A duplicate does not put the probe off.
+            Some(_) if !advanced && self.recovery.alarm() == Alarm::Probe => {}
+            Some(at) => {
+                self.recovery.set_alarm(Alarm::Probe);
+                self.timers.retransmit_at = at;
+            }
+            None => self.arm_alarm(env, Alarm::Timeout),
+        }
+    }
+
+    /// Nothing is in flight: the memory goes back, unless something is remembered in it.
+    fn rest_flight(&mut self, env: &mut Env<'_>) {
+        let counts = self.recovery.controller.measures_rate();
+        let keeps = |flight: &&mut Flight| counts || flight.remembers();
+        if let Some(flight) = self.recovery.flight.as_deref_mut().filter(keeps) {
+            flight.rest();
+        } else if let Some(flight) = self.recovery.flight.take() {
+            env.pool.flights.release(flight);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! NewReno, for peers that do not permit SACK: duplicate ACKs tell of a loss (RFC 5681 §3.2, RFC 3042), and
+//! partial ACKs of the next (RFC 6582).
+//!
+//! Owns the meaning of ACKs without blocks. What is to be sent again is a range of the send half.
+
+use super::{Recovery, Stage};
+use crate::tcp::Segment;
+use crate::tcp::congestion::Ack;
+use crate::tcp::connection::Connection;
+use crate::tcp::interface::Env;
+use crate::time::Instant;
+
+/// Duplicate ACKs that tell of a loss (RFC 5681 §3.2).
+pub(super) const DUPLICATE_ACKS: u8 = 3;
+
+impl Recovery {
+    /// RFC 5681 §3.2 (4): each additional duplicate ACK tells of one more segment that left.
+    fn inflate(&mut self, mss: u16, segments: u32) {
+        let more = segments * u32::from(mss);
+        self.controller.set_cwnd(self.controller.cwnd().saturating_add(more));
+    }
+
+    /// RFC 6582 §3.2 step 3:
+    ///   > Deflate the congestion window by the amount of new data acknowledged by the Cumulative
+    ///   > Acknowledgment field. If the partial ACK acknowledges at least one SMSS of new data,
+    ///   > then add back SMSS bytes to the congestion window.
+    fn deflate(&mut self, acked: u32, mss: u16) {
+        let mss = u32::from(mss);
+        let back = if acked >= mss { mss } else { 0 };
+        self.controller.set_cwnd(self.controller.cwnd().saturating_sub(acked).saturating_add(back));
+    }
+}
+
+impl Connection {
+    /// RFC 9293 §3.10.7.4, fifth: SND.UNA < SEG.ACK =< SND.NXT.
+    pub(in crate::tcp) fn on_new_ack(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+        let acked = segment.ack.distance_from(self.snd.una);
+        let prior_in_flight = self.snd.in_flight();
+        let elapsed_ms = self.echoed_ms(env.now, segment);
+        let rtt = self.recovery.sample(env.now, segment.ack, elapsed_ms);
+        if let Some(sample) = rtt {
+            self.recovery.rtt.on_sample(sample);
+            // Karn: the backed-off timeout stays until there is a valid sample (RFC 6298 §5).
+            self.recovery.backoff = 0;
+        }
+        self.recovery.give_up_at = Instant::FAR;
+        self.snd.advance_una(segment.ack);
+        // A FIN is acknowledged but was never in the buffer.
+        let bytes = acked.min(self.outgoing.len());
+        if bytes > 0 {
+            self.drop_acked(env, bytes);
+        }
+        let ce = self.take_marked(bytes);
+        let progress = self.on_progress(&Ack {
+            now: env.now,
+            bytes,
+            delivered: bytes,
+            lost: 0,
+            prior_in_flight,
+            in_flight: self.snd.in_flight(),
+            rtt,
+            rate: None,
+            cwnd_limited: false,
+            ce,
+            snd_una: self.snd.una,
+            snd_nxt: self.snd.nxt,
+        });
+        self.rearm_after_ack(env, progress);
+    }
+
+    /// Fast recovery and congestion control after `ack`.
+    fn on_progress(&mut self, ack: &Ack) -> Progress {
+        let recovery = &mut self.recovery;
+        recovery.duplicate_acks = 0;
+        if recovery.stage == Stage::Open {
+            if ack.bytes > 0 {
+                recovery.controller.on_ack(ack);
+            }
+            return Progress::Plain;
+        }
+        // RFC 6582 §3.2 (3), full acknowledgments: "all of the intermediate segments sent between the
+        // original transmission of the lost segment and the receipt of the third duplicate ACK".
+        if self.snd.una.at_or_after(recovery.recover) {
+            recovery.stage = Stage::Open;
+            recovery.controller.on_exit_recovery(self.snd.in_flight(), ack.now);
+            return Progress::Plain;
+        }
+        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged segment.
+        recovery.deflate(ack.bytes, self.snd.mss);
+        let first = recovery.stage == Stage::Fast;
+        recovery.stage = Stage::Partial;
+        self.resend_first();
+        if first { Progress::Plain } else { Progress::FurtherPartial }
+    }
+
+    /// RFC 6298 (5.2), (5.3).
+    fn rearm_after_ack(&mut self, env: &Env<'_>, progress: Progress) {
+        if self.snd.outstanding() == 0 {
+            self.timers.retransmit_at = Instant::FAR;
+        } else if progress == Progress::Plain {
+            // RFC 6582 §3.2 (3): "For the first partial ACK that arrives during fast recovery, also
+            // reset the retransmit timer." Not for the others: many losses in one window are better
+            // repaired by slow start than by one segment a round trip.
+            self.timers.retransmit_at = Instant::FAR;
+            self.arm_retransmit(env);
+        }
+    }
+
+    fn resend_first(&mut self) {
+        self.snd.resend = self.snd.una;
+        self.snd.resend_end = (self.snd.una + u32::from(self.snd.mss)).earliest(self.snd.nxt);
+    }
+
+    /// A duplicate acknowledgment (RFC 5681 §2).
+    pub(in crate::tcp) fn on_duplicate_ack(&mut self, now: Instant) {
+        let recovery = &mut self.recovery;
+        if recovery.stage != Stage::Open {
+            return recovery.inflate(self.snd.mss, 1);
+        }
+        recovery.duplicate_acks = recovery.duplicate_acks.saturating_add(1);
+        // RFC 6582 §3.2 (2): only if the ACK "covers more than recover"; else the duplicates may come
+        // from segments that we ourselves sent twice.
+        if recovery.duplicate_acks == DUPLICATE_ACKS && self.snd.una.after(recovery.recover) {
+            recovery.stage = Stage::Fast;
+            recovery.recover = self.snd.nxt;
+            recovery.controller.on_enter_recovery(self.snd.outstanding(), self.snd.nxt, now);
+            // RFC 5681 §3.2 (3): the three segments that left the network.
+            recovery.inflate(self.snd.mss, u32::from(DUPLICATE_ACKS));
+            self.resend_first();
+        }
+    }
+}
+
+/// What an ACK of new data was to fast recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+enum Progress {
+    /// Nothing special, its end, or its first partial ACK.
+    Plain,
+    /// A partial ACK after the first.
+    FurtherPartial,
+}

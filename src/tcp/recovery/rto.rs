@@ -1,0 +1,160 @@
+//! The retransmission timer (RFC 6298), and its slot, which the probe of a tail and the reordering window
+//! share with it: the earliest has it (RFC 8985 §8).
+//!
+//! Owns what a timeout means. Refuses to know what is sent again first: it marks, `transmit` sends.
+
+use super::rack::Overdue;
+use super::{Recovery, Stage};
+use crate::tcp::connection::Connection;
+use crate::tcp::interface::{CloseReason, Env};
+use crate::tcp::rate::micros;
+use crate::time::{Duration, Instant};
+
+/// What the retransmission slot is armed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) enum Alarm {
+    /// The timeout (RFC 6298), or the probe of a closed window.
+    Timeout,
+    /// A tail loss probe (RFC 8985 §7.2).
+    Probe,
+    /// The reordering window (RFC 8985 §6.2 step 5).
+    Reordering,
+}
+
+impl Connection {
+    /// When the timeout is due: RTO after the timer was last started.
+    pub(super) fn timeout_at(&self, env: &Env<'_>) -> Instant {
+        let since = self.recovery.flight.as_deref().map_or(env.now, |flight| flight.timer_since);
+        let limit = self.recovery.give_up_at.min(env.now + self.user_timeout(env.settings));
+        (since + self.rto_backed_off(env.settings)).min(limit).max(env.now)
+    }
+
+    /// The timer starts anew, as the timeout.
+    pub(super) fn restart_timer(&mut self, env: &Env<'_>) {
+        self.timers.retransmit_at = Instant::FAR;
+        self.recovery.set_alarm(Alarm::Timeout);
+        if self.snd.outstanding() > 0 {
+            if let Some(flight) = &mut self.recovery.flight {
+                flight.timer_since = env.now;
+            }
+            self.arm_retransmit(env);
+        }
+    }
+
+    /// Arms the slot with `alarm`, at the latest for the timeout.
+    pub(super) fn arm_alarm(&mut self, env: &Env<'_>, alarm: Alarm) {
+        self.recovery.set_alarm(alarm);
+        self.timers.retransmit_at = self.timeout_at(env);
+    }
+
+    /// New data was sent: the probe is due later (RFC 8985 §7.2), or the timeout.
+    pub(in crate::tcp) fn arm_probe(&mut self, env: &Env<'_>) {
+        let timeout_at = self.timeout_at(env);
+        match self.probe_at(env, timeout_at) {
+            Some(at) => {
+                self.recovery.set_alarm(Alarm::Probe);
+                self.timers.retransmit_at = at;
+            }
+            None if self.recovery.alarm() == Alarm::Probe
+                || self.timers.retransmit_at == Instant::FAR =>
+            {
+                self.arm_alarm(env, Alarm::Timeout);
+            }
+            None => {}
+        }
+    }
+
+    /// The reordering window of the segment sent longest ago ends in `micros`.
+    pub(super) fn arm_reordering(&mut self, env: &Env<'_>, micros: u32) {
+        let at = env.now + Duration::from_micros(u64::from(micros));
+        self.recovery.set_alarm(Alarm::Reordering);
+        self.timers.retransmit_at = at.min(self.timeout_at(env));
+    }
+
+    /// The slot expired with data outstanding and a window open.
+    pub(in crate::tcp) fn on_alarm(&mut self, env: &mut Env<'_>) {
+        // The timeout may be due at the same time: it is not put off by the others.
+        match self.recovery.alarm() {
+            Alarm::Probe => self.on_probe_deadline(env),
+            Alarm::Reordering if self.timeout_at(env) > env.now => self.on_reordering_deadline(env),
+            _ => self.on_retransmission_timeout(env),
+        }
+    }
+
+    /// The timer expired with data outstanding (RFC 6298 (5.4) to (5.6)).
+    pub(in crate::tcp) fn on_retransmission_timeout(&mut self, env: &mut Env<'_>) {
+        if self.gives_up(env) {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        let nxt = self.snd.nxt;
+        // What the rest of the same episode brings down further could not be given back.
+        let repeated = self.recovery.stage == Stage::TimedOut;
+        let recovering = repeated || self.recovery.stage == Stage::Selective;
+        let recovery = &mut self.recovery;
+        if let Some(flight) = recovery.flight.as_deref_mut().filter(|_| !repeated) {
+            flight.undo.begin(self.snd.una);
+        }
+        recovery.controller.on_timeout(self.snd.outstanding(), env.now);
+        // RFC 6582 §3.2 (4):
+        //   > After a retransmit timeout, record the highest sequence number transmitted in the
+        //   > variable recover, and exit the fast recovery procedure if applicable.
+        recovery.recover = nxt;
+        recovery.stage = Stage::Open;
+        recovery.duplicate_acks = 0;
+        recovery.is_timing = false;
+        self.back_off();
+        if self.recovery.flight.is_some() {
+            self.recovery.stage = Stage::TimedOut;
+            self.recovery.lose_on_timeout(env, recovering);
+        } else {
+            self.snd.resend_all();
+        }
+        self.restart_timer(env);
+    }
+}
+
+impl Recovery {
+    /// What the retransmission slot of the timers is armed for.
+    #[inline]
+    pub(super) fn alarm(&self) -> Alarm {
+        self.flight.as_deref().map_or(Alarm::Timeout, |flight| flight.alarm)
+    }
+
+    pub(super) fn set_alarm(&mut self, alarm: Alarm) {
+        if let Some(flight) = &mut self.flight {
+            flight.alarm = alarm;
+        }
+    }
+
+    /// RFC 8985 §6.3, RACK_mark_losses_on_RTO:
+    ///   > If SEG.SEQ == SND.UNA OR Segment.xmit_ts + RACK.rtt + RACK.reo_wnd - Now() <= 0:
+    ///   >     Segment.lost = TRUE
+    fn lose_on_timeout(&mut self, env: &Env<'_>, recovering: bool) {
+        let nxt = self.recover;
+        let repeated = self.backoff > 1;
+        let Some(flight) = self.flight.as_deref_mut() else { return };
+        let window_us = flight.reordering.window_us(true, 0, self.rtt.srtt());
+        let now_us = micros(env.now);
+        let rated = self.controller.measures_rate();
+        // RFC 2018 §8: what the peer had selected may be gone when the first segment is among it (RFC 6675
+        // §5.1), or when nothing else helped.
+        if flight.board.is_reneged() || repeated {
+            flight.board.lose_all(true);
+        } else {
+            while let Some(piece) = flight.board.oldest_sent() {
+                if flight.rack.late(&piece, window_us, now_us) != Overdue::Now {
+                    break;
+                }
+                flight.board.lose_oldest();
+                if rated {
+                    let len = piece.end.distance_from(piece.seq);
+                    self.controller.on_lost(&flight.rate.on_lost(&piece.stamp, len));
+                }
+            }
+            flight.board.lose_first();
+        }
+        flight.tail.reset();
+        flight.forward.begin(nxt, recovering);
+        flight.forced = true;
+    }
+}

@@ -1,0 +1,141 @@
+//! What is lost and may be sent again, what is in flight, and what sending a segment tells recovery.
+//!
+//! Owns the bookkeeping of the flight on the way out; `transmit` asks and sends.
+
+use super::{Alarm, Stage};
+use crate::tcp::SeqNum;
+use crate::tcp::congestion::Sent;
+use crate::tcp::connection::Connection;
+use crate::tcp::flight::Piece;
+use crate::tcp::interface::Env;
+use crate::tcp::marks::Marks;
+use crate::tcp::rate::{RateStamp, micros};
+use crate::time::Instant;
+
+impl Connection {
+    /// What congestion control counts: the pipe (RFC 6675 §4), or FlightSize less what is to be sent again.
+    #[inline]
+    pub(in crate::tcp) fn in_flight(&self) -> u32 {
+        match &self.recovery.flight {
+            Some(flight) => flight.board.pipe(),
+            None => self.snd.in_flight(),
+        }
+    }
+
+    /// The lost segment that may be sent again now. RFC 6675 §5 (C): "If cwnd - pipe >= 1 SMSS", and the
+    /// first one of an episode whatever cwnd is (RFC 6675 §5 (4.3), RFC 6298 (5.4)).
+    #[inline]
+    pub(in crate::tcp) fn lost_piece(&self) -> Option<Piece> {
+        let flight = self.recovery.flight.as_deref()?;
+        if flight.tail.due && flight.board.waiting() == 0 && !self.probes_with_new() {
+            return flight.board.last();
+        }
+        let piece = flight.board.next_lost().filter(|_| !flight.forward.holds_back())?;
+        let pipe = flight.board.pipe();
+        let len = piece.end.distance_from(piece.seq).min(u32::from(self.snd.mss));
+        let fits = pipe == 0 || pipe.saturating_add(len) <= self.recovery.controller.cwnd();
+        (flight.forced || fits).then_some(piece)
+    }
+
+    /// RFC 8985 §7.3: a probe takes "a previously unsent data segment, if one exists and the receive window
+    /// allows".
+    fn probes_with_new(&self) -> bool {
+        self.snd.unsent() > 0 && self.snd.window_from(self.snd.nxt) > 0
+    }
+
+    /// How much new data may be in flight; none while something waits to be sent again.
+    #[inline]
+    pub(in crate::tcp) fn new_allowance(&self) -> u32 {
+        let Some(flight) = self.recovery.flight.as_deref() else {
+            let allowance = self.recovery.allowance(self.snd.mss);
+            return allowance.saturating_sub(self.snd.in_flight());
+        };
+        if !flight.board.has_room() {
+            return 0;
+        }
+        if flight.tail.due || flight.forward.allows_new() {
+            return u32::from(self.snd.mss);
+        }
+        if flight.board.waiting() > 0 {
+            return 0;
+        }
+        self.recovery.controller.cwnd().saturating_sub(flight.board.pipe())
+    }
+
+    /// Whether what is sent next is a loss probe: it waits for no company.
+    pub(in crate::tcp) fn is_probing_tail(&self) -> bool {
+        self.recovery.flight.as_deref().is_some_and(|flight| flight.tail.due)
+    }
+
+    /// Data or a FIN, from `seq` to `end`, goes to a peer that permits SACK; `len` is the data of it.
+    pub(in crate::tcp) fn note_in_flight(
+        &mut self,
+        env: &mut Env<'_>,
+        seq: SeqNum,
+        end: SeqNum,
+        len: u32,
+    ) {
+        let (una, nxt) = (self.snd.una, self.snd.nxt);
+        let again = seq.before(nxt);
+        let tsval = if again { self.stamp(env.now).map(|stamp| stamp.value) } else { None };
+        let recovery = &mut self.recovery;
+        let flight = recovery.flight.get_or_insert_with(|| env.pool.flights.acquire(una, env.now));
+        let pipe = flight.board.pipe();
+        let rated = recovery.controller.measures_rate();
+        let stamp =
+            if rated { flight.rate.on_sent(env.now, len, pipe) } else { RateStamp::default() };
+        let now_us = micros(env.now);
+        if again {
+            flight.board.on_sent_again(seq, end, now_us, stamp);
+            flight.undo.on_sent_again(seq, tsval);
+            flight.forced = false;
+        } else {
+            if una == nxt {
+                flight.timer_since = env.now;
+            }
+            flight.board.on_sent(end, now_us, stamp);
+            flight.forward.on_sent_new();
+        }
+        if flight.tail.due {
+            flight.tail.on_sent(nxt.latest(end), again);
+        }
+        if recovery.stage == Stage::Selective {
+            flight.prr.on_sent(len);
+        }
+        let in_flight = flight.board.pipe();
+        if in_flight.saturating_add(u32::from(self.snd.mss)) > recovery.controller.cwnd() {
+            flight.full_until = Some(nxt.latest(end));
+        }
+        let app_limited = rated && flight.rate.is_app_limited();
+        let sent = Sent { now: env.now, bytes: len, in_flight, app_limited };
+        recovery.controller.on_sent(&sent);
+    }
+
+    /// After a segment of a flight has gone: the timers.
+    pub(in crate::tcp) fn arm_after_sent(&mut self, env: &Env<'_>, again: bool) {
+        let probed = self.recovery.flight.as_deref().is_some_and(|flight| !flight.tail.may_probe());
+        if again || probed {
+            if self.timers.retransmit_at == Instant::FAR {
+                self.arm_alarm(env, Alarm::Timeout);
+            }
+        } else {
+            self.arm_probe(env);
+        }
+    }
+
+    /// The program is about to write: what is sent of it says nothing of the path if there was room before.
+    pub(in crate::tcp) fn note_app_limited(&mut self) {
+        if !self.recovery.controller.measures_rate() || !self.marks.has(Marks::SACK) {
+            return;
+        }
+        let idle = self.snd.unsent() == 0;
+        let cwnd = self.recovery.controller.cwnd();
+        if let Some(flight) = self.recovery.flight.as_deref_mut()
+            && idle
+            && flight.board.waiting() == 0
+            && flight.board.pipe() < cwnd
+        {
+            flight.rate.on_app_limited(flight.board.pipe());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Tail loss probes: when nothing answers, one segment is sent to get an answer before the timer that
+//! would cost the whole window expires (RFC 8985 §7). In place of RFC 7765's earlier timer, since the
+//! answer tells RACK what is lost, and the window is kept.
+//!
+//! Owns the probe under way. Refuses to know which segment it is.
+
+use crate::tcp::SeqNum;
+use crate::tcp::connection::Connection;
+use crate::tcp::interface::Env;
+use crate::time::{Duration, Instant};
+
+use super::{Alarm, Stage};
+
+/// TLP.max_ack_delay (RFC 8985 §7.2): how long peers hold back the ACK of a single segment. RFC 9293
+/// allows 500 ms, hosts take 200 ms at most.
+const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+
+/// RFC 8985 §7.2: "when there is no SRTT estimate available, the PTO SHOULD be 1 second".
+const PTO_WITHOUT_SRTT: Duration = Duration::from_secs(1);
+
+/// The probe of one flight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::tcp) struct TailProbe {
+    /// TLP.end_seq; `None` when no probe is in flight.
+    end: Option<SeqNum>,
+    /// TLP.is_retrans.
+    is_again: bool,
+    /// A probe was sent and no round trip was measured since.
+    unmeasured: bool,
+    /// A probe is to be sent now.
+    pub(in crate::tcp) due: bool,
+}
+
+/// What an ACK tells of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Verdict {
+    /// Nothing, or that nothing was lost.
+    Nothing,
+    /// The probe repaired the loss of the last segment.
+    Repaired,
+}
+
+impl TailProbe {
+    /// RFC 8985 §7.3: no other probe in flight, and a round trip measured since the last one.
+    pub(super) const fn may_probe(&self) -> bool {
+        self.end.is_none() && !self.unmeasured
+    }
+
+    /// The probe that was due is sent, and SND.NXT is `nxt`.
+    pub(in crate::tcp) const fn on_sent(&mut self, nxt: SeqNum, is_again: bool) {
+        *self = Self { end: Some(nxt), is_again, unmeasured: true, due: false };
+    }
+
+    /// A round trip was measured.
+    pub(super) const fn on_rtt(&mut self) {
+        self.unmeasured = false;
+    }
+
+    /// RFC 8985 §7.1: fast recovery or RTO recovery begins.
+    pub(super) const fn reset(&mut self) {
+        self.end = None;
+        self.is_again = false;
+        self.due = false;
+    }
+
+    /// Whether the probe in flight, sent before, ends at `end`.
+    pub(super) fn is_probe_of(&self, end: SeqNum) -> bool {
+        self.is_again && self.end == Some(end)
+    }
+
+    /// RFC 8985 §7.4.2, TLP_process_ack.
+    pub(super) fn on_ack(&mut self, ack: SeqNum, dsack: Option<SeqNum>, is_bare: bool) -> Verdict {
+        let Some(end) = self.end.filter(|end| ack.at_or_after(*end)) else {
+            return Verdict::Nothing;
+        };
+        let (told_twice, past) = (dsack == Some(end), ack.after(end));
+        if !self.is_again || told_twice || past || is_bare {
+            self.end = None;
+        }
+        // "Case 1" and "case 2" tell that both copies arrived.
+        if self.is_again && past && !told_twice { Verdict::Repaired } else { Verdict::Nothing }
+    }
+}
+
+impl Connection {
+    /// RFC 8985 §7.2, TLP_calc_PTO, not past the retransmission timeout; `None` where other means serve:
+    ///   > unless it is already in fast recovery, RTO recovery, or segments have been SACKed
+    pub(super) fn probe_at(&self, env: &Env<'_>, rto_at: Instant) -> Option<Instant> {
+        let flight = self.recovery.flight.as_deref()?;
+        let calm = self.recovery.stage == Stage::Open
+            && flight.board.selected() == 0
+            && flight.board.waiting() == 0
+            && flight.tail.may_probe()
+            && self.snd.wnd > 0
+            && self.recovery.backoff == 0;
+        if !calm {
+            return None;
+        }
+        let pto = match self.recovery.rtt.srtt() {
+            Some(srtt) if self.snd.outstanding() <= u32::from(self.snd.mss) => {
+                srtt.times(2) + MAX_ACK_DELAY
+            }
+            Some(srtt) => srtt.times(2),
+            None => PTO_WITHOUT_SRTT,
+        };
+        Some((env.now + pto).min(rto_at))
+    }
+
+    /// The probe timer expired: RFC 8985 §7.3, TLP_send_probe.
+    ///   > After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender
+    ///   > MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
+    pub(super) fn on_probe_deadline(&mut self, env: &Env<'_>) {
+        if let Some(flight) = self.recovery.flight.as_deref_mut() {
+            flight.tail.due = flight.tail.may_probe();
+            flight.timer_since = env.now;
+        }
+        self.arm_alarm(env, Alarm::Timeout);
+    }
+}

@@ -1,0 +1,272 @@
+//! Loss and its repair with SACK: RACK-TLP (RFC 8985), PRR (RFC 9937), and what undoes a repair that was for
+//! nothing (RFC 3522, RFC 5682, RFC 2883).
+
+use super::script::plain;
+use super::{Script, ack, syn};
+use crate::time::Duration;
+
+const RTT_MS: u64 = 100;
+
+/// `n` segments of 1000 bytes in flight, on a path whose round trip is 100 ms.
+fn in_flight(n: u32) -> Script {
+    let mut t = Script::open(plain());
+    t.sends_syn();
+    t.after_ms(RTT_MS).gets(syn().ack(1).mss(1000).permits_sack());
+    t.sent();
+    t.events();
+    t.c.rcv.quick = 0;
+    t = t.write(n * 1000);
+    assert_eq!(t.sent().len() as u32, n);
+    t
+}
+
+/// From the first byte of segment `n` (1 is the first) to the first byte after segment `m`.
+fn segments(n: u32, m: u32) -> core::ops::Range<u32> {
+    1 + (n - 1) * 1000..1 + m * 1000
+}
+
+fn undone(t: &Script) -> u8 {
+    t.c.recovery.flight.as_deref().map_or(0, |flight| flight.undo.undone)
+}
+
+fn timeouts(t: &Script) -> u8 {
+    t.c.timeouts()
+}
+
+#[test]
+fn three_segments_past_a_hole_repair_it_at_once() {
+    // RFC 8985 §6.2 step 4: "If RACK.segs_sacked >= DupThresh: Return 0".
+    let mut t = in_flight(5);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2)));
+    t.gets(ack(1).sack(segments(2, 3))).quiet();
+    t.gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
+}
+
+#[test]
+fn one_segment_past_a_hole_repairs_it_after_a_quarter_of_a_round_trip() {
+    // RFC 8985 §6.2 step 4: "Return min(RACK.reo_wnd_mult * RACK.min_RTT / 4, SRTT)".
+    let mut t = in_flight(2);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2))).quiet();
+    t.after_ms(RTT_MS / 4 - 1).quiet();
+    t.after_ms(2).sends([segments(1, 1)]);
+}
+
+#[test]
+fn only_what_is_missing_is_sent_again() {
+    let mut t = in_flight(8);
+    t.after_ms(RTT_MS);
+    for upto in 4..=8 {
+        t.gets(ack(1).sack(segments(4, upto)).sack(segments(2, 2)));
+    }
+    t.sends([segments(1, 1), segments(3, 3)]);
+    t.after_ms(RTT_MS).gets(ack(8001)).quiet();
+    assert_eq!(t.deadline_ms(), None);
+}
+
+#[test]
+fn a_retransmission_that_is_lost_as_well_is_sent_once_more_without_a_timeout() {
+    // RFC 8985 §3.1: RACK finds lost retransmissions by what was sent after them.
+    let mut t = in_flight(4);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
+    t = t.write(6000);
+    let sent = t.sent();
+    assert_eq!((sent[0].seq, sent[0].len), (1, 1000));
+    let newest = sent.last().map(|s| s.seq + s.len).filter(|end| *end > 4001);
+    let end = newest.expect("new data goes while the hole is repaired");
+    t.after_ms(RTT_MS).gets(ack(1).sack(2..end).sack(segments(2, 4)));
+    t.gets(ack(1).sack(4001..end).sack(segments(2, 4)));
+    t.after_ms(RTT_MS / 4 + 2);
+    assert!(t.sent().iter().any(|s| s.seq == 1), "the hole once more");
+    assert_eq!(timeouts(&t), 0);
+}
+
+#[test]
+fn the_last_segment_is_probed_after_two_round_trips() {
+    // RFC 8985 §7.2: PTO = 2 * SRTT; §7.3: the highest segment again.
+    let mut t = in_flight(3);
+    t.after_ms(2 * RTT_MS - 1).quiet();
+    t.after_ms(1).sends([segments(3, 3)]);
+    assert_eq!(timeouts(&t), 0);
+    t.after_ms(RTT_MS).gets(ack(3001)).quiet();
+}
+
+#[test]
+fn new_data_is_the_probe_where_there_is_some() {
+    // RFC 8985 §7.3: "Transmit the lowest sequence unsent segment of up to SMSS".
+    let mut t = in_flight(10).write(3000);
+    t.quiet();
+    t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
+}
+
+#[test]
+fn a_lone_segment_is_given_the_time_of_a_delayed_ack() {
+    // RFC 8985 §7.2: "PTO += TLP.max_ack_delay" when FlightSize is one segment.
+    let mut t = in_flight(1);
+    t.after_ms(299).quiet();
+    t.after_ms(101).sends([segments(1, 1)]);
+}
+
+#[test]
+fn after_the_probe_comes_the_timeout() {
+    // RFC 8985 §7.3: one probe, then the RTO timer.
+    let mut t = in_flight(3);
+    t.after_ms(2 * RTT_MS).sends([segments(3, 3)]);
+    t.after_ms(250).quiet();
+    t.after_ms(2000);
+    assert_eq!(t.sent().first().map(|s| s.seq), Some(1));
+    assert!(timeouts(&t) > 0);
+}
+
+#[test]
+fn a_loss_that_the_probe_repaired_is_answered_by_a_smaller_window() {
+    // RFC 8985 §7.4.2: "invoke a congestion control response equivalent to a fast recovery".
+    let mut t = in_flight(10);
+    let before = t.c.recovery.controller.cwnd();
+    t.after_ms(2 * RTT_MS).sends([segments(10, 10)]);
+    // New data is acknowledged past what was out when the probe went, and no duplicate was told of.
+    t.gets(ack(2001));
+    t.writes(2000);
+    t.sends([segments(11, 11), segments(12, 12)]);
+    t.gets(ack(11_001));
+    assert!(t.c.recovery.controller.cwnd() < before);
+    assert!(t.c.recovery.controller.ssthresh() < u32::MAX);
+}
+
+#[test]
+fn one_lost_segment_anywhere_is_repaired_within_two_round_trips_and_no_timeout() {
+    // RFC 8985 §1, §7.1: the last ones included.
+    for n in 1..=18u32 {
+        for lost in 1..=n {
+            one_lost_of(n, lost);
+        }
+    }
+}
+
+fn one_lost_of(n: u32, lost: u32) {
+    let mut t = in_flight(n.min(10));
+    if n > 10 {
+        // Let the window grow first.
+        t.after_ms(RTT_MS).gets(ack(5_001)).gets(ack(10_001));
+        t = t.write(n * 1000);
+        assert_eq!(t.sent().len() as u32, n);
+    }
+    let base = if n > 10 { 10_000 } else { 0 };
+    let at = |k: u32| base + 1 + (k - 1) * 1000;
+    t.after_ms(RTT_MS);
+    if lost > 1 {
+        t.gets(ack(at(lost)));
+    }
+    for got in lost + 1..=n {
+        t.gets(ack(at(lost)).sack(at(lost + 1)..at(got + 1)));
+    }
+    // Alone at the end of a flight it takes a probe: two round trips, or three with a lone segment's ACK
+    // delay (RFC 8985 §7.2).
+    let patience = if lost == n { 3 * RTT_MS + 2 } else { RTT_MS / 4 + 2 };
+    let mut again = t.sent();
+    for _ in 0..patience {
+        if again.is_empty() {
+            again = t.after_ms(1).sent();
+        }
+    }
+    assert!(again.iter().any(|s| s.seq == at(lost)), "{lost} of {n}: {again:?}");
+    assert_eq!(timeouts(&t), 0, "{lost} of {n}");
+    t.after_ms(RTT_MS).gets(ack(at(n + 1)));
+    assert_eq!(timeouts(&t), 0, "{lost} of {n}");
+}
+
+#[test]
+fn reordering_without_loss_sends_nothing_again_once_it_was_seen() {
+    // RFC 8985 §6.2 step 3, step 4.
+    let mut t = in_flight(10);
+    t.after_ms(RTT_MS);
+    // The first is overtaken by two: too few to give it up.
+    t.gets(ack(1).sack(segments(2, 2))).gets(ack(1).sack(segments(2, 3)));
+    t.gets(ack(3001)).quiet();
+    // Now reordering is known, and more than three may overtake within a quarter of the round trip.
+    for upto in 5..=9 {
+        t.gets(ack(3001).sack(segments(5, upto)));
+    }
+    t.quiet();
+    t.after_ms(RTT_MS / 8).gets(ack(10_001)).quiet();
+    assert_eq!(t.c.retransmissions(), 0);
+}
+
+#[test]
+fn a_timeout_marks_what_has_had_its_time_and_sends_the_first_alone() {
+    // RFC 8985 §6.3, RFC 5681 §3.1.
+    let mut t = in_flight(10);
+    t.after_ms(2 * RTT_MS).sends([segments(10, 10)]);
+    t.after_ms(300 + RTT_MS * 4);
+    let sent = t.sent();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!((sent[0].seq, sent[0].len), (1, 1000));
+    assert_eq!(t.c.recovery.controller.cwnd(), 1000);
+    t.gets(ack(1001)).sends([segments(2, 2), segments(3, 3)]);
+}
+
+#[test]
+fn a_timeout_that_delay_caused_is_undone_by_what_was_sent_once() {
+    // RFC 5682 §3.1: the enhanced algorithm for SACK.
+    let mut t = in_flight(10).write(5000);
+    t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
+    t.after_ms(400);
+    assert_eq!(t.sent().first().map(|s| s.seq), Some(1));
+    let small = t.c.recovery.controller.cwnd();
+    t.gets(ack(1001));
+    let new = t.sent();
+    assert!(new.iter().all(|s| s.seq > 11_000), "step 2 (b): new data, not the old: {new:?}");
+    t.gets(ack(2001));
+    assert_eq!(undone(&t), 1);
+    assert!(small <= 1000);
+    assert!(t.sent().iter().all(|s| s.seq > 11_000), "nothing of the old is sent again");
+}
+
+#[test]
+fn a_repair_whose_segments_all_came_twice_is_undone() {
+    // RFC 2883 §4, RFC 3708: a D-SACK for each that was sent again.
+    let mut t = in_flight(6);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
+    assert_eq!(t.sent().len(), 1);
+    t.gets(ack(4001)).gets(ack(4001).sack(segments(1, 1)));
+    assert_eq!(undone(&t), 1);
+}
+
+#[test]
+fn a_peer_that_tells_of_what_was_never_sent_is_not_believed() {
+    // RFC 2018 §3: blocks lie in what was sent.
+    let mut t = in_flight(4);
+    t.after_ms(RTT_MS);
+    let backwards = core::ops::Range { start: 3001, end: 2001 };
+    t.gets(ack(1).sack(5001..9001)).gets(ack(1).sack(backwards)).quiet();
+    assert_eq!(t.c.in_flight(), 4000);
+    t.gets(ack(4001)).quiet();
+    assert_eq!(t.deadline_ms(), None);
+}
+
+#[test]
+fn a_peer_that_drops_what_it_had_told_of_gets_it_again() {
+    // RFC 2018 §8: the sender turns off what it was told when the timer expires.
+    let mut t = in_flight(3);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(1, 3)));
+    t.after_ms(5_000);
+    assert!(t.sent().iter().any(|s| s.seq == 1));
+    t.gets(ack(3001)).quiet();
+}
+
+#[test]
+fn of_a_segment_that_came_in_part_the_rest_is_missing() {
+    // RFC 2018 §3: blocks tell of bytes, whatever segments they came in.
+    let mut t = in_flight(3);
+    t.after_ms(RTT_MS).gets(ack(1).sack(1501..2501));
+    assert_eq!(t.c.in_flight(), 2000);
+}
+
+#[test]
+fn the_scoreboard_goes_back_when_nothing_is_in_flight() {
+    let mut t = in_flight(3);
+    assert!(t.c.recovery.flight.is_some());
+    t.after_ms(RTT_MS).gets(ack(3001));
+    assert!(t.c.recovery.flight.is_none());
+    let rto = t.c.info(&t.settings).rto;
+    assert!(rto >= Duration::from_millis(200));
+}
