@@ -242,8 +242,8 @@ impl<'a> Plan<'a> {
         if !self.probe.carrier {
             return;
         }
-        let path = format!("/sys/class/net/{}/carrier", self.config.interface);
-        let up = || std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1");
+        // Not by /sys, which shows the namespace in which it was mounted.
+        let up = || xdp::has_carrier(&self.config.interface);
         let clock = Clock::new();
         let until = clock.now().as_millis() + CARRIER_WAIT_MS;
         while !up() && clock.now().as_millis() < until {

@@ -31,5 +31,5 @@ pub use attach_error::AttachError;
 pub use claims::{Fragments, Policy, Role, SteerError};
 pub use counters::{Counters, Verdict};
 pub use features::XdpFeatures;
-pub use probe::{Peer, Probe, ProbeError, Rss, check_queues, probe};
+pub use probe::{Peer, Probe, ProbeError, Rss, check_queues, has_carrier, probe};
 pub use program::{Program, QUEUES_MAX, TestRun};

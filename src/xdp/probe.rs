@@ -167,6 +167,11 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
     })
 }
 
+/// Whether the interface has a link now; false when there is no such interface.
+pub fn has_carrier(interface: &str) -> bool {
+    ethtool::carrier(interface).unwrap_or(false)
+}
+
 /// Makes sure that an interface has as many queues as are wanted.
 pub fn check_queues(interface: &str, wanted: u32) -> Result<(), ProbeError> {
     if if_nametoindex(interface).is_err() {

@@ -402,6 +402,11 @@ impl Scoreboard {
         (self.lost.head != NONE).then(|| self.piece(self.records.position(self.lost.head)))?
     }
 
+    /// The segment that begins at SND.UNA.
+    pub(in crate::tcp) fn first(&self) -> Option<Piece> {
+        if self.records.len() == 0 { None } else { self.piece(0) }
+    }
+
     /// The segment that ends at SND.NXT.
     pub(in crate::tcp) fn last(&self) -> Option<Piece> {
         self.piece(self.records.len().checked_sub(1)?)

@@ -28,7 +28,7 @@ impl Connection {
     pub(in crate::tcp) fn lost_piece(&self) -> Option<Piece> {
         let flight = self.recovery.flight.as_deref()?;
         if flight.tail.due && flight.board.waiting() == 0 && !self.probes_with_new() {
-            return flight.board.last();
+            return if self.nothing_acked() { flight.board.first() } else { flight.board.last() };
         }
         let piece = flight.board.next_lost().filter(|_| !flight.forward.holds_back())?;
         let pipe = flight.board.pipe();
@@ -40,7 +40,16 @@ impl Connection {
     /// RFC 8985 §7.3: a probe takes "a previously unsent data segment, if one exists and the receive window
     /// allows".
     fn probes_with_new(&self) -> bool {
-        self.snd.unsent() > 0 && self.snd.window_from(self.snd.nxt) > 0
+        let takes = self.snd.unsent() > 0 && self.snd.window_from(self.snd.nxt) > 0;
+        takes && !self.nothing_acked()
+    }
+
+    /// Whether the peer has acknowledged our SYN and nothing else. Then the probe is the first segment, where
+    /// RFC 8985 §7.3 takes the highest: a listener that answered with a SYN cookie and had no room for the
+    /// connection when the last ACK came (RFC 4987 §3.6) knows it by the first segment alone, and answers
+    /// any other with a reset. The answer to the first tells as much: by SACK, what came of the rest.
+    fn nothing_acked(&self) -> bool {
+        self.snd.una == self.snd.iss + 1
     }
 
     /// How much new data may be in flight; none while something waits to be sent again.
@@ -97,7 +106,7 @@ impl Connection {
             flight.forward.on_sent_new();
         }
         if flight.tail.due {
-            flight.tail.on_sent(nxt.latest(end), again);
+            flight.tail.on_sent(nxt.latest(end), end, again);
         }
         if recovery.stage == Stage::Selective {
             flight.prr.on_sent(len);

@@ -23,6 +23,8 @@ const PTO_WITHOUT_SRTT: Duration = Duration::from_secs(1);
 pub(in crate::tcp) struct TailProbe {
     /// TLP.end_seq; `None` when no probe is in flight.
     end: Option<SeqNum>,
+    /// Where the segment that was sent ends.
+    sent_end: SeqNum,
     /// TLP.is_retrans.
     is_again: bool,
     /// A probe was sent and no round trip was measured since.
@@ -47,9 +49,9 @@ impl TailProbe {
         self.end.is_none() && !self.unmeasured
     }
 
-    /// The probe that was due is sent, and SND.NXT is `nxt`.
-    pub(in crate::tcp) const fn on_sent(&mut self, nxt: SeqNum, is_again: bool) {
-        *self = Self { end: Some(nxt), is_again, unmeasured: true, due: false };
+    /// The probe that was due is sent, up to `sent_end`, and SND.NXT is `nxt`.
+    pub(in crate::tcp) const fn on_sent(&mut self, nxt: SeqNum, sent_end: SeqNum, is_again: bool) {
+        *self = Self { end: Some(nxt), sent_end, is_again, unmeasured: true, due: false };
     }
 
     /// A round trip was measured.
@@ -66,7 +68,7 @@ impl TailProbe {
 
     /// Whether the probe in flight, sent before, ends at `end`.
     pub(super) fn is_probe_of(&self, end: SeqNum) -> bool {
-        self.is_again && self.end == Some(end)
+        self.is_again && self.end.is_some() && self.sent_end == end
     }
 
     /// RFC 8985 §7.4.2, TLP_process_ack.
@@ -74,7 +76,7 @@ impl TailProbe {
         let Some(end) = self.end.filter(|end| ack.at_or_after(*end)) else {
             return Verdict::Nothing;
         };
-        let (told_twice, past) = (dsack == Some(end), ack.after(end));
+        let (told_twice, past) = (dsack == Some(self.sent_end), ack.after(end));
         if !self.is_again || told_twice || past || is_bare {
             self.end = None;
         }

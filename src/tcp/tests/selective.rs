@@ -20,6 +20,15 @@ fn in_flight(n: u32) -> Script {
     t
 }
 
+/// The same behind a first segment that the peer has acknowledged.
+fn after_the_first(n: u32) -> Script {
+    let mut t = in_flight(1);
+    t.after_ms(RTT_MS).gets(ack(1001));
+    t = t.write(n * 1000);
+    assert_eq!(t.sent().len() as u32, n);
+    t
+}
+
 /// From the first byte of segment `n` (1 is the first) to the first byte after segment `m`.
 fn segments(n: u32, m: u32) -> core::ops::Range<u32> {
     1 + (n - 1) * 1000..1 + m * 1000
@@ -83,19 +92,19 @@ fn a_retransmission_that_is_lost_as_well_is_sent_once_more_without_a_timeout() {
 #[test]
 fn the_last_segment_is_probed_after_two_round_trips() {
     // RFC 8985 §7.2: PTO = 2 * SRTT; §7.3: the highest segment again.
-    let mut t = in_flight(3);
+    let mut t = after_the_first(3);
     t.after_ms(2 * RTT_MS - 1).quiet();
-    t.after_ms(1).sends([segments(3, 3)]);
+    t.after_ms(1).sends([segments(4, 4)]);
     assert_eq!(timeouts(&t), 0);
-    t.after_ms(RTT_MS).gets(ack(3001)).quiet();
+    t.after_ms(RTT_MS).gets(ack(4001)).quiet();
 }
 
 #[test]
 fn new_data_is_the_probe_where_there_is_some() {
     // RFC 8985 §7.3: "Transmit the lowest sequence unsent segment of up to SMSS".
-    let mut t = in_flight(10).write(3000);
+    let mut t = after_the_first(10).write(3000);
     t.quiet();
-    t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
+    t.after_ms(2 * RTT_MS).sends([segments(12, 12)]);
 }
 
 #[test]
@@ -109,25 +118,26 @@ fn a_lone_segment_is_given_the_time_of_a_delayed_ack() {
 #[test]
 fn after_the_probe_comes_the_timeout() {
     // RFC 8985 §7.3: one probe, then the RTO timer.
-    let mut t = in_flight(3);
-    t.after_ms(2 * RTT_MS).sends([segments(3, 3)]);
-    t.after_ms(250).quiet();
+    let mut t = after_the_first(3);
+    t.after_ms(2 * RTT_MS).sends([segments(4, 4)]);
+    // RFC 6298 (2.3): SRTT = 100, RTTVAR = 37.5 after two round trips of 100: RTO = 250.
+    t.after_ms(249).quiet();
     t.after_ms(2000);
-    assert_eq!(t.sent().first().map(|s| s.seq), Some(1));
+    assert_eq!(t.sent().first().map(|s| s.seq), Some(1001));
     assert!(timeouts(&t) > 0);
 }
 
 #[test]
 fn a_loss_that_the_probe_repaired_is_answered_by_a_smaller_window() {
     // RFC 8985 §7.4.2: "invoke a congestion control response equivalent to a fast recovery".
-    let mut t = in_flight(10);
+    let mut t = after_the_first(10);
     let before = t.c.recovery.controller.cwnd();
-    t.after_ms(2 * RTT_MS).sends([segments(10, 10)]);
+    t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
     // New data is acknowledged past what was out when the probe went, and no duplicate was told of.
-    t.gets(ack(2001));
+    t.gets(ack(3001));
     t.writes(2000);
-    t.sends([segments(11, 11), segments(12, 12)]);
-    t.gets(ack(11_001));
+    t.sends([segments(12, 12), segments(13, 13)]);
+    t.gets(ack(12_001));
     assert!(t.c.recovery.controller.cwnd() < before);
     assert!(t.c.recovery.controller.ssthresh() < u32::MAX);
 }
@@ -194,31 +204,31 @@ fn reordering_without_loss_sends_nothing_again_once_it_was_seen() {
 #[test]
 fn a_timeout_marks_what_has_had_its_time_and_sends_the_first_alone() {
     // RFC 8985 §6.3, RFC 5681 §3.1.
-    let mut t = in_flight(10);
-    t.after_ms(2 * RTT_MS).sends([segments(10, 10)]);
+    let mut t = after_the_first(10);
+    t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
     t.after_ms(300 + RTT_MS * 4);
     let sent = t.sent();
     assert_eq!(sent.len(), 1, "{sent:?}");
-    assert_eq!((sent[0].seq, sent[0].len), (1, 1000));
+    assert_eq!((sent[0].seq, sent[0].len), (1001, 1000));
     assert_eq!(t.c.recovery.controller.cwnd(), 1000);
-    t.gets(ack(1001)).sends([segments(2, 2), segments(3, 3)]);
+    t.gets(ack(2001)).sends([segments(3, 3), segments(4, 4)]);
 }
 
 #[test]
 fn a_timeout_that_delay_caused_is_undone_by_what_was_sent_once() {
     // RFC 5682 §3.1: the enhanced algorithm for SACK.
-    let mut t = in_flight(10).write(5000);
-    t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
+    let mut t = after_the_first(10).write(5000);
+    t.after_ms(2 * RTT_MS).sends([segments(12, 12)]);
     t.after_ms(400);
-    assert_eq!(t.sent().first().map(|s| s.seq), Some(1));
+    assert_eq!(t.sent().first().map(|s| s.seq), Some(1001));
     let small = t.c.recovery.controller.cwnd();
-    t.gets(ack(1001));
-    let new = t.sent();
-    assert!(new.iter().all(|s| s.seq > 11_000), "step 2 (b): new data, not the old: {new:?}");
     t.gets(ack(2001));
+    let new = t.sent();
+    assert!(new.iter().all(|s| s.seq > 12_000), "step 2 (b): new data, not the old: {new:?}");
+    t.gets(ack(3001));
     assert_eq!(undone(&t), 1);
     assert!(small <= 1000);
-    assert!(t.sent().iter().all(|s| s.seq > 11_000), "nothing of the old is sent again");
+    assert!(t.sent().iter().all(|s| s.seq > 12_000), "nothing of the old is sent again");
 }
 
 #[test]
@@ -269,4 +279,16 @@ fn the_scoreboard_goes_back_when_nothing_is_in_flight() {
     assert!(t.c.recovery.flight.is_none());
     let rto = t.c.info(&t.settings).rto;
     assert!(rto >= Duration::from_millis(200));
+}
+
+#[test]
+fn before_anything_is_acknowledged_the_probe_is_the_first_segment() {
+    // RFC 4987 §3.6: a listener without room when the last ACK came knows a SYN cookie by that alone.
+    let mut t = in_flight(3).write(3000);
+    t.sent();
+    t.after_ms(2 * RTT_MS).sends([segments(1, 1)]);
+    // What came of the rest is told: nothing more is sent again.
+    t.after_ms(RTT_MS).gets(ack(6001).sack(segments(1, 1))).quiet();
+    assert_eq!(timeouts(&t), 0);
+    assert_eq!(t.c.recovery.controller.ssthresh(), u32::MAX, "both copies came: nothing was lost");
 }
