@@ -50,8 +50,8 @@ pub use handover::{Alone, Handed, Handover};
 pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
 pub use routes::{Prefix, Route};
 pub use service::{
-    Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive, ListenerId, Open,
-    Service, Trouble,
+    Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,
+    ListenerId, Open, Service, Trouble,
 };
 pub use steer::{Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

@@ -6,10 +6,12 @@
 //! earliest deadline of any shard or link. The same seed gives the same world.
 
 mod apps;
+mod bottleneck;
 mod host;
 mod switch;
 mod world;
 
 pub use apps::{Client, Close, Daytime, Echo, Plan, SharedTally, Tally};
+pub use bottleneck::{Bottleneck, FlowReport, Look, Report};
 pub use host::{Host, HostId};
 pub use world::{Record, World, WorldConfig};

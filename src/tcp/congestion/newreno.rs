@@ -46,7 +46,8 @@ impl NewReno {
         }
     }
 
-    /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS).
+    /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS). A window that was not used is no
+    /// measure (RFC 7661 §4.4.2): FlightSize is.
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         self.note_reduction(window);
         (f64::from(in_flight) * BETA) as u32
@@ -117,6 +118,7 @@ mod tests {
 
     #[test]
     fn an_ack_of_a_burst_adds_8_segments_at_most() {
+        // RFC 9406 §4.3: L = 8 for a sender that does not pace.
         let mut c = reno();
         ack(&mut c, 10 * MSS);
         assert_eq!(c.cwnd(), 18_000);

@@ -1,4 +1,4 @@
-//! What the model makes of it: the pacing rate and cwnd (§5.6).
+//! What the model makes of it: the pacing rate and cwnd (draft-ietf-ccwg-bbr §5.6).
 
 use super::super::window::Window;
 use super::signals::rate_percent;

@@ -1,4 +1,4 @@
-//! The cycle of ProbeBW: down, cruise, refill, up (§5.3.3).
+//! The cycle of ProbeBW: down, cruise, refill, up (draft-ietf-ccwg-bbr §5.3.3).
 
 use super::super::window::Window;
 use super::signals::{BETA, is_inflight_too_high, percent};

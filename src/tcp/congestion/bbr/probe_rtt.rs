@@ -1,5 +1,5 @@
-//! ProbeRTT: emptying the queue now and then to see the round trip without it (§5.3.4), and the minimum
-//! round trip (§5.5.7).
+//! ProbeRTT: emptying the queue now and then to see the round trip without it, and the minimum round
+//! trip (draft-ietf-ccwg-bbr §5.3.4, §5.5.7).
 
 use super::super::window::Window;
 use super::state::{AckPhase, Flow, MIN_PIPE_SEGMENTS, Sample, State};

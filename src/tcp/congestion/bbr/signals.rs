@@ -1,4 +1,4 @@
-//! What the ACKs say of the path: rounds, bandwidth, aggregation, losses (§5.5).
+//! What the ACKs say of the path: rounds, bandwidth, aggregation, losses (draft-ietf-ccwg-bbr §5.5).
 
 use super::super::window::Window;
 use super::state::{Flow, NO_RATE, NO_VOLUME, Sample, State, reached};

@@ -1,5 +1,5 @@
-//! Startup and Drain: doubling until the pipe is full, then emptying the queue that this made (§5.3.1,
-//! §5.3.2).
+//! Startup and Drain: doubling until the pipe is full, then emptying the queue that this made
+//! (draft-ietf-ccwg-bbr §5.3.1, §5.3.2).
 
 use super::super::window::Window;
 use super::signals::is_inflight_too_high;

@@ -1,4 +1,4 @@
-//! What BBR keeps of a flow, and what an ACK tells it.
+//! What BBR keeps of a flow, and what an ACK tells it (draft-ietf-ccwg-bbr §2).
 
 use super::super::Ack;
 use super::super::window::Window;
