@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use linerate::link::Frame;
 use linerate::wire::checksum::PseudoHeader;
 use linerate::wire::tcp::{HeaderOut, OptionsOut, Timestamps, flag};
-use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, ethernet, ipv4, tcp, vlan};
+use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, ipv4, tcp, vlan};
 
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
@@ -123,6 +123,24 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// Every client has an address of its own.
 fn address(slot: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(FIRST) + slot)
+}
+
+/// The gateway asks for the server's address.
+pub fn ask_for_server(frame: &mut Frame) {
+    let bytes = frame.buffer();
+    let (ethertype, vlan) = (EtherType::ARP, vlan::Tags::NONE);
+    ethernet::Header { dst: MacAddr::BROADCAST, src: GATEWAY_MAC, ethertype, vlan }
+        .emit(bytes)
+        .expect("room");
+    let request = arp::Packet {
+        operation: arp::Operation::Request,
+        sender_mac: GATEWAY_MAC,
+        sender_ip: GATEWAY,
+        target_mac: MacAddr([0; 6]),
+        target_ip: SERVER,
+    };
+    let len = request.emit(&mut bytes[ethernet::HEADER_LEN..]).expect("room");
+    frame.set_len(ethernet::HEADER_LEN + len);
 }
 
 fn write_frame(frame: &mut Frame, server_mac: MacAddr, src: Ipv4Addr, header: &HeaderOut<'_>) {

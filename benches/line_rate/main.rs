@@ -1,46 +1,36 @@
-//! One shard fed with frames at memory speed: what a connection costs on one core, beside the line rates of
-//! Ethernet.
+//! One shard fed with frames at memory speed: what a connection costs on one core, beside another stack and
+//! the line rates of Ethernet.
 //!
-//! `cargo bench --bench line_rate -- [--json] [--quick] [--concurrency N,…] [--batch N,…]`
+//! `cargo bench --bench line_rate -- [--json] [--quick] [--concurrency N,…] [--batch N,…]
+//! [--stack linerate|smoltcp]`
 //!
 //! A workload holds N connections of N clients open. Each round closes some, picked at random, and opens
 //! as many, from other ports; the frames of all steps of all of them come in one random order. Frames are
-//! prepared, and answers read, outside the timed part: it is the turns of the shard alone, one clock
+//! prepared, and answers read, outside the timed part: it is the turns of the stack alone, one clock
 //! reading each, as a worker makes them.
 
 mod clients;
 mod link;
 mod report;
+mod server;
+mod smoltcp_server;
 
 use std::time::Instant as Clock;
 
 use clients::{Clients, Step};
-use linerate::limits::Limits;
 use linerate::rng::Rng;
-use linerate::shard::{
-    Alone, Config, ConnId, Io, ListenerConfig, Prefix, Role, Route, Service, Shard, Surroundings,
-};
-use linerate::time::Instant;
-use linerate::wire::MacAddr;
 use link::PreparedLink;
-use report::{Measured, Report};
+use report::{Measured, Report, Stack, Workload};
+use server::{Linerate, Server};
+use smoltcp_server::Smoltcp;
 
 /// Connections closed, and as many opened, in one round: four frames each, so that prepared frames and
 /// answers stay within the size of a queue's rings.
 const COHORT_MAX: usize = 256;
 
-/// Accepts, and closes when the peer does.
-struct Closer;
-
-impl Service for Closer {
-    fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        io.close(conn);
-    }
-}
-
-/// A shard, its clients, and the four cohorts on their way from one connection to the next.
+/// A stack, its clients, and the four cohorts on their way from one connection to the next.
 struct Bench {
-    shard: Shard,
+    server: Box<dyn Server>,
     link: PreparedLink,
     clients: Clients,
     rng: Rng,
@@ -52,33 +42,17 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(concurrency: usize, batch: usize) -> Self {
-        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-        let server = clients::SERVER.into();
-        let mut config = Config::new(mac, vec![(server, 24)], [7; 32]);
-        config.role = Role::Shared;
-        config.limits = Limits {
-            connections: concurrency + COHORT_MAX,
-            embryos: concurrency + COHORT_MAX,
-            time_waits: 1024,
-            batch,
-            ..Limits::default()
-        };
-        let mut shard = Shard::new(config);
-        let started = Clock::now();
-        let now = Instant::from_millis(1000);
-        let gateway = clients::GATEWAY.into();
-        shard.add_route(Route::through(Prefix::ALL_IPV4, gateway));
-        shard.mirror_neighbour(now, gateway, Some(clients::GATEWAY_MAC.0));
-        let backlog = u32::MAX;
-        let listener = ListenerConfig { backlog, ..ListenerConfig::on_port(clients::PORT) };
-        shard.listen(listener).expect("the only listener");
+    fn new(stack: Stack, concurrency: usize, batch: usize) -> Self {
+        let connections = concurrency + COHORT_MAX;
         Self {
-            shard,
+            server: match stack {
+                Stack::Linerate => Box::new(Linerate::new(connections, batch)),
+                Stack::Smoltcp => Box::new(Smoltcp::new(connections, batch)),
+            },
             link: PreparedLink::new(batch),
-            clients: Clients::new(concurrency, mac),
+            clients: Clients::new(concurrency, server::MAC),
             rng: Rng::new(1),
-            started,
+            started: Clock::now(),
             idle: Vec::with_capacity(concurrency),
             cohorts: Default::default(),
         }
@@ -127,15 +101,8 @@ impl Bench {
         }
         let begin = Clock::now();
         while !self.link.is_empty() {
-            let now = Instant::from_nanos(2_000_000_000 + self.started.elapsed().as_nanos() as u64);
-            self.shard.turn(
-                now,
-                &mut Surroundings {
-                    link: &mut self.link,
-                    service: &mut Closer,
-                    handover: &mut Alone,
-                },
-            );
+            let now = 2_000_000_000 + self.started.elapsed().as_nanos() as u64;
+            self.server.turn(now, &mut self.link);
         }
         let nanos = begin.elapsed().as_nanos() as u64;
         self.link.read_answers(|frame| self.clients.read(frame));
@@ -151,9 +118,10 @@ fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
 
 /// One workload. A round is shorter than a time slice, so that the median of many is what the shard needs
 /// even where it shares the core with other programs.
-fn measure(concurrency: usize, batch: usize, connections: usize) -> Measured {
+fn measure(workload: Workload) -> Measured {
+    let Workload { stack, concurrency, batch, connections } = workload;
     let resident_before = report::resident_bytes();
-    let mut bench = Bench::new(concurrency, batch);
+    let mut bench = Bench::new(stack, concurrency, batch);
     let fill_nanos = bench.fill(concurrency);
     let resident = report::resident_bytes().saturating_sub(resident_before);
     let cohort = (concurrency / 8).clamp(1, COHORT_MAX);
@@ -166,8 +134,7 @@ fn measure(concurrency: usize, batch: usize, connections: usize) -> Measured {
     samples.sort_by(f64::total_cmp);
     assert_eq!(bench.clients.complaints(), 0, "an answer was not the one expected");
     Measured {
-        concurrency,
-        batch,
+        workload,
         ns_per_connection: samples[samples.len() / 2],
         ns_per_connection_best: samples[samples.len() / 10],
         ns_per_open: fill_nanos as f64 / concurrency as f64,
@@ -178,15 +145,12 @@ fn measure(concurrency: usize, batch: usize, connections: usize) -> Measured {
 fn main() {
     let options = report::Options::from_arguments();
     let mut report = Report::new(options.json);
-    for concurrency in &options.concurrency {
-        for batch in &options.batch {
-            let workload = (*concurrency, *batch, options.connections);
-            report.add(if options.alone {
-                measure(workload.0, workload.1, workload.2)
-            } else {
-                report::in_a_process_of_its_own(workload)
-            });
-        }
+    for workload in options.workloads() {
+        report.add(if options.alone {
+            measure(workload)
+        } else {
+            report::in_a_process_of_its_own(workload)
+        });
     }
     report.end();
 }

@@ -12,15 +12,55 @@ const FRAMES_OUT: f64 = 2.0;
 /// A minimum-size frame on 10 Gbit/s: 84 bytes with preamble and gap (IEEE 802.3), in nanoseconds.
 const FRAME_NS_AT_10G: f64 = 67.2;
 
+/// Whose stack is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    Linerate,
+    Smoltcp,
+}
+
+impl Stack {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Linerate => "linerate",
+            Self::Smoltcp => "smoltcp",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Linerate, Self::Smoltcp].into_iter().find(|stack| stack.name() == name)
+    }
+}
+
+/// One run.
+#[derive(Clone, Copy)]
+pub struct Workload {
+    pub stack: Stack,
+    /// Connections held open.
+    pub concurrency: usize,
+    /// Frames that arrive at once.
+    pub batch: usize,
+    /// Connections measured.
+    pub connections: usize,
+}
+
+/// What a stack that looks at each socket for each packet is asked for, beside the default: more would take
+/// minutes.
+const PEER_CONCURRENCY: [usize; 2] = [1_000, 10_000];
+const PEER_BATCH: usize = 64;
+const PEER_CONNECTIONS: usize = 4_000;
+
 pub struct Options {
     pub json: bool,
     /// This process measures; otherwise it starts one for each workload, since what one leaves behind in
     /// the allocator would be missing from the memory of the next.
     pub alone: bool,
-    pub concurrency: Vec<usize>,
-    pub batch: Vec<usize>,
+    /// One stack only.
+    stack: Option<Stack>,
+    concurrency: Vec<usize>,
+    batch: Vec<usize>,
     /// Connections measured in each workload.
-    pub connections: usize,
+    connections: usize,
 }
 
 impl Options {
@@ -28,6 +68,7 @@ impl Options {
         let mut options = Self {
             json: false,
             alone: false,
+            stack: None,
             concurrency: vec![1_000, 100_000, 1_000_000],
             batch: vec![1, 16, 64],
             connections: 400_000,
@@ -41,6 +82,10 @@ impl Options {
                     options.concurrency = vec![1_000, 100_000];
                     options.connections = 100_000;
                 }
+                "--stack" => {
+                    let name = arguments.next().unwrap_or_default();
+                    options.stack = Some(Stack::named(&name).unwrap_or_else(|| usage(&name)));
+                }
                 "--concurrency" => options.concurrency = numbers(arguments.next()),
                 "--batch" => options.batch = numbers(arguments.next()),
                 "--connections" => options.connections = numbers(arguments.next())[0],
@@ -50,6 +95,27 @@ impl Options {
             }
         }
         options
+    }
+
+    /// What is to be measured: all that was asked for on one stack, or on linerate, and the peers beside it.
+    pub fn workloads(&self) -> Vec<Workload> {
+        let stack = self.stack.unwrap_or(Stack::Linerate);
+        let mut workloads = Vec::new();
+        for &concurrency in &self.concurrency {
+            for &batch in &self.batch {
+                let connections = self.connections;
+                workloads.push(Workload { stack, concurrency, batch, connections });
+            }
+        }
+        if self.stack.is_none() && !self.alone {
+            workloads.extend(PEER_CONCURRENCY.map(|concurrency| Workload {
+                stack: Stack::Smoltcp,
+                concurrency,
+                batch: PEER_BATCH,
+                connections: PEER_CONNECTIONS,
+            }));
+        }
+        workloads
     }
 }
 
@@ -62,15 +128,15 @@ fn numbers(text: Option<String>) -> Vec<usize> {
 fn usage(wrong: &str) -> ! {
     eprintln!("line_rate: did not understand `{wrong}`");
     eprintln!(
-        "usage: line_rate [--json] [--quick] [--concurrency N,..] [--batch N,..] [--connections N]"
+        "usage: line_rate [--json] [--quick] [--concurrency N,..] [--batch N,..] [--connections N] \
+         [--stack linerate|smoltcp]"
     );
     std::process::exit(2);
 }
 
 /// What was measured of one workload.
 pub struct Measured {
-    pub concurrency: usize,
-    pub batch: usize,
+    pub workload: Workload,
     /// Open and close, the median round.
     pub ns_per_connection: f64,
     /// The round that a tenth of all were faster than.
@@ -92,9 +158,10 @@ impl Measured {
 
     fn to_json(&self) -> Value {
         json!({
+            "stack": self.workload.stack.name(),
             "workload": "open_close",
-            "concurrency": self.concurrency,
-            "batch": self.batch,
+            "concurrency": self.workload.concurrency,
+            "batch": self.workload.batch,
             "ns_per_connection": self.ns_per_connection,
             "ns_per_connection_best": self.ns_per_connection_best,
             "ns_per_open_when_filling": self.ns_per_open,
@@ -107,13 +174,12 @@ impl Measured {
 }
 
 /// Measures one workload in a child process.
-pub fn in_a_process_of_its_own(
-    (concurrency, batch, connections): (usize, usize, usize),
-) -> Measured {
+pub fn in_a_process_of_its_own(workload: Workload) -> Measured {
     let program = std::env::current_exe().expect("a program has a path");
+    let Workload { stack, concurrency, batch, connections } = workload;
     let numbers = [concurrency, batch, connections].map(|n| n.to_string());
     let output = Command::new(program)
-        .args(["--json", "--alone", "--concurrency", &numbers[0]])
+        .args(["--json", "--alone", "--stack", stack.name(), "--concurrency", &numbers[0]])
         .args(["--batch", &numbers[1], "--connections", &numbers[2]])
         .output()
         .expect("the program starts again");
@@ -123,8 +189,7 @@ pub fn in_a_process_of_its_own(
     });
     let number = |name: &str| report["workloads"][0][name].as_f64().unwrap_or(f64::NAN);
     Measured {
-        concurrency,
-        batch,
+        workload,
         ns_per_connection: number("ns_per_connection"),
         ns_per_connection_best: number("ns_per_connection_best"),
         ns_per_open: number("ns_per_open_when_filling"),
@@ -135,26 +200,36 @@ pub fn in_a_process_of_its_own(
 pub struct Report {
     json: bool,
     workloads: Vec<Value>,
+    peers: Vec<Value>,
 }
 
 impl Report {
     pub fn new(json: bool) -> Self {
         if !json {
-            println!("one shard, one core: open and close of a connection, 4 frames in, 2 out");
+            println!("one core: open and close of a connection, 4 frames in, 2 out");
             println!(
-                "{:>12} {:>6} {:>10} {:>8} {:>10} {:>12} {:>8} {:>9}",
-                "concurrent", "batch", "ns/conn", "best", "ns/packet", "conn/s", "Mpps", "bytes"
+                "{:<9} {:>11} {:>6} {:>10} {:>8} {:>10} {:>12} {:>8} {:>9}",
+                "stack",
+                "concurrent",
+                "batch",
+                "ns/conn",
+                "best",
+                "ns/packet",
+                "conn/s",
+                "Mpps",
+                "bytes"
             );
         }
-        Self { json, workloads: Vec::new() }
+        Self { json, workloads: Vec::new(), peers: Vec::new() }
     }
 
     pub fn add(&mut self, measured: Measured) {
         if !self.json {
             println!(
-                "{:>12} {:>6} {:>10.1} {:>8.1} {:>10.1} {:>12.0} {:>8.2} {:>9.0}",
-                measured.concurrency,
-                measured.batch,
+                "{:<9} {:>11} {:>6} {:>10.1} {:>8.1} {:>10.1} {:>12.0} {:>8.2} {:>9.0}",
+                measured.workload.stack.name(),
+                measured.workload.concurrency,
+                measured.workload.batch,
                 measured.ns_per_connection,
                 measured.ns_per_connection_best,
                 measured.ns_per_packet(),
@@ -163,7 +238,10 @@ impl Report {
                 measured.bytes_per_connection,
             );
         }
-        self.workloads.push(measured.to_json());
+        // A stack that was asked for alone is no peer of its own.
+        let alone = self.workloads.is_empty() || measured.workload.stack == Stack::Linerate;
+        let list = if alone { &mut self.workloads } else { &mut self.peers };
+        list.push(measured.to_json());
     }
 
     pub fn end(self) {
@@ -181,7 +259,7 @@ impl Report {
         if self.json {
             let report = json!({
                 "workloads": self.workloads,
-                "peers": [],
+                "peers": self.peers,
                 "line_rates": rates,
             });
             println!("{report:#}");
