@@ -16,6 +16,9 @@ fn kernel_service(net: &Net, port: u16, serve: fn(TcpStream)) {
     for address in both(LEFT) {
         let listener =
             net.on_left(move || TcpListener::bind((address, port)).expect("a free port"));
+        // With the 128 of the standard library the kernel forgets most of two thousand handshakes that end
+        // at once, and resets those whose SYN cookies have grown old when they get their turn.
+        socket2::SockRef::from(&listener).listen(4096).expect("a longer queue");
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 std::thread::spawn(move || serve(stream));
