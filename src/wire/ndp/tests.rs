@@ -51,6 +51,13 @@ fn prefix() -> impl Strategy<Value = Prefix> {
     })
 }
 
+/// Whether a sum of 16 bits is the same without these bytes, of which it counts the length too: one option
+/// of chance in 65,535.
+fn adds_nothing(bytes: &[u8]) -> bool {
+    let words = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+    (words.sum::<u32>() + bytes.len() as u32).is_multiple_of(0xffff)
+}
+
 /// Reads back what was written, whole and cut at every length.
 fn round_trip(message: Message<'_>) {
     let ip = header(LINK_LOCAL, TARGET);
@@ -66,6 +73,7 @@ fn round_trip(message: Message<'_>) {
         // Cut between two options, the rest is a shorter message: only the sum tells.
         match parse(&ip, &bytes[..cut]) {
             Err(error) => assert_eq!(error, Error::Truncated),
+            Ok(_) if adds_nothing(&bytes[cut..]) => {}
             Ok(_) => assert_eq!(
                 icmp::v6::parse(pseudo, &bytes[..cut]),
                 Err(Error::Checksum),
