@@ -210,10 +210,11 @@ INLINE __u32 icmp_v6(struct cursor *cursor)
 	return icmp_v6_error(cursor);
 }
 
-/* A packet to a multicast group is the stack's only when it asks for an address of ours: RFC 4861
- * §7.2.1 sends solicitations to the solicited-node group, which others may share. Whatever else goes
- * to a group (unsolicited and router advertisements) may concern the kernel's own addresses on the
- * interface, and a frame cannot go to both: it passes. */
+/* A packet to a multicast group is the stack's only when it asks for an address of ours or claims it: RFC
+ * 4861 §7.2.1 sends solicitations to the solicited-node group, which others may share, and RFC 4862 §5.4.4
+ * has whoever holds an address say so to all nodes. Whatever else goes to a group (unsolicited and router
+ * advertisements) may concern the kernel's own addresses on the interface, and a frame cannot go to both:
+ * it passes. */
 INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
 {
 	struct neighbour_message *message;
@@ -223,7 +224,8 @@ INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
 	message = TAKE(cursor, struct neighbour_message);
 	if (!message)
 		return LINERATE_VERDICT_PASS_MALFORMED;
-	if (message->fixed.type != NEIGHBOUR_SOLICITATION)
+	if (message->fixed.type != NEIGHBOUR_SOLICITATION &&
+	    message->fixed.type != NEIGHBOUR_ADVERTISEMENT)
 		return LINERATE_VERDICT_PASS_PROTOCOL;
 	return ours_v6(message->target) ? LINERATE_VERDICT_NDP : LINERATE_VERDICT_PASS_ADDRESS;
 }
@@ -296,7 +298,9 @@ INLINE __u32 arp(struct cursor *cursor)
 	    message->protocol != NET16(ETH_P_IP) || message->hardware_length != ETH_ALEN ||
 	    message->protocol_length != sizeof(message->target))
 		return LINERATE_VERDICT_PASS_MALFORMED;
-	return ours_v4(message->target) ? LINERATE_VERDICT_ARP : LINERATE_VERDICT_PASS_ADDRESS;
+	/* RFC 5227 §2.1.1: who answers a probe sends as the address, to nobody's. */
+	return ours_v4(message->target) || ours_v4(message->sender) ? LINERATE_VERDICT_ARP
+								     : LINERATE_VERDICT_PASS_ADDRESS;
 }
 
 INLINE __u32 classify(struct cursor *cursor)

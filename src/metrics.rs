@@ -146,6 +146,8 @@ named! {
         TakenOver = "taken-over",
         /// ARP and NDP answers sent.
         NeighbourAnswered = "neighbour-answers",
+        /// Other stations that claimed an address of ours.
+        AddressConflict = "address-conflicts",
         /// ICMP echo answers sent.
         EchoAnswered = "echo-answers",
         /// Turns that found something to do.

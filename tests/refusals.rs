@@ -43,6 +43,18 @@ fn an_interface_that_is_not_there_or_carries_no_ethernet() {
 }
 
 #[test]
+fn an_address_that_a_host_on_the_link_has() {
+    // RFC 5227 §2.1.1, RFC 4862 §5.4.5: the kernel on the right answers for its own.
+    let net = Net::new();
+    let mac = sh(&format!("ip netns exec {} cat /sys/class/net/veth0/address", net.right()));
+    for address in support::both(support::RIGHT) {
+        let request = format!("--interface veth0 --address {} --service echo:7", cidr(address));
+        let words = [&*address.to_string(), "address in use by MAC", mac.trim()];
+        tells(refused(&net.left(), &request), 1, &words);
+    }
+}
+
+#[test]
 fn too_few_queues() {
     let net = Net::new();
     let request = format!("--interface veth0 --address {} --service echo:7 --queues 0-3", own());

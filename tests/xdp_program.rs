@@ -126,7 +126,10 @@ fn exclusive_mode_takes_all_tcp_and_icmp_and_what_resolves_our_addresses() {
             ("same group, another target", solicitation(solicited_node(OURS6), TWIN6), PassAddress),
             ("unicast solicitation", solicitation(OURS6, OURS6), Ndp),
             ("advertisement to us", neighbour(136, OURS6, PEER6), Ndp),
-            ("advertisement to all nodes", neighbour(136, ALL_NODES, PEER6), PassProtocol),
+            ("another's, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
+            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: who has our address says so to everyone, or to nobody.
+            ("ours, to all nodes", neighbour(136, ALL_NODES, OURS6), Ndp),
+            ("ARP as our address", eth(ARP, arp_of(OURS4, [0; 4])), Arp),
             ("TCP to a group", eth(IP6, ipv6(PEER6, ALL_NODES, TCP, tcp(1))), PassAddress),
             ("UDP", v4_of(UDP, tcp(PORT)), PassProtocol),
             (

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use linerate::link::xsk::Mode as SocketMode;
-use linerate::runtime::{Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError};
+use linerate::runtime::{
+    Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError,
+};
 use linerate::shard::ListenerConfig;
 use linerate::tcp::EcnPolicy;
 use linerate::tcp::congestion::Algorithm;
@@ -13,7 +15,7 @@ use linerate::xdp;
 
 use super::failure::Failure;
 use super::job::{Job, Report};
-use super::options::{CongestionControl, Ecn, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
+use super::options::{Claim, CongestionControl, Ecn, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
 
 /// How long a stopped server waits for its peers to close: a round trip of any path and a
 /// retransmission; a user who stops a server waits no longer.
@@ -89,6 +91,11 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.limits.batch = usize::from(options.batch);
     config.limits.connections = options.max_connections as usize;
     config.settings.nagle = options.nagle;
+    config.claiming = match options.claim {
+        Claim::Quick => Some(Claiming::QUICK),
+        Claim::Thorough => Some(Claiming::THOROUGH),
+        Claim::Off => None,
+    };
     config.settings.congestion = congestion(options);
     config.settings.ecn = options.ecn.map_or_else(EcnPolicy::default, |ecn| match ecn {
         Ecn::Off => EcnPolicy::Off,

@@ -47,6 +47,17 @@ pub enum XdpMode {
     Generic,
 }
 
+/// How the stack makes sure that its own addresses are nobody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Claim {
+    /// Asks for a quarter of a second.
+    Quick,
+    /// In the times of RFC 5227 and RFC 4862: up to seven seconds.
+    Thorough,
+    /// Not at all.
+    Off,
+}
+
 /// Whether frames are shared with the device without a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ZeroCopy {
@@ -154,6 +165,11 @@ pub struct StackOptions {
     /// set to]
     #[arg(long, value_enum, value_name = "NAME")]
     pub congestion_control: Option<CongestionControl>,
+
+    /// How addresses of its own are claimed: whether another station has them (ARP probes, duplicate address
+    /// detection)
+    #[arg(long, value_enum, default_value = "quick")]
+    pub claim: Claim,
 
     /// What a worker does when idle
     #[arg(long, value_enum, default_value = "adaptive")]

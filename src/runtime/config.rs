@@ -8,7 +8,7 @@ use super::idle::IdlePolicy;
 use crate::limits::Limits;
 use crate::link::impair::Impairments;
 use crate::link::xsk::{BusyPoll, Mode};
-pub use crate::shard::Role;
+pub use crate::shard::{Claiming, Role};
 use crate::shard::{HOP_LIMIT, ListenerConfig};
 use crate::tcp::Settings;
 use crate::xdp::XdpMode;
@@ -82,6 +82,8 @@ pub struct StackConfig {
     pub capture: Option<PathBuf>,
     /// Put a bad network around the links; each worker draws from a seed of its own.
     pub impairments: Option<Impairments>,
+    /// In exclusive mode, how addresses are claimed before they are used; `None` takes them at once.
+    pub claiming: Option<Claiming>,
     /// Take segments whose checksum covers only the pseudo-header.
     pub accept_partial_checksums: bool,
     /// Hops allowed to what is sent (RFC 9293 MUST-49).
@@ -120,6 +122,7 @@ impl StackConfig {
             source_ports: None,
             capture: None,
             impairments: None,
+            claiming: Some(Claiming::QUICK),
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,
         }

@@ -47,6 +47,17 @@ pub enum StartError {
         /// The address.
         address: std::net::IpAddr,
     },
+    /// Another station on the link has an address that was to be the stack's.
+    #[error(
+        "claiming {address} for the stack: address in use by MAC {mac}; give a free address, or take it all \
+         the same with --claim off"
+    )]
+    AddressConflict {
+        /// The address.
+        address: std::net::IpAddr,
+        /// Whose it is.
+        mac: String,
+    },
     /// An address is not the kernel's, in shared mode.
     #[error(
         "sharing {address} with the kernel: {interface} does not have that address; add it \

@@ -30,7 +30,7 @@ mod stack;
 mod worker;
 
 pub use clock::Clock;
-pub use config::{Queues, Role, StackConfig};
+pub use config::{Claiming, Queues, Role, StackConfig};
 pub use control::Farewell;
 pub use error::StartError;
 pub use idle::IdlePolicy;

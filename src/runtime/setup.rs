@@ -2,8 +2,8 @@
 //! with a request is found here, before a thread runs.
 
 use std::fs::File;
-use std::io::Read;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{ErrorKind, Read};
+use std::net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 use super::clock::Clock;
@@ -15,6 +15,7 @@ use crate::link::pcap::{Recorder, Tap};
 use crate::link::xsk::{self, XskLink};
 use crate::shard::{Config, Shard, Steering};
 use crate::wire::ethernet::MacAddr;
+use crate::wire::ndp;
 use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program};
 
 /// What a stack will be, once checked against the interface.
@@ -195,6 +196,7 @@ impl<'a> Plan<'a> {
             steering: self.steering(),
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
+            claiming: config.claiming,
             hop_limit: config.hop_limit,
         });
         for listener in &config.listeners {
@@ -218,6 +220,38 @@ impl<'a> Plan<'a> {
             program.claim_address(*address)?;
         }
         Ok(())
+    }
+
+    /// Joins the groups to which neighbours send their questions for our IPv6 addresses (RFC 4291 §2.7.1, RFC
+    /// 4862 §5.4.2): a NIC filters groups that nobody has joined, and a switch may. The kernel holds them for
+    /// as long as the socket is open, and answers nothing for them.
+    pub(super) fn join_groups(&self, notes: &mut Vec<String>) -> Option<UdpSocket> {
+        let ours = self.config.addresses.iter().filter_map(|(address, _)| match address {
+            IpAddr::V6(address) => Some(ndp::solicited_node(*address)),
+            IpAddr::V4(_) => None,
+        });
+        let groups: Vec<_> = ours.collect();
+        if groups.is_empty() || self.config.role == Role::Shared {
+            return None;
+        }
+        let joined = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| {
+            for group in groups {
+                match socket.join_multicast_v6(&group, self.probe.index) {
+                    // Two addresses may share a group.
+                    Err(error) if error.kind() != ErrorKind::AddrInUse => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(socket)
+        });
+        joined
+            .map_err(|error| {
+                notes.push(format!(
+                    "the groups of the IPv6 addresses were not joined ({error}): a NIC that filters groups \
+                     keeps neighbours from finding them"
+                ));
+            })
+            .ok()
     }
 
     /// Where the NIC spreads flows by a hash, a flow stays on the queue on which it began, and a frame

@@ -1,6 +1,7 @@
 //! A running stack: opens, attaches, starts; stops, detaches, closes. Whatever fails on the way undoes what
 //! was done, since every part cleans up when dropped.
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +15,8 @@ use super::setup::Plan;
 use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
 use crate::metrics::Counters;
-use crate::shard::Service;
+use crate::shard::{Claiming, Service};
+use crate::time::Duration;
 use crate::xdp::{Attachment, Program};
 
 /// One worker's figures.
@@ -51,6 +53,9 @@ impl Report {
     }
 }
 
+/// How often it is looked whether the claims have ended.
+const LOOK_MS: u64 = 5;
+
 struct Hand {
     queue: u32,
     desk: Arc<Desk>,
@@ -65,6 +70,8 @@ pub struct Stack {
     hands: Vec<Hand>,
     notes: Vec<String>,
     interface_gone: Arc<AtomicBool>,
+    /// Keeps the groups of our addresses joined.
+    _groups: Option<UdpSocket>,
 }
 
 impl Stack {
@@ -101,9 +108,34 @@ impl Stack {
                 idle: config.idle,
             });
         }
+        let groups = plan.join_groups(&mut notes);
         plan.claim(&mut program)?;
         let hands = launch(workers, config)?;
-        Ok(Self { mirror: Some(mirror), program, hands, notes, interface_gone })
+        let stack =
+            Self { mirror: Some(mirror), program, hands, notes, interface_gone, _groups: groups };
+        stack.await_claims(config.claiming)?;
+        Ok(stack)
+    }
+
+    /// Waits until the addresses are known to be ours: for as long as a claim takes, which is long for who
+    /// waits and short for the network.
+    fn await_claims(&self, claiming: Option<Claiming>) -> Result<(), StartError> {
+        let Some(claiming) = claiming else { return Ok(()) };
+        let Some(first) = self.hands.first().map(|hand| &hand.desk) else { return Ok(()) };
+        // A worker that ends meanwhile, or hangs, does not keep the caller.
+        let looks = (claiming.longest() + Duration::from_secs(1)).as_millis() / LOOK_MS;
+        for _ in 0..looks {
+            if first.settled.load(Ordering::Acquire) || first.ended.load(Ordering::SeqCst) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
+        }
+        match first.refused.pop() {
+            Some((address, mac)) => {
+                Err(StartError::AddressConflict { address, mac: mac.to_string() })
+            }
+            None => Ok(()),
+        }
     }
 
     /// How the program is attached.

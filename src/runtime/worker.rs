@@ -3,6 +3,7 @@
 //! Owns the order of a round: commands, frames of other workers, one turn, rest. Nothing here allocates,
 //! locks or calls the kernel while there is work, but for the clock and the link's kick.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,10 +15,11 @@ use super::handover::PostOffice;
 use super::idle::{Idle, IdlePolicy, Rest};
 use super::mirror::{Change, Shared};
 use super::publish::Published;
-use crate::limits::CONTROL_QUEUE;
+use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
-use crate::shard::{Handed, Handover, Prefix, Route, Service, Shard, Surroundings};
+use crate::shard::{Handed, Handover, Prefix, Route, Service, Shard, Standing, Surroundings};
 use crate::time::{Duration, Instant};
+use crate::wire::MacAddr;
 
 /// How often counters are published: often enough for a live view, rarely enough to cost nothing.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
@@ -37,6 +39,10 @@ pub(super) struct Desk {
     pub(super) commands: ArrayQueue<Command>,
     pub(super) waker: Arc<Waker>,
     pub(super) published: Published,
+    /// Addresses that another station has, with its MAC.
+    pub(super) refused: ArrayQueue<(IpAddr, MacAddr)>,
+    /// Set once every address is known to be ours or another's.
+    pub(super) settled: AtomicBool,
     /// Set when the worker has ended, whatever the reason.
     pub(super) ended: AtomicBool,
 }
@@ -47,6 +53,8 @@ impl Desk {
             commands: ArrayQueue::new(CONTROL_QUEUE),
             waker,
             published: Published::new(),
+            refused: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
+            settled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
     }
@@ -106,6 +114,7 @@ impl Worker {
             if turn.stop && leaving == Leaving::No {
                 leaving = Leaving::Now;
             }
+            self.tell_settled();
             leaving = self.farewell(now, leaving);
             now = clock.now();
             if now >= publish_at {
@@ -201,6 +210,20 @@ impl Worker {
         while let Some(address) = self.shard.wanted_neighbour() {
             mirror.want(address);
         }
+    }
+
+    /// Tells, once, how the claims of the addresses have ended.
+    fn tell_settled(&self) {
+        if self.desk.settled.load(Ordering::Relaxed) || self.shard.is_claiming() {
+            return;
+        }
+        for (address, standing) in self.shard.addresses() {
+            if let Standing::Refused(mac) = standing {
+                // There is a place for every address.
+                let _ = self.desk.refused.push((address, mac));
+            }
+        }
+        self.desk.settled.store(true, Ordering::Release);
     }
 
     fn publish(&mut self) {

@@ -18,33 +18,6 @@ use crate::wire::{arp, ethernet, ipv4, ipv6, vlan};
 const HOPS: u8 = 64;
 
 impl Engine {
-    /// Tells the link of our addresses (RFC 5227 §2.3, RFC 4861 §7.2.6): a switch learns the port, and
-    /// hosts that knew another address for them learn the new one.
-    pub(super) fn announce(&mut self, outlet: &mut Outlet<'_>) {
-        if self.role == Role::Shared {
-            return;
-        }
-        for number in 0..self.locals.all().len() {
-            match self.locals.all()[number].address {
-                IpAddr::V4(address) => {
-                    let packet = arp::Packet {
-                        operation: arp::Operation::Request,
-                        sender_mac: self.mac,
-                        sender_ip: address,
-                        target_mac: MacAddr::ZERO,
-                        target_ip: address,
-                    };
-                    self.send_arp(MacAddr::BROADCAST, &packet, outlet);
-                }
-                IpAddr::V6(address) => {
-                    let group = ndp::ALL_NODES;
-                    let to = (MacAddr::of_multicast_v6(group), group);
-                    self.send_advertisement(address, to, false, outlet);
-                }
-            }
-        }
-    }
-
     /// Whatever the neighbour cache wants done by now.
     pub(super) fn tend_neighbours(&mut self, outlet: &mut Outlet<'_>) {
         while let Some(neighbour) = self.resolved.pop() {
@@ -114,7 +87,7 @@ impl Engine {
     }
 
     fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {
-        let ours = self.locals.all().iter().map(|local| (local.address, local.prefix));
+        let ours = self.locals.usable().map(|local| (local.address, local.prefix));
         self.routes.next_hop(neighbour, None, ours).ok().map(|hop| hop.source)
     }
 
@@ -136,7 +109,7 @@ impl Engine {
         self.send_discovery((target, to), to_mac, &message, outlet);
     }
 
-    fn send_discovery(
+    pub(super) fn send_discovery(
         &mut self,
         (src, dst): (Ipv6Addr, Ipv6Addr),
         to: MacAddr,

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 
+use super::claim::Claiming;
 use super::steer::Steering;
 use crate::limits::Limits;
 use crate::tcp::Settings;
@@ -44,6 +45,8 @@ pub struct Config {
     /// Hops allowed to what is sent (RFC 9293 MUST-49): 64 is what hosts use. Fewer, and far networks are
     /// out of reach.
     pub hop_limit: u8,
+    /// How addresses of our own are claimed before they are used; `None` takes them at once.
+    pub claiming: Option<Claiming>,
 }
 
 /// See [`Config::hop_limit`].
@@ -70,6 +73,7 @@ impl Config {
             ports: 1024..=65535,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,
+            claiming: None,
         }
     }
 }

@@ -67,8 +67,13 @@ impl Engine {
         let (_, payload) = ethernet::parse(notice.frame).map_err(refused)?;
         let packet = arp::parse(payload).map_err(refused)?;
         let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
-        // RFC 5227 §2.4: another host with our address; we keep it.
-        if self.locals.find(sender).is_some() {
+        // RFC 5227 §2.1.1, §2.4: whoever sends as an address of ours has it too; a probe for it wants it.
+        let is_probe = packet.operation == arp::Operation::Request
+            && packet.sender_ip.is_unspecified()
+            && self.locals.is_tentative(target);
+        if self.locals.number_of(sender).is_some() || is_probe {
+            let address = if is_probe { target } else { sender };
+            self.on_contested(address, packet.sender_mac, notice.outlet);
             return Err(DropReason::BadSource);
         }
         let for_us = self.locals.find(target).is_some();
@@ -280,6 +285,13 @@ impl Engine {
             Message::NeighbourSolicitation(question) => {
                 self.on_solicitation((from, ip.src), &question, notice)
             }
+            // RFC 4862 §5.4.4: whoever advertises an address of ours has it too.
+            Message::NeighbourAdvertisement(advert)
+                if self.locals.number_of(advert.target.into()).is_some() =>
+            {
+                self.on_contested(advert.target.into(), from, notice.outlet);
+                Err(DropReason::BadSource)
+            }
             Message::NeighbourAdvertisement(advert) => {
                 let NeighbourAdvertisement { target, target_mac, solicited, overrides, .. } =
                     advert;
@@ -299,6 +311,14 @@ impl Engine {
         question: &NeighbourSolicitation,
         notice: &mut Notice<'_, '_, '_>,
     ) -> Result<(), DropReason> {
+        // RFC 4862 §5.4.3: who asks for a tentative address under no name wants it too; other questions for it
+        // are ignored.
+        if self.locals.is_tentative(question.target.into()) {
+            if from.is_unspecified() {
+                self.on_contested(question.target.into(), from_mac, notice.outlet);
+            }
+            return Err(DropReason::NotOurs);
+        }
         if self.locals.find(IpAddr::V6(question.target)).is_none() {
             return Err(DropReason::NotOurs);
         }

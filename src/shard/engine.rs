@@ -7,6 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use super::arrivals::drop_reason;
+use super::claim::{Claiming, Claims};
 use super::config::{Config, Role};
 use super::handover::Inbox;
 use super::limiter::{Allowance, Limiter};
@@ -59,6 +60,10 @@ pub(super) struct Engine {
     pub(super) workers: u16,
     pub(super) steering: Steering,
     pub(super) locals: Locals,
+    pub(super) claiming: Option<Claiming>,
+    pub(super) claims: Claims,
+    /// The program was told of the start.
+    pub(super) started: bool,
     pub(super) tables: Tables,
     pub(super) wheel: Wheel,
     /// On the wheel, connections have the numbers below this, embryos those from here on.
@@ -127,6 +132,9 @@ impl Engine {
             workers: config.workers.max(1),
             steering: config.steering,
             locals: Locals::new(&config.addresses),
+            claiming: config.claiming,
+            claims: Claims::new(secrets.seed()),
+            started: false,
             tables: Tables::new(&limits, secrets.hash, settings.msl.times(2)),
             wheel: Wheel::new(connections + limits.embryos, Instant::ZERO),
             first_embryo: connections as u32,

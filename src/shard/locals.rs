@@ -3,7 +3,23 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::LOCAL_ADDRESSES_MAX;
-use crate::wire::ndp;
+use crate::time::Instant;
+use crate::wire::{MacAddr, ndp};
+
+/// How an address of ours stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not ours yet: it is asked whether somebody has it (RFC 4862 §2).
+    Tentative,
+    /// Ours.
+    Preferred,
+    /// Ours for what is open and what comes in; not used for opens while there is another (RFC 4862 §5.5.4).
+    Deprecated,
+    /// Another station has it.
+    Refused(MacAddr),
+    /// Ours no longer.
+    Gone,
+}
 
 /// One of our addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +27,17 @@ pub(super) struct Local {
     pub(super) address: IpAddr,
     /// Bits of its network.
     pub(super) prefix: u8,
+    pub(super) standing: Standing,
+    defended_at: Option<Instant>,
 }
 
-/// All of them, found by address or number.
+impl Local {
+    const fn is_usable(&self) -> bool {
+        matches!(self.standing, Standing::Preferred | Standing::Deprecated)
+    }
+}
+
+/// All of them, by number; those that are ours to use are found by address.
 #[derive(Debug)]
 pub(super) struct Locals {
     entries: Vec<Local>,
@@ -29,7 +53,8 @@ const EMPTY: u16 = u16::MAX;
 const _: () = assert!(PLACES > LOCAL_ADDRESSES_MAX);
 
 impl Locals {
-    /// The addresses of a configuration; a second mention and what is past the limit is left out.
+    /// The addresses of a configuration, tentative all of them; a second mention and what is past the limit is
+    /// left out.
     pub(super) fn new(addresses: &[(IpAddr, u8)]) -> Self {
         let mut locals = Self {
             entries: Vec::new(),
@@ -37,14 +62,83 @@ impl Locals {
             places_v4: Box::new([(0, EMPTY); PLACES]),
         };
         for (address, prefix) in addresses {
-            if locals.find(*address).is_none() && locals.entries.len() < LOCAL_ADDRESSES_MAX {
-                let place = locals.place(*address);
-                locals.places[place] = locals.entries.len() as u16;
-                locals.enter_v4(*address);
-                locals.entries.push(Local { address: *address, prefix: *prefix });
-            }
+            locals.add(*address, *prefix);
         }
         locals
+    }
+
+    /// Another one, tentative. Gives its number, unless it was there or there are too many.
+    pub(super) fn add(&mut self, address: IpAddr, prefix: u8) -> Option<u8> {
+        if self.number_of(address).is_some() || self.entries.len() == LOCAL_ADDRESSES_MAX {
+            return None;
+        }
+        let standing = Standing::Tentative;
+        self.entries.push(Local { address, prefix, standing, defended_at: None });
+        Some((self.entries.len() - 1) as u8)
+    }
+
+    /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no longer.
+    pub(super) fn set_standing(&mut self, number: u8, standing: Standing) {
+        let local = &mut self.entries[usize::from(number)];
+        let was_usable = local.is_usable();
+        local.standing = standing;
+        match (was_usable, local.is_usable()) {
+            (false, true) => self.enter(number),
+            (true, false) => self.enter_all(),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, number: u8) {
+        let address = self.address(number);
+        let place = self.place(address);
+        self.places[place] = number.into();
+        if let IpAddr::V4(v4) = address {
+            let place = self.place_v4(v4.to_bits());
+            self.places_v4[place] = (v4.to_bits(), number.into());
+        }
+    }
+
+    /// An entry cannot be taken out of open addressing alone.
+    fn enter_all(&mut self) {
+        self.places.fill(EMPTY);
+        self.places_v4.fill((0, EMPTY));
+        for number in self.numbers() {
+            if self.entries[usize::from(number)].is_usable() {
+                self.enter(number);
+            }
+        }
+    }
+
+    /// The numbers of all.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
+        (0..self.entries.len()).map(|number| number as u8)
+    }
+
+    /// The number of an address, however it stands. Looks at each: for what is rare.
+    pub(super) fn number_of(&self, address: IpAddr) -> Option<u8> {
+        self.entries.iter().position(|local| local.address == address).map(|at| at as u8)
+    }
+
+    /// How an address stands.
+    pub(super) fn standing(&self, number: u8) -> Standing {
+        self.entries[usize::from(number)].standing
+    }
+
+    /// Whether an address is to be ours, and is not yet.
+    pub(super) fn is_tentative(&self, address: IpAddr) -> bool {
+        let tentative = |number| self.standing(number) == Standing::Tentative;
+        self.number_of(address).is_some_and(tentative)
+    }
+
+    /// When it was last defended against another station.
+    pub(super) fn defended_at(&self, number: u8) -> Option<Instant> {
+        self.entries[usize::from(number)].defended_at
+    }
+
+    /// It is defended now.
+    pub(super) fn set_defended(&mut self, number: u8, now: Instant) {
+        self.entries[usize::from(number)].defended_at = Some(now);
     }
 
     /// The number of an address, if it is ours.
@@ -59,13 +153,6 @@ impl Locals {
     pub(super) fn find_v4(&self, address: Ipv4Addr) -> Option<u8> {
         let (_, number) = self.places_v4[self.place_v4(address.to_bits())];
         (number != EMPTY).then_some(number as u8)
-    }
-
-    fn enter_v4(&mut self, address: IpAddr) {
-        if let IpAddr::V4(v4) = address {
-            let place = self.place_v4(v4.to_bits());
-            self.places_v4[place] = (v4.to_bits(), self.entries.len() as u16);
-        }
     }
 
     #[inline]
@@ -87,8 +174,13 @@ impl Locals {
     }
 
     /// All, in order of their numbers.
-    pub(super) fn all(&self) -> &[Local] {
-        &self.entries
+    pub(super) fn all(&self) -> impl Iterator<Item = &Local> {
+        self.entries.iter()
+    }
+
+    /// Those that are ours to use.
+    pub(super) fn usable(&self) -> impl Iterator<Item = &Local> {
+        self.entries.iter().filter(|local| local.is_usable())
     }
 
     /// Addresses of a family that active opens may use.
@@ -103,8 +195,11 @@ impl Locals {
     }
 
     fn of_family(&self, ipv6: bool) -> impl Iterator<Item = &Local> {
-        let fits = move |l: &&Local| l.address.is_ipv6() == ipv6 && !is_link_local(l.address);
-        self.entries.iter().filter(fits)
+        let of = move |l: &Local| l.address.is_ipv6() == ipv6 && !is_link_local(l.address);
+        // RFC 4862 §5.5.4: a deprecated address is not for new communications if there is another.
+        let preferred = move |l: &Local| of(l) && l.standing == Standing::Preferred;
+        let only_deprecated = !self.entries.iter().any(preferred);
+        self.usable().filter(move |l| if only_deprecated { of(l) } else { preferred(l) })
     }
 
     /// Whether `group` is the solicited-node group of one of ours (RFC 4291 §2.7.1), or all nodes.
@@ -155,9 +250,48 @@ mod tests {
         (0..n).map(|i| (IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0001 + i)), 8)).collect()
     }
 
+    fn settled(addresses: &[(IpAddr, u8)]) -> Locals {
+        let mut locals = Locals::new(addresses);
+        for number in locals.numbers() {
+            locals.set_standing(number, Standing::Preferred);
+        }
+        locals
+    }
+
+    #[test]
+    fn only_what_is_ours_to_use_is_found() {
+        // RFC 4862 §5.4: a tentative address is not assigned.
+        let addresses = many(200);
+        let mut locals = Locals::new(&addresses);
+        let found =
+            |locals: &Locals| addresses.iter().filter(|(a, _)| locals.find(*a).is_some()).count();
+        assert_eq!((found(&locals), locals.usable().count(), locals.count(false)), (0, 0, 0));
+        assert!(locals.is_tentative(addresses[3].0));
+        for number in locals.numbers() {
+            locals.set_standing(number, Standing::Preferred);
+        }
+        assert_eq!(found(&locals), 200);
+        for number in 0..100 {
+            locals.set_standing(number, Standing::Gone);
+        }
+        assert_eq!((found(&locals), locals.find(addresses[150].0)), (100, Some(150)));
+        assert_eq!(locals.number_of(addresses[3].0), Some(3));
+    }
+
+    #[test]
+    fn a_deprecated_address_opens_nothing_while_there_is_another() {
+        // RFC 4862 §5.5.4
+        let mut locals = settled(&many(2));
+        locals.set_standing(0, Standing::Deprecated);
+        assert_eq!((locals.rotate(false, 0), locals.rotate(false, 1)), (Some(1), Some(1)));
+        assert!(locals.find(many(1)[0].0).is_some(), "what comes in is taken");
+        locals.set_standing(1, Standing::Gone);
+        assert_eq!(locals.rotate(false, 0), Some(0));
+    }
+
     #[test]
     fn every_address_is_found_by_its_number_and_back() {
-        let locals = Locals::new(&many(256));
+        let locals = settled(&many(256));
         for (number, (address, _)) in many(256).iter().enumerate() {
             assert_eq!(locals.find(*address), Some(number as u8));
             let IpAddr::V4(v4) = *address else { continue };
@@ -173,11 +307,11 @@ mod tests {
         let mut addresses = many(2);
         addresses.push(("2001:db8::1".parse().expect("an address"), 64));
         addresses.push(("fe80::1".parse().expect("an address"), 64));
-        let locals = Locals::new(&addresses);
+        let locals = settled(&addresses);
         let v4: Vec<_> = (0..3).map(|n| locals.rotate(false, n)).collect();
         assert_eq!(v4, [Some(0), Some(1), Some(0)]);
         assert_eq!(locals.rotate(true, 7), Some(2));
-        assert_eq!(Locals::new(&many(1)).rotate(true, 0), None);
+        assert_eq!(settled(&many(1)).rotate(true, 0), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod announce;
 mod arrivals;
+mod claim;
+mod claims;
 mod codec;
 mod config;
 mod control;
@@ -45,9 +47,11 @@ pub mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use claim::{Claiming, Probing};
 pub use config::{Config, HOP_LIMIT, Role};
 pub use handover::{Alone, Handed, Handover};
 pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
+pub use locals::Standing;
 pub use routes::{Prefix, Route};
 pub use service::{
     Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,

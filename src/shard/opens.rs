@@ -27,7 +27,7 @@ impl Engine {
         // RFC 9293 §3.9.2.3:
         //   > A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP
         //   > address (e.g., a broadcast or multicast address) (MUST-46).
-        let networks = self.locals.all().iter().map(|local| (local.address, local.prefix));
+        let networks = self.locals.usable().map(|local| (local.address, local.prefix));
         if Cast::of(open.remote.ip(), networks) != Cast::Unicast {
             return Err(ConnectError::NoRoute);
         }

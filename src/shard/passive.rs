@@ -62,7 +62,7 @@ impl Engine {
     #[inline]
     fn is_broadcast(&self, address: IpAddr) -> bool {
         let IpAddr::V4(v4) = address else { return false };
-        let networks = || self.locals.all().iter().map(|local| (local.address, local.prefix));
+        let networks = || self.locals.usable().map(|local| (local.address, local.prefix));
         v4.to_bits() & 3 == 3 && Cast::of(address, networks()) != Cast::Unicast
     }
 

@@ -56,6 +56,11 @@ impl Secrets {
         }
     }
 
+    /// A number to draw from what need not be secret.
+    pub(super) const fn seed(&self) -> u64 {
+        self.label.factor ^ self.timestamp.summand
+    }
+
     /// What is derived from a flow's hash.
     #[inline]
     pub(super) const fn of_flow(&self, hash: u64) -> FlowSecrets {

@@ -20,6 +20,10 @@ impl Engine {
         }
         self.tend_neighbours(outlet);
         self.expire_datagrams(outlet);
+        if self.claims.next_deadline().is_some_and(|at| at <= self.now) {
+            self.tend_claims(outlet);
+        }
+        self.start_service(service);
         if self.alarm.is_some_and(|at| at <= self.now) {
             self.alarm = None;
             service.on_alarm(self);
@@ -55,6 +59,7 @@ impl Engine {
             self.tables.time_waits.next_deadline(),
             self.neighbours.next_deadline(),
             self.reassembly.next_deadline(),
+            self.claims.next_deadline(),
             self.alarm,
         ];
         due.into_iter().flatten().min()

@@ -14,6 +14,7 @@ use super::engine::{Engine, lend};
 use super::handover::Handover;
 use super::ingress::{Batch, Eyes};
 use super::listeners::{ListenError, ListenerConfig};
+use super::locals::Standing;
 use super::neighbour::Learned;
 use super::routes::{Prefix, Route};
 use super::service::{ConnId, ConnInfo, Io, ListenerId, Service};
@@ -59,15 +60,14 @@ impl Shard {
         Self { engine: Engine::new(config), batch: Batch::with_capacity(batch_max), batch_max }
     }
 
-    /// The worker starts: its addresses are announced, its service is told.
+    /// The worker starts: its addresses are claimed, or announced if they need not be. Its service is told
+    /// when they are ours.
     pub fn start(&mut self, now: Instant, around: &mut Surroundings<'_>) {
         let engine = &mut self.engine;
         engine.begin(now);
         let mut outlet = Outlet::new(around.link, now);
-        if engine.worker == 0 {
-            engine.announce(&mut outlet);
-        }
-        around.service.on_start(engine);
+        engine.begin_claims(&mut outlet);
+        engine.start_service(around.service);
         engine.send_owed(around.service, &mut outlet);
         engine.tend_neighbours(&mut outlet);
         outlet.close();
@@ -136,7 +136,7 @@ impl Shard {
     pub fn listen(&mut self, config: ListenerConfig) -> Result<ListenerId, ListenError> {
         let engine = &mut self.engine;
         let local = match config.address {
-            Some(address) => Some(engine.locals.find(address).ok_or(ListenError::NotLocal)?),
+            Some(address) => Some(engine.locals.number_of(address).ok_or(ListenError::NotLocal)?),
             None => None,
         };
         let listener = engine.listeners.open(config, local)?;
@@ -181,6 +181,16 @@ impl Shard {
         }
         let orphans = engine.tables.flows.iter().filter(|(_, flow)| flow.connection.is_orphan());
         engine.orphans = orphans.count();
+    }
+
+    /// The shard's addresses and how each stands.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, Standing)> + '_ {
+        self.engine.locals.all().map(|local| (local.address, local.standing))
+    }
+
+    /// Whether an address still waits to be known as ours.
+    pub fn is_claiming(&self) -> bool {
+        !self.engine.claims.is_settled()
     }
 
     /// Connections of every kind but TIME-WAIT.

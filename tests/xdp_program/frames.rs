@@ -103,8 +103,12 @@ pub fn icmp(kind: u8, quote: Vec<u8>) -> Vec<u8> {
 }
 
 pub fn arp(target: [u8; 4]) -> Vec<u8> {
+    arp_of(PEER4, target)
+}
+
+pub fn arp_of(sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
     let mut message = vec![0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2];
-    message.extend(PEER4);
+    message.extend(sender);
     message.extend([0; 6]);
     message.extend(target);
     message

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod choices;
+mod claims;
 mod ecn;
 mod end_to_end;
 mod flow_labels;
