@@ -50,8 +50,15 @@ impl Engine {
         self.counters.add(Event::SegmentIn, batch.arrivals.len() as u64);
         for arrival in &batch.arrivals {
             let (frame, hops) = batch.bytes(arrival.source);
-            let segment = batch.segment(arrival);
-            self.on_letter(&Letter { arrival, segment: &segment, frame, hops }, exits);
+            let whole;
+            let segment = match batch.with_payload(arrival) {
+                None => &arrival.head,
+                Some(segment) => {
+                    whole = segment;
+                    &whole
+                }
+            };
+            self.on_letter(&Letter { arrival, segment, frame, hops }, exits);
         }
     }
 

@@ -102,17 +102,17 @@ impl Batch {
         matches!(source, Source::Inbox(at) if self.inbox.was_cut(at as usize))
     }
 
-    /// The segment of an arrival, its payload where it lies in the frame.
+    /// The segment of an arrival with its payload, which stays where it lies in the frame; `None` where the
+    /// head is all of it, so that what opens and closes is not copied.
     #[inline]
-    pub(super) fn segment(&self, arrival: &Arrival) -> Segment<'_> {
+    pub(super) fn with_payload(&self, arrival: &Arrival) -> Option<Segment<'_>> {
+        if arrival.payload_len == 0 {
+            return None;
+        }
         let start = arrival.payload_at as usize;
-        let payload = if arrival.payload_len == 0 {
-            &[]
-        } else {
-            let (bytes, _) = self.bytes(arrival.source);
-            &bytes[start..start + arrival.payload_len as usize]
-        };
-        Segment { payload, ..arrival.head }
+        let (bytes, _) = self.bytes(arrival.source);
+        let payload = &bytes[start..start + arrival.payload_len as usize];
+        Some(Segment { payload, ..arrival.head })
     }
 
     /// Parses and checks everything; `refuse` is told of each frame that goes no further.
