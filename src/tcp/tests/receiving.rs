@@ -62,6 +62,22 @@ fn more_holes_than_are_kept_cost_only_time() {
 }
 
 #[test]
+fn a_window_with_a_hundred_holes_is_kept() {
+    // RFC 9293 §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held" (SHLD-31):
+    // every other segment of a window is lost, and each is sent once more.
+    let mut t = Script::established();
+    for i in 0..100 {
+        t.gets(data(301 + i * 600..601 + i * 600));
+    }
+    t.sent();
+    for i in 0..100 {
+        t.gets(data(1 + i * 600..301 + i * 600));
+    }
+    assert_eq!(t.reads(100_000), 60_000);
+    assert!(t.c.holes.is_empty());
+}
+
+#[test]
 fn without_memory_data_is_dropped_as_if_lost() {
     let mut t = Script::established();
     t.pool = BufferPool::new(0);
