@@ -26,6 +26,7 @@ fn every_subcommand_has_help_that_tells_its_options() {
         ("serve", &["--service", "--address", "--queues", "ready", "Examples:"][..]),
         ("check", &["--interface", "--json", "Examples:"]),
         ("trace", &["--read", "--svg", "--json", "Examples:"]),
+        ("simulate", &["--seed", "--runs", "--pcap", "--json", "Examples:"]),
         ("load", &["--pattern", "--target", "--histogram", "--json", "Examples:"]),
     ] {
         let output = linerate(&[subcommand, "--help"]);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{bench, check, load, serve, trace};
+use super::{bench, check, load, serve, simulate, trace};
 
 /// A kernel-bypass TCP/IP stack: AF_XDP rings, pinned workers, a batched TCP state machine.
 ///
@@ -23,6 +23,7 @@ enum Command {
     Load(load::Options),
     Trace(trace::Options),
     Bench(bench::Options),
+    Simulate(simulate::Options),
 }
 
 /// Runs the subcommand that the arguments name.
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Load(options) => load::run(&options),
         Command::Trace(options) => trace::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

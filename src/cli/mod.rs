@@ -24,6 +24,7 @@ mod options;
 mod output;
 mod serve;
 mod service;
+mod simulate;
 mod stack;
 mod stop;
 mod trace;

@@ -219,6 +219,11 @@ impl Shard {
         self.engine.set_settings(settings);
     }
 
+    /// Timers of connections and embryos that are armed; looks at all of them.
+    pub fn timers(&self) -> usize {
+        self.engine.wheel.armed()
+    }
+
     /// What was counted since the start.
     pub const fn counters(&self) -> &Counters {
         &self.engine.counters

@@ -110,6 +110,11 @@ impl Wheel {
         self.nodes.get(owner as usize).is_some_and(|node| node[0] != IDLE)
     }
 
+    /// How many owners are armed; looks at all of them.
+    pub fn armed(&self) -> usize {
+        self.nodes.iter().filter(|node| node[0] != IDLE).count()
+    }
+
     /// The next owner whose deadline is `now` or earlier, by ticks; it is no longer armed. What is armed
     /// between two calls with the same `now` is not among them, so that asking until `None` always ends.
     #[inline]

@@ -1,6 +1,7 @@
 //! A host of the world: one or more workers, each a shard with its service and its port of the switch.
 
 use crate::link::Link;
+use crate::link::impair::Impaired;
 use crate::link::memory::MemoryLink;
 use crate::shard::{Handed, Handover, Service, Shard, Surroundings};
 use crate::time::Instant;
@@ -20,8 +21,8 @@ pub struct Host {
 pub(super) struct Worker {
     pub(super) shard: Shard,
     pub(super) near: Box<dyn Link>,
-    /// The switch's end of the cable.
-    pub(super) far: MemoryLink,
+    /// The switch's end of the cable, with the weather on it.
+    pub(super) far: Impaired<MemoryLink>,
     service: Box<dyn Service>,
     pub(super) stopped: bool,
 }
@@ -52,7 +53,7 @@ impl Host {
         &mut self,
         now: Instant,
         shard: Shard,
-        cable: (Box<dyn Link>, MemoryLink),
+        cable: (Box<dyn Link>, Impaired<MemoryLink>),
         service: Box<dyn Service>,
     ) {
         let (near, far) = cable;
@@ -66,6 +67,11 @@ impl Host {
             },
         );
         self.workers.push(worker);
+    }
+
+    /// How many workers it has.
+    pub const fn workers(&self) -> usize {
+        self.workers.len()
     }
 
     /// The shard of a worker.
@@ -110,9 +116,12 @@ impl Host {
         moved || !self.parcels.is_empty()
     }
 
-    /// When a worker or its link wants to be called again.
+    /// When a worker or an end of its cable wants to be called again.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let of = |w: &Worker| [w.shard.deadline(), w.near.deadline()].into_iter().flatten().min();
+        let of = |w: &Worker| {
+            let due = [w.shard.deadline(), w.near.deadline(), w.far.deadline()];
+            due.into_iter().flatten().min()
+        };
         self.workers.iter().filter_map(of).min()
     }
 }

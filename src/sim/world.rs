@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::host::{Host, HostId};
 use super::switch;
+use crate::link::impair::{Impaired, Impairment, Impairments};
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Frame, Link};
 use crate::rng::Rng;
@@ -44,7 +45,11 @@ pub struct World {
     hosts: Vec<Host>,
     frames: Vec<Frame>,
     record: Option<Record>,
+    witness: Option<Witness>,
 }
+
+/// Is shown every frame that reaches the switch, and when.
+pub type Witness = Box<dyn FnMut(Instant, &[u8])>;
 
 /// Every frame that crossed the switch, in order.
 pub type Record = Rc<RefCell<Vec<Vec<u8>>>>;
@@ -59,6 +64,7 @@ impl World {
             hosts: Vec::new(),
             frames: Vec::new(),
             record: None,
+            witness: None,
         }
     }
 
@@ -90,16 +96,36 @@ impl World {
         services: Vec<Box<dyn Service>>,
         wrap: Wrap<'_>,
     ) -> HostId {
+        let host = self.boot(config, services, wrap);
+        self.hosts.push(host);
+        HostId(self.hosts.len() - 1)
+    }
+
+    /// A host loses all that it knew, without a word to anyone, and begins anew with these services. What was
+    /// on its cables is lost with it, and so is the weather that was on them.
+    pub fn crash(&mut self, id: HostId, config: &Config, services: Vec<Box<dyn Service>>) {
+        self.hosts[id.0] = self.boot(config, services, &mut |near, _| Box::new(near));
+    }
+
+    fn boot(&mut self, config: &Config, services: Vec<Box<dyn Service>>, wrap: Wrap<'_>) -> Host {
         let mut host = Host::new(config.mac.0);
         let workers = services.len() as u16;
         for (worker, service) in services.into_iter().enumerate() {
             let (near, far) = memory::pair(self.config.cable);
-            let near = wrap(near, self.rng.next_u64());
+            let seed = self.rng.next_u64();
+            let near = wrap(near, seed);
+            let far = Impaired::new(far, &Impairments { seed: !seed, ..Impairments::default() });
             let config = Config { worker: worker as u16, workers, ..config.clone() };
             host.add(self.now, Shard::new(config), (near, far), service);
         }
-        self.hosts.push(host);
-        HostId(self.hosts.len() - 1)
+        host
+    }
+
+    /// The cables of a host become as bad as this: `to` for what goes to it, `from` for what comes from it.
+    pub fn impair(&mut self, id: HostId, to: Impairment, from: Impairment) {
+        for worker in &mut self.hosts[id.0].workers {
+            worker.far.change(to, from);
+        }
     }
 
     /// A host.
@@ -126,27 +152,41 @@ impl World {
         Rc::clone(self.record.insert(Record::default()))
     }
 
+    /// Has every frame shown to `witness` from now on.
+    pub fn watch(&mut self, witness: Witness) {
+        self.witness = Some(witness);
+    }
+
     /// A turn of every worker, the switch's work, and the clock moved to what comes next. Returns whether
     /// there is anything to come.
     pub fn step(&mut self) -> bool {
+        self.step_until(Instant::FAR)
+    }
+
+    /// The same, the clock going no further than `end`.
+    pub fn step_until(&mut self, end: Instant) -> bool {
         let mut moved = false;
         for host in &mut self.hosts {
             moved |= host.turn(self.now);
         }
-        let Self { now, hosts, frames, record, .. } = self;
+        let Self { now, hosts, frames, record, witness, .. } = self;
+        let at = *now;
         let seen = |frame: &[u8]| {
+            if let Some(witness) = witness {
+                witness(at, frame);
+            }
             if let Some(record) = record {
                 record.borrow_mut().push(frame.to_vec());
             }
         };
-        moved |= switch::forward(*now, hosts, frames, seen) > 0;
+        moved |= switch::forward(at, hosts, frames, seen) > 0;
         if moved {
             self.now += self.config.delay;
             return true;
         }
         let Some(next) = self.hosts.iter().filter_map(Host::deadline).min() else { return false };
         // A deadline that has passed is met by the next turn; time must move all the same.
-        self.now = next.max(self.now + Duration::from_micros(1));
+        self.now = next.max(self.now + Duration::from_micros(1)).min(end.max(self.now));
         true
     }
 

@@ -97,6 +97,11 @@ impl Lane {
         self.counts
     }
 
+    /// Treats frames otherwise from now on; those on their way arrive as they would have.
+    pub(super) const fn change(&mut self, config: Impairment) {
+        self.config = config;
+    }
+
     /// Draws the fate of a frame, and corrupts it if that is part of it.
     pub(super) fn judge(&mut self, frame: &mut Frame) -> Fate {
         self.counts.frames += 1;

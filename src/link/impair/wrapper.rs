@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use super::lane::{Counts, Fate, Lane};
-use super::{Impairments, lane};
+use super::{Impairment, Impairments, lane};
 use crate::link::{Accounting, Frame, Link, State, Statistics};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -30,6 +30,12 @@ impl<L: Link> Impaired<L> {
     /// The link inside.
     pub const fn inner(&mut self) -> &mut L {
         &mut self.inner
+    }
+
+    /// The network becomes another for the frames that enter from now on; its chance goes on as seeded.
+    pub const fn change(&mut self, tx: Impairment, rx: Impairment) {
+        self.tx.change(tx);
+        self.rx.change(rx);
     }
 
     /// What was done to frames sent.
