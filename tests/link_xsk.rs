@@ -98,19 +98,25 @@ fn length_of(number: u32) -> usize {
     60 + (number.wrapping_mul(2_654_435_761) >> 8) as usize % (1514 - 60 + 1)
 }
 
-/// Ethernet, IPv4 and TCP as far as the XDP program looks, the number, and a pattern.
+/// Ethernet, IPv4 and TCP as far as the XDP program looks, of a frame of `len` bytes.
+fn headers(len: usize) -> [u8; HEADERS] {
+    let mut headers = [0; HEADERS];
+    headers[..6].fill(0xff);
+    headers[6..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 0x08, 0x00]);
+    headers[14] = 0x45;
+    headers[16..18].copy_from_slice(&(len as u16 - 14).to_be_bytes());
+    headers[22..24].copy_from_slice(&[64, 6]);
+    headers[26..30].copy_from_slice(&[10, 9, 8, 6]);
+    headers[30..34].copy_from_slice(&LOCAL.octets());
+    headers[46] = 0x50;
+    headers
+}
+
+/// The headers, the number, and a pattern.
 fn write_packet(frame: &mut Frame, number: u32) {
     let len = length_of(number);
     frame.set_len(len);
-    frame[..HEADERS].fill(0);
-    frame[..6].fill(0xff);
-    frame[6..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 0x08, 0x00]);
-    frame[14] = 0x45;
-    frame[16..18].copy_from_slice(&(len as u16 - 14).to_be_bytes());
-    frame[22..24].copy_from_slice(&[64, 6]);
-    frame[26..30].copy_from_slice(&[10, 9, 8, 6]);
-    frame[30..34].copy_from_slice(&LOCAL.octets());
-    frame[46] = 0x50;
+    frame[..HEADERS].copy_from_slice(&headers(len));
     frame[HEADERS..HEADERS + 4].copy_from_slice(&number.to_be_bytes());
     frame[HEADERS + 4..].fill(number as u8);
 }
@@ -278,6 +284,54 @@ fn every_way_to_fail_names_its_cause() {
     assert!(matches!(second, OpenError::QueueBusy { queue: 0, .. }), "{second}");
     drop(first);
     XskLink::open(&config("linka")).expect("the queue is free again");
+}
+
+/// The linux/if_xdp.h way of frames longer than a chunk: several descriptors, with more to come in all but the last.
+#[test]
+fn frames_longer_than_a_chunk_come_and_go_in_several() {
+    veth();
+    for name in ["linka", "linkb"] {
+        ip(&format!("link set {name} mtu 9000"));
+    }
+    for frame_size in [2048, 4096] {
+        let jumbo = |name| Config { frame_size, ..config(name) };
+        let (mut a, mut b) = (End::open(&jumbo("linka")), End::open(&jumbo("linkb")));
+        assert_eq!((a.link.frame_max(), b.link.frame_max()), (9018, 9018));
+        let totals = (a.total(), b.total());
+        for round in 0..2000u32 {
+            let len = 60 + (round as usize * 997) % (9014 - 60 + 1);
+            let mut frame = a.link.reserve().expect("a free frame");
+            frame.set_len(len);
+            frame[..HEADERS].copy_from_slice(&headers(len));
+            for (at, byte) in frame[HEADERS..].iter_mut().enumerate() {
+                *byte = (at / 7) as u8 ^ round as u8;
+            }
+            a.link.transmit(a.now, frame);
+            a.flush();
+            // One at a time, so that a turn may end between the parts of a frame.
+            let mut frames = Vec::new();
+            while b.link.receive(b.now, 1, &mut frames) > 0 || frames.is_empty() {
+                b.flush();
+            }
+            assert_eq!(frames.len(), 1, "round {round}");
+            let back = frames.pop().expect("it came");
+            let intact = |frame: &Frame| {
+                let bytes = frame[HEADERS..].iter().enumerate();
+                frame.len() == len
+                    && bytes.into_iter().all(|(at, b)| *b == (at / 7) as u8 ^ round as u8)
+            };
+            assert!(intact(&back), "round {round}, {len} bytes");
+            b.link.transmit(b.now, back);
+            b.flush();
+            let back = a.receive();
+            assert!(back.len() == 1 && intact(&back[0]), "round {round}, {len} bytes");
+            back.into_iter().for_each(|frame| a.link.release(frame));
+            a.flush();
+        }
+        assert_eq!((a.total(), b.total()), totals);
+        assert_eq!((a.link.accounting().held, b.link.accounting().held), (0, 0));
+        assert_eq!(a.link.statistics().tx_frames, 2000);
+    }
 }
 
 #[test]

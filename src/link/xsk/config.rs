@@ -52,6 +52,9 @@ pub struct Config {
     pub frame_size: u32,
     /// Frames that the link's user may hold at once beside those on the rings.
     pub held: u32,
+    /// Carry frames longer than a chunk in several descriptors, where the interface's MTU has such (XDP_USE_SG;
+    /// Linux 6.6, and in zero-copy mode a driver that can).
+    pub multi_buffer: bool,
     /// Try huge pages first.
     pub huge_pages: bool,
     /// Busy polling, if wanted.
@@ -90,6 +93,7 @@ impl Config {
             tx_ring: 2048,
             frame_size: 2048,
             held: 1024,
+            multi_buffer: true,
             huge_pages: true,
             busy_poll: None,
             tx_budget: 2048,

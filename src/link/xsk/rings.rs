@@ -23,6 +23,15 @@ use super::options;
 const BUSY_TRIES: u32 = 100;
 const BUSY_PAUSE: core::time::Duration = core::time::Duration::from_millis(20);
 
+/// What a packet takes on the rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packets {
+    /// One descriptor; the kernel drops longer ones.
+    InOne,
+    /// One or several.
+    InSeveral,
+}
+
 /// A bound socket's rings.
 pub(super) struct Rings {
     rx: RxQueue,
@@ -34,9 +43,9 @@ pub(super) struct Rings {
 }
 
 impl Rings {
-    /// Binds a socket over `umem` to the queue that `config` names.
-    pub(super) fn bind(config: &Config, umem: &Umem) -> Result<Self, OpenError> {
-        let socket_config = socket_config(config)?;
+    /// Binds a socket over `umem` to the queue that `config` names, for packets of one or of several descriptors.
+    pub(super) fn bind(config: &Config, umem: &Umem, packets: Packets) -> Result<Self, OpenError> {
+        let socket_config = socket_config(config, packets)?;
         let interface: Interface = config
             .interface
             .parse()
@@ -137,7 +146,7 @@ impl Rings {
     }
 }
 
-fn socket_config(config: &Config) -> Result<SocketConfig, OpenError> {
+fn socket_config(config: &Config, packets: Packets) -> Result<SocketConfig, OpenError> {
     let (Ok(rx), Ok(tx)) = (QueueSize::new(config.rx_ring), QueueSize::new(config.tx_ring)) else {
         return Err(OpenError::BadConfig("a ring takes a power of two"));
     };
@@ -148,6 +157,7 @@ fn socket_config(config: &Config) -> Result<SocketConfig, OpenError> {
         Mode::ZeroCopy => BindFlags::XDP_ZEROCOPY,
     };
     flags.set(BindFlags::XDP_USE_NEED_WAKEUP, config.need_wakeup);
+    flags.set(BindFlags::XDP_USE_SG, packets == Packets::InSeveral);
     Ok(SocketConfig::builder()
         .rx_queue_size(rx)
         .tx_queue_size(tx)

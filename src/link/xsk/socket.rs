@@ -11,7 +11,8 @@ use xsk_rs::FrameDesc;
 use super::config::{Config, Mode};
 use super::error::OpenError;
 use super::kick::{Answer, Kicker, Ring};
-use super::rings::Rings;
+use super::long::{Long, PARTS_MAX, Put};
+use super::rings::{Packets, Rings};
 use super::umem::Chunks;
 use super::{device, options};
 use crate::limits;
@@ -86,6 +87,8 @@ impl Ring for Device {
 /// A link over one queue of a network interface.
 pub struct XskLink {
     device: Device,
+    /// For frames longer than a chunk, where the link carries such.
+    long: Option<Long>,
     /// Filled frames that are not yet on the tx ring, in order.
     leaving: Vec<FrameDesc>,
     /// Chunks on their way to the fill ring.
@@ -114,15 +117,24 @@ impl XskLink {
         let sizes = config.sizes(device::rx_ring(&config.interface));
         let mut notes = Vec::new();
         let mut chunks = Chunks::new(config, &sizes, &mut notes)?;
-        let rings = Rings::bind(config, chunks.umem())?;
+        let mtu = device::mtu(&config.interface).map_or(usize::MAX, |mtu| mtu as usize);
+        let wanted = mtu.saturating_add(ETHERNET_MAX);
+        let (rings, packets) = bind(config, &chunks, wanted, &mut notes)?;
         chunks.bound_to(rings.fd());
         let bound = read_back(config, &rings, &mut notes);
         set_options(config, &rings, bound, &mut notes);
-        let mtu = device::mtu(&config.interface).map_or(usize::MAX, |mtu| mtu as usize);
-        let frame_max = chunks.packet_max().min(mtu.saturating_add(ETHERNET_MAX));
+        let part = chunks.packet_max();
+        let (frame_max, long) = match packets {
+            Packets::InOne => (wanted.min(part), None),
+            Packets::InSeveral => {
+                let frame_max = wanted.min(PARTS_MAX * part);
+                (frame_max, Some(Long::new(config.held as usize, frame_max, part)))
+            }
+        };
         let batch = vec![FrameDesc::default(); limits::BATCH_MAX].into();
         let mut link = Self {
             device: Device { rings, chunks, rx_posted: 0, tx_posted: 0, batch },
+            long,
             leaving: Vec::with_capacity(sizes.frames as usize),
             posting: Vec::with_capacity(sizes.posted as usize),
             kicker: Kicker::default(),
@@ -171,6 +183,31 @@ impl XskLink {
         self.fresh |= sent > 0;
     }
 
+    #[inline]
+    fn leave(&mut self, frame: Frame) -> Result<(), Frame> {
+        let desc = self.device.chunks.leaving(frame)?;
+        self.leaving.push(desc);
+        self.device.tx_posted += 1;
+        Ok(())
+    }
+
+    /// Copies a long frame into chunks; too few of them, and it comes back.
+    fn leave_in_parts(&mut self, frame: Frame) -> Result<(), Frame> {
+        let Device { chunks, tx_posted, .. } = &mut self.device;
+        let part = chunks.packet_max();
+        let parts = frame.len().div_ceil(part);
+        if chunks.area.free() < parts {
+            return Err(frame);
+        }
+        for (at, bytes) in frame.chunks(part).enumerate() {
+            let desc = chunks.leaving_part(bytes, at + 1 < parts);
+            self.leaving.push(desc.expect("so many chunks are free"));
+            *tx_posted += 1;
+        }
+        self.release(frame);
+        Ok(())
+    }
+
     fn refill(&mut self) {
         let n = self.lacking().min(self.device.chunks.area.free());
         if n > 0 {
@@ -200,19 +237,37 @@ impl Link for XskLink {
             self.rx_kicks += 1;
             n = rings.receive(&mut batch[..most]);
         }
+        let before = frames.len();
         for desc in &batch[..n] {
             self.statistics.rx_bytes += desc.lengths().data() as u64;
-            frames.push(chunks.arrived(desc));
+            let frame = chunks.arrived(desc);
+            match &mut self.long {
+                Some(long) if desc.has_more_frames() || long.has_begun() => {
+                    match long.put(&frame, desc.has_more_frames()) {
+                        Put::Whole(whole) => frames.push(whole),
+                        Put::Lost => self.statistics.rx_dropped += 1,
+                        Put::Wait => {}
+                    }
+                    let released = chunks.area.release(frame);
+                    debug_assert!(released.is_ok(), "the chunk is this link's");
+                }
+                _ => frames.push(frame),
+            }
         }
-        self.statistics.rx_frames += n as u64;
+        let whole = frames.len() - before;
+        self.statistics.rx_frames += whole as u64;
         self.device.rx_posted -= n;
-        n
+        whole
     }
 
     #[inline]
     fn reserve(&mut self) -> Option<Frame> {
         let keep = self.lacking();
-        self.device.chunks.reserve(keep)
+        match &mut self.long {
+            None => self.device.chunks.reserve(keep),
+            // How long a frame will be is known when it is filled.
+            Some(long) => long.reserve(keep, &self.device.chunks),
+        }
     }
 
     fn transmit(&mut self, _now: Instant, frame: Frame) {
@@ -221,14 +276,14 @@ impl Link for XskLink {
             self.statistics.tx_dropped += 1;
             return self.release(frame);
         }
-        match self.device.chunks.leaving(frame) {
-            Ok(desc) => self.leaving.push(desc),
-            Err(frame) => {
-                self.statistics.tx_dropped += 1;
-                return self.release(frame);
-            }
+        let queued = match &mut self.long {
+            Some(long) if long.area.owns(&frame) => self.leave_in_parts(frame),
+            _ => self.leave(frame),
+        };
+        if let Err(frame) = queued {
+            self.statistics.tx_dropped += 1;
+            return self.release(frame);
         }
-        self.device.tx_posted += 1;
         self.statistics.tx_frames += 1;
         self.statistics.tx_bytes += len as u64;
         if self.leaving.len() >= self.watermark {
@@ -239,7 +294,10 @@ impl Link for XskLink {
 
     #[inline]
     fn release(&mut self, frame: Frame) {
-        let stray = self.device.chunks.area.release(frame);
+        let stray = match &mut self.long {
+            Some(long) if long.area.owns(&frame) => long.area.release(frame),
+            _ => self.device.chunks.area.release(frame),
+        };
         debug_assert!(stray.is_ok(), "released to a link that it does not come from: {stray:?}");
     }
 
@@ -253,7 +311,7 @@ impl Link for XskLink {
         self.refill();
         debug_assert_eq!(
             self.accounting().total(),
-            self.device.chunks.area.count(),
+            self.device.chunks.area.count() + self.long.as_ref().map_or(0, |it| it.area.count()),
             "a frame was lost"
         );
     }
@@ -273,18 +331,22 @@ impl Link for XskLink {
 
     fn accounting(&self) -> Accounting {
         let Device { chunks, rx_posted, tx_posted, .. } = &self.device;
+        let (out, free) = match &self.long {
+            Some(long) => (long.area.out(), long.area.free()),
+            None => (0, 0),
+        };
         Accounting {
             rx_posted: *rx_posted,
             tx_posted: *tx_posted,
-            held: chunks.area.out(),
-            free: chunks.area.free(),
+            held: chunks.area.out() + out,
+            free: chunks.area.free() + free,
         }
     }
 
     fn statistics(&mut self) -> Statistics {
         let (rx_dropped, tx_refused) = self.device.rings.kernel_drops().unwrap_or_default();
         Statistics {
-            rx_dropped,
+            rx_dropped: self.statistics.rx_dropped + rx_dropped,
             tx_dropped: self.statistics.tx_dropped + tx_refused,
             kicks: self.kicker.calls + self.rx_kicks,
             kicks_again: self.kicker.again,
@@ -302,6 +364,32 @@ impl fmt::Debug for XskLink {
         let (fd, bound, frames) = (self.fd(), self.bound, self.accounting());
         write!(f, "XskLink(fd {fd}, {}, {frames:?})", bound.name())
     }
+}
+
+/// Binds for packets of several descriptors where frames of `wanted` bytes take more than a chunk, and for those of
+/// one where kernel or driver refuse that.
+fn bind(
+    config: &Config,
+    chunks: &Chunks,
+    wanted: usize,
+    notes: &mut Vec<String>,
+) -> Result<(Rings, Packets), OpenError> {
+    if wanted <= chunks.packet_max() {
+        return Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne));
+    }
+    if config.multi_buffer {
+        match Rings::bind(config, chunks.umem(), Packets::InSeveral) {
+            Ok(rings) => return Ok((rings, Packets::InSeveral)),
+            Err(OpenError::NoZeroCopy { .. } | OpenError::Other { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    notes.push(format!(
+        "frames of more than {} bytes are not carried on `{}`: that takes Linux 6.6 and a driver with multi-buffer          support",
+        chunks.packet_max(),
+        config.interface
+    ));
+    Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne))
 }
 
 fn read_back(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {

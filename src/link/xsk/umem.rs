@@ -15,6 +15,9 @@ use super::config::{Config, HEADROOM, Sizes};
 use super::error::{OpenError, Step, cause_of};
 use crate::link::{Area, Frame};
 
+/// linux/if_xdp.h, XDP_PKT_CONTD: another descriptor of the same packet follows.
+const PACKET_CONTINUES: u32 = 1;
+
 /// The memory of one link.
 pub(super) struct Chunks {
     pub area: Area,
@@ -120,6 +123,15 @@ impl Chunks {
         unsafe { self.umem.data_mut(&mut desc) }.cursor().set_pos(len);
         self.area.redeem(frame)?;
         Ok(desc)
+    }
+
+    /// A copy of one part of a longer frame, ready to be sent; `more` tells whether it is not the last.
+    pub(super) fn leaving_part(&mut self, part: &[u8], more: bool) -> Option<FrameDesc> {
+        let mut frame = self.reserve(0)?;
+        frame.fill(part);
+        let mut desc = self.leaving(frame).ok()?;
+        desc.set_options(if more { PACKET_CONTINUES } else { 0 });
+        Some(desc)
     }
 
     /// Moves the bytes of a frame that does not start behind the headroom (an XDP program moved its
