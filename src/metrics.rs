@@ -144,6 +144,8 @@ named! {
         HandedOver = "handed-over",
         /// Frames taken from another worker.
         TakenOver = "taken-over",
+        /// Frames that came in on another queue than the NIC's hash says, and had to be handed over.
+        Strayed = "strayed",
         /// ARP and NDP answers sent.
         NeighbourAnswered = "neighbour-answers",
         /// Other stations that claimed an address of ours.

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use linerate::link::xsk::Mode as SocketMode;
+use linerate::metrics::Event;
 use linerate::runtime::{
-    Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError,
+    Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError, WorkerReport,
 };
 use linerate::shard::ListenerConfig;
 use linerate::tcp::EcnPolicy;
@@ -32,9 +33,7 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let config = config(job)?;
     let stack = Stack::start(&config, |worker| (job.make_service)(worker))
         .map_err(|error| explain(&config.interface, &error))?;
-    for note in stack.notes() {
-        eprintln!("note: {note}");
-    }
+    announce(&config, &stack);
     (job.ready)();
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(LOOK);
@@ -48,6 +47,7 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
         ));
     }
     let (report, _) = stack.stop(Farewell::Close { grace: GRACE });
+    report.workers.iter().for_each(|worker| eprintln!("{}", figures(worker)));
     let counters = report.counters();
     let links = report.workers.iter().map(|worker| worker.link);
     let dropped = [
@@ -56,6 +56,33 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     ];
     let counted = counters.entries().chain(dropped).filter(|(_, count)| *count > 0);
     Ok(Report { counters: counted.collect() })
+}
+
+/// Tells what was really had, and what a user should know of it.
+fn announce(config: &StackConfig, stack: &Stack) {
+    let mode = stack.attachment().map_or("none", |attachment| attachment.mode.name());
+    let queues = config.queues.as_slice().iter().zip(stack.bound());
+    let bound: Vec<String> =
+        queues.map(|(queue, bound)| format!("queue {queue} {}", bound.name())).collect();
+    eprintln!("{}: XDP program {mode}, {}", config.interface, bound.join(", "));
+    for note in stack.notes() {
+        eprintln!("note: {note}");
+    }
+}
+
+/// One queue's share of the work, in a line.
+fn figures(worker: &WorkerReport) -> String {
+    let of = |event: Event| format!("{} {}", event.name(), worker.counters.counted(event));
+    let link = &worker.link;
+    let mut figures = vec![
+        format!("rx-frames {}", link.rx_frames),
+        format!("tx-frames {}", link.tx_frames),
+        format!("rx-dropped {}", link.rx_dropped),
+        format!("tx-dropped {}", link.tx_dropped),
+    ];
+    figures.extend([Event::ActiveOpen, Event::PassiveOpen, Event::HandedOver].map(of));
+    figures.extend([Event::TakenOver, Event::Strayed].map(of));
+    format!("queue {}: {}", worker.queue, figures.join(", "))
 }
 
 fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
@@ -84,6 +111,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         ZeroCopy::On => SocketMode::ZeroCopy,
         ZeroCopy::Off => SocketMode::Copy,
     };
+    config.chunk = options.chunk_bytes;
     config.idle = match options.idle {
         Idle::Spin => IdlePolicy::Spin,
         Idle::Adaptive => IdlePolicy::Adaptive,

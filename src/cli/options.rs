@@ -161,6 +161,10 @@ pub struct StackOptions {
     #[arg(long, value_enum, default_value = "auto")]
     pub zero_copy: ZeroCopy,
 
+    /// Bytes of memory of a frame: 2048, or 4096 for drivers that split frames in less [default: by the driver]
+    #[arg(long, value_name = "BYTES", value_parser = chunk_bytes)]
+    pub chunk_bytes: Option<u32>,
+
     /// Congestion control of new connections [default: the stack's own: cubic, or what the kernel is
     /// set to]
     #[arg(long, value_enum, value_name = "NAME")]
@@ -200,6 +204,14 @@ pub struct StackOptions {
     /// Impair the link, for example `loss=1%,delay=10ms,jitter=1ms,reorder=2%`; linerate only
     #[arg(long, value_name = "SPEC")]
     pub impair: Option<String>,
+}
+
+fn chunk_bytes(text: &str) -> Result<u32, String> {
+    match text {
+        "2048" => Ok(2048),
+        "4096" => Ok(4096),
+        _ => Err("a frame takes 2048 or 4096 bytes".to_owned()),
+    }
 }
 
 impl StackOptions {

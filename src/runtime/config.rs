@@ -63,6 +63,8 @@ pub struct StackConfig {
     pub xdp_mode: XdpMode,
     /// Whether the device uses the sockets' memory, or frames are copied.
     pub socket_mode: Mode,
+    /// Bytes of a frame's memory, 2048 or 4096; `None` leaves it to what is known of the driver.
+    pub chunk: Option<u32>,
     /// Preferred busy polling, if wanted.
     pub busy_poll: Option<BusyPoll>,
     /// What idle workers do.
@@ -113,10 +115,12 @@ impl StackConfig {
             role: Role::default(),
             xdp_mode: XdpMode::Auto,
             socket_mode: Mode::Auto,
+            chunk: None,
             busy_poll: None,
             idle: IdlePolicy::default(),
             limits: Limits::default(),
-            settings: Settings::default(),
+            // As large as the interface takes: the shard bounds them by its MTU.
+            settings: Settings { mss: [u16::MAX; 2], ..Settings::default() },
             listeners: Vec::new(),
             opens: false,
             source_ports: None,

@@ -27,6 +27,7 @@ mod mirror;
 mod publish;
 mod setup;
 mod stack;
+mod steering;
 mod worker;
 
 pub use clock::Clock;

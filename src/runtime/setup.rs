@@ -9,11 +9,12 @@ use std::ops::RangeInclusive;
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
 use super::error::StartError;
+use super::steering::{self, steering};
 use crate::link::Link;
 use crate::link::impair::{Impaired, Impairments};
 use crate::link::pcap::{Recorder, Tap};
-use crate::link::xsk::{self, XskLink};
-use crate::shard::{Config, Shard, Steering};
+use crate::link::xsk::{self, Bound, XskLink};
+use crate::shard::{Config, Shard};
 use crate::wire::ethernet::MacAddr;
 use crate::wire::ndp;
 use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program};
@@ -28,6 +29,9 @@ pub(super) struct Plan<'a> {
 /// The links of the workers, and what a user should know about them.
 pub(super) struct Opened {
     pub(super) links: Vec<Box<dyn Link + Send>>,
+    pub(super) bound: Vec<Bound>,
+    /// Bytes of the longest packet that all of them carry.
+    pub(super) mtu: usize,
     pub(super) notes: Vec<String>,
 }
 
@@ -37,6 +41,8 @@ const ETHERNET_MAX: usize = 18;
 /// How long a driver may take to bring its link back after the program was attached: igb takes 0.4 s,
 /// others up to some seconds.
 const CARRIER_WAIT_MS: u64 = 10_000;
+/// How long it is waited for where there was none: it may have been on its way.
+const CARRIER_HOPE_MS: u64 = 3_000;
 
 impl<'a> Plan<'a> {
     /// Checks a configuration against the interface and the kernel's own addresses and ports.
@@ -125,28 +131,37 @@ impl<'a> Plan<'a> {
         })?;
         let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
         let notes = attachment.fallback.iter().cloned().collect();
-        self.await_carrier();
         Ok((program, notes))
     }
 
     /// Opens a socket for each queue and puts it in the program's map.
     pub(super) fn open_links(&self, program: &mut Program) -> Result<Opened, StartError> {
-        let mut opened = Opened { links: Vec::new(), notes: Vec::new() };
+        let queues = self.config.queues.as_slice();
+        let mut opened = Opened {
+            links: Vec::new(),
+            bound: Vec::new(),
+            mtu: self.probe.mtu as usize,
+            notes: steering::notes(&self.probe, queues),
+        };
         let native = program.attachment().is_some_and(|a| a.mode == AttachedMode::Native);
         let recorder = match &self.config.capture {
             Some(path) => Some(Recorder::create(path, Clock::new().unix_origin())?),
             None => None,
         };
-        for (number, queue) in self.config.queues.as_slice().iter().enumerate() {
+        for (number, queue) in queues.iter().enumerate() {
             let link = XskLink::open(&self.socket(*queue, native))?;
             if number == 0 {
                 opened.notes.extend(link.notes().iter().cloned());
             }
+            opened.bound.push(link.bound());
+            opened.mtu = opened.mtu.min(link.frame_max() - ETHERNET_MAX);
             if let Some(fd) = link.wait_fd() {
                 program.insert_socket(*queue, fd)?;
             }
             opened.links.push(self.wrap(Box::new(link), recorder.as_ref(), number));
         }
+        // A zero-copy socket resets its queue, which some drivers do to the whole NIC.
+        opened.notes.extend(self.await_carrier());
         Ok(opened)
     }
 
@@ -154,8 +169,22 @@ impl<'a> Plan<'a> {
         let mut config = xsk::Config::new(&self.config.interface, queue);
         // A socket on a generic program has no zero-copy, whatever the bind says.
         config.mode = if native { self.config.socket_mode } else { xsk::Mode::Copy };
+        config.frame_size = self.chunk(config.mode);
         config.busy_poll = self.config.busy_poll;
         config
+    }
+
+    /// Bytes of a chunk: half a page, unless the driver may split frames in it.
+    fn chunk(&self, mode: xsk::Mode) -> u32 {
+        const HALF_PAGE: u32 = 2048;
+        const PAGE: u32 = 4096;
+        /// What the kernel keeps before each packet (XDP_PACKET_HEADROOM).
+        const HEADROOM: u32 = 256;
+        let may_be_shared = mode != xsk::Mode::Copy
+            && self.probe.features.is_none_or(|features| features.zero_copy());
+        let is_short = self.frame_max() <= (HALF_PAGE - HEADROOM) as usize;
+        let is_whole = !may_be_shared || xdp::takes_half_pages(self.probe.driver.as_deref());
+        self.config.chunk.unwrap_or(if is_short && is_whole { HALF_PAGE } else { PAGE })
     }
 
     /// The recorder sees what crosses the wire, so it sits inside the impairments.
@@ -179,13 +208,13 @@ impl<'a> Plan<'a> {
     }
 
     /// The shard of worker `number`, its listeners open.
-    pub(super) fn shard(&self, number: usize) -> Result<Shard, StartError> {
+    pub(super) fn shard(&self, number: usize, mtu: usize) -> Result<Shard, StartError> {
         let config = self.config;
         let mut shard = Shard::new(Config {
             limits: config.limits,
             settings: config.settings.clone(),
             mac: MacAddr(self.probe.mac),
-            mtu: self.probe.mtu as usize,
+            mtu,
             addresses: config.addresses.clone(),
             gateway_v4: config.gateway_v4,
             gateway_v6: config.gateway_v6,
@@ -193,7 +222,7 @@ impl<'a> Plan<'a> {
             worker: number as u16,
             workers: config.queues.as_slice().len() as u16,
             secret: self.secret,
-            steering: self.steering(),
+            steering: steering(self.probe.rss.as_ref(), config.queues.as_slice()),
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
             claiming: config.claiming,
@@ -254,35 +283,27 @@ impl<'a> Plan<'a> {
             .ok()
     }
 
-    /// Where the NIC spreads flows by a hash, a flow stays on the queue on which it began, and a frame
-    /// that strays goes round. Without one (veth: the sender's choice, which changes when the kernel sends
-    /// again) only a hash of our own can say whose a flow is.
-    fn steering(&self) -> Steering {
-        match self.config.queues.as_slice().len() {
-            workers if workers > 1 && self.probe.rss.is_none() => {
-                Steering::Hash { workers: workers as u16 }
-            }
-            _ => Steering::Single,
-        }
-    }
-
     fn source_ports(&self) -> RangeInclusive<u16> {
         let chosen = self.config.source_ports.clone();
         chosen.unwrap_or_else(|| StackConfig::ports_of(self.config.role))
     }
 
-    /// Waits for the link to come back: some drivers drop it when a program is attached.
-    fn await_carrier(&self) {
-        if !self.probe.carrier {
-            return;
-        }
+    /// Waits for the link to come back: some drivers drop it when a program is attached or a socket bound. What
+    /// had no link before, as just after another stack has left, gets less time for it.
+    fn await_carrier(&self) -> Option<String> {
+        let wait = if self.probe.carrier { CARRIER_WAIT_MS } else { CARRIER_HOPE_MS };
         // Not by /sys, which shows the namespace in which it was mounted.
         let up = || xdp::has_carrier(&self.config.interface);
         let clock = Clock::new();
-        let until = clock.now().as_millis() + CARRIER_WAIT_MS;
-        while !up() && clock.now().as_millis() < until {
+        let until = clock.now().as_millis() + wait;
+        while !up() {
+            if clock.now().as_millis() >= until {
+                let name = &self.config.interface;
+                return Some(format!("`{name}` has no carrier: nothing arrives before it has"));
+            }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        None
     }
 }
 

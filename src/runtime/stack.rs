@@ -14,6 +14,7 @@ use super::mirror::{Change, Mirror};
 use super::setup::Plan;
 use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
+use crate::link::xsk::Bound;
 use crate::metrics::Counters;
 use crate::shard::{Claiming, Service};
 use crate::time::Duration;
@@ -68,6 +69,7 @@ pub struct Stack {
     mirror: Option<Mirror>,
     program: Program,
     hands: Vec<Hand>,
+    bound: Vec<Bound>,
     notes: Vec<String>,
     interface_gone: Arc<AtomicBool>,
     /// Keeps the groups of our addresses joined.
@@ -87,6 +89,7 @@ impl Stack {
         let (mut program, mut notes) = plan.attach_program()?;
         let opened = plan.open_links(&mut program)?;
         notes.extend(opened.notes);
+        let bound = opened.bound;
         let wakers: Vec<_> = (0..opened.links.len())
             .map(|_| Waker::new().map(Arc::new))
             .collect::<Result<_, _>>()
@@ -99,7 +102,7 @@ impl Stack {
         for (number, link) in opened.links.into_iter().enumerate() {
             workers.push(Worker {
                 number,
-                shard: plan.shard(number)?,
+                shard: plan.shard(number, opened.mtu)?,
                 link,
                 service: service(number),
                 desk: Arc::clone(&desks[number]),
@@ -111,8 +114,15 @@ impl Stack {
         let groups = plan.join_groups(&mut notes);
         plan.claim(&mut program)?;
         let hands = launch(workers, config)?;
-        let stack =
-            Self { mirror: Some(mirror), program, hands, notes, interface_gone, _groups: groups };
+        let stack = Self {
+            mirror: Some(mirror),
+            program,
+            hands,
+            bound,
+            notes,
+            interface_gone,
+            _groups: groups,
+        };
         stack.await_claims(config.claiming)?;
         Ok(stack)
     }
@@ -141,6 +151,11 @@ impl Stack {
     /// How the program is attached.
     pub fn attachment(&self) -> Option<&Attachment> {
         self.program.attachment()
+    }
+
+    /// How the socket of each worker was really bound.
+    pub fn bound(&self) -> &[Bound] {
+        &self.bound
     }
 
     /// What a user should know: fallbacks that were taken, and why.

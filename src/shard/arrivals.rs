@@ -220,7 +220,10 @@ impl Engine {
     fn reset_or_hand_over(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
         let arrival = letter.arrival;
         match self.next_worker(arrival.hash, &arrival.key, letter.hops) {
-            Some(worker) => self.hand_over(worker, letter.hops, letter.frame, exits.handover),
+            Some(worker) => {
+                self.note_stray(&arrival.key, letter.hops);
+                self.hand_over(worker, letter.hops, letter.frame, exits.handover);
+            }
             None => self.refuse(letter, exits),
         }
     }

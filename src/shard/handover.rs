@@ -1,7 +1,9 @@
 //! Frames that landed on the wrong worker: who is asked next, and the frames others have handed here.
 //!
-//! Where the interface spreads flows by a hash that we can compute, the owner is known. Elsewhere a frame
-//! that fits no flow goes round all workers once, and the last one answers it.
+//! Where a hash of our own divides the flows, the owner is known. Elsewhere a frame that fits no flow goes
+//! round all workers once, and the last one answers it; where the NIC's choice can be foreseen it begins
+//! with the worker that should have had it. So a NIC that does not do what it says costs time, no
+//! connection.
 
 use core::net::SocketAddr;
 
@@ -39,7 +41,32 @@ impl Engine {
             Steering::Single => {
                 (u16::from(hops) + 1 < self.workers).then(|| (self.worker + 1) % self.workers)
             }
-            Steering::Rss { .. } => None,
+            Steering::Rss { .. } => self.next_around(key, hops),
+        }
+    }
+
+    /// First the worker whose queue the NIC should have chosen, then the others in turn. The one that the frame
+    /// landed on may see it twice, so that one more may see it than there are.
+    fn next_around(&self, key: &FlowKey, hops: u8) -> Option<u16> {
+        if u16::from(hops) >= self.workers {
+            return None;
+        }
+        let foreseen = if hops == 0 { self.foreseen(key) } else { None };
+        Some(foreseen.unwrap_or((self.worker + 1) % self.workers))
+    }
+
+    /// The other worker to which the NIC should have brought a flow.
+    fn foreseen(&self, key: &FlowKey) -> Option<u16> {
+        let local = SocketAddr::new(self.locals.address(key.local), key.remote.local_port());
+        let owner = self.steering.owner(0, key.remote.socket(), local);
+        (owner < self.workers && owner != self.worker).then_some(owner)
+    }
+
+    /// Counts a frame that came in on another queue than the NIC's hash says.
+    pub(super) fn note_stray(&mut self, key: &FlowKey, hops: u8) {
+        let may_stray = hops == 0 && matches!(self.steering, Steering::Rss { .. });
+        if may_stray && self.foreseen(key).is_some() {
+            self.counters.count(Event::Strayed);
         }
     }
 

@@ -57,5 +57,5 @@ pub use service::{
     Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,
     ListenerId, Open, Service, Trouble,
 };
-pub use steer::{Steering, Toeplitz};
+pub use steer::{NOBODY, Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

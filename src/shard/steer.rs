@@ -68,16 +68,18 @@ pub enum Steering {
         /// Workers.
         workers: u16,
     },
-    /// The NIC's own choice, foreseen.
+    /// The NIC's own choice, foreseen. Passive opens stay where it puts them; active opens choose ports whose
+    /// answers it brings back. A frame that it puts elsewhere all the same finds its flow by going round.
     Rss {
         /// Its hash.
         toeplitz: Toeplitz,
-        /// Its indirection table, from the hash's low bits to the queue; worker n has queue n.
+        /// Its indirection table, from the hash's low bits to the worker of the queue, or to [`NOBODY`].
         table: Box<[u16]>,
-        /// Its receive queues.
-        queues: u16,
     },
 }
+
+/// In the table of [`Steering::Rss`]: a queue without a worker, whose frames pass to the kernel.
+pub const NOBODY: u16 = u16::MAX;
 
 impl Steering {
     /// The worker that owns a flow; `hash` is the flow's keyed hash.
@@ -86,10 +88,9 @@ impl Steering {
         match self {
             Self::Single => 0,
             Self::Hash { workers } => owner_by_hash(hash, *workers),
-            Self::Rss { toeplitz, table, queues } => {
+            Self::Rss { toeplitz, table } => {
                 let at = toeplitz.hash(remote, local) as usize;
-                let queue = at.checked_rem(table.len()).map_or(0, |entry| table[entry]);
-                queue.checked_rem(*queues).unwrap_or(0)
+                at.checked_rem(table.len()).map_or(NOBODY, |entry| table[entry])
             }
         }
     }
@@ -108,8 +109,8 @@ impl Steering {
         !matches!(self, Self::Single)
     }
 
-    /// Whether a frame may land on a worker that does not own its flow, so that it must be looked at.
-    /// A NIC that steers by what we foresee never lets one.
+    /// Whether new flows must be looked at, since they may begin on a worker that does not own them. With a NIC
+    /// that steers a flow belongs to where it began.
     #[inline]
     pub const fn may_mislay(&self) -> bool {
         matches!(self, Self::Hash { workers } if *workers > 1)
@@ -165,12 +166,12 @@ mod tests {
     #[test]
     fn rss_follows_the_indirection_table() {
         let table: Box<[u16]> = (0..128).map(|entry| entry % 3).collect();
-        let steering = Steering::Rss { toeplitz: Toeplitz::new(KEY), table, queues: 3 };
+        let steering = Steering::Rss { toeplitz: Toeplitz::new(KEY), table };
         let (remote, local) = (socket("66.9.149.187:2794"), socket("161.142.100.80:1766"));
         assert_eq!(steering.owner(0, remote, local), (0x51cc_c178 % 128 % 3) as u16);
         assert!(!steering.may_mislay());
-        let none = Steering::Rss { toeplitz: Toeplitz::new(KEY), table: Box::default(), queues: 0 };
-        assert_eq!(none.owner(0, remote, local), 0);
+        let none = Steering::Rss { toeplitz: Toeplitz::new(KEY), table: Box::default() };
+        assert_eq!(none.owner(0, remote, local), NOBODY);
     }
 
     #[test]

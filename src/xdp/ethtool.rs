@@ -11,7 +11,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// linux/ethtool.h.
 const GDRVINFO: u32 = 0x03;
-const GLINK: u32 = 0x0a;
 const GCHANNELS: u32 = 0x3c;
 const GRSSH: u32 = 0x46;
 
@@ -89,7 +88,8 @@ struct Rxfh {
     table_len: u32,
     key_len: u32,
     hash_function: u8,
-    reserved: [u8; 7],
+    transformation: u8,
+    reserved: [u8; 6],
     words: [u32; RSS_WORDS],
 }
 
@@ -152,13 +152,6 @@ pub(super) fn offload(interface: &str, offload: Offload) -> io::Result<bool> {
     Ok(request.value != 0)
 }
 
-/// Whether there is a link, now: the flag `IFF_RUNNING` follows a moment later.
-pub(super) fn carrier(interface: &str) -> io::Result<bool> {
-    let mut request = Value { command: GLINK, value: 0 };
-    ask(interface, &mut request)?;
-    Ok(request.value != 0)
-}
-
 /// `FLAG_*`.
 pub(super) fn flags(interface: &str) -> io::Result<u32> {
     let mut request = Value { command: GFLAGS, value: 0 };
@@ -166,15 +159,26 @@ pub(super) fn flags(interface: &str) -> io::Result<u32> {
     Ok(request.value)
 }
 
-/// Redirection table, key and hash function (bits of `ETH_RSS_HASH_*`) of the receive side scaling.
-pub(super) fn rss(interface: &str) -> io::Result<(Vec<u32>, Vec<u8>, u8)> {
+/// What a driver says of its receive side scaling.
+pub(super) struct Spreading {
+    /// The redirection table.
+    pub(super) table: Vec<u32>,
+    pub(super) key: Vec<u8>,
+    /// The hash function, bits of `ETH_RSS_HASH_*`; zero where the driver does not tell.
+    pub(super) function: u8,
+    /// What is done to the addresses and ports before, bits of `RXH_XFRM_*`.
+    pub(super) transformation: u8,
+}
+
+pub(super) fn rss(interface: &str) -> io::Result<Spreading> {
     let mut request = Rxfh {
         command: GRSSH,
         context: 0,
         table_len: 0,
         key_len: 0,
         hash_function: 0,
-        reserved: [0; 7],
+        transformation: 0,
+        reserved: [0; 6],
         words: [0; RSS_WORDS],
     };
     // With both lengths zero the kernel tells the lengths alone.
@@ -186,7 +190,8 @@ pub(super) fn rss(interface: &str) -> io::Result<(Vec<u32>, Vec<u8>, u8)> {
     ask(interface, &mut request)?;
     let (entries, rest) = request.words.split_at(table);
     let key = rest.iter().flat_map(|word| word.to_ne_bytes()).take(key).collect();
-    Ok((entries.to_vec(), key, request.hash_function))
+    let (function, transformation) = (request.hash_function, request.transformation);
+    Ok(Spreading { table: entries.to_vec(), key, function, transformation })
 }
 
 pub(super) fn mtu(interface: &str) -> io::Result<u32> {

@@ -12,6 +12,7 @@ use super::netlink::{Netlink, find, find_u32};
 /// linux/rtnetlink.h and linux/if_link.h.
 const GET_LINK: u16 = 18;
 const LINK: u16 = 5;
+const CARRIER: u16 = 33;
 const LINK_NAMESPACE: u16 = 37;
 const XDP: u16 = 43;
 const XDP_PROGRAM: u16 = 4;
@@ -25,6 +26,9 @@ pub(super) struct Link {
     pub(super) peer_is_elsewhere: bool,
     /// The kernel's id of the XDP program attached.
     pub(super) program: Option<u32>,
+    /// Whether the kernel has a carrier on it. Drivers' own answers run ahead of this: igb tells the cable's
+    /// state while the kernel still takes no frame for it.
+    pub(super) carrier: Option<bool>,
 }
 
 pub(super) fn of(index: u32) -> io::Result<Link> {
@@ -36,5 +40,6 @@ pub(super) fn of(index: u32) -> io::Result<Link> {
         peer: find_u32(&answer, LINK),
         peer_is_elsewhere: find(&answer, LINK_NAMESPACE).is_some(),
         program: find(&answer, XDP).and_then(|nested| find_u32(nested, XDP_PROGRAM)),
+        carrier: find(&answer, CARRIER).and_then(<[u8]>::first).map(|carrier| *carrier != 0),
     })
 }

@@ -60,12 +60,17 @@ pub struct Probe {
 /// Receive side scaling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rss {
-    /// The key of the hash.
+    /// The key of the hash; empty where nothing tells it.
     pub key: Vec<u8>,
     /// The queue for each remainder of the hash.
     pub table: Vec<u32>,
-    /// Whether the hash is Toeplitz, the one whose outcome can be foreseen.
+    /// Whether the hash is Toeplitz under a known key, so that its outcome can be foreseen.
     pub toeplitz: bool,
+}
+
+impl Rss {
+    /// Bytes of key that the hash of an IPv6 flow takes.
+    pub const KEY_BYTES_MIN: usize = 40;
 }
 
 /// The other end of a veth pair.
@@ -149,7 +154,7 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
         mac: basics.mac,
         mtu: basics.mtu,
         up: basics.up,
-        carrier: ethtool::carrier(interface).unwrap_or(basics.running),
+        carrier: link.carrier.unwrap_or(basics.running),
         peer: driver.as_deref().filter(|name| *name == "veth").and_then(|_| peer(link)),
         program: link.program,
         driver,
@@ -169,7 +174,8 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
 
 /// Whether the interface has a link now; false when there is no such interface.
 pub fn has_carrier(interface: &str) -> bool {
-    ethtool::carrier(interface).unwrap_or(false)
+    let link = if_nametoindex(interface).ok().and_then(|index| link::of(index).ok());
+    link.and_then(|link| link.carrier).unwrap_or(false)
 }
 
 /// Makes sure that an interface has as many queues as are wanted.
@@ -216,12 +222,24 @@ impl Queues {
     }
 }
 
-fn rss(interface: &str) -> Option<Rss> {
-    // linux/ethtool.h: ETH_RSS_HASH_TOP
+/// How an interface spreads flows now; `None` where it does not, or does not tell.
+pub fn rss(interface: &str) -> Option<Rss> {
+    // linux/ethtool.h: ETH_RSS_HASH_TOP, RXH_XFRM_SYM_XOR and RXH_XFRM_SYM_OR_XOR.
     const TOEPLITZ: u8 = 1;
-    let (table, key, function) = ethtool::rss(interface).ok()?;
-    let toeplitz = function & TOEPLITZ != 0;
-    (!key.is_empty()).then_some(Rss { key, table, toeplitz })
+    const SYMMETRIC: u8 = 3;
+    let told = ethtool::rss(interface).ok().filter(|told| !told.table.is_empty())?;
+    let plain = told.transformation & SYMMETRIC == 0 || told.transformation == u8::MAX;
+    // Older drivers tell neither hash nor key: it is the system's then, and Toeplitz (igb before 6.14).
+    let key = if told.key.is_empty() { system_key() } else { told.key };
+    let toeplitz = plain && (told.function & TOEPLITZ != 0 || told.function == 0);
+    Some(Rss { toeplitz: toeplitz && key.len() >= Rss::KEY_BYTES_MIN, key, table: told.table })
+}
+
+/// The key that drivers are given unless they are told another one. Only the first network namespace shows it.
+fn system_key() -> Vec<u8> {
+    let text = std::fs::read_to_string("/proc/sys/net/core/netdev_rss_key").unwrap_or_default();
+    let bytes = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16));
+    bytes.collect::<Result<_, _>>().unwrap_or_default()
 }
 
 fn peer(link: Link) -> Option<Peer> {

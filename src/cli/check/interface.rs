@@ -72,7 +72,7 @@ fn rss(probe: &Probe) -> Finding {
         ),
         Some(_) if probe.rx_queues > 1 => Finding::fair(
             "rss",
-            "not Toeplitz",
+            "not Toeplitz under a known key",
             format!("replies cannot be foreseen: `ethtool -X {} hfunc toeplitz`", probe.interface),
         ),
         _ if probe.rx_queues > 1 => Finding::fair(

@@ -2,7 +2,7 @@
 
 use super::stage::{PORT, addresses, small, target};
 use crate::metrics::Event;
-use crate::shard::{Config, Ending, ListenerConfig, Service, Steering};
+use crate::shard::{Config, Ending, ListenerConfig, Service, Steering, Toeplitz};
 use crate::sim::{Client, Echo, HostId, Plan, SharedTally, World, WorldConfig};
 use crate::time::Duration;
 
@@ -68,6 +68,22 @@ fn frames_that_land_on_the_wrong_worker_go_round_until_their_flow_is_found() {
         assert_eq!(pair.sum(client, Event::ResetOut) + pair.sum(server, Event::ResetOut), 0);
         assert_eq!(pair.sum(server, Event::PassiveOpen), 150);
         assert!(pair.served.iter().all(|tally| tally.borrow().accepted > 20));
+    }
+}
+
+/// A NIC whose table is not what it tells (virtio-net loses its RSS with `ethtool -X` before XDP is attached).
+#[test]
+fn a_nic_that_does_not_do_what_was_foreseen_costs_no_connection() {
+    let table = (0..128).map(|entry| entry % WORKERS as u16).collect();
+    let steering = Steering::Rss { toeplitz: Toeplitz::new([0x6d; 40]), table };
+    for ipv6 in [false, true] {
+        let mut pair = pair(&steering, &Plan::echo(target(ipv6), 50, 500));
+        pair.finish(50);
+        let [server, client] = pair.hosts;
+        assert!(pair.sum(client, Event::Strayed) > 50, "what strayed is counted");
+        assert!(pair.sum(client, Event::Strayed) <= pair.sum(client, Event::HandedOver));
+        assert_eq!(pair.sum(client, Event::ResetOut) + pair.sum(server, Event::ResetOut), 0);
+        assert_eq!(pair.sum(server, Event::PassiveOpen), 150);
     }
 }
 
