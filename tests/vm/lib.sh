@@ -1,0 +1,132 @@
+# What the guest's scripts share: servers and loads at both ends, and their figures. Sourced by busybox sh.
+# shellcheck shell=dash
+
+# busybox prefers an `ip` of its own, which knows less.
+ip() { /bin/ip "$@"; }
+
+# Runs a command in a namespace: A has eth0, B has eth1.
+at() {
+    at_namespace=$1
+    shift
+    ip netns exec "$at_namespace" "$@"
+}
+
+say() {
+    read -r say_uptime _ </proc/uptime
+    echo "vm [$say_uptime]: $*"
+}
+
+# Ends the script; the log has what the programs said.
+fail() {
+    say "FAILED: $*"
+    # What the server counted is the better half of the story.
+    [ -n "$server" ] && kill -TERM "$server" 2>/dev/null && usleep 4000000
+    for fail_log in /tmp/server.err /tmp/load.err /tmp/load.json; do
+        [ -s $fail_log ] && sed "s,^,    $(basename $fail_log): ," $fail_log
+    done
+    [ -n "$server" ] && kill -9 "$server" 2>/dev/null
+    dmesg | tail -n 5
+    exit 1
+}
+
+# wait_for SECONDS COMMAND: whether it came true in time.
+wait_for() {
+    wait_left=$(($1 * 20))
+    shift
+    while [ $wait_left -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        usleep 50000
+        wait_left=$((wait_left - 1))
+    done
+    return 1
+}
+
+own_addresses() {
+    case $1 in
+        A) echo "--interface eth0 --address 10.77.0.11/24 --address fd77::11/64" ;;
+        B) echo "--interface eth1 --address 10.77.0.12/24 --address fd77::12/64" ;;
+    esac
+}
+
+# Options of `serve` and `load` for a stack, kernel or a mode of ours, with that many queues.
+stack_options() {
+    case $2 in
+        kernel) echo "--stack kernel" ;;
+        zero-copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy on" ;;
+        copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy off" ;;
+        generic) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode generic" ;;
+        auto) echo "$(own_addresses "$1") --queues 0-$(($3 - 1))" ;;
+    esac
+}
+
+server=
+server_at=
+
+# serve STACK QUEUES [OPTION...]: a server in B, ready when this returns. It echoes on port 7, closes on port 9.
+serve() {
+    serve_stack=$1 serve_queues=$2
+    shift 2
+    server_at="10.77.0.12 [fd77::12]"
+    [ "$serve_stack" = kernel ] && server_at="10.77.0.2 [fd77::2]"
+    : >/tmp/server.out
+    # shellcheck disable=SC2046
+    /bin/ip netns exec B linerate serve $(stack_options B "$serve_stack" "$serve_queues") --service echo:7 --service close:9 \
+        --max-connections 16384 "$@" >/tmp/server.out 2>/tmp/server.err &
+    server=$!
+    wait_for 30 grep -q ready /tmp/server.out || fail "the server ($serve_stack, $serve_queues queues) is not ready"
+}
+
+# Ends the server, which must end well; what it said is in /tmp/server.err.
+stop_server() {
+    kill -TERM "$server"
+    wait "$server" || fail "the server ended badly"
+    server=
+}
+
+# load STACK QUEUES PORT OPTION...: from A to both addresses of the server, IPv4 and IPv6 in turn.
+load() {
+    load_stack=$1 load_queues=$2 load_port=$3
+    shift 3
+    load_targets=
+    for load_address in $server_at; do load_targets="$load_targets --target $load_address:$load_port"; done
+    # shellcheck disable=SC2046,SC2086
+    at A linerate load $(stack_options A "$load_stack" "$load_queues") $load_targets --json \
+        --max-connections 16384 --grace 30 "$@" >/tmp/load.json 2>/tmp/load.err ||
+        fail "load ($load_stack, $load_queues queues, $*)"
+}
+
+# The sum of a figure over the queues of an end, from the lines that it wrote on its standard error.
+over_queues() {
+    sed -n "s/^queue [0-9]*:.* $2 \([0-9]*\).*/\1/p" "$1" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# Whether every queue of an end has at least so much of a figure: carries FILE NAME QUEUES LEAST.
+carries() {
+    carries_queues=$(sed -n "s/^queue [0-9]*:.* $2 \([0-9]*\).*/\1/p" "$1" | awk -v least="$4" '$1 >= least' | wc -l)
+    [ "$carries_queues" = "$3" ]
+}
+
+# A counter in a server's report; 0 when it is not there.
+counter() { sed -n "s/^$1: \([0-9]*\)$/\1/p" /tmp/server.err | grep . || echo 0; }
+
+# The number under a name in the last load's JSON.
+figure() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" /tmp/load.json | head -n 1; }
+
+# Whether the last load's JSON tells of no failure at all.
+no_failures() { tr -d ' \n' </tmp/load.json | grep -q '"failed":{}'; }
+
+queues_of() { at A ethtool -l eth0 | sed -n 's/^Combined:[[:space:]]*//p' | tail -n 1; }
+
+# Gives both NICs so many queues, and waits for their links.
+set_queues() {
+    for set_end in A/eth0 B/eth1; do
+        set_namespace=${set_end%/*} set_interface=${set_end#*/}
+        set_now=$(at "$set_namespace" ethtool -l "$set_interface" | sed -n 's/^Combined:[[:space:]]*//p' | tail -n 1)
+        [ "$set_now" = "$1" ] || at "$set_namespace" ethtool -L "$set_interface" combined "$1" ||
+            fail "$set_interface does not take $1 queues"
+    done
+    for set_end in A/eth0 B/eth1; do
+        wait_for 10 sh -c "/bin/ip -n ${set_end%/*} link show ${set_end#*/} | grep -q LOWER_UP" ||
+            fail "${set_end#*/} has no carrier"
+    done
+}

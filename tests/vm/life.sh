@@ -1,0 +1,108 @@
+# What happens to a NIC while the stack runs on it: recovery, or a clear end.
+# shellcheck shell=dash
+. /vm/lib.sh
+
+few=$((connections / 20))
+
+# Connections of kernel clients to our server, before and after something happened.
+still_serves() {
+    for still_try in 1 2 3; do
+        load kernel 1 9 --pattern connect --connections "$few" --concurrency 16
+        if no_failures; then
+            say "$1: serves (attempt $still_try)"
+            return
+        fi
+    done
+    fail "$1: does not serve any more"
+}
+
+# A service of the kernel on the same NIC and address: busybox's own, asked again and again.
+kernel_answers() { at A sh -c 'echo hello | timeout 5 nc 10.77.0.2 2222 | grep -q hello'; }
+
+# Shared mode: the kernel's service goes on through attach, run, crash and detach.
+shared_mode() {
+    set_queues 2
+    at B nc -ll -p 2222 -e cat &
+    shared_cat=$!
+    wait_for 10 kernel_answers || fail "the kernel's service does not answer"
+    # shellcheck disable=SC2034
+    server_at="10.77.0.2 [fd77::2]"
+    for shared_end in TERM KILL; do
+        /bin/ip netns exec B linerate serve --interface eth1 --mode shared --address 10.77.0.2/24 \
+            --address fd77::2/64 --queues 0-1 --service echo:7 --service close:9 --max-connections 16384 \
+            >/tmp/server.out 2>/tmp/server.err &
+        server=$!
+        wait_for 30 grep -q ready /tmp/server.out || fail "shared mode is not ready"
+        kernel_answers || fail "the kernel's service does not answer while we run"
+        load kernel 1 9 --pattern connect --connections "$few" --concurrency 16
+        no_failures || fail "connections failed in shared mode"
+        at A ping -c 1 -W 5 10.77.0.2 >/dev/null || fail "the kernel's ping does not answer while we run"
+        kill -$shared_end "$server"
+        wait "$server"
+        wait_for 10 kernel_answers || fail "the kernel's service does not answer after SIG$shared_end"
+    done
+    server=
+    kill $shared_cat
+    say "shared mode: the kernel's service answered through attach, run, end and crash"
+}
+
+link_flap() {
+    set_queues 2
+    serve zero-copy 2
+    still_serves "before the flap"
+    for flap_end in A/eth0 B/eth1; do
+        ip -n ${flap_end%/*} link set ${flap_end#*/} down
+        sleep 1
+        ip -n ${flap_end%/*} link set ${flap_end#*/} up
+        # Going down takes the kernel's IPv6 addresses away.
+        ip -n A addr add fd77::1/64 dev eth0 nodad 2>/dev/null
+        wait_for 10 sh -c "/bin/ip -n ${flap_end%/*} link show ${flap_end#*/} | grep -q LOWER_UP"
+        still_serves "after ${flap_end#*/} went down and up"
+    done
+}
+
+# Fewer queues are refused by the kernel while sockets are on them; more leave some without a worker, and the
+# stack says so.
+more_queues() {
+    at B ethtool -L eth1 combined 1 2>/dev/null && fail "queues with sockets were taken away"
+    at B ethtool -L eth1 combined 4 || fail "eth1 does not take 4 queues"
+    wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
+    wait_for 5 grep -q 'no worker' /tmp/server.err || fail "queues without a worker were not told of"
+    at B ethtool -L eth1 combined 2 || fail "eth1 does not take 2 queues again"
+    wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
+    still_serves "after ethtool -L"
+}
+
+other_mtu() {
+    ip -n B link set eth1 mtu 1400 || fail "the MTU cannot be changed"
+    wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
+    wait_for 5 grep -q 'MTU' /tmp/server.err || fail "the MTU was not told of"
+    still_serves "after the MTU changed"
+    ip -n B link set eth1 mtu 1500
+}
+
+# The driver takes its interface away.
+removal() {
+    wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
+    removal_device=$(at B ethtool -i eth1 | sed -n 's/^bus-info: //p')
+    removal_driver=$(readlink -f "/sys/bus/pci/devices/$removal_device/driver")
+    [ "$driver" = virtio ] && removal_driver=/sys/bus/pci/drivers/virtio-pci
+    echo "$removal_device" >"$removal_driver/unbind"
+    removal_left=200
+    while [ $removal_left -gt 0 ] && kill -0 "$server" 2>/dev/null; do
+        usleep 50000
+        removal_left=$((removal_left - 1))
+    done
+    wait "$server" && fail "an interface that is gone is no success"
+    server=
+    grep -q 'interface was removed' /tmp/server.err || fail "the removal is not told"
+    say "removal: $(grep 'interface was removed' /tmp/server.err | head -n 1)"
+}
+
+shared_mode
+link_flap
+more_queues
+other_mtu
+stop_server
+serve zero-copy 2
+removal
