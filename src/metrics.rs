@@ -134,6 +134,12 @@ named! {
         TimeWaitEvicted = "time-waits-evicted",
         /// Paths found to take less, by ICMP.
         PathMtuLowered = "path-mtu-lowered",
+        /// Paths found to lose what is large without a word (RFC 4821 §7.7).
+        PathBlackHole = "path-black-holes",
+        /// Probes of paths that arrived.
+        PathProbeArrived = "path-probes-arrived",
+        /// Probes of paths that were lost alone.
+        PathProbeLost = "path-probes-lost",
         /// IP fragments received.
         FragmentIn = "fragments-in",
         /// Datagrams put together of fragments.

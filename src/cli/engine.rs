@@ -9,14 +9,16 @@ use linerate::runtime::{
     Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError, WorkerReport,
 };
 use linerate::shard::ListenerConfig;
-use linerate::tcp::EcnPolicy;
 use linerate::tcp::congestion::Algorithm;
+use linerate::tcp::{EcnPolicy, MtuProbing};
 use linerate::time::Duration as Span;
 use linerate::xdp;
 
 use super::failure::Failure;
 use super::job::{Job, Report};
-use super::options::{Claim, CongestionControl, Ecn, Idle, Mode, StackOptions, XdpMode, ZeroCopy};
+use super::options::{
+    Claim, CongestionControl, Ecn, Idle, Mode, Probing, StackOptions, XdpMode, ZeroCopy,
+};
 
 /// How long a stopped server waits for its peers to close: a round trip of any path and a
 /// retransmission; a user who stops a server waits no longer.
@@ -131,6 +133,12 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         Ecn::On => EcnPolicy::On,
         Ecn::Accurate => EcnPolicy::Accurate,
     });
+    config.settings.mtu_probing =
+        options.mtu_probing.map_or_else(MtuProbing::default, |probing| match probing {
+            Probing::Off => MtuProbing::Off,
+            Probing::Blackhole => MtuProbing::BlackHole,
+            Probing::On => MtuProbing::On,
+        });
     config.capture.clone_from(&options.pcap);
     config.impairments = impairments(options)?;
     config.opens = job.listeners.is_empty();

@@ -107,6 +107,17 @@ pub enum Ecn {
     Accurate,
 }
 
+/// Which paths are searched for the largest packet that they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Probing {
+    /// None: only ICMP tells.
+    Off,
+    /// Those that lose what is large and say nothing.
+    Blackhole,
+    /// All: packets are small at first.
+    On,
+}
+
 /// What a worker does when there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Idle {
@@ -189,6 +200,11 @@ pub struct StackOptions {
     #[arg(long, value_enum, value_name = "WHEN")]
     pub ecn: Option<Ecn>,
 
+    /// Search paths for the largest packet that they take (RFC 4821): never; those that lose large packets
+    /// without a word; all [default: blackhole]; linerate only (the kernel has net.ipv4.tcp_mtu_probing)
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub mtu_probing: Option<Probing>,
+
     /// Frames received in one turn, 1 to 256
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
@@ -258,6 +274,7 @@ impl StackOptions {
             (self.pcap.is_some(), "--pcap"),
             (self.impair.is_some(), "--impair"),
             (self.ecn.is_some(), "--ecn"),
+            (self.mtu_probing.is_some(), "--mtu-probing"),
         ] {
             if given {
                 return Err(Failure::usage(

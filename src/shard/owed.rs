@@ -7,10 +7,11 @@ use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow::Enlist;
 use super::neighbour::{NeighbourId, Way};
+use super::path_mtu::Limit;
 use super::service::{Ending, Service};
 use crate::limits::SEGMENTS_A_TURN;
 use crate::metrics::{DropReason, Event};
-use crate::tcp::Phase;
+use crate::tcp::{MtuProbing, Phase};
 use crate::wire::MacAddr;
 
 /// How far a connection got.
@@ -47,7 +48,7 @@ impl Engine {
     /// Sends what one connection owes.
     fn send_of(&mut self, index: u32, outlet: &mut Outlet<'_>) -> Progress {
         let Some((ends, held_for)) = self.way_of(index) else { return Progress::Done };
-        if !self.path_mtus.is_empty() {
+        if !self.path_mtus.is_empty() || self.settings.mtu_probing == MtuProbing::On {
             self.heed_path_mtu(index);
         }
         let Some(flow) = self.tables.flows.at_mut(index) else { return Progress::Done };
@@ -95,10 +96,23 @@ impl Engine {
     /// next sends, new ones when they begin.
     #[cold]
     fn heed_path_mtu(&mut self, index: u32) {
+        self.take_path_news(index);
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
-        if let Some(mtu) = self.path_mtus.of(self.now, flow.remote.address()) {
-            flow.connection.on_path_mtu(mtu);
+        match self.path_mtus.limit(self.now, flow.remote.address()) {
+            Some(Limit::Told(mtu)) => flow.connection.on_path_mtu(mtu),
+            Some(Limit::Found(sizes)) => flow.connection.on_path_sizes(sizes),
+            None => {}
         }
+    }
+
+    /// What a connection has found out about its path is for all that use it (RFC 4821 §5.2).
+    pub(super) fn take_path_news(&mut self, index: u32) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        let Some(news) = flow.connection.take_path_news() else { return };
+        self.path_mtus.on_found(self.now, flow.remote.address(), &news);
+        self.counters.add(Event::PathBlackHole, news.black_holes.into());
+        self.counters.add(Event::PathProbeArrived, news.arrived.into());
+        self.counters.add(Event::PathProbeLost, news.lost.into());
     }
 
     /// The ends of a connection that owes something, and the neighbour to wait for if its address is not

@@ -1,4 +1,5 @@
-//! What is known of the paths: the largest packet that reaches each destination (RFC 1191, RFC 8201).
+//! What is known of the paths: the largest packet that reaches each destination, as routers tell (RFC 1191, RFC
+//! 8201) or as connections find out by probes (RFC 4821 §5.2).
 //!
 //! Owns an entry for each destination whose path takes less than the link, for ten minutes after it was last
 //! lowered. Refuses to know connections: who calls has made sure that an error quotes one of ours (RFC 5927
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use core::net::IpAddr;
 
 use super::key::Keyed;
+use crate::tcp::{PathNews, PathSizes};
 use crate::time::{Duration, Instant};
 use crate::wire::ipv6;
 
@@ -32,7 +34,18 @@ const PLATEAUS: [u32; 9] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     mtu: u16,
+    /// The most that the path may take, where it was found by probes.
+    search_high: Option<u16>,
     since: Instant,
+}
+
+/// How a path limits a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// A router has said so.
+    Told(u16),
+    /// Probes have found it.
+    Found(PathSizes),
 }
 
 /// What came of an error.
@@ -70,13 +83,42 @@ impl PathMtus {
     /// The largest packet for a destination, if it is less than what the interface takes.
     pub(super) fn of(&mut self, now: Instant, destination: IpAddr) -> Option<u16> {
         let link = self.link_v6.filter(|_| destination.is_ipv6());
-        let known = self.paths.get(&destination).copied();
-        if known.is_some_and(|known| is_over(known, now)) {
-            self.paths.remove(&destination);
-            return link;
-        }
-        let known = known.map(|known| known.mtu);
+        let known = self.known(now, destination).map(|known| known.mtu);
         [known, link].into_iter().flatten().min()
+    }
+
+    /// The same, with where it is from.
+    pub(super) fn limit(&mut self, now: Instant, destination: IpAddr) -> Option<Limit> {
+        let mtu = self.of(now, destination)?;
+        let known = self.known(now, destination).filter(|known| known.mtu == mtu);
+        Some(match known.and_then(|known| known.search_high) {
+            Some(search_high) => {
+                Limit::Found(PathSizes { eff_pmtu: mtu, search_low: mtu, search_high })
+            }
+            None => Limit::Told(mtu),
+        })
+    }
+
+    fn known(&mut self, now: Instant, destination: IpAddr) -> Option<Known> {
+        let known = self.paths.get(&destination).copied()?;
+        if is_over(known, now) {
+            self.paths.remove(&destination);
+            return None;
+        }
+        Some(known)
+    }
+
+    /// A connection has searched the path. What a router told of it stays.
+    pub(super) fn on_found(&mut self, now: Instant, destination: IpAddr, news: &PathNews) {
+        let known = self.known(now, destination);
+        let PathSizes { eff_pmtu: mtu, search_high, .. } = news.sizes;
+        if known.is_some_and(|known| known.search_high.is_none() && known.mtu <= mtu) {
+            return;
+        }
+        // RFC 4821 §7.3: ten minutes from when the path was last found to take less.
+        let lowered = news.black_holes > 0 || known.is_none();
+        let since = known.filter(|_| !lowered).map_or(now, |known| known.since);
+        self.insert(destination, Known { mtu, search_high: Some(search_high), since });
     }
 
     /// An error about a packet of `length` bytes of ours: some link on the way takes `told` (0 from routers
@@ -94,11 +136,15 @@ impl PathMtus {
         if self.of(now, destination).is_some_and(|known| known <= mtu) {
             return Heeded::Ignored;
         }
+        self.insert(destination, Known { mtu, search_high: None, since: now });
+        Heeded::Lowered(mtu)
+    }
+
+    fn insert(&mut self, destination: IpAddr, known: Known) {
         if self.paths.len() == self.capacity && !self.paths.contains_key(&destination) {
             self.forget_oldest();
         }
-        self.paths.insert(destination, Known { mtu, since: now });
-        Heeded::Lowered(mtu)
+        self.paths.insert(destination, known);
     }
 
     fn forget_oldest(&mut self) {
@@ -203,6 +249,29 @@ mod tests {
         // RFC 1191 §3: never below 68.
         assert_eq!(paths().on_too_big(NOW, v4(1), 68, 1500), Heeded::Lowered(552));
         assert_eq!(paths().on_too_big(NOW, v4(1), 68, 500), Heeded::Ignored);
+    }
+
+    #[test]
+    fn what_probes_find_is_kept_for_all_and_ends_as_what_routers_tell() {
+        // RFC 4821 §5.2
+        let found = |eff_pmtu, black_holes| PathNews {
+            sizes: PathSizes { eff_pmtu, search_low: eff_pmtu, search_high: 1500 },
+            black_holes,
+            arrived: 1,
+            lost: 0,
+        };
+        let mut paths = paths();
+        paths.on_found(NOW, v4(1), &found(1200, 1));
+        let at = |secs| NOW + Duration::from_secs(secs);
+        paths.on_found(at(100), v4(1), &found(1350, 0));
+        let sizes = found(1350, 0).sizes;
+        assert_eq!(paths.limit(at(599), v4(1)), Some(Limit::Found(sizes)));
+        assert_eq!(paths.limit(at(600), v4(1)), None);
+        // A router knows better, if it says less.
+        paths.on_found(NOW, v4(1), &found(1350, 1));
+        assert_eq!(paths.on_too_big(NOW, v4(1), 1300, 1350), Heeded::Lowered(1300));
+        paths.on_found(NOW, v4(1), &found(1300, 0));
+        assert_eq!(paths.limit(NOW, v4(1)), Some(Limit::Told(1300)));
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl Engine {
                 flow.connection.on_deadline(&mut lend!(self));
                 if flow.connection.timeouts() > before {
                     self.counters.count(Event::Timeout);
+                    self.take_path_news(index);
                 }
                 self.touched(index);
             }

@@ -390,6 +390,7 @@ impl Connection {
         let ipv6 = usize::from(self.marks.has(Marks::IPV6));
         let mss = syn.options.mss.unwrap_or(MSS_DEFAULT[ipv6]).min(settings.mss[ipv6]);
         self.snd.mss = effective_mss(mss, self.marks.has(Marks::TIMESTAMPS));
+        self.begin_search(settings);
     }
 
     /// ESTABLISHED, by an ACK of our SYN:

@@ -9,6 +9,7 @@ use super::ecn::Ecn;
 use super::interface::Env;
 use super::marks::Marks;
 use super::pacing::Pacer;
+use super::path_search::Search;
 use super::receive::QUICK_ACKS_ALWAYS;
 use super::urgent::Urgent;
 use super::user_timeout::Negotiation;
@@ -30,6 +31,8 @@ pub(super) struct Choices {
     pub(super) linger_until: Option<Instant>,
     /// The pace of what it sends, if it is paced.
     pub(super) pacer: Option<Pacer>,
+    /// The search for the largest packet of the path, while there is one.
+    pub(super) search: Option<Search>,
     /// Where urgent data ends, with [`Marks::URGENT`].
     pub(super) urgent: Urgent,
 }

@@ -101,6 +101,7 @@ impl Connection {
             c.begin_ecn(ecn);
         }
         c.snd.mss = effective_mss(embryo.mss(), c.marks.has(Marks::TIMESTAMPS));
+        c.begin_search(env.settings);
         c.snd.nxt = c.snd.end;
         c.snd.advance_una(c.snd.nxt);
         c.phase = Phase::Established;
@@ -199,7 +200,7 @@ impl Connection {
     /// The path takes packets of `mtu` bytes at most, as another connection to the same host has found out
     /// (RFC 1191 §6.3, RFC 8201 §5.2).
     pub fn on_path_mtu(&mut self, mtu: u16) {
-        self.lower_mss(u32::from(mtu));
+        self.on_too_big(u32::from(mtu));
     }
 
     /// ICMP about a segment of ours that began at `quoted_seq`.
@@ -215,7 +216,7 @@ impl Connection {
             }
             // RFC 9293 §3.9.2.2: "it SHOULD make the information available to the application (SHLD-25)".
             PathError::Unreachable | PathError::Soft => self.events.insert(Events::UNREACHABLE),
-            PathError::TooBig(mtu) => self.lower_mss(mtu),
+            PathError::TooBig(mtu) => self.on_too_big(mtu),
         }
     }
 
@@ -346,10 +347,8 @@ impl Connection {
     }
 
     /// RFC 9293 §3.7.5: the path takes packets of `mtu` bytes only.
-    fn lower_mss(&mut self, mtu: u32) {
-        let headers = if self.marks.has(Marks::IPV6) { 60 } else { 40 };
-        let mss = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
-        let mss = effective_mss(mss, self.marks.has(Marks::TIMESTAMPS));
+    pub(super) fn lower_mss(&mut self, mtu: u32) {
+        let mss = self.mss_of(mtu);
         if mss < self.snd.mss && !self.phase.is_opening() {
             self.snd.mss = mss;
             self.recovery.on_path_mss(&mut self.snd, mss);

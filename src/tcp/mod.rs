@@ -17,7 +17,7 @@
 //! the receiver), 5681 and 6582 (congestion control,
 //! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
 //! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
-//! data), 3168 and 9768 (ECN), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
+//! data), 3168 and 9768 (ECN), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 4821 (its search), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
 //!
 //! # Where we deviate, on purpose
 //!
@@ -48,6 +48,8 @@ mod interface;
 mod isn;
 mod marks;
 mod pacing;
+mod path_probe;
+mod path_search;
 mod phase;
 pub mod rate;
 mod receive;
@@ -76,6 +78,7 @@ pub use ecn::{ByteCounters, Codepoint, EcnMode, EcnPolicy};
 pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
+pub use path_search::{MtuProbing, PathNews, PathSizes};
 pub use phase::Phase;
 pub use rtt::Rtt;
 pub use segment::{Flags, Options, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout};

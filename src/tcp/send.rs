@@ -17,7 +17,7 @@ pub(super) const MSS_DEFAULT: [u16; 2] = [536, 1220];
 pub(super) const MSS_MIN: u16 = 64;
 
 /// Bytes of the timestamps option, padded (RFC 7323 appendix A).
-const TIMESTAMPS_LEN: u16 = 12;
+pub(super) const TIMESTAMPS_LEN: u16 = 12;
 
 /// The send sequence variables, under the RFC's names.
 #[derive(Debug)]

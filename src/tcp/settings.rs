@@ -2,6 +2,7 @@
 
 use super::congestion::Algorithm;
 use super::ecn::EcnPolicy;
+use super::path_search::MtuProbing;
 use crate::time::Duration;
 
 /// The tunable part of the protocol. Every field's default is what its RFC names.
@@ -72,6 +73,12 @@ pub struct Settings {
     pub pacing: bool,
     /// Whether ECN is asked for and agreed to.
     pub ecn: EcnPolicy,
+    /// Whether the largest packet of a path is searched for (RFC 4821).
+    pub mtu_probing: MtuProbing,
+    /// Packets that every path is expected to take, bytes, for IPv4 and IPv6: where the search begins (RFC 4821
+    /// §7.2 has 1024, RFC 8899 §5.1.2 has 1200 and 1280 as `BASE_PLPMTU`). More, and paths that take less go
+    /// through another timeout; less, and the search takes longer.
+    pub mtu_base: [u16; 2],
 }
 
 /// Keep-alive (RFC 9293 §3.8.4). The defaults are far from RFC 2525 §2.9 and §2.11.
@@ -120,6 +127,8 @@ impl Default for Settings {
             congestion: Algorithm::default(),
             pacing: false,
             ecn: EcnPolicy::default(),
+            mtu_probing: MtuProbing::default(),
+            mtu_base: [1200, 1280],
         }
     }
 }

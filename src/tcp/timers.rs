@@ -15,7 +15,7 @@ use crate::time::{Duration, Instant};
 ///   > The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO (SHLD-10).
 ///
 /// Fewer, and a burst of losses would alarm programs; more, and they hear of a dead path late.
-const R1: u8 = 3;
+pub(super) const R1: u8 = 3;
 
 /// The deadlines; [`Instant::FAR`] is off.
 #[derive(Debug)]

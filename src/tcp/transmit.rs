@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::ecn::Ecn;
 use super::interface::Env;
 use super::marks::Marks;
+use super::path_probe::PathProbe;
 use super::receive::syn_window;
 use super::recovery::Stage;
 use super::{Flags, Options, Phase, SegmentOut, SeqNum, WindowShift};
@@ -186,6 +187,11 @@ impl Connection {
         }
         let allowance = self.new_allowance();
         let usable = snd.window_from(snd.nxt);
+        match self.path_probe(unsent.min(usable), allowance) {
+            PathProbe::None => {}
+            PathProbe::Waits => return None,
+            PathProbe::Due(len) => return Some(Plan::text(snd.nxt, len, false)),
+        }
         let len = unsent.min(u32::from(snd.mss)).min(usable).min(allowance);
         if len == 0 || !self.is_worth_a_segment(len, usable) {
             return None;

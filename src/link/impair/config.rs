@@ -21,6 +21,8 @@ pub struct Impairment {
     pub duplicate: f64,
     /// Probability that one bit of a frame, anywhere in it, is flipped.
     pub corrupt: f64,
+    /// The largest packet that passes, bytes without the Ethernet header: larger ones are lost without a word.
+    pub mtu: Option<usize>,
     /// Bits a second that pass, counting the frame's own bytes; `None` for no limit.
     pub rate: Option<u64>,
     /// Frames that wait for their turn at the rate limit; further ones are dropped.
@@ -41,6 +43,7 @@ impl Default for Impairment {
             gap: Duration::from_millis(1),
             duplicate: 0.0,
             corrupt: 0.0,
+            mtu: None,
             rate: None,
             queue: 1000,
             hold: 1000,
@@ -64,7 +67,7 @@ pub struct Burst {
 
 /// Both directions of a link. Read from a compact string:
 ///
-/// `loss=5%,burst=1%/30%,reorder=3%,gap=1ms,delay=10ms,jitter=2ms,rate=100mbit,queue=64,hold=1000,duplicate=1%,corrupt=0.1%,seed=7`
+/// `loss=5%,burst=1%/30%,reorder=3%,gap=1ms,delay=10ms,jitter=2ms,rate=100mbit,queue=64,hold=1000,duplicate=1%,corrupt=0.1%,mtu=1400,seed=7`
 ///
 /// for both; `tx:loss=5%;rx:delay=10ms` sets them apart, from the side of the link's user; a part
 /// without a direction holds for both.

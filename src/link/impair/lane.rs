@@ -64,6 +64,9 @@ pub(super) enum Fate {
     Twice,
 }
 
+/// Bytes of an Ethernet header without tags.
+const ETHERNET: usize = 14;
+
 /// One direction.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -105,7 +108,8 @@ impl Lane {
     /// Draws the fate of a frame, and corrupts it if that is part of it.
     pub(super) fn judge(&mut self, frame: &mut Frame) -> Fate {
         self.counts.frames += 1;
-        if self.is_lost() {
+        let too_big = self.config.mtu.is_some_and(|mtu| frame.len() > mtu + ETHERNET);
+        if self.is_lost() || too_big {
             self.counts.lost += 1;
             return Fate::Lost;
         }

@@ -17,7 +17,7 @@ pub enum ImpairmentError {
     /// A name that means nothing.
     #[error(
         "there is no impairment `{0}`: loss, burst, delay, jitter, reorder, gap, duplicate, corrupt, \
-         rate, queue, hold and seed"
+         mtu, rate, queue, hold and seed"
     )]
     Key(String),
     /// A value that cannot be read.
@@ -37,6 +37,7 @@ const SPAN: &str = "a time with its unit (ns, us, ms or s), for instance `10ms`"
 const RATE: &str =
     "a rate above zero with its unit (bit, kbit, mbit or gbit), for instance `100mbit`";
 const FRAMES: &str = "a number of frames above zero";
+const BYTES: &str = "a number of bytes above zero";
 const BURST: &str = "ENTER/LEAVE[/LOSS_BAD[/LOSS_GOOD]] as probabilities, for instance `1%/30%`";
 const SEED: &str = "a whole number";
 
@@ -83,6 +84,7 @@ fn set(impairment: &mut Impairment, key: &str, value: &str) -> Result<(), Impair
         "delay" => impairment.delay = read(key, value, SPAN, span)?,
         "jitter" => impairment.jitter = read(key, value, SPAN, span)?,
         "gap" => impairment.gap = read(key, value, SPAN, span)?,
+        "mtu" => impairment.mtu = Some(read(key, value, BYTES, frames)?),
         "rate" => impairment.rate = Some(read(key, value, RATE, rate)?),
         "queue" => impairment.queue = read(key, value, FRAMES, frames)?,
         "hold" => impairment.hold = read(key, value, FRAMES, frames)?,
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn every_impairment_is_read() {
         let text = "loss=5%,reorder=3%,gap=500us,delay=10ms,jitter=2ms,rate=100mbit,queue=64,\
-                    hold=200,duplicate=1%,corrupt=0.1%,burst=1%/30%/90%/0.5%,seed=7";
+                    hold=200,duplicate=1%,corrupt=0.1%,mtu=1400,burst=1%/30%/90%/0.5%,seed=7";
         let each = Impairment {
             loss: 0.05,
             burst: Some(Burst { enter: 0.01, leave: 0.3, loss_bad: 0.9, loss_good: 0.005 }),
@@ -168,6 +170,7 @@ mod tests {
             gap: Duration::from_micros(500),
             duplicate: 0.01,
             corrupt: 0.001,
+            mtu: Some(1400),
             rate: Some(100_000_000),
             queue: 64,
             hold: 200,

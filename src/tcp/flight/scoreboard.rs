@@ -402,6 +402,13 @@ impl Scoreboard {
         (self.lost.head != NONE).then(|| self.piece(self.records.position(self.lost.head)))?
     }
 
+    /// From where to where segments wait to be sent again.
+    pub(in crate::tcp) fn lost_span(&self) -> Option<(SeqNum, SeqNum)> {
+        let first = self.next_lost()?;
+        let last = self.piece(self.records.position(self.lost.tail))?;
+        Some((first.seq, last.end))
+    }
+
     /// The segment that begins at SND.UNA.
     pub(in crate::tcp) fn first(&self) -> Option<Piece> {
         if self.records.len() == 0 { None } else { self.piece(0) }

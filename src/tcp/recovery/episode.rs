@@ -3,9 +3,12 @@
 //!
 //! Owns the stage of recovery, and tells congestion control of it.
 
+use core::ops::Range;
+
 use super::prr::Progress;
 use super::rack::{Overdue, Rack};
 use super::{Alarm, Recovery, Stage};
+use crate::tcp::SeqNum;
 use crate::tcp::congestion::Ack;
 use crate::tcp::connection::Connection;
 use crate::tcp::flight::Flight;
@@ -13,9 +16,16 @@ use crate::tcp::interface::Env;
 use crate::tcp::rate::micros;
 use crate::time::Instant;
 
+/// Sequence numbers from here to there.
+type Span = Range<SeqNum>;
+
+fn holds(span: &Span, seq: SeqNum) -> bool {
+    seq.at_or_after(span.start) && seq.before(span.end)
+}
+
 impl Recovery {
     /// RFC 8985 §6.2 step 5: what is lost now, in bytes, and how many microseconds from now the next may be.
-    pub(super) fn find_losses(&mut self, now: Instant) -> (u32, Option<u32>) {
+    fn find_losses(&mut self, now: Instant, spared: Option<Span>) -> (u32, Option<u32>) {
         let recovering = self.stage != Stage::Open;
         let Some(flight) = self.flight.as_deref_mut() else { return (0, None) };
         let Some(oldest) = flight.board.oldest_sent() else { return (0, None) };
@@ -32,7 +42,7 @@ impl Recovery {
             flight.board.lose_oldest();
             let len = piece.end.distance_from(piece.seq);
             lost += len;
-            if rated {
+            if rated && !spared.as_ref().is_some_and(|span| holds(span, piece.seq)) {
                 self.controller.on_lost(&flight.rate.on_lost(&piece.stamp, len));
             }
             next = flight.board.oldest_sent();
@@ -61,8 +71,18 @@ impl Recovery {
 }
 
 impl Connection {
+    /// The same, for congestion control to answer: a lost probe of the path is sent again, and is no sign of
+    /// congestion (RFC 4821 §7.6.2).
+    pub(super) fn find_losses(&mut self, now: Instant) -> (u32, Option<u32>) {
+        let spared = self.path_probe_span();
+        let (lost, due) = self.recovery.find_losses(now, spared);
+        let forgiven = lost > 0 && self.is_lost_path_probe(now);
+        if forgiven && self.recovery.stage == Stage::Open { (0, due) } else { (lost, due) }
+    }
+
     /// RFC 6675 §5 (4): fast recovery begins, with an ACK that delivered so much.
     pub(super) fn enter_recovery(&mut self, now: Instant, delivered: u32, bytes: u32) {
+        self.on_loss_beside_path_probe();
         let (snd, recovery) = (&self.snd, &mut self.recovery);
         let Some(flight) = recovery.flight.as_deref_mut() else { return };
         flight.undo.begin(snd.una);
@@ -131,7 +151,7 @@ impl Connection {
 
     /// The reordering window of a segment is over (RFC 8985 §6.2 step 5).
     pub(super) fn on_reordering_deadline(&mut self, env: &Env<'_>) {
-        let (lost, due) = self.recovery.find_losses(env.now);
+        let (lost, due) = self.find_losses(env.now);
         if lost > 0 && self.recovery.stage == Stage::Open {
             self.enter_recovery(env.now, 0, 0);
         }

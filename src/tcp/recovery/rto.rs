@@ -8,6 +8,7 @@ use super::{Recovery, Stage};
 use crate::tcp::connection::Connection;
 use crate::tcp::interface::{CloseReason, Env};
 use crate::tcp::rate::micros;
+use crate::tcp::timers::R1;
 use crate::time::{Duration, Instant};
 
 /// What the retransmission slot is armed for.
@@ -86,6 +87,7 @@ impl Connection {
         if self.gives_up(env) {
             return self.end(env, CloseReason::TimedOut);
         }
+        self.on_timeout_of_path_probe(env.now); // RFC 4821 §7.6.3
         let nxt = self.snd.nxt;
         // What the rest of the same episode brings down further could not be given back.
         let repeated = self.recovery.stage == Stage::TimedOut;
@@ -108,6 +110,10 @@ impl Connection {
             self.recovery.lose_on_timeout(env, recovering);
         } else {
             self.snd.resend_all();
+        }
+        // RFC 4821 §7.7: at R1 it may be the path that does not take such segments.
+        if self.recovery.backoff >= R1 {
+            self.on_full_stop(env.settings);
         }
         self.restart_timer(env);
     }

@@ -74,8 +74,9 @@ impl Connection {
         if advanced {
             self.heed_echo(segment);
             self.leave_recovery(env.now);
+            self.on_path_acked(env.now);
         }
-        let (lost, due) = self.recovery.find_losses(env.now);
+        let (lost, due) = self.find_losses(env.now);
         if lost > 0 && self.recovery.stage == Stage::Open {
             self.enter_recovery(env.now, news.delivered, bytes);
         }

@@ -102,6 +102,12 @@ impl Connection {
             if una == nxt {
                 flight.timer_since = env.now;
             }
+            let mss = u32::from(self.snd.mss);
+            let mut part = seq + mss;
+            while part.before(end) && len > mss {
+                flight.board.on_sent(part, now_us, stamp);
+                part += mss;
+            }
             flight.board.on_sent(end, now_us, stamp);
             flight.forward.on_sent_new();
         }
@@ -118,6 +124,9 @@ impl Connection {
         let app_limited = rated && flight.rate.is_app_limited();
         let sent = Sent { now: env.now, bytes: len, in_flight, app_limited };
         recovery.controller.on_sent(&sent);
+        if !again && len > u32::from(self.snd.mss) {
+            self.on_path_probe_sent(seq, end);
+        }
     }
 
     /// After a segment of a flight has gone: the timers.

@@ -20,6 +20,7 @@ mod literals;
 mod loss;
 mod opening;
 mod pacing;
+mod path_search;
 mod phases;
 mod receiving;
 mod resets;
