@@ -3,6 +3,10 @@
 //! Owns the names and the plain counters, one set a shard, written by one thread. The runtime publishes
 //! copies to other threads.
 
+mod latencies;
+
+pub use latencies::{LATENCY_BUCKETS, Latencies};
+
 macro_rules! named {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$outer])*

@@ -14,6 +14,7 @@ use linerate::tcp::{EcnPolicy, MtuProbing};
 use linerate::time::Duration as Span;
 use linerate::xdp;
 
+use super::control::Door;
 use super::failure::Failure;
 use super::job::{Job, Report};
 use super::options::{
@@ -33,12 +34,16 @@ const LOOK: Duration = Duration::from_millis(10);
 /// When the options make no sense on this host, or the stack does not come up.
 pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let config = config(job)?;
-    let stack = Stack::start(&config, |worker| (job.make_service)(worker))
+    let door = Door::open(job.options.control.as_ref(), &config.interface)?;
+    let mut stack = Stack::start(&config, |worker| (job.make_service)(worker))
         .map_err(|error| explain(&config.interface, &error))?;
     announce(&config, &stack);
     (job.ready)();
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(LOOK);
+        if let Some(door) = &door {
+            door.answer(&mut stack);
+        }
     }
     if stack.interface_is_gone() {
         stack.stop(Farewell::Abort);

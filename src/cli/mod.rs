@@ -13,6 +13,7 @@ mod bench;
 mod check;
 mod civil;
 mod command;
+mod control;
 mod engine;
 mod failure;
 mod job;

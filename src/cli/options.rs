@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::control::Wish;
 use super::failure::Failure;
 use super::network::{Cidr, Numbers};
 
@@ -217,6 +218,11 @@ pub struct StackOptions {
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 
+    /// Socket through which `linerate top` and `linerate connections` ask; `off` for none [default:
+    /// /run/linerate/PID.sock, or linerate/PID.sock in XDG_RUNTIME_DIR]; linerate only
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<Wish>,
+
     /// Impair the link, for example `loss=1%,delay=10ms,jitter=1ms,reorder=2%`; linerate only
     #[arg(long, value_name = "SPEC")]
     pub impair: Option<String>,
@@ -275,6 +281,7 @@ impl StackOptions {
             (self.impair.is_some(), "--impair"),
             (self.ecn.is_some(), "--ecn"),
             (self.mtu_probing.is_some(), "--mtu-probing"),
+            (self.control.is_some(), "--control"),
         ] {
             if given {
                 return Err(Failure::usage(

@@ -16,7 +16,9 @@
 //! | stack, mirror | worker | commands | bounded queue, an eventfd if the worker sleeps |
 //! | worker | worker | frames that landed on the wrong queue | bounded queue of recycled buffers |
 //! | worker | stack | counters | relaxed stores once in a while, read at leisure |
+//! | stack | worker and back | the connections | a slice a turn, in the asker's memory |
 
+mod census;
 mod clock;
 mod config;
 mod control;
@@ -30,6 +32,7 @@ mod stack;
 mod steering;
 mod worker;
 
+pub use census::Silent;
 pub use clock::Clock;
 pub use config::{Claiming, Queues, Role, StackConfig};
 pub use control::Farewell;

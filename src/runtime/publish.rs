@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::link::Statistics;
-use crate::metrics::{Counters, DropReason, Event};
+use crate::metrics::{Counters, DropReason, Event, LATENCY_BUCKETS, Latencies};
 
 /// The published copy of one worker's counters.
 #[derive(Debug)]
@@ -13,6 +13,44 @@ pub(super) struct Published {
     events: Box<[AtomicU64]>,
     link: [AtomicU64; 8],
     connections: AtomicU64,
+    time_waits: AtomicU64,
+    turns: Box<[AtomicU64]>,
+    handshakes: Box<[AtomicU64]>,
+}
+
+/// What is published.
+pub(super) struct Figures<'a> {
+    pub(super) counters: &'a Counters,
+    pub(super) link: Statistics,
+    pub(super) connections: usize,
+    pub(super) time_waits: usize,
+    pub(super) turns: &'a Latencies,
+    pub(super) handshakes: &'a Latencies,
+}
+
+/// What is read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    pub(super) counters: Counters,
+    pub(super) link: Statistics,
+    pub(super) connections: usize,
+    pub(super) time_waits: usize,
+    pub(super) turns: Latencies,
+    pub(super) handshakes: Latencies,
+}
+
+fn store_all(cells: &[AtomicU64], latencies: &Latencies) {
+    for (cell, count) in cells.iter().zip(latencies.counts()) {
+        cell.store(*count, Ordering::Relaxed);
+    }
+}
+
+fn load_all(cells: &[AtomicU64]) -> Latencies {
+    let mut latencies = Latencies::default();
+    for (bucket, cell) in cells.iter().enumerate() {
+        latencies.set(bucket, cell.load(Ordering::Relaxed));
+    }
+    latencies
 }
 
 fn zeroes(n: usize) -> Box<[AtomicU64]> {
@@ -26,11 +64,15 @@ impl Published {
             events: zeroes(Event::ALL.len()),
             link: Default::default(),
             connections: AtomicU64::new(0),
+            time_waits: AtomicU64::new(0),
+            turns: zeroes(LATENCY_BUCKETS),
+            handshakes: zeroes(LATENCY_BUCKETS),
         }
     }
 
     /// Called by the worker.
-    pub(super) fn store(&self, counters: &Counters, link: &Statistics, connections: usize) {
+    pub(super) fn store(&self, figures: &Figures<'_>) {
+        let Figures { counters, link, connections, time_waits, turns, handshakes } = figures;
         for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
             cell.store(counters.dropped(*reason), Ordering::Relaxed);
         }
@@ -50,11 +92,14 @@ impl Published {
         for (cell, value) in self.link.iter().zip(fields) {
             cell.store(value, Ordering::Relaxed);
         }
-        self.connections.store(connections as u64, Ordering::Relaxed);
+        self.connections.store(*connections as u64, Ordering::Relaxed);
+        self.time_waits.store(*time_waits as u64, Ordering::Relaxed);
+        store_all(&self.turns, turns);
+        store_all(&self.handshakes, handshakes);
     }
 
     /// Called by anyone; each number is whole, the set need not be of one instant.
-    pub(super) fn load(&self) -> (Counters, Statistics, usize) {
+    pub(super) fn load(&self) -> Snapshot {
         let mut counters = Counters::default();
         for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
             counters.add_drops(*reason, cell.load(Ordering::Relaxed));
@@ -73,7 +118,14 @@ impl Published {
             kicks: at(6),
             kicks_again: at(7),
         };
-        (counters, link, self.connections.load(Ordering::Relaxed) as usize)
+        Snapshot {
+            counters,
+            link,
+            connections: self.connections.load(Ordering::Relaxed) as usize,
+            time_waits: self.time_waits.load(Ordering::Relaxed) as usize,
+            turns: load_all(&self.turns),
+            handshakes: load_all(&self.handshakes),
+        }
     }
 }
 
@@ -88,7 +140,18 @@ mod tests {
         counters.drop(DropReason::Malformed);
         counters.add(Event::SegmentIn, 7);
         let link = Statistics { kicks: 3, rx_frames: 9, ..Statistics::default() };
-        published.store(&counters, &link, 5);
-        assert_eq!(published.load(), (counters, link, 5));
+        let (mut turns, mut handshakes) = (Latencies::default(), Latencies::default());
+        turns.record(800);
+        handshakes.record(1_000_000);
+        published.store(&Figures {
+            counters: &counters,
+            link,
+            connections: 5,
+            time_waits: 6,
+            turns: &turns,
+            handshakes: &handshakes,
+        });
+        let stored = Snapshot { counters, link, connections: 5, time_waits: 6, turns, handshakes };
+        assert_eq!(published.load(), stored);
     }
 }

@@ -11,11 +11,12 @@ use super::control::{Farewell, Waker};
 use super::error::StartError;
 use super::handover::PostOffice;
 use super::mirror::{Change, Mirror};
+use super::publish::Snapshot;
 use super::setup::Plan;
 use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
 use crate::link::xsk::Bound;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Latencies};
 use crate::shard::{Claiming, Service};
 use crate::time::Duration;
 use crate::xdp::{Attachment, Program};
@@ -31,6 +32,12 @@ pub struct WorkerReport {
     pub link: Statistics,
     /// Its connections.
     pub connections: usize,
+    /// Its connections in TIME-WAIT.
+    pub time_waits: usize,
+    /// How long its turns took that found something to do: what a frame waits at most before it is answered.
+    pub turns: Latencies,
+    /// How long handshakes took, from our SYN or SYN-ACK to its answer.
+    pub handshakes: Latencies,
 }
 
 /// What a stack has done, at one time or at its end.
@@ -109,6 +116,7 @@ impl Stack {
                 post: Arc::clone(&post),
                 mirror: plan.mirror_wanted().then(|| mirror.shared()),
                 idle: config.idle,
+                turns: Latencies::default(),
             });
         }
         let groups = plan.join_groups(&mut notes);
@@ -176,8 +184,10 @@ impl Stack {
     /// What has been done so far.
     pub fn report(&self) -> Report {
         let workers = self.hands.iter().map(|hand| {
-            let (counters, link, connections) = hand.desk.published.load();
-            WorkerReport { queue: hand.queue, counters, link, connections }
+            let Snapshot { counters, link, connections, time_waits, turns, handshakes } =
+                hand.desk.published.load();
+            let queue = hand.queue;
+            WorkerReport { queue, counters, link, connections, time_waits, turns, handshakes }
         });
         Report { workers: workers.collect() }
     }
@@ -193,6 +203,11 @@ impl Stack {
         self.mirror = None;
         self.program.detach();
         (report, workers.into_iter().map(|worker| worker.service).collect())
+    }
+
+    /// The workers' desks, in order.
+    pub(super) fn desks(&self) -> impl Iterator<Item = &Desk> {
+        self.hands.iter().map(|hand| &*hand.desk)
     }
 
     fn join(&mut self) -> Vec<Worker> {

@@ -9,14 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
+use super::census::Slice;
 use super::clock::Clock;
 use super::control::{Farewell, Waker};
 use super::handover::PostOffice;
 use super::idle::{Idle, IdlePolicy, Rest};
 use super::mirror::{Change, Shared};
-use super::publish::Published;
+use super::publish::{Figures, Published};
 use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
+use crate::metrics::Latencies;
 use crate::shard::{Handed, Handover, Prefix, Route, Service, Shard, Standing, Surroundings};
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
@@ -39,6 +41,9 @@ pub(super) struct Desk {
     pub(super) commands: ArrayQueue<Command>,
     pub(super) waker: Arc<Waker>,
     pub(super) published: Published,
+    /// A slice of the connections to fill, and the one that is filled.
+    pub(super) asked: ArrayQueue<Box<Slice>>,
+    pub(super) told: ArrayQueue<Box<Slice>>,
     /// Addresses that another station has, with its MAC.
     pub(super) refused: ArrayQueue<(IpAddr, MacAddr)>,
     /// Set once every address is known to be ours or another's.
@@ -53,6 +58,8 @@ impl Desk {
             commands: ArrayQueue::new(CONTROL_QUEUE),
             waker,
             published: Published::new(),
+            asked: ArrayQueue::new(1),
+            told: ArrayQueue::new(1),
             refused: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             settled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -77,6 +84,8 @@ pub(super) struct Worker {
     pub(super) post: Arc<PostOffice>,
     pub(super) mirror: Option<Arc<Shared>>,
     pub(super) idle: IdlePolicy,
+    /// How long turns took that found something to do.
+    pub(super) turns: Latencies,
 }
 
 /// The shard's door to the other workers.
@@ -116,13 +125,16 @@ impl Worker {
             }
             self.tell_settled();
             leaving = self.farewell(now, leaving);
+            let (begun, busy) = (now, turn.received + turn.sent > 0);
             now = clock.now();
+            if busy {
+                self.turns.record(now.since(begun).as_nanos());
+            }
             if now >= publish_at {
                 self.publish();
                 publish_at = now + PUBLISH_EVERY;
             }
             let deadline = self.deadline(publish_at);
-            let busy = turn.received + turn.sent > 0;
             match idle.after_turn(now, busy, deadline) {
                 Rest::Sleep(span) => {
                     self.sleep(span);
@@ -152,6 +164,10 @@ impl Worker {
     }
 
     fn obey(&mut self, now: Instant, mut leaving: Leaving) -> Leaving {
+        if let Some(mut slice) = self.desk.asked.pop() {
+            slice.next = self.shard.census(slice.from, &mut slice.rows);
+            self.desk.told.force_push(slice);
+        }
         while let Some(command) = self.desk.commands.pop() {
             match command {
                 Command::Mirror(change) => self.reflect(now, change),
@@ -228,7 +244,14 @@ impl Worker {
 
     fn publish(&mut self) {
         let link = self.link.statistics();
-        self.desk.published.store(self.shard.counters(), &link, self.shard.connections());
+        self.desk.published.store(&Figures {
+            counters: self.shard.counters(),
+            link,
+            connections: self.shard.connections(),
+            time_waits: self.shard.time_waits(),
+            turns: &self.turns,
+            handshakes: self.shard.handshakes(),
+        });
     }
 
     fn deadline(&self, publish_at: Instant) -> Option<Instant> {
@@ -237,7 +260,9 @@ impl Worker {
     }
 
     fn sleep(&self, span: Duration) {
-        let quiet = || self.desk.commands.is_empty() && self.post.is_empty(self.number);
+        let desk = &self.desk;
+        let unasked = || desk.commands.is_empty() && desk.asked.is_empty();
+        let quiet = || unasked() && self.post.is_empty(self.number);
         let fd = self.link.wait_fd();
         self.desk.waker.sleep(fd, span, quiet);
     }

@@ -25,7 +25,7 @@ use super::tables::Tables;
 use super::wheel::Wheel;
 use crate::limits::{CONNECTIONS_MAX, Limits};
 use crate::link::Frame;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Latencies};
 use crate::tcp::{BufferPool, CookieJar, Disposition, FlowSecrets, IsnGenerator, SeqNum, Settings};
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
@@ -89,6 +89,7 @@ pub(super) struct Engine {
     pub(super) secrets: Secrets,
     pub(super) cookies: CookieJar,
     pub(super) counters: Counters,
+    pub(super) handshakes: Latencies,
     /// Connections that may owe something, one entry each.
     pub(super) marked: Vec<u32>,
     /// Those that go on in the next turn.
@@ -163,6 +164,7 @@ impl Engine {
             isn: IsnGenerator::new(secrets.hash),
             cookies: CookieJar::new(secrets.cookie),
             counters: Counters::default(),
+            handshakes: Latencies::default(),
             marked: Vec::with_capacity(connections.min(1 << 16)),
             unfinished: Vec::with_capacity(connections.min(1 << 16)),
             ready: Vec::with_capacity(connections.min(1 << 16)),

@@ -3,6 +3,7 @@
 
 mod announce;
 mod arrivals;
+mod census;
 mod claim;
 mod claims;
 mod codec;
@@ -47,6 +48,7 @@ pub mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use census::Cursor;
 pub use claim::{Claiming, Probing};
 pub use config::{Config, HOP_LIMIT, Role};
 pub use handover::{Alone, Handed, Handover};

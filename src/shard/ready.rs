@@ -47,12 +47,17 @@ impl Engine {
         if let Some(listener) = accepted {
             self.counters.count(Event::PassiveOpen);
             self.counters.count(Event::Established);
+            if let Some(took) = self.tables.flows.get(conn).and_then(|flow| flow.connection.srtt())
+            {
+                self.handshakes.record(took.as_nanos());
+            }
             service.on_accept(self, conn, listener);
         }
         if pending.contains(Events::CONNECTED) {
             self.counters.count(Event::Established);
             let opened_at = self.tables.flows.get(conn).map_or(self.now, |flow| flow.opened_at());
             let took = self.now.since(opened_at);
+            self.handshakes.record(took.as_nanos());
             service.on_connected(self, conn, took);
         }
         if pending.contains(Events::URGENT) && self.is_live(conn) {

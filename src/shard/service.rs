@@ -159,6 +159,41 @@ pub struct ConnInfo {
     pub receive_queued: u32,
 }
 
+impl ConnInfo {
+    /// Of a flow of which there is no more to tell than its ends and its state.
+    pub(super) const fn outline(
+        local: SocketAddr,
+        remote: SocketAddr,
+        state: &'static str,
+    ) -> Self {
+        Self {
+            local,
+            remote,
+            state,
+            cwnd: 0,
+            congestion: None,
+            ssthresh: 0,
+            srtt_ns: 0,
+            rttvar_ns: 0,
+            rtt_min_ns: 0,
+            rto_ns: 0,
+            retransmissions: 0,
+            timeouts: 0,
+            mss: 0,
+            send_window: 0,
+            receive_window: 0,
+            send_buffer: 0,
+            receive_buffer: 0,
+            bytes_acked: 0,
+            bytes_received: 0,
+            pacing_rate: None,
+            in_flight: 0,
+            send_queued: 0,
+            receive_queued: 0,
+        }
+    }
+}
+
 /// What a service can do. Every call is about connections of this worker, returns at once, and takes
 /// effect before the turn ends.
 pub trait Io {

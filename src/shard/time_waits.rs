@@ -188,8 +188,12 @@ impl TimeWaits {
         (!entry.remote.is_none()).then_some(&entry.state)
     }
 
+    /// One past the largest index in use so far.
+    pub const fn high_water(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
     /// The flow of the entry at `index`.
-    #[cfg(test)]
     pub fn key(&self, index: u32) -> Option<FlowKey> {
         let remote = self.entries.get(index as usize)?.remote;
         let local = self.labels[index as usize].local;

@@ -7,6 +7,7 @@
 use core::net::IpAddr;
 
 use super::arrivals::Exits;
+use super::census::Cursor;
 use super::config::{Config, Role};
 use super::control::Notice;
 use super::egress::Outlet;
@@ -20,7 +21,7 @@ use super::routes::{Prefix, Route};
 use super::service::{ConnId, ConnInfo, Io, ListenerId, Service};
 use crate::limits::BATCH_MAX;
 use crate::link::Link;
-use crate::metrics::{Counters, Event};
+use crate::metrics::{Counters, Event, Latencies};
 use crate::tcp;
 use crate::time::Instant;
 use crate::wire::MacAddr;
@@ -206,6 +207,17 @@ impl Shard {
     /// How each connection is doing.
     pub fn list(&self) -> impl Iterator<Item = ConnInfo> + '_ {
         self.engine.tables.flows.iter().map(|(_, flow)| self.engine.describe(flow))
+    }
+
+    /// How flows of every kind are doing, those in SYN-RECEIVED and TIME-WAIT included, from `from` on: as many
+    /// as `rows` has room for without growing. Gives where to go on; `None` when that was all.
+    pub fn census(&self, from: Cursor, rows: &mut Vec<ConnInfo>) -> Option<Cursor> {
+        self.engine.census(from, rows)
+    }
+
+    /// How long handshakes took, as far as one was timed: from our SYN or SYN-ACK to its answer.
+    pub const fn handshakes(&self) -> &Latencies {
+        &self.engine.handshakes
     }
 
     /// How a connection is doing, in the protocol's own words; `None` for a stale handle.

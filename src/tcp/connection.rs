@@ -16,7 +16,7 @@ use super::{
     Assembler, BufferPool, EcnMode, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum,
     Settings, TimeWait, Timestamps,
 };
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A connection from SYN-SENT or ESTABLISHED to its end. What opening, closing and a segment in order
 /// touch stands first, so that it shares as few cache lines as can be.
@@ -248,6 +248,11 @@ impl Connection {
     /// Timeouts since the peer last acknowledged something new.
     pub const fn timeouts(&self) -> u8 {
         self.recovery.backoff()
+    }
+
+    /// Smoothed round-trip time; `None` before the first measurement.
+    pub fn srtt(&self) -> Option<Duration> {
+        self.recovery.rtt.srtt()
     }
 
     /// How it is doing.

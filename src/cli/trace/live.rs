@@ -82,7 +82,16 @@ fn options(route: &Route<'_>, capture: &Path) -> StackOptions {
         stack: StackOptions,
     }
     let address = route.address.to_string();
-    let line = ["trace", "--interface", route.interface, "--address", &address, "--pcap"];
+    let line = [
+        "trace",
+        "--interface",
+        route.interface,
+        "--address",
+        &address,
+        "--control",
+        "off",
+        "--pcap",
+    ];
     let line = line.iter().map(std::ffi::OsStr::new).chain([capture.as_os_str()]);
     Line::parse_from(line).stack
 }

@@ -2,6 +2,7 @@
 
 mod adversity;
 mod black_hole;
+mod census;
 mod choices;
 mod claims;
 mod ecn;
