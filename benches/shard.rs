@@ -90,6 +90,9 @@ impl Pair {
             now: Instant::from_millis(1000),
         };
         pair.server.0.listen(ListenerConfig::on_port(7)).expect("a free port");
+        let (shard, link) = &mut pair.server;
+        let around = &mut Surroundings { link, service: &mut Echo, handover: &mut Alone };
+        shard.start(pair.now, around);
         let (shard, link) = &mut pair.client;
         let service = &mut pair.asker;
         shard.start(pair.now, &mut Surroundings { link, service, handover: &mut Alone });
@@ -97,6 +100,7 @@ impl Pair {
             pair.step();
         }
         assert_eq!(pair.asker.answered.len(), 0, "every answer is followed by a request");
+        assert_eq!(pair.server.0.connections(), connections, "all are open");
         pair
     }
 
@@ -172,6 +176,8 @@ fn closed_port(c: &mut Criterion) {
     let address = "192.0.2.1".parse().expect("an address");
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
     let mut stranger = Shard::new(Config::new(mac, vec![(address, 24)], [3; 32]));
+    let link = &mut pair.server.1;
+    stranger.start(pair.now, &mut Surroundings { link, service: &mut Echo, handover: &mut Alone });
     c.bench_function("a batch of 64 segments of no connection", |b| {
         b.iter_custom(|batches| {
             let mut spent = std::time::Duration::ZERO;

@@ -48,7 +48,7 @@ impl Clients {
         Self { slots, server_mac, clock: 1, complaints: 0 }
     }
 
-    /// Answers that were not what they had to be.
+    /// Answers that were not what they had to be, or did not come.
     pub const fn complaints(&self) -> usize {
         self.complaints
     }
@@ -57,6 +57,8 @@ impl Clients {
     pub fn write(&mut self, slot: u32, step: Step, frame: &mut Frame) {
         self.clock = self.clock.wrapping_add(1);
         let client = &mut self.slots[slot as usize];
+        // What was asked for last was never answered.
+        self.complaints += usize::from(client.expected != 0);
         if step == Step::Syn {
             client.port = if client.port == u16::MAX { 1024 } else { client.port + 1 };
             client.snd_nxt = self.clock.wrapping_mul(0x9e37_79b1);

@@ -50,6 +50,9 @@ impl Linerate {
         let backlog = u32::MAX;
         let listener = ListenerConfig { backlog, ..ListenerConfig::on_port(clients::PORT) };
         shard.listen(listener).expect("the only listener");
+        let link = &mut PreparedLink::new(batch);
+        let mut around = Surroundings { link, service: &mut Closer, handover: &mut Alone };
+        shard.start(Instant::from_millis(1000), &mut around);
         Self(shard)
     }
 }
