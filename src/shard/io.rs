@@ -122,6 +122,7 @@ impl Io for Engine {
             }
             Choice::KeepAliveTimes(times) => flow.connection.set_keep_alive(env, Some(times)),
             Choice::Cork(on) => flow.connection.set_cork(env, on),
+            Choice::MoreFollows(on) => flow.connection.set_more_follows(on),
             Choice::QuickAck(on) => flow.connection.set_quick_ack(on),
             Choice::UserTimeout(span) => flow.connection.set_user_timeout(env, span),
             Choice::UserTimeoutOption(on) => flow.connection.set_user_timeout_option(env, on),

@@ -64,6 +64,8 @@ pub enum Choice {
     KeepAliveTimes(KeepAlive),
     /// Whether only full segments go, until it is turned off, for a while at most.
     Cork(bool),
+    /// Whether what is written from now on is not pushed, as more will follow (RFC 9293 MAY-15).
+    MoreFollows(bool),
     /// Whether every segment is acknowledged at once.
     QuickAck(bool),
     /// How long what was sent may stay unacknowledged (RFC 9293 §3.8.3); `None`, as the stack has it.

@@ -236,6 +236,7 @@ impl Connection {
             self.on_duplicate_ack(env.now);
         }
         self.update_window(env, segment);
+        self.release_unpushed();
         Continue(())
     }
 

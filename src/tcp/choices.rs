@@ -10,6 +10,7 @@ use super::interface::Env;
 use super::marks::Marks;
 use super::pacing::Pacer;
 use super::path_search::Search;
+use super::push::Pushing;
 use super::receive::QUICK_ACKS_ALWAYS;
 use super::urgent::Urgent;
 use super::user_timeout::Negotiation;
@@ -20,6 +21,9 @@ use crate::time::{Duration, Instant};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choices {
     pub(super) cork: bool,
+    /// What is written now is not pushed.
+    pub(super) more_follows: bool,
+    pub(super) pushing: Pushing,
     pub(super) keep_alive: Option<Option<KeepAlive>>,
     pub(super) user_timeout: Option<Duration>,
     pub(super) negotiation: Negotiation,
@@ -42,6 +46,9 @@ impl Connection {
     pub fn set_nagle(&mut self, env: &Env<'_>, on: bool) {
         self.marks.remove(Marks::NAGLE);
         self.marks.insert(Marks::when(Marks::NAGLE, on));
+        if !on {
+            self.release_unpushed();
+        }
         self.settle(env);
     }
 
@@ -105,7 +112,9 @@ impl Connection {
     /// Whether only full segments may go.
     #[inline]
     pub(super) fn is_corked(&self) -> bool {
-        self.choices.as_ref().is_some_and(|choices| choices.cork)
+        self.choices
+            .as_ref()
+            .is_some_and(|choices| choices.cork || choices.pushing == Pushing::Held)
     }
 
     /// When and how the connection is kept alive.

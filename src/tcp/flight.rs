@@ -11,7 +11,7 @@ mod scoreboard;
 mod tests;
 
 use scoreboard::Scoreboard;
-pub(super) use scoreboard::{Delivered, Piece};
+pub(super) use scoreboard::{Delivered, Piece, Tally};
 
 use super::SeqNum;
 use super::rate::RateEstimator;
@@ -45,6 +45,9 @@ pub(super) struct Flight {
     pub(super) timer_since: Instant,
     /// SND.NXT when cwnd last limited the flight, if that was within the last window.
     pub(super) full_until: Option<SeqNum>,
+    /// The most in flight within the last window, and SND.NXT then.
+    pub(super) peak: u32,
+    pub(super) peak_until: SeqNum,
 }
 
 impl Flight {
@@ -62,6 +65,8 @@ impl Flight {
             forced: false,
             timer_since: Instant::ZERO,
             full_until: None,
+            peak: 0,
+            peak_until: SeqNum(0),
         }
     }
 
@@ -79,6 +84,7 @@ impl Flight {
         self.tail = TailProbe::default();
         self.forward = ForwardProbe::default();
         self.full_until = None;
+        self.peak = 0;
     }
 
     /// Nothing is in flight, and what is sent next begins at `una`.

@@ -120,6 +120,21 @@ pub enum Disposition {
     Reset,
 }
 
+/// Where loss recovery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// Nothing is missing.
+    None,
+    /// Something arrived out of order.
+    Disorder,
+    /// Congestion was told by ECN within the last round trip.
+    Marked,
+    /// Something was lost and is repaired in fast recovery.
+    Recovery,
+    /// The timer has expired.
+    TimedOut,
+}
+
 /// How a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
@@ -149,6 +164,17 @@ pub struct Info {
     pub bytes_received: u64,
     /// Bytes sent and not yet acknowledged.
     pub in_flight: u32,
+    /// Where loss recovery stands.
+    pub loss: Loss,
+    /// Segments sent and not acknowledged; of these, selectively acknowledged, taken for lost (sent again or
+    /// not), sent again.
+    pub segments: [u32; 4],
+    /// How far out of order segments have arrived, in segments, at most; at least 3.
+    pub reordering: u16,
+    /// How often that was seen, up to 255.
+    pub reorderings: u8,
+    /// The shortest round trip of the last minutes; zero before the first measurement.
+    pub rtt_min: Duration,
     /// Bytes written and not yet acknowledged.
     pub send_queued: u32,
     /// Bytes received and not yet read.

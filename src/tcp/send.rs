@@ -167,6 +167,7 @@ impl Connection {
         let _ = self.outgoing.ensure(env.pool, self.outgoing.len() + wanted as u32);
         let taken = self.outgoing.push(&bytes[..wanted]);
         self.snd.end += taken as u32;
+        self.note_written();
         if taken < bytes.len() {
             self.marks.insert(Marks::WANTS_ROOM);
         }

@@ -58,6 +58,16 @@ pub struct Settings {
     pub sack: bool,
     /// Whether to offer window scaling.
     pub window_scaling: bool,
+    /// Whether the first probe of a flight of which nothing is acknowledged is the first segment, where RFC
+    /// 8985 §7.3 takes the last one: a listener that answered with a SYN cookie knows the connection by the
+    /// first alone. Linux takes the last.
+    pub probe_with_first: bool,
+    /// Whether a closed window is probed by a segment without data, of a number that the peer has
+    /// acknowledged, as Linux does. RFC 9293 §3.8.6.1 has an octet of data: what takes it grows by it.
+    pub probe_without_data: bool,
+    /// Segments that one ACK may add to the window in slow start; `None` sets no bound. RFC 9406 §4.3 has
+    /// 8 for senders that do not pace and none for those that do; Linux sets none.
+    pub slow_start_burst: Option<u8>,
     /// Whether each burst of segments ends with PSH, as hosts with segmentation offload do, and how many
     /// segments make one at least; off, only the last of what is queued has it (RFC 9293 MUST-61).
     pub push_bursts: Option<u8>,
@@ -98,6 +108,13 @@ impl Default for KeepAlive {
     }
 }
 
+impl Settings {
+    /// What one ACK may add to the window in slow start, bytes.
+    pub(super) fn slow_start_max(&self, mss: u16) -> u32 {
+        self.slow_start_burst.map_or(u32::MAX, |segments| u32::from(segments) * u32::from(mss))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -121,6 +138,9 @@ impl Default for Settings {
             drop_unstamped: true,
             sack: true,
             window_scaling: true,
+            probe_with_first: true,
+            probe_without_data: false,
+            slow_start_burst: Some(8),
             push_bursts: None,
             acknowledge_in_resets: false,
             challenge_acks_per_second: 1000,

@@ -57,7 +57,8 @@ impl Connection {
     /// The next segment, after noting that sending begins anew.
     #[inline]
     pub(super) fn plan(&mut self, env: &Env<'_>) -> Option<Plan> {
-        if self.snd.outstanding() == 0 && self.snd.unsent() > 0 && self.phase.may_send() {
+        let resumes = self.snd.outstanding() == 0 && self.snd.unsent() > 0 && self.snd.wnd > 0;
+        if resumes && self.phase.may_send() {
             let rto = self.rto(env.settings);
             self.recovery.on_resumed(env.now, rto);
         }
@@ -301,18 +302,21 @@ impl Connection {
         let window = self.offer_window(env.settings);
         let new = plan.len > 0 && plan.seq == self.snd.nxt;
         let fresh = new && !self.marks.has(Marks::PROBE);
-        let mut ends_burst = false;
+        let end = plan.seq + plan.len;
+        let mut pushes = plan.len > 0 && self.ends_push(env, plan.seq, end);
         if plan.kind == Kind::Text {
             self.note_sent(env, plan);
-            ends_burst = new && self.ends_burst(env.settings);
+            let ends_burst = new && self.ends_burst(env.settings);
+            if new && (pushes || ends_burst) {
+                self.note_pushed(env, plan.end(), pushes);
+            }
+            pushes |= ends_burst;
         } else {
             self.marks.remove(Marks::KEEP_ALIVE);
             self.rcv.duplicates = self.rcv.duplicates.saturating_sub(1);
         }
         self.note_acked();
         let user_timeout = self.user_timeout_beside(env.settings, plan.len);
-        // RFC 9293 §3.9.1.2: PSH on the last of what was written.
-        let pushes = plan.len > 0 && plan.seq + plan.len == self.snd.end || ends_burst;
         let sack = self.sack_option(plan.len);
         let label = self.label(plan.len, fresh, &sack);
         let mut flags = if pushes { plan.flags.with(Flags::PSH) } else { plan.flags };

@@ -362,6 +362,7 @@ impl Io for Worker {
             // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
             // is set by an option that takes a privilege of its own to use well. ECN is the host's choice.
             Choice::PacingRateMax(_)
+            | Choice::MoreFollows(_)
             | Choice::UserTimeoutOption(_)
             | Choice::SynRetries(_)
             | Choice::Ecn(_) => Ok(()),

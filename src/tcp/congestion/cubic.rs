@@ -91,7 +91,7 @@ impl Cubic {
     /// RFC 9406 §4.3: only for the first slow start. A round trip of the initial window alone has too
     /// few ACKs to be judged.
     fn slow_start(&mut self, window: &mut Window, ack: &Ack) {
-        let growth = window.slow_start_growth(ack.bytes);
+        let growth = window.slow_start_growth(ack);
         if !window.is_first_slow_start() || window.cwnd() < 2 * window.initial() {
             return window.grow(growth);
         }
@@ -122,16 +122,18 @@ impl Cubic {
         {
             curve.on_rtt(rtt);
         }
-        let growth = curve.growth(cwnd, f64::from(ack.bytes) / smss, ack.now);
+        let growth = curve.growth(cwnd, f64::from(ack.growth()) / smss, ack.now);
         let bytes = growth * smss + curve.credit;
         curve.credit = bytes.fract();
         window.grow(bytes as u32);
     }
 
-    /// RFC 9438 §4.6 and §4.7; in bytes.
-    pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
+    /// RFC 9438 §4.6 and §4.7; in bytes. Of cwnd, as other hosts have it, where Reno has FlightSize: a program
+    /// that happens to have little in flight does not lose what the path was found to carry. §4.6 asks who
+    /// does so to keep a window that is not used from growing: RFC 7661, in [`Window::on_ack`].
+    pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window) -> u32 {
         self.on_congestion(window);
-        (f64::from(in_flight) * BETA) as u32
+        (f64::from(window.cwnd()) * BETA) as u32
     }
 
     /// RFC 8511 §3.1, in congestion avoidance; in slow start the queue is as long as a loss would tell.
@@ -347,6 +349,14 @@ mod tests {
     fn a_loss_leaves_seven_tenths() {
         let path = Path::after_loss_at(100, Duration::from_millis(100));
         assert_eq!((path.c.cwnd(), path.c.ssthresh()), (70_000, 70_000));
+    }
+
+    #[test]
+    fn a_loss_leaves_seven_tenths_of_the_window_however_little_is_in_flight() {
+        // RFC 9438 §4.6
+        let mut c = cubic();
+        c.on_timeout(MSS, Instant::ZERO);
+        assert_eq!((c.cwnd(), c.ssthresh()), (MSS, 7_000));
     }
 
     #[test]

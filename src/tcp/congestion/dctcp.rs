@@ -62,8 +62,8 @@ impl Dctcp {
             self.on_mark(window);
         }
         match window.on_ack(ack) {
-            Growth::SlowStart => window.grow(window.slow_start_growth(ack.bytes)),
-            Growth::Avoidance => self.avoid_congestion(window, ack.bytes),
+            Growth::SlowStart => window.grow(window.slow_start_growth(ack)),
+            Growth::Avoidance => self.avoid_congestion(window, ack.growth()),
             Growth::Done | Growth::Unused => {}
         }
     }

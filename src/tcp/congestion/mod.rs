@@ -80,6 +80,10 @@ pub struct Ack {
     pub lost: u32,
     /// In flight before this ACK: sent, neither acknowledged nor lost.
     pub prior_in_flight: u32,
+    /// The most that was in flight within the last window.
+    pub used: u32,
+    /// The most that it may add to the window in slow start (L of RFC 3465 §2.2).
+    pub slow_start_max: u32,
     /// In flight after it.
     pub in_flight: u32,
     /// The round trip that this ACK measured, if it did.
@@ -94,6 +98,14 @@ pub struct Ack {
     pub snd_una: SeqNum,
     /// SND.NXT.
     pub snd_nxt: SeqNum,
+}
+
+impl Ack {
+    /// What the window may grow by in answer to it: of what is acknowledged now, some may have been told
+    /// before, by SACK or by duplicate ACKs, and have let other segments go already (RFC 3042).
+    pub(super) fn growth(&self) -> u32 {
+        self.bytes.min(self.delivered)
+    }
 }
 
 /// A segment of data goes out, new or again.
@@ -310,7 +322,7 @@ impl Controller {
     fn ssthresh_after_loss(&mut self, in_flight: u32) -> u32 {
         match &mut self.0 {
             Kind::NewReno(window, c) => c.ssthresh_after_loss(window, in_flight),
-            Kind::Cubic(window, c) => c.ssthresh_after_loss(window, in_flight),
+            Kind::Cubic(window, c) => c.ssthresh_after_loss(window),
             Kind::Dctcp(window, c) => c.ssthresh_after_loss(window, in_flight),
             Kind::Bbr(window, _) => window.cwnd(),
         }
@@ -357,8 +369,8 @@ mod tests {
 
     #[test]
     fn another_algorithm_takes_over_the_window() {
-        let mut c = Controller::new(Algorithm::Cubic, 1000, 10);
-        c.on_enter_recovery(40_000, SeqNum(0), Instant::ZERO);
+        let mut c = Controller::new(Algorithm::NewReno, 1000, 10);
+        c.on_enter_recovery(56_000, SeqNum(0), Instant::ZERO);
         c.on_exit_recovery(40_000, Instant::ZERO);
         c.switch(Algorithm::NewReno);
         assert_eq!((c.algorithm(), c.cwnd(), c.ssthresh()), (Algorithm::NewReno, 28_000, 28_000));

@@ -27,6 +27,8 @@ pub(in crate::tcp::congestion) fn ack(
         delivered: bytes,
         lost: 0,
         prior_in_flight: in_flight,
+        used: in_flight,
+        slow_start_max: u32::MAX,
         in_flight: in_flight.saturating_sub(bytes),
         rtt,
         rate: None,

@@ -30,8 +30,8 @@ impl NewReno {
     #[inline]
     pub(super) fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
         match window.on_ack(ack) {
-            Growth::SlowStart => window.grow(window.slow_start_growth(ack.bytes)),
-            Growth::Avoidance => self.avoid_congestion(window, ack.bytes),
+            Growth::SlowStart => window.grow(window.slow_start_growth(ack)),
+            Growth::Avoidance => self.avoid_congestion(window, ack.growth()),
             Growth::Done | Growth::Unused => {}
         }
     }
@@ -120,18 +120,28 @@ mod tests {
     fn an_ack_of_a_burst_adds_8_segments_at_most() {
         // RFC 9406 §4.3: L = 8 for a sender that does not pace.
         let mut c = reno();
-        ack(&mut c, 10 * MSS);
+        let burst = model::ack(10 * MSS, 10 * MSS, None, Instant::ZERO);
+        c.on_ack(&super::Ack { slow_start_max: 8 * MSS, ..burst });
         assert_eq!(c.cwnd(), 18_000);
         ack(&mut c, 300);
         assert_eq!(c.cwnd(), 18_300);
     }
 
     #[test]
+    fn what_was_told_before_is_not_counted_again() {
+        // RFC 3465 §2.1 counts bytes; those that SACK has told of were counted by RFC 3042's segments.
+        let mut c = reno();
+        let late = model::ack(3 * MSS, 10 * MSS, None, Instant::ZERO);
+        c.on_ack(&super::Ack { delivered: MSS, ..late });
+        assert_eq!(c.cwnd(), 11_000);
+    }
+
+    #[test]
     fn a_window_that_is_not_used_does_not_grow() {
         let mut c = reno();
-        c.on_ack(&model::ack(MSS, 4_999, None, Instant::ZERO));
-        assert_eq!(c.cwnd(), 10_000);
         c.on_ack(&model::ack(MSS, 5_000, None, Instant::ZERO));
+        assert_eq!(c.cwnd(), 10_000);
+        c.on_ack(&model::ack(MSS, 5_001, None, Instant::ZERO));
         assert_eq!(c.cwnd(), 11_000);
     }
 

@@ -8,11 +8,6 @@
 use super::{Ack, initial_window};
 use crate::time::{Duration, Instant};
 
-/// Segments that one ACK may add in slow start. RFC 3465 §2.2 allows 2 and RFC 9406 §4.3 allows 8 to a
-/// sender that does not pace: peers that answer a burst with one ACK would be held to a crawl by less,
-/// and a burst of more overruns small queues.
-const SLOW_START_SEGMENTS_AN_ACK: u32 = 8;
-
 /// The clock of validation ticks every 2^34 ns (17 s) and wraps after 73 minutes.
 const COARSE_BITS: u32 = 34;
 
@@ -142,9 +137,9 @@ impl Window {
         if self.episode() == Episode::Recovery || ack.bytes == 0 {
             return Growth::Done;
         }
-        // RFC 7661 §4.3: the window is validated while at least half of it is used; beyond that its size
-        // would say nothing about the path.
-        if !ack.cwnd_limited && ack.prior_in_flight < self.cwnd / 2 {
+        // RFC 7661 §4.3: the window is validated while half of it is used; beyond that its size would say
+        // nothing about the path. More than half, as Linux has it: so it never passes twice what was used.
+        if !ack.cwnd_limited && ack.used <= self.cwnd / 2 {
             self.on_unvalidated(ack.now);
             return Growth::Unused;
         }
@@ -184,12 +179,12 @@ impl Window {
     }
 
     /// How many bytes an ACK adds in slow start. RFC 5681 §3.1 with RFC 3465 §2.2: min(N, L*SMSS).
-    pub(super) fn slow_start_growth(&self, acked: u32) -> u32 {
+    pub(super) fn slow_start_growth(&self, ack: &Ack) -> u32 {
         // RFC 3465 §2.3: after a timeout an ACK may cover what had arrived before it and says nothing of
         // what leaves the network now, so L is one SMSS.
-        let segments =
-            if self.episode() == Episode::Restarting { 1 } else { SLOW_START_SEGMENTS_AN_ACK };
-        acked.min(segments * self.smss())
+        let most = ack.slow_start_max;
+        let most = if self.episode() == Episode::Restarting { most.min(self.smss()) } else { most };
+        ack.growth().min(most)
     }
 
     /// How fast a window of data leaves when it is spread over a round trip. Somewhat faster than cwnd a
@@ -307,7 +302,7 @@ mod tests {
         let all = ack(u32::MAX, u32::MAX, None, Instant::ZERO);
         for _ in 0..10_000 {
             if window.on_ack(&all) == Growth::SlowStart {
-                window.grow(window.slow_start_growth(all.bytes));
+                window.grow(window.slow_start_growth(&all));
             }
         }
         assert_eq!(window.cwnd(), u32::MAX);
@@ -321,11 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_used_to_half_is_validated() {
+    fn a_window_that_is_used_to_more_than_half_is_validated() {
         // RFC 7661 §4.3
         let mut window = Window::new(1000, 10);
-        assert_eq!(window.on_ack(&ack(1000, 4_999, None, Instant::ZERO)), Growth::Unused);
-        assert_eq!(window.on_ack(&ack(1000, 5_000, None, Instant::ZERO)), Growth::SlowStart);
+        assert_eq!(window.on_ack(&ack(1000, 5_000, None, Instant::ZERO)), Growth::Unused);
+        assert_eq!(window.on_ack(&ack(1000, 5_001, None, Instant::ZERO)), Growth::SlowStart);
+        // The last ACKs of a flight tell of all of it.
+        let last = Ack { prior_in_flight: 1000, ..ack(1000, 9_000, None, Instant::ZERO) };
+        assert_eq!(window.on_ack(&last), Growth::SlowStart);
         let limited = Ack { cwnd_limited: true, ..ack(1000, 1_000, None, Instant::ZERO) };
         assert_eq!(window.on_ack(&limited), Growth::SlowStart, "cwnd itself was the limit");
     }

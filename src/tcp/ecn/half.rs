@@ -59,6 +59,11 @@ impl Ecn {
         }
     }
 
+    /// Whether the window was reduced for what is in flight from `una` on.
+    pub(in crate::tcp) fn has_responded(&self, iss: SeqNum, una: SeqNum) -> bool {
+        self.responded != iss && una.before(self.responded)
+    }
+
     /// Whether an ACK alone is owed, to tell how the SYN-ACK came (RFC 9768 §3.2.2.1).
     pub(in crate::tcp) const fn owes_reflection(&self) -> bool {
         matches!(&self.feedback, Feedback::Accurate(accurate) if accurate.owes_reflection())

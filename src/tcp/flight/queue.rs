@@ -52,6 +52,10 @@ impl State {
     pub(super) const AGAIN: Self = Self(4);
     /// It was sent more than once.
     pub(super) const RESENT: Self = Self(8);
+    /// It was sent as the last of what was pushed.
+    pub(super) const PUSHED: Self = Self(16);
+    /// It was sent as the last of a burst.
+    pub(super) const ENDS_BURST: Self = Self(32);
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -51,6 +51,18 @@ pub(in crate::tcp) struct Delivered {
     pub(in crate::tcp) whole: bool,
 }
 
+/// Segments in flight, by what is known of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::tcp) struct Tally {
+    pub(in crate::tcp) segments: u32,
+    /// Selectively acknowledged.
+    pub(in crate::tcp) selected: u32,
+    /// Taken for lost, sent again or not.
+    pub(in crate::tcp) lost: u32,
+    /// Sent again.
+    pub(in crate::tcp) again: u32,
+}
+
 /// A segment, or what is missing of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Piece {
@@ -138,6 +150,49 @@ impl Scoreboard {
         });
         self.sent.push_back(&mut self.records, number);
         self.pipe += end.distance_from(start);
+    }
+
+    /// The segment that ends at `end`, just sent, is the last of what is pushed, or else of a burst.
+    pub(in crate::tcp) fn on_pushed(&mut self, end: SeqNum, is_push: bool) {
+        let position = self.records.find(end - 1);
+        if let Some(record) = self.records.at_mut(position) {
+            record.state.insert(if is_push { State::PUSHED } else { State::ENDS_BURST });
+        }
+    }
+
+    /// Whether the segment that holds `seq` and ends at `end` is to have PSH when it is sent again at
+    /// `now_us`: it was the last of what is pushed, or is the last of more than one of a burst that go again
+    /// together.
+    pub(in crate::tcp) fn is_pushed(&self, seq: SeqNum, end: SeqNum, now_us: u32) -> bool {
+        let position = self.records.find(seq);
+        let Some(record) = self.records.at(position).filter(|record| record.end == end) else {
+            return false;
+        };
+        let ends = |record: &Record| {
+            record.state.has(State::PUSHED) || record.state.has(State::ENDS_BURST)
+        };
+        let before = position.checked_sub(1).and_then(|before| self.records.at(before));
+        let follows = before.is_some_and(|before| {
+            before.state.has(State::AGAIN) && before.sent_us == now_us && !ends(before)
+        });
+        let stays = self.records.at(position + 1).is_none_or(|after| !after.state.waits());
+        record.state.has(State::PUSHED) || follows && (ends(record) || stays)
+    }
+
+    /// What is known of the segments: for information.
+    pub(in crate::tcp) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for record in (0..self.records.len()).filter_map(|at| self.records.at(at)) {
+            let state = record.state;
+            tally.segments += 1;
+            if state.has(State::SELECTED) {
+                tally.selected += 1;
+                continue;
+            }
+            tally.lost += u32::from(state.has(State::LOST));
+            tally.again += u32::from(state.has(State::AGAIN));
+        }
+        tally
     }
 
     /// Nothing is in flight any more, and the ring is not worth its memory.

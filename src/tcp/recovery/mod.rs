@@ -11,6 +11,7 @@
 //! The timer (RFC 6298) is common to both, here and in `rto`.
 
 mod episode;
+mod inspect;
 mod newreno;
 mod prr;
 mod rack;
@@ -262,7 +263,12 @@ impl Connection {
             flight.timer_since = env.now;
         }
         self.recovery.set_alarm(Alarm::Timeout);
-        self.marks.insert(Marks::PROBE);
+        if env.settings.probe_without_data {
+            self.marks.insert(Marks::KEEP_ALIVE);
+            self.arm_retransmit(env);
+        } else {
+            self.marks.insert(Marks::PROBE);
+        }
     }
 
     /// The peer answers though its window is closed: RFC 9293 §3.8.6.1,

@@ -51,12 +51,16 @@ impl Connection {
             self.drop_acked(env, bytes);
         }
         let ce = self.take_marked(bytes);
+        // Each duplicate ACK told of a segment that is acknowledged only now.
+        let told = u32::from(self.recovery.duplicate_acks) * u32::from(self.snd.mss);
         let progress = self.on_progress(&Ack {
             now: env.now,
             bytes,
-            delivered: bytes,
+            delivered: bytes.saturating_sub(told),
             lost: 0,
             prior_in_flight,
+            used: prior_in_flight,
+            slow_start_max: env.settings.slow_start_max(self.snd.mss),
             in_flight: self.snd.in_flight(),
             rtt,
             rate: None,

@@ -46,11 +46,23 @@ pub(in crate::tcp) struct Reordering {
     persist: u8,
     /// RACK.reordering_seen.
     pub(in crate::tcp) seen: bool,
+    /// How far out of order, in segments, for information.
+    pub(in crate::tcp) degree: u16,
+    /// How often, for information.
+    pub(in crate::tcp) times: u8,
 }
 
 impl Default for Reordering {
     fn default() -> Self {
-        Self { min_rtt_us: 0, min_rtt_at: 0, mult: 1, persist: PERSIST, seen: false }
+        Self {
+            min_rtt_us: 0,
+            min_rtt_at: 0,
+            mult: 1,
+            persist: PERSIST,
+            seen: false,
+            degree: 0,
+            times: 0,
+        }
     }
 }
 
@@ -62,6 +74,18 @@ impl Reordering {
         if self.min_rtt_us == 0 || rtt_us <= self.min_rtt_us || stale {
             (self.min_rtt_us, self.min_rtt_at) = (rtt_us.max(1), at);
         }
+    }
+
+    /// The shortest round trip, once there is one.
+    pub(in crate::tcp) fn min_rtt(&self) -> Option<Duration> {
+        (self.min_rtt_us > 0).then(|| Duration::from_micros(u64::from(self.min_rtt_us)))
+    }
+
+    /// An ACK told of segments that arrived `bytes` too late.
+    pub(super) fn note(&mut self, bytes: u32, mss: u16) {
+        let segments = bytes.div_ceil(u32::from(mss.max(1)));
+        self.degree = self.degree.max(u16::try_from(segments).unwrap_or(u16::MAX));
+        self.times = self.times.saturating_add(1);
     }
 
     /// Whether the next flight can use it.
@@ -104,7 +128,7 @@ pub(super) enum Overdue {
 }
 
 impl Rack {
-    /// Steps 2 and 3 for one segment that arrived. `echoed` tells whether the ACK echoes a copy that was
+    /// Steps 2 and 3 for one segment that arrived; how many bytes too late, if it did so. `echoed` tells whether the ACK echoes a copy that was
     /// sent before the last one.
     pub(super) fn on_delivered(
         &mut self,
@@ -112,30 +136,38 @@ impl Rack {
         now_us: u32,
         echoes_earlier: bool,
         kept: &mut Reordering,
-    ) {
+    ) -> Option<u32> {
         if !segment.whole {
-            return;
+            return None;
         }
-        self.detect_reordering(segment, kept);
+        let late = self.detect_reordering(segment, kept);
         let rtt_us = now_us.wrapping_sub(segment.sent_us);
         // "To avoid spurious inferences, ignore a segment as invalid if any of its sequence range has been
         // retransmitted before and if either of two conditions is true": the timestamp tells of an
         // earlier copy, or the ACK came sooner than any can.
         if segment.resent && (echoes_earlier || rtt_us < kept.min_rtt_us) {
-            return;
+            return late;
         }
         let newer = |end| sent_after(segment.sent_us, segment.end, self.sent_us, end);
+        // "RACK.rtt is the RTT of the most recently delivered segment", sent last or not.
+        self.rtt_us = rtt_us;
         if self.end.is_none_or(newer) {
-            self.rtt_us = rtt_us;
             (self.sent_us, self.end) = (segment.sent_us, Some(segment.end));
         }
+        late
     }
 
-    /// Step 3: a segment that was sent once arrives after one of a higher number.
-    fn detect_reordering(&mut self, segment: &Delivered, kept: &mut Reordering) {
+    /// Step 3: a segment that was sent once arrives after one of a higher number. How far, in bytes.
+    fn detect_reordering(&mut self, segment: &Delivered, kept: &mut Reordering) -> Option<u32> {
         match self.fack {
-            Some(fack) if segment.end.before(fack) => kept.seen |= !segment.resent,
-            _ => self.fack = Some(segment.end),
+            Some(fack) if segment.end.before(fack) => {
+                kept.seen |= !segment.resent;
+                (!segment.resent).then(|| fack.distance_from(segment.end - segment.len))
+            }
+            _ => {
+                self.fack = Some(segment.end);
+                None
+            }
         }
     }
 

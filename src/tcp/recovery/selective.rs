@@ -63,7 +63,7 @@ impl Connection {
             return;
         };
         let prior_in_flight = flight.board.pipe();
-        let cwnd_limited = flight.full_until.is_some();
+        let (cwnd_limited, used) = (flight.full_until.is_some(), flight.peak);
         let news = self.take_news(env, segment, &mut flight, duplicate.is_some());
         self.recovery.flight = Some(flight);
         let bytes = if advanced { self.advance(env, segment.ack) } else { 0 };
@@ -89,6 +89,8 @@ impl Connection {
                 delivered: news.delivered,
                 lost,
                 prior_in_flight,
+                used,
+                slow_start_max: env.settings.slow_start_max(self.snd.mss),
                 in_flight: self.in_flight(),
                 rtt,
                 rate: None,
@@ -124,12 +126,12 @@ impl Connection {
     ) -> News {
         let (now, now_us, recover) = (env.now, micros(env.now), self.recovery.recover);
         let mut news = News { delivered: 0, rtt_us: None, original: false, highest: segment.ack };
-        let rated = self.recovery.controller.measures_rate();
+        let (rated, mut late) = (self.recovery.controller.measures_rate(), None);
         let Flight { board, rack, rate, reordering, .. } = flight;
         let mut each = |d: Delivered| {
             news.add(&d, now_us, recover);
             let earlier = d.resent && self.echoes_before(now, d.sent_us, segment);
-            rack.on_delivered(&d, now_us, earlier, reordering);
+            late = late.max(rack.on_delivered(&d, now_us, earlier, reordering));
             if rated {
                 rate.on_delivered(now, &d.stamp, d.sent_us, d.len);
             }
@@ -142,6 +144,9 @@ impl Connection {
         blocks.sort_unstable_by_key(|(_, right)| right.distance_from(segment.ack));
         for &mut (left, right) in blocks {
             board.select(left, right, &mut each);
+        }
+        if let Some(bytes) = late {
+            reordering.note(bytes, self.snd.mss);
         }
         news
     }

@@ -28,7 +28,7 @@ impl Connection {
     pub(in crate::tcp) fn lost_piece(&self) -> Option<Piece> {
         let flight = self.recovery.flight.as_deref()?;
         if flight.tail.due && flight.board.waiting() == 0 && !self.probes_with_new() {
-            return if self.nothing_acked() { flight.board.first() } else { flight.board.last() };
+            return if flight.tail.is_first { flight.board.first() } else { flight.board.last() };
         }
         let piece = flight.board.next_lost().filter(|_| !flight.forward.holds_back())?;
         let pipe = flight.board.pipe();
@@ -41,14 +41,14 @@ impl Connection {
     /// allows".
     fn probes_with_new(&self) -> bool {
         let takes = self.snd.unsent() > 0 && self.snd.window_from(self.snd.nxt) > 0;
-        takes && !self.nothing_acked()
+        takes && !self.recovery.flight.as_deref().is_some_and(|flight| flight.tail.is_first)
     }
 
     /// Whether the peer has acknowledged our SYN and nothing else. Then the probe is the first segment, where
     /// RFC 8985 §7.3 takes the highest: a listener that answered with a SYN cookie and had no room for the
     /// connection when the last ACK came (RFC 4987 §3.6) knows it by the first segment alone, and answers
     /// any other with a reset. The answer to the first tells as much: by SACK, what came of the rest.
-    fn nothing_acked(&self) -> bool {
+    pub(super) fn nothing_acked(&self) -> bool {
         self.snd.una == self.snd.iss + 1
     }
 
@@ -120,6 +120,9 @@ impl Connection {
         let in_flight = flight.board.pipe();
         if in_flight.saturating_add(u32::from(self.snd.mss)) > recovery.controller.cwnd() {
             flight.full_until = Some(nxt.latest(end));
+        }
+        if in_flight > flight.peak || una.at_or_after(flight.peak_until) {
+            (flight.peak, flight.peak_until) = (in_flight, nxt.latest(end));
         }
         let app_limited = rated && flight.rate.is_app_limited();
         let sent = Sent { now: env.now, bytes: len, in_flight, app_limited };

@@ -31,6 +31,8 @@ pub(in crate::tcp) struct TailProbe {
     unmeasured: bool,
     /// A probe is to be sent now.
     pub(in crate::tcp) due: bool,
+    /// It is to be the first segment, see [`Connection::nothing_acked`].
+    pub(in crate::tcp) is_first: bool,
 }
 
 /// What an ACK tells of a probe.
@@ -51,7 +53,14 @@ impl TailProbe {
 
     /// The probe that was due is sent, up to `sent_end`, and SND.NXT is `nxt`.
     pub(in crate::tcp) const fn on_sent(&mut self, nxt: SeqNum, sent_end: SeqNum, is_again: bool) {
-        *self = Self { end: Some(nxt), sent_end, is_again, unmeasured: true, due: false };
+        *self = Self {
+            end: Some(nxt),
+            sent_end,
+            is_again,
+            unmeasured: true,
+            due: false,
+            is_first: false,
+        };
     }
 
     /// A round trip was measured.
@@ -91,7 +100,7 @@ impl Connection {
     pub(super) fn probe_at(&self, env: &Env<'_>, rto_at: Instant) -> Option<Instant> {
         let flight = self.recovery.flight.as_deref()?;
         let calm = self.recovery.stage == Stage::Open
-            && flight.board.selected() == 0
+            && flight.board.selected_segments() == 0
             && flight.board.waiting() == 0
             && flight.tail.may_probe()
             && self.snd.wnd > 0
@@ -113,7 +122,9 @@ impl Connection {
     ///   > After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender
     ///   > MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
     pub(super) fn on_probe_deadline(&mut self, env: &Env<'_>) {
+        let is_first = env.settings.probe_with_first && self.nothing_acked();
         if let Some(flight) = self.recovery.flight.as_deref_mut() {
+            flight.tail.is_first = is_first;
             flight.tail.due = flight.tail.may_probe();
             flight.timer_since = env.now;
         }

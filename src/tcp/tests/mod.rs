@@ -22,6 +22,7 @@ mod opening;
 mod pacing;
 mod path_search;
 mod phases;
+mod pushing;
 mod receiving;
 mod resets;
 mod script;

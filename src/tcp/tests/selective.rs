@@ -90,6 +90,20 @@ fn a_retransmission_that_is_lost_as_well_is_sent_once_more_without_a_timeout() {
 }
 
 #[test]
+fn the_round_trip_of_what_arrived_last_is_allowed_to_what_was_sent_with_it() {
+    // RFC 8985 §6.2 step 2: RACK.rtt is "the RTT of the most recently delivered segment", sent last or not.
+    let mut t = in_flight(10);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2)));
+    t.gets(ack(1).sack(segments(2, 3)));
+    t.gets(ack(1).sack(segments(2, 3)).sack(segments(9, 9))).sends([segments(1, 1)]);
+    // The fourth segment took 220 ms: so may the tenth, which is not lost yet.
+    t.after_ms(RTT_MS + 20).gets(ack(4001).sack(segments(9, 9)));
+    let sent = t.sent();
+    assert!(sent.iter().all(|s| s.seq < 9001), "{sent:?}");
+    assert!(sent.iter().any(|s| s.seq == 4001), "{sent:?}");
+}
+
+#[test]
 fn the_last_segment_is_probed_after_two_round_trips() {
     // RFC 8985 §7.2: PTO = 2 * SRTT; §7.3: the highest segment again.
     let mut t = after_the_first(3);

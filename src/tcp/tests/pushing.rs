@@ -1,0 +1,220 @@
+//! PSH, data that is not pushed yet, and what a host may choose about probes and bursts.
+
+use super::script::plain;
+use super::{Script, ack, bare, syn};
+use crate::tcp::{Loss, Settings};
+
+/// The sequence numbers that segments with PSH end at.
+fn pushed(t: &mut Script) -> Vec<u32> {
+    t.sent().iter().filter(|s| s.flags.psh()).map(|s| s.seq + s.len).collect()
+}
+
+fn more_follows(t: &mut Script, on: bool) {
+    t.calls(|c, _| c.set_more_follows(on));
+}
+
+/// Established with SACK on a path of `rtt_ms`.
+fn selective_with(rtt_ms: u64, change: impl FnOnce(&mut Settings)) -> Script {
+    let mut settings = plain();
+    change(&mut settings);
+    let mut t = Script::open(settings);
+    t.sends_syn();
+    t.after_ms(rtt_ms).gets(syn().ack(1).mss(1000).permits_sack());
+    t.sent();
+    t.events();
+    t.c.rcv.quick = 0;
+    t
+}
+
+#[test]
+fn what_is_not_pushed_waits_for_more_and_goes_with_it() {
+    // RFC 9293 §3.9.1.2: "When an application issues a series of SEND calls without setting the PUSH flag,
+    // the TCP implementation MAY aggregate the data internally without sending it (MAY-16)."
+    let mut t = Script::established();
+    more_follows(&mut t, true);
+    t.writes(100);
+    t.writes(200);
+    t.quiet();
+    more_follows(&mut t, false);
+    t.writes(5);
+    let sent = t.sent();
+    assert_eq!((sent.len(), sent[0].len, sent[0].flags.psh()), (1, 305, true));
+}
+
+#[test]
+fn an_ack_lets_go_what_was_not_pushed_without_psh() {
+    let mut t = Script::established();
+    more_follows(&mut t, true);
+    t.writes(1100);
+    t.sends([1..1001]);
+    t.gets(ack(1001));
+    let sent = t.sent();
+    assert_eq!((sent.len(), sent[0].len, sent[0].flags.psh()), (1, 100, false));
+    t.writes(10);
+    t.quiet().gets(ack(1101));
+    let sent = t.sent();
+    assert_eq!((sent.len(), sent[0].len, sent[0].flags.psh()), (1, 10, false));
+}
+
+#[test]
+fn what_was_not_pushed_goes_when_no_delay_is_wanted() {
+    let mut t = Script::established();
+    more_follows(&mut t, true);
+    t.writes(100);
+    t.quiet().calls(|c, env| c.set_nagle(env, false));
+    let sent = t.sent();
+    assert_eq!((sent.len(), sent[0].flags.psh()), (1, false));
+}
+
+#[test]
+fn what_was_not_pushed_is_pushed_by_the_override_timeout() {
+    // RFC 9293 §3.8.6.2.1 (4), and MUST-60: data is not held back indefinitely.
+    let mut t = Script::established();
+    more_follows(&mut t, true);
+    t.writes(100);
+    t.quiet().after_ms(200);
+    assert_eq!(pushed(&mut t), [101]);
+}
+
+#[test]
+fn a_segment_sent_again_has_psh_as_it_had_before() {
+    let mut t = selective_with(100, |s| s.push_bursts = Some(2)).write(4000);
+    assert_eq!(pushed(&mut t), [2001, 4001]);
+    t = t.write(3000);
+    assert_eq!(pushed(&mut t), [6001, 7001]);
+    // 1..1001 alone, of a burst of two: no PSH. 3001..4001 was the last of a write.
+    t.after_ms(100).gets(ack(1).sack(1001..3001).sack(4001..7001));
+    let sent = t.sent();
+    let again: Vec<_> = sent.iter().map(|s| (s.seq, s.flags.psh())).collect();
+    assert_eq!(again, [(1, false), (3001, true)]);
+}
+
+#[test]
+fn two_of_a_burst_that_go_again_together_end_with_psh() {
+    let mut t = selective_with(100, |s| s.push_bursts = Some(2)).write(8000);
+    t.sent();
+    t.after_ms(100).gets(ack(2001).sack(4001..8001));
+    let sent = t.sent();
+    let again: Vec<_> = sent.iter().map(|s| (s.seq, s.flags.psh())).collect();
+    assert_eq!(again, [(2001, false), (3001, true)]);
+}
+
+#[test]
+fn a_host_may_probe_a_closed_window_without_data() {
+    let mut t = Script::established_with(|s| s.probe_without_data = true).write(1000);
+    t.sends([1..1001]);
+    t.gets(ack(1001).window(0));
+    t.writes(1000);
+    // RFC 9293 §3.8.6.1: "The transmitting host SHOULD send the first zero-window probe when a zero window
+    // has existed for the retransmission timeout period (SHLD-29) [...], and SHOULD increase exponentially
+    // the interval between successive probes (SHLD-30)."
+    for wait in [200, 400, 800] {
+        t.after_ms(wait - 1).quiet();
+        t.after_ms(1).sends([bare(1).at(1000)]);
+        t.gets(ack(1001).window(0)).quiet();
+    }
+    t.gets(ack(1001).window(60_000)).sends([1001..2001]);
+}
+
+#[test]
+fn a_window_that_was_closed_is_entered_as_after_a_silence() {
+    // RFC 5681 §4.1: "before beginning transmission if the TCP has not sent data in an interval exceeding
+    // the retransmission timeout": not while the peer takes nothing.
+    let mut t = Script::established_with(|s| s.probe_without_data = true).write(10_000);
+    t.sent();
+    t.gets(ack(10_001).window(0));
+    let grown = t.c.info(&t.settings).cwnd;
+    assert!(grown > 10_000);
+    t.writes(30_000);
+    t.after_ms(200).sends([bare(1).at(10_000)]);
+    assert_eq!(t.c.info(&t.settings).cwnd, grown);
+    t.after_ms(350).gets(ack(10_001).window(60_000));
+    assert_eq!(t.sent().len(), 10, "IW");
+}
+
+#[test]
+fn a_host_may_probe_a_tail_of_which_nothing_is_acknowledged_with_its_last_segment() {
+    // RFC 8985 §7.3: "retransmits the highest sequence segment sent so far".
+    let mut t = selective_with(100, |s| s.probe_with_first = false).write(3000);
+    t.sent();
+    t.after_ms(200).sends([2001..3001]);
+}
+
+#[test]
+fn a_segment_that_arrived_in_part_does_not_keep_the_tail_from_being_probed() {
+    // RFC 8985 §7.2: "segments have been SACKed": none has in whole.
+    let mut t = selective_with(100, |s| s.probe_with_first = false).write(4000);
+    t.sent();
+    t.after_ms(100).gets(ack(1).sack(4000..4001)).quiet();
+    t.after_ms(100);
+    assert_eq!(t.sent().len(), 1);
+}
+
+#[test]
+fn a_host_may_let_an_ack_open_the_window_by_all_that_it_acknowledges() {
+    // RFC 9406 §4.3: L is infinity for a sender whose bursts are paced.
+    let mut t = selective_with(100, |s| s.slow_start_burst = None).write(40_000);
+    assert_eq!(t.sent().len(), 10);
+    t.after_ms(100).gets(ack(10_001));
+    assert_eq!(t.sent().len(), 20);
+}
+
+#[test]
+fn the_last_acks_of_a_flight_that_used_the_window_still_open_it() {
+    // RFC 7661 §4.3
+    let mut t = selective_with(100, |_| ()).write(9_000);
+    t.sent();
+    t.after_ms(100);
+    for acked in [2001, 4001, 6001, 8001] {
+        t.gets(ack(acked));
+    }
+    assert_eq!(t.c.info(&t.settings).cwnd, 18_000);
+    t.gets(ack(9001));
+    assert_eq!(t.c.info(&t.settings).cwnd, 18_000, "twice what was used is the most");
+}
+
+#[test]
+fn what_sack_told_before_opens_the_window_once() {
+    // RFC 3042: the segments that limited transmit let go are in place of those.
+    let mut t = selective_with(100, |_| ()).write(15_000);
+    assert_eq!(t.sent().len(), 10);
+    t.after_ms(100).gets(ack(1).sack(1001..2001));
+    t.gets(ack(1).sack(1001..3001));
+    assert_eq!(t.sent().len(), 2);
+    t.gets(ack(3001));
+    assert_eq!(t.c.info(&t.settings).cwnd, 11_000);
+}
+
+#[test]
+fn the_stage_of_recovery_and_the_segments_in_flight_are_told() {
+    let told = |t: &Script| {
+        let info = t.c.info(&t.settings);
+        (info.loss, info.segments)
+    };
+    let mut t = selective_with(100, |_| ()).write(6000);
+    t.sent();
+    assert_eq!(told(&t), (Loss::None, [6, 0, 0, 0]));
+    t.after_ms(100).gets(ack(1).sack(1001..2001));
+    assert_eq!(told(&t), (Loss::Disorder, [6, 1, 0, 0]));
+    t.gets(ack(1).sack(1001..3001)).gets(ack(1).sack(1001..4001));
+    t.sends([1..1001]);
+    assert_eq!(told(&t), (Loss::Recovery, [6, 3, 1, 1]));
+    t.gets(ack(6001));
+    assert_eq!(told(&t), (Loss::None, [0, 0, 0, 0]));
+}
+
+#[test]
+fn how_far_out_of_order_segments_come_is_told() {
+    // RFC 8985 §6.2 step 3
+    let mut t = selective_with(100, |_| ()).write(10_000);
+    t.sent();
+    t.after_ms(100).gets(ack(1).sack(9001..10_001));
+    t.gets(ack(1).sack(3001..4001).sack(9001..10_001));
+    let seen = |t: &Script| {
+        let info = t.c.info(&t.settings);
+        (info.reordering, info.reorderings)
+    };
+    assert_eq!(seen(&t), (7, 1));
+    t.gets(ack(10_001));
+    assert_eq!(seen(&t), (10, 2));
+}
