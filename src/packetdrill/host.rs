@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::tcp::Settings;
 use crate::tcp::congestion::Algorithm;
+use crate::tcp::{EcnPolicy, Settings};
 use crate::time::Duration;
 
 /// Where the kernel shows them.
@@ -51,6 +51,10 @@ impl Host {
             sack: on("tcp_sack", true),
             window_scaling: on("tcp_window_scaling", true),
             congestion: self.congestion(),
+            ecn: self.ecn(),
+            probe_with_first: false,
+            probe_without_data: true,
+            slow_start_burst: None,
             fin_wait_2: seconds("tcp_fin_timeout", 60),
             // TCP_RTO_MIN bounds the variation, not the timeout.
             rto_margin: Duration::from_millis(200),
@@ -60,6 +64,16 @@ impl Host {
             // tcp_retries2 = 15: between 13 and 30 minutes.
             give_up_after: Duration::from_millis(924_600),
             ..Settings::default()
+        }
+    }
+
+    /// `tcp_ecn`. The values from 3 on are for feedback by RFC 9768.
+    fn ecn(&self) -> EcnPolicy {
+        match self.number("tcp_ecn") {
+            Some(0) => EcnPolicy::Off,
+            Some(1 | 4) => EcnPolicy::On,
+            Some(3) => EcnPolicy::Accurate,
+            _ => EcnPolicy::Passive,
         }
     }
 

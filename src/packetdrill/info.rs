@@ -2,7 +2,7 @@
 
 use super::socket::{Socket, State};
 use super::world::World;
-use crate::tcp::{Info, WindowShift};
+use crate::tcp::{Info, Loss, WindowShift};
 use crate::time::Duration;
 
 /// `TCPI_OPT_…`.
@@ -31,6 +31,68 @@ mod state {
             "ESTABLISHED" => ESTABLISHED,
             _ => CLOSE,
         }
+    }
+}
+
+/// What keeps a connection from being done with what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Nothing is written that is not done.
+    Idle,
+    /// The path: it is sent, or cwnd does not let it go.
+    Path,
+    /// The peer's window.
+    Window,
+    /// The send buffer: all is sent, and the program waits for room.
+    Buffer,
+}
+
+/// How long each of them has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    busy: Duration,
+    window: Duration,
+    buffer: Duration,
+}
+
+impl Spent {
+    pub(super) fn add(&mut self, limit: Limit, span: Duration) {
+        let add = |sum: &mut Duration, counts: bool| {
+            *sum = if counts { *sum + span } else { *sum };
+        };
+        add(&mut self.busy, limit != Limit::Idle);
+        add(&mut self.window, limit == Limit::Window);
+        add(&mut self.buffer, limit == Limit::Buffer);
+    }
+}
+
+impl World {
+    /// What keeps a connection from being done now.
+    pub(super) fn limit_of(&self, socket: &Socket) -> Limit {
+        let Some(info) = self.inspect(socket) else { return Limit::Idle };
+        let outstanding = info.snd_nxt.distance_from(info.snd_una);
+        let unsent = info.send_queued.saturating_sub(outstanding);
+        let segment = unsent.min(u32::from(info.mss));
+        if info.send_queued == 0 {
+            Limit::Idle
+        } else if unsent == 0 {
+            if socket.writer_waits { Limit::Buffer } else { Limit::Path }
+        } else if info.in_flight + segment <= info.cwnd && outstanding + segment > info.snd_wnd {
+            Limit::Window
+        } else {
+            Limit::Path
+        }
+    }
+}
+
+/// The kernel's numbers of the stages of recovery.
+const fn stage_of(loss: Loss) -> u8 {
+    match loss {
+        Loss::None => 0,
+        Loss::Disorder => 1,
+        Loss::Marked => 2,
+        Loss::Recovery => 3,
+        Loss::TimedOut => 4,
     }
 }
 
@@ -71,24 +133,37 @@ pub(super) fn encode(world: &World, socket: &Socket, room: usize) -> Vec<u8> {
 fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &Socket) {
     let micros = |span: Duration| u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
     let mss = u32::from(info.mss.max(1));
-    let segments = |bytes: u32| bytes.div_ceil(mss);
     let options = (if info.timestamps { OPT_TIMESTAMPS } else { 0 })
         | (if info.sack { OPT_SACK } else { 0 })
         | (if info.shifts != (WindowShift::ZERO, WindowShift::ZERO) { OPT_WSCALE } else { 0 });
     let (ours, theirs) = (info.shifts.0.get(), info.shifts.1.get());
     let since = |at| world.now().since(at).as_millis() as u32;
-    layout.bytes([number, 0, 0, 0, 0, options, theirs | ours << 4, 0]);
+    // The window is probed, or what was sent goes again.
+    let probes = info.snd_wnd == 0 && info.send_queued > 0;
+    let (retransmits, probed) = if probes { (0, info.timeouts) } else { (info.timeouts, 0) };
+    let stage = stage_of(info.loss);
+    layout.bytes([
+        number,
+        stage,
+        retransmits,
+        probed,
+        info.timeouts,
+        options,
+        theirs | ours << 4,
+        0,
+    ]);
     // rto, ato, snd_mss, rcv_mss
     layout.words([micros(info.rto), 0, mss, mss]);
     // unacked, sacked, lost, retrans, fackets
-    layout.words([segments(info.in_flight), 0, 0, 0, 0]);
+    let [unacked, selected, lost, again] = info.segments;
+    layout.words([unacked, selected, lost, again, 0]);
     // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv
     layout.words([0, 0, since(socket.heard_at), 0]);
     let ssthresh = if info.ssthresh == u32::MAX { i32::MAX as u32 } else { info.ssthresh / mss };
     // pmtu, rcv_ssthresh, rtt, rttvar
     layout.words([1500, info.rcv_wnd, micros(info.srtt), micros(info.rttvar)]);
     // snd_ssthresh, snd_cwnd, advmss, reordering
-    layout.words([ssthresh, info.cwnd / mss, mss, 3]);
+    layout.words([ssthresh, info.cwnd / mss, mss, u32::from(info.reordering)]);
     // rcv_rtt, rcv_space, total_retrans
     layout.words([0, 0, info.retransmissions]);
     // pacing_rate, max_pacing_rate, bytes_acked, bytes_received
@@ -96,14 +171,17 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     let received = info.rcv_nxt.distance_from(info.irs).saturating_sub(1);
     layout.longs([u64::MAX, u64::MAX, u64::from(acked), u64::from(received)]);
     // segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out
-    let unsent = info.send_queued.saturating_sub(info.in_flight);
-    layout.words([0, 0, unsent, micros(info.srtt), 0, 0]);
+    let outstanding = info.snd_nxt.distance_from(info.snd_una);
+    let unsent = info.send_queued.saturating_sub(outstanding);
+    layout.words([0, 0, unsent, micros(info.rtt_min), 0, 0]);
     // delivery_rate, busy_time, rwnd_limited, sndbuf_limited
-    layout.longs([0, 0, 0, 0]);
+    let long = |span: Duration| span.as_micros();
+    let Spent { busy, window, buffer } = socket.spent;
+    layout.longs([0, long(busy), long(window), long(buffer)]);
     // delivered, delivered_ce
     layout.words([0, 0]);
     // bytes_sent, bytes_retrans
     layout.longs([0, 0]);
     // dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd, rehash
-    layout.words([0, 0, 0, info.snd_wnd, info.rcv_wnd, 0]);
+    layout.words([0, u32::from(info.reorderings), 0, info.snd_wnd, info.rcv_wnd, 0]);
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use super::calls::Epoll;
 use super::errno::Errno;
+use super::info::Spent;
 use super::program::Event;
 use crate::shard::{ConnId, ListenerId};
 use crate::time::{Duration, Instant};
@@ -112,6 +113,10 @@ pub(super) struct Socket {
     pub(super) edges: Edges,
     /// When data arrived last.
     pub(super) heard_at: Instant,
+    /// A write waits for room.
+    pub(super) writer_waits: bool,
+    /// How long what it wrote has waited, and for what.
+    pub(super) spent: Spent,
 }
 
 impl Socket {
@@ -133,6 +138,8 @@ impl Socket {
             peeked: Vec::new(),
             edges: Edges::default(),
             heard_at: now,
+            writer_waits: false,
+            spent: Spent::default(),
         }
     }
 

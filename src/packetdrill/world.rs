@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::errno::Errno;
-use super::host::{self, Host};
+use super::host::Host;
 use super::program::Program;
 use super::socket::{Options, Socket, Sockets};
 use crate::link::{Link, memory};
@@ -153,9 +153,6 @@ impl World {
         let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
         if let Some(mss) = tcp(libc::TCP_MAXSEG).and_then(|mss| u16::try_from(mss).ok()) {
             settings.mss = settings.mss.map(|most| most.min(mss));
-        }
-        if let Some(algorithm) = options.congestion.as_deref().and_then(host::algorithm) {
-            settings.congestion = algorithm;
         }
         self.awake().set_settings(settings);
     }
@@ -312,9 +309,22 @@ impl World {
     /// Moves the clock to the next thing that is to happen; whether there is any.
     pub(super) fn step(&mut self) -> bool {
         let Some(at) = self.next_deadline() else { return false };
-        self.now = at;
+        self.pass(at);
         self.turn();
         true
+    }
+
+    /// Nothing happens until `to`; what sockets wait for meanwhile is noted.
+    fn pass(&mut self, to: Instant) {
+        let span = to.since(self.now);
+        let limits: Vec<_> =
+            self.sockets.all().map(|socket| (socket.number, self.limit_of(socket))).collect();
+        for (number, limit) in limits {
+            if let Some(socket) = self.sockets.by_number(number) {
+                socket.spent.add(limit, span);
+            }
+        }
+        self.now = to;
     }
 
     /// Moves the clock, and lets happen on the way what is due.
@@ -323,7 +333,7 @@ impl World {
         while self.next_deadline().is_some_and(|at| at <= to) {
             self.step();
         }
-        self.now = self.now.max(to);
+        self.pass(self.now.max(to));
     }
 
     /// When something is to happen next. What is overdue is so for the stack's own clockwork only, a little

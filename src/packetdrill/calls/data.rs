@@ -135,15 +135,16 @@ impl World {
         let offered = &rest[..rest.len().min(room)];
         let socket = self.sockets.of_mut(fd).ok()?;
         let urgent = written.flags & libc::MSG_OOB != 0;
-        let (corked, more) = (socket.options.cork, written.flags & libc::MSG_MORE != 0);
+        let more = written.flags & libc::MSG_MORE != 0;
         let was_more = core::mem::replace(&mut socket.options.more, more);
         let taken = self.act(|io| {
-            if more != was_more && !corked {
-                io.choose(conn, Choice::Cork(more));
+            if more != was_more {
+                io.choose(conn, Choice::MoreFollows(more));
             }
             if urgent { io.write_urgent(conn, offered) } else { io.write(conn, offered) }
         });
         written.taken += taken;
+        self.sockets.of_mut(fd).ok()?.writer_waits = written.taken < written.bytes.len();
         (written.taken == written.bytes.len()).then_some(Ok(written.taken))
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::packetdrill::errno::Errno;
+use crate::packetdrill::host;
 use crate::packetdrill::socket::{Entry, Socket, State};
 use crate::packetdrill::world::World;
 use crate::shard::{ConnId, ListenError, ListenerConfig, Open};
@@ -75,7 +76,7 @@ impl World {
             port: bound.map_or(PORT_UNBOUND, |bound| bound.port()),
             backlog: u32::try_from(backlog).unwrap_or(0).clamp(1, 4096),
             cookies: self.sysctl("tcp_syncookies").is_none_or(|value| value != 0),
-            congestion: None,
+            congestion: options.congestion.as_deref().and_then(host::algorithm),
             ecn: None,
         };
         let listener = self.awake().listen(config).map_err(|error| match error {

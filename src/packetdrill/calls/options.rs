@@ -6,7 +6,7 @@ use crate::packetdrill::info;
 use crate::packetdrill::socket::{Linger, Options, Socket, State};
 use crate::packetdrill::world::World;
 use crate::shard::Choice;
-use crate::tcp::KeepAlive;
+use crate::tcp::{Info, KeepAlive};
 use crate::time::Duration;
 
 /// Options that change nothing here, or that are looked up where they matter: told again as they were set.
@@ -80,7 +80,10 @@ impl World {
             (libc::IPPROTO_TCP, libc::TCP_NODELAY) => {
                 options.no_delay = int(value)? != 0;
                 // What a cork holds back goes once.
-                self.uncork(number);
+                self.uncork(number, true);
+                let on = !self.sockets.of(fd)?.options.no_delay;
+                self.choose(number, [Choice::Nagle(on)]);
+                self.uncork(number, false);
             }
             (libc::IPPROTO_TCP, libc::TCP_CORK) => {
                 (options.cork, options.corked) = (int(value)? != 0, true)
@@ -108,7 +111,8 @@ impl World {
             let options = socket.options.clone();
             self.look_at_host(&options);
         }
-        self.tune(number);
+        let choices = choices_of(&self.sockets.of(fd)?.options);
+        self.choose(number, choices);
         Ok(())
     }
 
@@ -176,21 +180,27 @@ impl World {
         })
     }
 
-    /// Lets go what is held back, and holds back what comes after.
-    fn uncork(&mut self, number: u64) {
+    /// Lets go what a cork holds back, or holds back what comes after, for a socket that wants no delay.
+    fn uncork(&mut self, number: u64, off: bool) {
         let Some(socket) = self.sockets.by_number(number) else { return };
-        if let (Some(conn), true) = (socket.conn(), socket.options.no_delay) {
-            socket.options.more = false;
-            self.act(|io| io.choose(conn, Choice::Cork(false)));
+        if socket.options.no_delay && socket.options.cork {
+            self.choose(number, [Choice::Cork(!off)]);
         }
     }
 
-    /// Makes a connection behave as its socket's options say.
+    /// Makes a new connection behave as its socket's options say.
     pub(in crate::packetdrill) fn tune(&mut self, number: u64) {
         let Some(socket) = self.sockets.by_number(number) else { return };
-        let Some(conn) = socket.conn() else { return };
-        let choices = choices_of(&socket.options);
-        self.act(|io| choices.into_iter().for_each(|choice| io.choose(conn, choice)));
+        let mut choices = choices_of(&socket.options);
+        choices.push(Choice::Nagle(!socket.options.no_delay));
+        self.choose(number, choices);
+    }
+
+    fn choose(&mut self, number: u64, choices: impl IntoIterator<Item = Choice>) {
+        let conn = self.sockets.by_number(number).and_then(|socket| socket.conn());
+        if let Some(conn) = conn {
+            self.act(|io| choices.into_iter().for_each(|choice| io.choose(conn, choice)));
+        }
     }
 
     /// `SK_MEMINFO_…`: what is allocated for receiving and sending, and how much may be.
@@ -217,7 +227,10 @@ impl World {
             }
             libc::TIOCOUTQ => info.map_or(0, |info| info.send_queued as usize),
             SIOCOUTQNSD => {
-                info.map_or(0, |info| info.send_queued.saturating_sub(info.in_flight) as usize)
+                let unsent = |info: Info| {
+                    info.send_queued.saturating_sub(info.snd_nxt.distance_from(info.snd_una))
+                };
+                info.map_or(0, |info| unsent(info) as usize)
             }
             _ => return Err(Errno::ENOTTY),
         };
@@ -232,9 +245,12 @@ const SIOCOUTQNSD: u64 = 0x894b;
 fn choices_of(options: &Options) -> Vec<Choice> {
     let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
     let seconds = |name: i32| tcp(name).and_then(|value| u64::try_from(value).ok());
-    let mut choices = vec![Choice::Nagle(!options.no_delay)];
-    if options.corked || options.more {
+    let mut choices = Vec::new();
+    if options.corked {
         choices.push(Choice::Cork(options.cork));
+    }
+    if let Some(algorithm) = options.congestion.as_deref().and_then(host::algorithm) {
+        choices.push(Choice::CongestionControl(algorithm));
     }
     let default = KeepAlive::default();
     let times = KeepAlive {
