@@ -4,7 +4,7 @@
 
 #![cfg(feature = "packetdrill")]
 
-use std::ffi::{CString, c_char, c_int, c_long, c_longlong, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_longlong, c_uint, c_ulong, c_void};
 use std::mem::MaybeUninit;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -47,7 +47,15 @@ struct Interface {
     write: unsafe extern "C" fn(UserData, c_int, *const c_void, usize) -> isize,
     writev: *const c_void,
     send: *const c_void,
-    sendto: *const c_void,
+    sendto: unsafe extern "C" fn(
+        UserData,
+        c_int,
+        *const c_void,
+        usize,
+        c_int,
+        *const c_void,
+        c_uint,
+    ) -> isize,
     sendmsg: *const c_void,
     fcntl: unsafe extern "C" fn(UserData, c_int, c_int, ...) -> c_int,
     ioctl: unsafe extern "C" fn(UserData, c_int, c_ulong, ...) -> c_int,
@@ -92,18 +100,21 @@ struct Stack {
 
 impl Stack {
     fn load() -> Self {
+        Self::load_with(c"sysctls=off")
+    }
+
+    fn load_with(flags: &CStr) -> Self {
         type Init = unsafe extern "C" fn(*const c_char, *mut Interface);
         let mut table = MaybeUninit::<Interface>::uninit();
         // SAFETY: the library is ours, and the function has this type.
         let table = unsafe {
-            let flags =
-                libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE | libc::RTLD_DEEPBIND;
-            let handle = libc::dlopen(library().as_ptr(), flags);
+            let how = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE | libc::RTLD_DEEPBIND;
+            let handle = libc::dlopen(library().as_ptr(), how);
             assert!(!handle.is_null(), "dlopen failed");
             let init = libc::dlsym(handle, c"packetdrill_interface_init".as_ptr());
             assert!(!init.is_null(), "no packetdrill_interface_init");
             let init: Init = core::mem::transmute(init);
-            init(c"sysctls=off".as_ptr(), table.as_mut_ptr());
+            init(flags.as_ptr(), table.as_mut_ptr());
             table.assume_init()
         };
         Self { table }
@@ -414,4 +425,96 @@ fn poll_and_epoll_tell_what_is_ready() {
         assert_eq!(({ event.u64 }, { event.events }), (7, libc::EPOLLIN as u32));
         assert_eq!(epoll_wait(userdata, epoll, &raw mut event, 1, 0), 0, "an edge is told once");
     }
+}
+
+/// `struct tcp_info` of a socket.
+fn tcp_info(fd: c_int) -> Vec<u8> {
+    let mut info = vec![0_u8; 248];
+    let mut len = info.len() as c_uint;
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    // SAFETY: the C library's call, with the buffer's own length.
+    let asked =
+        unsafe { libc::getsockopt(fd, level, name, info.as_mut_ptr().cast(), &raw mut len) };
+    assert_eq!(asked, 0);
+    info
+}
+
+fn long(info: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(info[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[test]
+fn tcp_info_tells_of_recovery_and_of_what_limits_the_sender() {
+    let stack = Stack::load();
+    let listener = stack.listener();
+    let options = OptionsOut { mss: Some(1000), sack_permitted: true, ..OptionsOut::default() };
+    stack.inject((SYN, 0, 0), options, &[]);
+    let iss = stack.sniff().seq;
+    stack.sleep_ms(100);
+    stack.inject((ACK, 1, iss + 1), OptionsOut::default(), &[]);
+    let fd = stack.accept(listener);
+    assert_eq!(stack.write(fd, &[0; 4000]), 4000);
+    (0..4).for_each(|_| drop(stack.sniff()));
+    stack.sleep_ms(100);
+    let selected = [(iss + 1001, iss + 2001)];
+    let sack = OptionsOut { sack: &selected, ..OptionsOut::default() };
+    stack.inject((ACK, 1, iss + 1), sack, &[]);
+    let info = tcp_info(fd);
+    assert_eq!(info[1], 1, "TCP_CA_Disorder");
+    let word = |at: usize| u32::from_ne_bytes(info[at..at + 4].try_into().expect("four bytes"));
+    assert_eq!((word(24), word(28)), (4, 1), "tcpi_unacked, tcpi_sacked");
+    let (busy, window) = (long(&info, 168), long(&info, 176));
+    assert!((100_000..101_000).contains(&busy), "{busy}");
+    assert_eq!(window, 0, "tcpi_rwnd_limited");
+}
+
+#[test]
+fn what_is_sent_with_more_to_follow_waits_and_is_not_pushed() {
+    let stack = Stack::load();
+    let listener = stack.listener();
+    let iss = stack.handshake();
+    let fd = stack.accept(listener);
+    let Interface { userdata, sendto, .. } = stack.table;
+    let send = |len: usize, flags: c_int| {
+        let bytes = vec![0_u8; len];
+        // SAFETY: a call of the table, with the buffer's own length and no address.
+        unsafe { sendto(userdata, fd, bytes.as_ptr().cast(), len, flags, core::ptr::null(), 0) }
+    };
+    assert_eq!(send(1100, libc::MSG_MORE), 1100);
+    let first = stack.sniff();
+    assert_eq!((first.data.len(), first.flags), (1000, ACK));
+    stack.inject((ACK, 1, iss + 1001), OptionsOut::default(), &[]);
+    let rest = stack.sniff();
+    assert_eq!((rest.data.len(), rest.flags), (100, ACK), "the answer lets it go, without PSH");
+}
+
+#[test]
+fn the_mtu_bounds_the_segments() {
+    let stack = Stack::load_with(c"sysctls=off,mtu=600");
+    let listener = stack.listener();
+    stack.handshake();
+    let fd = stack.accept(listener);
+    assert_eq!(stack.write(fd, &[0; 1000]), 1000);
+    assert_eq!(stack.sniff().data.len(), 560);
+}
+
+#[test]
+fn the_congestion_control_is_chosen_per_socket() {
+    let stack = Stack::load();
+    let Interface { userdata, getsockopt, setsockopt, .. } = stack.table;
+    let listener = stack.listener();
+    let key = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
+    let name = |fd: c_int| {
+        let mut text = [0_u8; 16];
+        let mut len = text.len() as c_uint;
+        // SAFETY: a call of the table, with the buffer's own length.
+        unsafe { getsockopt(userdata, fd, key.0, key.1, text.as_mut_ptr().cast(), &raw mut len) };
+        String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned()
+    };
+    stack.handshake();
+    let fd = stack.accept(listener);
+    // SAFETY: a call of the table, with the name's own length.
+    let set = unsafe { setsockopt(userdata, fd, key.0, key.1, c"reno".as_ptr().cast(), 4) };
+    assert_eq!(set, 0);
+    assert_eq!((name(fd), name(listener)), ("reno".to_owned(), "cubic".to_owned()));
 }

@@ -9,8 +9,9 @@ use std::thread::{self, ThreadId};
 
 use super::calls::Written;
 use super::errno::Errno;
+use super::flags::Flags;
 use super::socket::Socket;
-use super::world::{Flags, World};
+use super::world::World;
 use crate::time::{Duration, Instant};
 
 /// How long a call may wait.
@@ -37,7 +38,7 @@ pub(super) struct Adapter {
 impl Adapter {
     pub(super) fn new(flags: &str) -> Self {
         Self {
-            world: Mutex::new(World::new(Flags::parse(flags))),
+            world: Mutex::new(World::new(Flags::of_program(flags))),
             finished: Condvar::new(),
             driver: thread::current().id(),
             woken: Mutex::new(Vec::new()),

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::flags::Flags;
+
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{EcnPolicy, Settings};
 use crate::time::Duration;
@@ -18,6 +20,8 @@ const BUFFER_MAX: u32 = 6 << 20;
 #[derive(Debug)]
 pub(super) struct Host {
     folder: Option<PathBuf>,
+    /// The largest segment for IPv4 and IPv6.
+    mss: [u16; 2],
     /// The congestion control that was set before the script ran: a machine's own choice, which no script
     /// means.
     congestion_before: Option<String>,
@@ -25,9 +29,9 @@ pub(super) struct Host {
 
 impl Host {
     /// A host whose `sysctl`s are read, or one with Linux's defaults.
-    pub(super) fn new(reads_sysctls: bool) -> Self {
-        let folder = reads_sysctls.then(|| PathBuf::from(SYSCTLS));
-        let mut host = Self { folder, congestion_before: None };
+    pub(super) fn new(flags: &Flags) -> Self {
+        let folder = flags.sysctls.then(|| PathBuf::from(SYSCTLS));
+        let mut host = Self { folder, mss: flags.mss(), congestion_before: None };
         host.congestion_before = host.text("tcp_congestion_control");
         host
     }
@@ -42,6 +46,7 @@ impl Host {
             self.number(name).map_or(default, |value| u8::try_from(value).unwrap_or(u8::MAX))
         };
         Settings {
+            mss: self.mss,
             receive_buffer,
             send_buffer: BUFFER_MAX,
             syn_retries: retries("tcp_syn_retries", 6),
@@ -54,6 +59,8 @@ impl Host {
             ecn: self.ecn(),
             probe_with_first: false,
             probe_without_data: true,
+            tail_probes: on("tcp_early_retrans", true),
+            idle_restart: on("tcp_slow_start_after_idle", true),
             slow_start_burst: None,
             fin_wait_2: seconds("tcp_fin_timeout", 60),
             // TCP_RTO_MIN bounds the variation, not the timeout.

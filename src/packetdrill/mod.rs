@@ -21,6 +21,7 @@ mod address;
 mod calls;
 mod errno;
 mod ffi;
+mod flags;
 mod host;
 mod info;
 mod program;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::errno::Errno;
+use super::flags::Flags;
 use super::host::Host;
 use super::program::Program;
 use super::socket::{Options, Socket, Sockets};
@@ -35,10 +36,6 @@ const FRAMES: usize = 512;
 const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// Our address in a script that connects before it binds, when no flag names one.
-const LOCAL_V4: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 2);
-const LOCAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 2);
-
 /// What the clock reads first: like a kernel's, long after zero.
 const BEGINNING: Instant = Instant::from_millis(1_000_000_000);
 
@@ -53,37 +50,6 @@ struct Waiter {
     number: u64,
     until: Option<Instant>,
     attempt: Attempt,
-}
-
-/// What the command line of packetdrill says.
-#[derive(Debug)]
-pub(super) struct Flags {
-    /// Our address of IPv4.
-    pub(super) local_v4: Ipv4Addr,
-    /// Our address of IPv6.
-    pub(super) local_v6: Ipv6Addr,
-    /// Whether the host's `sysctl`s are read.
-    pub(super) sysctls: bool,
-}
-
-impl Flags {
-    /// Words separated by commas or spaces: `sysctls=off`, `local_ip=ADDRESS`. What is not known is left
-    /// to others.
-    pub(super) fn parse(text: &str) -> Self {
-        let mut flags = Self { local_v4: LOCAL_V4, local_v6: LOCAL_V6, sysctls: true };
-        for word in text.split([',', ' ']) {
-            match word.trim_start_matches('-').split_once('=') {
-                Some(("sysctls", "off")) => flags.sysctls = false,
-                Some(("local_ip", address)) => match address.parse() {
-                    Ok(IpAddr::V4(address)) => flags.local_v4 = address,
-                    Ok(IpAddr::V6(address)) => flags.local_v6 = address,
-                    Err(_) => {}
-                },
-                _ => {}
-            }
-        }
-        flags
-    }
 }
 
 /// All of it.
@@ -112,7 +78,7 @@ impl World {
         let (near, far) = memory::pair(cable);
         Self {
             now: BEGINNING,
-            host: Host::new(flags.sysctls),
+            host: Host::new(&flags),
             flags,
             shard: None,
             near,
@@ -189,6 +155,7 @@ impl World {
             config.limits.embryos = 1 << 10;
             config.limits.time_waits = 1 << 10;
             config.limits.neighbours = 8;
+            config.mtu = usize::from(flags.mtu);
             config.settings = host.settings();
             // Neighbours are told, not asked for: a script does not speak ARP.
             config.role = Role::Shared;

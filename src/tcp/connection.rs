@@ -44,6 +44,8 @@ pub struct Connection {
     pub(super) keep_alive_probes: u8,
     /// Segments that may still follow in the burst under way, see `burst`.
     pub(super) burst: u8,
+    /// The reset that is owed stands where the peer will believe it, and acknowledges nothing.
+    pub(super) answers_by_reset: bool,
     close_reason: Option<CloseReason>,
     /// What both ends agreed on about congestion notification; its state is in the box of rare things.
     pub(super) ecn: EcnMode,
@@ -74,6 +76,7 @@ impl Connection {
             heard_at: env.now,
             keep_alive_probes: 0,
             burst: 0,
+            answers_by_reset: false,
             close_reason: None,
             ecn: EcnMode::None,
             choices: None,

@@ -62,6 +62,10 @@ pub struct Settings {
     /// 8985 §7.3 takes the last one: a listener that answered with a SYN cookie knows the connection by the
     /// first alone. Linux takes the last.
     pub probe_with_first: bool,
+    /// Whether the tail of a flight is probed (RFC 8985 §7).
+    pub tail_probes: bool,
+    /// Whether cwnd falls to the restart window after a silence (RFC 5681 §4.1); off, RFC 7661 alone judges it.
+    pub idle_restart: bool,
     /// Whether a closed window is probed by a segment without data, of a number that the peer has
     /// acknowledged, as Linux does. RFC 9293 §3.8.6.1 has an octet of data: what takes it grows by it.
     pub probe_without_data: bool,
@@ -139,6 +143,8 @@ impl Default for Settings {
             sack: true,
             window_scaling: true,
             probe_with_first: true,
+            tail_probes: true,
+            idle_restart: true,
             probe_without_data: false,
             slow_start_burst: Some(8),
             push_bursts: None,

@@ -60,7 +60,7 @@ impl Connection {
         let resumes = self.snd.outstanding() == 0 && self.snd.unsent() > 0 && self.snd.wnd > 0;
         if resumes && self.phase.may_send() {
             let rto = self.rto(env.settings);
-            self.recovery.on_resumed(env.now, rto);
+            self.recovery.on_resumed(env, rto);
         }
         self.next_plan()
     }
@@ -252,7 +252,7 @@ impl Connection {
         match plan.kind {
             Kind::Reset => {
                 self.marks.remove(Marks::RESET);
-                let acks = env.settings.acknowledge_in_resets;
+                let acks = env.settings.acknowledge_in_resets && !self.answers_by_reset;
                 // RFC 7323 §3.2: the timestamps "SHOULD be sent in an <RST> segment".
                 SegmentOut {
                     seq: plan.seq,

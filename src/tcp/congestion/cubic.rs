@@ -181,7 +181,7 @@ impl Cubic {
     }
 
     /// RFC 9438 §4.2: t leaves out the time in which the application, not cwnd, limits the flight.
-    fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         if let Some(stage) = self.curve.as_deref_mut().and_then(|curve| curve.stage.as_mut()) {
             stage.clock = None;
         }
@@ -416,6 +416,20 @@ mod tests {
         rested.c.on_ack(&idle);
         rested.now += Duration::from_secs(30);
         rested.c.on_ack(&Ack { now: rested.now, ..idle });
+        (0..5).for_each(|_| used.round());
+        (0..5).for_each(|_| rested.round());
+        assert!(close(rested.segments(), used.segments(), 0.01));
+    }
+
+    #[test]
+    fn a_silence_does_not_count() {
+        // RFC 9438 §4.2: t MUST NOT include time in which nothing is in flight.
+        let mut used = Path::after_loss_at(100, Duration::from_millis(100));
+        let mut rested = Path { c: used.c.clone(), ..used };
+        used.round();
+        rested.round();
+        rested.now += Duration::from_secs(30);
+        rested.c.on_rested();
         (0..5).for_each(|_| used.round());
         (0..5).for_each(|_| rested.round());
         assert!(close(rested.segments(), used.segments(), 0.01));

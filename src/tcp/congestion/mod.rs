@@ -302,6 +302,14 @@ impl Controller {
         self.window_mut().on_echo(ssthresh);
     }
 
+    /// Nothing was in flight, and sending begins again: the time until now was none in which the window was used.
+    #[inline]
+    pub fn on_rested(&mut self) {
+        if let Kind::Cubic(_, c) = &mut self.0 {
+            c.pause();
+        }
+    }
+
     /// Nothing was sent for `idle`, longer than `rto`, and sending begins again.
     pub fn on_idle(&mut self, _idle: Duration, _rto: Duration) {
         match &mut self.0 {

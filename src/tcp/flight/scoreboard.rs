@@ -454,7 +454,7 @@ impl Scoreboard {
     /// The first segment that waits to be sent again, or what is missing of it.
     #[inline]
     pub(in crate::tcp) fn next_lost(&self) -> Option<Piece> {
-        (self.lost.head != NONE).then(|| self.piece(self.records.position(self.lost.head)))?
+        (self.lost.head != NONE).then(|| self.segment(self.records.position(self.lost.head)))?
     }
 
     /// From where to where segments wait to be sent again.
@@ -466,12 +466,12 @@ impl Scoreboard {
 
     /// The segment that begins at SND.UNA.
     pub(in crate::tcp) fn first(&self) -> Option<Piece> {
-        if self.records.len() == 0 { None } else { self.piece(0) }
+        if self.records.len() == 0 { None } else { self.segment(0) }
     }
 
     /// The segment that ends at SND.NXT.
     pub(in crate::tcp) fn last(&self) -> Option<Piece> {
-        self.piece(self.records.len().checked_sub(1)?)
+        self.segment(self.records.len().checked_sub(1)?)
     }
 
     /// Cuts what is longer than `mss`, and takes all that is not selected for lost: the path refuses it.
@@ -515,6 +515,14 @@ impl Scoreboard {
         u32::from(record.head) + u32::from(record.tail)
     }
 
+    /// A segment to be sent again: to its end, though that may have arrived. Peers do not cut segments, and
+    /// what goes again is to look as it did.
+    fn segment(&self, position: usize) -> Option<Piece> {
+        let end = self.records.at(position)?.end;
+        self.piece(position).map(|piece| Piece { end, ..piece })
+    }
+
+    /// What is missing of a segment.
     fn piece(&self, position: usize) -> Option<Piece> {
         let record = self.records.at(position)?;
         let seq = self.start_of(position) + u32::from(record.head);

@@ -168,7 +168,7 @@ impl Pair {
         let (Some(at), Some(piece)) = (at, piece) else { return };
         self.model.now_us += 1;
         let segment = &mut self.model.segments[at];
-        let (from, to) = segment.piece();
+        let (from, to) = (segment.piece().0, segment.seq + segment.selected.len() as u32);
         segment.again = true;
         segment.sent_us = self.model.now_us;
         assert_eq!((piece.seq, piece.end), (self.at(from), self.at(to)));

@@ -176,9 +176,10 @@ impl Recovery {
     /// RFC 5681 §4.1:
     ///   > a TCP SHOULD set cwnd to no more than RW before beginning transmission if the TCP has not
     ///   > sent data in an interval exceeding the retransmission timeout.
-    pub(super) fn on_resumed(&mut self, now: Instant, rto: Duration) {
-        let idle = now.since(self.timed_at);
-        if idle > rto {
+    pub(super) fn on_resumed(&mut self, env: &Env<'_>, rto: Duration) {
+        self.controller.on_rested();
+        let idle = env.now.since(self.timed_at);
+        if idle > rto && env.settings.idle_restart {
             self.controller.on_idle(idle, rto);
         }
     }

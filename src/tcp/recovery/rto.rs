@@ -74,6 +74,9 @@ impl Connection {
 
     /// The slot expired with data outstanding and a window open.
     pub(in crate::tcp) fn on_alarm(&mut self, env: &mut Env<'_>) {
+        if self.probes_with_fin(env) {
+            return;
+        }
         // The timeout may be due at the same time: it is not put off by the others.
         match self.recovery.alarm() {
             Alarm::Probe => self.on_probe_deadline(env),

@@ -7,6 +7,8 @@
 use crate::tcp::SeqNum;
 use crate::tcp::connection::Connection;
 use crate::tcp::interface::Env;
+use crate::tcp::marks::Marks;
+use crate::tcp::rate::RateStamp;
 use crate::time::{Duration, Instant};
 
 use super::{Alarm, Stage};
@@ -99,7 +101,8 @@ impl Connection {
     ///   > unless it is already in fast recovery, RTO recovery, or segments have been SACKed
     pub(super) fn probe_at(&self, env: &Env<'_>, rto_at: Instant) -> Option<Instant> {
         let flight = self.recovery.flight.as_deref()?;
-        let calm = self.recovery.stage == Stage::Open
+        let calm = env.settings.tail_probes
+            && self.recovery.stage == Stage::Open
             && flight.board.selected_segments() == 0
             && flight.board.waiting() == 0
             && flight.tail.may_probe()
@@ -116,6 +119,25 @@ impl Connection {
             None => PTO_WITHOUT_SRTT,
         };
         Some((env.now + pto).min(rto_at))
+    }
+
+    /// The timer of a FIN that was sent alone expired. Such a FIN has no flight, so that what opens and closes
+    /// pays nothing for one; its first timeout is its probe (RFC 8985 §7.2: PTO is RTO at most), from where on
+    /// it has. Whether it was so.
+    pub(super) fn probes_with_fin(&mut self, env: &mut Env<'_>) -> bool {
+        let (una, nxt) = (self.snd.una, self.snd.nxt);
+        let alone = self.recovery.flight.is_none() && una == self.snd.end && nxt == una + 1;
+        let fresh = self.recovery.stage == Stage::Open && self.recovery.backoff == 0;
+        if !(alone && fresh && env.settings.tail_probes && self.marks.has(Marks::SACK)) {
+            return false;
+        }
+        let mut flight = env.pool.flights.acquire(una, env.now);
+        let sent_at = env.now.as_micros().saturating_sub(self.rto(env.settings).as_micros());
+        flight.board.on_sent(nxt, sent_at as u32, RateStamp::default());
+        flight.tail.due = true;
+        self.recovery.flight = Some(flight);
+        self.arm_alarm(env, Alarm::Timeout);
+        true
     }
 
     /// The probe timer expired: RFC 8985 §7.3, TLP_send_probe.

@@ -218,3 +218,55 @@ fn how_far_out_of_order_segments_come_is_told() {
     t.gets(ack(10_001));
     assert_eq!(seen(&t), (10, 2));
 }
+
+#[test]
+fn a_segment_that_arrived_in_part_goes_again_to_its_end() {
+    // RFC 8985 §7.3: "the highest sequence segment sent so far", not what is missing of it.
+    let mut t = selective_with(100, |s| s.probe_with_first = false).write(4000);
+    t.sent();
+    t.after_ms(100).gets(ack(1).sack(4000..4001)).quiet();
+    t.after_ms(100).sends([3001..4001]);
+}
+
+#[test]
+fn the_first_timeout_of_a_fin_alone_is_its_probe() {
+    // RFC 8985 §7.3: a probe takes nothing of the window and does not back off: "MUST re-arm the RTO timer".
+    let mut t = selective_with(100, |_| ());
+    let before = t.c.info(&t.settings).cwnd;
+    t.closes();
+    assert_eq!(t.sent().len(), 1);
+    for (wait, timeouts) in [(300, 0), (300, 1), (600, 2)] {
+        assert_eq!(t.deadline_ms(), Some(wait));
+        t.after_ms(wait - 1).quiet();
+        t.after_ms(1);
+        let sent = t.sent();
+        assert_eq!((sent.len(), sent[0].flags.fin(), sent[0].len), (1, true, 0));
+        assert_eq!(t.c.timeouts(), timeouts);
+        if timeouts == 0 {
+            assert_eq!(t.c.info(&t.settings).cwnd, before);
+        }
+    }
+    t.gets(ack(2)).quiet();
+    assert_eq!(t.deadline_ms(), None);
+}
+
+#[test]
+fn a_host_may_do_without_probes_of_the_tail() {
+    let mut t = selective_with(100, |s| s.tail_probes = false).write(2000);
+    t.sent();
+    t.after_ms(299).quiet();
+    t.after_ms(2).sends([1..1001]);
+    assert_eq!(t.c.timeouts(), 1);
+}
+
+#[test]
+fn a_host_may_keep_the_window_through_a_silence() {
+    // RFC 7661 §4.4: the window of a program that rests is kept until it is not validated for long.
+    let mut t = selective_with(100, |s| s.idle_restart = false).write(10_000);
+    t.sent();
+    t.after_ms(100).gets(ack(10_001));
+    let grown = t.c.info(&t.settings).cwnd;
+    t.after_ms(2000);
+    t = t.write(30_000);
+    assert_eq!(t.sent().len() as u32, grown / 1000);
+}

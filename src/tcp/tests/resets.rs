@@ -59,6 +59,18 @@ fn unread_data_is_flushed_by_a_reset() {
 }
 
 #[test]
+fn data_after_close_is_reset_where_the_peer_believes_it() {
+    // RFC 5961 §3: "If [...] the sequence number exactly matches the next expected sequence number (RCV.NXT)".
+    // The FIN was lost, so that this is its number.
+    for acknowledges in [false, true] {
+        let mut t = Script::established_with(|s| s.acknowledge_in_resets = acknowledges);
+        t.closes_both().sends([text(1..1).fin()]);
+        t.refuses(super::data(1..101), Disposition::AfterClose).is(Phase::Closed);
+        t.sends([text(1..1).flags(Flags::RST)]);
+    }
+}
+
+#[test]
 fn nothing_answers_once_closed() {
     let mut t = script_in(Phase::Closed);
     t.refuses(super::data(1..101), Disposition::AfterClose).quiet();
