@@ -52,9 +52,9 @@ own_addresses() {
 stack_options() {
     case $2 in
         kernel) echo "--stack kernel" ;;
-        zero-copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy on" ;;
-        copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy off" ;;
-        generic) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode generic" ;;
+        zero-copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode native --zero-copy on" ;;
+        copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode native --zero-copy off" ;;
+        generic) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode generic" ;;
         auto) echo "$(own_addresses "$1") --queues 0-$(($3 - 1))" ;;
     esac
 }
