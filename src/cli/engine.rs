@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use linerate::link::xsk::Mode as SocketMode;
+use linerate::link::xsk::{BusyPoll, Mode as SocketMode};
 use linerate::metrics::Event;
 use linerate::runtime::{
     Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError, WorkerReport,
@@ -27,6 +27,8 @@ const GRACE: Span = Span::from_secs(3);
 
 /// How often the main thread looks whether it is over.
 const LOOK: Duration = Duration::from_millis(10);
+/// So many of these are between two looks at the interface, which ask its driver.
+const LOOKS_AT_INTERFACE: u32 = 100;
 
 /// Runs the job until its services or a signal end it.
 ///
@@ -39,10 +41,15 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
         .map_err(|error| explain(&config.interface, &error))?;
     announce(&config, &stack);
     (job.ready)();
+    let mut looks: u32 = 0;
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(LOOK);
         if let Some(door) = &door {
             door.answer(&mut stack);
+        }
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(LOOKS_AT_INTERFACE) {
+            stack.look().iter().for_each(|note| eprintln!("note: {note}"));
         }
     }
     if stack.interface_is_gone() {
@@ -118,6 +125,9 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         ZeroCopy::On => SocketMode::ZeroCopy,
         ZeroCopy::Off => SocketMode::Copy,
     };
+    config.set_rss = options.set_rss;
+    config.set_offloads = options.set_offloads;
+    config.busy_poll = options.busy_poll.map(|micros| BusyPoll { micros, ..BusyPoll::default() });
     config.chunk = options.chunk_bytes;
     config.idle = match options.idle {
         Idle::Spin => IdlePolicy::Spin,

@@ -156,6 +156,20 @@ pub struct StackOptions {
     #[arg(long, value_name = "LIST")]
     pub queues: Option<Numbers>,
 
+    /// Have the NIC spread flows over these queues alone (its RSS table), until the end; linerate only
+    #[arg(long)]
+    pub set_rss: bool,
+
+    /// Turn off what breaks AF_XDP in the NIC (LRO, stripping of VLAN tags), until the end; linerate only
+    #[arg(long)]
+    pub set_offloads: bool,
+
+    /// Have the device driven by the worker's own calls, up to so many microseconds each, its interrupts off
+    /// (preferred busy polling); needs napi_defer_hard_irqs and gro_flush_timeout set; linerate only
+    #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "20",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub busy_poll: Option<u32>,
+
     /// CPU cores to pin the workers to, in the order of the queues [default: the first ones this process
     /// may use]
     #[arg(long, value_name = "LIST")]
@@ -282,6 +296,9 @@ impl StackOptions {
             (self.ecn.is_some(), "--ecn"),
             (self.mtu_probing.is_some(), "--mtu-probing"),
             (self.control.is_some(), "--control"),
+            (self.set_rss, "--set-rss"),
+            (self.set_offloads, "--set-offloads"),
+            (self.busy_poll.is_some(), "--busy-poll"),
         ] {
             if given {
                 return Err(Failure::usage(

@@ -59,6 +59,10 @@ pub struct StackConfig {
     pub cores: Vec<usize>,
     /// Whose the addresses are.
     pub role: Role,
+    /// Have the NIC spread flows over the workers' queues alone while the stack runs.
+    pub set_rss: bool,
+    /// Turn off what merges or strips frames in the NIC (LRO, VLAN tags) while the stack runs.
+    pub set_offloads: bool,
     /// How the program is attached.
     pub xdp_mode: XdpMode,
     /// Whether the device uses the sockets' memory, or frames are copied.
@@ -113,6 +117,8 @@ impl StackConfig {
             queues: Queues::default(),
             cores: Vec::new(),
             role: Role::default(),
+            set_rss: false,
+            set_offloads: false,
             xdp_mode: XdpMode::Auto,
             socket_mode: Mode::Auto,
             chunk: None,

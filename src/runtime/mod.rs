@@ -30,6 +30,7 @@ mod publish;
 mod setup;
 mod stack;
 mod steering;
+mod watch;
 mod worker;
 
 pub use census::Silent;

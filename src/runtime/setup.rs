@@ -9,7 +9,8 @@ use std::ops::RangeInclusive;
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
 use super::error::StartError;
-use super::steering::{self, steering};
+use super::steering::{self, Borrowed, Quiet, steering};
+use super::watch::Watch;
 use crate::link::Link;
 use crate::link::impair::{Impaired, Impairments};
 use crate::link::pcap::{Recorder, Tap};
@@ -30,8 +31,10 @@ pub(super) struct Plan<'a> {
 pub(super) struct Opened {
     pub(super) links: Vec<Box<dyn Link + Send>>,
     pub(super) bound: Vec<Bound>,
-    /// Bytes of the longest packet that all of them carry.
+    /// Bytes of the longest packet that the interface takes now and all of them carry.
     pub(super) mtu: usize,
+    /// Bytes of the longest packet that they would carry.
+    pub(super) mtu_max: usize,
     pub(super) notes: Vec<String>,
 }
 
@@ -55,6 +58,10 @@ impl<'a> Plan<'a> {
         plan.check_addresses()?;
         plan.check_ports()?;
         Ok(plan)
+    }
+
+    pub(super) fn watch(&self, mtu_max: usize) -> Watch {
+        Watch::new(self.probe.clone(), self.config.queues.as_slice(), mtu_max)
     }
 
     pub(super) const fn index(&self) -> u32 {
@@ -134,6 +141,42 @@ impl<'a> Plan<'a> {
         Ok((program, notes))
     }
 
+    /// Turns off what merges or strips frames in the NIC, where it is wanted.
+    pub(super) fn quieten(&self, notes: &mut Vec<String>) -> Option<Quiet> {
+        let name = &self.config.interface;
+        notes.extend(self.config.busy_poll.and_then(|_| steering::note_on_deferral(name)));
+        if !self.config.set_offloads {
+            return None;
+        }
+        let quiet = Quiet::take(name);
+        quiet.map_err(|error| notes.push(format!("the offloads of `{name}` stay: {error}"))).ok()
+    }
+
+    /// Looks again at the queues: some drivers add queues of their own with a program, and spread flows over them
+    /// (virtio-net has one for each CPU to send on, and receives on it too). Where it is wanted, the NIC is made to
+    /// use the workers' queues alone.
+    pub(super) fn settle_queues(&mut self, notes: &mut Vec<String>) -> Option<Borrowed> {
+        let (name, queues) = (&self.config.interface, self.config.queues.as_slice());
+        let before = self.probe.rss.take();
+        let mut borrowed = None;
+        if self.config.set_rss {
+            let taken = match &before {
+                Some(before) => Borrowed::take(name, before, queues),
+                None => Err(std::io::Error::other("it has no RSS table")),
+            };
+            match taken {
+                Ok(taken) => borrowed = Some(taken),
+                Err(error) => notes.push(format!(
+                    "`{name}` was not made to spread flows over the workers' queues alone: {error}"
+                )),
+            }
+        }
+        self.probe.rss = xdp::rss(name);
+        self.probe.rx_queues = xdp::rx_queues(name);
+        notes.extend(steering::notes(&self.probe, queues));
+        borrowed
+    }
+
     /// Opens a socket for each queue and puts it in the program's map.
     pub(super) fn open_links(&self, program: &mut Program) -> Result<Opened, StartError> {
         let queues = self.config.queues.as_slice();
@@ -141,7 +184,8 @@ impl<'a> Plan<'a> {
             links: Vec::new(),
             bound: Vec::new(),
             mtu: self.probe.mtu as usize,
-            notes: steering::notes(&self.probe, queues),
+            mtu_max: usize::MAX,
+            notes: Vec::new(),
         };
         let native = program.attachment().is_some_and(|a| a.mode == AttachedMode::Native);
         let recorder = match &self.config.capture {
@@ -155,6 +199,7 @@ impl<'a> Plan<'a> {
             }
             opened.bound.push(link.bound());
             opened.mtu = opened.mtu.min(link.frame_max() - ETHERNET_MAX);
+            opened.mtu_max = opened.mtu_max.min(link.frame_max() - ETHERNET_MAX);
             if let Some(fd) = link.wait_fd() {
                 program.insert_socket(*queue, fd)?;
             }

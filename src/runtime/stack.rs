@@ -13,6 +13,8 @@ use super::handover::PostOffice;
 use super::mirror::{Change, Mirror};
 use super::publish::Snapshot;
 use super::setup::Plan;
+use super::steering::{Borrowed, Quiet};
+use super::watch::{News, Watch};
 use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
 use crate::link::xsk::Bound;
@@ -75,9 +77,12 @@ pub struct Stack {
     // In the order in which they must go: the mirror, then the program, then the workers' sockets.
     mirror: Option<Mirror>,
     program: Program,
+    borrowed: Option<Borrowed>,
+    _quiet: Option<Quiet>,
     hands: Vec<Hand>,
     bound: Vec<Bound>,
     notes: Vec<String>,
+    watch: Watch,
     interface_gone: Arc<AtomicBool>,
     /// Keeps the groups of our addresses joined.
     _groups: Option<UdpSocket>,
@@ -92,11 +97,17 @@ impl Stack {
         config: &StackConfig,
         mut service: impl FnMut(usize) -> Box<dyn Service + Send>,
     ) -> Result<Self, StartError> {
-        let plan = Plan::make(config)?;
-        let (mut program, mut notes) = plan.attach_program()?;
+        let mut plan = Plan::make(config)?;
+        let mut notes = Vec::new();
+        // Before the program: with LRO on, drivers refuse it.
+        let quiet = plan.quieten(&mut notes);
+        let (mut program, fallbacks) = plan.attach_program()?;
+        notes.extend(fallbacks);
+        let borrowed = plan.settle_queues(&mut notes);
         let opened = plan.open_links(&mut program)?;
         notes.extend(opened.notes);
         let bound = opened.bound;
+        let watch = plan.watch(opened.mtu_max);
         let wakers: Vec<_> = (0..opened.links.len())
             .map(|_| Waker::new().map(Arc::new))
             .collect::<Result<_, _>>()
@@ -125,9 +136,12 @@ impl Stack {
         let stack = Self {
             mirror: Some(mirror),
             program,
+            borrowed,
+            _quiet: quiet,
             hands,
             bound,
             notes,
+            watch,
             interface_gone,
             _groups: groups,
         };
@@ -171,6 +185,17 @@ impl Stack {
         &self.notes
     }
 
+    /// Looks whether the interface has changed (queues, RSS, MTU, carrier), has the workers heed it, and tells what a
+    /// user should know. To be called once in a while, about every second.
+    pub fn look(&mut self) -> Vec<String> {
+        let counters = self.report().counters();
+        let News { notes, commands } = self.watch.look(&counters);
+        for command in commands {
+            self.hands.iter().for_each(|hand| hand.desk.ask(command.clone()));
+        }
+        notes
+    }
+
     /// Whether a worker still runs; workers end when their service stops them.
     pub fn is_running(&self) -> bool {
         self.hands.iter().any(|hand| !hand.desk.ended.load(Ordering::SeqCst))
@@ -202,6 +227,8 @@ impl Stack {
         let report = self.report();
         self.mirror = None;
         self.program.detach();
+        // After the program, with which queues of the driver's own may have gone.
+        self.borrowed = None;
         (report, workers.into_iter().map(|worker| worker.service).collect())
     }
 
@@ -224,6 +251,7 @@ impl Drop for Stack {
         let workers = self.join();
         // The program goes before the sockets: a frame redirected to a socket that is gone is lost.
         self.program.detach();
+        self.borrowed = None;
         drop(workers);
     }
 }

@@ -1,8 +1,10 @@
 //! From what an interface tells of its queues to the division of flows among workers, and to what a user
 //! should know about that.
 
+use std::io;
+
 use crate::shard::{NOBODY, Steering, Toeplitz};
-use crate::xdp::{Probe, Rss};
+use crate::xdp::{self, Probe, Rss};
 
 /// How flows are divided when worker n has queue `queues[n]`.
 ///
@@ -17,6 +19,61 @@ pub(super) fn steering(rss: Option<&Rss>, queues: &[u32]) -> Steering {
         None if workers > 1 => Steering::Hash { workers },
         None => Steering::Single,
     }
+}
+
+/// The NIC's table as it was, put back when dropped.
+#[derive(Debug)]
+pub(super) struct Borrowed {
+    interface: String,
+    table: Vec<u32>,
+}
+
+impl Borrowed {
+    /// Has the NIC spread flows over `queues` alone; `before` is its table before the program was attached, since
+    /// some drivers spread them over queues of their own from then on.
+    pub(super) fn take(interface: &str, before: &Rss, queues: &[u32]) -> io::Result<Self> {
+        xdp::set_rss_queues(interface, queues)?;
+        Ok(Self { interface: interface.to_owned(), table: before.table.clone() })
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // An interface that is gone has no table; one that refuses keeps ours, which it took. The default is asked for
+        // where the table was as good as that: the kernel refuses to take queues away that a table of ours names.
+        let default = if is_even(&self.table) { &[][..] } else { &self.table };
+        let _ = xdp::set_rss_table(&self.interface, default);
+    }
+}
+
+/// The NIC's offloads as they were, put back when dropped.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    interface: String,
+    before: u32,
+}
+
+impl Quiet {
+    /// Turns off what merges or strips frames in the NIC.
+    pub(super) fn take(interface: &str) -> io::Result<Self> {
+        let before = xdp::set_offloads_off(interface)?;
+        Ok(Self { interface: interface.to_owned(), before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // As with the table.
+        let _ = xdp::set_offloads_back(&self.interface, self.before);
+    }
+}
+
+/// Whether a table gives all queues from 0 on the same share.
+fn is_even(table: &[u32]) -> bool {
+    let queues = table.iter().max().map_or(0, |last| *last as usize + 1);
+    let share = |queue| table.iter().filter(|entry| **entry as usize == queue).count();
+    let (least, most) = (table.len() / queues.max(1), table.len().div_ceil(queues.max(1)));
+    (0..queues).all(|queue| (least..=most).contains(&share(queue)))
 }
 
 fn is_single(rss: &Rss, queues: &[u32]) -> bool {
@@ -41,7 +98,8 @@ pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
     if !idle.is_empty() {
         notes.push(format!(
             "`{name}` spreads flows over queues that have no worker ({}): what comes in there passes to the kernel. \
-             Take them too (--queues), or have fewer (`ethtool -L {name} combined {}`)",
+             Take them too (--queues), have the NIC leave them out (--set-rss), or have fewer (`ethtool -L {name} \
+             combined {}`)",
             list(&idle),
             queues.len()
         ));
@@ -54,6 +112,21 @@ pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
         _ => {}
     }
     notes
+}
+
+/// Preferred busy polling keeps interrupts off only while the kernel is told to put them off.
+pub(super) fn note_on_deferral(interface: &str) -> Option<String> {
+    let is_off = |knob: &str| {
+        let path = format!("/sys/class/net/{interface}/{knob}");
+        std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
+    };
+    (is_off("napi_defer_hard_irqs") || is_off("gro_flush_timeout")).then(|| {
+        format!(
+            "busy polling does little while interrupts come at once: `echo 2 > \
+             /sys/class/net/{interface}/napi_defer_hard_irqs`, `echo 200000 > \
+             /sys/class/net/{interface}/gro_flush_timeout`"
+        )
+    })
 }
 
 /// The queues to which flows go and where nobody takes them.
@@ -101,6 +174,16 @@ mod tests {
         let short = Rss { key: vec![1; 16], ..rss(&[0, 1]) };
         assert_eq!(steering(Some(&short), &[0, 1]), Steering::Single);
         assert_eq!(steering(None, &[0, 1]), Steering::Hash { workers: 2 });
+    }
+
+    #[test]
+    fn a_table_is_even_when_all_queues_have_the_same_share() {
+        for even in [&[0, 1, 0, 1][..], &[0, 0, 1, 1], &[0, 1, 2, 0], &[0, 0]] {
+            assert!(is_even(even), "{even:?}");
+        }
+        for odd in [&[0, 1, 1, 1][..], &[1, 1, 1, 1], &[0, 2, 0, 2]] {
+            assert!(!is_even(odd), "{odd:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,9 @@ use super::publish::{Figures, Published};
 use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
 use crate::metrics::Latencies;
-use crate::shard::{Handed, Handover, Prefix, Route, Service, Shard, Standing, Surroundings};
+use crate::shard::{
+    Handed, Handover, Prefix, Route, Service, Shard, Standing, Steering, Surroundings,
+};
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
 
@@ -27,10 +29,14 @@ use crate::wire::MacAddr;
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
 /// What other threads ask of a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Command {
     /// The kernel's tables changed.
     Mirror(Change),
+    /// The NIC divides flows in another way now.
+    Steer(Arc<Steering>),
+    /// The interface takes packets of so many bytes now.
+    Mtu(usize),
     /// End.
     Stop(Farewell),
 }
@@ -171,6 +177,8 @@ impl Worker {
         while let Some(command) = self.desk.commands.pop() {
             match command {
                 Command::Mirror(change) => self.reflect(now, change),
+                Command::Steer(steering) => self.shard.set_steering(&steering),
+                Command::Mtu(mtu) => self.shard.set_mtu(now, mtu),
                 Command::Stop(Farewell::Abort) => {
                     self.shard.abort_all(now);
                     leaving = Leaving::Closing(now);

@@ -52,6 +52,8 @@ pub(super) struct Engine {
     pub(super) now: Instant,
     pub(super) settings: Settings,
     mtu: usize,
+    /// The segment sizes that were asked for, whatever the MTU.
+    mss_asked: [u16; 2],
     pub(super) mac: MacAddr,
     pub(super) role: Role,
     pub(super) accept_partial_checksums: bool,
@@ -114,6 +116,7 @@ impl Engine {
         let connections = config.limits.connections.clamp(1, CONNECTIONS_MAX);
         let limits = Limits { connections, ..config.limits };
         let secrets = Secrets::new(&config.secret);
+        let mss_asked = config.settings.mss;
         let settings = bounded(config.settings, config.mtu);
         let v4 = config.gateway_v4.map(IpAddr::V4);
         let v6 = config.gateway_v6.map(IpAddr::V6);
@@ -125,6 +128,7 @@ impl Engine {
         Self {
             now: Instant::ZERO,
             mtu: config.mtu,
+            mss_asked,
             mac: config.mac,
             role: config.role,
             accept_partial_checksums: config.accept_partial_checksums,
@@ -182,7 +186,15 @@ impl Engine {
 
     /// See [`Shard::set_settings`](super::Shard::set_settings).
     pub(super) fn set_settings(&mut self, settings: Settings) {
+        self.mss_asked = settings.mss;
         self.settings = bounded(settings, self.mtu);
+    }
+
+    /// See [`Shard::set_mtu`](super::Shard::set_mtu).
+    pub(super) fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+        let asked = Settings { mss: self.mss_asked, ..self.settings.clone() };
+        self.settings = bounded(asked, mtu);
     }
 
     /// A turn begins.

@@ -19,6 +19,7 @@ use super::locals::Standing;
 use super::neighbour::Learned;
 use super::routes::{Prefix, Route};
 use super::service::{ConnId, ConnInfo, Io, ListenerId, Service};
+use super::steer::Steering;
 use crate::limits::BATCH_MAX;
 use crate::link::Link;
 use crate::metrics::{Counters, Event, Latencies};
@@ -234,6 +235,30 @@ impl Shard {
     /// Timers of connections and embryos that are armed; looks at all of them.
     pub fn timers(&self) -> usize {
         self.engine.wheel.armed()
+    }
+
+    /// The NIC divides flows in another way from now on. Only where it did foreseeably, and does: otherwise the
+    /// workers' shares of the ports would change under their connections, and frames find their way round anyhow.
+    pub fn set_steering(&mut self, steering: &Steering) {
+        let mine = &mut self.engine.steering;
+        if matches!((&*mine, steering), (Steering::Rss { .. }, Steering::Rss { .. })) {
+            mine.clone_from(steering);
+        }
+    }
+
+    /// The link takes packets of `mtu` bytes from now on. Connections that are open send no larger ones any more;
+    /// that it takes larger ones only new connections make use of.
+    pub fn set_mtu(&mut self, now: Instant, mtu: usize) {
+        let engine = &mut self.engine;
+        engine.begin(now);
+        engine.set_mtu(mtu);
+        let told = u16::try_from(mtu).unwrap_or(u16::MAX);
+        for index in 0..engine.tables.flows.high_water() {
+            if let Some(flow) = engine.tables.flows.at_mut(index) {
+                flow.connection.on_path_mtu(told);
+                engine.touched(index);
+            }
+        }
     }
 
     /// What was counted since the start.

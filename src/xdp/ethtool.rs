@@ -1,7 +1,8 @@
 //! The questions to a driver that only ioctls answer: one door to `SIOCETHTOOL` and its older kin.
 //!
 //! Owns the request structures of linux/ethtool.h and all `unsafe` of this layer. Each question is one
-//! system call on a socket of its own, in the calling thread's network namespace; nothing is changed.
+//! system call on a socket of its own, in the calling thread's network namespace; nothing is changed but by
+//! [`set_rss_table`].
 
 use std::io;
 use std::mem::size_of;
@@ -11,8 +12,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// linux/ethtool.h.
 const GDRVINFO: u32 = 0x03;
+const GRINGPARAM: u32 = 0x10;
 const GCHANNELS: u32 = 0x3c;
 const GRSSH: u32 = 0x46;
+const SRSSH: u32 = 0x47;
 
 /// Offloads that matter here, by the ethtool command that asks for one.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +26,9 @@ pub(super) enum Offload {
     Gro = 0x2b,
 }
 
-/// Bits of `ETHTOOL_GFLAGS` (0x25), which holds the offloads without a command of their own.
+/// Bits of `ETHTOOL_GFLAGS` (0x25), which holds the offloads without a command of their own; 0x26 sets them.
 const GFLAGS: u32 = 0x25;
+const SFLAGS: u32 = 0x26;
 pub(super) const FLAG_RX_VLAN: u32 = 1 << 8;
 pub(super) const FLAG_LRO: u32 = 1 << 15;
 
@@ -95,6 +99,7 @@ struct Rxfh {
 
 // What the kernel copies in and out is the size of its structures: a smaller one here would be overrun.
 const _: () = assert!(size_of::<Channels>() == 36);
+const _: () = assert!(size_of::<Rings>() == 36);
 const _: () = assert!(size_of::<Driver>() == 196);
 const _: () = assert!(size_of::<Value>() == 8);
 const _: () = assert!(size_of::<Rxfh>() == 24 + 4 * RSS_WORDS);
@@ -106,6 +111,8 @@ const _: () = assert!(size_of::<Rxfh>() == 24 + 4 * RSS_WORDS);
 unsafe trait Request {}
 // SAFETY: integers, and the sizes are asserted above.
 unsafe impl Request for Channels {}
+// SAFETY: as above.
+unsafe impl Request for Rings {}
 // SAFETY: as above.
 unsafe impl Request for Driver {}
 // SAFETY: as above.
@@ -159,6 +166,32 @@ pub(super) fn flags(interface: &str) -> io::Result<u32> {
     Ok(request.value)
 }
 
+/// Sets `FLAG_*`, all of them.
+pub(super) fn set_flags(interface: &str, flags: u32) -> io::Result<()> {
+    ask(interface, &mut Value { command: SFLAGS, value: flags })
+}
+
+/// Descriptors of the driver's own rings: `struct ethtool_ringparam`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Rings {
+    command: u32,
+    pub(super) rx_max: u32,
+    mini_max: u32,
+    jumbo_max: u32,
+    pub(super) tx_max: u32,
+    pub(super) rx: u32,
+    mini: u32,
+    jumbo: u32,
+    pub(super) tx: u32,
+}
+
+pub(super) fn rings(interface: &str) -> io::Result<Rings> {
+    let mut request = Rings { command: GRINGPARAM, ..Rings::default() };
+    ask(interface, &mut request)?;
+    Ok(request)
+}
+
 /// What a driver says of its receive side scaling.
 pub(super) struct Spreading {
     /// The redirection table.
@@ -170,17 +203,44 @@ pub(super) struct Spreading {
     pub(super) transformation: u8,
 }
 
-pub(super) fn rss(interface: &str) -> io::Result<Spreading> {
-    let mut request = Rxfh {
-        command: GRSSH,
-        context: 0,
-        table_len: 0,
-        key_len: 0,
-        hash_function: 0,
-        transformation: 0,
-        reserved: [0; 6],
-        words: [0; RSS_WORDS],
+impl Rxfh {
+    fn new(command: u32) -> Self {
+        Self {
+            command,
+            context: 0,
+            table_len: 0,
+            key_len: 0,
+            hash_function: 0,
+            transformation: 0,
+            reserved: [0; 6],
+            words: [0; RSS_WORDS],
+        }
+    }
+}
+
+/// Sets the redirection table; key and hash function stay.
+pub(super) fn set_rss_table(interface: &str, table: &[u32]) -> io::Result<()> {
+    // linux/ethtool.h, RXH_XFRM_NO_CHANGE.
+    const NO_CHANGE: u8 = u8::MAX;
+    let mut request = Rxfh::new(SRSSH);
+    let Some(words) = request.words.get_mut(..table.len()) else {
+        return Err(io::ErrorKind::OutOfMemory.into());
     };
+    words.copy_from_slice(table);
+    request.table_len = table.len() as u32;
+    request.transformation = NO_CHANGE;
+    match ask(interface, &mut request) {
+        // Before 6.8 the field had to be zero.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            request.transformation = 0;
+            ask(interface, &mut request)
+        }
+        answer => answer,
+    }
+}
+
+pub(super) fn rss(interface: &str) -> io::Result<Spreading> {
+    let mut request = Rxfh::new(GRSSH);
     // With both lengths zero the kernel tells the lengths alone.
     ask(interface, &mut request)?;
     let (table, key) = (request.table_len as usize, request.key_len as usize);

@@ -33,5 +33,8 @@ pub use claims::{Fragments, Policy, Role, SteerError};
 pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;
-pub use probe::{Peer, Probe, ProbeError, Rss, check_queues, has_carrier, probe, rss};
+pub use probe::{
+    Peer, Probe, ProbeError, Rings, Rss, check_queues, has_carrier, probe, rss, rx_queues,
+    set_offloads_back, set_offloads_off, set_rss_queues, set_rss_table,
+};
 pub use program::{Program, QUEUES_MAX, TestRun};

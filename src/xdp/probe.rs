@@ -35,6 +35,8 @@ pub struct Probe {
     pub tx_queues: u32,
     /// Receive queues it could have.
     pub rx_queues_max: u32,
+    /// Descriptors of its rings.
+    pub rings: Option<Rings>,
     /// How it spreads flows over its queues.
     pub rss: Option<Rss>,
     /// Whether the kernel leaves TCP checksums to it. On a veth they are then never computed.
@@ -55,6 +57,19 @@ pub struct Probe {
     pub program: Option<u32>,
     /// The other end, where this is one of a veth pair.
     pub peer: Option<Peer>,
+}
+
+/// Descriptors of a driver's own rings, each queue's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// To receive.
+    pub rx: u32,
+    /// As many as it could have.
+    pub rx_max: u32,
+    /// To send.
+    pub tx: u32,
+    /// As many as it could have.
+    pub tx_max: u32,
 }
 
 /// Receive side scaling.
@@ -161,6 +176,7 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
         rx_queues: queues.rx,
         tx_queues: queues.tx,
         rx_queues_max: queues.rx_max,
+        rings: rings(interface),
         rss: rss(interface),
         tx_checksum_offload: ethtool::offload(interface, Offload::TxChecksum).ok(),
         segmentation_offload: ethtool::offload(interface, Offload::Gso).ok(),
@@ -176,6 +192,11 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
 pub fn has_carrier(interface: &str) -> bool {
     let link = if_nametoindex(interface).ok().and_then(|index| link::of(index).ok());
     link.and_then(|link| link.carrier).unwrap_or(false)
+}
+
+/// Receive queues in use now. A driver may add some of its own when a program is attached (virtio-net).
+pub fn rx_queues(interface: &str) -> u32 {
+    Queues::of(interface).rx
 }
 
 /// Makes sure that an interface has as many queues as are wanted.
@@ -233,6 +254,51 @@ pub fn rss(interface: &str) -> Option<Rss> {
     let key = if told.key.is_empty() { system_key() } else { told.key };
     let toeplitz = plain && (told.function & TOEPLITZ != 0 || told.function == 0);
     Some(Rss { toeplitz: toeplitz && key.len() >= Rss::KEY_BYTES_MIN, key, table: told.table })
+}
+
+fn rings(interface: &str) -> Option<Rings> {
+    let told = ethtool::rings(interface).ok().filter(|told| told.rx > 0)?;
+    Some(Rings { rx: told.rx, rx_max: told.rx_max, tx: told.tx, tx_max: told.tx_max })
+}
+
+/// Turns off what merges received segments and what strips VLAN tags, in the hardware, and gives what was on, for
+/// [`set_offloads_back`].
+///
+/// # Errors
+/// What the driver says.
+pub fn set_offloads_off(interface: &str) -> io::Result<u32> {
+    let before = ethtool::flags(interface)?;
+    let wanted = before & !(ethtool::FLAG_LRO | ethtool::FLAG_RX_VLAN);
+    if wanted != before {
+        ethtool::set_flags(interface, wanted)?;
+    }
+    Ok(before)
+}
+
+/// Undoes [`set_offloads_off`].
+///
+/// # Errors
+/// What the driver says.
+pub fn set_offloads_back(interface: &str, before: u32) -> io::Result<()> {
+    ethtool::set_flags(interface, before)
+}
+
+/// Has the interface spread flows over `queues` alone, evenly. The table has as many entries as before.
+///
+/// # Errors
+/// What the driver says; most that have RSS let it be set.
+pub fn set_rss_queues(interface: &str, queues: &[u32]) -> io::Result<()> {
+    let entries = ethtool::rss(interface)?.table.len();
+    let table: Vec<u32> = queues.iter().copied().cycle().take(entries).collect();
+    set_rss_table(interface, &table)
+}
+
+/// Sets the whole table, as [`Rss::table`] tells it; an empty one asks for the default, all queues in turn.
+///
+/// # Errors
+/// What the driver says.
+pub fn set_rss_table(interface: &str, table: &[u32]) -> io::Result<()> {
+    ethtool::set_rss_table(interface, table)
 }
 
 /// The key that drivers are given unless they are told another one. Only the first network namespace shows it.

@@ -33,7 +33,7 @@ shared_mode() {
             >/tmp/server.out 2>/tmp/server.err &
         server=$!
         wait_for 30 grep -q ready /tmp/server.out || fail "shared mode is not ready"
-        kernel_answers || fail "the kernel's service does not answer while we run"
+        wait_for 20 kernel_answers || fail "the kernel's service does not answer while we run"
         load kernel 1 9 --pattern connect --connections "$few" --concurrency 16
         no_failures || fail "connections failed in shared mode"
         at A ping -c 1 -W 5 10.77.0.2 >/dev/null || fail "the kernel's ping does not answer while we run"

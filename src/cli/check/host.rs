@@ -157,6 +157,11 @@ fn busy_polling() -> Finding {
             "busy_polling",
             format!("in the kernel; by default busy_poll {poll} us, busy_read {read} us"),
         ),
+        // Only the first network namespace shows these; this one shows that it is not the first by lacking
+        // another such setting.
+        _ if setting("netdev_max_backlog").is_none() => {
+            Finding::good("busy_polling", "its defaults are not shown in this network namespace")
+        }
         _ => Finding::fair(
             "busy_polling",
             "not in this kernel",

@@ -10,7 +10,10 @@ const MTU_PLAIN: u32 = 1774;
 /// Everything that its driver tells.
 pub fn findings(probe: &Probe) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
+    all.extend(rings(probe));
     all.push(features(probe));
+    all.extend(numa(probe));
+    all.extend(interrupts(probe));
     all.push(occupied(probe));
     all.extend(checksum_of_peer(probe));
     all.extend(receive_merging(probe));
@@ -40,16 +43,16 @@ fn driver(probe: &Probe) -> Finding {
 }
 
 fn mtu(probe: &Probe) -> Finding {
-    let mtu = probe.mtu;
-    if mtu <= MTU_PLAIN {
+    let (mtu, name) = (probe.mtu, &probe.interface);
+    if mtu <= MTU_PLAIN || probe.features.is_none_or(|features| features.multi_buffer()) {
         return Finding::good("mtu", mtu.to_string());
     }
-    let name = &probe.interface;
     Finding::fair(
         "mtu",
         mtu.to_string(),
         format!(
-            "packets over {MTU_PLAIN} bytes take several frames: `ip link set {name} mtu 1500`"
+            "packets over a chunk take several buffers, which this driver does not receive: `ip link set {name} mtu \
+             1500`"
         ),
     )
 }
@@ -64,11 +67,68 @@ fn queues(probe: &Probe) -> Finding {
     Finding::good("queues", value)
 }
 
+/// With short rings a burst is lost in the driver, where no socket counts it.
+fn rings(probe: &Probe) -> Option<Finding> {
+    const RX_MIN: u32 = 512;
+    let rings = probe.rings?;
+    let value = format!(
+        "{} receive (of {}), {} transmit (of {})",
+        rings.rx, rings.rx_max, rings.tx, rings.tx_max
+    );
+    if rings.rx < RX_MIN.min(rings.rx_max) {
+        let hint = format!("`ethtool -G {} rx {}`", probe.interface, rings.rx_max.min(2048));
+        return Some(Finding::fair("rings", value, hint));
+    }
+    Some(Finding::good("rings", value))
+}
+
+/// Workers on another node fetch every frame from afar.
+fn numa(probe: &Probe) -> Option<Finding> {
+    let node = probe.numa_node?;
+    let path = format!("/sys/class/net/{}/device/local_cpulist", probe.interface);
+    let cores = std::fs::read_to_string(path).ok()?;
+    Some(Finding::good("numa_node", format!("{node}; give workers its cores: {}", cores.trim())))
+}
+
+/// Which core takes which interrupt of the NIC.
+fn interrupts(probe: &Probe) -> Option<Finding> {
+    let path = format!("/sys/class/net/{}/device/msi_irqs", probe.interface);
+    let mut numbers: Vec<u32> = std::fs::read_dir(path)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    let core = |irq: &u32| {
+        let list = std::fs::read_to_string(format!("/proc/irq/{irq}/effective_affinity_list"));
+        Some((*irq, list.ok()?.trim().to_owned())).filter(|(_, cores)| !cores.is_empty())
+    };
+    let placed: Vec<(u32, String)> = numbers.iter().filter_map(core).collect();
+    (!placed.is_empty()).then(|| interrupts_on(&placed, probe.rx_queues))
+}
+
+fn interrupts_on(placed: &[(u32, String)], queues: u32) -> Finding {
+    let list: Vec<String> = placed.iter().map(|(irq, cores)| format!("{irq} on {cores}")).collect();
+    let value = list.join(", ");
+    let are_alike = placed.iter().all(|(_, cores)| *cores == placed[0].1);
+    if queues > 1 && placed.len() > 1 && are_alike {
+        let hint = "all on one core: give each queue's the core of its worker (/proc/irq/N/smp_affinity_list), \
+                    and stop irqbalance";
+        return Finding::fair("interrupts", value, hint);
+    }
+    Finding::good("interrupts", value)
+}
+
 fn rss(probe: &Probe) -> Finding {
     match &probe.rss {
         Some(rss) if rss.toeplitz => Finding::good(
             "rss",
-            format!("Toeplitz, {} bytes of key, {} entries", rss.key.len(), rss.table.len()),
+            format!(
+                "Toeplitz, {} bytes of key, {} entries over queues {}",
+                rss.key.len(),
+                rss.table.len(),
+                queues_of(&rss.table)
+            ),
         ),
         Some(_) if probe.rx_queues > 1 => Finding::fair(
             "rss",
@@ -81,6 +141,19 @@ fn rss(probe: &Probe) -> Finding {
             "which queue a reply comes to cannot be foreseen: frames are handed over between workers",
         ),
         _ => Finding::good("rss", "one queue, nothing to spread"),
+    }
+}
+
+/// The queues of a table: `0-3`, or `0, 2` where some are left out.
+fn queues_of(table: &[u32]) -> String {
+    let mut queues = table.to_vec();
+    queues.sort_unstable();
+    queues.dedup();
+    match queues[..] {
+        [first, .., last] if (last - first) as usize + 1 == queues.len() => {
+            format!("{first}-{last}")
+        }
+        _ => queues.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -194,6 +267,7 @@ mod tests {
             rx_queues: 1,
             tx_queues: 1,
             rx_queues_max: 1,
+            rings: None,
             rss: None,
             tx_checksum_offload: Some(false),
             segmentation_offload: None,
@@ -231,6 +305,20 @@ mod tests {
             assert_eq!(grade(&bad, name), Some(Grade::Bad), "{name}");
         }
         assert!(findings(&bad).iter().all(|it| it.grade == Grade::Good || it.hint.is_some()));
+    }
+
+    #[test]
+    fn short_rings_and_interrupts_on_one_core_are_advised_about() {
+        let rings = Some(linerate::xdp::Rings { rx: 256, rx_max: 4096, tx: 256, tx_max: 4096 });
+        assert_eq!(grade(&Probe { rings, ..probe() }, "rings"), Some(Grade::Fair));
+        let on = |cores: [&str; 2]| [(30, cores[0].to_owned()), (31, cores[1].to_owned())];
+        assert_eq!(interrupts_on(&on(["0", "0"]), 2).grade, Grade::Fair);
+        assert_eq!(interrupts_on(&on(["0", "1"]), 2).grade, Grade::Good);
+        assert_eq!(interrupts_on(&on(["0", "0"]), 1).grade, Grade::Good);
+        assert_eq!(
+            (queues_of(&[1, 0, 1]), queues_of(&[2, 0]), queues_of(&[3])),
+            ("0-1".into(), "0, 2".into(), "3".into())
+        );
     }
 
     #[test]
