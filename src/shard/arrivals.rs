@@ -123,7 +123,7 @@ impl Engine {
             EmbryoAnswer::Ack(reason) => {
                 let embryo = *embryo;
                 self.counters.drop(drop_reason(reason));
-                if self.take_challenge_ack() == Allowance::Granted {
+                if self.challenges.take(self.now) == Allowance::Granted {
                     let offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
                     let ack = embryo.ack(self.now, offset, &self.settings);
                     self.answer(letter.arrival, &ack, exits.outlet);
@@ -154,7 +154,7 @@ impl Engine {
         match state.on_segment(letter.segment, timestamps, &self.settings) {
             TimeWaitAnswer::Ignore => {}
             TimeWaitAnswer::AckAgain => {
-                if self.take_challenge_ack() == Allowance::Granted {
+                if self.challenges.take(self.now) == Allowance::Granted {
                     self.send_time_wait_ack(&state, timestamps, letter.arrival, exits.outlet);
                 }
             }

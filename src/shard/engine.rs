@@ -10,7 +10,7 @@ use super::arrivals::drop_reason;
 use super::claim::{Claiming, Claims};
 use super::config::{Config, Role};
 use super::handover::Inbox;
-use super::limiter::{Allowance, Limiter};
+use super::limiter::Limiter;
 use super::listeners::Listeners;
 use super::locals::Locals;
 use super::neighbour::{NeighbourId, Pace};
@@ -27,7 +27,7 @@ use crate::limits::{CONNECTIONS_MAX, Limits};
 use crate::link::Frame;
 use crate::metrics::{Counters, Latencies};
 use crate::tcp::{BufferPool, CookieJar, Disposition, FlowSecrets, IsnGenerator, SeqNum, Settings};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::MacAddr;
 
 /// Answers to strangers a second and shard: resets, echo replies, advertisements. Fewer, and a scan keeps
@@ -41,7 +41,7 @@ macro_rules! lend {
             now: $engine.now,
             settings: &$engine.settings,
             pool: &mut $engine.pool,
-            challenge_acks: &mut $engine.challenge_acks,
+            challenge_acks: &mut $engine.challenges.left,
         }
     };
 }
@@ -104,9 +104,8 @@ pub(super) struct Engine {
     pub(super) orphans: usize,
     pub(super) orphans_max: usize,
     pub(super) strangers: Limiter,
-    /// What connections and embryos may still send of challenge ACKs in this second.
-    pub(super) challenge_acks: u32,
-    challenge_acks_since: Instant,
+    /// Challenge ACKs of connections, embryos and TIME-WAITs.
+    pub(super) challenges: Limiter,
     /// Active opens so far: the source addresses take turns.
     pub(super) opens: usize,
 }
@@ -176,9 +175,8 @@ impl Engine {
             stopping: false,
             orphans: 0,
             orphans_max: limits.orphans,
-            strangers: Limiter::new(STRANGERS_A_SECOND),
-            challenge_acks: settings.challenge_acks_per_second,
-            challenge_acks_since: Instant::ZERO,
+            strangers: Limiter::new(STRANGERS_A_SECOND, secrets.limits),
+            challenges: Limiter::new(settings.challenge_acks_per_second, secrets.limits),
             opens: 0,
             settings,
         }
@@ -188,6 +186,7 @@ impl Engine {
     pub(super) fn set_settings(&mut self, settings: Settings) {
         self.mss_asked = settings.mss;
         self.settings = bounded(settings, self.mtu);
+        self.challenges.change(self.settings.challenge_acks_per_second);
     }
 
     /// See [`Shard::set_mtu`](super::Shard::set_mtu).
@@ -200,22 +199,7 @@ impl Engine {
     /// A turn begins.
     pub(super) fn begin(&mut self, now: Instant) {
         self.now = now;
-        // RFC 5961 §7: so many challenge ACKs in any second.
-        if now.since(self.challenge_acks_since) >= Duration::from_secs(1) {
-            self.challenge_acks_since = now;
-            self.challenge_acks = self.settings.challenge_acks_per_second;
-        }
-    }
-
-    /// One challenge ACK out of this second's.
-    pub(super) const fn take_challenge_ack(&mut self) -> Allowance {
-        match self.challenge_acks.checked_sub(1) {
-            Some(left) => {
-                self.challenge_acks = left;
-                Allowance::Granted
-            }
-            None => Allowance::UsedUp,
-        }
+        self.challenges.refill(now);
     }
 
     /// An initial sequence number for a flow that begins now (RFC 6528 §3).

@@ -29,6 +29,8 @@ pub(super) struct Secrets {
     pub(super) hash: [u8; 16],
     /// For SYN cookies.
     pub(super) cookie: [u8; 16],
+    /// For how many answers strangers get.
+    pub(super) limits: [u8; 16],
     isn: Blind,
     timestamp: Blind,
     label: Blind,
@@ -44,12 +46,16 @@ impl Secrets {
             let drawn = source.secrets(&[label, &seed[..16]].concat());
             u64::from(drawn.isn_offset) << 32 | u64::from(drawn.timestamp_offset)
         };
-        let mut cookie = [0; 16];
-        cookie[..8].copy_from_slice(&draw(b"cookie 0").to_le_bytes());
-        cookie[8..].copy_from_slice(&draw(b"cookie 1").to_le_bytes());
+        let key = |halves: [&[u8]; 2]| {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&draw(halves[0]).to_le_bytes());
+            key[8..].copy_from_slice(&draw(halves[1]).to_le_bytes());
+            key
+        };
         Self {
             hash: half(0),
-            cookie,
+            cookie: key([b"cookie 0", b"cookie 1"]),
+            limits: key([b"limits 0", b"limits 1"]),
             isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
             timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
             label: Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") },

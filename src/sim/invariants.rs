@@ -2,7 +2,7 @@
 
 use super::host::HostId;
 use super::ledger::{End, Ledger, Side, Talk};
-use super::scenario::{Nowhere, Scenario};
+use super::scenario::{HostPlan, Nowhere, Scenario};
 use super::world::World;
 use crate::metrics::Event;
 use crate::shard::Ending;
@@ -26,7 +26,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(world: &World, scenario: &Scenario) -> Self {
-        let frames = |(host, plan): (usize, &super::scenario::HostPlan)| {
+        let frames = |(host, plan): (usize, &HostPlan)| {
             let total = |worker| world.host(HostId(host)).link(worker).accounting().total();
             (0..plan.workers).map(total).collect()
         };
@@ -207,9 +207,11 @@ fn lacked(shard: &crate::shard::Shard) -> bool {
         || drops.iter().any(|reason| counters.dropped(*reason) > 0)
 }
 
+/// Whether a cookie was sent, or may have been by a host that has forgotten in a crash what it counted.
 fn any_cookie(world: &World, scenario: &Scenario) -> bool {
     let sent = |shard: &crate::shard::Shard| shard.counters().counted(Event::CookieSent) > 0;
-    (0..scenario.hosts.len()).any(|host| counted(world, host, sent))
+    let forgotten = scenario.has_crash() && scenario.hosts.iter().any(HostPlan::may_send_cookies);
+    forgotten || (0..scenario.hosts.len()).any(|host| counted(world, host, sent))
 }
 
 /// Whether a side's end is one that what happened can account for.

@@ -4,6 +4,7 @@
 
 use core::ops::ControlFlow::{self, Break, Continue};
 
+use super::challenge::Challenge;
 use super::connection::Connection;
 use super::interface::{CloseReason, Env, Events};
 use super::marks::Marks;
@@ -115,9 +116,10 @@ impl Connection {
         }
     }
 
-    /// A challenge ACK (RFC 5961), if the shard may still send one.
+    /// A challenge ACK (RFC 5961), if the connection and the shard may still send one.
     fn challenge(&mut self, env: &mut Env<'_>) {
-        if *env.challenge_acks > 0 {
+        let most = env.settings.challenge_acks_per_connection;
+        if *env.challenge_acks > 0 && self.challenges.take(env.now, most) == Challenge::Granted {
             *env.challenge_acks -= 1;
             self.marks.insert(Marks::ACK);
         }

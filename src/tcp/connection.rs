@@ -3,6 +3,7 @@
 //! Owns the calls of the program (RFC 9293 §3.9.1) and the way out of the world. Delegates the rest: the
 //! steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
+use super::challenge::Challenges;
 use super::choices::Choices;
 use super::ecn::Ecn;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
@@ -49,6 +50,7 @@ pub struct Connection {
     close_reason: Option<CloseReason>,
     /// What both ends agreed on about congestion notification; its state is in the box of rare things.
     pub(super) ecn: EcnMode,
+    pub(super) challenges: Challenges,
     /// What the program set for this connection alone.
     pub(super) choices: Option<Box<Choices>>,
 }
@@ -79,6 +81,7 @@ impl Connection {
             answers_by_reset: false,
             close_reason: None,
             ecn: EcnMode::None,
+            challenges: Challenges::default(),
             choices: None,
         }
     }

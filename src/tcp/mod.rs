@@ -36,6 +36,7 @@ mod arrive;
 mod assembler;
 mod buffer;
 mod burst;
+mod challenge;
 mod choices;
 mod closing;
 pub mod congestion;

@@ -78,7 +78,11 @@ pub struct Settings {
     /// Whether the reset of an abort acknowledges what was received too, as hosts do; RFC 9293 §3.10.5 has
     /// <SEQ=SND.NXT><CTL=RST>.
     pub acknowledge_in_resets: bool,
-    /// Challenge ACKs a second and shard (RFC 5961 §7).
+    /// Challenge ACKs a second and connection (RFC 5961 §7): more than two ends that disagree need to find out,
+    /// fewer than it takes to use up what the shard has.
+    pub challenge_acks_per_connection: u8,
+    /// Challenge ACKs a second and shard, give or take a half, so that nobody can tell from what is left of
+    /// them how many others got.
     pub challenge_acks_per_second: u32,
     /// The congestion control of new connections.
     pub congestion: Algorithm,
@@ -149,6 +153,7 @@ impl Default for Settings {
             slow_start_burst: Some(8),
             push_bursts: None,
             acknowledge_in_resets: false,
+            challenge_acks_per_connection: 10,
             challenge_acks_per_second: 1000,
             congestion: Algorithm::default(),
             pacing: false,

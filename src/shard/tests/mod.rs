@@ -2,11 +2,13 @@
 
 mod adversity;
 mod black_hole;
+mod blind;
 mod census;
 mod choices;
 mod claims;
 mod ecn;
 mod end_to_end;
+mod flood;
 mod flow_labels;
 mod flow_table;
 mod fragments;

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use crate::shard::Config;
 use crate::shard::key::FlowHasher;
 use crate::shard::ports::{Destination, PortUse, Ports};
+use crate::wire::MacAddr;
 
 /// Linux's own.
 const PORTS: RangeInclusive<u16> = 32_768..=60_999;
@@ -35,6 +37,7 @@ fn look(
 
 #[test]
 fn every_port_of_the_range_is_chosen_once_before_any_is_again() {
+    // RFC 6056 §3.1, §3.3.4
     let mut ports = Ports::new(PORTS);
     let mut seen = HashSet::new();
     for _ in PORTS {
@@ -47,6 +50,7 @@ fn every_port_of_the_range_is_chosen_once_before_any_is_again() {
 
 #[test]
 fn where_a_walk_begins_depends_on_the_secret_and_the_destination() {
+    // RFC 6056 §3.1, §3.3.4
     let first = |to| Ports::new(PORTS).choose(to, |_| PortUse::Free).map(|c| c.port);
     let firsts: HashSet<_> = [
         target(),
@@ -149,4 +153,11 @@ fn an_empty_range_has_no_port() {
     ports.on_released(target(), 9);
     let mut zero = Ports::new(0..=0);
     assert_eq!(zero.choose(target(), |_| PortUse::Free), None);
+}
+
+#[test]
+fn ports_are_chosen_from_the_whole_range() {
+    // RFC 6056 §3.2
+    let config = Config::new(MacAddr::ZERO, Vec::new(), [0; 32]);
+    assert_eq!(config.ports, 1024..=65535);
 }

@@ -161,6 +161,23 @@ impl Raw {
         self.puts_between(PEER, US, protocol, emit);
     }
 
+    /// Frames arrive a batch a turn, ten in a microsecond, so that a million are over before a timeout: `write`
+    /// fills each and gives its length.
+    pub fn floods(&mut self, frames: usize, mut write: impl FnMut(&mut [u8]) -> usize) {
+        const BATCH: usize = 64;
+        for at in (0..frames).step_by(BATCH) {
+            for _ in 0..BATCH.min(frames - at) {
+                let mut frame = self.far.reserve().expect("a free frame");
+                let len = write(frame.buffer());
+                frame.set_len(len);
+                self.far.transmit(self.now, frame);
+            }
+            self.now += Duration::from_nanos(100 * BATCH as u64);
+            self.turn();
+        }
+        self.turns();
+    }
+
     fn puts_between(
         &mut self,
         src: Ipv4Addr,
@@ -205,14 +222,15 @@ impl Raw {
     /// Turns until the shard is quiet.
     pub fn turns(&mut self) {
         for _ in 0..8 {
-            let Self { shard, near, far, program, now, .. } = self;
-            shard.turn(
-                *now,
-                &mut Surroundings { link: near, service: program, handover: &mut Alone },
-            );
-            far.flush(*now);
-            self.collect();
+            self.turn();
         }
+    }
+
+    fn turn(&mut self) {
+        let Self { shard, near, far, program, now, .. } = self;
+        shard.turn(*now, &mut Surroundings { link: near, service: program, handover: &mut Alone });
+        far.flush(*now);
+        self.collect();
     }
 
     fn collect(&mut self) {
@@ -342,4 +360,26 @@ pub fn syn() -> HeaderOut<'static> {
 
 pub fn ack(seq: u32, ack: u32) -> HeaderOut<'static> {
     segment_of(flag::ACK, seq, ack)
+}
+
+/// Bytes before the segment or message in a frame to us.
+pub const FRAME_HEADERS: usize = 14 + ipv4::HEADER_LEN;
+
+/// Puts the headers of a packet from `src` to us before the `len` bytes that are written already. Gives the
+/// length of the frame.
+pub fn frame_to_us(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usize) -> usize {
+    let vlan = vlan::Tags::NONE;
+    let header = ethernet::Header { dst: OUR_MAC, src: PEER_MAC, ethertype: EtherType::IPV4, vlan };
+    let at = header.emit(bytes).expect("room");
+    let header = ipv4::HeaderOut {
+        src,
+        dst: US,
+        protocol,
+        ttl: 64,
+        traffic_class: TrafficClass(0),
+        ident: 0,
+        fragment: ipv4::Fragment::DONT,
+    };
+    header.emit(len, &mut bytes[at..]).expect("room");
+    FRAME_HEADERS + len
 }

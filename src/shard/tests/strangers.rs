@@ -179,14 +179,16 @@ fn an_echo_request_is_answered_at_a_bounded_rate() {
     stage.world.run_for(Duration::from_millis(1));
     assert_eq!(stage.counted(stage.server, Event::EchoAnswered), 1);
     assert_eq!(stage.dropped(stage.server, DropReason::IcmpChecksum), 1);
-    for _ in 0..11 {
+    for _ in 0..16 {
         for _ in 0..1000 {
             stage.world.inject(stage.server, &request);
         }
         stage.world.run_for(Duration::from_millis(1));
     }
-    assert_eq!(stage.counted(stage.server, Event::EchoAnswered), 10_000);
-    assert_eq!(stage.dropped(stage.server, DropReason::RateLimited), 1001);
+    // Ten thousand, half of them more or less, so that nobody can tell by them how many others got.
+    let answered = stage.counted(stage.server, Event::EchoAnswered);
+    assert!((5_000..15_000).contains(&answered), "{answered}");
+    assert_eq!(stage.dropped(stage.server, DropReason::RateLimited), 16_001 - answered);
 }
 
 #[test]

@@ -67,6 +67,19 @@ fn challenge_acks_stop_when_the_shard_has_none_left() {
 }
 
 #[test]
+fn a_connection_sends_ten_challenge_acks_a_second_whatever_the_shard_has_left() {
+    // RFC 5961 §7
+    let mut t = Script::established();
+    t.challenge_acks = 1_000_000;
+    for _ in 0..10 {
+        t.refuses(rst(2), Disposition::ChallengedReset).sends([bare(1)]);
+    }
+    t.refuses(rst(2), Disposition::ChallengedReset).quiet();
+    t.refuses(syn(), Disposition::ChallengedSyn).quiet();
+    t.after_ms(1000).refuses(syn(), Disposition::ChallengedSyn).sends([bare(1)]);
+}
+
+#[test]
 fn a_segment_outside_the_window_is_acknowledged_and_dropped() {
     let mut t = Script::established();
     t.refuses(data(60_001..60_011), Disposition::OutOfWindow).sends([bare(1)]);
