@@ -4,6 +4,7 @@
 
 pub mod client;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,6 +14,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use linerate::wire::MacAddr;
 use nix::sched::{CloneFlags, setns};
 
 /// The kernel's address on the left, where the servers of these tests run.
@@ -155,6 +157,17 @@ pub fn linerate(ns: &str, arguments: &str) -> Command {
     command
 }
 
+/// The hardware address of `veth0` in namespace `ns`.
+#[track_caller]
+pub fn hardware_address(ns: &str) -> MacAddr {
+    let shown: serde_json::Value =
+        serde_json::from_str(&sh(&format!("ip -n {ns} -j link show veth0"))).expect("JSON");
+    let text = shown[0]["address"].as_str().expect("an address");
+    let bytes: Vec<u8> =
+        text.split(':').map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect();
+    MacAddr(bytes.try_into().expect("six bytes"))
+}
+
 /// Runs the binary to its end and parses what it printed as JSON.
 #[track_caller]
 pub fn linerate_json(ns: &str, arguments: &str) -> serde_json::Value {
@@ -238,6 +251,17 @@ impl Server {
     /// Its exit code, if it has ended.
     pub fn exited(&mut self) -> Option<i32> {
         self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
+    /// Stops it, and gives what it counted, by name.
+    pub fn counters(&mut self) -> BTreeMap<String, u64> {
+        self.stop();
+        let text = self.log.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
+        let count = |line: &str| {
+            let (name, count) = line.split_once(": ")?;
+            Some((name.to_owned(), count.parse().ok()?))
+        };
+        text.lines().filter_map(count).collect()
     }
 
     fn log(&mut self) -> String {
