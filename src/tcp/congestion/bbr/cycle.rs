@@ -1,7 +1,7 @@
 //! The cycle of ProbeBW: down, cruise, refill, up (draft-ietf-ccwg-bbr §5.3.3).
 
 use super::super::window::Window;
-use super::signals::{BETA, is_inflight_too_high, percent};
+use super::signals::{BETA, is_sample_too_high, percent};
 use super::state::{AckPhase, Flow, MIN_PIPE_SEGMENTS, NO_VOLUME, Sample, State};
 use crate::time::Duration;
 
@@ -188,7 +188,7 @@ impl Flow {
                 return Decided::Yes;
             }
         }
-        if is_inflight_too_high(sample.lost, sample.tx_in_flight) {
+        if is_sample_too_high(window, sample) {
             return Decided::No;
         }
         if self.inflight_longterm != NO_VOLUME {

@@ -2,7 +2,7 @@
 //! (draft-ietf-ccwg-bbr §5.3.1, §5.3.2).
 
 use super::super::window::Window;
-use super::signals::is_inflight_too_high;
+use super::signals::is_sample_too_high;
 use super::state::{Flow, Sample, State};
 
 /// Growth in percent that says the pipe is not full yet.
@@ -61,7 +61,7 @@ impl Flow {
         }
         let lost = self.in_recovery
             && self.loss_events >= FULL_LOSS_EVENTS
-            && is_inflight_too_high(sample.lost, sample.tx_in_flight);
+            && is_sample_too_high(window, sample);
         if lost || self.marks_are_too_many() {
             self.leave_startup_by_loss(window);
         }

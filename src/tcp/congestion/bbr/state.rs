@@ -161,6 +161,8 @@ pub(super) struct Flow {
     pub(super) loss_round_delivered: Option<u32>,
     pub(super) loss_round_start: bool,
     pub(super) is_loss_in_round: bool,
+    /// Whether ECN told of more congestion in it than may be.
+    pub(super) is_marked_in_round: bool,
     /// ACKs of this round that told of losses.
     pub(super) loss_events: u8,
     /// Bytes of this round that arrived marked, and that were delivered.
@@ -229,6 +231,7 @@ impl Default for Flow {
             loss_round_delivered: None,
             loss_round_start: false,
             is_loss_in_round: false,
+            is_marked_in_round: false,
             loss_events: 0,
             marked_in_round: [0; 2],
             cycle_stamp: Instant::ZERO,
