@@ -17,6 +17,7 @@ use crate::metrics::Event;
 use crate::shard::{
     Algorithm, Choice, Config, ConnId, Ending, Io, ListenerConfig, ListenerId, Open, Service,
 };
+use crate::tcp::EcnPolicy;
 use crate::time::{Duration, Instant};
 
 /// The port of the receiver.
@@ -37,6 +38,9 @@ pub struct Bottleneck {
     pub rtt: Duration,
     /// The queue, in products of rate and round trip.
     pub queue_bdp: f64,
+    /// From so many frames in the queue on, it marks (RFC 3168), and both ends take marks, in the accurate
+    /// form; `None` never marks.
+    pub mark: Option<usize>,
     /// Probability that a frame is lost, whatever the queue.
     pub loss: f64,
     /// The congestion control of each flow.
@@ -106,6 +110,7 @@ impl Bottleneck {
             rate: mbit * 1_000_000,
             rtt: Duration::from_millis(rtt_ms),
             queue_bdp: 1.0,
+            mark: None,
             loss: 0.0,
             flows: vec![algorithm],
             stagger: Duration::from_millis(500),
@@ -165,7 +170,8 @@ impl Bottleneck {
             hold: queue + 4 * travelling + 1000,
             ..Impairment::default()
         };
-        let tx = Impairment { rate: Some(self.rate), queue, loss: self.loss, ..way };
+        let tx =
+            Impairment { rate: Some(self.rate), queue, mark: self.mark, loss: self.loss, ..way };
         Impairments { tx, rx: way, seed }
     }
 
@@ -239,6 +245,9 @@ fn configure(world: &mut World, bottleneck: &Bottleneck, address: IpAddr) -> Con
     config.settings.send_buffer = buffer;
     config.settings.receive_buffer = buffer;
     config.settings.pacing = bottleneck.pacing;
+    if bottleneck.mark.is_some() {
+        config.settings.ecn = EcnPolicy::Accurate;
+    }
     config
 }
 
@@ -341,6 +350,73 @@ mod tests {
         let report = Bottleneck::new(Algorithm::NewReno, 100, 20).run();
         assert!(report.share() >= 0.9, "{:.3}", report.share());
         assert!(report.queueing < Duration::from_millis(20), "{:?}", report.queueing);
+    }
+
+    /// Two flows of one algorithm, once they have had time to converge: BBR takes several of its cycles.
+    fn two(algorithm: Algorithm) -> Bottleneck {
+        Bottleneck {
+            flows: vec![algorithm; 2],
+            settle: Duration::from_secs(15),
+            measure: Duration::from_secs(45),
+            ..Bottleneck::new(algorithm, 20, 20)
+        }
+    }
+
+    #[test]
+    fn cubic_and_bbr_use_nine_tenths_of_a_bottleneck_with_a_queue_of_one_bdp() {
+        for algorithm in [Algorithm::Cubic, Algorithm::Bbr] {
+            for (mbit, rtt_ms) in [(100, 20), (1000, 5)] {
+                let report = Bottleneck {
+                    settle: Duration::from_millis(60 * rtt_ms),
+                    measure: Duration::from_millis(60 * rtt_ms),
+                    ..Bottleneck::new(algorithm, mbit, rtt_ms)
+                }
+                .run();
+                let name = algorithm.name();
+                assert!(report.share() >= 0.9, "{name}, {mbit} Mbit/s: {:.3}", report.share());
+            }
+        }
+    }
+
+    #[test]
+    fn two_equal_flows_share_within_095_of_jains_index() {
+        for algorithm in [Algorithm::Cubic, Algorithm::Bbr] {
+            let report = two(algorithm).run();
+            let shares: Vec<_> = report.flows.iter().map(|flow| flow.share).collect();
+            let what = format!("{}: {shares:.3?}", algorithm.name());
+            assert!(report.jain() >= 0.95 && report.share() >= 0.9, "{what}");
+        }
+    }
+
+    #[test]
+    fn dctcp_fills_a_path_that_marks_and_its_queue_stays_near_the_threshold() {
+        // RFC 8257 §1: "high burst tolerance, low latency, and high throughput with shallow-buffered
+        // switches". 20 frames at 1 Gbit/s are 0.24 ms.
+        let report = Bottleneck {
+            queue_bdp: 4.0,
+            mark: Some(20),
+            settle: Duration::from_millis(200),
+            measure: Duration::from_millis(300),
+            ..Bottleneck::new(Algorithm::Dctcp, 1000, 1)
+        }
+        .run();
+        assert!(report.share() >= 0.95, "{:.3}", report.share());
+        assert!(report.queueing < Duration::from_micros(480), "{:?}", report.queueing);
+        assert_eq!(report.resent, 0.0);
+    }
+
+    #[test]
+    fn marks_spare_cubic_the_losses_of_the_same_queue() {
+        // RFC 8511 §1: a smaller cut, since what marks is a short queue.
+        let report = Bottleneck {
+            queue_bdp: 4.0,
+            mark: Some(83),
+            ..Bottleneck::new(Algorithm::Cubic, 100, 20)
+        }
+        .run();
+        assert!(report.share() >= 0.95, "{:.3}", report.share());
+        assert_eq!(report.resent, 0.0, "nothing is dropped");
+        assert!(report.queueing < Duration::from_millis(10), "{:?}", report.queueing);
     }
 
     #[test]

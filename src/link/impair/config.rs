@@ -27,6 +27,9 @@ pub struct Impairment {
     pub rate: Option<u64>,
     /// Frames that wait for their turn at the rate limit; further ones are dropped.
     pub queue: usize,
+    /// From so many frames waiting on, packets of transports that take marks are marked (RFC 3168); `None`
+    /// never marks.
+    pub mark: Option<usize>,
     /// Frames on their way at once, waiting and travelling; further ones are dropped. A frame that is
     /// held here is missing to the link inside.
     pub hold: usize,
@@ -46,6 +49,7 @@ impl Default for Impairment {
             mtu: None,
             rate: None,
             queue: 1000,
+            mark: None,
             hold: 1000,
         }
     }
@@ -67,7 +71,7 @@ pub struct Burst {
 
 /// Both directions of a link. Read from a compact string:
 ///
-/// `loss=5%,burst=1%/30%,reorder=3%,gap=1ms,delay=10ms,jitter=2ms,rate=100mbit,queue=64,hold=1000,duplicate=1%,corrupt=0.1%,mtu=1400,seed=7`
+/// `loss=5%,burst=1%/30%,reorder=3%,gap=1ms,delay=10ms,jitter=2ms,rate=100mbit,queue=64,mark=20,hold=1000,duplicate=1%,corrupt=0.1%,mtu=1400,seed=7`
 ///
 /// for both; `tx:loss=5%;rx:delay=10ms` sets them apart, from the side of the link's user; a part
 /// without a direction holds for both.

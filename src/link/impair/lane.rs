@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::Impairment;
+use super::mark::{Marked, mark};
 use crate::link::Frame;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct Counts {
     pub corrupted: u64,
     /// Frames held back so that others could overtake.
     pub reordered: u64,
+    /// Frames marked instead of dropped.
+    pub marked: u64,
     /// Frames dropped, the rate limiter's queue or the lane being full.
     pub overflowed: u64,
 }
@@ -144,7 +147,7 @@ impl Lane {
     ///
     /// # Errors
     /// The frame comes back when there is no room for it.
-    pub(super) fn enter(&mut self, now: Instant, frame: Frame) -> Result<(), Frame> {
+    pub(super) fn enter(&mut self, now: Instant, mut frame: Frame) -> Result<(), Frame> {
         let passed_at = if self.travelling.len() < self.config.hold {
             self.pass_limiter(now, frame.len())
         } else {
@@ -154,6 +157,10 @@ impl Lane {
             self.counts.overflowed += 1;
             return Err(frame);
         };
+        // It has joined the queue itself.
+        if self.config.mark.is_some_and(|from| self.passing.len() > from) {
+            self.counts.marked += u64::from(mark(&mut frame) == Marked::Yes);
+        }
         let due_at = self.arrival(passed_at);
         self.travelling.push(Reverse(Travelling { due_at, order: self.entered, frame }));
         self.entered += 1;

@@ -17,7 +17,7 @@ pub enum ImpairmentError {
     /// A name that means nothing.
     #[error(
         "there is no impairment `{0}`: loss, burst, delay, jitter, reorder, gap, duplicate, corrupt, \
-         mtu, rate, queue, hold and seed"
+         mtu, rate, queue, mark, hold and seed"
     )]
     Key(String),
     /// A value that cannot be read.
@@ -87,6 +87,7 @@ fn set(impairment: &mut Impairment, key: &str, value: &str) -> Result<(), Impair
         "mtu" => impairment.mtu = Some(read(key, value, BYTES, frames)?),
         "rate" => impairment.rate = Some(read(key, value, RATE, rate)?),
         "queue" => impairment.queue = read(key, value, FRAMES, frames)?,
+        "mark" => impairment.mark = Some(read(key, value, FRAMES, frames)?),
         "hold" => impairment.hold = read(key, value, FRAMES, frames)?,
         "seed" => {}
         _ => return Err(ImpairmentError::Key(key.to_owned())),
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn every_impairment_is_read() {
         let text = "loss=5%,reorder=3%,gap=500us,delay=10ms,jitter=2ms,rate=100mbit,queue=64,\
-                    hold=200,duplicate=1%,corrupt=0.1%,mtu=1400,burst=1%/30%/90%/0.5%,seed=7";
+                    mark=20,hold=200,duplicate=1%,corrupt=0.1%,mtu=1400,burst=1%/30%/90%/0.5%,seed=7";
         let each = Impairment {
             loss: 0.05,
             burst: Some(Burst { enter: 0.01, leave: 0.3, loss_bad: 0.9, loss_good: 0.005 }),
@@ -173,6 +174,7 @@ mod tests {
             mtu: Some(1400),
             rate: Some(100_000_000),
             queue: 64,
+            mark: Some(20),
             hold: 200,
         };
         assert_eq!(parse(text), Ok(Impairments::both(each, 7)));

@@ -295,6 +295,24 @@ mod tests {
     }
 
     #[test]
+    fn from_the_threshold_on_the_queue_marks_what_can_be_marked() {
+        let mut world = World::new("rate=100mbit,queue=64,mark=20");
+        for number in 0..40 {
+            let mut frame = world.near.reserve().expect("a free frame");
+            frame.fill(&[0; 1250]);
+            frame[12..16].copy_from_slice(&[
+                0x86,
+                0xdd,
+                0x60,
+                if number % 2 == 0 { 0x20 } else { 0 },
+            ]);
+            world.near.transmit(world.now, frame);
+        }
+        let counts = world.near.tx_counts();
+        assert_eq!((counts.marked, counts.overflowed), (10, 0), "every other of the last twenty");
+    }
+
+    #[test]
     fn no_more_frames_are_held_than_allowed() {
         let mut world = World::new("delay=1s,hold=10");
         (0..50).for_each(|number| world.send(number, 60));
