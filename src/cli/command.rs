@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::control::{connections, top};
-use super::{bench, check, load, serve, simulate, trace};
+use super::{bench, check, load, path, serve, simulate, trace};
 
 /// A kernel-bypass TCP/IP stack: AF_XDP rings, pinned workers, a batched TCP state machine.
 ///
@@ -24,6 +24,7 @@ enum Command {
     Load(load::Options),
     Trace(trace::Options),
     Bench(bench::Options),
+    Path(path::Options),
     Top(top::Options),
     Connections(connections::Options),
     Simulate(simulate::Options),
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Load(options) => load::run(&options),
         Command::Trace(options) => trace::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Path(options) => path::run(&options),
         Command::Top(options) => top::run(&options),
         Command::Connections(options) => connections::run(&options),
         Command::Simulate(options) => simulate::run(&options),

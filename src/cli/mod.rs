@@ -23,6 +23,7 @@ mod netns;
 mod network;
 mod options;
 mod output;
+mod path;
 mod serve;
 mod service;
 mod simulate;

@@ -84,6 +84,16 @@ pub enum CongestionControl {
 }
 
 impl CongestionControl {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Newreno => "newreno",
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            Self::Dctcp => "dctcp",
+        }
+    }
+
     /// What the kernel calls it.
     pub fn kernel_name(self) -> &'static str {
         match self {
