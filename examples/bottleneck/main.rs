@@ -22,6 +22,8 @@ fn main() -> std::io::Result<()> {
     throughput_over_round_trip();
     throughput_over_queue();
     throughput_over_rate();
+    slow_start();
+    marks();
     fairness();
     if let Some(folder) = std::env::args().nth(1) {
         draw(Path::new(&folder))?;
@@ -60,7 +62,11 @@ fn throughput_over_loss() {
         "loss",
         &[0.0, 0.001, 0.005, 0.01, 0.02, 0.05],
         |loss| format!("{:.1} %", loss * 100.0),
-        |algorithm, loss| Bottleneck { loss, ..Bottleneck::new(algorithm, 100, 20) },
+        |algorithm, loss| Bottleneck {
+            loss,
+            measure: Duration::from_secs(20),
+            ..Bottleneck::new(algorithm, 100, 20)
+        },
         |report| percent(report.share()),
     );
 }
@@ -112,8 +118,56 @@ fn throughput_over_rate() {
     );
 }
 
+/// NewReno starts as RFC 5681 says, CUBIC by HyStart++.
+fn slow_start() {
+    println!("\nSegments sent again in the first two seconds: 100 Mbit/s, a queue of 4 BDP\n");
+    println!("| round trip | newreno | cubic |\n|---|---|---|");
+    for rtt_ms in [10, 20, 50] {
+        let cells = [Algorithm::NewReno, Algorithm::Cubic].map(|algorithm| {
+            let report = Bottleneck {
+                queue_bdp: 4.0,
+                settle: Duration::from_secs(1),
+                measure: Duration::from_secs(1),
+                ..Bottleneck::new(algorithm, 100, rtt_ms)
+            }
+            .run();
+            format!("{:.2} %", report.resent * 100.0)
+        });
+        println!("| {rtt_ms} ms | {} |", cells.join(" | "));
+    }
+}
+
+/// A queue that marks from a threshold on, in the accurate form of ECN.
+fn marks() {
+    println!("\nMarks instead of losses: a queue of 4 BDP that marks from a threshold on\n");
+    println!("| path | threshold | flow | share | queueing | segments sent again |");
+    println!("|---|---|---|---|---|---|");
+    let lan = (1000, 1, 20, &[Algorithm::Dctcp, Algorithm::Cubic][..]);
+    let wan = (100, 20, 83, &Algorithm::ALL[..]);
+    for (mbit, rtt_ms, frames, algorithms) in [lan, wan] {
+        for &algorithm in algorithms {
+            let report = Bottleneck {
+                queue_bdp: 4.0,
+                mark: Some(frames),
+                ..Bottleneck::new(algorithm, mbit, rtt_ms)
+            }
+            .run();
+            println!(
+                "| {mbit} Mbit/s, {rtt_ms} ms | {frames} frames, {:.2} ms | {} | {} | {:.2} ms | {:.2} % |",
+                frames as f64 * 1514.0 * 8.0 / mbit as f64 / 1e3,
+                algorithm.name(),
+                percent(report.share()),
+                report.queueing.as_secs_f64() * 1e3,
+                report.resent * 100.0
+            );
+        }
+    }
+}
+
 fn fairness() {
-    println!("\nFairness: 100 Mbit/s, 20 ms, a queue of 1 BDP, flows half a second apart\n");
+    println!(
+        "\nFairness: 100 Mbit/s, 20 ms, a queue of 1 BDP, flows half a second apart, over a minute\n"
+    );
     println!("| flows | shares | in all | Jain | queueing |\n|---|---|---|---|---|");
     let mut mixes: Vec<Vec<Algorithm>> = Vec::new();
     for algorithm in SHOWN {
@@ -141,7 +195,7 @@ fn sharing(flows: Vec<Algorithm>) -> Bottleneck {
     Bottleneck {
         flows,
         settle: Duration::from_secs(20),
-        measure: Duration::from_secs(20),
+        measure: Duration::from_secs(60),
         ..Bottleneck::new(Algorithm::Cubic, 100, 20)
     }
 }

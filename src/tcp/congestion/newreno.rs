@@ -47,7 +47,7 @@ impl NewReno {
     }
 
     /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS). A window that was not used is no
-    /// measure (RFC 7661 §4.4.2): FlightSize is.
+    /// measure (RFC 7661 §4.4.1): FlightSize is.
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         self.note_reduction(window);
         (f64::from(in_flight) * BETA) as u32
