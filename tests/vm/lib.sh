@@ -55,6 +55,8 @@ stack_options() {
         zero-copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode native --zero-copy on" ;;
         copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode native --zero-copy off" ;;
         generic) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode generic" ;;
+        # As zero-copy, on queues that the NIC spreads flows over as it likes.
+        foreseen) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy on" ;;
         auto) echo "$(own_addresses "$1") --queues 0-$(($3 - 1))" ;;
     esac
 }

@@ -36,7 +36,7 @@ other_tables() {
 queues_left_out() {
     set_queues 2
     serve kernel 2
-    load zero-copy 1 9 --pattern connect --connections "$few" --concurrency 16
+    load foreseen 1 9 --pattern connect --connections "$few" --concurrency 16
     no_failures || fail "opens came back to a queue without a worker"
     grep -q 'no worker' /tmp/load.err || fail "the queue without a worker is not told of"
     stop_server
