@@ -50,6 +50,9 @@ pub struct Limits {
     pub neighbours: usize,
     /// Destinations remembered whose path takes less than the link; past this, the oldest is forgotten.
     pub path_mtus: usize,
+    /// Servers whose Fast Open cookies are remembered; past this, the oldest is forgotten. Nothing is reserved
+    /// for them until a program opens with data.
+    pub fast_open_peers: usize,
     /// Datagrams whose parts are waited for, at most 1024; past this, the oldest goes.
     pub reassembly_datagrams: usize,
     /// Bytes that their parts take, in pages of 2 KiB; past this, the oldest datagram goes.
@@ -67,6 +70,7 @@ impl Default for Limits {
             batch: BATCH,
             neighbours: 1024,
             path_mtus: 4096,
+            fast_open_peers: 4096,
             // Parts of a datagram come together within milliseconds: 128 under way are 40,000 a second.
             reassembly_datagrams: 128,
             reassembly_bytes: 1 << 20,

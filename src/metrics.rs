@@ -130,6 +130,18 @@ named! {
         CookieSent = "cookies-sent",
         /// SYN cookies that came back valid.
         CookieAccepted = "cookies-accepted",
+        /// Fast Open cookies sent to clients that asked for one.
+        FastOpenCookieSent = "fast-open-cookies-sent",
+        /// Connections accepted by a Fast Open cookie, before the handshake was done.
+        FastOpenAccepted = "fast-open-accepted",
+        /// SYNs with a Fast Open cookie that is not ours, or no longer.
+        FastOpenBadCookie = "fast-open-bad-cookies",
+        /// SYNs with a good cookie that got an ordinary handshake, too many others being pending.
+        FastOpenLimited = "fast-open-limited",
+        /// SYNs of ours whose data the server took.
+        FastOpenTaken = "fast-open-taken",
+        /// SYNs of ours whose data the server did not take.
+        FastOpenRefused = "fast-open-refused",
         /// Connections that entered TIME-WAIT.
         TimeWait = "time-waits",
         /// TIME-WAIT entries taken over by a new open (RFC 6191).

@@ -6,8 +6,8 @@ use core::net::IpAddr;
 
 use crate::link::Frame;
 use crate::tcp::{
-    ByteCounters, Codepoint, Flags, Options, SackBlocks, Segment, SegmentOut, SeqNum, Timestamps,
-    UserTimeout, WindowShift,
+    ByteCounters, Codepoint, Cookie, FastOpen, Flags, Form, Options, SackBlocks, Segment,
+    SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
@@ -31,6 +31,7 @@ pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<
             timestamps: options.timestamps.map(|t| Timestamps { value: t.value, echo: t.echo }),
             user_timeout: options.user_timeout().and_then(UserTimeout::from_wire),
             accecn: options.accecn().map(byte_counters),
+            fast_open: options.fast_open().and_then(fast_open),
             sack: if options.has_sack() { sack_blocks(options) } else { SackBlocks::EMPTY },
         },
         payload: &[],
@@ -40,6 +41,15 @@ pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<
 fn byte_counters(option: tcp::AccEcn) -> ByteCounters {
     let tcp::AccEcn { e0b, ceb, e1b } = option;
     ByteCounters { e0b, ceb, e1b }
+}
+
+fn fast_open(option: tcp::FastOpen<'_>) -> Option<FastOpen> {
+    let cookie = Cookie::new(option.cookie);
+    let form = match option.form {
+        tcp::FastOpenForm::Assigned => Form::Assigned,
+        tcp::FastOpenForm::Experimental => Form::Experimental,
+    };
+    (cookie.is_some() || option.cookie.is_empty()).then_some(FastOpen { form, cookie })
 }
 
 fn sack_blocks(options: &tcp::Options<'_>) -> SackBlocks {
@@ -147,7 +157,11 @@ fn write_ethernet(ends: &Ends, ethertype: EtherType, bytes: &mut [u8]) -> Result
 }
 
 #[inline(always)]
-fn header<'a>(ends: &Ends, segment: &SegmentOut<'_>, sack: &'a [(u32, u32)]) -> tcp::HeaderOut<'a> {
+fn header<'a>(
+    ends: &Ends,
+    segment: &'a SegmentOut<'_>,
+    sack: &'a [(u32, u32)],
+) -> tcp::HeaderOut<'a> {
     let options = &segment.options;
     tcp::HeaderOut {
         src_port: ends.local_port,
@@ -170,7 +184,13 @@ fn header<'a>(ends: &Ends, segment: &SegmentOut<'_>, sack: &'a [(u32, u32)]) -> 
                 let ByteCounters { e0b, ceb, e1b } = counters;
                 tcp::AccEcn { e0b, ceb, e1b }
             }),
-            fast_open: None,
+            fast_open: options.fast_open.as_ref().map(|option| tcp::FastOpen {
+                form: match option.form {
+                    Form::Assigned => tcp::FastOpenForm::Assigned,
+                    Form::Experimental => tcp::FastOpenForm::Experimental,
+                },
+                cookie: option.cookie.as_ref().map_or(&[], Cookie::as_slice),
+            }),
         },
     }
 }

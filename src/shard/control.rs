@@ -215,6 +215,15 @@ impl Engine {
                 self.on_path_error(index, error, seq);
                 Ok(())
             }
+            // RFC 9293 §3.9.2.2: a hard error "SHOULD abort the connection (SHLD-26)"; an embryo has sent its
+            // SYN-ACK alone.
+            Some(Place { kind: Kind::Embryo, index })
+                if error == PathError::Unreachable
+                    && self.tables.embryos.get(index).is_some_and(|e| e.iss().0 == quote.seq) =>
+            {
+                self.tables.remove_embryo(index);
+                Ok(())
+            }
             Some(_) => Err(DropReason::IcmpUnmatched),
             None => {
                 let next = self.next_worker(hash, &key, notice.hops);

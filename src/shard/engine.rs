@@ -9,6 +9,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::arrivals::drop_reason;
 use super::claim::{Claiming, Claims};
 use super::config::{Config, Role};
+use super::fast_open::FastOpens;
 use super::handover::Inbox;
 use super::limiter::Limiter;
 use super::listeners::Listeners;
@@ -90,6 +91,7 @@ pub(super) struct Engine {
     isn: IsnGenerator,
     pub(super) secrets: Secrets,
     pub(super) cookies: CookieJar,
+    pub(super) fast_opens: FastOpens,
     pub(super) counters: Counters,
     pub(super) handshakes: Latencies,
     /// Connections that may owe something, one entry each.
@@ -166,6 +168,7 @@ impl Engine {
             secrets,
             isn: IsnGenerator::new(secrets.hash),
             cookies: CookieJar::new(secrets.cookie),
+            fast_opens: FastOpens::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
             counters: Counters::default(),
             handshakes: Latencies::default(),
             marked: Vec::with_capacity(connections.min(1 << 16)),

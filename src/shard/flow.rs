@@ -15,6 +15,8 @@ const READY: u8 = 2;
 const GONE: u8 = 4;
 /// The application was not yet told that it was accepted.
 const ACCEPTED: u8 = 8;
+/// It stands on a Fast Open cookie, and its listener counts it.
+const PENDING_FAST_OPEN: u8 = 16;
 
 /// One connection. What every segment touches comes first.
 #[derive(Debug)]
@@ -129,6 +131,23 @@ impl Flow {
         let accepted = self.flags & ACCEPTED != 0;
         self.flags &= !ACCEPTED;
         accepted.then_some(ListenerId(self.origin as u16))
+    }
+
+    /// Its listener counts it as pending (RFC 7413 §4.2).
+    pub(super) const fn set_pending_fast_open(&mut self) {
+        self.flags |= PENDING_FAST_OPEN;
+    }
+
+    /// Whether its listener does.
+    #[inline]
+    pub(super) const fn is_pending_fast_open(&self) -> bool {
+        self.flags & PENDING_FAST_OPEN != 0
+    }
+
+    /// Its listener counts it no longer.
+    pub(super) const fn end_pending_fast_open(&mut self) -> ListenerId {
+        self.flags &= !PENDING_FAST_OPEN;
+        ListenerId(self.origin as u16)
     }
 
     /// Whether there is something to tell.

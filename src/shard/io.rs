@@ -4,6 +4,7 @@
 use core::net::SocketAddr;
 
 use super::engine::{Engine, lend};
+use super::fast_open::Early;
 use super::flow::Flow;
 use super::service::{Choice, ConnId, ConnInfo, ConnectError, Io, Open};
 use crate::metrics::Event;
@@ -71,6 +72,19 @@ impl Io for Engine {
 
     fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
         self.open(open)
+    }
+
+    fn connect_with(
+        &mut self,
+        open: &Open,
+        early: &Early<'_>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let conn = self.open_with(open, Some(early))?;
+        Ok((conn, self.write(conn, early.data)))
+    }
+
+    fn early_room(&mut self, open: &Open, early: &Early<'_>) -> Option<usize> {
+        self.room_of_syn(open, early)
     }
 
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
@@ -200,6 +214,7 @@ impl Engine {
             in_flight: info.in_flight,
             send_queued: info.send_queued,
             receive_queued: info.receive_queued,
+            syn_data: info.syn_data,
         }
     }
 }

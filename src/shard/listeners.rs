@@ -5,6 +5,7 @@
 use core::net::IpAddr;
 use std::borrow::Cow;
 
+use super::fast_open::FastOpenListener;
 use super::service::{EcnPolicy, ListenerId};
 use crate::tcp::Settings;
 use crate::tcp::congestion::Algorithm;
@@ -33,12 +34,22 @@ pub struct ListenerConfig {
     pub congestion: Option<Algorithm>,
     /// Whether its connections agree to ECN; `None` is as the shard's settings say.
     pub ecn: Option<EcnPolicy>,
+    /// Whether data is taken from SYNs (RFC 7413 §4.2: `FastOpenEnabled`, off by default).
+    pub fast_open: Option<FastOpenListener>,
 }
 
 impl ListenerConfig {
     /// All addresses, 1,024 handshakes at once, cookies past them.
     pub const fn on_port(port: u16) -> Self {
-        Self { address: None, port, backlog: 1024, cookies: true, congestion: None, ecn: None }
+        Self {
+            address: None,
+            port,
+            backlog: 1024,
+            cookies: true,
+            congestion: None,
+            ecn: None,
+            fast_open: None,
+        }
     }
 }
 
@@ -154,6 +165,12 @@ impl Listeners {
     #[inline]
     pub(super) fn congestion(&self, id: ListenerId) -> Option<Algorithm> {
         if self.chose_congestion { self.config(id)?.congestion } else { None }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn config_mut(&mut self, id: ListenerId) -> Option<&mut ListenerConfig> {
+        let listener = self.entries.get_mut(usize::from(id.0))?.as_mut();
+        listener.map(|listener| &mut listener.config)
     }
 
     /// The configuration of a listener, if it is open.

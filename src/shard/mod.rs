@@ -12,6 +12,7 @@ mod control;
 mod egress;
 mod embryos;
 mod engine;
+mod fast_open;
 mod flow;
 pub mod flow_table;
 mod fragments;
@@ -51,13 +52,14 @@ mod tests;
 pub use census::Cursor;
 pub use claim::{Claiming, Probing};
 pub use config::{Config, HOP_LIMIT, Role};
+pub use fast_open::{Early, FastOpenListener};
 pub use handover::{Alone, Handed, Handover};
 pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
 pub use locals::Standing;
 pub use routes::{Prefix, Route};
 pub use service::{
     Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,
-    ListenerId, Open, Service, Trouble,
+    ListenerId, Open, Service, SynData, Trouble,
 };
 pub use steer::{NOBODY, Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

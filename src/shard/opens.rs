@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::engine::{Engine, lend};
+use super::fast_open::Early;
 use super::flow::Flow;
 use super::flow_table::{Kind, Place};
 use super::key::FlowKey;
@@ -24,6 +25,15 @@ struct Chosen {
 impl Engine {
     /// Opens a connection; its SYN goes out in this turn.
     pub(super) fn open(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+        self.open_with(open, None)
+    }
+
+    /// The same, with data in the SYN where the server is known to take it (RFC 7413).
+    pub(super) fn open_with(
+        &mut self,
+        open: &Open,
+        early: Option<&Early<'_>>,
+    ) -> Result<ConnId, ConnectError> {
         // RFC 9293 §3.9.2.3:
         //   > A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP
         //   > address (e.g., a broadcast or multicast address) (MUST-46).
@@ -38,7 +48,12 @@ impl Engine {
         let Chosen { key, hash, iss } = self.choose(open)?;
         let offset = self.secrets.of_flow(hash).timestamp_offset;
         let ipv6 = open.remote.is_ipv6();
-        let connection = Connection::open(&mut lend!(self), iss, offset, ipv6);
+        let mut connection = Connection::open(&mut lend!(self), iss, offset, ipv6);
+        let attempt = early
+            .and_then(|early| self.fast_open_attempt(key.local, open.remote, early.without_cookie));
+        if let Some(attempt) = attempt {
+            connection.attempt_fast_open(attempt);
+        }
         let flow = Flow::opened(key, hash, neighbour, connection, open.user, self.now);
         let conn = self.tables.add_flow(hash, flow).ok_or(ConnectError::TableFull)?;
         self.counters.count(Event::ActiveOpen);

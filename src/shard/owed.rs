@@ -138,6 +138,10 @@ impl Engine {
     /// After a connection was asked: its timer is armed, or its end is met.
     fn settle(&mut self, index: u32, service: &mut dyn Service) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        if flow.is_pending_fast_open() {
+            self.settle_fast_open(index);
+        }
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
         let connection = &flow.connection;
         match connection.phase() {
             Phase::TimeWait if connection.is_over() => self.enter_time_wait(index, service),

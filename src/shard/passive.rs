@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::arrivals::Letter;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
+use super::fast_open::Reception;
 use super::flow::Flow;
 use super::ingress::Arrival;
 use super::listeners::ListenerConfig;
@@ -24,8 +25,11 @@ impl Engine {
         outlet: &mut Outlet<'_>,
     ) {
         let key = &letter.arrival.key;
-        // Not a way to open a connection since RFC 793; only scanners send it.
-        if letter.segment.flags.fin() {
+        let Some(config) = self.listeners.config(listener).copied() else { return };
+        // Not a way to open a connection since RFC 793; only scanners send it, but for Fast Open.
+        let options = &letter.segment.options;
+        let may_end = config.fast_open.is_some() && options.fast_open.is_some();
+        if letter.segment.flags.fin() && !may_end {
             self.counters.drop(DropReason::Malformed);
             return;
         }
@@ -35,7 +39,13 @@ impl Engine {
             self.counters.drop(DropReason::BadSource);
             return;
         }
-        let Some(config) = self.listeners.config(listener).copied() else { return };
+        let mut cookie = None;
+        if let Some(fast_open) = config.fast_open {
+            match self.on_fast_syn(listener, fast_open, predecessor, letter) {
+                Reception::Accepted => return,
+                Reception::Ordinary(option) => cookie = option,
+            }
+        }
         let under_way = self.tables.embryos.of_listener(listener.0);
         if self.tables.embryos.is_full() || under_way >= config.backlog as usize {
             if config.cookies {
@@ -53,7 +63,9 @@ impl Engine {
         let embryo = Embryo::from_syn(letter.segment, listener.0, iss, now, &settings, ipv6);
         self.add_embryo(letter.arrival, embryo);
         let offset = secrets.timestamp_offset;
-        let syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
+        let mut syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
+        // RFC 7413 §4.2.1: the first one only: "retransmit SYN and SYN-ACK packets without the cookie options".
+        syn_ack.options.fast_open = cookie;
         self.answer(letter.arrival, &syn_ack, outlet);
     }
 

@@ -58,6 +58,7 @@ impl Engine {
             let opened_at = self.tables.flows.get(conn).map_or(self.now, |flow| flow.opened_at());
             let took = self.now.since(opened_at);
             self.handshakes.record(took.as_nanos());
+            self.learn_from_open(conn, None);
             service.on_connected(self, conn, took);
         }
         if pending.contains(Events::URGENT) && self.is_live(conn) {
@@ -113,9 +114,11 @@ impl Engine {
         };
         flow.set_gone();
         let user = flow.user;
+        self.learn_from_open(conn, Some(ending));
         let event = if ending == Ending::Finished { Event::Finished } else { Event::Broken };
         self.counters.count(event);
         // What is over and told goes out of the tables in this turn.
+        let Some(flow) = self.tables.flows.get_mut(conn) else { return };
         if flow.enlist_marked() == Enlist::Now {
             self.marked.push(conn.index);
         }

@@ -31,6 +31,8 @@ pub(super) struct Secrets {
     pub(super) cookie: [u8; 16],
     /// For how many answers strangers get.
     pub(super) limits: [u8; 16],
+    /// For the cookies of Fast Open.
+    pub(super) fast_open: [u8; 16],
     isn: Blind,
     timestamp: Blind,
     label: Blind,
@@ -56,6 +58,7 @@ impl Secrets {
             hash: half(0),
             cookie: key([b"cookie 0", b"cookie 1"]),
             limits: key([b"limits 0", b"limits 1"]),
+            fast_open: key([b"fast open 0", b"fast open 1"]),
             isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
             timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
             label: Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") },

@@ -4,8 +4,9 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use super::fast_open::Early;
 pub use crate::tcp::congestion::Algorithm;
-pub use crate::tcp::{EcnPolicy, KeepAlive};
+pub use crate::tcp::{EcnPolicy, KeepAlive, SynData};
 use crate::time::{Duration, Instant};
 
 /// A connection, for as long as it lives: a stale handle finds nothing.
@@ -159,6 +160,8 @@ pub struct ConnInfo {
     pub send_queued: u32,
     /// Received and not yet read.
     pub receive_queued: u32,
+    /// Whether there was data in the SYN, and what became of it (RFC 7413).
+    pub syn_data: SynData,
 }
 
 impl ConnInfo {
@@ -192,6 +195,7 @@ impl ConnInfo {
             in_flight: 0,
             send_queued: 0,
             receive_queued: 0,
+            syn_data: SynData::None,
         }
     }
 }
@@ -207,6 +211,30 @@ pub trait Io {
     /// # Errors
     /// When nothing could be sent at all; there is no callback then.
     fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError>;
+
+    /// The same, with data that goes in the SYN where the server is known to take it (RFC 7413, TCP Fast
+    /// Open), and follows the handshake where it is not. Gives the connection and how many bytes were taken,
+    /// as [`write`](Io::write) does. A server that is not known is asked for a cookie on the way.
+    ///
+    /// The network may bring a SYN twice, long after the first: only for requests that can bear being
+    /// answered twice (RFC 7413 §6.1).
+    ///
+    /// # Errors
+    /// As [`connect`](Io::connect).
+    fn connect_with(
+        &mut self,
+        open: &Open,
+        early: &Early<'_>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let conn = self.connect(open)?;
+        Ok((conn, self.write(conn, early.data)))
+    }
+
+    /// Bytes that the SYN of [`connect_with`](Io::connect_with) would take along now; `None` when the server
+    /// is not known to take any.
+    fn early_room(&mut self, _open: &Open, _early: &Early<'_>) -> Option<usize> {
+        None
+    }
 
     /// Copies received data into `buffer` and returns how many bytes; 0 when there is none now (or the
     /// handle is stale).
@@ -277,7 +305,8 @@ pub trait Service {
     /// The worker starts.
     fn on_start(&mut self, io: &mut dyn Io) {}
 
-    /// A passive open reached ESTABLISHED.
+    /// A passive open reached ESTABLISHED; with Fast Open, its SYN brought a good cookie, and it may be written
+    /// to already.
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {}
 
     /// An active open reached ESTABLISHED. `took` runs from the SYN to the SYN-ACK.

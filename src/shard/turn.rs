@@ -12,6 +12,7 @@ use super::config::{Config, Role};
 use super::control::Notice;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
+use super::fast_open::FastOpenListener;
 use super::handover::Handover;
 use super::ingress::{Batch, Eyes};
 use super::listeners::{ListenError, ListenerConfig};
@@ -144,6 +145,18 @@ impl Shard {
         let listener = engine.listeners.open(config, local)?;
         engine.tables.embryos.expect_listener(listener.0);
         Ok(listener)
+    }
+
+    /// Whether and how a listener takes data from SYNs (RFC 7413), from now on.
+    pub fn set_fast_open(&mut self, listener: ListenerId, fast_open: Option<FastOpenListener>) {
+        if let Some(config) = self.engine.listeners.config_mut(listener) {
+            config.fast_open = fast_open;
+        }
+    }
+
+    /// The operator's keys for the cookies of Fast Open, in place of those drawn from the secret.
+    pub fn set_fast_open_keys(&mut self, keys: tcp::CookieKeys) {
+        self.engine.fast_opens.keys = keys;
     }
 
     /// Stops listening; connections that were accepted live on, handshakes under way find nobody.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use crate::shard::{ConnId, ConnectError, Ending, Io, ListenerId, Open, Service};
+use crate::shard::{ConnId, ConnectError, Early, Ending, Io, ListenerId, Open, Service};
 use crate::time::Duration;
 
 /// What happened to the connections of a program.
@@ -154,6 +154,8 @@ pub struct Plan {
     pub bytes: usize,
     /// When our direction is closed.
     pub close: Close,
+    /// Whether the first bytes go with the SYN where the server takes them (RFC 7413).
+    pub early: bool,
 }
 
 /// When a client closes its direction.
@@ -179,6 +181,7 @@ impl Plan {
             at_once: connections,
             bytes,
             close: Close::WhenAnswered,
+            early: false,
         }
     }
 }
@@ -215,9 +218,17 @@ impl Client {
             let number = self.opened as u64;
             let remote = self.plan.targets[self.opened % self.plan.targets.len()];
             self.opened += 1;
-            match io.connect(&Open { remote, local: self.plan.local, user: number }) {
-                Ok(conn) => {
-                    self.talks.insert(conn, Talk { number, ..Talk::default() });
+            let open = Open { remote, local: self.plan.local, user: number };
+            let piece = if self.plan.early { self.plan.bytes.min(4096) } else { 0 };
+            let piece: Vec<u8> = (0..piece).map(|at| content(number, at)).collect();
+            let opened = if self.plan.early {
+                io.connect_with(&open, &Early { data: &piece, without_cookie: false })
+            } else {
+                io.connect(&open).map(|conn| (conn, 0))
+            };
+            match opened {
+                Ok((conn, written)) => {
+                    self.talks.insert(conn, Talk { number, written, ..Talk::default() });
                 }
                 Err(error) => self.tally.borrow_mut().refused_locally.push(error),
             }

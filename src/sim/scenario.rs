@@ -209,6 +209,7 @@ impl HostPlan {
             batch: 1 + rng.below(64) as usize,
             neighbours: 16,
             path_mtus: 16,
+            fast_open_peers: 16,
             reassembly_datagrams: 8,
             reassembly_bytes: 1 << 16,
         };

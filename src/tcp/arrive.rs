@@ -6,15 +6,16 @@ use core::ops::ControlFlow::{self, Break, Continue};
 
 use super::challenge::Challenge;
 use super::connection::Connection;
+use super::fast_open::EarlyMarks;
 use super::interface::{CloseReason, Env, Events};
 use super::marks::Marks;
 use super::receive::ReceiveHalf;
 use super::send::{MSS_DEFAULT, effective_mss};
 use super::{Disposition, Phase, Segment, WindowShift};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// What a step decides: go on, or stop here.
-type Step = ControlFlow<Disposition>;
+pub(super) type Step = ControlFlow<Disposition>;
 
 /// RFC 7323 §5.5: a TS.Recent older than this says nothing, since the peer's clock may have wrapped.
 const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
@@ -25,9 +26,17 @@ impl Connection {
         let step = match self.phase {
             Phase::Closed => Break(Disposition::AfterClose),
             Phase::SynSent => self.arrive_in_syn_sent(env, segment),
+            Phase::SynReceived if self.is_syn_again(segment) => self.on_syn_again(segment),
             Phase::SynReceived => {
                 let (repeat, text) = self.without_repeated_syn(segment);
-                self.arrive_otherwise(env, if repeat { &text } else { segment })
+                let step = self.arrive_otherwise(env, if repeat { &text } else { segment });
+                // Its SYN is a duplicate, which "should be" answered by an ACK as any (first of
+                // §3.10.7.4): the peer then knows, should our SYN-ACK be lost.
+                if repeat && step.is_continue() {
+                    self.note_duplicate(segment.seq, segment.seq + 1);
+                    self.marks.insert(Marks::ACK);
+                }
+                step
             }
             _ => self.arrive_otherwise(env, segment),
         };
@@ -143,7 +152,7 @@ impl Connection {
             return Break(Disposition::ChallengedReset);
         }
         //   > If this connection was initiated with an active OPEN [...] the connection was refused
-        let opening = self.phase == Phase::SynReceived;
+        let opening = self.phase == Phase::SynReceived && !self.early.has(EarlyMarks::PASSIVE);
         self.end(env, if opening { CloseReason::Refused } else { CloseReason::Reset });
         Break(Disposition::Accepted)
     }
@@ -181,7 +190,10 @@ impl Connection {
         if !segment.flags.ack() {
             return Break(Disposition::NoAck);
         }
-        if self.phase == Phase::SynReceived {
+        if self.phase == Phase::SynReceived && self.early.has(EarlyMarks::PASSIVE) {
+            self.on_syn_ack_acked(env, segment)?;
+            self.check_ack_range(env, segment)?;
+        } else if self.phase == Phase::SynReceived {
             self.check_ack_of_syn(env, segment)?;
         } else {
             self.check_ack_range(env, segment)?;
@@ -351,6 +363,9 @@ impl Connection {
         if flags.ack() && !acceptable {
             return Break(if flags.rst() { Disposition::BadAck } else { Disposition::Reset });
         }
+        if flags.ack() && !flags.rst() && self.echoes_what_was_never_sent(env.now, segment) {
+            return Break(Disposition::Reset);
+        }
         // Second, check the RST bit:
         //   > If the ACK was acceptable, then signal to the user "error: connection reset", drop the
         //   > segment, enter CLOSED state [...]. Otherwise (no ACK), drop the segment and return.
@@ -375,8 +390,16 @@ impl Connection {
         //   > Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>
         // Text of the SYN is not acknowledged, so the peer sends it again.
         self.enter(Phase::SynReceived);
-        self.snd.resend_all();
+        self.snd.resend_syn();
         Continue(())
+    }
+
+    /// Whether a SYN-ACK echoes a timestamp that none of our SYNs had: then it answers one of a connection
+    /// before this one (RFC 7323 §4: TSecr is the TSval that the peer received last).
+    fn echoes_what_was_never_sent(&self, now: Instant, segment: &Segment<'_>) -> bool {
+        let Some(age_ms) = self.echoed_ms(now, segment) else { return false };
+        let open_ms = now.since(self.heard_at).as_millis() as u32;
+        age_ms > open_ms.saturating_add(1)
     }
 
     /// Fourth of §3.10.7.3: RCV.NXT <- SEG.SEQ+1, IRS <- SEG.SEQ, and what the options agree on.
@@ -411,8 +434,13 @@ impl Connection {
         if self.phase == Phase::SynSent || segment.flags.syn() {
             self.marks.insert(Marks::ACK);
         }
-        self.enter(Phase::Established);
         self.events.insert(Events::CONNECTED);
+        self.enter_established(env);
+    }
+
+    /// Both SYNs are acknowledged; a CLOSE that waited for that takes effect.
+    pub(super) fn enter_established(&mut self, env: &Env<'_>) {
+        self.enter(Phase::Established);
         self.arm_keep_alive(env);
         if self.marks.has(Marks::CLOSE_PENDING) {
             self.marks.remove(Marks::CLOSE_PENDING);

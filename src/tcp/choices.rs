@@ -6,6 +6,7 @@
 use super::congestion::Algorithm;
 use super::connection::Connection;
 use super::ecn::Ecn;
+use super::fast_open::Opening;
 use super::interface::Env;
 use super::marks::Marks;
 use super::pacing::Pacer;
@@ -37,6 +38,8 @@ pub(super) struct Choices {
     pub(super) pacer: Option<Pacer>,
     /// The search for the largest packet of the path, while there is one.
     pub(super) search: Option<Search>,
+    /// The attempt at Fast Open, until what came of it is asked for.
+    pub(super) opening: Option<Opening>,
     /// Where urgent data ends, with [`Marks::URGENT`].
     pub(super) urgent: Urgent,
 }

@@ -6,6 +6,7 @@
 use super::challenge::Challenges;
 use super::choices::Choices;
 use super::ecn::Ecn;
+use super::fast_open::EarlyMarks;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
 use super::marks::Marks;
@@ -51,6 +52,8 @@ pub struct Connection {
     /// What both ends agreed on about congestion notification; its state is in the box of rare things.
     pub(super) ecn: EcnMode,
     pub(super) challenges: Challenges,
+    /// What Fast Open has to do with it, and whether a small segment is on its way.
+    pub(super) early: EarlyMarks,
     /// What the program set for this connection alone.
     pub(super) choices: Option<Box<Choices>>,
 }
@@ -82,6 +85,7 @@ impl Connection {
             close_reason: None,
             ecn: EcnMode::None,
             challenges: Challenges::default(),
+            early: EarlyMarks::when(EarlyMarks::COUNTS_SMALL, settings.nagle_by_small),
             choices: None,
         }
     }
@@ -94,6 +98,25 @@ impl Connection {
         timestamp_offset: u32,
         ipv6: bool,
         handshake_ack: &Segment<'_>,
+    ) -> Self {
+        let mut c = Self::agreed(env, embryo, timestamp_offset, ipv6);
+        c.snd.nxt = c.snd.end;
+        c.snd.advance_una(c.snd.nxt);
+        c.phase = Phase::Established;
+        c.recovery.begin(&c.snd, env, embryo.retransmissions() > 0, embryo.handshake_rtt(env.now));
+        let wnd = c.snd.shift.scale(handshake_ack.window);
+        c.snd.set_window(wnd, handshake_ack.seq, handshake_ack.ack);
+        c.arm_keep_alive(env);
+        c
+    }
+
+    /// What the two SYNs of a passive open agreed on.
+    #[inline]
+    pub(super) fn agreed(
+        env: &mut Env<'_>,
+        embryo: &Embryo,
+        timestamp_offset: u32,
+        ipv6: bool,
     ) -> Self {
         let mut c = Self::open(env, embryo.iss(), timestamp_offset, ipv6);
         c.rcv = ReceiveHalf::new(embryo.irs(), env.settings);
@@ -108,13 +131,6 @@ impl Connection {
         }
         c.snd.mss = effective_mss(embryo.mss(), c.marks.has(Marks::TIMESTAMPS));
         c.begin_search(env.settings);
-        c.snd.nxt = c.snd.end;
-        c.snd.advance_una(c.snd.nxt);
-        c.phase = Phase::Established;
-        c.recovery.begin(&c.snd, env, embryo.retransmissions() > 0, embryo.handshake_rtt(env.now));
-        let wnd = c.snd.shift.scale(handshake_ack.window);
-        c.snd.set_window(wnd, handshake_ack.seq, handshake_ack.ack);
-        c.arm_keep_alive(env);
         c
     }
 
@@ -200,7 +216,9 @@ impl Connection {
     /// Whether a segment of ours that began at `seq` is in flight: only what quotes such a one can be about
     /// us (RFC 5927 §4.1).
     pub fn has_in_flight(&self, seq: SeqNum) -> bool {
-        seq.at_or_after(self.snd.una) && seq.before(self.snd.nxt)
+        // Behind a SYN-ACK with data SND.UNA stands before it is acknowledged.
+        let first = if self.phase.is_opening() { self.snd.iss } else { self.snd.una };
+        seq.at_or_after(first) && seq.before(self.snd.nxt)
     }
 
     /// The path takes packets of `mtu` bytes at most, as another connection to the same host has found out
@@ -222,6 +240,7 @@ impl Connection {
             }
             // RFC 9293 §3.9.2.2: "it SHOULD make the information available to the application (SHLD-25)".
             PathError::Unreachable | PathError::Soft => self.events.insert(Events::UNREACHABLE),
+            PathError::TooBig(mtu) if self.phase.is_opening() => self.on_syn_too_big(mtu),
             PathError::TooBig(mtu) => self.on_too_big(mtu),
         }
     }
@@ -295,6 +314,8 @@ impl Connection {
             timestamps: self.marks.has(Marks::TIMESTAMPS),
             sack: self.marks.has(Marks::SACK),
             shifts: (self.rcv.shift, self.snd.shift),
+            syn_data: self.syn_data(),
+            close_reason: self.close_reason,
         }
     }
 }
@@ -310,10 +331,16 @@ impl Connection {
     /// CLOSED, for a reason other than a full exchange: what is queued is flushed.
     pub(super) fn end(&mut self, env: &mut Env<'_>, reason: CloseReason) {
         self.enter(Phase::Closed);
-        self.release(env.pool);
         self.timers = Timers::default();
-        self.events.insert(Events::CLOSED);
         self.close_reason = Some(reason);
+        if env.settings.read_after_reset && reason != CloseReason::Aborted {
+            self.outgoing.release(env.pool);
+            self.holes = Assembler::default();
+            self.release_flight(env.pool);
+            return self.tell_end_when_drained();
+        }
+        self.release(env.pool);
+        self.events.insert(Events::CLOSED);
     }
 
     /// TIME-WAIT: both FINs are exchanged.

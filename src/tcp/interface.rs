@@ -1,7 +1,7 @@
 //! The words between a connection and its world: what it is lent, what it tells, how it judges.
 
 use super::congestion::Algorithm;
-use super::{BufferPool, Phase, SeqNum, Settings, WindowShift};
+use super::{BufferPool, Phase, SeqNum, Settings, SynData, WindowShift};
 use crate::time::{Duration, Instant};
 
 /// What the world lends to a connection for one call.
@@ -201,4 +201,8 @@ pub struct Info {
     pub sack: bool,
     /// Our window shift and the peer's.
     pub shifts: (WindowShift, WindowShift),
+    /// Whether there was data in the SYN (RFC 7413).
+    pub syn_data: SynData,
+    /// Why it ended, once it has.
+    pub close_reason: Option<CloseReason>,
 }

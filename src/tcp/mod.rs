@@ -17,7 +17,7 @@
 //! the receiver), 5681 and 6582 (congestion control,
 //! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
 //! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
-//! data), 3168 and 9768 (ECN), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 4821 (its search), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
+//! data), 3168 and 9768 (ECN), 7413 (Fast Open), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 4821 (its search), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
 //!
 //! # Where we deviate, on purpose
 //!
@@ -44,6 +44,7 @@ mod connection;
 mod cookie;
 mod ecn;
 mod embryo;
+mod fast_open;
 mod flight;
 mod interface;
 mod isn;
@@ -78,6 +79,7 @@ pub use connection::Connection;
 pub use cookie::{CookieContent, CookieJar};
 pub use ecn::{ByteCounters, Codepoint, EcnMode, EcnPolicy};
 pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
+pub use fast_open::{Attempt, Cookie, CookieKeys, FastOpen, Form, Judgement, Outcome, SynData};
 pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
 pub use path_search::{MtuProbing, PathNews, PathSizes};

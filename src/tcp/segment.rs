@@ -4,6 +4,7 @@
 use core::num::NonZeroU16;
 
 use super::ecn::{ByteCounters, Codepoint};
+use super::fast_open::FastOpen;
 use super::seq::SeqNum;
 use super::window::WindowShift;
 use crate::time::Duration;
@@ -190,6 +191,8 @@ pub struct Options {
     pub user_timeout: Option<UserTimeout>,
     /// The byte counters of Accurate ECN (RFC 9768 §3.2.3).
     pub accecn: Option<ByteCounters>,
+    /// Fast Open (RFC 7413 §4.1.1); SYN only.
+    pub fast_open: Option<FastOpen>,
 }
 
 /// A segment that arrived.

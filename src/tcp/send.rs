@@ -139,6 +139,12 @@ impl SendHalf {
         self.resend_end = self.nxt;
     }
 
+    /// The SYN is to be sent again, without what went with it.
+    pub(super) fn resend_syn(&mut self) {
+        self.resend = self.una;
+        self.resend_end = self.iss + 1;
+    }
+
     /// SND.WND <- SEG.WND, from a segment that may update it.
     pub(super) fn set_window(&mut self, wnd: u32, seq: SeqNum, ack: SeqNum) {
         self.wnd = wnd;

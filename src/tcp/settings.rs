@@ -3,6 +3,7 @@
 use super::congestion::Algorithm;
 use super::ecn::EcnPolicy;
 use super::path_search::MtuProbing;
+use super::send::MSS_DEFAULT;
 use crate::time::Duration;
 
 /// The tunable part of the protocol. Every field's default is what its RFC names.
@@ -38,6 +39,9 @@ pub struct Settings {
     pub ack_delay: Duration,
     /// Nagle's algorithm for new connections (RFC 9293 §3.7.4); off favours latency.
     pub nagle: bool,
+    /// Whether a small segment waits only for small ones before it to be acknowledged (draft-minshall-nagle), as
+    /// Linux has it, and not for all data.
+    pub nagle_by_small: bool,
     /// Keep-alive: idle time before the first probe; `None` is off, the default (RFC 9293 MUST-25),
     /// and no less than two hours by default when on (MUST-28).
     pub keep_alive: Option<KeepAlive>,
@@ -78,6 +82,9 @@ pub struct Settings {
     /// Whether the reset of an abort acknowledges what was received too, as hosts do; RFC 9293 §3.10.5 has
     /// <SEQ=SND.NXT><CTL=RST>.
     pub acknowledge_in_resets: bool,
+    /// Whether what was received before a reset, or an end by ICMP, can still be read, as hosts have it; RFC 9293
+    /// §3.10.7.4 flushes it.
+    pub read_after_reset: bool,
     /// Challenge ACKs a second and connection (RFC 5961 §7): more than two ends that disagree need to find out,
     /// fewer than it takes to use up what the shard has.
     pub challenge_acks_per_connection: u8,
@@ -97,6 +104,11 @@ pub struct Settings {
     /// §7.2 has 1024, RFC 8899 §5.1.2 has 1200 and 1280 as `BASE_PLPMTU`). More, and paths that take less go
     /// through another timeout; less, and the search takes longer.
     pub mtu_base: [u16; 2],
+    /// How long a server that took no data in a SYN is opened without (RFC 7413 §4.1.3.1), at first; twice as
+    /// long each time that it happens again. Zero, and each open tries anew.
+    pub fast_open_pause: Duration,
+    /// The MSS of servers that have told none, for data in a SYN, IPv4 and IPv6 (RFC 7413 §4.1.3).
+    pub fast_open_mss: [u16; 2],
 }
 
 /// Keep-alive (RFC 9293 §3.8.4). The defaults are far from RFC 2525 §2.9 and §2.11.
@@ -138,6 +150,7 @@ impl Default for Settings {
             syn_ack_retries: 5,
             ack_delay: Duration::from_millis(40),
             nagle: true,
+            nagle_by_small: false,
             keep_alive: None,
             fin_wait_2: Duration::from_secs(60),
             msl: Duration::from_secs(30),
@@ -153,6 +166,7 @@ impl Default for Settings {
             slow_start_burst: Some(8),
             push_bursts: None,
             acknowledge_in_resets: false,
+            read_after_reset: false,
             challenge_acks_per_connection: 10,
             challenge_acks_per_second: 1000,
             congestion: Algorithm::default(),
@@ -160,6 +174,8 @@ impl Default for Settings {
             ecn: EcnPolicy::default(),
             mtu_probing: MtuProbing::default(),
             mtu_base: [1200, 1280],
+            fast_open_pause: Duration::from_secs(60),
+            fast_open_mss: MSS_DEFAULT,
         }
     }
 }

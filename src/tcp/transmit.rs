@@ -8,12 +8,13 @@
 
 use super::connection::Connection;
 use super::ecn::Ecn;
+use super::fast_open::{EarlyMarks, SynLoad};
 use super::interface::Env;
 use super::marks::Marks;
 use super::path_probe::PathProbe;
 use super::receive::syn_window;
 use super::recovery::Stage;
-use super::{Flags, Options, Phase, SegmentOut, SeqNum, WindowShift};
+use super::{Flags, Options, Phase, SegmentOut, SeqNum, SynData, WindowShift};
 
 /// A segment decided on.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +73,7 @@ impl Connection {
             return self.owed_reset();
         }
         if self.phase.is_opening() {
-            return self.owed_syn().or_else(|| self.owed_ack());
+            return self.owed_syn().or_else(|| self.owed_early()).or_else(|| self.owed_ack());
         }
         let reflection = self.owed_reflection();
         reflection
@@ -115,10 +116,17 @@ impl Connection {
     /// A SYN? The first, or again; with ACK once we know the peer's.
     fn owed_syn(&self) -> Option<Plan> {
         let never_sent = self.snd.nxt == self.snd.iss;
-        let lost = self.snd.resend != self.snd.resend_end;
+        let lost =
+            self.snd.resend != self.snd.resend_end || self.early.has(EarlyMarks::OWES_SYN_ACK);
         let ack = if self.phase == Phase::SynReceived { Flags::ACK } else { Flags::default() };
         let plan = Plan { seq: self.snd.iss, len: 0, flags: Flags::SYN.with(ack), kind: Kind::Syn };
         (never_sent || lost).then_some(plan)
+    }
+
+    /// New data before the handshake is done? RFC 7413 §3: the server may "send data" before the ACK.
+    fn owed_early(&self) -> Option<Plan> {
+        let may = self.early.has(EarlyMarks::PASSIVE) && self.phase == Phase::SynReceived;
+        if may && !self.is_held_back() { self.owed_new() } else { None }
     }
 
     /// Data or FIN again?
@@ -225,7 +233,8 @@ impl Connection {
         if !complete && len < usable {
             return false;
         }
-        let quiet = snd.outstanding() == 0 || !self.marks.has(Marks::NAGLE);
+        let lone = snd.outstanding() == 0 || self.early.tells_no_small();
+        let quiet = lone || !self.marks.has(Marks::NAGLE);
         complete && (quiet || self.phase.ends_with_fin()) || quiet && len >= snd.wnd_max / 2
     }
 
@@ -252,7 +261,10 @@ impl Connection {
         match plan.kind {
             Kind::Reset => {
                 self.marks.remove(Marks::RESET);
-                let acks = env.settings.acknowledge_in_resets && !self.answers_by_reset;
+                // Who has not heard of our SYN knows a reset by what it acknowledges (RFC 9293 §3.10.7.3).
+                let unheard = self.snd.nxt == self.snd.iss;
+                let host = env.settings.acknowledge_in_resets && !self.answers_by_reset;
+                let acks = host || unheard;
                 // RFC 7323 §3.2: the timestamps "SHOULD be sent in an <RST> segment".
                 SegmentOut {
                     seq: plan.seq,
@@ -270,13 +282,27 @@ impl Connection {
     fn emit_syn(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
         let settings = env.settings;
         let answers = plan.flags.ack();
+        let mss = settings.mss[usize::from(self.marks.has(Marks::IPV6))];
+        let load = if self.early.has(EarlyMarks::TRIES) {
+            self.load_of_syn(mss)
+        } else {
+            SynLoad::default()
+        };
         self.note_sent(env, plan);
         if answers {
             self.note_acked();
+            if self.early.has(EarlyMarks::PASSIVE) {
+                self.note_syn_ack_sent();
+            }
         }
+        self.note_syn_data_sent(load.len);
         // RFC 7323 §2.2, §3.2: in an answer only what the peer's SYN offered.
         let agreed = self.snd.shift != WindowShift::ZERO || self.rcv.shift != WindowShift::ZERO;
-        let user_timeout = self.user_timeout_option(settings, true);
+        // A cookie takes all the room that options have.
+        let user_timeout = match load.option {
+            None => self.user_timeout_option(settings, true),
+            Some(_) => None,
+        };
         let label = self.label_syn(settings, answers);
         let scales = if answers { agreed } else { settings.window_scaling };
         SegmentOut {
@@ -285,14 +311,16 @@ impl Connection {
             flags: plan.flags.with(label.flags),
             window: syn_window(settings) as u16,
             options: Options {
-                mss: Some(settings.mss[usize::from(self.marks.has(Marks::IPV6))]),
+                mss: Some(self.mss_of_syn(mss)),
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
                 user_timeout,
                 accecn: label.counters,
+                fast_open: load.option,
                 ..Options::default()
             },
+            payload: self.outgoing.slices(0, load.len),
             ..SegmentOut::default()
         }
     }
@@ -344,6 +372,16 @@ impl Connection {
         }
     }
 
+    /// New data of `len` bytes is about to be sent. What was in a SYN whose data was not taken is not new.
+    fn note_small(&mut self, seq: SeqNum, len: u32) {
+        let again = self.syn_data() == SynData::Sent && seq == self.snd.una;
+        if len < u32::from(self.snd.mss) && !again {
+            self.early.insert(EarlyMarks::SMALL);
+        } else if self.snd.outstanding() == 0 {
+            self.early.remove(EarlyMarks::SMALL);
+        }
+    }
+
     /// Sequence space is sent: SND.NXT advances over what is new, and the timer runs.
     #[inline]
     fn note_sent(&mut self, env: &mut Env<'_>, plan: Plan) {
@@ -353,6 +391,7 @@ impl Connection {
         // window that is sent again takes part in nothing.
         let selective = (plan.len > 0 && self.marks.has(Marks::SACK)
             || self.recovery.flight.is_some())
+            && !plan.flags.syn()
             && !(again && self.marks.has(Marks::PROBE));
         if again {
             self.recovery.on_sent_again();
@@ -366,11 +405,14 @@ impl Connection {
             }
             self.marks.remove(Marks::PROBE.with(Marks::OVERRIDE));
         }
+        if self.early.has(EarlyMarks::COUNTS_SMALL) && plan.len > 0 && !again {
+            self.note_small(plan.seq, plan.len);
+        }
         if selective {
             self.note_in_flight(env, plan.seq, end, plan.len);
         }
         self.snd.nxt = self.snd.nxt.latest(end);
-        if selective {
+        if selective && !self.phase.is_opening() {
             self.arm_after_sent(env, again);
         } else {
             self.arm_retransmit(env);

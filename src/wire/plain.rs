@@ -302,7 +302,7 @@ mod tests {
         odd.options.user_timeout = Some(300);
         assert_eq!(out.emit(&odd, &mut frame), None);
         odd = usual;
-        odd.options.fast_open = Some(&[]);
+        odd.options.fast_open = Some(tcp::FastOpen::default());
         assert_eq!(out.emit(&odd, &mut frame), None);
     }
 

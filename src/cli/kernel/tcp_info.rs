@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use linerate::shard::ConnInfo;
+use linerate::shard::{ConnInfo, SynData};
 use linerate::tcp::congestion::Algorithm;
 use mio::net::TcpStream;
 use nix::sys::socket::getsockopt;
@@ -64,7 +64,13 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
         in_flight: info.tcpi_unacked.saturating_mul(info.tcpi_snd_mss),
         send_queued: 0,
         receive_queued: 0,
+        syn_data: syn_data(info.tcpi_options),
     })
+}
+
+/// `TCPI_OPT_SYN_DATA`: the SYN's data was acknowledged, in either direction.
+const fn syn_data(options: u8) -> SynData {
+    if options & 32 != 0 { SynData::Acknowledged } else { SynData::None }
 }
 
 /// The kernel's congestion control, if this stack has it too.

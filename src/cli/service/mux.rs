@@ -4,7 +4,7 @@
 //! The upper byte of [`Io::user`] is the service; the services see the lower 56 bits.
 
 use linerate::shard::{
-    Choice, ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service, Trouble,
+    Choice, ConnId, ConnInfo, ConnectError, Early, Ending, Io, ListenerId, Open, Service, Trouble,
 };
 use linerate::time::Instant;
 
@@ -107,6 +107,17 @@ impl Io for Tagged<'_> {
     }
     fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
         self.io.connect(&Open { user: open.user & USER_MASK | self.tag, ..*open })
+    }
+    fn connect_with(
+        &mut self,
+        open: &Open,
+        early: &Early<'_>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let open = Open { user: open.user & USER_MASK | self.tag, ..*open };
+        self.io.connect_with(&open, early)
+    }
+    fn early_room(&mut self, open: &Open, early: &Early<'_>) -> Option<usize> {
+        self.io.early_room(open, early)
     }
     fn now(&self) -> Instant {
         self.io.now()

@@ -78,6 +78,7 @@ impl World {
             cookies: self.sysctl("tcp_syncookies").is_none_or(|value| value != 0),
             congestion: options.congestion.as_deref().and_then(host::algorithm),
             ecn: None,
+            fast_open: None,
         };
         let listener = self.awake().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,

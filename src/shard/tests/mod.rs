@@ -8,6 +8,7 @@ mod choices;
 mod claims;
 mod ecn;
 mod end_to_end;
+mod fast_open;
 mod flood;
 mod flow_labels;
 mod flow_table;

@@ -30,6 +30,11 @@ fn lengths(t: &mut Raw) -> Vec<usize> {
 
 /// A router tells that a packet of ours, `length` bytes, was too big.
 fn too_big(t: &mut Raw, mtu: u16, port: u16, seq: u32, length: usize) {
+    tells(t, v4::Unreachable::TooBig { mtu }, port, seq, length);
+}
+
+/// A router tells that a packet of ours, `length` bytes, did not arrive.
+fn tells(t: &mut Raw, reason: v4::Unreachable, port: u16, seq: u32, length: usize) {
     let mut quote = vec![0; 40];
     let ip = ipv4::HeaderOut {
         src: US,
@@ -44,7 +49,6 @@ fn too_big(t: &mut Raw, mtu: u16, port: u16, seq: u32, length: usize) {
     quote[20..22].copy_from_slice(&PORT.to_be_bytes());
     quote[22..24].copy_from_slice(&port.to_be_bytes());
     quote[24..28].copy_from_slice(&seq.to_be_bytes());
-    let reason = v4::Unreachable::TooBig { mtu };
     let error = v4::Message::Unreachable { reason, quote: &quote[..28] };
     t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
     t.turns();
@@ -112,4 +116,16 @@ fn no_packet_of_ours_may_be_cut_on_its_way() {
     let frames = record.borrow();
     let packets: Vec<_> = frames.iter().filter(|frame| frame[12..14] == [8, 0]).collect();
     assert!(packets.len() > 30 && packets.iter().all(|frame| frame[20..22] == [0x40, 0]));
+}
+
+#[test]
+fn unreachable_ends_a_handshake_that_it_quotes_and_no_other() {
+    // RFC 9293 §3.9.2.2 (SHLD-26), RFC 5927 §4
+    let mut t = Raw::new(|_| {});
+    t.hears(&syn(), &[]);
+    let iss = t.got().remove(0).seq;
+    for (seq, left) in [(iss + 1, 1), (iss, 0)] {
+        tells(&mut t, v4::Unreachable::Host, PEER_PORT, seq, 44);
+        assert_eq!(t.shard.connections(), left);
+    }
 }

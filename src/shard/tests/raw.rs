@@ -89,6 +89,7 @@ impl Service for Program {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Got {
     pub from: Ipv4Addr,
+    pub port: u16,
     pub ttl: u8,
     pub class: u8,
     pub seq: u32,
@@ -99,6 +100,8 @@ pub struct Got {
     pub len: usize,
     pub mss: Option<u16>,
     pub stamp: Option<(u32, u32)>,
+    /// The Fast Open option: a cookie, or nothing, which asks for one.
+    pub fast_open: Option<Vec<u8>>,
 }
 
 /// The shard and its peer.
@@ -326,6 +329,7 @@ fn segment(frame: &[u8]) -> Option<Got> {
     let (tcp, payload) = tcp::parse(bytes).ok().filter(|_| ip.protocol == Protocol::TCP)?;
     Some(Got {
         from: ip.src,
+        port: tcp.src_port,
         ttl: ip.ttl,
         class: packet[1],
         seq: tcp.seq,
@@ -336,6 +340,7 @@ fn segment(frame: &[u8]) -> Option<Got> {
         len: payload.len(),
         mss: tcp.options.mss,
         stamp: tcp.options.timestamps.map(|ts| (ts.value, ts.echo)),
+        fast_open: tcp.options.fast_open().map(|option| option.cookie.to_vec()),
     })
 }
 

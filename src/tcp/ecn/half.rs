@@ -156,6 +156,19 @@ impl Connection {
         self.begin_ecn(ecn);
     }
 
+    /// The peer's SYN came again, after data of ours perhaps. RFC 9768 §3.1.5: the latest one tells how it
+    /// came, and after one that asks for nothing, ECT is not to be sent.
+    pub(in crate::tcp) fn note_ecn_of_syn_again(&mut self, syn: &Segment<'_>) {
+        let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
+        let capable = asked(syn.flags) != EcnMode::None;
+        match &mut ecn.feedback {
+            Feedback::Classic(classic) => *classic = Classic::new(classic.is_capable() && capable),
+            Feedback::Accurate(accurate) => {
+                *accurate = Accurate::server(syn.ecn, accurate.is_capable() && capable);
+            }
+        }
+    }
+
     /// The peer's SYN-ACK came again, after ours to the first may have been lost.
     pub(in crate::tcp) fn note_syn_ack_again(&mut self, segment: &Segment<'_>) {
         let is_syn_ack = segment.flags.contains(Flags::SYN.with(Flags::ACK));

@@ -23,6 +23,7 @@ mod undo;
 
 use super::congestion::Controller;
 use super::connection::Connection;
+use super::fast_open::EarlyMarks;
 use super::flight::Flight;
 use super::interface::{CloseReason, Env};
 use super::marks::Marks;
@@ -159,6 +160,11 @@ impl Recovery {
         }
     }
 
+    /// The timer expired: the next time it runs twice as long.
+    pub(super) fn back_off(&mut self) {
+        self.backoff = (self.backoff + 1).min(BACKOFF_MAX);
+    }
+
     /// Timeouts since the last acknowledgment of something new.
     pub(super) const fn backoff(&self) -> u8 {
         self.backoff
@@ -225,17 +231,29 @@ impl Connection {
     }
 
     /// The SYN is acknowledged: ESTABLISHED may begin.
-    pub(super) fn on_syn_acked(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+    pub(super) fn on_syn_acked(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         self.snd.advance_una(segment.ack);
         let elapsed_ms = self.echoed_ms(env.now, segment);
         let sample = self.recovery.sample(env.now, segment.ack, elapsed_ms);
         let lost = self.marks.has(Marks::SYN_TIMED_OUT);
         self.recovery.begin(&self.snd, env, lost, sample);
         self.timers.retransmit_at = Instant::FAR;
+        if self.early.has(EarlyMarks::TRIES) {
+            self.on_early_answer(env, segment);
+        }
+    }
+
+    /// Our SYN-ACK is acknowledged, data that went before that or not. What may be in flight then is as if
+    /// nothing were yet, and what is in flight counts against it.
+    pub(super) fn measure_handshake(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+        let elapsed_ms = self.echoed_ms(env.now, segment);
+        let sample = self.recovery.sample(env.now, self.snd.una, elapsed_ms);
+        let lost = self.marks.has(Marks::SYN_TIMED_OUT);
+        self.recovery.begin(&self.snd, env, lost, sample);
     }
 
     /// How long ago we sent what the peer echoes.
-    fn echoed_ms(&self, now: Instant, segment: &Segment<'_>) -> Option<u32> {
+    pub(super) fn echoed_ms(&self, now: Instant, segment: &Segment<'_>) -> Option<u32> {
         let ours = self.stamp(now)?.value;
         // RFC 7323 §3.2: an echo of 0 is no echo, for some stacks.
         let echo = segment.options.timestamps?.echo;
@@ -244,6 +262,9 @@ impl Connection {
 
     /// The timer expired for our SYN.
     pub(super) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
+        if self.early.has(EarlyMarks::PASSIVE) {
+            return self.on_syn_ack_timeout(env);
+        }
         // RFC 9293 §3.8.3: R2 for a SYN.
         let spent = self.recovery.backoff >= self.syn_retries(env.settings).min(BACKOFF_MAX);
         if spent || self.has_user_timeout() && self.gives_up(env) {
@@ -251,7 +272,8 @@ impl Connection {
         }
         self.back_off();
         self.marks.insert(Marks::SYN_TIMED_OUT);
-        self.snd.resend_all();
+        self.note_syn_timeout();
+        self.snd.resend_syn();
     }
 
     /// The timer expired with the window closed (RFC 9293 §3.8.6.1).
@@ -306,6 +328,6 @@ impl Connection {
     }
 
     fn back_off(&mut self) {
-        self.recovery.backoff = (self.recovery.backoff + 1).min(BACKOFF_MAX);
+        self.recovery.back_off();
     }
 }

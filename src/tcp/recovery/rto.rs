@@ -31,7 +31,7 @@ impl Connection {
     }
 
     /// The timer starts anew, as the timeout.
-    pub(super) fn restart_timer(&mut self, env: &Env<'_>) {
+    pub(in crate::tcp) fn restart_timer(&mut self, env: &Env<'_>) {
         self.timers.retransmit_at = Instant::FAR;
         self.recovery.set_alarm(Alarm::Timeout);
         if self.snd.outstanding() > 0 {

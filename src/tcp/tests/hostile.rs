@@ -34,6 +34,7 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
         urgent: rng.next_u32() as u16,
         ecn: Codepoint::from_bits(rng.next_u32() as u8),
         options: Options {
+            fast_open: None,
             mss: rng.happens(0.5).then_some(rng.next_u32() as u16),
             window_shift: rng.happens(0.5).then(|| WindowShift::from_offer(rng.next_u32() as u8)),
             timestamps: rng.happens(0.7).then_some(stamp),

@@ -4,8 +4,8 @@
 use core::ops::Range;
 
 use crate::tcp::{
-    ByteCounters, Codepoint, Flags, Options, SegmentOut, SeqNum, Timestamps, UserTimeout,
-    WindowShift,
+    ByteCounters, Codepoint, Cookie, FastOpen, Flags, Form, Options, SegmentOut, SeqNum,
+    Timestamps, UserTimeout, WindowShift,
 };
 use crate::time::{Duration, Instant};
 
@@ -152,10 +152,21 @@ impl In {
         self
     }
 
+    /// The Fast Open option; no bytes ask for a cookie.
+    pub(super) fn cookie(mut self, bytes: &[u8]) -> Self {
+        self.options.fast_open = Some(cookie(bytes));
+        self
+    }
+
     pub(super) fn stamp(mut self, value: u32, echo: u32) -> Self {
         self.options.timestamps = Some(Timestamps { value, echo });
         self
     }
+}
+
+/// A Fast Open option in its assigned form; no bytes ask for a cookie.
+pub(super) fn cookie(bytes: &[u8]) -> FastOpen {
+    FastOpen { form: Form::Assigned, cookie: Cookie::new(bytes) }
 }
 
 /// What was sent, relative.

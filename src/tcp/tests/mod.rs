@@ -11,6 +11,7 @@ mod choices;
 mod closing;
 mod ecn;
 mod ecn_opening;
+mod fast_open;
 mod forged;
 mod hostile;
 mod idle;

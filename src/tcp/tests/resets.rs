@@ -92,3 +92,19 @@ fn an_abort_tells_the_time_and_what_was_received_where_the_host_wants_it() {
         assert!(!acknowledges || sent[0].ack == 11, "{sent:?}");
     }
 }
+
+#[test]
+fn what_came_before_a_reset_can_be_read_where_the_host_wants_it() {
+    // RFC 9293 §3.10.7.4, second: "All segment queues should be flushed."
+    for (keeps, left) in [(false, 0), (true, 10)] {
+        let mut t = Script::established_with(|s| s.read_after_reset = keeps);
+        t.gets(data(1..11)).after_ms(50);
+        t.sent();
+        t.events();
+        t.gets(rst(11)).is(Phase::Closed);
+        assert_eq!(t.events().contains(Events::CLOSED), !keeps);
+        assert_eq!(t.reads(100), left);
+        assert_eq!(t.events().contains(Events::CLOSED), keeps);
+        assert_eq!((t.c.close_reason(), t.pool.in_use()), (Some(CloseReason::Reset), 0));
+    }
+}

@@ -27,7 +27,7 @@ pub(super) struct Script {
 /// Lends the world of the script.
 macro_rules! env {
     ($script:expr) => {
-        &mut Env {
+        &mut crate::tcp::Env {
             now: $script.now,
             settings: &$script.settings,
             pool: &mut $script.pool,
@@ -35,6 +35,8 @@ macro_rules! env {
         }
     };
 }
+
+pub(super) use env;
 
 /// The three flags of congestion notification.
 pub(super) const ECN: Flags = Flags::ECE.with(Flags::CWR).with(Flags::AE);
@@ -318,7 +320,8 @@ impl Script {
             assert!(owes, "a segment without owes(): {out:?}");
             let sent = relative(&out, iss, irs, now);
             let payload = out.payload.0.iter().chain(out.payload.1);
-            for (position, byte) in (sent.seq..).zip(payload) {
+            let first = sent.seq + u32::from(sent.flags.syn());
+            for (position, byte) in (first..).zip(payload) {
                 assert_eq!(*byte, content(position), "byte {position} of {sent:?}");
             }
             self.outbox.push(sent);

@@ -175,3 +175,17 @@ fn bursts_end_with_psh_where_the_host_wants_it() {
     // Within half of the congestion window of ten.
     assert_eq!(pushed(Some(2)), [5001, 10_001]);
 }
+
+#[test]
+fn a_small_segment_may_wait_for_small_ones_alone() {
+    // RFC 9293 §3.7.4 names the variations of Nagle's algorithm; this one is draft-minshall-nagle.
+    for (by_small, third) in [(false, 0), (true, 500)] {
+        let mut t = Script::established_with(|s| (s.nagle, s.nagle_by_small) = (true, by_small));
+        t.writes(2500);
+        let sent: u32 = t.sent().iter().map(|s| s.len).sum();
+        assert_eq!(sent, 2000 + third);
+        // Behind a small one, another waits.
+        t.writes(100);
+        assert_eq!(t.sent().len(), 0);
+    }
+}

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::literals::content;
 use crate::rng::Rng;
 use crate::tcp::{
-    BufferPool, CloseReason, Codepoint, Connection, Disposition, EcnPolicy, Embryo, EmbryoAnswer,
-    EmbryoDeadline, Env, Flags, Options, Segment, SegmentOut, SeqNum, Settings,
+    Attempt, BufferPool, CloseReason, Codepoint, Connection, Cookie, Disposition, EcnPolicy,
+    Embryo, EmbryoAnswer, EmbryoDeadline, Env, FastOpen, Flags, Form, Options, Segment, SegmentOut,
+    SeqNum, Settings,
 };
 use crate::time::{Duration, Instant};
 
@@ -71,6 +72,8 @@ struct End {
     /// Closes only after all of the peer's data.
     closes_last: bool,
     peer_total: u32,
+    /// Takes data from SYNs (RFC 7413).
+    fast_open: bool,
     out: Vec<Flight>,
 }
 
@@ -113,6 +116,7 @@ impl End {
             read: 0,
             closes_last: false,
             peer_total: 0,
+            fast_open: false,
             out: Vec::new(),
         };
         if active {
@@ -154,6 +158,13 @@ impl End {
             Flow::Listening => {
                 if segment.flags.syn() && !segment.flags.ack() {
                     let embryo = Embryo::from_syn(segment, 0, self.iss, now, &self.settings, false);
+                    if self.fast_open && segment.options.fast_open.is_some() {
+                        let env = env!(self, now);
+                        let mut c = Connection::from_fast_open(env, &embryo, 3, false, segment);
+                        c.take_syn_data(env, segment);
+                        self.flow = Flow::Connection(Box::new(c));
+                        return;
+                    }
                     self.out.push(Flight::of(&embryo.syn_ack(now, 3, &self.settings, false)));
                     self.flow = Flow::Embryo(embryo);
                 }
@@ -244,6 +255,15 @@ impl World {
         ends[0].peer_total = ends[1].to_write;
         ends[1].peer_total = ends[0].to_write;
         ends[0].closes_last = rng.happens(0.3);
+        let [client, server] = &mut ends;
+        if let (Flow::Connection(c), Flow::Listening, 0) =
+            (&mut client.flow, &server.flow, seed % 2)
+        {
+            // RFC 7413 §4.2.2: a cookie, data in the SYN, and a server that takes it, or does not know it.
+            let cookie = FastOpen { form: Form::Assigned, cookie: Cookie::new(&[7; 8]) };
+            c.attempt_fast_open(Attempt::Send { cookie: Some(cookie), mss: 1460 });
+            server.fast_open = seed.is_multiple_of(4);
+        }
         Self {
             heals_at: now + Duration::from_secs(rng.below(60)),
             loss: 0.3 * rng.unit() * rng.unit(),

@@ -79,8 +79,9 @@ const IN_SYN_RECEIVED: [Row; 28] = [
     ("a SYN in the window", || syn().seq(100), SynReceived, Ack(1)),
     ("a SYN-ACK in the window", || syn().seq(100).ack(1), SynReceived, Ack(1)),
     ("a SYN right of the window", || syn().seq(70_000), SynReceived, Ack(1)),
-    // Figure 7, line 6: the SYN,ACK of a simultaneous open still carries the SYN.
-    ("the SYN-ACK that answers ours", || syn().ack(1), Established, Silence),
+    // Figure 7, line 6: the SYN,ACK of a simultaneous open still carries the SYN, which is a duplicate: "an
+    // acknowledgment should be sent in reply".
+    ("the SYN-ACK that answers ours", || syn().ack(1), Established, Ack(1)),
     (
         "the SYN-ACK with data",
         || data(1..11).ack(1).flag(Flags::SYN).seq_of_syn(),

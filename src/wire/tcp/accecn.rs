@@ -48,6 +48,17 @@ impl AccEcn {
         self.layout().1.iter().take_while(|field| field.is_some()).count()
     }
 
+    /// The counters that an option of `room` bytes, padding included, can tell; none if that is not even
+    /// one.
+    pub(super) fn within(self, room: usize) -> Option<Self> {
+        let fit = (room / 4 * 4).checked_sub(2)? / FIELD_LEN;
+        let (kind, mut values) = self.layout();
+        values.iter_mut().skip(fit).for_each(|value| *value = None);
+        let [first, ceb, last] = values;
+        let (e0b, e1b) = if kind == kind::ACCECN0 { (first, last) } else { (last, first) };
+        Some(Self { e0b, ceb, e1b }).filter(|counters| fit > 0 && counters.fields() > 0)
+    }
+
     /// Words of the option, padded.
     #[inline]
     pub(super) fn words(self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::header::CHECKSUM_AT;
 use super::options::{ALIGNED_TIMESTAMPS, Timestamps, kind};
-use super::{AccEcn, HEADER_LEN, OPTIONS_LEN_MAX, flag};
+use super::{AccEcn, FastOpen, HEADER_LEN, OPTIONS_LEN_MAX, flag};
 use crate::wire::checksum::{self, PseudoHeader, Sum};
 use crate::wire::error::NoRoom;
 use crate::wire::protocol::Protocol;
@@ -23,11 +23,10 @@ pub struct OptionsOut<'a> {
     pub sack: &'a [(u32, u32)],
     /// The user timeout (RFC 5482 §3.3), granularity bit included.
     pub user_timeout: Option<u16>,
-    /// The byte counters of Accurate ECN (RFC 9768 §3.2.3).
+    /// The byte counters of Accurate ECN (RFC 9768 §3.2.3); beside Fast Open as many as there is room for.
     pub accecn: Option<AccEcn>,
-    /// A Fast Open cookie of 4 to 16 bytes, or an empty one to ask for it; left out when there is no
-    /// room for it; on a SYN.
-    pub fast_open: Option<&'a [u8]>,
+    /// Fast Open (RFC 7413 §4.1.1), left out when there is no room for it; on a SYN.
+    pub fast_open: Option<FastOpen<'a>>,
 }
 
 /// A header to be sent.
@@ -133,20 +132,25 @@ impl OptionsOut<'_> {
         let fixed = self.fixed_len();
         let sack = self.sack_blocks_that_fit();
         let sack_len = if sack == 0 { 0 } else { 4 + 8 * sack };
-        let cookie = self.cookie_that_fits().map_or(0, cookie_len);
+        let cookie = self.fast_open_that_fits().map_or(0, |option| option.byte_len());
         fixed + sack_len + cookie
     }
 
     /// All but SACK and Fast Open.
     #[inline]
     fn fixed_len(&self) -> usize {
+        self.plain_len() + 4 * self.accecn_that_fits().map_or(0, AccEcn::words)
+    }
+
+    /// All but SACK, Fast Open and Accurate ECN.
+    #[inline]
+    fn plain_len(&self) -> usize {
         // SACK-permitted takes the place of the padding before the timestamps.
         let alone = self.sack_permitted && self.timestamps.is_none();
         4 * (usize::from(self.mss.is_some())
             + usize::from(self.window_shift.is_some())
             + usize::from(alone)
             + usize::from(self.user_timeout.is_some())
-            + self.accecn.map_or(0, AccEcn::words)
             + 3 * usize::from(self.timestamps.is_some()))
     }
 
@@ -160,11 +164,24 @@ impl OptionsOut<'_> {
     }
 
     #[inline]
-    fn cookie_that_fits(&self) -> Option<&[u8]> {
-        let cookie = self.fast_open?;
+    fn fast_open_that_fits(&self) -> Option<FastOpen<'_>> {
+        let option = self.fast_open?;
         let blocks = self.sack_blocks_that_fit();
-        let taken = self.fixed_len() + if blocks == 0 { 0 } else { 4 + 8 * blocks };
-        Some(cookie).filter(|cookie| taken + cookie_len(cookie) <= OPTIONS_LEN_MAX)
+        let taken = self.plain_len() + if blocks == 0 { 0 } else { 4 + 8 * blocks };
+        Some(option).filter(|option| taken + option.byte_len() <= OPTIONS_LEN_MAX)
+    }
+
+    /// RFC 9768 §3.2.3.3: counters at the tail are left out where options need the room. A cookie cannot
+    /// be cut short, and stands on SYNs alone, where nothing was counted yet.
+    #[inline]
+    fn accecn_that_fits(&self) -> Option<AccEcn> {
+        match self.fast_open {
+            None => self.accecn,
+            Some(option) => {
+                let taken = self.plain_len() + option.byte_len();
+                self.accecn?.within(OPTIONS_LEN_MAX.saturating_sub(taken))
+            }
+        }
     }
 
     /// Fills an area of exactly `byte_len` bytes; gives its sum.
@@ -202,7 +219,7 @@ impl OptionsOut<'_> {
             let [high, low] = value.to_be_bytes();
             pen.put([kind::USER_TIMEOUT, 4, high, low])?;
         }
-        if let Some(counters) = self.accecn {
+        if let Some(counters) = self.accecn_that_fits() {
             let (bytes, words) = counters.to_words();
             for word in bytes.iter().take(words) {
                 pen.put(*word)?;
@@ -216,18 +233,14 @@ impl OptionsOut<'_> {
             pen.put(left.to_be_bytes())?;
             pen.put(right.to_be_bytes())?;
         }
-        if let Some(cookie) = self.cookie_that_fits() {
-            let (option, padding) =
-                pen.rest.split_at_mut_checked(2 + cookie.len()).ok_or(NoRoom)?;
-            option[..2].copy_from_slice(&[kind::FAST_OPEN, 2 + cookie.len() as u8]);
-            option[2..].copy_from_slice(cookie);
+        if let Some(option) = self.fast_open_that_fits() {
+            let (head, head_len) = option.head();
+            let (first, rest) = pen.rest.split_at_mut_checked(head_len).ok_or(NoRoom)?;
+            let (cookie, padding) = rest.split_at_mut_checked(option.cookie.len()).ok_or(NoRoom)?;
+            first.copy_from_slice(&head[..head_len]);
+            cookie.copy_from_slice(option.cookie);
             padding.fill(kind::NOP);
         }
         Ok(pen.sum.plus(checksum::sum(pen.rest)))
     }
-}
-
-/// Bytes of a Fast Open option, padded to words.
-fn cookie_len(cookie: &[u8]) -> usize {
-    (2 + cookie.len()).next_multiple_of(4)
 }

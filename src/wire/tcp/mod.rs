@@ -8,10 +8,12 @@
 //! | `header` | a header that arrived |
 //! | `options` | its options |
 //! | `accecn` | the two options of Accurate ECN |
+//! | `fast_open` | the Fast Open option in both forms |
 //! | `emit` | a header to be sent, with its options, data and sum |
 
 mod accecn;
 mod emit;
+mod fast_open;
 mod header;
 mod options;
 
@@ -20,6 +22,7 @@ mod tests;
 
 pub use accecn::AccEcn;
 pub use emit::{HeaderOut, OptionsOut};
+pub use fast_open::{FastOpen, FastOpenForm};
 pub use header::{Header, parse, parse_stamped, verify};
 pub use options::{Options, SackIter, Timestamps};
 

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use super::AccEcn;
+use super::{AccEcn, FastOpen};
 
 /// Option kinds, from IANA's registry.
 pub(super) mod kind {
@@ -30,14 +30,6 @@ pub(super) const ALIGNED_TIMESTAMPS: [u8; 4] = [kind::NOP, kind::NOP, kind::TIME
 /// The kinds and lengths of a usual SYN's options, the values left out.
 const USUAL_SYN: [u8; 9] =
     [kind::MSS, 4, kind::SACK_PERMITTED, 2, kind::TIMESTAMPS, 10, kind::NOP, kind::WINDOW_SCALE, 3];
-
-/// What marks an experiment as Fast Open (RFC 7413 §4.1.1).
-const FAST_OPEN_ID: [u8; 2] = [0xf9, 0x89];
-
-/// RFC 7413 §4.1.1: 4 to 16 bytes, an even number; or none, which asks for one.
-const fn is_cookie(bytes: &[u8]) -> bool {
-    bytes.is_empty() || bytes.len() >= 4 && bytes.len() <= 16 && bytes.len().is_multiple_of(2)
-}
 
 /// Bytes of one SACK block.
 const BLOCK_LEN: usize = 8;
@@ -116,14 +108,14 @@ impl<'a> Options<'a> {
         self.user_timeout.of(self.area).try_into().ok().map(u16::from_be_bytes)
     }
 
-    /// The Fast Open option (RFC 7413 §4.1.1) of a SYN: a cookie of 4 to 16 bytes, or an empty one, which
-    /// asks for a cookie.
+    /// The Fast Open option of a SYN (RFC 7413 §4.1.1).
     #[inline]
-    pub fn fast_open(&self) -> Option<&'a [u8]> {
+    pub fn fast_open(&self) -> Option<FastOpen<'a>> {
+        if !self.fast_open.is_somewhere() {
+            return None;
+        }
         let kind_at = usize::from(self.fast_open.0).checked_sub(2)?;
-        let body = self.fast_open.of(self.area);
-        let experiment = self.area.get(kind_at) == Some(&kind::EXPERIMENT);
-        if experiment { body.get(FAST_OPEN_ID.len()..) } else { Some(body) }
+        FastOpen::from_body(*self.area.get(kind_at)?, self.fast_open.of(self.area))
     }
 }
 
@@ -293,10 +285,10 @@ impl Options<'_> {
             (kind::USER_TIMEOUT, &[high, low]) if high & 0x7f != 0 || low != 0 => {
                 self.user_timeout = place;
             }
-            (kind::FAST_OPEN, cookie) if syn && is_cookie(cookie) => self.fast_open = place,
-            // What hosts sent before the kind was assigned (RFC 7413 §4.1.1).
-            (kind::EXPERIMENT, &[a, b, ref cookie @ ..])
-                if syn && [a, b] == FAST_OPEN_ID && is_cookie(cookie) =>
+            // RFC 7413 §4.1.1: > Options with invalid Length values or without the SYN flag set MUST be
+            // > ignored.
+            (kind::FAST_OPEN | kind::EXPERIMENT, body)
+                if syn && FastOpen::from_body(kind, body).is_some() =>
             {
                 self.fast_open = place;
             }

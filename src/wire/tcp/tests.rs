@@ -36,11 +36,17 @@ struct Sent {
     window_shift: Option<u8>,
     sack_permitted: bool,
     sack: Vec<(u32, u32)>,
-    fast_open: Option<Vec<u8>>,
+    fast_open: Option<(bool, Vec<u8>)>,
     accecn: Option<AccEcn>,
 }
 
 impl Sent {
+    fn fast_open(&self) -> Option<FastOpen<'_>> {
+        let (experimental, cookie) = self.fast_open.as_ref()?;
+        let form = if *experimental { FastOpenForm::Experimental } else { FastOpenForm::Assigned };
+        Some(FastOpen { form, cookie })
+    }
+
     fn header(&self) -> HeaderOut<'_> {
         HeaderOut {
             src_port: self.ports.0,
@@ -58,7 +64,7 @@ impl Sent {
                 sack: &self.sack,
                 user_timeout: None,
                 accecn: self.accecn,
-                fast_open: self.fast_open.as_deref(),
+                fast_open: self.fast_open(),
             },
         }
     }
@@ -75,7 +81,7 @@ impl Sent {
         assert_eq!(options.sack_permitted, self.sack_permitted);
         assert_eq!(options.sack().collect::<Vec<_>>(), self.sack);
         assert_eq!(options.has_sack(), !self.sack.is_empty());
-        assert_eq!(options.fast_open(), self.fast_open.as_deref());
+        assert_eq!(options.fast_open(), self.fast_open());
         assert_eq!(options.accecn(), self.accecn);
     }
 }
@@ -89,7 +95,7 @@ fn syn() -> impl Strategy<Value = Sent> {
         prop::option::of(any::<u8>()),
         any::<bool>(),
         prop::option::of(timestamps()),
-        prop::option::of(cookie),
+        prop::option::of((any::<bool>(), cookie)),
     );
     (any::<((u16, u16), u32, u32, u16, u16, u8)>(), options).prop_map(|(fixed, options)| {
         let (ports, seq, ack, window, urgent, flags) = fixed;
@@ -169,15 +175,62 @@ fn accurate_ecn_counters_are_read_in_both_orders_and_from_any_length() {
     }
 }
 
+fn assigned(cookie: &[u8]) -> Option<FastOpen<'_>> {
+    Some(FastOpen { form: FastOpenForm::Assigned, cookie })
+}
+
+fn fast_open_of(area: &[u8]) -> Option<FastOpen<'_>> {
+    super::options::parse(area, true).fast_open()
+}
+
 /// RFC 7413 §4.1.1: the form that was sent before kind 34 was assigned.
 #[test]
 fn the_experimental_fast_open_option_says_the_same() {
-    let request = with_options(flag::SYN, &[254, 4, 0xf9, 0x89]);
-    assert_eq!(parse(&request).expect("well formed").0.options.fast_open(), Some(&[][..]));
-    let cookie = with_options(flag::SYN, &[254, 8, 0xf9, 0x89, 1, 2, 3, 4]);
-    assert_eq!(parse(&cookie).expect("well formed").0.options.fast_open(), Some(&[1, 2, 3, 4][..]));
-    let other = with_options(flag::SYN, &[254, 8, 0xf9, 0x88, 1, 2, 3, 4]);
-    assert_eq!(parse(&other).expect("well formed").0.options.fast_open(), None);
+    let experimental = |cookie| Some(FastOpen { form: FastOpenForm::Experimental, cookie });
+    assert_eq!(fast_open_of(&[254, 4, 0xf9, 0x89]), experimental(&[]));
+    let cookie = [254, 8, 0xf9, 0x89, 1, 2, 3, 4];
+    assert_eq!(fast_open_of(&cookie), experimental(&[1, 2, 3, 4]));
+    assert_eq!(fast_open_of(&[254, 8, 0xf9, 0x88, 1, 2, 3, 4]), None);
+}
+
+/// RFC 7413 §4.1.1: "Options with invalid Length values or without the SYN flag set MUST be ignored."
+#[test]
+fn cookies_of_a_wrong_length_are_ignored() {
+    for cookie_len in 0..=20usize {
+        let mut area = vec![34, 2 + cookie_len as u8];
+        area.resize(2 + cookie_len, 7);
+        let is_good =
+            cookie_len == 0 || (4..=16).contains(&cookie_len) && cookie_len.is_multiple_of(2);
+        assert_eq!(fast_open_of(&area), assigned(&area[2..]).filter(|_| is_good), "{cookie_len}");
+        assert_eq!(super::options::parse(&area, false).fast_open(), None);
+    }
+}
+
+/// RFC 9768 §3.2.3.3: what has no room is left out from the tail.
+#[test]
+fn accurate_ecn_gives_way_to_a_cookie() {
+    let all = AccEcn { e0b: Some(1), ceb: Some(2), e1b: Some(3) };
+    let some = AccEcn { e1b: None, ..all };
+    let with = |cookie: &'static [u8]| OptionsOut {
+        mss: Some(1460),
+        window_shift: Some(7),
+        sack_permitted: true,
+        timestamps: Some(Timestamps { value: 1, echo: 0 }),
+        accecn: Some(all),
+        fast_open: assigned(cookie),
+        ..OptionsOut::default()
+    };
+    for (cookie, left, len) in
+        [(&[7; 8][..], Some(some), 40), (&[7; 16], None, 40), (&[], Some(all), 36)]
+    {
+        let out = HeaderOut { flags: flag::SYN, options: with(cookie), ..HeaderOut::default() };
+        assert_eq!(out.options.byte_len(), len);
+        let pseudo = PseudoHeader::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let mut bytes = [0; 60];
+        let written = out.emit(pseudo, (&[], &[]), &mut bytes).expect("room");
+        let options = parse(&bytes[..written]).expect("well formed").0.options;
+        assert_eq!((options.accecn(), options.fast_open()), (left, assigned(cookie)));
+    }
 }
 
 fn payload() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
@@ -262,7 +315,7 @@ proptest! {
                 }
                 1 => rest,
                 _ => {
-                    prop_assert!([2, 3, 4, 5, 8, 28, 34, 172, 174].contains(kind));
+                    prop_assert!([2, 3, 4, 5, 8, 28, 34, 172, 174, 254].contains(kind));
                     let length = usize::from(rest[0]);
                     prop_assert!(length >= 2);
                     &area[length..]
@@ -343,11 +396,11 @@ fn a_cookie_without_room_is_left_out() {
         window_shift: Some(7),
         sack_permitted: true,
         timestamps: Some(Timestamps { value: 1, echo: 0 }),
-        fast_open: Some(&[7; 24]),
+        fast_open: assigned(&[7; 24]),
         ..OptionsOut::default()
     };
     assert_eq!(options.byte_len(), 20);
-    assert_eq!(OptionsOut { fast_open: Some(&[7; 16]), ..options }.byte_len(), 40);
+    assert_eq!(OptionsOut { fast_open: assigned(&[7; 16]), ..options }.byte_len(), 40);
 }
 
 // RFC 9293 §3.1, MUST-7
@@ -399,7 +452,7 @@ fn options_of_a_syn_have_no_meaning_elsewhere() {
     let syn = with_options(flag::SYN, &options);
     let options = parse(&syn).expect("the lengths are right").0.options;
     assert_eq!((options.mss, options.window_shift), (Some(1460), Some(7)));
-    assert_eq!(options.fast_open(), Some(&[1, 2, 3, 4][..]));
+    assert_eq!(options.fast_open(), assigned(&[1, 2, 3, 4]));
 }
 
 #[test]

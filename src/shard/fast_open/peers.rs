@@ -1,0 +1,310 @@
+//! What was learned of servers (RFC 7413 §4.1.3): their cookies and segment sizes, by our address and theirs,
+//! and where data in a SYN was no good, by address and port.
+//!
+//! Owns both, bounded: the oldest entry goes first. Empty, and without memory, until somebody opens with
+//! data. Refuses to know connections: it is told outcomes.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::shard::key::Keyed;
+use crate::tcp::{Attempt, FastOpen, Form, Outcome, Settings};
+use crate::time::{Duration, Instant};
+
+/// The most doublings of a pause: a minute becomes half a day.
+const DOUBLINGS_MAX: u8 = 9;
+
+/// Requests for a cookie that may stay unanswered before there is a pause: one in each form.
+const REQUESTS: u8 = 2;
+
+/// A server's address, seen from one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Pair {
+    local: u8,
+    remote: IpAddr,
+}
+
+/// What is known of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    cookie: Option<FastOpen>,
+    mss: Option<u16>,
+    /// Requests for a cookie that were answered without.
+    unanswered: u8,
+}
+
+/// How long it is opened without.
+#[derive(Clone, Copy, Debug)]
+struct Spared {
+    until: Instant,
+    times: u8,
+}
+
+/// A map of bounded size; each entry knows when it was last changed.
+struct Bounded<K, V> {
+    entries: HashMap<K, (Instant, V), Keyed>,
+    capacity: usize,
+}
+
+impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
+    fn new(capacity: usize, secret: [u8; 16]) -> Self {
+        Self { entries: HashMap::with_hasher(Keyed::new(secret)), capacity: capacity.max(1) }
+    }
+
+    fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    fn insert(&mut self, now: Instant, key: K, value: V) {
+        if self.entries.capacity() == 0 {
+            self.entries.reserve(self.capacity);
+        }
+        if self.entries.len() == self.capacity && !self.entries.contains_key(&key) {
+            let oldest = self.entries.iter().min_by_key(|(_, (changed, _))| *changed);
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                self.entries.remove(&oldest);
+            }
+        }
+        self.entries.insert(key, (now, value));
+    }
+}
+
+/// All of them.
+pub(super) struct Peers {
+    known: Bounded<Pair, Known>,
+    spared: Bounded<SocketAddr, Spared>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Connected.
+    Connected,
+    /// Nothing came back, or ICMP said that it can't be reached.
+    Lost,
+    /// The program gave up, or the peer refused: nothing was learned.
+    Other,
+}
+
+impl Peers {
+    pub(super) fn new(capacity: usize, secret: [u8; 16]) -> Self {
+        Self { known: Bounded::new(capacity, secret), spared: Bounded::new(capacity, secret) }
+    }
+
+    /// How to open to a server; `None`, without Fast Open for now.
+    pub(super) fn attempt(
+        &self,
+        now: Instant,
+        local: u8,
+        remote: SocketAddr,
+        without_cookie: bool,
+        settings: &Settings,
+    ) -> Option<Attempt> {
+        if self.spared.get(&remote).is_some_and(|spared| now < spared.until) {
+            return None;
+        }
+        let pair = Pair { local, remote: remote.ip() };
+        let known = self.known.get(&pair).copied().unwrap_or_default();
+        // RFC 7413 §4.1.3:
+        //   > Without a cached server MSS, the amount of data in the SYN packet is limited to the default
+        //   > MSS of 536 bytes for IPv4 [RFC1122] and 1220 bytes for IPv6 [RFC2460].
+        let mss = known.mss.unwrap_or(settings.fast_open_mss[usize::from(remote.is_ipv6())]);
+        if without_cookie {
+            return Some(Attempt::Send { cookie: None, mss });
+        }
+        Some(match known.cookie {
+            Some(_) => Attempt::Send { cookie: known.cookie, mss },
+            // A server that does not answer the one form may know the other.
+            None if known.unanswered == 1 => Attempt::Ask(Form::Experimental),
+            None => Attempt::Ask(Form::Assigned),
+        })
+    }
+
+    /// What came of an attempt. RFC 7413 §4.1.3.1:
+    ///   > The client MUST cache negative responses from the server in order to avoid potential connection
+    ///   > failures. Negative responses include the server not acknowledging the data in the SYN, ICMP error
+    ///   > messages, and (most importantly) no response (SYN-ACK) from the server at all
+    pub(super) fn learn(
+        &mut self,
+        now: Instant,
+        (local, remote): (u8, SocketAddr),
+        outcome: &Outcome,
+        end: End,
+        pause: Duration,
+    ) {
+        let pair = Pair { local, remote: remote.ip() };
+        let mut known = self.known.get(&pair).copied().unwrap_or_default();
+        let cookie = outcome.answer.filter(|answer| answer.cookie.is_some());
+        let unanswered = outcome.asked && !outcome.timed_out && end == End::Connected;
+        // §4.2.2 (1): "update the corresponding cookie and MSS information in the cookie cache".
+        known.mss = outcome.mss.or(known.mss);
+        known.cookie = cookie.or(known.cookie);
+        known.unanswered = match cookie {
+            Some(_) => 0,
+            None => known.unanswered.saturating_add(u8::from(unanswered)),
+        };
+        self.known.insert(now, pair, known);
+        let good = cookie.is_some() || outcome.acked;
+        let refused = outcome.sent && !good;
+        let silent = outcome.asked && !good && (outcome.timed_out || known.unanswered >= REQUESTS);
+        match end {
+            End::Other => {}
+            End::Lost => self.spare(now, remote, pause),
+            End::Connected if refused || silent || outcome.too_big => {
+                self.spare(now, remote, pause);
+            }
+            End::Connected if good => {
+                self.spared.entries.remove(&remote);
+            }
+            End::Connected => {}
+        }
+    }
+
+    /// RFC 7413 §4.1.3.1:
+    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the source
+    ///   > and destination IP addresses and ports) at least temporarily.
+    fn spare(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
+        if pause == Duration::ZERO {
+            return;
+        }
+        let times = self.spared.get(&remote).map_or(0, |spared| spared.times.saturating_add(1));
+        let until = now + pause.times(1 << times.min(DOUBLINGS_MAX));
+        self.spared.insert(now, remote, Spared { until, times });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::Cookie;
+
+    const NOW: Instant = Instant::from_millis(1_000);
+    const PAUSE: Duration = Duration::from_secs(60);
+
+    fn server(n: u8, port: u16) -> SocketAddr {
+        SocketAddr::new(IpAddr::from([198, 51, 100, n]), port)
+    }
+
+    fn cookie(n: u8) -> Option<FastOpen> {
+        Some(FastOpen { form: Form::Assigned, cookie: Cookie::new(&[n; 8]) })
+    }
+
+    fn peers() -> Peers {
+        Peers::new(4, [1; 16])
+    }
+
+    fn next(peers: &Peers, now: Instant, remote: SocketAddr) -> Option<Attempt> {
+        peers.attempt(now, 0, remote, false, &Settings::default())
+    }
+
+    fn learn(peers: &mut Peers, now: Instant, remote: SocketAddr, outcome: Outcome, end: End) {
+        peers.learn(now, (0, remote), &outcome, end, PAUSE);
+    }
+
+    fn given(n: u8, mss: u16) -> Outcome {
+        Outcome { answer: cookie(n), mss: Some(mss), asked: true, ..Outcome::default() }
+    }
+
+    #[test]
+    fn the_cookie_and_the_mss_are_kept_by_address_and_used_for_every_port() {
+        // RFC 7413 §4.1.3: "cookies are independent of service ports"
+        let mut peers = peers();
+        assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
+        learn(&mut peers, NOW, server(1, 80), given(1, 1400), End::Connected);
+        for port in [80, 443] {
+            let attempt = Attempt::Send { cookie: cookie(1), mss: 1400 };
+            assert_eq!(next(&peers, NOW, server(1, port)), Some(attempt));
+        }
+        assert_eq!(next(&peers, NOW, server(2, 80)), Some(Attempt::Ask(Form::Assigned)));
+        // "For a multihomed client, the cookies are dependent on the client and server IP addresses."
+        let other = peers.attempt(NOW, 1, server(1, 80), false, &Settings::default());
+        assert_eq!(other, Some(Attempt::Ask(Form::Assigned)));
+        // "the most recently received".
+        learn(&mut peers, NOW, server(1, 80), given(2, 900), End::Connected);
+        let attempt = Attempt::Send { cookie: cookie(2), mss: 900 };
+        assert_eq!(next(&peers, NOW, server(1, 80)), Some(attempt));
+    }
+
+    #[test]
+    fn without_a_cached_mss_data_is_limited_to_the_default() {
+        // RFC 7413 §4.1.3
+        let send = |remote| peers().attempt(NOW, 0, remote, true, &Settings::default());
+        assert_eq!(send(server(1, 80)), Some(Attempt::Send { cookie: None, mss: 536 }));
+        let v6 = "[2001:db8::1]:80".parse().expect("an address");
+        assert_eq!(send(v6), Some(Attempt::Send { cookie: None, mss: 1220 }));
+        assert_eq!(Attempt::Send { cookie: None, mss: 536 }.room(1460), 496);
+        assert_eq!(Attempt::Send { cookie: None, mss: 9000 }.room(1460), 1420);
+        assert_eq!(Attempt::Ask(Form::Assigned).room(1460), 0);
+    }
+
+    #[test]
+    fn every_negative_response_disables_fast_open_on_the_port_for_a_while() {
+        // RFC 7413 §4.1.3.1
+        let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
+        let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
+        let negative = [
+            (sent, End::Connected),
+            (Outcome { too_big: true, ..sent }, End::Connected),
+            (Outcome { timed_out: true, ..sent }, End::Connected),
+            (Outcome { timed_out: true, ..sent }, End::Lost),
+            (Outcome { timed_out: true, ..asked }, End::Connected),
+            (sent, End::Lost),
+        ];
+        for (outcome, end) in negative {
+            let mut peers = peers();
+            learn(&mut peers, NOW, server(1, 80), given(1, 1460), End::Connected);
+            learn(&mut peers, NOW, server(1, 80), outcome, end);
+            assert_eq!(next(&peers, NOW, server(1, 80)), None, "{outcome:?} {end:?}");
+            assert!(next(&peers, NOW, server(1, 81)).is_some(), "another port");
+            let later = NOW + PAUSE;
+            assert!(next(&peers, later, server(1, 80)).is_some());
+            // Again, and it is twice as long.
+            learn(&mut peers, later, server(1, 80), outcome, end);
+            assert_eq!(next(&peers, later + PAUSE, server(1, 80)), None);
+            assert!(next(&peers, later + PAUSE.times(2), server(1, 80)).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_no_negative_response_disables_nothing() {
+        let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
+        let fine = [
+            (Outcome { acked: true, ..sent }, End::Connected),
+            // A late SYN-ACK to the first SYN: the timeout was spurious.
+            (Outcome { acked: true, timed_out: true, ..sent }, End::Connected),
+            // The cookie had expired.
+            (Outcome { answer: cookie(2), ..sent }, End::Connected),
+            (sent, End::Other),
+        ];
+        for (outcome, end) in fine {
+            let mut peers = peers();
+            learn(&mut peers, NOW, server(1, 80), outcome, end);
+            assert!(next(&peers, NOW, server(1, 80)).is_some(), "{outcome:?} {end:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_fast_open_is_asked_once_in_each_form_and_then_left_alone() {
+        // RFC 7413 §4.2.1: "only attempt another cookie request after a certain period".
+        let mut peers = peers();
+        let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
+        learn(&mut peers, NOW, server(1, 80), asked, End::Connected);
+        assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Experimental)));
+        learn(&mut peers, NOW, server(1, 80), asked, End::Connected);
+        assert_eq!(next(&peers, NOW, server(1, 80)), None);
+        assert_eq!(next(&peers, NOW + PAUSE, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
+    }
+
+    #[test]
+    fn the_oldest_server_is_forgotten_when_there_are_too_many() {
+        let mut peers = peers();
+        for n in 0..6 {
+            let now = NOW + Duration::from_secs(n.into());
+            learn(&mut peers, now, server(n, 80), given(n, 1400), End::Connected);
+        }
+        let known =
+            |n: &u8| matches!(next(&peers, NOW, server(*n, 80)), Some(Attempt::Send { .. }));
+        assert_eq!((0..6).filter(known).collect::<Vec<u8>>(), [2, 3, 4, 5]);
+    }
+}
