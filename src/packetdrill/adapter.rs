@@ -4,6 +4,7 @@
 //! its thread in state S) until the thread that moves the clock has made it come true.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -13,6 +14,10 @@ use super::flags::Flags;
 use super::socket::Socket;
 use super::world::World;
 use crate::time::{Duration, Instant};
+
+/// Real time in which a thread that was woken has certainly returned to the script. Less, and a script that looks
+/// at what its blocked call gave may look too early; more, and a script with many of them takes long.
+const RETURN_TIME: core::time::Duration = core::time::Duration::from_millis(2);
 
 /// How long a call may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub(super) struct Adapter {
     finished: Condvar,
     /// The thread that moves the clock: the one that loaded us.
     driver: ThreadId,
+    /// A blocked call has come true, and its thread may not have returned yet.
+    returning: AtomicBool,
     /// What threads that were woken read from the clock next.
     woken: Mutex<Vec<(ThreadId, Instant)>>,
 }
@@ -41,6 +48,7 @@ impl Adapter {
             world: Mutex::new(World::new(Flags::of_program(flags))),
             finished: Condvar::new(),
             driver: thread::current().id(),
+            returning: AtomicBool::new(false),
             woken: Mutex::new(Vec::new()),
         }
     }
@@ -53,10 +61,22 @@ impl Adapter {
     pub(super) fn call<R>(&self, call: impl FnOnce(&mut World) -> R) -> R {
         let mut world = self.lock();
         let result = call(&mut world);
+        self.wake(&world);
+        result
+    }
+
+    fn wake(&self, world: &World) {
         if world.has_finished() {
+            self.returning.store(true, Ordering::Relaxed);
             self.finished.notify_all();
         }
-        result
+    }
+
+    /// The script waits: time for threads that were woken to return to it, which it sees only then.
+    pub(super) fn pause(&self) {
+        if self.returning.swap(false, Ordering::Relaxed) {
+            thread::sleep(RETURN_TIME);
+        }
     }
 
     /// A call that waits until `attempt` has a result. `None` when patience has come to its end.
@@ -67,9 +87,7 @@ impl Adapter {
     ) -> Option<R> {
         let mut world = self.lock();
         let first = attempt(&mut world);
-        if world.has_finished() {
-            self.finished.notify_all();
-        }
+        self.wake(&world);
         let until = match patience {
             _ if first.is_some() => return first,
             Patience::None => return None,
@@ -133,6 +151,28 @@ impl Adapter {
             }
             other => other,
         }
+    }
+
+    /// Opens with data in the SYN where that can be, and writes the rest (`MSG_FASTOPEN`, or a first write
+    /// after `TCP_FASTOPEN_CONNECT`).
+    pub(super) fn write_early(
+        &self,
+        fd: i32,
+        remote: Option<SocketAddr>,
+        mut written: Written,
+    ) -> Result<usize, Errno> {
+        let patience = self.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
+        let waits = patience != Patience::None;
+        match self.call(|world| world.open_early(fd, remote, &mut written, waits)) {
+            Ok(()) => {}
+            Err(Errno::EINPROGRESS) if waits => {
+                let answer = self.wait(patience, move |world| world.connected(fd));
+                answer.unwrap_or(Err(Errno::EINPROGRESS))?;
+            }
+            Err(Errno::EINPROGRESS) if written.taken() > 0 => return Ok(written.taken()),
+            Err(error) => return Err(error),
+        }
+        self.write(fd, patience, written)
     }
 
     /// Writes, and waits for room where the socket does. What was taken before an end of patience, or an

@@ -1,6 +1,7 @@
 //! The error numbers of a socket call, and which of them an end of a connection is.
 
 use crate::shard::{ConnectError, Ending};
+use crate::tcp::CloseReason;
 
 /// `errno`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,7 @@ impl Errno {
         EBADF EINVAL EAGAIN EFAULT ENOTSOCK ENOPROTOOPT EAFNOSUPPORT EPROTONOSUPPORT
         EADDRINUSE EADDRNOTAVAIL EISCONN ENOTCONN EALREADY EINPROGRESS ECONNREFUSED ECONNRESET ETIMEDOUT
         EHOSTUNREACH ENETUNREACH ENOBUFS EPIPE EEXIST ENOENT ENOTTY ECONNABORTED
-        EMSGSIZE EMFILE
+        EMSGSIZE EMFILE EOPNOTSUPP
     }
 
     /// Why a connection came to this end; `None` for the ends that a program reads as the end of a file.
@@ -28,6 +29,20 @@ impl Errno {
             Ending::Unreachable => Some(Self::EHOSTUNREACH),
             Ending::NoBuffers => Some(Self::ENOBUFS),
         }
+    }
+
+    /// The same of the protocol's own word.
+    pub(super) const fn of_reason(reason: CloseReason) -> Option<Self> {
+        Self::of_ending(match reason {
+            CloseReason::Finished => Ending::Finished,
+            CloseReason::Aborted => Ending::Aborted,
+            CloseReason::Reset => Ending::Reset,
+            CloseReason::Refused => Ending::Refused,
+            CloseReason::TimedOut => Ending::TimedOut,
+            CloseReason::KeepAlive => Ending::KeepAlive,
+            CloseReason::Unreachable => Ending::Unreachable,
+            CloseReason::NoBuffers => Ending::NoBuffers,
+        })
     }
 
     /// Why an open could not begin.

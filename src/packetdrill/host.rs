@@ -66,6 +66,11 @@ impl Host {
             // TCP_RTO_MIN bounds the variation, not the timeout.
             rto_margin: Duration::from_millis(200),
             acknowledge_in_resets: true,
+            read_after_reset: true,
+            nagle_by_small: true,
+            // The kernel tries again at once, and takes its own MSS for that of a server it does not know.
+            fast_open_pause: Duration::ZERO,
+            fast_open_mss: [u16::MAX; 2],
             push_bursts: Some(self.number("tcp_min_tso_segs").map_or(2, |n| n.clamp(1, 255) as u8)),
             rto_max: Duration::from_secs(120),
             // tcp_retries2 = 15: between 13 and 30 minutes.
@@ -93,7 +98,7 @@ impl Host {
     }
 
     /// A setting's text.
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         let path: &Path = self.folder.as_ref()?;
         fs::read_to_string(path.join(name)).ok().map(|text| text.trim().to_owned())
     }

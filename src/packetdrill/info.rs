@@ -2,13 +2,15 @@
 
 use super::socket::{Socket, State};
 use super::world::World;
-use crate::tcp::{Info, Loss, WindowShift};
+use crate::shard::SynData;
+use crate::tcp::{Info, Loss, Phase, WindowShift};
 use crate::time::Duration;
 
 /// `TCPI_OPT_…`.
 const OPT_TIMESTAMPS: u8 = 1;
 const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
+const OPT_SYN_DATA: u8 = 32;
 
 /// The kernel's numbers of the states.
 mod state {
@@ -123,11 +125,29 @@ pub(super) fn encode(world: &World, socket: &Socket, room: usize) -> Vec<u8> {
     };
     match info {
         Some(info) => fill(&mut layout, number, &info, world, socket),
-        None => layout.bytes([number]),
+        None => layout.bytes([number, 0, 0, 0, 0, syn_data(socket.syn_data), 0, 0]),
     }
     let mut bytes = layout.0;
     bytes.resize(room, 0);
     bytes
+}
+
+const fn syn_data(what: SynData) -> u8 {
+    match what {
+        SynData::Acknowledged | SynData::Received => OPT_SYN_DATA,
+        SynData::None | SynData::Sent => 0,
+    }
+}
+
+/// Segments that the peer has: the SYN, with its data, is one.
+fn delivered(info: &Info, socket: &Socket) -> u32 {
+    if info.phase == Phase::SynReceived {
+        return 0;
+    }
+    let taken = info.syn_data == SynData::Acknowledged;
+    let early = if taken { u64::from(socket.early) } else { 0 };
+    let later = info.bytes_acked.saturating_sub(early).div_ceil(u64::from(info.mss.max(1)));
+    u32::from(info.snd_una != info.iss) + later as u32
 }
 
 fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &Socket) {
@@ -135,6 +155,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     let mss = u32::from(info.mss.max(1));
     let options = (if info.timestamps { OPT_TIMESTAMPS } else { 0 })
         | (if info.sack { OPT_SACK } else { 0 })
+        | syn_data(info.syn_data)
         | (if info.shifts != (WindowShift::ZERO, WindowShift::ZERO) { OPT_WSCALE } else { 0 });
     let (ours, theirs) = (info.shifts.0.get(), info.shifts.1.get());
     let since = |at| world.now().since(at).as_millis() as u32;
@@ -179,7 +200,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     let Spent { busy, window, buffer } = socket.spent;
     layout.longs([0, long(busy), long(window), long(buffer)]);
     // delivered, delivered_ce
-    layout.words([0, 0]);
+    layout.words([delivered(info, socket), 0]);
     // bytes_sent, bytes_retrans
     layout.longs([0, 0]);
     // dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd, rehash

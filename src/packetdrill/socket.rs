@@ -11,7 +11,7 @@ use super::calls::Epoll;
 use super::errno::Errno;
 use super::info::Spent;
 use super::program::Event;
-use crate::shard::{ConnId, ListenerId};
+use crate::shard::{ConnId, ListenerId, SynData};
 use crate::time::{Duration, Instant};
 
 /// Where a socket stands.
@@ -21,6 +21,8 @@ pub(super) enum State {
     Fresh,
     /// A passive open; the numbers of the sockets that were not accepted yet.
     Listening { listener: ListenerId, queue: VecDeque<u64> },
+    /// An active open that begins with the first write (`TCP_FASTOPEN_CONNECT`).
+    Deferred(SocketAddr),
     /// An active open that was not answered yet.
     Connecting(ConnId),
     /// Established, and until both directions are closed and read.
@@ -58,6 +60,21 @@ pub(super) struct Options {
     pub(super) tells_inq: bool,
     /// `SO_RCVLOWAT`.
     pub(super) receive_low_water: usize,
+    /// Fast Open.
+    pub(super) fast_open: FastOpenOptions,
+}
+
+/// What a program chose about Fast Open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FastOpenOptions {
+    /// `TCP_FASTOPEN`.
+    pub(super) queue: Option<u32>,
+    /// `TCP_FASTOPEN_CONNECT`.
+    pub(super) connects: bool,
+    /// `TCP_FASTOPEN_NO_COOKIE`.
+    pub(super) no_cookie: bool,
+    /// `TCP_FASTOPEN_KEY`: one key, or two.
+    pub(super) keys: Option<Vec<u8>>,
 }
 
 impl Default for Options {
@@ -75,6 +92,7 @@ impl Default for Options {
             send_buffer: None,
             tells_inq: false,
             receive_low_water: 1,
+            fast_open: FastOpenOptions::default(),
         }
     }
 }
@@ -117,6 +135,12 @@ pub(super) struct Socket {
     pub(super) writer_waits: bool,
     /// How long what it wrote has waited, and for what.
     pub(super) spent: Spent,
+    /// Bytes of data that went in the SYN.
+    pub(super) early: u32,
+    /// What became of it, once that is known.
+    pub(super) syn_data: SynData,
+    /// The error of a connection that is over and not read out was told.
+    pub(super) end_told: bool,
 }
 
 impl Socket {
@@ -140,6 +164,9 @@ impl Socket {
             heard_at: now,
             writer_waits: false,
             spent: Spent::default(),
+            early: 0,
+            syn_data: SynData::None,
+            end_told: false,
         }
     }
 
@@ -287,7 +314,7 @@ impl Sockets {
                 socket.error = match Errno::of_ending(ending) {
                     // A peer that has said that it will send no more has closed, for who still writes.
                     Some(Errno::ECONNRESET) if socket.peer_closed => Some(Errno::EPIPE),
-                    error => error,
+                    error => error.filter(|_| !socket.end_told),
                 };
                 socket.state = State::Over;
                 socket.wake();

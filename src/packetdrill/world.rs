@@ -112,6 +112,11 @@ impl World {
         self.host.number(name)
     }
 
+    /// The same as text.
+    pub(super) fn sysctl_text(&self, name: &str) -> Option<String> {
+        self.host.text(name)
+    }
+
     /// Takes note of the settings that the script has changed, and of those of a socket that must be known
     /// before there is a connection.
     pub(super) fn look_at_host(&mut self, options: &Options) {
@@ -210,6 +215,7 @@ impl World {
         for event in core::mem::take(&mut self.program.events) {
             let now = self.now;
             self.sockets.on_event(now, event);
+            self.note_syn_data(event);
         }
         self.try_waiters();
     }

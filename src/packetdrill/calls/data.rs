@@ -31,6 +31,19 @@ impl Written {
         self.taken
     }
 
+    /// Bytes not taken yet.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    /// Takes up to `most` bytes off, as written.
+    pub(super) fn take(&mut self, most: usize) -> Vec<u8> {
+        let rest = &self.bytes[self.taken..];
+        let taken = rest[..rest.len().min(most)].to_vec();
+        self.taken += taken.len();
+        taken
+    }
+
     /// Its flags.
     pub(in crate::packetdrill) const fn flags(&self) -> i32 {
         self.flags
@@ -124,10 +137,14 @@ impl World {
         let refused = match socket.state {
             State::Connected(_) if !socket.write_shut => None,
             State::Connecting(_) => return None,
+            State::Deferred(_) => Some(Errno::EAGAIN),
             _ => Some(socket.take_error().unwrap_or(Errno::EPIPE)),
         };
         if let Some(error) = refused {
             return Some(if written.taken > 0 { Ok(written.taken) } else { Err(error) });
+        }
+        if let Some(error) = self.error_of_end(fd) {
+            return Some(Err(error));
         }
         let socket = self.sockets.of(fd).ok()?;
         let (conn, room) = (socket.conn()?, self.room(socket));

@@ -7,7 +7,7 @@ use crate::packetdrill::errno::Errno;
 use crate::packetdrill::host;
 use crate::packetdrill::socket::{Entry, Socket, State};
 use crate::packetdrill::world::World;
-use crate::shard::{ConnId, ListenError, ListenerConfig, Open};
+use crate::shard::{ConnId, Early, ListenError, ListenerConfig, Open};
 use crate::time::Duration;
 
 /// The port of a listener that was not bound.
@@ -78,7 +78,7 @@ impl World {
             cookies: self.sysctl("tcp_syncookies").is_none_or(|value| value != 0),
             congestion: options.congestion.as_deref().and_then(host::algorithm),
             ecn: None,
-            fast_open: None,
+            fast_open: self.fast_open_of(&options, backlog),
         };
         let listener = self.awake().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,
@@ -87,6 +87,7 @@ impl World {
             ListenError::TooMany => Errno::ENOBUFS,
         })?;
         self.sockets.of_mut(fd)?.state = State::Listening { listener, queue: VecDeque::new() };
+        self.take_keys(&options);
         Ok(())
     }
 
@@ -137,6 +138,7 @@ impl World {
         let socket = self.sockets.of_mut(fd)?;
         match socket.state {
             State::Connecting(_) => return Err(Errno::EALREADY),
+            State::Deferred(_) => return Err(Errno::EISCONN),
             State::Connected(_) if core::mem::take(&mut socket.success_untold) => return Ok(()),
             State::Connected(_) => return Err(Errno::EISCONN),
             State::Listening { .. } => return Err(Errno::EISCONN),
@@ -147,28 +149,51 @@ impl World {
                 }
             }
         }
-        self.open(fd, remote)?;
+        if self.sockets.of(fd)?.options.fast_open.connects {
+            return self.connect_later(fd, remote);
+        }
+        self.open(fd, remote, None)?;
         Err(Errno::EINPROGRESS)
     }
 
-    fn open(&mut self, fd: i32, remote: SocketAddr) -> Result<ConnId, Errno> {
-        let options = self.sockets.of(fd)?.options.clone();
-        self.look_at_host(&options);
-        let socket = self.sockets.of_mut(fd)?;
-        let (number, bound) = (socket.number, socket.bound);
-        let bound = bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified());
-        let local = bound.unwrap_or_else(|| self.local(remote.is_ipv6()));
-        let open = Open { remote, local: Some(local), user: number };
-        let conn = self.open_now(&open, number)?;
+    /// Opens, with data in the SYN where there is some.
+    pub(super) fn open(
+        &mut self,
+        fd: i32,
+        remote: SocketAddr,
+        early: Option<&Early<'_>>,
+    ) -> Result<ConnId, Errno> {
+        let open = self.prepare(fd, remote)?;
+        let conn = self.open_now(&open, open.user, early)?;
         let socket = self.sockets.of_mut(fd)?;
         socket.remote = Some(remote);
         (socket.peer_closed, socket.read_shut, socket.write_shut) = (false, false, false);
         Ok(conn)
     }
 
+    /// What an open of a socket is, the host's settings being looked at.
+    pub(super) fn prepare(&mut self, fd: i32, remote: SocketAddr) -> Result<Open, Errno> {
+        let options = self.sockets.of(fd)?.options.clone();
+        self.look_at_host(&options);
+        let socket = self.sockets.of_mut(fd)?;
+        let (number, bound) = (socket.number, socket.bound);
+        let bound = bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified());
+        let local = bound.unwrap_or_else(|| self.local(remote.is_ipv6()));
+        Ok(Open { remote, local: Some(local), user: number })
+    }
+
     /// The socket knows of its connection before the first packet can be answered.
-    fn open_now(&mut self, open: &Open, number: u64) -> Result<ConnId, Errno> {
-        let conn = self.act(|io| io.connect(open)).map_err(Errno::of_connect)?;
+    fn open_now(
+        &mut self,
+        open: &Open,
+        number: u64,
+        early: Option<&Early<'_>>,
+    ) -> Result<ConnId, Errno> {
+        let conn = match early {
+            None => self.act(|io| io.connect(open)),
+            Some(early) => self.act(|io| io.connect_with(open, early)).map(|(conn, _)| conn),
+        };
+        let conn = conn.map_err(Errno::of_connect)?;
         if let Some(socket) = self.sockets.by_number(number) {
             socket.state = State::Connecting(conn);
         }
@@ -238,7 +263,7 @@ impl World {
         socket.orphan = true;
         let (linger, blocks) = (socket.options.linger, !socket.non_blocking);
         match &mut socket.state {
-            State::Fresh | State::Over => {
+            State::Fresh | State::Deferred(_) | State::Over => {
                 self.sockets.remove(number);
             }
             State::Listening { listener, queue } => {

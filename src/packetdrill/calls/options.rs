@@ -1,5 +1,6 @@
 //! getsockopt, setsockopt, fcntl and ioctl: what can be chosen and asked about a socket.
 
+use super::fast_open;
 use crate::packetdrill::errno::Errno;
 use crate::packetdrill::host;
 use crate::packetdrill::info;
@@ -89,6 +90,9 @@ impl World {
                 (options.cork, options.corked) = (int(value)? != 0, true)
             }
             (libc::IPPROTO_TCP, libc::TCP_INQ) => options.tells_inq = flag(value)?,
+            (libc::IPPROTO_TCP, name) if fast_open::knows(name) => {
+                return self.set_fast_open(fd, name, value);
+            }
             (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
                 let name = value.split(|byte| *byte == 0).next().unwrap_or(&[]);
                 let name =
@@ -166,6 +170,11 @@ impl World {
             (libc::IPPROTO_TCP, libc::TCP_NODELAY) => i32::from(options.no_delay),
             (libc::IPPROTO_TCP, libc::TCP_CORK) => i32::from(options.cork),
             (libc::IPPROTO_TCP, libc::TCP_INQ) => i32::from(options.tells_inq),
+            (libc::IPPROTO_TCP, libc::TCP_FASTOPEN) => options.fast_open.queue.unwrap_or(0) as i32,
+            (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) => {
+                i32::from(options.fast_open.connects)
+            }
+            (libc::IPPROTO_TCP, fast_open::NO_COOKIE) => i32::from(options.fast_open.no_cookie),
             (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => {
                 let chosen = options.kept.get(&key).copied();
                 let used = self.inspect(socket).map(|info| i32::from(info.mss));
@@ -303,13 +312,13 @@ fn int_or_byte(value: &[u8]) -> Result<i32, Errno> {
     }
 }
 
-fn int(value: &[u8]) -> Result<i32, Errno> {
+pub(super) fn int(value: &[u8]) -> Result<i32, Errno> {
     let bytes = value.first_chunk().ok_or(Errno::EINVAL)?;
     Ok(i32::from_ne_bytes(*bytes))
 }
 
 /// An option that takes nothing but 0 and 1.
-fn flag(value: &[u8]) -> Result<bool, Errno> {
+pub(super) fn flag(value: &[u8]) -> Result<bool, Errno> {
     match int(value)? {
         0 => Ok(false),
         1 => Ok(true),

@@ -78,6 +78,7 @@ impl World {
                 State::Fresh => OUT | WRITE_NORMAL | HUP,
                 State::Listening { queue, .. } if queue.is_empty() => 0,
                 State::Listening { .. } => IN | READ_NORMAL,
+                State::Deferred(_) => OUT | WRITE_NORMAL,
                 State::Connecting(_) => 0,
                 State::Connected(_) => self.readiness_of_connection(socket),
                 State::Over => IN | READ_NORMAL | OUT | WRITE_NORMAL | RDHUP | HUP,

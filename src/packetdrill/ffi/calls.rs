@@ -303,6 +303,7 @@ pub(super) unsafe extern "C" fn usleep(userdata: UserData, micros: useconds_t) -
     // SAFETY: packetdrill gives what the table holds.
     let adapter = unsafe { adapter(userdata) };
     adapter.call(|world| world.advance(Duration::from_micros(micros.into())));
+    adapter.pause();
     0
 }
 

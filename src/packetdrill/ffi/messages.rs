@@ -145,6 +145,9 @@ fn control_message(left: i32) -> Vec<u8> {
 }
 
 fn send_all(adapter: &Adapter, fd: c_int, written: Written) -> Result<ssize_t, Errno> {
+    if let Some(remote) = adapter.call(|world| world.deferred(fd)) {
+        return adapter.write_early(fd, Some(remote), written).map(|taken| taken as ssize_t);
+    }
     let patience = adapter.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
     adapter.write(fd, patience, written).map(|taken| taken as ssize_t)
 }
@@ -205,10 +208,8 @@ fn send_to(
         return send_all(adapter, fd, Written::new(bytes, flags));
     }
     let address = copy_in(at.cast(), len).and_then(|bytes| address::decode(&bytes))?;
-    let address = address.ok_or(Errno::EAFNOSUPPORT)?;
-    let flags = flags & !libc::MSG_FASTOPEN;
-    adapter.connect(fd, address)?;
-    send_all(adapter, fd, Written::new(bytes, flags))
+    let written = Written::new(bytes, flags & !libc::MSG_FASTOPEN);
+    adapter.write_early(fd, address, written).map(|taken| taken as ssize_t)
 }
 
 pub(super) unsafe extern "C" fn sendto(
