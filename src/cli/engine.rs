@@ -8,7 +8,7 @@ use linerate::metrics::Event;
 use linerate::runtime::{
     Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError, WorkerReport,
 };
-use linerate::shard::ListenerConfig;
+use linerate::shard::{FastOpenListener, ListenerConfig};
 use linerate::tcp::congestion::Algorithm;
 use linerate::tcp::{EcnPolicy, MtuProbing};
 use linerate::time::Duration as Span;
@@ -162,6 +162,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         .iter()
         .map(|listen| ListenerConfig {
             backlog: listen.backlog,
+            fast_open: options.fast_open.then(FastOpenListener::default),
             ..ListenerConfig::on_port(listen.port)
         })
         .collect();

@@ -230,6 +230,12 @@ pub struct StackOptions {
     #[arg(long, value_enum, value_name = "WHEN")]
     pub mtu_probing: Option<Probing>,
 
+    /// TCP Fast Open (RFC 7413): `serve` takes data from SYNs that show a cookie of its own, `load` sends the
+    /// first request of a connection in the SYN once it has the server's. Only for what can bear being served
+    /// twice. The kernel's sockets need net.ipv4.tcp_fastopen=3 as well
+    #[arg(long)]
+    pub fast_open: bool,
+
     /// Frames received in one turn, 1 to 256
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,

@@ -6,6 +6,7 @@ use linerate::shard::ListenerId;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::fast_open;
 use crate::cli::failure::Failure;
 use crate::cli::job::Listen;
 use crate::cli::options::StackOptions;
@@ -73,6 +74,9 @@ fn bind(options: &StackOptions, at: SocketAddr, backlog: u32) -> std::io::Result
         socket.set_tcp_congestion(name.kernel_name().as_bytes())?;
     }
     socket.bind(&at.into())?;
+    if options.fast_open {
+        fast_open::listen(&socket)?;
+    }
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
 }

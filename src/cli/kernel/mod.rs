@@ -21,6 +21,7 @@
 mod dispatch;
 mod engine;
 mod errors;
+mod fast_open;
 mod listener;
 mod socket;
 mod tcp_info;

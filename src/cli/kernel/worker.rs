@@ -5,10 +5,10 @@
 //! queued as a [`Notice`], which [`dispatch`](super::dispatch) delivers after the callback returns.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use linerate::shard::{Choice, ConnId, ConnInfo, ConnectError, Ending, Io, Open};
+use linerate::shard::{Choice, ConnId, ConnInfo, ConnectError, Early, Ending, Io, Open};
 use linerate::tcp::congestion::Algorithm;
 use linerate::time::Instant;
 use mio::net::TcpStream;
@@ -16,9 +16,9 @@ use mio::{Interest, Poll, Token};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
-use super::errors;
 use super::socket::{Outcome, Socket};
 use super::tcp_info;
+use super::{errors, fast_open};
 use crate::cli::options::{CongestionControl, StackOptions};
 
 /// What the service is still to be told.
@@ -191,7 +191,7 @@ impl Worker {
         }
     }
 
-    fn open_socket(&mut self, open: &Open) -> io::Result<TcpStream> {
+    fn open_socket(&mut self, open: &Open, early: Option<&Early<'_>>) -> io::Result<TcpStream> {
         let domain = Domain::for_address(open.remote);
         let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         if let Some(name) = self.congestion {
@@ -203,9 +203,40 @@ impl Worker {
             setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
             socket.bind(&SocketAddr::new(local, 0).into())?;
         }
+        if early.is_some() {
+            fast_open::connect(&socket)?;
+        }
         match socket.connect(&open.remote.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
             _ => Ok(TcpStream::from_std(socket.into())),
+        }
+    }
+
+    /// Opens; with data in the SYN where the kernel has a cookie of the server's. Gives how much it took.
+    fn open(
+        &mut self,
+        open: &Open,
+        early: Option<&Early<'_>>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        if self.connections() >= self.max_connections {
+            return Err(ConnectError::TableFull);
+        }
+        let opened_at = self.tick();
+        match self.open_socket(open, early) {
+            Ok(mut stream) => {
+                // Without a cookie the handshake is under way, and the socket takes nothing yet.
+                let taken = early.map_or(0, |early| stream.write(early.data).unwrap_or(0));
+                let socket = Socket::connecting(stream, open.user, opened_at, self.nagle);
+                let conn = self.insert(socket).map_err(|_| ConnectError::TableFull)?;
+                Ok((conn, taken))
+            }
+            Err(error) => {
+                let ending = errors::of_connect(&error)?;
+                // Refused before it was ever watched: a handle that is stale already, and its notice.
+                let conn = ConnId { index: u32::MAX, generation: 0 };
+                self.notices.push_back(Notice::Closed(conn, open.user, ending));
+                Ok((conn, 0))
+            }
         }
     }
 
@@ -231,23 +262,15 @@ impl Io for Worker {
     }
 
     fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
-        if self.connections() >= self.max_connections {
-            return Err(ConnectError::TableFull);
-        }
-        let opened_at = self.tick();
-        match self.open_socket(open) {
-            Ok(stream) => {
-                let socket = Socket::connecting(stream, open.user, opened_at, self.nagle);
-                self.insert(socket).map_err(|_| ConnectError::TableFull)
-            }
-            Err(error) => {
-                let ending = errors::of_connect(&error)?;
-                // Refused before it was ever watched: a handle that is stale already, and its notice.
-                let conn = ConnId { index: u32::MAX, generation: 0 };
-                self.notices.push_back(Notice::Closed(conn, open.user, ending));
-                Ok(conn)
-            }
-        }
+        self.open(open, None).map(|(conn, _)| conn)
+    }
+
+    fn connect_with(
+        &mut self,
+        open: &Open,
+        early: &Early<'_>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        self.open(open, Some(early))
     }
 
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {

@@ -225,6 +225,7 @@ fn plan(options: &Options) -> Result<Plan, Failure> {
         bytes_per_connection: options.bytes_per_connection.or(is_counted.then_some(STREAM_BYTES)),
         direction: options.direction,
         closing: if at_once { Closing::AtOnce } else { Closing::NextTurn },
+        fast_open: options.stack.fast_open,
     })
 }
 

@@ -79,6 +79,8 @@ pub struct Plan {
     pub direction: Direction,
     /// When the connect pattern closes.
     pub closing: Closing,
+    /// Whether the first request goes with the SYN where that can be.
+    pub fast_open: bool,
 }
 
 impl Plan {
@@ -128,6 +130,7 @@ pub(super) mod tests {
             bytes_per_connection: None,
             direction: Direction::Auto,
             closing: Closing::AtOnce,
+            fast_open: false,
         }
     }
 

@@ -53,11 +53,25 @@ impl Request {
                 self.exchanges.push(Exchange::default());
             }
             self.exchanges[place] = Exchange::default();
-            if self.session.open(io, place as u64).is_none() {
+            if self.open(io, place).is_none() {
                 self.free.push(place);
                 break;
             }
         }
+    }
+
+    /// Opens a connection, its first request with it where that is wanted.
+    fn open(&mut self, io: &mut dyn Io, place: usize) -> Option<()> {
+        if !self.session.plan.fast_open {
+            return self.session.open(io, place as u64).map(|_| ());
+        }
+        let (_, taken) = self.session.open_with(io, place as u64, &self.payload)?;
+        let exchange = &mut self.exchanges[place];
+        (exchange.sent, exchange.begun_at) = (taken, io.now());
+        if self.session.is_measuring() {
+            self.session.tally.bytes_sent += taken as u64;
+        }
+        Some(())
     }
 
     fn begin(&mut self, io: &mut dyn Io, conn: ConnId, place: usize) {
@@ -128,6 +142,8 @@ impl Service for Request {
         self.exchanges[place].opened = true;
         if self.session.is_draining() {
             self.close(io, conn, place);
+        } else if self.exchanges[place].sent > 0 {
+            self.send(io, conn, place);
         } else {
             self.begin(io, conn, place);
         }

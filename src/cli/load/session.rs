@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use linerate::shard::{ConnId, Ending, Io, Open};
+use linerate::shard::{ConnId, ConnectError, Early, Ending, Io, Open};
 use linerate::time::{Duration, Instant};
 
 use super::plan::{Pattern, Plan};
@@ -131,6 +131,26 @@ impl Session {
 
     /// Opens one connection to the next target, from the next source of its family.
     pub fn open(&mut self, io: &mut dyn Io, user: u64) -> Option<ConnId> {
+        self.open_by(io, user, |io, open| io.connect(open))
+    }
+
+    /// The same with data, some of which may travel in the SYN; gives how much of it was taken.
+    pub fn open_with(
+        &mut self,
+        io: &mut dyn Io,
+        user: u64,
+        data: &[u8],
+    ) -> Option<(ConnId, usize)> {
+        let early = Early { data, without_cookie: false };
+        self.open_by(io, user, |io, open| io.connect_with(open, &early))
+    }
+
+    fn open_by<T>(
+        &mut self,
+        io: &mut dyn Io,
+        user: u64,
+        connect: impl FnOnce(&mut dyn Io, &Open) -> core::result::Result<T, ConnectError>,
+    ) -> Option<T> {
         let number = self.begun;
         self.begun += 1;
         let remote = self.plan.targets[(number % self.plan.targets.len() as u64) as usize];
@@ -140,11 +160,11 @@ impl Session {
         // The quotient, so that every source meets every target.
         let turn = number / self.plan.targets.len() as u64;
         let local = (count > 0).then(|| sources.clone().nth((turn % count) as usize).copied());
-        match io.connect(&Open { remote, local: local.flatten(), user }) {
-            Ok(conn) => {
+        match connect(io, &Open { remote, local: local.flatten(), user }) {
+            Ok(opened) => {
                 self.live += 1;
                 self.handshakes += 1;
-                Some(conn)
+                Some(opened)
             }
             Err(error) => {
                 self.tally.fail(cause_of_error(error));
