@@ -162,6 +162,14 @@ named! {
         Reassembled = "reassembled",
         /// Connections reset at close, too many others being left to themselves already.
         OrphanRefused = "orphans-refused",
+        /// Receive windows that could grow, programs reading fast.
+        WindowRaised = "windows-raised",
+        /// Receive windows that had to give way, memory being short.
+        WindowLowered = "windows-lowered",
+        /// Times that there was no memory for a buffer.
+        MemoryRefused = "memory-refused",
+        /// Times that memory became short.
+        MemoryShort = "memory-short",
         /// Frames handed to another worker.
         HandedOver = "handed-over",
         /// Frames taken from another worker.

@@ -16,6 +16,9 @@ const SYSCTLS: &str = "/proc/sys/net/ipv4";
 /// Largest receive and send buffers of a host whose `sysctl`s are not read.
 const BUFFER_MAX: u32 = 6 << 20;
 
+/// Receive buffer of a new connection of such a host; half of it is Linux's own overhead.
+const BUFFER_FIRST: u32 = 128 << 10;
+
 /// What is known of the host.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -41,14 +44,16 @@ impl Host {
         let on = |name: &str, default: bool| self.number(name).map_or(default, |value| value != 0);
         let seconds =
             |name: &str, default: u64| Duration::from_secs(self.number(name).unwrap_or(default));
-        let receive_buffer = self.third("tcp_rmem").unwrap_or(BUFFER_MAX);
+        let receive_buffer = self.nth("tcp_rmem", 2).unwrap_or(BUFFER_MAX);
         let retries = |name: &str, default: u8| {
             self.number(name).map_or(default, |value| u8::try_from(value).unwrap_or(u8::MAX))
         };
         Settings {
             mss: self.mss,
             receive_buffer,
+            receive_buffer_initial: self.nth("tcp_rmem", 1).unwrap_or(BUFFER_FIRST) / 2,
             send_buffer: BUFFER_MAX,
+            send_buffer_initial: BUFFER_MAX,
             syn_retries: retries("tcp_syn_retries", 6),
             syn_ack_retries: retries("tcp_synack_retries", 5),
             timestamps: on("tcp_timestamps", true),
@@ -112,9 +117,9 @@ impl Host {
         }
     }
 
-    /// The largest of a setting of least, first and largest.
-    fn third(&self, name: &str) -> Option<u32> {
-        self.text(name)?.split_whitespace().nth(2)?.parse().ok()
+    /// One of a setting's numbers, from 0: least, first and largest.
+    fn nth(&self, name: &str, n: usize) -> Option<u32> {
+        self.text(name)?.split_whitespace().nth(n)?.parse().ok()
     }
 }
 

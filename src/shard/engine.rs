@@ -23,6 +23,7 @@ use super::routes::Routes;
 use super::secrets::Secrets;
 use super::steer::Steering;
 use super::tables::Tables;
+use super::tending::Tending;
 use super::wheel::Wheel;
 use crate::limits::{CONNECTIONS_MAX, Limits};
 use crate::link::Frame;
@@ -88,6 +89,7 @@ pub(super) struct Engine {
     pub(super) last_hop: (IpAddr, NeighbourId),
     pub(super) listeners: Listeners,
     pub(super) pool: BufferPool,
+    pub(super) tending: Tending,
     isn: IsnGenerator,
     pub(super) secrets: Secrets,
     pub(super) cookies: CookieJar,
@@ -165,6 +167,7 @@ impl Engine {
             resolved: Vec::new(),
             listeners: Listeners::new(),
             pool: BufferPool::new(limits.buffer_bytes),
+            tending: Tending::default(),
             secrets,
             isn: IsnGenerator::new(secrets.hash),
             cookies: CookieJar::new(secrets.cookie),

@@ -41,6 +41,7 @@ mod service;
 mod slab;
 pub mod steer;
 mod tables;
+mod tending;
 mod time_waits;
 mod timers;
 mod turn;
@@ -59,7 +60,7 @@ pub use locals::Standing;
 pub use routes::{Prefix, Route};
 pub use service::{
     Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,
-    ListenerId, Open, Service, SynData, Trouble,
+    ListenerId, Memory, Open, Service, SynData, Trouble,
 };
 pub use steer::{NOBODY, Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

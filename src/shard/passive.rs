@@ -60,7 +60,8 @@ impl Engine {
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let ipv6 = !key.remote.is_ipv4();
         let (now, settings) = (self.now, config.settings(&self.settings));
-        let embryo = Embryo::from_syn(letter.segment, listener.0, iss, now, &settings, ipv6);
+        let mut embryo = Embryo::from_syn(letter.segment, listener.0, iss, now, &settings, ipv6);
+        embryo.offer_at_most(self.pool.credit(), &self.settings);
         self.add_embryo(letter.arrival, embryo);
         let offset = secrets.timestamp_offset;
         let mut syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);

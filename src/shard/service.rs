@@ -148,6 +148,8 @@ pub struct ConnInfo {
     pub send_buffer: u32,
     /// What the receive buffer may hold now.
     pub receive_buffer: u32,
+    /// What the program read in the last round trip; 0 unless it reads in bulk.
+    pub receive_space: u32,
     /// Bytes that the peer has acknowledged.
     pub bytes_acked: u64,
     /// Bytes received in order.
@@ -189,6 +191,7 @@ impl ConnInfo {
             receive_window: 0,
             send_buffer: 0,
             receive_buffer: 0,
+            receive_space: 0,
             bytes_acked: 0,
             bytes_received: 0,
             pacing_rate: None,
@@ -197,6 +200,28 @@ impl ConnInfo {
             receive_queued: 0,
             syn_data: SynData::None,
         }
+    }
+}
+
+/// The memory of a shard's buffers, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The most that there may be of it.
+    pub limit: usize,
+    /// What receive buffers may grow to; `promised` and `lent` never pass the limit together.
+    pub promised: usize,
+    /// Send buffers.
+    pub lent: usize,
+    /// What holds data now, of both.
+    pub in_use: usize,
+    /// What the process has of it: in use, or resting for the next.
+    pub held: usize,
+}
+
+impl Memory {
+    /// What nobody has a claim to.
+    pub const fn free(&self) -> usize {
+        self.limit.saturating_sub(self.promised + self.lent)
     }
 }
 

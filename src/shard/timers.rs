@@ -62,6 +62,7 @@ impl Engine {
             self.reassembly.next_deadline(),
             self.claims.next_deadline(),
             self.alarm,
+            self.tending.deadline(self.pool.accounts().can_reopen(), self.now),
         ];
         due.into_iter().flatten().min()
     }

@@ -19,7 +19,7 @@ use super::listeners::{ListenError, ListenerConfig};
 use super::locals::Standing;
 use super::neighbour::Learned;
 use super::routes::{Prefix, Route};
-use super::service::{ConnId, ConnInfo, Io, ListenerId, Service};
+use super::service::{ConnId, ConnInfo, Io, ListenerId, Memory, Service};
 use super::steer::Steering;
 use crate::limits::BATCH_MAX;
 use crate::link::Link;
@@ -89,6 +89,7 @@ impl Shard {
         engine.run_application(&mut **service);
         engine.advance_timers(&mut **service, &mut outlet);
         engine.run_application(&mut **service);
+        engine.tend_memory();
         engine.send_owed(&mut **service, &mut outlet);
         engine.tend_neighbours(&mut outlet);
         let sent = answered + outlet.close();
@@ -282,6 +283,24 @@ impl Shard {
     /// Bytes of send and receive buffers in use.
     pub fn buffer_bytes(&self) -> usize {
         self.engine.pool.in_use()
+    }
+
+    /// How the memory of the buffers is shared out.
+    pub fn memory(&self) -> Memory {
+        let (pool, accounts) = (&self.engine.pool, self.engine.pool.accounts());
+        Memory {
+            limit: pool.limit(),
+            promised: accounts.promised(),
+            lent: accounts.lent(),
+            in_use: pool.in_use(),
+            held: pool.held(),
+        }
+    }
+
+    /// Changes how much memory buffers may have. Past a lower limit, what is in use stays so until it is given
+    /// back; windows give way.
+    pub fn set_memory_limit(&mut self, bytes: usize) {
+        self.engine.pool.set_limit(bytes);
     }
 
     /// In shared mode, what the kernel knows of a neighbour now; `None`, nothing any more. What waited for

@@ -53,6 +53,9 @@ pub struct Bottleneck {
     pub measure: Duration,
     /// Whether loss-based flows are paced.
     pub pacing: bool,
+    /// Whether buffers begin small and grow with the flow, as they do by default; else they are large from
+    /// the start, so that nothing but congestion control shows.
+    pub tuned: bool,
     /// All chance comes from it.
     pub seed: u64,
 }
@@ -117,6 +120,7 @@ impl Bottleneck {
             settle: Duration::from_secs(3),
             measure: Duration::from_secs(5),
             pacing: false,
+            tuned: false,
             seed: 1,
         }
     }
@@ -238,12 +242,16 @@ fn configure(world: &mut World, bottleneck: &Bottleneck, address: IpAddr) -> Con
         connections: 256,
         embryos: 256,
         time_waits: 256,
-        buffer_bytes: 2 * buffer as usize * bottleneck.flows.len() + (64 << 20),
+        // Powers of two, a quarter of all kept for the other direction, and room to grow.
+        buffer_bytes: 8 * buffer as usize * bottleneck.flows.len() + (256 << 20),
         neighbours: 16,
         ..Limits::default()
     };
-    config.settings.send_buffer = buffer;
-    config.settings.receive_buffer = buffer;
+    if !bottleneck.tuned {
+        let settings = &mut config.settings;
+        (settings.send_buffer, settings.send_buffer_initial) = (buffer, buffer);
+        (settings.receive_buffer, settings.receive_buffer_initial) = (buffer, buffer);
+    }
     config.settings.pacing = bottleneck.pacing;
     if bottleneck.mark.is_some() {
         config.settings.ecn = EcnPolicy::Accurate;
@@ -417,6 +425,19 @@ mod tests {
         assert!(report.share() >= 0.95, "{:.3}", report.share());
         assert_eq!(report.resent, 0.0, "nothing is dropped");
         assert!(report.queueing < Duration::from_millis(10), "{:?}", report.queueing);
+    }
+
+    #[test]
+    fn default_buffers_grow_until_a_flow_fills_a_gigabit_over_100_ms() {
+        // Slow start takes a second and a half: 12.5 MB are 2^10 times the initial window.
+        let bottleneck = Bottleneck {
+            tuned: true,
+            settle: Duration::from_millis(2500),
+            measure: Duration::from_millis(1500),
+            ..Bottleneck::new(Algorithm::Cubic, 1000, 100)
+        };
+        let report = bottleneck.run();
+        assert!(report.share() >= 0.9, "{:.3}", report.share());
     }
 
     #[test]

@@ -323,6 +323,9 @@ impl Connection {
             if let Err(disposition) = self.receive_text(env, seq, segment.payload) {
                 return Break(disposition);
             }
+            if self.rcv.promise.is_tuned() {
+                self.time_arrival(env, segment);
+            }
         }
         if segment.flags.fin() {
             self.receive_fin(env, seq + segment.payload.len() as u32);
@@ -406,7 +409,8 @@ impl Connection {
     fn take_syn(&mut self, env: &Env<'_>, syn: &Segment<'_>) {
         let settings = env.settings;
         self.heard_at = env.now;
-        self.rcv = ReceiveHalf::new(syn.seq, settings);
+        // The window that our own SYN told of.
+        self.rcv = ReceiveHalf::new(syn.seq, self.rcv.wnd(), self.rcv.promise);
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
         self.agree_on_sack(syn.options.sack_permitted);
         self.agree_on_ecn(settings, syn);

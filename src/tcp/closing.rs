@@ -3,10 +3,10 @@
 //!
 //! Owns the calls. What the peer's FIN and ACKs then do is in `arrive`, what time does in `timers`.
 
+use super::Phase;
 use super::connection::Connection;
 use super::interface::{CloseReason, Env};
 use super::marks::Marks;
-use super::{BufferPool, Phase};
 use crate::time::Instant;
 
 impl Connection {
@@ -29,13 +29,13 @@ impl Connection {
     /// arriving from now on, is answered with a reset (RFC 9293 §3.6.1, RFC 2525 §2.17).
     pub fn close_both(&mut self, env: &mut Env<'_>) {
         if self.phase.is_last() {
-            return self.discard_unread(env.pool);
+            return self.discard_unread(env);
         }
         if !self.incoming.is_empty() {
             return self.abort(env);
         }
-        self.incoming.release(env.pool);
         self.marks.insert(Marks::NO_READER);
+        self.let_go_received(env.pool, env.settings);
         self.close(env);
         if self.phase == Phase::FinWait2 {
             self.arm_fin_wait_2(env);
@@ -57,7 +57,7 @@ impl Connection {
         if self.phase.is_last() {
             // The exchange is complete: nothing to reset, and the end is known.
             self.phase = Phase::Closed;
-            return self.discard_unread(env.pool);
+            return self.discard_unread(env);
         }
         self.reset(env, CloseReason::Aborted);
     }
@@ -95,9 +95,9 @@ impl Connection {
     }
 
     /// The exchange is complete, and what is left to read will not be read.
-    fn discard_unread(&mut self, pool: &mut BufferPool) {
+    fn discard_unread(&mut self, env: &mut Env<'_>) {
         if !self.incoming.is_empty() {
-            self.incoming.release(pool);
+            self.let_go_received(env.pool, env.settings);
             self.tell_end_when_drained();
         }
     }

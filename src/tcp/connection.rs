@@ -3,6 +3,7 @@
 //! Owns the calls of the program (RFC 9293 §3.9.1) and the way out of the world. Delegates the rest: the
 //! steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
+use super::buffer::Promise;
 use super::challenge::Challenges;
 use super::choices::Choices;
 use super::ecn::Ecn;
@@ -62,6 +63,7 @@ impl Connection {
     /// An active open: SYN-SENT; [`Self::poll_segment`] gives the SYN.
     pub fn open(env: &mut Env<'_>, iss: SeqNum, timestamp_offset: u32, ipv6: bool) -> Self {
         let settings = env.settings;
+        let wnd = settings.syn_window().min(env.pool.credit());
         let marks = Marks::when(Marks::IPV6, ipv6)
             .with(Marks::when(Marks::NAGLE, settings.nagle))
             .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps))
@@ -72,7 +74,7 @@ impl Connection {
             marks,
             timestamp_offset,
             snd: SendHalf::new(iss),
-            rcv: ReceiveHalf::new(SeqNum(0), settings),
+            rcv: ReceiveHalf::new(SeqNum(0), wnd, Promise::credit(settings.first_receive_buffer())),
             timers: Timers::default(),
             incoming: RingBuffer::default(),
             holes: Assembler::default(),
@@ -119,7 +121,8 @@ impl Connection {
         ipv6: bool,
     ) -> Self {
         let mut c = Self::open(env, embryo.iss(), timestamp_offset, ipv6);
-        c.rcv = ReceiveHalf::new(embryo.irs(), env.settings);
+        let wnd = embryo.syn_window(env.settings);
+        c.rcv = ReceiveHalf::new(embryo.irs(), wnd, c.rcv.promise);
         c.rcv.acked = c.rcv.nxt;
         if let Some((ours, theirs)) = embryo.shifts() {
             (c.rcv.shift, c.snd.shift) = (ours, theirs);
@@ -253,8 +256,7 @@ impl Connection {
 
     /// Gives all buffers back, before it is dropped.
     pub fn release(&mut self, pool: &mut BufferPool) {
-        self.incoming.release(pool);
-        self.outgoing.release(pool);
+        self.let_go(pool);
         self.holes = Assembler::default();
         self.release_flight(pool);
     }
@@ -303,6 +305,8 @@ impl Connection {
             rtt_min: self.reordering().min_rtt().unwrap_or_default(),
             send_queued: self.outgoing.len(),
             receive_queued: self.incoming.len(),
+            send_buffer: self.send_buffer(settings),
+            receive_buffer: self.receive_buffer(settings),
             iss: self.snd.iss,
             snd_una: self.snd.una,
             snd_nxt: self.snd.nxt,
@@ -334,7 +338,7 @@ impl Connection {
         self.timers = Timers::default();
         self.close_reason = Some(reason);
         if env.settings.read_after_reset && reason != CloseReason::Aborted {
-            self.outgoing.release(env.pool);
+            self.let_go_sent(env.pool);
             self.holes = Assembler::default();
             self.release_flight(env.pool);
             return self.tell_end_when_drained();
@@ -352,7 +356,7 @@ impl Connection {
     /// Both FINs are exchanged and ours is acknowledged; what was received can still be read.
     pub(super) fn finish(&mut self, env: &mut Env<'_>) {
         self.timers = Timers::default();
-        self.outgoing.release(env.pool);
+        self.let_go_sent(env.pool);
         self.release_flight(env.pool);
         self.close_reason = Some(CloseReason::Finished);
         self.tell_end_when_drained();
@@ -372,6 +376,12 @@ impl Connection {
             value: timestamp(now, self.timestamp_offset),
             echo: self.rcv.ts_recent,
         })
+    }
+
+    /// How old the timestamp of ours is that the peer echoes, milliseconds.
+    #[inline]
+    pub(super) fn age_ms(&self, now: Instant, echo: u32) -> u32 {
+        timestamp(now, self.timestamp_offset).wrapping_sub(echo)
     }
 
     /// Timestamps are used if both SYNs had them (RFC 7323 §3.2); `theirs` is the peer's TSval.

@@ -60,6 +60,11 @@ const SACK: u8 = 4;
 /// of a cookie.
 const UNTIMED: u8 = 16;
 
+/// The upper bits of the flags: how often the window was halved since memory was short; all of them, it is
+/// closed.
+const HALVED_SHIFT: u32 = 5;
+const CLOSED: u8 = 7;
+
 /// Of `Embryo::ecn`: the mode.
 const MODE_MASK: u8 = 3;
 /// How the peer's latest SYN came.
@@ -166,6 +171,26 @@ impl Embryo {
         embryo
     }
 
+    /// The SYN-ACK is to tell of a window of `credit` at most, or about that: before it is sent first.
+    #[inline]
+    pub fn offer_at_most(&mut self, credit: u32, settings: &Settings) {
+        if credit < settings.syn_window() {
+            let halved = (1..CLOSED).find(|halved| settings.syn_window() >> halved <= credit);
+            let bits = if credit == 0 { CLOSED } else { halved.unwrap_or(CLOSED) };
+            self.flags |= bits << HALVED_SHIFT;
+        }
+    }
+
+    /// RCV.WND until the handshake is done.
+    #[inline]
+    pub(super) fn syn_window(&self, settings: &Settings) -> u32 {
+        match self.flags >> HALVED_SHIFT {
+            0 => settings.syn_window(),
+            CLOSED => 0,
+            halved => settings.syn_window() >> halved,
+        }
+    }
+
     /// The SYN-ACK, first or again.
     pub fn syn_ack(
         &self,
@@ -178,7 +203,7 @@ impl Embryo {
             seq: self.iss,
             ack: self.rcv_nxt(),
             flags: Flags::SYN.with(Flags::ACK).with(self.ecn_flags()),
-            window: initial_rcv_wnd(settings) as u16,
+            window: self.syn_window(settings) as u16,
             options: Options {
                 mss: Some(settings.mss[usize::from(ipv6)]),
                 // RFC 7323 §2.2, §3.2: in a SYN-ACK only if it was in the SYN.
@@ -204,7 +229,7 @@ impl Embryo {
             seq: self.iss + 1,
             ack: self.rcv_nxt(),
             flags: Flags::ACK,
-            window: self.our_shift().field(initial_rcv_wnd(settings)),
+            window: self.our_shift().field(self.syn_window(settings)),
             options: Options {
                 timestamps: self.stamp(now, timestamp_offset),
                 ..Options::default()
@@ -364,15 +389,6 @@ fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
     flag(SCALING, content.window_shift.is_some() && settings.window_scaling)
         | flag(TIMESTAMPS, content.ts_recent.is_some() && settings.timestamps)
         | flag(SACK, content.sack_permitted && settings.sack)
-}
-
-/// The window that our SYN-ACK announces.
-///
-/// RFC 7323 §2.2:
-///   > The window field in a segment where the SYN bit is set (i.e., a <SYN> or <SYN,ACK>) MUST NOT
-///   > be scaled.
-fn initial_rcv_wnd(settings: &Settings) -> u32 {
-    settings.receive_buffer.min(u32::from(u16::MAX))
 }
 
 fn micros(now: Instant) -> u32 {

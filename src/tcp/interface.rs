@@ -179,6 +179,10 @@ pub struct Info {
     pub send_queued: u32,
     /// Bytes received and not yet read.
     pub receive_queued: u32,
+    /// Bytes that the send buffer may hold now.
+    pub send_buffer: u32,
+    /// RCV.BUFF: bytes that the receive buffer may hold now.
+    pub receive_buffer: u32,
     /// ISS.
     pub iss: SeqNum,
     /// SND.UNA.

@@ -1,15 +1,17 @@
 //! The receive half: what arrived in order, what the peer was promised, when it hears of it
 //! (RFC 9293 §3.3.1, §3.8.6).
 //!
-//! Owns RCV.NXT, the offered window, the state of the delayed ACK, and the data that arrived: in order
-//! in `Connection::incoming`, past a hole in the same ring with `Connection::holes` telling where.
+//! Owns RCV.NXT, the state of the delayed ACK, and the data that arrived: in order in
+//! `Connection::incoming`, past a hole in the same ring with `Connection::holes` telling where. Its memory is
+//! in `memory`, the window in `offer`.
 //! Invariants: an offered edge is never taken back; what lies past a hole is kept (RFC 2525 §2.5, and §2.13
 //! for how many segments one ACK may answer).
 
+use super::buffer::Promise;
 use super::connection::Connection;
 use super::interface::{Env, Events};
 use super::marks::Marks;
-use super::{Assembler, Disposition, Phase, SeqNum, Settings, WindowShift};
+use super::{Assembler, Disposition, Phase, SeqNum, WindowShift};
 
 /// Segments that are acknowledged at once when a connection is young: a peer in slow start sends only
 /// as fast as ACKs come, and a delayed one costs it a whole `ack_delay`. More, and a chatty exchange
@@ -48,18 +50,18 @@ pub(super) struct ReceiveHalf {
     /// Duplicate ACKs owed. Each tells the peer of one segment that left the network (RFC 5681 §3.2),
     /// so a burst past a hole is not answered by one.
     pub(super) duplicates: u8,
-    /// log2 of the memory that the ring held last.
-    grown: u8,
+    /// RCV.BUFF.
+    pub(super) promise: Promise,
     /// How often RCV.NXT went all the way round to IRS.
     turns: u8,
 }
 
 impl ReceiveHalf {
-    /// After the peer's SYN at `irs`, answered with the window that a SYN can tell of.
-    pub(super) fn new(irs: SeqNum, settings: &Settings) -> Self {
+    /// After the peer's SYN at `irs`, answered with the window `wnd`.
+    pub(super) fn new(irs: SeqNum, wnd: u32, promise: Promise) -> Self {
         Self {
             nxt: irs + 1,
-            edge: irs + 1 + syn_window(settings),
+            edge: irs + 1 + wnd,
             acked: irs,
             ts_recent: 0,
             irs,
@@ -70,7 +72,7 @@ impl ReceiveHalf {
             segments: 0,
             quick: QUICK_ACKS,
             duplicates: 0,
-            grown: 0,
+            promise,
             turns: 0,
         }
     }
@@ -96,11 +98,6 @@ impl ReceiveHalf {
         self.edge = self.edge.latest(self.nxt);
         self.duplicates = 0;
     }
-}
-
-/// The window of a SYN, which is not scaled (RFC 7323 §2.2).
-pub(super) fn syn_window(settings: &Settings) -> u32 {
-    settings.receive_buffer.min(u32::from(u16::MAX))
 }
 
 impl Connection {
@@ -166,21 +163,6 @@ impl Connection {
         self.marks.insert(Marks::ACK);
     }
 
-    /// Memory for `bytes` in the ring. A ring that starts anew takes half of what it held last: one
-    /// step to grow back in bulk, and a lone burst is soon forgotten.
-    fn reserve(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
-        if bytes <= self.incoming.capacity() {
-            return true;
-        }
-        let habit = if self.incoming.capacity() == 0 { (1 << self.rcv.grown) / 2 } else { 0 };
-        let reserved = self.incoming.ensure(env.pool, bytes.max(habit))
-            || self.incoming.ensure(env.pool, bytes);
-        if reserved {
-            self.rcv.grown = self.incoming.capacity().trailing_zeros() as u8;
-        }
-        reserved
-    }
-
     /// In-order text arrived: an ACK is owed, now or soon.
     #[inline]
     pub(super) fn note_in_order(&mut self, env: &Env<'_>) {
@@ -216,9 +198,6 @@ impl Connection {
         self.rcv.advance(1);
         // What claims to stand behind a FIN is nothing.
         self.holes = Assembler::default();
-        if self.incoming.is_empty() {
-            self.incoming.release(env.pool);
-        }
         self.marks.remove(Marks::FIN_AHEAD);
         self.marks.insert(Marks::ACK);
         self.events.insert(Events::PEER_CLOSED);
@@ -228,6 +207,9 @@ impl Connection {
             Phase::FinWait1 => self.enter(Phase::Closing),
             Phase::FinWait2 => self.enter_time_wait(env),
             _ => {}
+        }
+        if self.incoming.is_empty() {
+            self.let_go_received(env.pool, env.settings);
         }
     }
 
@@ -242,49 +224,15 @@ impl Connection {
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
         self.incoming.consume(wanted);
         self.pass_urgent();
+        if self.rcv.promise.is_tuned() {
+            self.tune(env);
+        }
         if self.incoming.is_empty() && self.holes.is_empty() {
-            self.incoming.release(env.pool);
+            self.let_go_received(env.pool, env.settings);
         }
-        if self.phase.may_receive() && self.window_update_is_due(env.settings) {
-            self.marks.insert(Marks::ACK);
-        }
+        self.note_room(env);
         self.tell_end_when_drained();
         wanted as usize
-    }
-
-    /// The edge that the free part of the buffer would let us offer.
-    fn free_edge(&self, settings: &Settings) -> SeqNum {
-        let free = settings.receive_buffer.saturating_sub(self.incoming.len());
-        self.rcv.nxt + self.rcv.shift.scale(self.rcv.shift.field(free))
-    }
-
-    /// By how much the offered edge may move, or 0 while that is too little to tell.
-    ///
-    /// RFC 9293 §3.8.6.2.2, silly window avoidance of the receiver:
-    ///   > the recommended solution is to keep RCV.NXT+RCV.WND fixed until the reduction satisfies
-    ///   > RCV.BUFF - RCV.USER - RCV.WND >= min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2
-    fn edge_step(&self, settings: &Settings) -> u32 {
-        let free = self.free_edge(settings);
-        if !free.after(self.rcv.edge) {
-            return 0;
-        }
-        let step = free.distance_from(self.rcv.edge);
-        let least = (settings.receive_buffer / 2).min(u32::from(self.snd.mss));
-        if step >= least { step } else { 0 }
-    }
-
-    /// Whether the peer should hear of the room that reading made, without waiting for its next
-    /// segment: when the window has at least doubled. A peer with half of it left is not held up.
-    fn window_update_is_due(&self, settings: &Settings) -> bool {
-        let step = self.edge_step(settings);
-        step > 0 && step >= self.rcv.wnd()
-    }
-
-    /// SEG.WND for a segment sent now: the edge moves when it may.
-    #[inline]
-    pub(super) fn offer_window(&mut self, settings: &Settings) -> u16 {
-        self.rcv.edge += self.edge_step(settings);
-        self.rcv.shift.field(self.rcv.wnd())
     }
 
     /// A segment with ACK is sent: what was owed is told. Duplicate ACKs stay owed, since only an ACK

@@ -169,8 +169,7 @@ impl Connection {
         }
         self.note_app_limited();
         let wanted = bytes.len().min(self.room(env.settings) as usize);
-        // Short of memory, what is already held still takes its part.
-        let _ = self.outgoing.ensure(env.pool, self.outgoing.len() + wanted as u32);
+        self.reserve_to_send(env.pool, self.outgoing.len() + wanted as u32);
         let taken = self.outgoing.push(&bytes[..wanted]);
         self.snd.end += taken as u32;
         self.note_written();
@@ -181,9 +180,16 @@ impl Connection {
         taken
     }
 
+    /// What the send buffer may hold: what is in flight, and as much again that waits for the next ACKs.
+    /// More would only be old by the time it leaves.
+    pub(super) fn send_buffer(&self, settings: &Settings) -> u32 {
+        let twice = self.recovery.controller.cwnd().saturating_mul(2);
+        settings.send_buffer_initial.max(twice).min(settings.send_buffer)
+    }
+
     /// Bytes that the send buffer has room for.
     pub(super) fn room(&self, settings: &Settings) -> u32 {
-        settings.send_buffer.saturating_sub(self.outgoing.len())
+        self.send_buffer(settings).saturating_sub(self.outgoing.len())
     }
 
     /// Drops `acked` bytes that the peer has, and tells a program that found no room.
@@ -191,11 +197,11 @@ impl Connection {
         self.outgoing.consume(acked);
         self.pass_urgent();
         if self.outgoing.is_empty() {
-            self.outgoing.release(env.pool);
+            self.let_go_sent(env.pool);
         }
         // A quarter of the buffer: less, and a program would be woken for every segment.
         if self.marks.has(Marks::WANTS_ROOM)
-            && self.room(env.settings) >= env.settings.send_buffer / 4
+            && self.room(env.settings) >= self.send_buffer(env.settings) / 4
         {
             self.marks.remove(Marks::WANTS_ROOM);
             self.events.insert(Events::WRITABLE);

@@ -12,10 +12,18 @@ pub struct Settings {
     /// The largest segment we can receive and send, in bytes of data without options, for IPv4
     /// (`[0]`: MTU - 40) and IPv6 (`[1]`: MTU - 60). RFC 9293 §3.7.1.
     pub mss: [u16; 2],
-    /// Receive buffer per connection, bytes; bounds the window we offer.
+    /// The largest receive buffer of a connection, bytes; bounds the window that we offer, and with it the
+    /// throughput: 16 MiB are 1.3 Gbit/s over 100 ms. It says the window scale too (RFC 7323 §2.3).
     pub receive_buffer: u32,
-    /// Send buffer per connection, bytes.
+    /// The receive buffer that a connection begins with, bytes, at most the largest: it grows as data is read
+    /// faster. More, and memory is short sooner; less, and slow start waits for the window.
+    pub receive_buffer_initial: u32,
+    /// The largest send buffer of a connection, bytes. It holds what is in flight, so it bounds the
+    /// throughput too.
     pub send_buffer: u32,
+    /// The send buffer of a connection whose congestion window is small, bytes; else it is twice that window.
+    /// Less, and a program is woken for every few segments.
+    pub send_buffer_initial: u32,
     /// The smallest retransmission timeout. RFC 6298 (2.4) says 1 s; 200 ms is what hosts use.
     pub rto_min: Duration,
     /// The least that the timeout exceeds the smoothed round trip by: G of RFC 6298 (2.3), the tick of the
@@ -133,14 +141,28 @@ impl Settings {
     pub(super) fn slow_start_max(&self, mss: u16) -> u32 {
         self.slow_start_burst.map_or(u32::MAX, |segments| u32::from(segments) * u32::from(mss))
     }
+
+    /// The receive buffer of a new connection.
+    #[inline]
+    pub(super) fn first_receive_buffer(&self) -> u32 {
+        self.receive_buffer_initial.min(self.receive_buffer)
+    }
+
+    /// The window of a SYN. RFC 7323 §2.2: it "MUST NOT be scaled".
+    #[inline]
+    pub(super) fn syn_window(&self) -> u32 {
+        self.first_receive_buffer().min(u32::from(u16::MAX))
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             mss: [1460, 1440],
-            receive_buffer: 256 * 1024,
-            send_buffer: 256 * 1024,
+            receive_buffer: 16 << 20,
+            receive_buffer_initial: 64 << 10,
+            send_buffer: 16 << 20,
+            send_buffer_initial: 64 << 10,
             rto_min: Duration::from_millis(200),
             rto_margin: Duration::from_millis(1),
             rto_initial: Duration::from_secs(1),

@@ -12,7 +12,6 @@ use super::fast_open::{EarlyMarks, SynLoad};
 use super::interface::Env;
 use super::marks::Marks;
 use super::path_probe::PathProbe;
-use super::receive::syn_window;
 use super::recovery::Stage;
 use super::{Flags, Options, Phase, SegmentOut, SeqNum, SynData, WindowShift};
 
@@ -309,7 +308,7 @@ impl Connection {
             seq: plan.seq,
             ack: if answers { self.rcv.nxt } else { SeqNum(0) },
             flags: plan.flags.with(label.flags),
-            window: syn_window(settings) as u16,
+            window: self.rcv.wnd() as u16,
             options: Options {
                 mss: Some(self.mss_of_syn(mss)),
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
@@ -327,7 +326,7 @@ impl Connection {
 
     #[inline]
     fn emit_text(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
-        let window = self.offer_window(env.settings);
+        let window = self.offer_window(env);
         let new = plan.len > 0 && plan.seq == self.snd.nxt;
         let fresh = new && !self.marks.has(Marks::PROBE);
         let end = plan.seq + plan.len;

@@ -20,13 +20,11 @@ impl WindowShift {
         if raw > Self::MAX { Self(Self::MAX) } else { Self(raw) }
     }
 
-    /// The smallest shift with which a window field of 16 bits can announce `buffer` bytes.
+    /// The smallest shift with which a window field of 16 bits can announce `buffer` bytes, but for the last
+    /// unit: it is never worth a coarser unit for all windows.
     pub const fn for_buffer(buffer: u32) -> Self {
-        let mut shift = 0;
-        while shift < Self::MAX && (u16::MAX as u32) << shift < buffer {
-            shift += 1;
-        }
-        Self(shift)
+        let units = buffer.saturating_sub(1) >> u16::BITS;
+        Self::from_offer((u32::BITS - units.leading_zeros()) as u8)
     }
 
     /// The shift, 0 to 14.
@@ -60,10 +58,22 @@ mod tests {
     }
 
     #[test]
+    fn the_shift_is_the_smallest_with_which_the_largest_window_can_be_told() {
+        // RFC 7323 §2.3
+        for (buffer, shift) in
+            [(0, 0), (65_535, 0), (65_536, 0), (65_537, 1), (1 << 24, 8), (1 << 30, 14)]
+        {
+            assert_eq!(WindowShift::for_buffer(buffer).get(), shift, "{buffer}");
+        }
+        assert_eq!(WindowShift::for_buffer(u32::MAX).get(), 14);
+    }
+
+    #[test]
     fn a_window_on_the_wire_never_promises_more_than_there_is() {
         let shift = WindowShift::for_buffer(1 << 20);
-        assert_eq!(shift.get(), 5);
-        assert!(shift.scale(shift.field((1 << 20) - 1)) < 1 << 20);
+        assert_eq!(shift.get(), 4);
+        assert_eq!(shift.scale(shift.field((1 << 20) - 1)), (1 << 20) - 16);
+        assert_eq!(shift.scale(shift.field(u32::MAX)), (1 << 20) - 16);
         assert_eq!(WindowShift::ZERO.field(1 << 20), u16::MAX);
     }
 }

@@ -58,6 +58,7 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
         receive_window: info.tcpi_rcv_space,
         send_buffer: 0,
         receive_buffer: info.tcpi_rcv_space,
+        receive_space: info.tcpi_rcv_space,
         bytes_acked: 0,
         bytes_received: 0,
         pacing_rate: None,

@@ -126,7 +126,8 @@ impl Engine {
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let (now, ipv6) = (self.now, !remote.is_ipv4());
         let settings = config.settings(&self.settings);
-        let embryo = Embryo::from_syn(segment, listener.0, iss, now, &settings, ipv6);
+        let mut embryo = Embryo::from_syn(segment, listener.0, iss, now, &settings, ipv6);
+        embryo.offer_at_most(self.pool.credit(), &settings);
         let (offset, mut env) = (secrets.timestamp_offset, lend!(self));
         let mut connection = Connection::from_fast_open(&mut env, &embryo, offset, ipv6, segment);
         if let Some(option) = renewed {

@@ -13,6 +13,7 @@ mod flood;
 mod flow_labels;
 mod flow_table;
 mod fragments;
+mod memory;
 mod neighbours;
 mod orphans;
 mod path_mtu;

@@ -55,20 +55,56 @@ fn without_memory_a_ring_stays_as_it_was() {
     let mut ring = RingBuffer::default();
     assert!(ring.ensure(&mut pool, 2048));
     ring.push(b"kept");
-    assert!(!ring.ensure(&mut pool, 4096));
+    assert!(!ring.ensure(&mut pool, 4097));
     assert!(!ring.ensure(&mut pool, u32::MAX));
-    assert_eq!(content(&ring), b"kept");
+    assert_eq!((content(&ring).as_slice(), ring.capacity()), (&b"kept"[..], 2048));
     ring.release(&mut pool);
     assert_eq!((pool.in_use(), ring.capacity(), ring.len()), (0, 0, 0));
 }
 
 #[test]
-fn classes_are_powers_of_two_from_2_kib_to_16_mib() {
+fn a_ring_that_grows_is_not_refused_for_what_it_gives_back() {
+    let mut pool = BufferPool::new(4 * KIB);
+    let mut ring = RingBuffer::default();
+    assert!(ring.ensure(&mut pool, 2048));
+    ring.push(b"kept");
+    assert!(ring.ensure(&mut pool, 4096));
+    assert_eq!((content(&ring).as_slice(), pool.in_use()), (&b"kept"[..], 4 * KIB));
+    assert_eq!(pool.held(), 4 * KIB, "what was given back went to make room");
+}
+
+#[test]
+fn a_ring_shrinks_to_what_it_holds() {
+    let mut pool = BufferPool::new(64 * KIB);
+    let mut ring = RingBuffer::default();
+    assert!(ring.ensure(&mut pool, 16_000));
+    ring.push(&[1; 15_000]);
+    ring.consume(14_990);
+    ring.push(b"0123456789");
+    assert_eq!(ring.write_at(22, b"later"), 5);
+    ring.shrink(&mut pool, 27);
+    assert_eq!((ring.capacity() as usize, pool.in_use()), (2 * KIB, 2 * KIB));
+    ring.write_at(20, b"h!");
+    ring.advance_len(7);
+    assert_eq!(&content(&ring)[10..], b"0123456789h!later");
+}
+
+#[test]
+fn a_lower_limit_frees_what_rests() {
+    let mut pool = BufferPool::new(64 * KIB);
+    let lent: Vec<_> = (0..4).map(|_| pool.acquire(8192).unwrap()).collect();
+    lent.into_iter().for_each(|memory| pool.release(memory));
+    pool.set_limit(16 * KIB);
+    assert_eq!((pool.held(), pool.limit()), (16 * KIB, 16 * KIB));
+}
+
+#[test]
+fn classes_are_powers_of_two_from_2_kib() {
     let mut pool = BufferPool::new(1 << 26);
     let mut got = |min| pool.acquire(min).map(|memory| memory.len());
     assert_eq!((got(0), got(1), got(2048)), (None, Some(2048), Some(2048)));
     assert_eq!((got(2049), got(1 << 24)), (Some(4096), Some(1 << 24)));
-    assert_eq!((got((1 << 24) + 1), got(u32::MAX)), (None, None));
+    assert_eq!((got((1 << 24) + 1), got(u32::MAX)), (Some(1 << 25), None));
 }
 
 #[test]
@@ -214,6 +250,69 @@ proptest! {
             let resting: usize = pool.classes.iter().flat_map(|c| &c.free).map(|m| m.len()).sum();
             prop_assert_eq!(pool.held() - pool.in_use(), resting);
             prop_assert!(pool.held() <= pool.limit());
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Claim {
+    Hold(usize, u32, u32),
+    Raise(usize, u32),
+    Lower(usize, u32),
+    Unhold(usize),
+    Lend(usize, u32),
+    GiveBack(usize),
+}
+
+fn claims() -> impl Strategy<Value = Vec<Claim>> {
+    let who = 0usize..40;
+    let claim = prop_oneof![
+        (who.clone(), 0u32..1 << 26, 1u32..70_000)
+            .prop_map(|(who, wanted, needed)| Claim::Hold(who, wanted, needed)),
+        (who.clone(), 0u32..1 << 26).prop_map(|(who, wanted)| Claim::Raise(who, wanted)),
+        (who.clone(), 0u32..1 << 26).prop_map(|(who, needed)| Claim::Lower(who, needed)),
+        who.clone().prop_map(Claim::Unhold),
+        (who.clone(), 0u32..1 << 22).prop_map(|(who, bytes)| Claim::Lend(who, bytes)),
+        who.prop_map(Claim::GiveBack),
+    ];
+    proptest::collection::vec(claim, 0..300)
+}
+
+proptest! {
+    #[test]
+    fn what_is_promised_and_lent_never_passes_the_limit(limit in 0usize..1 << 24, claims in claims()) {
+        let mut accounts = Accounts::new(limit);
+        let mut promises = [Promise::credit(65_536); 40];
+        let mut lent = [0u32; 40];
+        for claim in claims {
+            match claim {
+                Claim::Hold(who, wanted, needed) => {
+                    let promise = &mut promises[who];
+                    let before = *promise;
+                    match accounts.hold(promise, wanted, needed) {
+                        Ok(()) => prop_assert!(promise.is_held() && promise.bytes() >= needed),
+                        Err(_) => prop_assert_eq!(*promise, before),
+                    }
+                }
+                Claim::Raise(who, wanted) => {
+                    let before = promises[who];
+                    accounts.raise(&mut promises[who], wanted);
+                    prop_assert!(promises[who].bytes() >= before.bytes());
+                }
+                Claim::Lower(who, needed) => accounts.lower(&mut promises[who], needed),
+                Claim::Unhold(who) => accounts.unhold(&mut promises[who]),
+                Claim::Lend(who, bytes) => {
+                    lent[who] += if accounts.lend(bytes).is_ok() { bytes } else { 0 };
+                }
+                Claim::GiveBack(who) => accounts.give_back(core::mem::take(&mut lent[who])),
+            }
+            let held = promises.iter().filter_map(|promise| promise.held());
+            let promised: usize = held.clone().map(|shift| 1 << shift).sum();
+            prop_assert_eq!(accounts.promised(), promised);
+            prop_assert_eq!(accounts.lent(), lent.iter().map(|bytes| *bytes as usize).sum::<usize>());
+            prop_assert!(accounts.promised() + accounts.lent() <= limit);
+            let largest = held.max().filter(|shift| *shift > 11);
+            prop_assert_eq!(accounts.largest_promise(u8::MAX), largest, "above the mean");
         }
     }
 }

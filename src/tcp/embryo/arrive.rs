@@ -1,6 +1,6 @@
 //! What an embryo answers to a segment: RFC 9293 §3.10.7.4 for SYN-RECEIVED, one step after the other.
 
-use super::{Embryo, EmbryoAnswer, NO_ECT, TIMESTAMPS, UNTIMED, initial_rcv_wnd};
+use super::{Embryo, EmbryoAnswer, NO_ECT, TIMESTAMPS, UNTIMED};
 use crate::tcp::ecn::handshake;
 use crate::tcp::{Disposition, EcnMode, Flags, Segment, SeqNum, Settings};
 
@@ -20,7 +20,7 @@ impl Embryo {
         //   > If an incoming segment is not acceptable, an acknowledgment should be sent in reply
         //   > (unless the RST bit is set, if so drop the segment and return)
         let rst = segment.flags.rst();
-        if !acceptable(segment, self.rcv_nxt(), initial_rcv_wnd(settings)) {
+        if !acceptable(segment, self.rcv_nxt(), self.syn_window(settings)) {
             let reason = Disposition::OutOfWindow;
             return if rst { EmbryoAnswer::Ignore(reason) } else { EmbryoAnswer::Ack(reason) };
         }

@@ -6,6 +6,7 @@
 
 mod acknowledging;
 mod basics;
+mod buffers;
 mod calls;
 mod choices;
 mod closing;

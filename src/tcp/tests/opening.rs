@@ -48,7 +48,7 @@ fn a_syn_offers_what_the_settings_allow() {
     let mut t = Script::open(Settings::default());
     let options = t.sends_syn().options;
     assert_eq!(options.mss, Some(1460));
-    assert_eq!(options.window_shift.map(|s| s.get()), Some(3));
+    assert_eq!(options.window_shift.map(|s| s.get()), Some(8));
     assert_eq!(options.timestamps.map(|ts| ts.echo), Some(0));
 }
 
@@ -62,7 +62,7 @@ fn scaling_is_off_unless_both_offer_it() {
     let mut t = Script::open(Settings { timestamps: false, ..Settings::default() });
     t.sends_syn();
     t.gets(syn().ack(1).shift(7).window(1000));
-    assert_eq!((t.c.snd.shift.get(), t.c.rcv.shift.get()), (7, 3));
+    assert_eq!((t.c.snd.shift.get(), t.c.rcv.shift.get()), (7, 8));
     assert_eq!(t.c.snd.wnd, 1000, "the window of a SYN is not scaled");
     t.gets(ack(1).window(1000));
     assert_eq!(t.c.snd.wnd, 128_000);

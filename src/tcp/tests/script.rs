@@ -47,6 +47,9 @@ pub(super) fn plain() -> Settings {
         mss: [1000, 1000],
         receive_buffer: 60_000,
         send_buffer: 60_000,
+        // Buffers of one size; those of other sizes set it.
+        receive_buffer_initial: u32::MAX,
+        send_buffer_initial: u32::MAX,
         timestamps: false,
         window_scaling: false,
         nagle: false,

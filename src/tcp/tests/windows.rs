@@ -44,9 +44,17 @@ fn a_window_still_half_open_is_not_updated_for_its_own_sake() {
 
 #[test]
 fn the_offered_window_is_scaled() {
-    let mut t = Script::open(crate::tcp::Settings { timestamps: false, ..Default::default() });
-    t.sends_syn();
-    t.gets(super::syn().ack(1).shift(2)).sends([bare(1).window(32_768)]);
+    // RFC 7323 §2.2: that of the SYN is not, so that the first ACK may open it further.
+    let settings = crate::tcp::Settings {
+        timestamps: false,
+        receive_buffer: 128 << 10,
+        receive_buffer_initial: 128 << 10,
+        ..Default::default()
+    };
+    let mut t = Script::open(settings);
+    assert_eq!(t.sends_syn().window, 65_535);
+    t.gets(super::syn().ack(1).shift(2)).sends([bare(1).window(65_535)]);
+    assert_eq!(t.c.rcv.shift.get(), 1);
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! The window that the peer is told of (RFC 9293 §3.8.6).
+//!
+//! Owns when the right edge moves, and how far: never to the left (§3.8.6, SHLD-14), and when memory is short
+//! not at all, so that the window closes as data arrives. How large RCV.BUFF may be is said by `memory`.
+
+use super::connection::Connection;
+use super::interface::Env;
+use super::marks::Marks;
+use super::{SeqNum, Settings};
+
+impl Connection {
+    /// RCV.BUFF: what is promised, or for want of a promise what the pool has left for each.
+    #[inline]
+    fn rcv_buff(&self, env: &Env<'_>) -> u32 {
+        let most = self.receive_buffer(env.settings);
+        if self.rcv.promise.is_held() { most } else { most.min(env.pool.accounts.credit()) }
+    }
+
+    /// What the receive buffer may hold, memory permitting.
+    #[inline]
+    pub(super) fn receive_buffer(&self, settings: &Settings) -> u32 {
+        self.rcv.promise.bytes().min(settings.receive_buffer)
+    }
+
+    /// The edge that the free part of the buffer would let us offer.
+    fn free_edge(&self, buff: u32) -> SeqNum {
+        let free = buff.saturating_sub(self.incoming.len());
+        self.rcv.nxt + self.rcv.shift.scale(self.rcv.shift.field(free))
+    }
+
+    /// By how much the offered edge may move, or 0 while that is too little to tell.
+    ///
+    /// RFC 9293 §3.8.6.2.2, silly window avoidance of the receiver:
+    ///   > the recommended solution is to keep RCV.NXT+RCV.WND fixed until the reduction satisfies
+    ///   > RCV.BUFF - RCV.USER - RCV.WND >= min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2
+    fn edge_step(&self, env: &Env<'_>) -> u32 {
+        let buff = self.rcv_buff(env);
+        let free = self.free_edge(buff);
+        if !free.after(self.rcv.edge) {
+            return 0;
+        }
+        let step = free.distance_from(self.rcv.edge);
+        let least = (buff / 2).min(u32::from(self.snd.mss));
+        if step >= least { step } else { 0 }
+    }
+
+    /// Whether the peer should hear of the room that there is now, without waiting for its next segment:
+    /// when the window has at least doubled. A peer with half of it left is not held up.
+    fn window_update_is_due(&self, env: &Env<'_>) -> bool {
+        let step = self.edge_step(env);
+        step > 0 && step >= self.rcv.wnd()
+    }
+
+    /// SEG.WND for a segment sent now: the edge moves when it may.
+    #[inline]
+    pub(super) fn offer_window(&mut self, env: &mut Env<'_>) -> u16 {
+        self.rcv.edge += self.edge_step(env);
+        let wnd = self.rcv.wnd();
+        if wnd == 0 {
+            self.note_closed(env);
+        }
+        self.rcv.shift.field(wnd)
+    }
+
+    /// The program has read.
+    pub(super) fn note_room(&mut self, env: &mut Env<'_>) {
+        if !self.phase.may_receive() {
+            return;
+        }
+        if self.window_update_is_due(env) {
+            self.marks.insert(Marks::ACK);
+        } else if self.rcv.wnd() == 0 {
+            self.note_closed(env);
+        }
+    }
+
+    /// The window is closed: if for want of memory, the shard has to think of it when there is some.
+    fn note_closed(&self, env: &mut Env<'_>) {
+        if self.rcv_buff(env) == 0 {
+            env.pool.accounts.note_closed();
+        }
+    }
+
+    /// There is memory again: a window that was closed for want of it opens, and the peer must hear of that,
+    /// since it sends nothing that would be answered but probes.
+    pub fn on_memory(&mut self, env: &mut Env<'_>) {
+        if self.rcv.wnd() == 0 && self.phase.may_receive() && self.window_update_is_due(env) {
+            self.marks.insert(Marks::ACK);
+        }
+    }
+}
