@@ -20,6 +20,7 @@ use super::job::{Job, Report};
 use super::options::{
     Claim, CongestionControl, Ecn, Idle, Mode, Probing, StackOptions, XdpMode, ZeroCopy,
 };
+use super::sizes::Size;
 
 /// How long a stopped server waits for its peers to close: a round trip of any path and a
 /// retransmission; a user who stops a server waits no longer.
@@ -135,6 +136,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     };
     config.limits.batch = usize::from(options.batch);
     config.limits.connections = options.max_connections as usize;
+    set_memory(options, &mut config);
     config.settings.nagle = options.nagle;
     config.claiming = match options.claim {
         Claim::Quick => Some(Claiming::QUICK),
@@ -167,6 +169,22 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         })
         .collect();
     Ok(config)
+}
+
+/// The sizes of buffers, and of all of them together.
+fn set_memory(options: &StackOptions, config: &mut StackConfig) {
+    let settings = &mut config.settings;
+    if let Some(sizes) = options.receive_buffer {
+        (settings.receive_buffer_initial, settings.receive_buffer) = (sizes.initial, sizes.max);
+    }
+    if let Some(sizes) = options.send_buffer {
+        (settings.send_buffer_initial, settings.send_buffer) = (sizes.initial, sizes.max);
+    }
+    let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
+    if let Some(memory) = options.memory {
+        config.limits.buffer_bytes = bytes(memory);
+    }
+    config.memory_total = options.memory_total.map(bytes);
 }
 
 fn queues(options: &StackOptions) -> Result<Queues, Failure> {

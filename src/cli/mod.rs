@@ -27,6 +27,7 @@ mod path;
 mod serve;
 mod service;
 mod simulate;
+mod sizes;
 mod stack;
 mod stop;
 mod trace;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::control::Wish;
 use super::failure::Failure;
 use super::network::{Cidr, Numbers};
+use super::sizes::{BufferSizes, Size};
 
 /// Whose TCP is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -244,6 +245,26 @@ pub struct StackOptions {
     #[arg(long, value_name = "N", default_value = "131072", value_parser = clap::value_parser!(u32).range(1..=67_108_864))]
     pub max_connections: u32,
 
+    /// Receive buffer of a connection: what it begins with, and the most that it grows to as its program reads
+    /// faster [default: 64K:16M]; linerate only (the kernel has net.ipv4.tcp_rmem)
+    #[arg(long, value_name = "INITIAL:MAX")]
+    pub receive_buffer: Option<BufferSizes>,
+
+    /// Send buffer of a connection: what it begins with, and the most that it grows to with the congestion
+    /// window [default: 64K:16M]; linerate only (the kernel has net.ipv4.tcp_wmem)
+    #[arg(long, value_name = "INITIAL:MAX")]
+    pub send_buffer: Option<BufferSizes>,
+
+    /// Memory for the buffers of one worker's connections: when it is short, windows get smaller [default: 1G];
+    /// linerate only (the kernel has net.ipv4.tcp_mem)
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Size>,
+
+    /// Memory for the buffers of all workers together, which goes to those that need it [default: as much as
+    /// --memory gives to each]; linerate only
+    #[arg(long, value_name = "SIZE")]
+    pub memory_total: Option<Size>,
+
     /// Write all frames of the stack to this pcap file (tcpdump does not see them); linerate only
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
@@ -315,6 +336,10 @@ impl StackOptions {
             (self.set_rss, "--set-rss"),
             (self.set_offloads, "--set-offloads"),
             (self.busy_poll.is_some(), "--busy-poll"),
+            (self.receive_buffer.is_some(), "--receive-buffer"),
+            (self.send_buffer.is_some(), "--send-buffer"),
+            (self.memory.is_some(), "--memory"),
+            (self.memory_total.is_some(), "--memory-total"),
         ] {
             if given {
                 return Err(Failure::usage(

@@ -75,6 +75,9 @@ pub struct StackConfig {
     pub idle: IdlePolicy,
     /// What each worker reserves.
     pub limits: Limits,
+    /// Bytes of buffers of all workers together, within what each may have by its limits; `None` is no such
+    /// bound.
+    pub memory_total: Option<usize>,
     /// How TCP behaves.
     pub settings: Settings,
     /// Where to listen; a service sees a listener's place in this list as its
@@ -125,6 +128,7 @@ impl StackConfig {
             busy_poll: None,
             idle: IdlePolicy::default(),
             limits: Limits::default(),
+            memory_total: None,
             // As large as the interface takes: the shard bounds them by its MTU.
             settings: Settings { mss: [u16::MAX; 2], ..Settings::default() },
             listeners: Vec::new(),

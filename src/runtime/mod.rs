@@ -18,6 +18,7 @@
 //! | worker | stack | counters | relaxed stores once in a while, read at leisure |
 //! | stack | worker and back | the connections | a slice a turn, in the asker's memory |
 
+mod budget;
 mod census;
 mod clock;
 mod config;

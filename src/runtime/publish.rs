@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::link::Statistics;
 use crate::metrics::{Counters, DropReason, Event, LATENCY_BUCKETS, Latencies};
+use crate::shard::Memory;
 
 /// The published copy of one worker's counters.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) struct Published {
     drops: Box<[AtomicU64]>,
     events: Box<[AtomicU64]>,
     link: [AtomicU64; 8],
+    memory: [AtomicU64; 5],
     connections: AtomicU64,
     time_waits: AtomicU64,
     turns: Box<[AtomicU64]>,
@@ -22,6 +24,7 @@ pub(super) struct Published {
 pub(super) struct Figures<'a> {
     pub(super) counters: &'a Counters,
     pub(super) link: Statistics,
+    pub(super) memory: Memory,
     pub(super) connections: usize,
     pub(super) time_waits: usize,
     pub(super) turns: &'a Latencies,
@@ -33,6 +36,7 @@ pub(super) struct Figures<'a> {
 pub(super) struct Snapshot {
     pub(super) counters: Counters,
     pub(super) link: Statistics,
+    pub(super) memory: Memory,
     pub(super) connections: usize,
     pub(super) time_waits: usize,
     pub(super) turns: Latencies,
@@ -63,6 +67,7 @@ impl Published {
             drops: zeroes(DropReason::ALL.len()),
             events: zeroes(Event::ALL.len()),
             link: Default::default(),
+            memory: Default::default(),
             connections: AtomicU64::new(0),
             time_waits: AtomicU64::new(0),
             turns: zeroes(LATENCY_BUCKETS),
@@ -72,7 +77,8 @@ impl Published {
 
     /// Called by the worker.
     pub(super) fn store(&self, figures: &Figures<'_>) {
-        let Figures { counters, link, connections, time_waits, turns, handshakes } = figures;
+        let Figures { counters, link, memory, connections, time_waits, turns, handshakes } =
+            figures;
         for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
             cell.store(counters.dropped(*reason), Ordering::Relaxed);
         }
@@ -91,6 +97,10 @@ impl Published {
         ];
         for (cell, value) in self.link.iter().zip(fields) {
             cell.store(value, Ordering::Relaxed);
+        }
+        let Memory { limit, promised, lent, in_use, held } = *memory;
+        for (cell, bytes) in self.memory.iter().zip([limit, promised, lent, in_use, held]) {
+            cell.store(bytes as u64, Ordering::Relaxed);
         }
         self.connections.store(*connections as u64, Ordering::Relaxed);
         self.time_waits.store(*time_waits as u64, Ordering::Relaxed);
@@ -118,9 +128,17 @@ impl Published {
             kicks: at(6),
             kicks_again: at(7),
         };
+        let bytes = |i: usize| self.memory[i].load(Ordering::Relaxed) as usize;
         Snapshot {
             counters,
             link,
+            memory: Memory {
+                limit: bytes(0),
+                promised: bytes(1),
+                lent: bytes(2),
+                in_use: bytes(3),
+                held: bytes(4),
+            },
             connections: self.connections.load(Ordering::Relaxed) as usize,
             time_waits: self.time_waits.load(Ordering::Relaxed) as usize,
             turns: load_all(&self.turns),
@@ -140,18 +158,21 @@ mod tests {
         counters.drop(DropReason::Malformed);
         counters.add(Event::SegmentIn, 7);
         let link = Statistics { kicks: 3, rx_frames: 9, ..Statistics::default() };
+        let memory = Memory { limit: 9, promised: 4, lent: 3, in_use: 2, held: 1 };
         let (mut turns, mut handshakes) = (Latencies::default(), Latencies::default());
         turns.record(800);
         handshakes.record(1_000_000);
         published.store(&Figures {
             counters: &counters,
             link,
+            memory,
             connections: 5,
             time_waits: 6,
             turns: &turns,
             handshakes: &handshakes,
         });
-        let stored = Snapshot { counters, link, connections: 5, time_waits: 6, turns, handshakes };
+        let stored =
+            Snapshot { counters, link, memory, connections: 5, time_waits: 6, turns, handshakes };
         assert_eq!(published.load(), stored);
     }
 }

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
+use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
 use super::error::StartError;
@@ -250,6 +252,17 @@ impl<'a> Plan<'a> {
             }
             None => link,
         }
+    }
+
+    /// The memory of all workers, if that is bounded.
+    pub(super) fn budget(&self) -> Option<Arc<Budget>> {
+        let workers = self.config.queues.as_slice().len();
+        self.config.memory_total.map(|bytes| Budget::new(bytes, workers))
+    }
+
+    /// A worker's part of it.
+    pub(super) fn share(&self, budget: Option<&Arc<Budget>>) -> Option<Share> {
+        budget.map(|budget| Share::new(budget, self.config.limits.buffer_bytes))
     }
 
     /// The shard of worker `number`, its listeners open.

@@ -19,7 +19,7 @@ use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
 use crate::link::xsk::Bound;
 use crate::metrics::{Counters, Latencies};
-use crate::shard::{Claiming, Service};
+use crate::shard::{Claiming, Memory, Service};
 use crate::time::Duration;
 use crate::xdp::{Attachment, Program};
 
@@ -32,6 +32,8 @@ pub struct WorkerReport {
     pub counters: Counters,
     /// What its link counted.
     pub link: Statistics,
+    /// The memory of its buffers.
+    pub memory: Memory,
     /// Its connections.
     pub connections: usize,
     /// Its connections in TIME-WAIT.
@@ -116,6 +118,7 @@ impl Stack {
         let post = Arc::new(PostOffice::new(wakers, plan.frame_max()));
         let interface_gone = Arc::new(AtomicBool::new(false));
         let mirror = start_mirror(plan.index(), &desks, Arc::clone(&interface_gone))?;
+        let budget = plan.budget();
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
             workers.push(Worker {
@@ -128,6 +131,7 @@ impl Stack {
                 mirror: plan.mirror_wanted().then(|| mirror.shared()),
                 idle: config.idle,
                 turns: Latencies::default(),
+                share: plan.share(budget.as_ref()),
             });
         }
         let groups = plan.join_groups(&mut notes);
@@ -209,10 +213,19 @@ impl Stack {
     /// What has been done so far.
     pub fn report(&self) -> Report {
         let workers = self.hands.iter().map(|hand| {
-            let Snapshot { counters, link, connections, time_waits, turns, handshakes } =
+            let Snapshot { counters, link, memory, connections, time_waits, turns, handshakes } =
                 hand.desk.published.load();
             let queue = hand.queue;
-            WorkerReport { queue, counters, link, connections, time_waits, turns, handshakes }
+            WorkerReport {
+                queue,
+                counters,
+                link,
+                memory,
+                connections,
+                time_waits,
+                turns,
+                handshakes,
+            }
         });
         Report { workers: workers.collect() }
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
+use super::budget::Share;
 use super::census::Slice;
 use super::clock::Clock;
 use super::control::{Farewell, Waker};
@@ -92,6 +93,8 @@ pub(super) struct Worker {
     pub(super) idle: IdlePolicy,
     /// How long turns took that found something to do.
     pub(super) turns: Latencies,
+    /// Its part of the memory of all workers, if that is bounded.
+    pub(super) share: Option<Share>,
 }
 
 /// The shard's door to the other workers.
@@ -121,10 +124,14 @@ impl Worker {
         let mut idle = Idle::new(self.idle, now);
         let mut leaving = Leaving::No;
         let mut publish_at = now;
+        if let Some(share) = &self.share {
+            self.shard.set_memory_limit(share.bytes());
+        }
         self.on_shard(now, |shard, around, now| shard.start(now, around));
         while leaving != Leaving::Now {
             leaving = self.obey(now, leaving);
             self.collect_post();
+            self.balance_memory();
             let turn = self.on_shard(now, |shard, around, now| shard.turn(now, around));
             if turn.stop && leaving == Leaving::No {
                 leaving = Leaving::Now;
@@ -250,11 +257,19 @@ impl Worker {
         self.desk.settled.store(true, Ordering::Release);
     }
 
+    fn balance_memory(&mut self) {
+        let Some(share) = &mut self.share else { return };
+        if let Some(bytes) = share.balance(&self.shard.memory()) {
+            self.shard.set_memory_limit(bytes);
+        }
+    }
+
     fn publish(&mut self) {
         let link = self.link.statistics();
         self.desk.published.store(&Figures {
             counters: self.shard.counters(),
             link,
+            memory: self.shard.memory(),
             connections: self.shard.connections(),
             time_waits: self.shard.time_waits(),
             turns: &self.turns,
