@@ -39,12 +39,23 @@ impl Engine {
                 flow.connection.on_deadline(&mut lend!(self));
                 if flow.connection.timeouts() > before {
                     self.counters.count(Event::Timeout);
+                    self.doubt_neighbour(index);
                     self.take_path_news(index);
                 }
                 self.touched(index);
             }
             Some(at) => self.wheel.arm(index, at),
             None => {}
+        }
+    }
+
+    /// RFC 9293 §3.8.3 (b):
+    ///   > When the number of transmissions of the same segment reaches or exceeds threshold R1, pass
+    ///   > negative advice [...] to the IP layer, to trigger dead-gateway diagnosis. (MUST-20)
+    fn doubt_neighbour(&mut self, index: u32) {
+        let flow = self.tables.flows.at(index).filter(|flow| flow.connection.is_past_r1());
+        if let Some(neighbour) = flow.map(|flow| flow.neighbour) {
+            self.neighbours.on_doubt(neighbour);
         }
     }
 

@@ -79,6 +79,11 @@ impl Connection {
         }
     }
 
+    /// Whether what was sent last was sent again as often as R1 says, or more often.
+    pub const fn is_past_r1(&self) -> bool {
+        self.recovery.backoff() >= R1
+    }
+
     /// RFC 9293 §3.8.3 (e):
     ///   > TCP implementations SHOULD inform the application of the delivery problem [...], when R1 is
     ///   > reached and before R2 (SHLD-9).

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::raw::Raw;
 use crate::shard::neighbour::{Action, Aimed, Ask, Claims, Learned, NeighbourId, Pace, Way};
 use crate::shard::neighbours::Neighbours;
 use crate::time::{Duration, Instant};
@@ -212,4 +213,19 @@ fn a_permanent_neighbour_is_never_asked_changed_or_evicted() {
     w.cache.forget(ip(1));
     assert_eq!((w.way(id), w.cache.len()), (Way::Gone, 0));
     assert!(w.cache.resolve(w.now, ip(2)).is_some());
+}
+
+#[test]
+fn the_neighbour_is_asked_for_again_after_every_timeout_past_r1() {
+    // RFC 9293 §3.8.3 (b), MUST-20: "reaches or exceeds threshold R1".
+    let mut t = Raw::new(|_| {});
+    t.accepts();
+    // What was learned by the peer's own question is proved once.
+    t.after_ms(10_000);
+    let asked = t.questions;
+    let conn = t.conn();
+    t.orders(move |io| assert_eq!(io.write(conn, b"nobody answers"), 14));
+    t.after_ms(35_000);
+    // Of the timeouts from the third on, each is followed by a question once 5 s have brought no answer.
+    assert!(t.questions >= asked + 3, "{} questions", t.questions - asked);
 }
