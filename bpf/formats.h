@@ -76,6 +76,7 @@ enum {
 	ICMP_PARAMETER_PROBLEM = 12,
 	ICMPV6_ERROR_FIRST = 1,	      /* RFC 4443 §3.1: destination unreachable */
 	ICMPV6_ERROR_LAST = 4,	      /* RFC 4443 §3.4: parameter problem */
+	ROUTER_ADVERTISEMENT = 134,   /* RFC 4861 §4.2 */
 	NEIGHBOUR_SOLICITATION = 135, /* RFC 4861 §4.3 */
 	NEIGHBOUR_ADVERTISEMENT = 136,
 	IPV4_MORE_OR_OFFSET = 0x3fff, /* RFC 791 §3.1: more fragments, and the offset */

@@ -212,15 +212,22 @@ INLINE __u32 icmp_v6(struct cursor *cursor)
 
 /* A packet to a multicast group is the stack's only when it asks for an address of ours or claims it: RFC
  * 4861 §7.2.1 sends solicitations to the solicited-node group, which others may share, and RFC 4862 §5.4.4
- * has whoever holds an address say so to all nodes. Whatever else goes to a group (unsolicited and router
- * advertisements) may concern the kernel's own addresses on the interface, and a frame cannot go to both:
- * it passes. */
+ * has whoever holds an address say so to all nodes. Whatever else goes to a group may concern the kernel's own
+ * addresses on the interface, and a frame cannot go to both: it passes, but for what routers say, where the
+ * stack makes its addresses of it and the kernel does without. */
 INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
 {
 	struct neighbour_message *message;
+	struct icmp_fixed *icmp = cursor->at;
 
 	if (next != IPPROTO_ICMPV6 || !exclusive())
 		return LINERATE_VERDICT_PASS_ADDRESS;
+	if ((void *)(icmp + 1) > cursor->end)
+		return LINERATE_VERDICT_PASS_MALFORMED;
+	if (icmp->type == ROUTER_ADVERTISEMENT)
+		return setting(LINERATE_CONFIG_ROUTERS) == LINERATE_ROUTERS_STACK
+			       ? LINERATE_VERDICT_NDP
+			       : LINERATE_VERDICT_PASS_PROTOCOL;
 	message = TAKE(cursor, struct neighbour_message);
 	if (!message)
 		return LINERATE_VERDICT_PASS_MALFORMED;

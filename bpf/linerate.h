@@ -27,13 +27,16 @@
 /* Entries of the map `config`, an array of 32-bit words. */
 #define LINERATE_CONFIG_ROLE 0
 #define LINERATE_CONFIG_FRAGMENTS 1
-#define LINERATE_CONFIG_ENTRIES 2
+#define LINERATE_CONFIG_ROUTERS 2
+#define LINERATE_CONFIG_ENTRIES 3
 
 /* Zero is what a fresh map holds, so zero is what takes the least from the kernel. */
 #define LINERATE_ROLE_SHARED 0
 #define LINERATE_ROLE_EXCLUSIVE 1
 #define LINERATE_FRAGMENTS_PASS 0
 #define LINERATE_FRAGMENTS_STACK 1
+#define LINERATE_ROUTERS_KERNEL 0
+#define LINERATE_ROUTERS_STACK 1
 
 /* Entries of the per-CPU map `counters`: 64-bit counts of frames by verdict. Those below
  * LINERATE_VERDICT_PASSES were redirected to a socket, the others passed to the kernel. */

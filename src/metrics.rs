@@ -94,6 +94,8 @@ named! {
         NoRoute = "no-route",
         /// An ICMP message that fits no connection (RFC 5927).
         IcmpUnmatched = "icmp-unmatched",
+        /// An advertisement of a router, or a redirect, that is not listened to.
+        RouterIgnored = "router-ignored",
         /// The rate of answers to strangers is used up.
         RateLimited = "rate-limited",
         /// The queue to another worker is full.
@@ -180,6 +182,10 @@ named! {
         NeighbourAnswered = "neighbour-answers",
         /// Other stations that claimed an address of ours.
         AddressConflict = "address-conflicts",
+        /// Advertisements of routers that were heeded.
+        RouterHeard = "router-advertisements",
+        /// Redirects that were heeded.
+        Redirected = "redirects",
         /// ICMP echo answers sent.
         EchoAnswered = "echo-answers",
         /// Turns that found something to do.

@@ -11,7 +11,9 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
 
 use frames::*;
-use linerate::xdp::{Counters, Fragments, Policy, Program, Role, SteerError, TestRun, Verdict};
+use linerate::xdp::{
+    Counters, Fragments, Policy, Program, Role, Routers, SteerError, TestRun, Verdict,
+};
 use socket2::{Domain, Socket, Type};
 
 const PORT: u16 = 8080;
@@ -26,7 +28,9 @@ impl Bench {
     fn new(role: Role, fragments: Fragments) -> Self {
         let mut program = Program::load()
             .unwrap_or_else(|error| panic!("these tests need root, as in scripts/test: {error}"));
-        program.set_policy(Policy { role, fragments }).expect("the policy is a plain map entry");
+        program
+            .set_policy(Policy { role, fragments, ..Policy::default() })
+            .expect("the policy is a plain map entry");
         for address in [IpAddr::from(OURS4), IpAddr::from(OURS6)] {
             program.claim_address(address).expect("there is room for two addresses");
         }
@@ -129,6 +133,7 @@ fn exclusive_mode_takes_all_tcp_and_icmp_and_what_resolves_our_addresses() {
             ("another's, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
             // RFC 4862 §5.4.4, RFC 5227 §2.1.1: who has our address says so to everyone, or to nobody.
             ("ours, to all nodes", neighbour(136, ALL_NODES, OURS6), Ndp),
+            ("a router, to all nodes", neighbour(134, ALL_NODES, PEER6), PassProtocol),
             ("ARP as our address", eth(ARP, arp_of(OURS4, [0; 4])), Arp),
             ("TCP to a group", eth(IP6, ipv6(PEER6, ALL_NODES, TCP, tcp(1))), PassAddress),
             ("UDP", v4_of(UDP, tcp(PORT)), PassProtocol),
@@ -214,6 +219,24 @@ fn ipv4_options_of_any_length_are_skipped() {
         frame[14] = 0x40 | words;
         assert_eq!(bench.verdict(&frame), Verdict::PassMalformed, "header of {words} words");
     }
+}
+
+#[test]
+fn routers_are_heard_by_the_stack_where_it_makes_its_addresses_of_what_they_say() {
+    // RFC 4862 §5.5
+    use Verdict::*;
+    let mut bench = Bench::exclusive();
+    let policy = Policy { role: Role::Exclusive, routers: Routers::Stack, ..Policy::default() };
+    bench.program.set_policy(policy).expect("the policy is a plain map entry");
+    check(
+        &bench,
+        &[
+            ("to all nodes", neighbour(134, ALL_NODES, PEER6), Ndp),
+            ("to us", neighbour(134, OURS6, PEER6), Icmp),
+            ("a neighbour, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
+            ("a question for routers", neighbour(133, ALL_NODES, PEER6), PassProtocol),
+        ],
+    );
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let mut looks: u32 = 0;
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(LOOK);
+        for note in stack.tend() {
+            eprintln!("note: {note}");
+        }
         if let Some(door) = &door {
             door.answer(&mut stack);
         }
@@ -138,6 +141,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.limits.connections = options.max_connections as usize;
     set_memory(options, &mut config);
     config.settings.nagle = options.nagle;
+    config.autoconf = options.slaac;
     config.claiming = match options.claim {
         Claim::Quick => Some(Claiming::QUICK),
         Claim::Thorough => Some(Claiming::THOROUGH),

@@ -158,6 +158,11 @@ pub struct StackOptions {
     #[arg(long = "address", value_name = "CIDR")]
     pub addresses: Vec<Cidr>,
 
+    /// Make IPv6 addresses of what routers on the link say (SLAAC), beside those given; their routes and
+    /// parameters are taken too. The kernel does not hear routers on the interface meanwhile
+    #[arg(long)]
+    pub slaac: bool,
+
     /// Next hop for what is outside of the addresses' networks; one for IPv4, one for IPv6
     #[arg(long = "gateway", value_name = "IP")]
     pub gateways: Vec<IpAddr>,
@@ -316,11 +321,18 @@ impl StackOptions {
                 "name one of `ip link` with --interface, or use --stack kernel",
             ));
         }
-        if self.addresses.is_empty() && self.mode == Mode::Exclusive {
+        if self.slaac && self.mode == Mode::Shared {
+            return Err(Failure::usage(
+                tried,
+                "--slaac is given, and the addresses are the kernel's",
+                "leave --slaac out, or use --mode exclusive",
+            ));
+        }
+        if self.addresses.is_empty() && !self.slaac && self.mode == Mode::Exclusive {
             return Err(Failure::usage(
                 tried,
                 "no --address is given",
-                "give the stack an address of its own, as in --address 10.0.0.2/24",
+                "give the stack an address of its own, as in --address 10.0.0.2/24, or --slaac where a router tells one",
             ));
         }
         Ok(())
@@ -340,6 +352,7 @@ impl StackOptions {
             (self.send_buffer.is_some(), "--send-buffer"),
             (self.memory.is_some(), "--memory"),
             (self.memory_total.is_some(), "--memory-total"),
+            (self.slaac, "--slaac"),
         ] {
             if given {
                 return Err(Failure::usage(

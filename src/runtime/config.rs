@@ -93,6 +93,9 @@ pub struct StackConfig {
     pub impairments: Option<Impairments>,
     /// In exclusive mode, how addresses are claimed before they are used; `None` takes them at once.
     pub claiming: Option<Claiming>,
+    /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), beside those given. The kernel
+    /// does not hear routers on this interface meanwhile.
+    pub autoconf: bool,
     /// Take segments whose checksum covers only the pseudo-header.
     pub accept_partial_checksums: bool,
     /// Hops allowed to what is sent (RFC 9293 MUST-49).
@@ -137,6 +140,7 @@ impl StackConfig {
             capture: None,
             impairments: None,
             claiming: Some(Claiming::QUICK),
+            autoconf: false,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,
         }

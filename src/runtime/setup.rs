@@ -20,13 +20,15 @@ use crate::link::xsk::{self, Bound, XskLink};
 use crate::shard::{Config, Shard};
 use crate::wire::ethernet::MacAddr;
 use crate::wire::ndp;
-use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program};
+use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program, Routers};
 
 /// What a stack will be, once checked against the interface.
 pub(super) struct Plan<'a> {
     config: &'a StackConfig,
     probe: Probe,
     secret: [u8; 32],
+    /// See [`identity`].
+    identity: [u8; 16],
 }
 
 /// The links of the workers, and what a user should know about them.
@@ -55,7 +57,8 @@ impl<'a> Plan<'a> {
         let probe = xdp::probe(&config.interface)?;
         let highest = config.queues.as_slice().iter().max().copied().unwrap_or(0);
         xdp::check_queues(&config.interface, highest + 1)?;
-        let plan = Self { config, probe, secret: secret()? };
+        let secret = secret()?;
+        let plan = Self { config, probe, secret, identity: identity(&secret) };
         plan.check_cores()?;
         plan.check_addresses()?;
         plan.check_ports()?;
@@ -137,6 +140,7 @@ impl<'a> Plan<'a> {
                 Role::Exclusive => Fragments::Stack,
                 Role::Shared => Fragments::Pass,
             },
+            routers: if self.config.autoconf { Routers::Stack } else { Routers::Kernel },
         })?;
         let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
         let notes = attachment.fallback.iter().cloned().collect();
@@ -284,6 +288,7 @@ impl<'a> Plan<'a> {
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
             claiming: config.claiming,
+            autoconf: config.autoconf.then_some(self.identity),
             hop_limit: config.hop_limit,
         });
         for listener in &config.listeners {
@@ -318,7 +323,7 @@ impl<'a> Plan<'a> {
             IpAddr::V4(_) => None,
         });
         let groups: Vec<_> = ours.collect();
-        if groups.is_empty() || self.config.role == Role::Shared {
+        if groups.is_empty() && !self.config.autoconf || self.config.role == Role::Shared {
             return None;
         }
         let joined = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| {
@@ -362,6 +367,16 @@ impl<'a> Plan<'a> {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         None
+    }
+}
+
+/// The machine's own number (machine-id(5)): what makes interface identifiers the same at every start, and
+/// tells nobody of it, since it only keys their hash (RFC 7217 §5). Where there is none, `drawn`.
+fn identity(drawn: &[u8; 32]) -> [u8; 16] {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    match u128::from_str_radix(id.trim(), 16) {
+        Ok(id) if id != 0 => id.to_be_bytes(),
+        _ => core::array::from_fn(|at| drawn[at]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A running stack: opens, attaches, starts; stops, detaches, closes. Whatever fails on the way undoes what
 //! was done, since every part cleans up when dropped.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -19,8 +19,9 @@ use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
 use crate::link::xsk::Bound;
 use crate::metrics::{Counters, Latencies};
-use crate::shard::{Claiming, Memory, Service};
+use crate::shard::{Memory, Service};
 use crate::time::Duration;
+use crate::wire::ndp;
 use crate::xdp::{Attachment, Program};
 
 /// One worker's figures.
@@ -68,6 +69,9 @@ impl Report {
 /// How often it is looked whether the claims have ended.
 const LOOK_MS: u64 = 5;
 
+/// How long routers are waited for, with time to spare.
+const ROUTERS_WAIT: Duration = Duration::from_secs(6);
+
 struct Hand {
     queue: u32,
     desk: Arc<Desk>,
@@ -87,7 +91,7 @@ pub struct Stack {
     watch: Watch,
     interface_gone: Arc<AtomicBool>,
     /// Keeps the groups of our addresses joined.
-    _groups: Option<UdpSocket>,
+    groups: Option<UdpSocket>,
 }
 
 impl Stack {
@@ -137,7 +141,7 @@ impl Stack {
         let groups = plan.join_groups(&mut notes);
         plan.claim(&mut program)?;
         let hands = launch(workers, config)?;
-        let stack = Self {
+        let mut stack = Self {
             mirror: Some(mirror),
             program,
             borrowed,
@@ -147,20 +151,58 @@ impl Stack {
             notes,
             watch,
             interface_gone,
-            _groups: groups,
+            groups,
         };
-        stack.await_claims(config.claiming)?;
+        stack.await_claims(config)?;
         Ok(stack)
+    }
+
+    /// Does what the workers cannot do themselves, about addresses that they make or that others contest; to be
+    /// called a few times a second while the stack runs. Gives what a user should know of it.
+    pub fn tend(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let Some(desk) = self.hands.first().map(|hand| Arc::clone(&hand.desk)) else {
+            return notes;
+        };
+        while let Some(address) = desk.adopted.pop() {
+            match self.program.claim_address(address) {
+                Ok(()) => notes.push(format!("{address} is claimed, made by autoconfiguration")),
+                Err(error) => notes.push(error.to_string()),
+            }
+            self.join_group(address);
+        }
+        while let Some((address, mac)) = desk.contested.pop() {
+            notes.push(format!("{mac} uses {address} too: one of the two should give it up"));
+        }
+        notes
+    }
+
+    /// See [`Plan::join_groups`].
+    fn join_group(&self, address: IpAddr) {
+        let index = self.program.attachment().map(|attachment| attachment.index);
+        if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &self.groups, index) {
+            // Without it a NIC may filter the group: the address then is not found, which the user sees.
+            let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
+        }
     }
 
     /// Waits until the addresses are known to be ours: for as long as a claim takes, which is long for who
     /// waits and short for the network.
-    fn await_claims(&self, claiming: Option<Claiming>) -> Result<(), StartError> {
-        let Some(claiming) = claiming else { return Ok(()) };
-        let Some(first) = self.hands.first().map(|hand| &hand.desk) else { return Ok(()) };
-        // A worker that ends meanwhile, or hangs, does not keep the caller.
-        let looks = (claiming.longest() + Duration::from_secs(1)).as_millis() / LOOK_MS;
+    fn await_claims(&mut self, config: &StackConfig) -> Result<(), StartError> {
+        let claiming = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
+        if claiming == Duration::ZERO && !config.autoconf {
+            return Ok(());
+        }
+        let Some(first) = self.hands.first().map(|hand| Arc::clone(&hand.desk)) else {
+            return Ok(());
+        };
+        // A worker that ends meanwhile, or hangs, does not keep the caller. An address of what a router says is
+        // claimed after the link-local one.
+        let routers = if config.autoconf { ROUTERS_WAIT + claiming } else { Duration::ZERO };
+        let looks = (claiming + routers + Duration::from_secs(1)).as_millis() / LOOK_MS;
         for _ in 0..looks {
+            let told = self.tend();
+            self.notes.extend(told);
             if first.settled.load(Ordering::Acquire) || first.ended.load(Ordering::SeqCst) {
                 break;
             }

@@ -53,6 +53,10 @@ pub(super) struct Desk {
     pub(super) told: ArrayQueue<Box<Slice>>,
     /// Addresses that another station has, with its MAC.
     pub(super) refused: ArrayQueue<(IpAddr, MacAddr)>,
+    /// Addresses that the shard has made itself.
+    pub(super) adopted: ArrayQueue<IpAddr>,
+    /// Stations that contest an address of ours.
+    pub(super) contested: ArrayQueue<(IpAddr, MacAddr)>,
     /// Set once every address is known to be ours or another's.
     pub(super) settled: AtomicBool,
     /// Set when the worker has ended, whatever the reason.
@@ -68,6 +72,8 @@ impl Desk {
             asked: ArrayQueue::new(1),
             told: ArrayQueue::new(1),
             refused: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
+            adopted: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
+            contested: ArrayQueue::new(CONTROL_QUEUE),
             settled: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
@@ -136,6 +142,7 @@ impl Worker {
             if turn.stop && leaving == Leaving::No {
                 leaving = Leaving::Now;
             }
+            self.tell_addresses();
             self.tell_settled();
             leaving = self.farewell(now, leaving);
             let (begun, busy) = (now, turn.received + turn.sent > 0);
@@ -240,6 +247,21 @@ impl Worker {
         let Some(mirror) = &self.mirror else { return };
         while let Some(address) = self.shard.wanted_neighbour() {
             mirror.want(address);
+        }
+    }
+
+    /// Tells of addresses made and contested. All workers see the same: one tells.
+    fn tell_addresses(&mut self) {
+        while let Some(address) = self.shard.take_adopted() {
+            if self.number == 0 {
+                // There is a place for every address; one that finds none is heard by its group alone.
+                let _ = self.desk.adopted.push(address);
+            }
+        }
+        while let Some(contest) = self.shard.take_contested() {
+            if self.number == 0 {
+                let _ = self.desk.contested.push(contest);
+            }
         }
     }
 

@@ -37,7 +37,10 @@ impl Engine {
                 Action::Ask { address: IpAddr::V6(address), ask } => {
                     self.ask_v6(address, ask, outlet);
                 }
-                Action::Failed { id, .. } => self.give_up_on(id, outlet),
+                Action::Failed { id, address } => {
+                    self.give_up_on(id, outlet);
+                    self.on_neighbour_failed(address);
+                }
                 Action::Discard(frame) => {
                     self.counters.drop(DropReason::NoNeighbour);
                     outlet.release(frame);

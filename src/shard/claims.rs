@@ -19,6 +19,9 @@ use crate::wire::{MacAddr, arp};
 /// RFC 5227 §1.1, `DEFEND_INTERVAL`: defending more often would be a storm between two stubborn hosts.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Contests that wait to be told of.
+const CONTESTED_MAX: usize = 16;
+
 impl Engine {
     /// The worker starts: its addresses are claimed, or announced at once where they need not be.
     pub(super) fn begin_claims(&mut self, outlet: &mut Outlet<'_>) {
@@ -28,6 +31,7 @@ impl Engine {
                 None => self.on_settled(number, outlet),
             }
         }
+        self.begin_discovery(outlet);
         self.tend_claims(outlet);
     }
 
@@ -50,15 +54,22 @@ impl Engine {
 
     /// The program starts once its addresses are known to be ours, or not to be.
     pub(super) fn start_service(&mut self, service: &mut dyn Service) {
-        if !self.started && self.claims.is_settled() {
+        if !self.started && !self.is_claiming() {
             self.started = true;
             service.on_start(self);
         }
     }
 
-    fn on_settled(&mut self, number: u8, outlet: &mut Outlet<'_>) {
+    /// Whether an address waits to be known as ours, or for a router to tell of it.
+    pub(super) fn is_claiming(&self) -> bool {
+        let awaits = self.discovery.as_deref().is_some_and(|d| d.is_awaiting(self.now));
+        awaits || !self.claims.is_settled()
+    }
+
+    pub(super) fn on_settled(&mut self, number: u8, outlet: &mut Outlet<'_>) {
         self.locals.set_standing(number, Standing::Preferred);
         self.announce(number, outlet);
+        self.on_address_settled(self.locals.address(number));
     }
 
     /// Asks whether somebody has an address that is to be ours.
@@ -107,18 +118,23 @@ impl Engine {
                 self.counters.count(Event::AddressConflict);
                 self.claims.give_up(number);
                 self.locals.set_standing(number, Standing::Refused(by));
+                self.on_address_refused(address, outlet);
             }
-            Standing::Preferred | Standing::Deprecated => self.defend(number, outlet),
+            Standing::Preferred | Standing::Deprecated => self.defend(number, by, outlet),
             Standing::Refused(_) | Standing::Gone => {}
         }
     }
 
     /// RFC 5227 §2.4 (c): a host that must keep its address defends it, at most once in ten seconds.
-    fn defend(&mut self, number: u8, outlet: &mut Outlet<'_>) {
+    fn defend(&mut self, number: u8, by: MacAddr, outlet: &mut Outlet<'_>) {
         let recently =
             self.locals.defended_at(number).is_some_and(|at| self.now.since(at) < DEFEND_INTERVAL);
         self.counters.count(Event::AddressConflict);
         if !recently {
+            // Where nobody asks for them, some are enough.
+            if self.contested.len() < CONTESTED_MAX {
+                self.contested.push((self.locals.address(number), by));
+            }
             self.locals.set_defended(number, self.now);
             self.announce(number, outlet);
         }

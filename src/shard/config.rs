@@ -47,6 +47,9 @@ pub struct Config {
     pub hop_limit: u8,
     /// How addresses of our own are claimed before they are used; `None` takes them at once.
     pub claiming: Option<Claiming>,
+    /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), and listen to them for the rest: the
+    /// secret of the interface identifiers (RFC 7217 §5), which is to be the same at every start.
+    pub autoconf: Option<[u8; 16]>,
 }
 
 /// See [`Config::hop_limit`].
@@ -74,6 +77,7 @@ impl Config {
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,
             claiming: None,
+            autoconf: None,
         }
     }
 }

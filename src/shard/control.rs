@@ -302,15 +302,25 @@ impl Engine {
                 Err(DropReason::BadSource)
             }
             Message::NeighbourAdvertisement(advert) => {
-                let NeighbourAdvertisement { target, target_mac, solicited, overrides, .. } =
+                let NeighbourAdvertisement { target, target_mac, solicited, overrides, router } =
                     advert;
+                if router && solicited {
+                    self.on_neighbour_answers(target.into());
+                } else if !router {
+                    self.on_no_router(target);
+                }
                 let claims = Claims { solicited, overrides };
                 let learned =
                     self.neighbours.on_advert(self.now, target.into(), target_mac, claims);
                 self.on_learned(learned, notice.outlet);
                 Ok(())
             }
-            Message::RouterSolicitation(_) | Message::RouterAdvertisement(_) => Ok(()),
+            Message::RouterAdvertisement(advertisement) => {
+                self.on_router_advertisement((from, ip.src), &advertisement, notice.outlet)
+            }
+            Message::Redirect(redirect) => self.on_redirect(ip.src, &redirect, notice.outlet),
+            // RFC 4861 §6.2.6: > A host MUST silently discard any received Router Solicitation messages.
+            Message::RouterSolicitation(_) => Ok(()),
         }
     }
 

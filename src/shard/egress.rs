@@ -76,7 +76,7 @@ impl Engine {
             remote: key.remote.address(),
             local_port: key.remote.local_port(),
             remote_port: key.remote.port(),
-            hops: self.hop_limit,
+            hops: if key.remote.is_ipv4() { self.hop_limit } else { self.hop_limit_v6 },
             flow_label: self.flow_label(key),
             diffserv: 0,
         }

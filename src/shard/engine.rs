@@ -9,6 +9,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::arrivals::drop_reason;
 use super::claim::{Claiming, Claims};
 use super::config::{Config, Role};
+use super::discovery::Discovery;
 use super::fast_open::FastOpens;
 use super::handover::Inbox;
 use super::limiter::Limiter;
@@ -60,12 +61,18 @@ pub(super) struct Engine {
     pub(super) role: Role,
     pub(super) accept_partial_checksums: bool,
     pub(super) hop_limit: u8,
+    /// The same for IPv6, of which routers tell.
+    pub(super) hop_limit_v6: u8,
     pub(super) worker: u16,
     pub(super) workers: u16,
     pub(super) steering: Steering,
     pub(super) locals: Locals,
     pub(super) claiming: Option<Claiming>,
     pub(super) claims: Claims,
+    /// What routers say, if it is listened to.
+    pub(super) discovery: Option<Box<Discovery>>,
+    /// Stations that contest an address of ours, for the runtime to tell of.
+    pub(super) contested: Vec<(IpAddr, MacAddr)>,
     /// The program was told of the start.
     pub(super) started: bool,
     pub(super) tables: Tables,
@@ -136,12 +143,15 @@ impl Engine {
             role: config.role,
             accept_partial_checksums: config.accept_partial_checksums,
             hop_limit: config.hop_limit,
+            hop_limit_v6: config.hop_limit,
             worker: config.worker,
             workers: config.workers.max(1),
             steering: config.steering,
             locals: Locals::new(&config.addresses),
             claiming: config.claiming,
             claims: Claims::new(secrets.seed()),
+            discovery: config.autoconf.map(|secret| Box::new(Discovery::new(secret, config.mac))),
+            contested: Vec::new(),
             started: false,
             tables: Tables::new(&limits, secrets.hash, settings.msl.times(2)),
             wheel: Wheel::new(connections + limits.embryos, Instant::ZERO),
@@ -200,6 +210,11 @@ impl Engine {
         self.mtu = mtu;
         let asked = Settings { mss: self.mss_asked, ..self.settings.clone() };
         self.settings = bounded(asked, mtu);
+    }
+
+    /// The largest packet of the link, bytes.
+    pub(super) const fn mtu(&self) -> usize {
+        self.mtu
     }
 
     /// A turn begins.

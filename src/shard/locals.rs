@@ -77,6 +77,23 @@ impl Locals {
         Some((self.entries.len() - 1) as u8)
     }
 
+    /// One that was formed, tentative; one that was there before, and is not in use, is so again.
+    pub(super) fn adopt(&mut self, address: IpAddr, prefix: u8) -> Option<u8> {
+        let known = self.number_of(address).or_else(|| {
+            // When there is no room, the place of one that is no longer ours.
+            let gone = |local: &Local| local.standing == Standing::Gone;
+            let full = self.entries.len() == LOCAL_ADDRESSES_MAX;
+            self.entries.iter().position(gone).filter(|_| full).map(|at| at as u8)
+        });
+        let Some(number) = known else { return self.add(address, prefix) };
+        let local = &mut self.entries[usize::from(number)];
+        if !matches!(local.standing, Standing::Gone | Standing::Refused(_)) {
+            return None;
+        }
+        *local = Local { address, prefix, standing: Standing::Tentative, defended_at: None };
+        Some(number)
+    }
+
     /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no longer.
     pub(super) fn set_standing(&mut self, number: u8, standing: Standing) {
         let local = &mut self.entries[usize::from(number)];

@@ -265,6 +265,12 @@ impl<F> Neighbours<F> {
         }
     }
 
+    /// A router tells how long to wait between questions and how long to believe (RFC 4861 §6.3.4).
+    pub fn set_pace(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
+        self.pace.retransmit = retransmit.unwrap_or(self.pace.retransmit);
+        self.pace.reachable = reachable.unwrap_or(self.pace.reachable);
+    }
+
     /// Neighbours in the cache.
     #[cfg(test)]
     pub fn len(&self) -> usize {

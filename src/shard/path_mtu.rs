@@ -80,6 +80,11 @@ impl PathMtus {
         self.paths.is_empty() && self.link_v6.is_none()
     }
 
+    /// A router has told the MTU of the link for IPv6, or that it is the interface's (RFC 4861 §6.3.4).
+    pub(super) fn set_link_v6(&mut self, mtu: Option<u16>) {
+        self.link_v6 = mtu;
+    }
+
     /// The largest packet for a destination, if it is less than what the interface takes.
     pub(super) fn of(&mut self, now: Instant, destination: IpAddr) -> Option<u16> {
         let link = self.link_v6.filter(|_| destination.is_ipv6());
@@ -272,6 +277,19 @@ mod tests {
         assert_eq!(paths.on_too_big(NOW, v4(1), 1300, 1350), Heeded::Lowered(1300));
         paths.on_found(NOW, v4(1), &found(1300, 0));
         assert_eq!(paths.limit(NOW, v4(1)), Some(Limit::Told(1300)));
+    }
+
+    #[test]
+    fn the_mtu_that_a_router_tells_holds_for_ipv6_alone() {
+        // RFC 4861 §6.3.4
+        let mut paths = paths();
+        paths.set_link_v6(Some(1400));
+        assert!(!paths.is_empty());
+        assert_eq!((paths.of(NOW, v6()), paths.of(NOW, v4(1))), (Some(1400), None));
+        assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1400), Heeded::Lowered(1300));
+        assert_eq!(paths.limit(NOW, v6()), Some(Limit::Told(1300)));
+        paths.set_link_v6(None);
+        assert_eq!(paths.of(NOW, v6()), Some(1300));
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl Engine {
         if self.claims.next_deadline().is_some_and(|at| at <= self.now) {
             self.tend_claims(outlet);
         }
+        self.tend_discovery(outlet);
         self.start_service(service);
         if self.alarm.is_some_and(|at| at <= self.now) {
             self.alarm = None;
@@ -72,6 +73,7 @@ impl Engine {
             self.neighbours.next_deadline(),
             self.reassembly.next_deadline(),
             self.claims.next_deadline(),
+            self.discovery.as_deref().and_then(|discovery| discovery.next_deadline()),
             self.alarm,
             self.tending.deadline(self.pool.accounts().can_reopen(), self.now),
         ];

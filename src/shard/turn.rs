@@ -206,7 +206,17 @@ impl Shard {
 
     /// Whether an address still waits to be known as ours.
     pub fn is_claiming(&self) -> bool {
-        !self.engine.claims.is_settled()
+        self.engine.is_claiming()
+    }
+
+    /// An address that the shard has made itself and is about to claim, one a call: frames for it are to come here.
+    pub fn take_adopted(&mut self) -> Option<IpAddr> {
+        self.engine.discovery.as_mut()?.take_adopted()
+    }
+
+    /// A station that claims an address of ours, which was defended, one a call.
+    pub fn take_contested(&mut self) -> Option<(IpAddr, MacAddr)> {
+        self.engine.contested.pop()
     }
 
     /// Connections of every kind but TIME-WAIT.

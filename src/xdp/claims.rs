@@ -32,6 +32,16 @@ pub enum Fragments {
     Stack,
 }
 
+/// To whom routers speak, in [`Role::Exclusive`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Routers {
+    /// To the kernel.
+    #[default]
+    Kernel,
+    /// To the stack: what they say to all nodes does not reach the kernel.
+    Stack,
+}
+
 /// What the program does with the traffic of claimed addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -39,6 +49,8 @@ pub struct Policy {
     pub role: Role,
     /// Where fragments go.
     pub fragments: Fragments,
+    /// Who hears routers.
+    pub routers: Routers,
 }
 
 /// A change to a running program that was refused.
@@ -117,9 +129,14 @@ impl Claims {
             Fragments::Pass => layout::FRAGMENTS_PASS,
             Fragments::Stack => layout::FRAGMENTS_STACK,
         };
+        let routers = match policy.routers {
+            Routers::Kernel => layout::ROUTERS_KERNEL,
+            Routers::Stack => layout::ROUTERS_STACK,
+        };
         self.config
             .set(layout::CONFIG_ROLE, role, 0)
             .and_then(|()| self.config.set(layout::CONFIG_FRAGMENTS, fragments, 0))
+            .and_then(|()| self.config.set(layout::CONFIG_ROUTERS, routers, 0))
             .map_err(SteerError::kernel("setting the policy of the XDP program"))
     }
 

@@ -29,7 +29,7 @@ mod program;
 
 pub use attach::{AttachedMode, Attachment, XdpMode};
 pub use attach_error::AttachError;
-pub use claims::{Fragments, Policy, Role, SteerError};
+pub use claims::{Fragments, Policy, Role, Routers, SteerError};
 pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;

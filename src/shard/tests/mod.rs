@@ -6,6 +6,7 @@ mod blind;
 mod census;
 mod choices;
 mod claims;
+mod discovery;
 mod ecn;
 mod end_to_end;
 mod fast_open;

@@ -1,4 +1,4 @@
-//! The neighbour cache through the life of an entry, and against those who would misuse it.
+//! The neighbour cache through the life of an entry (RFC 4861 §7.2, §7.3), and against those who would misuse it.
 
 use std::net::IpAddr;
 
@@ -228,4 +228,25 @@ fn the_neighbour_is_asked_for_again_after_every_timeout_past_r1() {
     t.after_ms(35_000);
     // Of the timeouts from the third on, each is followed by a question once 5 s have brought no answer.
     assert!(t.questions >= asked + 3, "{} questions", t.questions - asked);
+}
+
+#[test]
+fn the_times_that_a_router_tells_are_kept() {
+    // RFC 4861 §6.3.4
+    let mut w = World::new(8);
+    let seconds = |n| Some(Duration::from_secs(n));
+    w.cache.set_pace(seconds(3), seconds(100));
+    w.cache.set_pace(None, None);
+    w.resolve(1);
+    w.actions();
+    assert_eq!(w.after_ms(2990).actions(), []);
+    assert_eq!(w.after_ms(20).actions(), [ask(1, Ask::Everyone)]);
+    let id = w.reachable(2);
+    // Between half and one and a half of what is told (§6.3.2).
+    w.after_ms(49_000);
+    assert_eq!(w.way(id), Way::Send(MAC));
+    w.actions();
+    w.after_ms(101_000);
+    assert_eq!(w.way(id), Way::Send(MAC));
+    assert!(w.after_ms(5100).actions().contains(&ask(2, Ask::Unicast(MAC))));
 }

@@ -1,4 +1,4 @@
-//! What strangers send: floods, guesses, damage, echo requests, false errors.
+//! What strangers send: floods, guesses, damage, echo requests, false errors (RFC 4443 §2.4 (f)).
 
 use core::net::{IpAddr, Ipv4Addr};
 

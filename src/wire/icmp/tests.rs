@@ -1,4 +1,4 @@
-//! ICMP: what is written is read back, and quotes name their flows.
+//! ICMP (RFC 792, RFC 4443): what is written is read back, and quotes name their flows.
 
 use super::*;
 use crate::wire::checksum::PseudoHeader;

@@ -1,4 +1,4 @@
-//! IPv6: what is written is read back, chains of extension headers by tables.
+//! IPv6 (RFC 8200, RFC 5095): what is written is read back, chains of extension headers by tables.
 
 use super::*;
 use proptest::prelude::*;

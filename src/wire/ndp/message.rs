@@ -24,6 +24,7 @@ mod kind {
     pub const ROUTER_ADVERTISEMENT: u8 = 134;
     pub const NEIGHBOUR_SOLICITATION: u8 = 135;
     pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    pub const REDIRECT: u8 = 137;
 }
 
 /// The group that a solicitation for `address` is sent to (RFC 4291 §2.7.1).
@@ -63,6 +64,48 @@ pub struct RouterSolicitation {
     pub source_mac: Option<MacAddr>,
 }
 
+/// How much a router wants to be the default one among several (RFC 4191 §2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Preference {
+    /// Rather than others.
+    High,
+    /// As routers that know nothing of preferences.
+    #[default]
+    Medium,
+    /// If there is no other.
+    Low,
+}
+
+impl Preference {
+    /// From the flags of an advertisement. RFC 4191 §2.2: the reserved value is taken for medium.
+    const fn from_flags(flags: u8) -> Self {
+        match flags >> 3 & 3 {
+            0b01 => Self::High,
+            0b11 => Self::Low,
+            _ => Self::Medium,
+        }
+    }
+
+    const fn to_flags(self) -> u8 {
+        match self {
+            Self::High => 0b01 << 3,
+            Self::Medium => 0,
+            Self::Low => 0b11 << 3,
+        }
+    }
+}
+
+/// There is a better first hop (RFC 4861 §4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The better first hop; the destination itself if that is on the link.
+    pub target: Ipv6Addr,
+    /// For whom.
+    pub destination: Ipv6Addr,
+    /// The target's link-layer address.
+    pub target_mac: Option<MacAddr>,
+}
+
 /// A router tells of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouterAdvertisement<'a> {
@@ -72,6 +115,8 @@ pub struct RouterAdvertisement<'a> {
     pub managed: bool,
     /// Other things are to be had by DHCPv6.
     pub other: bool,
+    /// Whether to prefer it to other default routers.
+    pub preference: Preference,
     /// Seconds that it is a default router; zero: it is none.
     pub lifetime_s: u16,
     /// Milliseconds that a neighbour counts as reachable; zero: not said.
@@ -97,14 +142,16 @@ pub enum Message<'a> {
     RouterSolicitation(RouterSolicitation),
     /// RA.
     RouterAdvertisement(RouterAdvertisement<'a>),
+    /// From a router.
+    Redirect(Redirect),
 }
 
 /// Reads a message whose sum `icmp::v6::parse` has found right, with the header that it came in.
 ///
 /// # Errors
 /// - [`Error::Truncated`]: the message or an option ends early.
-/// - [`Error::Malformed`]: it is not valid by RFC 4861 §6.1 or §7.1.
-/// - [`Error::Unsupported`]: a redirect.
+/// - [`Error::Malformed`]: it is not valid by RFC 4861 §6.1, §7.1 or §8.1.
+/// - [`Error::Unsupported`]: another message.
 pub fn parse<'a>(ip: &ipv6::Header, bytes: &'a [u8]) -> Result<Message<'a>, Error> {
     // RFC 4861 §7.1.1:
     //   > The IP Hop Limit field has a value of 255, i.e., the packet could not possibly have been
@@ -119,8 +166,28 @@ pub fn parse<'a>(ip: &ipv6::Header, bytes: &'a [u8]) -> Result<Message<'a>, Erro
         kind::ROUTER_ADVERTISEMENT => router_advertisement(ip, [b4, b5, b6, b7], body),
         kind::NEIGHBOUR_SOLICITATION => neighbour_solicitation(ip, body),
         kind::NEIGHBOUR_ADVERTISEMENT => neighbour_advertisement(ip, b4, body),
+        kind::REDIRECT => redirect(ip, body),
         _ => Err(Error::Unsupported),
     }
+}
+
+/// RFC 4861 §8.1, but for whether the sender is the first hop, which the wire does not tell.
+fn redirect<'a>(ip: &ipv6::Header, body: &'a [u8]) -> Result<Message<'a>, Error> {
+    let (target, rest) = body.split_first_chunk::<16>().ok_or(Error::Truncated)?;
+    let (destination, options) = rest.split_first_chunk::<16>().ok_or(Error::Truncated)?;
+    let (target, destination) = (Ipv6Addr::from(*target), Ipv6Addr::from(*destination));
+    // RFC 4861 §8.1:
+    //   > IP Source Address is a link-local address. [...] The ICMP Destination Address field in the
+    //   > redirect message does not contain a multicast address. [...] The ICMP Target Address is either a
+    //   > link-local address (when redirected to a router) or the same as the ICMP Destination Address
+    let valid = ip.src.is_unicast_link_local()
+        && !destination.is_multicast()
+        && (target == destination || target.is_unicast_link_local());
+    if !valid {
+        return Err(Error::Malformed);
+    }
+    let target_mac = Options::parse(options)?.target_mac;
+    Ok(Message::Redirect(Redirect { target, destination, target_mac }))
 }
 
 /// The address that both neighbour messages begin with, and the options behind it.
@@ -187,6 +254,7 @@ fn router_advertisement<'a>(
         hop_limit,
         managed: flags & 0x80 != 0,
         other: flags & 0x40 != 0,
+        preference: Preference::from_flags(flags),
         lifetime_s: u16::from_be_bytes([l0, l1]),
         reachable_ms: u32::from_be_bytes([a, b, c, d]),
         retransmit_ms: u32::from_be_bytes([e, f, g, h]),
@@ -208,6 +276,7 @@ impl Message<'_> {
             Self::NeighbourAdvertisement(advertisement) => advertisement.emit(bytes),
             Self::RouterSolicitation(solicitation) => solicitation.emit(bytes),
             Self::RouterAdvertisement(advertisement) => advertisement.emit(bytes),
+            Self::Redirect(redirect) => redirect.emit(bytes),
         }?;
         seal(pseudo, bytes.get_mut(..len).ok_or(NoRoom)?);
         Ok(len)
@@ -248,6 +317,17 @@ impl NeighbourAdvertisement {
     }
 }
 
+impl Redirect {
+    fn emit(&self, bytes: &mut [u8]) -> Result<usize, NoRoom> {
+        let mut fixed = [0; 40];
+        fixed[0] = kind::REDIRECT;
+        fixed[8..24].copy_from_slice(&self.target.octets());
+        fixed[24..].copy_from_slice(&self.destination.octets());
+        let options = OptionsOut { target_mac: self.target_mac, ..OptionsOut::default() };
+        emit_parts(fixed, options, bytes)
+    }
+}
+
 impl RouterSolicitation {
     fn emit(&self, bytes: &mut [u8]) -> Result<usize, NoRoom> {
         let fixed = [kind::ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
@@ -261,7 +341,8 @@ impl RouterAdvertisement<'_> {
         let mut fixed = [0; 16];
         fixed[0] = kind::ROUTER_ADVERTISEMENT;
         fixed[4] = self.hop_limit;
-        fixed[5] = u8::from(self.managed) << 7 | u8::from(self.other) << 6;
+        fixed[5] =
+            u8::from(self.managed) << 7 | u8::from(self.other) << 6 | self.preference.to_flags();
         fixed[6..8].copy_from_slice(&self.lifetime_s.to_be_bytes());
         fixed[8..12].copy_from_slice(&self.reachable_ms.to_be_bytes());
         fixed[12..16].copy_from_slice(&self.retransmit_ms.to_be_bytes());

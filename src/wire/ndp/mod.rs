@@ -1,4 +1,4 @@
-//! Neighbour Discovery (RFC 4861): the four messages by which neighbours and routers are found.
+//! Neighbour Discovery (RFC 4861): the five messages by which neighbours and routers are found.
 //!
 //! Checks what §6.1 and §7.1 demand of a valid message by itself and of the header it came in.
 //!
@@ -15,6 +15,6 @@ mod tests;
 
 pub use message::{
     ALL_NODES, ALL_ROUTERS, HOP_LIMIT, Message, NeighbourAdvertisement, NeighbourSolicitation,
-    RouterAdvertisement, RouterSolicitation, parse, solicited_node,
+    Preference, Redirect, RouterAdvertisement, RouterSolicitation, parse, solicited_node,
 };
 pub use option::{Prefix, PrefixIter, Prefixes};

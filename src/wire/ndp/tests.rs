@@ -107,9 +107,13 @@ proptest! {
         prefixes in prop::collection::vec(prefix(), 0..4),
         (hop_limit, managed, other, lifetime_s, reachable_ms, retransmit_ms)
             in any::<(u8, bool, bool, u16, u32, u32)>(),
+        preference in prop_oneof![
+            Just(Preference::High), Just(Preference::Medium), Just(Preference::Low),
+        ],
     ) {
         round_trip(Message::RouterAdvertisement(RouterAdvertisement {
-            hop_limit, managed, other, lifetime_s, reachable_ms, retransmit_ms, source_mac, mtu,
+            hop_limit, managed, other, preference, lifetime_s, reachable_ms, retransmit_ms, source_mac,
+            mtu,
             prefixes: Prefixes::new(&prefixes),
         }));
     }
@@ -236,7 +240,40 @@ fn a_prefix_longer_than_an_address_is_passed_over() {
 }
 
 #[test]
-fn a_redirect_is_not_acted_upon() {
-    let bytes = [137, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(parse(&header(LINK_LOCAL, TARGET), &bytes), Err(Error::Unsupported));
+fn a_redirect_is_from_a_router_for_one_host() {
+    // RFC 4861 §8.1
+    let good = Redirect { target: LINK_LOCAL, destination: TARGET, target_mac: Some(MAC) };
+    let read = |src, redirect| {
+        let bytes = emitted(Message::Redirect(redirect));
+        parse(&header(src, TARGET), &bytes).map(|message| message == Message::Redirect(redirect))
+    };
+    assert_eq!(read(LINK_LOCAL, good), Ok(true));
+    assert_eq!(read(LINK_LOCAL, Redirect { target: TARGET, ..good }), Ok(true), "on the link");
+    assert_eq!(read(TARGET, good), Err(Error::Malformed));
+    assert_eq!(
+        read(LINK_LOCAL, Redirect { destination: ALL_NODES, ..good }),
+        Err(Error::Malformed)
+    );
+    let other = "2001:db8::99".parse().expect("an address");
+    assert_eq!(read(LINK_LOCAL, Redirect { target: other, ..good }), Err(Error::Malformed));
+    let short = &emitted(Message::Redirect(good))[..39];
+    assert_eq!(parse(&header(LINK_LOCAL, TARGET), short), Err(Error::Truncated));
+}
+
+#[test]
+fn a_reserved_preference_is_medium() {
+    // RFC 4191 §2.2
+    let mut bytes = emitted(Message::RouterAdvertisement(RouterAdvertisement::default()));
+    for (bits, preference) in [
+        (0b00, Preference::Medium),
+        (0b01, Preference::High),
+        (0b10, Preference::Medium),
+        (0b11, Preference::Low),
+    ] {
+        bytes[5] = bits << 3;
+        let read = parse(&header(LINK_LOCAL, ALL_NODES), &bytes);
+        assert!(
+            matches!(read, Ok(Message::RouterAdvertisement(ra)) if ra.preference == preference)
+        );
+    }
 }
