@@ -63,7 +63,7 @@ pub use locals::Standing;
 pub use routes::{Prefix, Route};
 pub use service::{
     Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,
-    ListenerId, Memory, Open, Service, SynData, Trouble,
+    ListenerId, Loss, Memory, Open, Repairs, Service, SynData, Trouble,
 };
 pub use steer::{NOBODY, Steering, Toeplitz};
 pub use turn::{Shard, Surroundings, Turn};

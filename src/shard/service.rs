@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::fast_open::Early;
 pub use crate::tcp::congestion::Algorithm;
-pub use crate::tcp::{EcnPolicy, KeepAlive, SynData};
+pub use crate::tcp::{EcnPolicy, KeepAlive, Loss, Repairs, SynData};
 use crate::time::{Duration, Instant};
 
 /// A connection, for as long as it lives: a stale handle finds nothing.
@@ -154,6 +154,10 @@ pub struct ConnInfo {
     pub bytes_acked: u64,
     /// Bytes received in order.
     pub bytes_received: u64,
+    /// What loss recovery does and has done.
+    pub repairs: Repairs,
+    /// Bytes a second that were delivered in the last whole round trip; `None` where it is not known.
+    pub delivery_rate: Option<u64>,
     /// Bytes a second at which the sender spaces its segments; `None` when it does not.
     pub pacing_rate: Option<u64>,
     /// Sent and not yet acknowledged.
@@ -194,6 +198,8 @@ impl ConnInfo {
             receive_space: 0,
             bytes_acked: 0,
             bytes_received: 0,
+            repairs: Repairs::NONE,
+            delivery_rate: None,
             pacing_rate: None,
             in_flight: 0,
             send_queued: 0,

@@ -5,17 +5,19 @@
 //! ring that is warm. One that has met losses or reordering keeps the box, without the ring: it knows the
 //! path.
 
+mod delivery;
 mod queue;
 mod scoreboard;
 #[cfg(test)]
 mod tests;
 
+use delivery::Delivery;
 use scoreboard::Scoreboard;
 pub(super) use scoreboard::{Delivered, Piece, Tally};
 
 use super::SeqNum;
 use super::rate::RateEstimator;
-use super::recovery::{Alarm, ForwardProbe, Prr, Rack, Reordering, TailProbe, Undo};
+use super::recovery::{Alarm, ForwardProbe, Path, Prr, Rack, Reordering, TailProbe, Undo};
 use crate::time::Instant;
 
 /// Flights that a free list keeps: those that turn idle and busy again in one turn. More would hold the
@@ -24,6 +26,21 @@ const RESTING_MAX: usize = 1024;
 
 /// Records that a resting flight may keep room for: 180 KiB. Larger rings are rare, and costly to keep.
 const RESTING_RECORDS_MAX: usize = 4096;
+
+/// What has been lost, and what only seemed so, since there is a flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Segments taken for lost.
+    pub(super) lost: u32,
+    /// Segments that the peer reported to have had already.
+    pub(super) duplicates: u32,
+    /// Probes of a tail.
+    pub(super) probes: u32,
+    /// Reductions of the window.
+    pub(super) reductions: u32,
+    /// Reductions taken back.
+    pub(super) undone: u32,
+}
 
 /// The state of a connection with data in flight.
 #[derive(Debug)]
@@ -36,6 +53,11 @@ pub(super) struct Flight {
     pub(super) rate: RateEstimator,
     pub(super) reordering: Reordering,
     pub(super) undo: Undo,
+    pub(super) counts: Counts,
+    pub(super) path: Path,
+    pub(super) delivery: Delivery,
+    /// Whether only one segment was sent since nothing was in flight.
+    pub(super) is_alone: bool,
     /// What the retransmission slot of the timers is armed for.
     pub(super) alarm: Alarm,
     /// RFC 5681 §3.2 (3), RFC 6298 (5.4): what was just found lost is sent again whatever cwnd is.
@@ -61,6 +83,10 @@ impl Flight {
             rate: RateEstimator::default(),
             reordering: Reordering::default(),
             undo: Undo::default(),
+            counts: Counts::default(),
+            path: Path::default(),
+            delivery: Delivery::default(),
+            is_alone: true,
             alarm: Alarm::Timeout,
             forced: false,
             timer_since: Instant::ZERO,
@@ -72,7 +98,11 @@ impl Flight {
 
     /// Whether something is to be remembered that the next flight can use, or a late report refer to.
     pub(super) fn remembers(&self) -> bool {
-        self.undo.remembers() || self.reordering.remembers()
+        self.undo.remembers()
+            || self.reordering.remembers()
+            || self.tail.is_pending()
+            || self.path.holds_acks()
+            || self.counts != Counts::default()
     }
 
     /// Nothing is in flight any more.
@@ -81,7 +111,6 @@ impl Flight {
         self.alarm = Alarm::Timeout;
         self.forced = false;
         self.rack = Rack::default();
-        self.tail = TailProbe::default();
         self.forward = ForwardProbe::default();
         self.full_until = None;
         self.peak = 0;
@@ -91,9 +120,13 @@ impl Flight {
     fn restart(&mut self, una: SeqNum, now: Instant) {
         self.rest();
         self.board.restart(una);
+        self.tail = TailProbe::default();
         self.rate = RateEstimator::default();
         self.reordering = Reordering::default();
         self.undo = Undo::default();
+        self.counts = Counts::default();
+        self.path = Path::default();
+        self.delivery = Delivery::default();
         self.timer_since = now;
     }
 }

@@ -1,7 +1,7 @@
 //! The words between a connection and its world: what it is lent, what it tells, how it judges.
 
 use super::congestion::Algorithm;
-use super::{BufferPool, Phase, SeqNum, Settings, SynData, WindowShift};
+use super::{BufferPool, Phase, Repairs, SeqNum, Settings, SynData, WindowShift};
 use crate::time::{Duration, Instant};
 
 /// What the world lends to a connection for one call.
@@ -121,9 +121,10 @@ pub enum Disposition {
 }
 
 /// Where loss recovery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Nothing is missing.
+    #[default]
     None,
     /// Something arrived out of order.
     Disorder,
@@ -148,6 +149,9 @@ pub struct Info {
     pub congestion: Algorithm,
     /// How fast segments leave, bytes a second; `None` if only ACKs clock them.
     pub pacing_rate: Option<u64>,
+    /// Bytes a second that were delivered in the last whole round trip; `None` with nothing in flight, or
+    /// without SACK.
+    pub delivery_rate: Option<u64>,
     /// Smoothed round-trip time; zero before the first measurement.
     pub srtt: Duration,
     /// Its smoothed deviation.
@@ -158,6 +162,8 @@ pub struct Info {
     pub retransmissions: u32,
     /// Timeouts since the peer last acknowledged something new.
     pub timeouts: u8,
+    /// What loss recovery does and has done.
+    pub repairs: Repairs,
     /// Bytes that the peer has acknowledged, modulo 2^40.
     pub bytes_acked: u64,
     /// Bytes received in order, modulo 2^40.

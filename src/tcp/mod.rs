@@ -13,9 +13,9 @@
 //!
 //! # What is obeyed
 //!
-//! RFC 9293 (the protocol), 7323 (window scale, timestamps, PAWS), 2018 and 2883 (SACK and D-SACK, as
-//! the receiver), 5681 and 6582 (congestion control,
-//! NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
+//! RFC 9293 (the protocol), 7323 (window scale, timestamps, PAWS), 2018 and 2883 (SACK and D-SACK), 6675
+//! (the scoreboard and the pipe), 8985 (RACK-TLP), 9937 (proportional rate reduction), 3522, 3708, 4015 and
+//! 5682 (what undoes a reduction), 5681 and 6582 (congestion control, NewReno), 3042 (limited transmit), 3465 (byte counting), 6298 (retransmission timer), 6928 (initial
 //! window), 6691 (MSS and options), 5961 (blind attacks), 6528 (initial sequence numbers), 6093 (urgent
 //! data), 3168 and 9768 (ECN), 7413 (Fast Open), 5482 (user timeout), 5927 (ICMP), 1191 and 8201 (path MTU), 4821 (its search), 6191 and 1337 (TIME-WAIT), 2525 (known problems).
 //!
@@ -87,6 +87,7 @@ pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
 pub use path_search::{MtuProbing, PathNews, PathSizes};
 pub use phase::Phase;
+pub use recovery::Repairs;
 pub use rtt::Rtt;
 pub use segment::{Flags, Options, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout};
 pub use seq::SeqNum;

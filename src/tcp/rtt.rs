@@ -39,6 +39,21 @@ impl Rtt {
         self.srtt_x8 = self.srtt_x8 - self.srtt_x8 / 8 + r;
     }
 
+    /// RFC 4015 §3.1 (11): the first sample of new data after a timeout that was spurious, before which the
+    /// estimate was `before`. Of `margin` (G) twice, the timer was "a tad too early".
+    pub fn on_sample_after_spurious_timeout(
+        &mut self,
+        before: &Self,
+        sample: Duration,
+        margin: Duration,
+    ) {
+        let r = sample.as_micros().clamp(1, SAMPLE_US_MAX) as u32;
+        let tad = (margin.as_micros() * 2).min(SAMPLE_US_MAX) as u32;
+        let (srtt, rttvar) = ((before.srtt_x8 / 8).saturating_add(tad), before.rttvar_x4 / 4);
+        self.srtt_x8 = srtt.max(r).min(SAMPLE_US_MAX as u32) * 8;
+        self.rttvar_x4 = rttvar.max(r / 2).min(SAMPLE_US_MAX as u32) * 4;
+    }
+
     /// RTO <- SRTT + max(G, K*RTTVAR), K = 4 (RFC 6298 (2.3)), within the bounds of (2.4) and (2.5);
     /// the initial timeout (2.1) before the first sample. Not backed off.
     #[inline]
@@ -126,6 +141,19 @@ mod tests {
         assert_eq!(after(&[0]).srtt(), Some(Duration::from_micros(1)));
         let longest = after(&[u64::MAX / 1000, 0, u64::MAX / 1000, 0]);
         assert_eq!(longest.rto(&Settings::default()), Settings::default().rto_max);
+    }
+
+    #[test]
+    fn after_a_spurious_timeout_the_timer_is_more_conservative() {
+        // RFC 4015 §3.1 (11): SRTT <- max (SRTT_prev, RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev, RTT-SAMPLE/2)
+        let (before, margin) = (after(&[100_000]), Duration::from_millis(1));
+        let mut rtt = after(&[100_000, 10, 10]);
+        rtt.on_sample_after_spurious_timeout(&before, Duration::from_millis(300), margin);
+        assert_eq!(rtt.srtt(), Some(Duration::from_millis(300)));
+        assert_eq!(rtt.rttvar(), Some(Duration::from_millis(150)));
+        rtt.on_sample_after_spurious_timeout(&before, Duration::from_millis(20), margin);
+        assert_eq!(rtt.srtt(), Some(Duration::from_millis(102)), "SRTT + (2 * G)");
+        assert_eq!(rtt.rttvar(), Some(Duration::from_millis(50)));
     }
 
     #[test]

@@ -415,6 +415,9 @@ impl Connection {
             self.arm_after_sent(env, again);
         } else {
             self.arm_retransmit(env);
+            if plan.flags.fin() && !again {
+                self.arm_fin_probe(env);
+            }
         }
         if plan.len > 0 {
             self.pace(env, plan.len);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use linerate::shard::{ConnInfo, SynData};
+use linerate::shard::{ConnInfo, Loss, Repairs, SynData};
 use linerate::tcp::congestion::Algorithm;
 use mio::net::TcpStream;
 use nix::sys::socket::getsockopt;
@@ -61,6 +61,8 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
         receive_space: info.tcpi_rcv_space,
         bytes_acked: 0,
         bytes_received: 0,
+        repairs: repairs(&info),
+        delivery_rate: None,
         pacing_rate: None,
         in_flight: info.tcpi_unacked.saturating_mul(info.tcpi_snd_mss),
         send_queued: 0,
@@ -72,6 +74,20 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
 /// `TCPI_OPT_SYN_DATA`: the SYN's data was acknowledged, in either direction.
 const fn syn_data(options: u8) -> SynData {
     if options & 32 != 0 { SynData::Acknowledged } else { SynData::None }
+}
+
+/// By the kernel's states of congestion avoidance (include/uapi/linux/tcp.h).
+fn repairs(info: &libc::tcp_info) -> Repairs {
+    let bytes = |segments: u32| segments.saturating_mul(info.tcpi_snd_mss);
+    let stage = match info.tcpi_ca_state {
+        1 => Loss::Disorder,
+        2 => Loss::Marked,
+        3 => Loss::Recovery,
+        4 => Loss::TimedOut,
+        _ => Loss::None,
+    };
+    let (waiting, selected) = (bytes(info.tcpi_lost), bytes(info.tcpi_sacked));
+    Repairs { stage, waiting, selected, ..Repairs::default() }
 }
 
 /// The kernel's congestion control, if this stack has it too.

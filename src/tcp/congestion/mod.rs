@@ -291,6 +291,15 @@ impl Controller {
         }
     }
 
+    /// The same after a timeout, RFC 4015 §3.1 (9): `ssthresh` is what was in flight before it, or the
+    /// threshold if that was more, and no more than `cwnd` goes at once.
+    pub fn on_undo_of_timeout(&mut self, cwnd: u32, ssthresh: u32) {
+        self.on_undo();
+        if self.uses_prr() {
+            self.window_mut().on_undo_of_timeout(cwnd, ssthresh);
+        }
+    }
+
     /// ECN says congestion (RFC 3168 §6.1.2); told at most once a round trip. `in_flight` is FlightSize.
     pub fn on_congestion_echo(&mut self, in_flight: u32, _now: Instant) {
         let ssthresh = match &mut self.0 {

@@ -267,6 +267,13 @@ impl Window {
         self.enter(Episode::Open);
     }
 
+    /// RFC 4015 §3.1 (9): cwnd is no more than what is in flight and an initial window more, and slow start
+    /// leads back to where it was.
+    pub(super) fn on_undo_of_timeout(&mut self, cwnd: u32, ssthresh: u32) {
+        self.set_ssthresh(self.ssthresh.max(ssthresh));
+        self.cwnd = self.cwnd.min(cwnd.max(self.smss()));
+    }
+
     /// Whether nothing was acknowledged since the last timeout.
     pub(super) fn timed_out(&self) -> bool {
         self.episode() == Episode::TimedOut

@@ -15,6 +15,10 @@ use crate::tcp::rate::RateStamp;
 /// Nagle's algorithm could take memory without bound; fewer, and long fat paths starve.
 const RECORDS_MAX: usize = 1 << 17;
 
+/// Segments within the reordering window that one ACK looks at to find the last of them. Where there are
+/// more, the timer expires once more.
+const LOOKED_AT_MAX: usize = 32;
+
 /// The scoreboard of one connection.
 #[derive(Debug)]
 pub(in crate::tcp) struct Scoreboard {
@@ -376,6 +380,28 @@ impl Scoreboard {
     #[inline]
     pub(in crate::tcp) fn oldest_sent(&self) -> Option<Piece> {
         (self.sent.head != NONE).then(|| self.piece(self.records.position(self.sent.head)))?
+    }
+
+    /// When the segment under way that was sent last was sent, microseconds.
+    #[inline]
+    pub(in crate::tcp) fn newest_sent_us(&self) -> Option<u32> {
+        (self.sent.tail != NONE).then(|| self.records.get(self.sent.tail))?.map(|r| r.sent_us)
+    }
+
+    /// Of those under way, in the order in which they were sent, the last before `test` fails; not further
+    /// than a few, since a peer could make us look at all of them.
+    pub(in crate::tcp) fn last_sent_while(&self, test: impl Fn(&Piece) -> bool) -> Option<Piece> {
+        let mut last = None;
+        let mut number = self.sent.head;
+        for _ in 0..LOOKED_AT_MAX {
+            let Some(record) = self.records.get(number).filter(|_| number != NONE) else { break };
+            match self.piece(self.records.position(number)).filter(&test) {
+                Some(piece) => last = Some(piece),
+                None => break,
+            }
+            number = record.next;
+        }
+        last
     }
 
     /// The segment under way that was sent longest ago is lost: it waits to be sent again.

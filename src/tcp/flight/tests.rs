@@ -228,7 +228,7 @@ impl Pair {
 
 #[test]
 fn a_naive_scoreboard_of_bytes_agrees() {
-    // RFC 2018 §5, RFC 6675 §4
+    // RFC 2018 §5, RFC 6675 §4, RFC 8985 §4 (1), §6.1
     for seed in 0..2000 {
         let mut rng = Rng::new(seed);
         let mut pair = Pair::new(rng.next_u32());

@@ -8,12 +8,12 @@ use core::ops::Range;
 use super::prr::Progress;
 use super::rack::{Overdue, Rack};
 use super::{Alarm, Recovery, Stage};
-use crate::tcp::SeqNum;
 use crate::tcp::congestion::Ack;
 use crate::tcp::connection::Connection;
 use crate::tcp::flight::Flight;
 use crate::tcp::interface::Env;
 use crate::tcp::rate::micros;
+use crate::tcp::{Segment, SeqNum};
 use crate::time::Instant;
 
 /// Sequence numbers from here to there.
@@ -30,18 +30,29 @@ impl Recovery {
         let Some(flight) = self.flight.as_deref_mut() else { return (0, None) };
         let Some(oldest) = flight.board.oldest_sent() else { return (0, None) };
         let segments = flight.board.selected_segments();
-        let window_us = flight.reordering.window_us(recovering, segments, self.rtt.srtt());
+        let (min_rtt, srtt) = (flight.path.min_rtt_us(), self.rtt.srtt());
+        let window_us = flight.reordering.window_us(recovering, segments, min_rtt, srtt);
         let (now_us, rated) = (micros(now), self.controller.measures_rate());
         let (mut lost, mut next) = (0, Some(oldest));
         while let Some(piece) = next {
             match flight.rack.overdue(&piece, window_us, now_us) {
                 Overdue::Now => {}
-                Overdue::In(micros) => return (lost, Some(micros)),
+                // "This timer expires at the earliest moment when RACK would conclude that all the
+                // unacknowledged segments within the reordering window were lost."
+                Overdue::In(micros) => {
+                    let last = flight.board.last_sent_while(|piece| flight.rack.is_past(piece));
+                    let late = last.map(|piece| flight.rack.late(&piece, window_us, now_us));
+                    return match late {
+                        Some(Overdue::In(last)) => (lost, Some(last.max(micros))),
+                        _ => (lost, Some(micros)),
+                    };
+                }
                 Overdue::Never => break,
             }
             flight.board.lose_oldest();
             let len = piece.end.distance_from(piece.seq);
             lost += len;
+            flight.counts.lost = flight.counts.lost.saturating_add(1);
             if rated && !spared.as_ref().is_some_and(|span| holds(span, piece.seq)) {
                 self.controller.on_lost(&flight.rate.on_lost(&piece.stamp, len));
             }
@@ -86,6 +97,7 @@ impl Connection {
         let (snd, recovery) = (&self.snd, &mut self.recovery);
         let Some(flight) = recovery.flight.as_deref_mut() else { return };
         flight.undo.begin(snd.una);
+        flight.counts.reductions = flight.counts.reductions.saturating_add(1);
         // RFC 6675 §5 (4.1): RecoveryPoint = HighData.
         recovery.recover = snd.nxt;
         recovery.stage = Stage::Selective;
@@ -104,7 +116,9 @@ impl Connection {
         controller.on_enter_recovery(self.snd.outstanding(), self.snd.nxt, now);
         controller.on_exit_recovery(in_flight.max(controller.ssthresh()), now);
         if let Some(flight) = &mut self.recovery.flight {
-            flight.undo.forget();
+            flight.undo.begin_by_probe(flight.tail.sent_end());
+            flight.counts.lost = flight.counts.lost.saturating_add(1);
+            flight.counts.reductions = flight.counts.reductions.saturating_add(1);
         }
     }
 
@@ -131,21 +145,38 @@ impl Connection {
         }
     }
 
-    /// Nothing was lost: RFC 4015 §3, RFC 3708 §3. What waits to be sent again does so no longer, and the
-    /// window is given back. It was a delay, or a change of order: fast recovery is then begun later.
-    pub(super) fn undo_reduction(&mut self) {
+    /// Nothing was lost: RFC 4015 §3.1 (8) and (9), RFC 3708 §3. What waits to be sent again does so no
+    /// longer, and the window is given back. It was a delay, or a change of order: then fast recovery begins
+    /// later from here on. `bytes` is what the ACK acknowledges.
+    pub(super) fn undo_reduction(&mut self, env: &Env<'_>, segment: &Segment<'_>, bytes: u32) {
+        let echo = self.echoes_congestion(segment);
+        let burst = bytes.min(u32::from(env.settings.initial_window) * u32::from(self.snd.mss));
+        let cwnd = self.snd.outstanding() + burst;
         let recovery = &mut self.recovery;
-        let timed_out = recovery.stage == Stage::TimedOut;
+        let recover = recovery.recover;
+        let recovering = recovery.stage == Stage::Selective;
         recovery.stage = Stage::Open;
-        recovery.controller.on_undo();
-        if let Some(flight) = &mut recovery.flight {
-            flight.undo.settle();
-            flight.reordering.seen |= !timed_out;
-            flight.forced = false;
-            // What made the others look late was an answer to the wrong copy.
-            flight.rack = Rack::default();
-            flight.board.unlose();
-            flight.forward.end();
+        let Some(flight) = &mut recovery.flight else { return };
+        flight.undo.close();
+        flight.forced = false;
+        // What made the others look late was an answer to the wrong copy.
+        flight.rack = Rack::default();
+        flight.board.unlose();
+        flight.forward.end();
+        if flight.undo.by_timeout {
+            flight.undo.retime_after(recover);
+        } else {
+            flight.reordering.seen = true;
+        }
+        let pipe_before = flight.undo.pipe_before;
+        match (echo, flight.undo.by_timeout) {
+            (true, _) if recovering => recovery.controller.on_exit_recovery(cwnd, env.now),
+            (true, _) => {}
+            (false, true) => recovery.controller.on_undo_of_timeout(cwnd, pipe_before),
+            (false, false) => recovery.controller.on_undo(),
+        }
+        if !echo {
+            flight.counts.undone = flight.counts.undone.saturating_add(1);
         }
     }
 

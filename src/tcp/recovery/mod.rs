@@ -5,16 +5,21 @@
 //!
 //! | with a peer that | losses are found by | marked in | files |
 //! |---|---|---|---|
-//! | permits SACK | RACK-TLP (RFC 8985) | the scoreboard of the flight | `selective`, `episode`, `sending`, `rack`, `tlp`, `prr`, `undo` |
+//! | permits SACK | RACK-TLP (RFC 8985) | the scoreboard of the flight | `selective`, `heed`, `episode`, `sending`, `rack`, `tlp`, `prr`, `undo`, `forward` |
 //! | does not | duplicate ACKs (RFC 5681, RFC 6582, RFC 3042) | a range of the send half | `newreno` |
 //!
 //! The timer (RFC 6298) is common to both, here and in `rto`.
 
 mod episode;
+mod forward;
+mod heed;
 mod inspect;
 mod newreno;
+mod path;
 mod prr;
 mod rack;
+mod repeats;
+mod report;
 mod rto;
 mod selective;
 mod sending;
@@ -32,12 +37,15 @@ use super::send::SendHalf;
 use super::{Segment, SeqNum, Settings};
 use crate::time::{Duration, Instant};
 
+pub(super) use forward::ForwardProbe;
 use newreno::DUPLICATE_ACKS;
+pub(super) use path::Path;
 pub(super) use prr::Prr;
 pub(super) use rack::{Rack, Reordering};
+pub use report::Repairs;
 pub(super) use rto::Alarm;
 pub(super) use tlp::TailProbe;
-pub(super) use undo::{ForwardProbe, Undo};
+pub(super) use undo::Undo;
 
 /// RFC 6298 (5.7): the timeout after a handshake that lost a SYN and gave no measurement.
 const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);

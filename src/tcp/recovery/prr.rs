@@ -1,5 +1,5 @@
 //! Proportional rate reduction (RFC 9937, which replaces RFC 6937): how much to send while fast recovery
-//! brings the flight down to ssthresh.
+//! brings the flight down to ssthresh: what RFC 2018 §5.1 has preserved of congestion control.
 //!
 //! Owns the counts of one recovery, bytes.
 

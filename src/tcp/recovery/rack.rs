@@ -5,18 +5,13 @@
 
 use crate::tcp::SeqNum;
 use crate::tcp::flight::{Delivered, Piece};
-use crate::time::{Duration, Instant};
+use crate::time::Duration;
 
 /// DupThresh (RFC 5681): so many segments selected tell of a loss where no reordering was seen.
 const DUP_THRESH: u32 = 3;
 
 /// RFC 8985 §6.2 step 4: recoveries without D-SACK after which the window is small again.
 const PERSIST: u8 = 16;
-
-/// How long a smallest round trip counts, in units of 2^16 ms: five and a half minutes, since paths change.
-/// Shorter, and a queue of our own making is taken for the path; longer, and a path that became longer is
-/// taken for one that changes the order.
-const MIN_RTT_WINDOW: u8 = 5;
 
 /// What is known of the flight.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,10 +31,6 @@ pub(in crate::tcp) struct Rack {
 /// What is kept while nothing is in flight.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Reordering {
-    /// RACK.min_RTT; 0 is none yet.
-    min_rtt_us: u32,
-    /// When it was measured, in units of 2^16 ms, modulo 2^8.
-    min_rtt_at: u8,
     /// RACK.reo_wnd_mult.
     mult: u8,
     /// RACK.reo_wnd_persist.
@@ -54,33 +45,11 @@ pub(in crate::tcp) struct Reordering {
 
 impl Default for Reordering {
     fn default() -> Self {
-        Self {
-            min_rtt_us: 0,
-            min_rtt_at: 0,
-            mult: 1,
-            persist: PERSIST,
-            seen: false,
-            degree: 0,
-            times: 0,
-        }
+        Self { mult: 1, persist: PERSIST, seen: false, degree: 0, times: 0 }
     }
 }
 
 impl Reordering {
-    /// Step 1: a round trip was measured.
-    pub(super) fn on_rtt(&mut self, rtt_us: u32, now: Instant) {
-        let at = (now.as_millis() >> 16) as u8;
-        let stale = at.wrapping_sub(self.min_rtt_at) > MIN_RTT_WINDOW;
-        if self.min_rtt_us == 0 || rtt_us <= self.min_rtt_us || stale {
-            (self.min_rtt_us, self.min_rtt_at) = (rtt_us.max(1), at);
-        }
-    }
-
-    /// The shortest round trip, once there is one.
-    pub(in crate::tcp) fn min_rtt(&self) -> Option<Duration> {
-        (self.min_rtt_us > 0).then(|| Duration::from_micros(u64::from(self.min_rtt_us)))
-    }
-
     /// An ACK told of segments that arrived `bytes` too late.
     pub(super) fn note(&mut self, bytes: u32, mss: u16) {
         let segments = bytes.div_ceil(u32::from(mss.max(1)));
@@ -105,12 +74,18 @@ impl Reordering {
     ///   > min(RACK.reo_wnd_mult * RACK.min_RTT / 4, SRTT)
     ///
     /// and none where no reordering was seen and a loss is certain enough.
-    pub(super) fn window_us(&self, recovering: bool, selected: u32, srtt: Option<Duration>) -> u32 {
+    pub(super) fn window_us(
+        &self,
+        recovering: bool,
+        selected: u32,
+        min_rtt_us: u32,
+        srtt: Option<Duration>,
+    ) -> u32 {
         if !self.seen && (recovering || selected >= DUP_THRESH) {
             return 0;
         }
         let most = srtt.map_or(u64::MAX, Duration::as_micros);
-        let window = u64::from(self.mult) * u64::from(self.min_rtt_us) / 4;
+        let window = u64::from(self.mult) * u64::from(min_rtt_us) / 4;
         u32::try_from(window.min(most)).unwrap_or(u32::MAX / 4)
     }
 }
@@ -128,13 +103,14 @@ pub(super) enum Overdue {
 }
 
 impl Rack {
-    /// Steps 2 and 3 for one segment that arrived; how many bytes too late, if it did so. `echoed` tells whether the ACK echoes a copy that was
-    /// sent before the last one.
+    /// Steps 2 and 3 for one segment that arrived; how many bytes too late, if it did so. `echoes_earlier`
+    /// tells whether the ACK echoes a copy that was sent before the last one.
     pub(super) fn on_delivered(
         &mut self,
         segment: &Delivered,
         now_us: u32,
         echoes_earlier: bool,
+        min_rtt_us: u32,
         kept: &mut Reordering,
     ) -> Option<u32> {
         if !segment.whole {
@@ -145,7 +121,7 @@ impl Rack {
         // "To avoid spurious inferences, ignore a segment as invalid if any of its sequence range has been
         // retransmitted before and if either of two conditions is true": the timestamp tells of an
         // earlier copy, or the ACK came sooner than any can.
-        if segment.resent && (echoes_earlier || rtt_us < kept.min_rtt_us) {
+        if segment.resent && (echoes_earlier || rtt_us < min_rtt_us) {
             return late;
         }
         let newer = |end| sent_after(segment.sent_us, segment.end, self.sent_us, end);
@@ -155,6 +131,14 @@ impl Rack {
             (self.sent_us, self.end) = (segment.sent_us, Some(segment.end));
         }
         late
+    }
+
+    /// Nothing has arrived since something is in flight: RACK.rtt is what it was, or about.
+    pub(super) fn assume_rtt(&mut self, srtt: Option<Duration>) {
+        if self.end.is_none() {
+            let us = srtt.map_or(0, Duration::as_micros);
+            self.rtt_us = u32::try_from(us).unwrap_or(u32::MAX / 4);
+        }
     }
 
     /// Step 3: a segment that was sent once arrives after one of a higher number. How far, in bytes.
@@ -181,10 +165,15 @@ impl Rack {
         }
     }
 
+    /// Whether a segment was sent before the last one known to have arrived.
+    pub(super) fn is_past(&self, segment: &Piece) -> bool {
+        let before = |end| sent_after(self.sent_us, end, segment.sent_us, segment.end);
+        self.end.is_some_and(before)
+    }
+
     /// Step 5 for the segment sent longest ago.
     pub(super) fn overdue(&self, segment: &Piece, window_us: u32, now_us: u32) -> Overdue {
-        let before = |end| sent_after(self.sent_us, end, segment.sent_us, segment.end);
-        if !self.end.is_some_and(before) {
+        if !self.is_past(segment) {
             return Overdue::Never;
         }
         self.late(segment, window_us, now_us)
@@ -201,4 +190,93 @@ impl Rack {
 /// RACK_sent_after: by time, and of those sent at once by number.
 fn sent_after(us1: u32, end1: SeqNum, us2: u32, end2: SeqNum) -> bool {
     us1.wrapping_sub(us2) as i32 > 0 || us1 == us2 && end1.after(end2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN_RTT_US: u32 = 100_000;
+
+    fn window_us(kept: &Reordering) -> u32 {
+        kept.window_us(false, 0, MIN_RTT_US, Some(Duration::from_millis(180)))
+    }
+
+    #[test]
+    fn the_window_grows_by_a_quarter_each_round_trip_with_a_duplicate_up_to_srtt() {
+        // RFC 8985 §6.2 step 4: "after N round trips in which a DSACK is received, the RACK.reo_wnd becomes
+        // (N+1) * min_RTT / 4, with an upper-bound of SRTT"; §3.3.2 (3).
+        let (mut rack, mut kept) = (Rack::default(), Reordering::default());
+        let mut una = SeqNum(u32::MAX - 5_000);
+        for round in 1..=5u32 {
+            for _ in 0..3 {
+                rack.on_dsack(una, una + 1_000, &mut kept);
+                assert_eq!(window_us(&kept), (round + 1) * MIN_RTT_US / 4, "once a round trip");
+            }
+            una += 1_000;
+        }
+        for _ in 0..300 {
+            una += 1_000;
+            rack.on_dsack(una, una + 1_000, &mut kept);
+        }
+        assert_eq!(window_us(&kept), 180_000);
+    }
+
+    #[test]
+    fn sixteen_recoveries_without_a_duplicate_make_the_window_small_again() {
+        // RFC 8985 §6.2 step 4: "RACK persists using the inflated RACK.reo_wnd for up to 16 loss recoveries,
+        // after which it resets RACK.reo_wnd to its starting value, min_RTT / 4."
+        let (mut rack, mut kept) = (Rack::default(), Reordering::default());
+        rack.on_dsack(SeqNum(0), SeqNum(10), &mut kept);
+        (0..10).for_each(|_| kept.on_recovered());
+        rack.on_dsack(SeqNum(10), SeqNum(20), &mut kept);
+        (0..15).for_each(|_| kept.on_recovered());
+        assert_eq!(window_us(&kept), 3 * MIN_RTT_US / 4);
+        kept.on_recovered();
+        assert_eq!(window_us(&kept), MIN_RTT_US / 4);
+    }
+
+    #[test]
+    fn without_reordering_the_window_is_zero_where_a_loss_is_certain_enough() {
+        // RFC 8985 §3.3.2 (1), §6.2 step 4.
+        let srtt = Some(Duration::from_millis(100));
+        for (seen, recovering, selected, expected) in [
+            (false, false, 0, 25_000),
+            (false, false, 2, 25_000),
+            (false, false, 3, 0),
+            (false, true, 0, 0),
+            (true, false, 3, 25_000),
+            (true, true, 9, 25_000),
+        ] {
+            let kept = Reordering { seen, ..Reordering::default() };
+            assert_eq!(kept.window_us(recovering, selected, MIN_RTT_US, srtt), expected);
+        }
+        assert_eq!(Reordering::default().window_us(false, 0, 0, None), 0, "no estimate, no window");
+    }
+
+    #[test]
+    fn the_clock_of_microseconds_goes_round_in_the_middle_of_a_flight() {
+        // RFC 8985 §4 (2): any granularity finer than a quarter of the round trip will do.
+        let mut rack = Rack::default();
+        let sent = |us: u32, end| Piece {
+            seq: SeqNum(end - 10),
+            end: SeqNum(end),
+            sent_us: us,
+            stamp: crate::tcp::rate::RateStamp::default(),
+        };
+        let arrived = Delivered {
+            end: SeqNum(30),
+            sent_us: 20,
+            stamp: crate::tcp::rate::RateStamp::default(),
+            len: 10,
+            resent: false,
+            whole: true,
+        };
+        let _ = rack.on_delivered(&arrived, 1_020, false, 0, &mut Reordering::default());
+        let first = sent(0u32.wrapping_sub(50), 20);
+        assert_eq!(rack.overdue(&first, 250, 1_020), Overdue::In(180));
+        assert_eq!(rack.overdue(&first, 250, 1_200), Overdue::Now);
+        assert_eq!(rack.overdue(&sent(20, 40), 250, 9_999), Overdue::Never, "sent at once, later");
+        assert_eq!(rack.overdue(&sent(20, 20), 0, 1_020), Overdue::Now, "sent at once, before");
+    }
 }

@@ -74,12 +74,10 @@ impl Connection {
 
     /// The slot expired with data outstanding and a window open.
     pub(in crate::tcp) fn on_alarm(&mut self, env: &mut Env<'_>) {
-        if self.probes_with_fin(env) {
-            return;
-        }
         // The timeout may be due at the same time: it is not put off by the others.
         match self.recovery.alarm() {
             Alarm::Probe => self.on_probe_deadline(env),
+            Alarm::Timeout if self.awaits_fin_probe(env) => self.probe_fin(env),
             Alarm::Reordering if self.timeout_at(env) > env.now => self.on_reordering_deadline(env),
             _ => self.on_retransmission_timeout(env),
         }
@@ -96,8 +94,12 @@ impl Connection {
         let repeated = self.recovery.stage == Stage::TimedOut;
         let recovering = repeated || self.recovery.stage == Stage::Selective;
         let recovery = &mut self.recovery;
-        if let Some(flight) = recovery.flight.as_deref_mut().filter(|_| !repeated) {
-            flight.undo.begin(self.snd.una);
+        if let Some(flight) = recovery.flight.as_deref_mut().filter(|_| !recovering) {
+            // RFC 3522 §3.2, RFC 4015 §3.1: never "after loss recovery has already started".
+            let outstanding = self.snd.outstanding();
+            let before = recovery.controller.ssthresh().max(outstanding);
+            flight.undo.begin_by_timeout(self.snd.una, before, recovery.rtt);
+            flight.counts.reductions = flight.counts.reductions.saturating_add(1);
         }
         recovery.controller.on_timeout(self.snd.outstanding(), env.now);
         // RFC 6582 §3.2 (4):
@@ -142,12 +144,15 @@ impl Recovery {
         let nxt = self.recover;
         let repeated = self.backoff > 1;
         let Some(flight) = self.flight.as_deref_mut() else { return };
-        let window_us = flight.reordering.window_us(true, 0, self.rtt.srtt());
+        let (min_rtt, srtt) = (flight.path.min_rtt_us(), self.rtt.srtt());
+        let window_us = flight.reordering.window_us(true, 0, min_rtt, srtt);
+        flight.rack.assume_rtt(srtt);
         let now_us = micros(env.now);
         let rated = self.controller.measures_rate();
-        // RFC 2018 §8: what the peer had selected may be gone when the first segment is among it (RFC 6675
-        // §5.1), or when nothing else helped.
-        if flight.board.is_reneged() || repeated {
+        // RFC 2018 §5: "the timeout might indicate that the data receiver has reneged". Robust tests tell
+        // whether it has (RFC 6675 §5.1): the first segment is among what it had, or nothing else helped.
+        let reneged = flight.board.is_reneged() || repeated && flight.board.selected() > 0;
+        if reneged {
             flight.board.lose_all(true);
         } else {
             while let Some(piece) = flight.board.oldest_sent() {
@@ -155,6 +160,7 @@ impl Recovery {
                     break;
                 }
                 flight.board.lose_oldest();
+                flight.counts.lost = flight.counts.lost.saturating_add(1);
                 if rated {
                     let len = piece.end.distance_from(piece.seq);
                     self.controller.on_lost(&flight.rate.on_lost(&piece.stamp, len));
@@ -163,7 +169,10 @@ impl Recovery {
             flight.board.lose_first();
         }
         flight.tail.reset();
-        flight.forward.begin(nxt, recovering);
+        // RFC 5682 §3.1: "the execution of the SACK-enhanced F-RTO algorithm" begins again with a timeout
+        // that comes before the first answer.
+        let anew = !recovering || flight.forward.awaits_answer();
+        flight.forward.begin(nxt, !anew || reneged);
         flight.forced = true;
     }
 }

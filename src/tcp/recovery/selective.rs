@@ -1,10 +1,9 @@
 //! What an ACK tells of a flight with a scoreboard: RFC 2018 §5, RFC 2883 §4, RFC 8985 §6.2, in steps.
 //!
-//! Owns the order of the steps. Each step is a question of its own; what it means to congestion control and
-//! to the stage of recovery is in `episode`.
+//! Owns the order of the steps. What each kind of news is taken for is in `heed`; what it means to
+//! congestion control and to the stage of recovery is in `episode`.
 
-use super::tlp::Verdict;
-use super::undo::{Answer, Finding};
+use super::undo::Duplicate;
 use super::{ECHOED_RTT_MS_MAX, Stage};
 use crate::tcp::congestion::Ack;
 use crate::tcp::connection::Connection;
@@ -23,9 +22,15 @@ pub(super) struct News {
     /// The shortest round trip of the segments that were sent once.
     rtt_us: Option<u32>,
     /// Something arrived that was sent once, and before the end of the episode.
-    original: bool,
+    pub(super) original: bool,
     /// The highest number that it tells of.
-    highest: SeqNum,
+    pub(super) highest: SeqNum,
+    /// SND.UNA before it.
+    pub(super) una: SeqNum,
+    /// Nothing was selectively acknowledged before it.
+    pub(super) blank: bool,
+    /// Bytes that it acknowledges cumulatively.
+    pub(super) bytes: u32,
 }
 
 impl News {
@@ -40,9 +45,6 @@ impl News {
         self.rtt_us = Some(self.rtt_us.map_or(rtt_us, |least| least.min(rtt_us)));
     }
 }
-
-/// A report of a duplicate: from here to there the peer had it already.
-pub(super) type Duplicate = (SeqNum, SeqNum);
 
 impl Connection {
     /// Whether `segment` may tell something to the scoreboard, or of duplicates after it.
@@ -64,28 +66,37 @@ impl Connection {
         };
         let prior_in_flight = flight.board.pipe();
         let (cwnd_limited, used) = (flight.full_until.is_some(), flight.peak);
-        let news = self.take_news(env, segment, &mut flight, duplicate.is_some());
+        let mut news = self.take_news(env, segment, &mut flight, duplicate.is_some());
         self.recovery.flight = Some(flight);
-        let bytes = if advanced { self.advance(env, segment.ack) } else { 0 };
+        news.bytes = if advanced { self.advance(env, segment.ack) } else { 0 };
+        let (una, nxt) = (self.snd.una, self.snd.nxt);
+        if let Some(flight) = &mut self.recovery.flight {
+            flight.delivery.on_ack(env.now, news.delivered, una, nxt);
+        }
+        let undone = self.undone();
         let rtt = self.measure(env, segment, &news, advanced);
-        self.heed_duplicate(duplicate);
-        self.heed_probe(env, segment, duplicate, news.delivered);
-        self.heed_forward_probe(segment, &news, advanced);
         if advanced {
-            self.heed_echo(segment);
+            self.heed_echo(env, segment, &news, duplicate.is_some());
+        }
+        self.heed_duplicate(env, segment, &news, duplicate);
+        self.heed_probe(env, segment, duplicate, news.delivered);
+        self.heed_forward_probe(env, segment, &news, advanced);
+        self.heed_arrivals(env, segment, &news);
+        if advanced {
             self.leave_recovery(env.now);
             self.on_path_acked(env.now);
         }
         let (lost, due) = self.find_losses(env.now);
         if lost > 0 && self.recovery.stage == Stage::Open {
-            self.enter_recovery(env.now, news.delivered, bytes);
+            self.enter_recovery(env.now, news.delivered, news.bytes);
         }
         self.recovery.reduce(news.delivered, advanced && lost == 0, self.snd.mss);
+        // RFC 4015 §3.4: "the value of cwnd must not be changed any further for that ACK".
         if news.delivered > 0 || lost > 0 {
             let ce = self.take_marked(news.delivered);
             self.recovery.tell(Ack {
                 now: env.now,
-                bytes,
+                bytes: if self.undone() == undone { news.bytes } else { 0 },
                 delivered: news.delivered,
                 lost,
                 prior_in_flight,
@@ -103,8 +114,13 @@ impl Connection {
         self.arm_after_ack(env, advanced, due);
     }
 
-    /// RFC 2883 §4: the first block reports a duplicate if it lies below the cumulative acknowledgment, or
-    /// within the second block.
+    /// Reductions taken back so far.
+    fn undone(&self) -> u32 {
+        self.recovery.flight.as_deref().map_or(0, |flight| flight.counts.undone)
+    }
+
+    /// RFC 2883 §5: the first block reports a duplicate if it lies below the cumulative acknowledgment "IN
+    /// THE SAME PACKET", or within the second block.
     fn duplicate_of(&self, segment: &Segment<'_>) -> Option<Duplicate> {
         let blocks = segment.options.sack.as_slice();
         let &(left, right) = blocks.first()?;
@@ -125,13 +141,22 @@ impl Connection {
         first_is_duplicate: bool,
     ) -> News {
         let (now, now_us, recover) = (env.now, micros(env.now), self.recovery.recover);
-        let mut news = News { delivered: 0, rtt_us: None, original: false, highest: segment.ack };
         let (rated, mut late) = (self.recovery.controller.measures_rate(), None);
-        let Flight { board, rack, rate, reordering, .. } = flight;
+        let Flight { board, rack, rate, reordering, path, .. } = flight;
+        let min_rtt = path.min_rtt_us();
+        let mut news = News {
+            delivered: 0,
+            rtt_us: None,
+            original: false,
+            highest: segment.ack,
+            una: self.snd.una,
+            blank: board.selected() == 0,
+            bytes: 0,
+        };
         let mut each = |d: Delivered| {
             news.add(&d, now_us, recover);
             let earlier = d.resent && self.echoes_before(now, d.sent_us, segment);
-            late = late.max(rack.on_delivered(&d, now_us, earlier, reordering));
+            late = late.max(rack.on_delivered(&d, now_us, earlier, min_rtt, reordering));
             if rated {
                 rate.on_delivered(now, &d.stamp, d.sent_us, d.len);
             }
@@ -161,7 +186,7 @@ impl Connection {
         }
     }
 
-    /// SND.UNA <- SEG.ACK; returns how many bytes that acknowledges.
+    /// SND.UNA <- SEG.ACK (RFC 6675 §4: what is selected stays in the buffer); returns how many bytes that acknowledges.
     fn advance(&mut self, env: &mut Env<'_>, ack: SeqNum) -> u32 {
         let acked = ack.distance_from(self.snd.una);
         self.recovery.give_up_at = Instant::FAR;
@@ -195,78 +220,23 @@ impl Connection {
         let exact = news.rtt_us.map(|us| Duration::from_micros(u64::from(us)));
         let rtt = exact.or_else(|| if advanced { echoed() } else { None })?;
         let recovery = &mut self.recovery;
+        let mut delayed = None;
         if let Some(flight) = &mut recovery.flight {
             flight.tail.on_rtt();
+            delayed = flight.undo.take_delayed(segment.ack);
             if let Some(us) = news.rtt_us {
-                flight.reordering.on_rtt(us, env.now);
+                flight.path.on_rtt(us, env.now);
             }
         }
         let round = !recovery.is_timing || segment.ack.at_or_after(recovery.timed);
-        if advanced && round {
+        if let Some(before) = delayed {
+            let margin = env.settings.rto_margin;
+            recovery.rtt.on_sample_after_spurious_timeout(&before, rtt, margin);
+        } else if advanced && round {
             recovery.is_timing = false;
             recovery.rtt.on_sample(rtt);
             recovery.backoff = 0;
         }
         Some(rtt)
-    }
-
-    /// RFC 8985 §6.2 step 4, and RFC 3708.
-    fn heed_duplicate(&mut self, duplicate: Option<Duplicate>) {
-        let Some((left, right)) = duplicate else { return };
-        let Some(flight) = self.recovery.flight.as_deref_mut() else { return };
-        // What a probe sent twice tells nothing of the order, nor what a network sent twice.
-        if flight.reordering.seen && !flight.tail.is_probe_of(right) {
-            flight.rack.on_dsack(self.snd.una, self.snd.nxt, &mut flight.reordering);
-        }
-        if flight.undo.on_duplicate(left, right, u32::from(self.snd.mss)) {
-            self.undo_reduction();
-        }
-    }
-
-    /// RFC 8985 §7.4.
-    fn heed_probe(
-        &mut self,
-        env: &Env<'_>,
-        segment: &Segment<'_>,
-        duplicate: Option<Duplicate>,
-        delivered: u32,
-    ) {
-        let Some(flight) = &mut self.recovery.flight else { return };
-        let is_bare = delivered == 0 && segment.is_empty() && segment.options.sack.is_empty();
-        let twice = duplicate.map(|(_, right)| right);
-        let verdict = flight.tail.on_ack(segment.ack, twice, is_bare);
-        if verdict == Verdict::Repaired && self.recovery.stage == Stage::Open {
-            self.answer_repaired_loss(env.now);
-        }
-    }
-
-    /// RFC 5682 §3.1.
-    fn heed_forward_probe(&mut self, segment: &Segment<'_>, news: &News, advances: bool) {
-        if self.recovery.stage != Stage::TimedOut {
-            return;
-        }
-        let snd = &self.snd;
-        let answer = Answer {
-            ack: segment.ack,
-            advances,
-            original: news.original,
-            highest: news.highest,
-            nxt: snd.nxt,
-            has_new: snd.unsent() > 0 && snd.window_from(snd.nxt) > 0,
-        };
-        let Some(flight) = &mut self.recovery.flight else { return };
-        if flight.forward.on_ack(&answer) == Finding::Spurious {
-            self.undo_reduction();
-        }
-    }
-
-    /// RFC 3522 §3.2.
-    fn heed_echo(&mut self, segment: &Segment<'_>) {
-        let stamps = self.marks.has(Marks::TIMESTAMPS);
-        let echo = segment.options.timestamps.filter(|_| stamps).map(|ts| ts.echo);
-        let Some(flight) = self.recovery.flight.as_deref_mut() else { return };
-        if flight.undo.is_refuted_by_echo(segment.ack, echo) {
-            self.undo_reduction();
-        }
     }
 }

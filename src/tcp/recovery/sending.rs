@@ -52,7 +52,8 @@ impl Connection {
         self.snd.una == self.snd.iss + 1
     }
 
-    /// How much new data may be in flight; none while something waits to be sent again.
+    /// How much new data may be in flight; none while something waits to be sent again. What is selected
+    /// makes room, so that each of the first duplicate ACKs lets a segment go (RFC 3042 §2).
     #[inline]
     pub(in crate::tcp) fn new_allowance(&self) -> u32 {
         let Some(flight) = self.recovery.flight.as_deref() else {
@@ -96,11 +97,19 @@ impl Connection {
         let now_us = micros(env.now);
         if again {
             flight.board.on_sent_again(seq, end, now_us, stamp);
-            flight.undo.on_sent_again(seq, tsval);
+            flight.undo.on_sent_again(seq, end, tsval);
             flight.forced = false;
-        } else {
-            if una == nxt {
+            // RFC 6675 §6: "a more careful variant that re-arms the RTO timer on each retransmission that is
+            // sent during recovery MAY be used". Where a round trip is half the timeout, none would be
+            // answered in time else.
+            if recovery.stage == Stage::Selective {
                 flight.timer_since = env.now;
+            }
+        } else {
+            flight.is_alone = una == nxt;
+            if flight.is_alone {
+                flight.timer_since = env.now;
+                flight.delivery.begin(env.now, end);
             }
             let mss = u32::from(self.snd.mss);
             let mut part = seq + mss;
@@ -136,7 +145,8 @@ impl Connection {
     pub(in crate::tcp) fn arm_after_sent(&mut self, env: &Env<'_>, again: bool) {
         let probed = self.recovery.flight.as_deref().is_some_and(|flight| !flight.tail.may_probe());
         if again || probed {
-            if self.timers.retransmit_at == Instant::FAR {
+            let rearms = again && self.recovery.alarm() == Alarm::Timeout;
+            if rearms || self.timers.retransmit_at == Instant::FAR {
                 self.arm_alarm(env, Alarm::Timeout);
             }
         } else {

@@ -8,17 +8,21 @@ use crate::tcp::SeqNum;
 use crate::tcp::connection::Connection;
 use crate::tcp::interface::Env;
 use crate::tcp::marks::Marks;
-use crate::tcp::rate::RateStamp;
+use crate::tcp::rate::{RateStamp, micros};
 use crate::time::{Duration, Instant};
 
 use super::{Alarm, Stage};
 
-/// TLP.max_ack_delay (RFC 8985 §7.2): how long peers hold back the ACK of a single segment. RFC 9293
-/// allows 500 ms, hosts take 200 ms at most.
-const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+/// TLP.max_ack_delay (RFC 8985 §7.2) at first: how long most hosts hold back the ACK of a single segment,
+/// 40 ms, and as long again for their timers. Less, and every request that takes a while to answer is sent
+/// twice; more, and a lost one is repaired by the timeout only.
+const ACK_DELAY: Duration = Duration::from_millis(50);
 
-/// RFC 8985 §7.2: "when there is no SRTT estimate available, the PTO SHOULD be 1 second".
-const PTO_WITHOUT_SRTT: Duration = Duration::from_secs(1);
+/// The same once a probe was in vain: RFC 9293 allows 500 ms, hosts take 200 ms at most.
+const ACK_DELAY_MAX: Duration = Duration::from_millis(200);
+
+/// The same for a FIN, whose ACK waits for no second segment: what a busy peer takes to see it.
+const FIN_ACK_DELAY: Duration = Duration::from_millis(5);
 
 /// The probe of one flight.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +49,8 @@ pub(super) enum Verdict {
     Nothing,
     /// The probe repaired the loss of the last segment.
     Repaired,
+    /// The probe was for nothing: the ACK was late.
+    Vain,
 }
 
 impl TailProbe {
@@ -63,6 +69,16 @@ impl TailProbe {
             due: false,
             is_first: false,
         };
+    }
+
+    /// Whether what an ACK of later data tells still matters: the probe may have repaired a loss.
+    pub(in crate::tcp) const fn is_pending(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// After the segment that the probe was.
+    pub(super) const fn sent_end(&self) -> SeqNum {
+        self.sent_end
     }
 
     /// A round trip was measured.
@@ -92,15 +108,25 @@ impl TailProbe {
             self.end = None;
         }
         // "Case 1" and "case 2" tell that both copies arrived.
-        if self.is_again && past && !told_twice { Verdict::Repaired } else { Verdict::Nothing }
+        match (self.is_again, told_twice, past) {
+            (true, true, _) => Verdict::Vain,
+            (true, false, true) => Verdict::Repaired,
+            (true, false, false) if is_bare => Verdict::Vain,
+            _ => Verdict::Nothing,
+        }
     }
 }
 
 impl Connection {
     /// RFC 8985 §7.2, TLP_calc_PTO, not past the retransmission timeout; `None` where other means serve:
     ///   > unless it is already in fast recovery, RTO recovery, or segments have been SACKed
+    ///
+    /// or where no probe could be sent (§7.3), as without any round trip measured. Counted is from when the
+    /// last segment was sent, as RFC 7765 §4 counts the timeout, so that the end of a flight is repaired
+    /// within two round trips; but an ACK that advances gives one more.
     pub(super) fn probe_at(&self, env: &Env<'_>, rto_at: Instant) -> Option<Instant> {
         let flight = self.recovery.flight.as_deref()?;
+        let srtt = self.recovery.rtt.srtt()?;
         let calm = env.settings.tail_probes
             && self.recovery.stage == Stage::Open
             && flight.board.selected_segments() == 0
@@ -111,33 +137,24 @@ impl Connection {
         if !calm {
             return None;
         }
-        let pto = match self.recovery.rtt.srtt() {
-            Some(srtt) if self.snd.outstanding() <= u32::from(self.snd.mss) => {
-                srtt.times(2) + MAX_ACK_DELAY
-            }
-            Some(srtt) => srtt.times(2),
-            None => PTO_WITHOUT_SRTT,
-        };
-        Some((env.now + pto).min(rto_at))
+        let ago = micros(env.now).wrapping_sub(flight.board.newest_sent_us()?);
+        let pto = srtt.times(2) + self.ack_delay(flight.is_alone, flight.path.holds_acks());
+        let rest = pto - Duration::from_micros(u64::from(ago));
+        Some((env.now + rest.max(srtt)).min(rto_at))
     }
 
-    /// The timer of a FIN that was sent alone expired. Such a FIN has no flight, so that what opens and closes
-    /// pays nothing for one; its first timeout is its probe (RFC 8985 §7.2: PTO is RTO at most), from where on
-    /// it has. Whether it was so.
-    pub(super) fn probes_with_fin(&mut self, env: &mut Env<'_>) -> bool {
-        let (una, nxt) = (self.snd.una, self.snd.nxt);
-        let alone = self.recovery.flight.is_none() && una == self.snd.end && nxt == una + 1;
-        let fresh = self.recovery.stage == Stage::Open && self.recovery.backoff == 0;
-        if !(alone && fresh && env.settings.tail_probes && self.marks.has(Marks::SACK)) {
-            return false;
+    /// What the peer may add to the round trip. RFC 8985 §7.2:
+    ///   > when the FlightSize is one segment, the sender MAY inflate the PTO by TLP.max_ack_delay
+    fn ack_delay(&self, is_alone: bool, holds_acks: bool) -> Duration {
+        if holds_acks && self.snd.outstanding() <= u32::from(self.snd.mss) {
+            ACK_DELAY_MAX
+        } else if !is_alone {
+            Duration::ZERO
+        } else if self.snd.nxt.after(self.snd.end) {
+            FIN_ACK_DELAY
+        } else {
+            ACK_DELAY
         }
-        let mut flight = env.pool.flights.acquire(una, env.now);
-        let sent_at = env.now.as_micros().saturating_sub(self.rto(env.settings).as_micros());
-        flight.board.on_sent(nxt, sent_at as u32, RateStamp::default());
-        flight.tail.due = true;
-        self.recovery.flight = Some(flight);
-        self.arm_alarm(env, Alarm::Timeout);
-        true
     }
 
     /// The probe timer expired: RFC 8985 §7.3, TLP_send_probe.
@@ -148,8 +165,41 @@ impl Connection {
         if let Some(flight) = self.recovery.flight.as_deref_mut() {
             flight.tail.is_first = is_first;
             flight.tail.due = flight.tail.may_probe();
+            flight.counts.probes = flight.counts.probes.saturating_add(1);
             flight.timer_since = env.now;
         }
         self.arm_alarm(env, Alarm::Timeout);
+    }
+
+    /// A FIN without data was sent with nothing in flight: its probe is due before the timeout. It needs no
+    /// scoreboard before that, so that what opens and closes pays nothing for it.
+    #[inline]
+    pub(in crate::tcp) fn arm_fin_probe(&mut self, env: &Env<'_>) {
+        let probes = env.settings.tail_probes && self.marks.has(Marks::SACK);
+        let srtt = self.recovery.rtt.srtt().filter(|_| probes);
+        if let Some(srtt) = srtt {
+            let at = env.now + srtt.times(2) + self.ack_delay(true, false);
+            self.timers.retransmit_at = self.timers.retransmit_at.min(at);
+        }
+    }
+
+    /// Whether the timer runs for such a FIN, sent once.
+    pub(super) fn awaits_fin_probe(&self, env: &Env<'_>) -> bool {
+        let snd = &self.snd;
+        env.settings.tail_probes
+            && self.recovery.flight.is_none()
+            && self.marks.has(Marks::SACK)
+            && self.recovery.rtt.srtt().is_some()
+            && self.recovery.backoff == 0
+            && snd.una == snd.end
+            && snd.nxt.after(snd.end)
+    }
+
+    /// Its time has come: from here on it is a flight like any other.
+    pub(super) fn probe_fin(&mut self, env: &mut Env<'_>) {
+        let mut flight = env.pool.flights.acquire(self.snd.una, env.now);
+        flight.board.on_sent(self.snd.nxt, micros(env.now), RateStamp::default());
+        self.recovery.flight = Some(flight);
+        self.on_probe_deadline(env);
     }
 }

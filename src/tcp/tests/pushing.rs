@@ -229,13 +229,13 @@ fn a_segment_that_arrived_in_part_goes_again_to_its_end() {
 }
 
 #[test]
-fn the_first_timeout_of_a_fin_alone_is_its_probe() {
-    // RFC 8985 §7.3: a probe takes nothing of the window and does not back off: "MUST re-arm the RTO timer".
+fn a_fin_alone_is_probed_before_its_timeout() {
+    // RFC 8985 §7.2, §7.3: PTO is 2 * SRTT and what the peer may take; a probe takes nothing of the window and does not back off: "MUST re-arm the RTO timer".
     let mut t = selective_with(100, |_| ());
     let before = t.c.info(&t.settings).cwnd;
     t.closes();
     assert_eq!(t.sent().len(), 1);
-    for (wait, timeouts) in [(300, 0), (300, 1), (600, 2)] {
+    for (wait, timeouts) in [(205, 0), (300, 1), (600, 2)] {
         assert_eq!(t.deadline_ms(), Some(wait));
         t.after_ms(wait - 1).quiet();
         t.after_ms(1);

@@ -1,46 +1,9 @@
 //! Loss and its repair with SACK: RACK-TLP (RFC 8985), PRR (RFC 9937), and what undoes a repair that was for
 //! nothing (RFC 3522, RFC 5682, RFC 2883).
 
-use super::script::plain;
-use super::{Script, ack, syn};
+use super::ack;
+use super::flights::{RTT_MS, after_the_first, in_flight, segments, timeouts, undone};
 use crate::time::Duration;
-
-const RTT_MS: u64 = 100;
-
-/// `n` segments of 1000 bytes in flight, on a path whose round trip is 100 ms.
-fn in_flight(n: u32) -> Script {
-    let mut t = Script::open(plain());
-    t.sends_syn();
-    t.after_ms(RTT_MS).gets(syn().ack(1).mss(1000).permits_sack());
-    t.sent();
-    t.events();
-    t.c.rcv.quick = 0;
-    t = t.write(n * 1000);
-    assert_eq!(t.sent().len() as u32, n);
-    t
-}
-
-/// The same behind a first segment that the peer has acknowledged.
-fn after_the_first(n: u32) -> Script {
-    let mut t = in_flight(1);
-    t.after_ms(RTT_MS).gets(ack(1001));
-    t = t.write(n * 1000);
-    assert_eq!(t.sent().len() as u32, n);
-    t
-}
-
-/// From the first byte of segment `n` (1 is the first) to the first byte after segment `m`.
-fn segments(n: u32, m: u32) -> core::ops::Range<u32> {
-    1 + (n - 1) * 1000..1 + m * 1000
-}
-
-fn undone(t: &Script) -> u8 {
-    t.c.recovery.flight.as_deref().map_or(0, |flight| flight.undo.undone)
-}
-
-fn timeouts(t: &Script) -> u8 {
-    t.c.timeouts()
-}
 
 #[test]
 fn three_segments_past_a_hole_repair_it_at_once() {
@@ -122,14 +85,6 @@ fn new_data_is_the_probe_where_there_is_some() {
 }
 
 #[test]
-fn a_lone_segment_is_given_the_time_of_a_delayed_ack() {
-    // RFC 8985 §7.2: "PTO += TLP.max_ack_delay" when FlightSize is one segment.
-    let mut t = in_flight(1);
-    t.after_ms(299).quiet();
-    t.after_ms(101).sends([segments(1, 1)]);
-}
-
-#[test]
 fn after_the_probe_comes_the_timeout() {
     // RFC 8985 §7.3: one probe, then the RTO timer.
     let mut t = after_the_first(3);
@@ -154,48 +109,6 @@ fn a_loss_that_the_probe_repaired_is_answered_by_a_smaller_window() {
     t.gets(ack(12_001));
     assert!(t.c.recovery.controller.cwnd() < before);
     assert!(t.c.recovery.controller.ssthresh() < u32::MAX);
-}
-
-#[test]
-fn one_lost_segment_anywhere_is_repaired_within_two_round_trips_and_no_timeout() {
-    // RFC 8985 §1, §7.1: the last ones included.
-    for n in 1..=18u32 {
-        for lost in 1..=n {
-            one_lost_of(n, lost);
-        }
-    }
-}
-
-fn one_lost_of(n: u32, lost: u32) {
-    let mut t = in_flight(n.min(10));
-    if n > 10 {
-        // Let the window grow first.
-        t.after_ms(RTT_MS).gets(ack(5_001)).gets(ack(10_001));
-        t = t.write(n * 1000);
-        assert_eq!(t.sent().len() as u32, n);
-    }
-    let base = if n > 10 { 10_000 } else { 0 };
-    let at = |k: u32| base + 1 + (k - 1) * 1000;
-    t.after_ms(RTT_MS);
-    if lost > 1 {
-        t.gets(ack(at(lost)));
-    }
-    for got in lost + 1..=n {
-        t.gets(ack(at(lost)).sack(at(lost + 1)..at(got + 1)));
-    }
-    // Alone at the end of a flight it takes a probe: two round trips, or three with a lone segment's ACK
-    // delay (RFC 8985 §7.2).
-    let patience = if lost == n { 3 * RTT_MS + 2 } else { RTT_MS / 4 + 2 };
-    let mut again = t.sent();
-    for _ in 0..patience {
-        if again.is_empty() {
-            again = t.after_ms(1).sent();
-        }
-    }
-    assert!(again.iter().any(|s| s.seq == at(lost)), "{lost} of {n}: {again:?}");
-    assert_eq!(timeouts(&t), 0, "{lost} of {n}");
-    t.after_ms(RTT_MS).gets(ack(at(n + 1)));
-    assert_eq!(timeouts(&t), 0, "{lost} of {n}");
 }
 
 #[test]

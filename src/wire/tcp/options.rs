@@ -281,7 +281,7 @@ impl Options<'_> {
             }
             (kind::WINDOW_SCALE, &[shift]) if syn => self.window_shift = Some(shift),
             (kind::SACK_PERMITTED, []) if syn => self.sack_permitted = true,
-            // RFC 5482 §3.3: 15 bits of time; one of zero "MUST be ignored" as reserved.
+            // RFC 5482 §3.3: 15 bits of time; §3.4: one of zero is reserved, to be ignored.
             (kind::USER_TIMEOUT, &[high, low]) if high & 0x7f != 0 || low != 0 => {
                 self.user_timeout = place;
             }

@@ -457,7 +457,7 @@ fn options_of_a_syn_have_no_meaning_elsewhere() {
 
 #[test]
 fn a_user_timeout_survives_and_one_of_zero_is_none() {
-    // RFC 5482 §3.3
+    // RFC 5482 §3.3, §3.4
     for (raw, read) in [(300, Some(300)), (0x8001, Some(0x8001)), (0, None), (0x8000, None)] {
         let options = OptionsOut { user_timeout: Some(raw), ..OptionsOut::default() };
         let header = HeaderOut { flags: flag::ACK, options, ..HeaderOut::default() };

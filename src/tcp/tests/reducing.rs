@@ -1,0 +1,96 @@
+//! Proportional rate reduction on the wire: RFC 9937 §6, in the place of RFC 6675 §5 (4.2), (C); it preserves
+//! congestion control (RFC 2018 §5.1).
+
+use super::flights::{RTT_MS, cwnd, flight, in_flight, opened, segments, ssthresh};
+use super::script::plain;
+use super::{Script, ack};
+
+/// Twenty segments in flight with more to send, and where they begin.
+fn twenty() -> (Script, u32) {
+    let mut t = opened(plain()).write(10_000);
+    t.sent();
+    t.after_ms(RTT_MS).gets(ack(5001)).gets(ack(10_001));
+    let t = t.write(50_000);
+    (t, 10_001)
+}
+
+#[test]
+fn the_flight_comes_down_to_ssthresh_while_segments_go_in_proportion() {
+    // RFC 9937 §6.2: "sndcnt = CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out"; §6.1: what was selected
+    // before is no part of RecoverFS; §6.3: prr_out counts all that is sent.
+    let (mut t, first) = twenty();
+    let sent = t.sent().len() as u32;
+    assert_eq!(sent, 20);
+    let at = |k: u32| first + (k - 1) * 1000;
+    t.after_ms(RTT_MS).gets(ack(first).sack(at(2)..at(3))).gets(ack(first).sack(at(2)..at(4)));
+    // Two were selected before, two new segments went for them (limited transmit).
+    let limited = t.sent().len() as u32;
+    assert_eq!(limited, 2);
+    let recover_fs = 22_000 - 3_000 + 1_000;
+    let (mut delivered, mut out) = (0, 0);
+    for got in 4..=20 {
+        t.gets(ack(first).sack(at(2)..at(got + 1)));
+        let target = ssthresh(&t);
+        assert_eq!(target, 11_000, "half of FlightSize");
+        delivered += 1000;
+        let in_flight = t.c.in_flight();
+        if in_flight <= target {
+            break;
+        }
+        let share = (delivered * u64::from(target)).div_ceil(recover_fs) as u32;
+        let count = share.saturating_sub(out * 1000);
+        let count = if out == 0 && count == 0 { 1000 } else { count };
+        assert_eq!(cwnd(&t), in_flight + count, "{got}");
+        let sent = t.sent();
+        assert!(sent.len() as u32 * 1000 <= count.max(1000));
+        if got == 4 {
+            assert_eq!(sent[0].seq, first, "the lost segment first, at once");
+        }
+        out += sent.len() as u32;
+    }
+    assert!((7..=9).contains(&out), "{out}: eleven for twenty delivered");
+}
+
+#[test]
+fn below_ssthresh_no_more_goes_than_was_delivered_and_one_more_if_all_is_well() {
+    // RFC 9937 §6.2: "PRR-CRB by default"; "PRR-SSRB when recovery is in good progress", with SafeACK =
+    // "SND.UNA advances and no further loss indicated"; "attempt to catch up, as permitted".
+    let mut t = in_flight(10);
+    // All but the last three are lost.
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(8, 10)));
+    assert_eq!(ssthresh(&t), 5000);
+    let first = t.sent().len() as u32;
+    assert_eq!(first, 3, "three delivered, three sent");
+    // The first arrives: SND.UNA advances.
+    t.after_ms(RTT_MS).gets(ack(1001).sack(segments(8, 10)));
+    assert_eq!(t.sent().len(), 2, "one for it and one more");
+    t.gets(ack(2001).sack(segments(8, 10)));
+    assert!(t.c.in_flight() <= 5000);
+    let rest = t.sent().len() as u32;
+    assert!(first + 2 + rest <= 7);
+}
+
+#[test]
+fn the_end_of_recovery_leaves_cwnd_at_ssthresh() {
+    // RFC 9937 §6.4: "On the completion of a PRR episode [...] cwnd = ssthresh".
+    let mut t = in_flight(10);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 10))).sends([segments(1, 1)]);
+    t.after_ms(RTT_MS).gets(ack(10_001));
+    assert_eq!(ssthresh(&t), 5000);
+    assert!((5000..=6000).contains(&cwnd(&t)), "{}", cwnd(&t));
+}
+
+#[test]
+fn an_ack_that_delivers_nothing_lets_nothing_go() {
+    // RFC 9937 §6.2: "if DeliveredData is 0: Return".
+    let (mut t, first) = twenty();
+    t.sent();
+    t.after_ms(RTT_MS).gets(ack(first).sack(first + 1000..first + 5000));
+    t.sent();
+    let before = cwnd(&t);
+    for _ in 0..10 {
+        t.gets(ack(first).sack(first + 1000..first + 5000)).quiet();
+    }
+    assert_eq!(cwnd(&t), before);
+    assert!(flight(&t).board.pipe() > ssthresh(&t));
+}
