@@ -20,6 +20,7 @@ mod orphans;
 mod path_mtu;
 mod ports;
 mod raw;
+mod repairs;
 mod routes;
 mod segment_sizes;
 mod stage;
