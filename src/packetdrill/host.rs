@@ -65,6 +65,7 @@ impl Host {
             probe_with_first: false,
             probe_without_data: true,
             tail_probes: on("tcp_early_retrans", true),
+            tail_ack_delay: Some(Duration::from_millis(200)),
             idle_restart: on("tcp_slow_start_after_idle", true),
             slow_start_burst: None,
             fin_wait_2: seconds("tcp_fin_timeout", 60),

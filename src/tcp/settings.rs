@@ -76,6 +76,9 @@ pub struct Settings {
     pub probe_with_first: bool,
     /// Whether the tail of a flight is probed (RFC 8985 §7).
     pub tail_probes: bool,
+    /// What a probe allows the peer for the ACK of a lone segment, TLP.max_ack_delay (RFC 8985 §7.2); `None`
+    /// allows 50 ms, 5 ms for a FIN, and 200 ms to a peer that was probed in vain. Linux has 200 ms.
+    pub tail_ack_delay: Option<Duration>,
     /// Whether cwnd falls to the restart window after a silence (RFC 5681 §4.1); off, RFC 7661 alone judges it.
     pub idle_restart: bool,
     /// Whether a closed window is probed by a segment without data, of a number that the peer has
@@ -183,6 +186,7 @@ impl Default for Settings {
             window_scaling: true,
             probe_with_first: true,
             tail_probes: true,
+            tail_ack_delay: None,
             idle_restart: true,
             probe_without_data: false,
             slow_start_burst: Some(8),

@@ -138,14 +138,18 @@ impl Connection {
             return None;
         }
         let ago = micros(env.now).wrapping_sub(flight.board.newest_sent_us()?);
-        let pto = srtt.times(2) + self.ack_delay(flight.is_alone, flight.path.holds_acks());
+        let pto = srtt.times(2) + self.ack_delay(env, flight.is_alone, flight.path.holds_acks());
         let rest = pto - Duration::from_micros(u64::from(ago));
         Some((env.now + rest.max(srtt)).min(rto_at))
     }
 
     /// What the peer may add to the round trip. RFC 8985 §7.2:
     ///   > when the FlightSize is one segment, the sender MAY inflate the PTO by TLP.max_ack_delay
-    fn ack_delay(&self, is_alone: bool, holds_acks: bool) -> Duration {
+    fn ack_delay(&self, env: &Env<'_>, is_alone: bool, holds_acks: bool) -> Duration {
+        if let Some(delay) = env.settings.tail_ack_delay {
+            let is_one = self.snd.outstanding() <= u32::from(self.snd.mss);
+            return if is_one { delay } else { Duration::ZERO };
+        }
         if holds_acks && self.snd.outstanding() <= u32::from(self.snd.mss) {
             ACK_DELAY_MAX
         } else if !is_alone {
@@ -178,7 +182,7 @@ impl Connection {
         let probes = env.settings.tail_probes && self.marks.has(Marks::SACK);
         let srtt = self.recovery.rtt.srtt().filter(|_| probes);
         if let Some(srtt) = srtt {
-            let at = env.now + srtt.times(2) + self.ack_delay(true, false);
+            let at = env.now + srtt.times(2) + self.ack_delay(env, true, false);
             self.timers.retransmit_at = self.timers.retransmit_at.min(at);
         }
     }

@@ -7,6 +7,7 @@ use super::flights::{
 use super::script::plain;
 use super::{Script, ack, bare, data, syn, text};
 use crate::tcp::Phase;
+use crate::time::Duration;
 
 #[test]
 fn the_probe_is_due_two_round_trips_after_new_data() {
@@ -254,6 +255,19 @@ fn a_lone_fin_that_was_lost_is_probed_before_the_timeout() {
     t.after_ms(1).sends([bare(1).at(2001).fin()]);
     assert_eq!(timeouts(&t), 0);
     t.after_ms(RTT_MS).gets(ack(2002)).is(Phase::FinWait2);
+    assert_eq!(timeouts(&t), 0);
+}
+
+#[test]
+fn a_host_may_allow_every_peer_the_same_time_for_the_ack_of_a_lone_segment() {
+    // RFC 8985 §7.2: "the sender MAY inflate the PTO by TLP.max_ack_delay".
+    let mut t = in_flight(2);
+    t.settings.tail_ack_delay = Some(Duration::from_millis(20));
+    t.after_ms(RTT_MS).gets(ack(2001));
+    t.closes();
+    t.sends([bare(1).at(2001).fin()]);
+    t.after_ms(2 * RTT_MS + 19).quiet();
+    t.after_ms(1).sends([bare(1).at(2001).fin()]);
     assert_eq!(timeouts(&t), 0);
 }
 
