@@ -345,10 +345,9 @@ impl Connection {
             return Continue(());
         }
         self.abort(env);
-        // There is no TCB any more, so that RFC 9293 §3.10.7.1 says how to answer: "<SEQ=SEG.ACK><CTL=RST>".
         // SND.NXT may lie past what the peer has got of our data and FIN, and RFC 5961 §3 has it believe a
-        // reset at its RCV.NXT alone.
-        self.snd.nxt = segment.ack;
+        // reset at its RCV.NXT alone. That is SND.UNA as far as we know: SEG.ACK, unless it came late.
+        self.snd.fall_back_to_una();
         self.answers_by_reset = true;
         Break(Disposition::AfterClose)
     }

@@ -139,6 +139,11 @@ impl SendHalf {
         self.resend_end = self.nxt;
     }
 
+    /// What was sent and not acknowledged is given up: SND.NXT <- SND.UNA.
+    pub(super) fn fall_back_to_una(&mut self) {
+        (self.nxt, self.resend, self.resend_end) = (self.una, self.una, self.una);
+    }
+
     /// The SYN is to be sent again, without what went with it.
     pub(super) fn resend_syn(&mut self) {
         self.resend = self.una;
