@@ -54,7 +54,7 @@ impl Connection {
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
         self.note_codepoint(segment);
-        if let Some(advice) = segment.options.user_timeout {
+        if let Some(advice) = segment.rare.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
         self.check_ack(env, segment)?;
@@ -413,7 +413,7 @@ impl Connection {
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
         self.agree_on_sack(syn.options.sack_permitted);
         self.agree_on_ecn(settings, syn);
-        if let Some(advice) = syn.options.user_timeout {
+        if let Some(advice) = syn.rare.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
         // RFC 7323 §2.2: scaling is on only if both SYNs offer it.

@@ -219,13 +219,9 @@ fn when_memory_is_short_new_connections_are_offered_little_and_then_nothing() {
         let t = Script::open(settings.clone());
         let opening = crate::tcp::Segment {
             seq: SeqNum(1),
-            ack: SeqNum(0),
             flags: Flags::SYN,
             window: 1000,
-            urgent: 0,
-            ecn: Default::default(),
-            options: Default::default(),
-            payload: &[],
+            ..Default::default()
         };
         let mut embryo = Embryo::from_syn(&opening, 0, SeqNum(7), t.now, &settings, false);
         embryo.offer_at_most(BufferPool::new(limit).credit(), &settings);
