@@ -1,11 +1,12 @@
 //! The options of `linerate check`, and its output.
 
 use clap::Args;
-use linerate::xdp::{ProbeError, probe};
+use linerate::runtime::Cores;
+use linerate::xdp::{self, ProbeError, probe};
 use serde_json::{Map, Value, json};
 
 use super::finding::{Finding, Grade};
-use super::{attempt, host, interface};
+use super::{attempt, host, interface, place};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 
@@ -78,6 +79,7 @@ fn device(name: &str, is_only_asked: bool) -> Result<Vec<Finding>, Failure> {
         Failure::new("cannot check the interface", error, remedy)
     })?;
     let mut all = interface::findings(&probe);
+    all.extend(place::findings(&xdp::place(name), &Cores::read(), probe.rx_queues));
     // Another's program would be in the way of the attempt; that finding is made already.
     if !is_only_asked && probe.program.is_none() {
         all.extend(attempt::findings(name));

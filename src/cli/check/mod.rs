@@ -1,6 +1,6 @@
 //! `linerate check`: what this host and this interface can do, with a hint beside each shortcoming.
 //!
-//! [`host`] and [`interface`] each gather [`finding`]s; [`attempt`] tries what only a try can tell. Nothing
+//! [`host`], [`interface`] and [`place`] each gather [`finding`]s; [`attempt`] tries what only a try can tell. Nothing
 //! is changed: a program attached for the attempt passes all traffic on, and goes at once.
 
 mod attempt;
@@ -8,5 +8,6 @@ mod command;
 mod finding;
 mod host;
 mod interface;
+mod place;
 
 pub use command::{Options, run};
