@@ -12,6 +12,7 @@ pub fn findings(probe: &Probe) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
     all.extend(rings(probe));
     all.push(features(probe));
+    all.extend(metadata(probe));
     all.push(occupied(probe));
     all.extend(checksum_of_peer(probe));
     all.extend(receive_merging(probe));
@@ -139,6 +140,21 @@ fn names(features: XdpFeatures) -> String {
     ];
     let had: Vec<&str> = all.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
     if had.is_empty() { "none".into() } else { had.join(", ") }
+}
+
+/// Neither good nor bad: docs/guide.md tells why it is left where it is.
+fn metadata(probe: &Probe) -> Option<Finding> {
+    let features = probe.features?;
+    let list = |names: &mut dyn Iterator<Item = &'static str>| match names.collect::<Vec<_>>() {
+        names if names.is_empty() => "none".to_owned(),
+        names => names.join(", "),
+    };
+    let (rx, tx) = (list(&mut features.rx_metadata()), list(&mut features.tx_metadata()));
+    let value = match (&*rx, &*tx) {
+        ("none", "none") => "none".to_owned(),
+        _ => format!("receiving {rx}; sending {tx}; not used"),
+    };
+    Some(Finding::good("driver_metadata", value))
 }
 
 fn occupied(probe: &Probe) -> Finding {
