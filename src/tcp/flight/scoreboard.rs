@@ -105,6 +105,12 @@ impl Scoreboard {
         self.records.room()
     }
 
+    /// How many records were looked at so far.
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> u64 {
+        self.records.looks.get()
+    }
+
     /// RFC 6675 §4: what the sender believes to be in the network, copies counted.
     #[inline]
     pub(in crate::tcp) const fn pipe(&self) -> u32 {
