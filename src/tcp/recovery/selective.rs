@@ -93,6 +93,7 @@ impl Connection {
         self.recovery.reduce(news.delivered, advanced && lost == 0, self.snd.mss);
         // RFC 4015 §3.4: "the value of cwnd must not be changed any further for that ACK".
         if news.delivered > 0 || lost > 0 {
+            self.tell_of_room(env.settings);
             let ce = self.take_marked(news.delivered);
             self.recovery.tell(Ack {
                 now: env.now,
