@@ -13,7 +13,7 @@ use super::interface::Env;
 use super::marks::Marks;
 use super::path_probe::PathProbe;
 use super::recovery::Stage;
-use super::{Flags, Options, Phase, RareOptions, SegmentOut, SeqNum, SynData, WindowShift};
+use super::{Flags, Options, Phase, SegmentOut, SeqNum, WindowShift};
 
 /// A segment decided on.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,9 @@ impl Connection {
 
     /// Whether data or a FIN may go.
     pub(super) fn owes_data(&self) -> bool {
+        if self.phase.is_opening() {
+            return self.owed_early().is_some();
+        }
         self.owed_data().is_some()
     }
 
@@ -138,10 +141,12 @@ impl Connection {
         if snd.resend == snd.resend_end {
             return None;
         }
-        // The last of what is lost takes company: what was written since fits behind it (RFC 9293
-        // §3.7.4 leaves repacketizing to the sender), and a probe of one byte grows to a segment.
         let reaches_new = snd.resend_end == snd.nxt;
-        let limit = if reaches_new { snd.end } else { snd.resend_end.earliest(snd.end) };
+        let limit = if reaches_new && snd.takes_company(snd.resend, snd.resend_end) {
+            snd.end
+        } else {
+            snd.resend_end.earliest(snd.end)
+        };
         let written = if limit.after(snd.resend) { limit.distance_from(snd.resend) } else { 0 };
         let len = written.min(u32::from(snd.mss)).min(snd.window_from(snd.resend));
         let fin = self.phase.ends_with_fin()
@@ -159,7 +164,11 @@ impl Connection {
         let snd = &self.snd;
         let piece = self.lost_piece()?;
         let reaches_new = piece.end == snd.nxt;
-        let limit = if reaches_new { snd.end } else { piece.end.earliest(snd.end) };
+        let limit = if reaches_new && snd.takes_company(piece.seq, piece.end) {
+            snd.end
+        } else {
+            piece.end.earliest(snd.end)
+        };
         let written = if limit.after(piece.seq) { limit.distance_from(piece.seq) } else { 0 };
         let len = written.min(u32::from(snd.mss)).min(snd.window_from(piece.seq));
         // Into a window that shrank goes a part of the first segment; the others wait.
@@ -314,12 +323,10 @@ impl Connection {
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
-            },
-            rare: RareOptions {
                 user_timeout,
                 accecn: label.counters,
                 fast_open: load.option,
-                ..RareOptions::NONE
+                ..Options::default()
             },
             payload: self.outgoing.slices(0, load.len),
             ..SegmentOut::default()
@@ -362,16 +369,20 @@ impl Connection {
             window,
             urgent: urgent.unwrap_or(0),
             ecn: label.codepoint,
-            options: Options { timestamps: self.stamp(env.now), ..Options::default() },
-            rare: RareOptions { sack, user_timeout, accecn: label.counters, fast_open: None },
+            options: Options {
+                timestamps: self.stamp(env.now),
+                sack,
+                user_timeout,
+                accecn: label.counters,
+                ..Options::default()
+            },
             payload: self.outgoing.slices(plan.seq.distance_from(first), plan.len),
         }
     }
 
-    /// New data of `len` bytes is about to be sent. What was in a SYN whose data was not taken is not new.
-    fn note_small(&mut self, seq: SeqNum, len: u32) {
-        let again = self.syn_data() == SynData::Sent && seq == self.snd.una;
-        if len < u32::from(self.snd.mss) && !again {
+    /// New data of `len` bytes is about to be sent.
+    fn note_small(&mut self, len: u32) {
+        if len < u32::from(self.snd.mss) {
             self.early.insert(EarlyMarks::SMALL);
         } else if self.snd.outstanding() == 0 {
             self.early.remove(EarlyMarks::SMALL);
@@ -402,7 +413,7 @@ impl Connection {
             self.marks.remove(Marks::PROBE.with(Marks::OVERRIDE));
         }
         if self.early.has(EarlyMarks::COUNTS_SMALL) && plan.len > 0 && !again {
-            self.note_small(plan.seq, plan.len);
+            self.note_small(plan.len);
         }
         if selective {
             self.note_in_flight(env, plan.seq, end, plan.len);

@@ -8,6 +8,7 @@ use super::{EarlyMarks, FastOpen, Form};
 use crate::tcp::connection::Connection;
 use crate::tcp::interface::Env;
 use crate::tcp::marks::Marks;
+use crate::tcp::rate::{RateStamp, micros};
 use crate::tcp::send::MSS_DEFAULT;
 use crate::tcp::{Phase, Segment, SeqNum};
 
@@ -194,8 +195,8 @@ impl Connection {
     /// Our SYN is acknowledged up to `segment.ack`, and SND.UNA stands there. RFC 7413 §4.2.2:
     ///   > The client SHOULD retransmit any unacknowledged data in the first ACK packet
     ///
-    /// So it counts as never sent, rather than as lost: a server that takes no data in SYNs is no sign of
-    /// congestion.
+    /// It is sent again, in segments of the MSS that is known now, and is no loss: a server that takes no data
+    /// in SYNs is no sign of congestion.
     #[cold]
     pub(in crate::tcp) fn on_early_answer(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let first: SeqNum = self.snd.iss + 1;
@@ -211,8 +212,7 @@ impl Connection {
                     self.rcv.quick = 0;
                 }
             } else {
-                self.snd.nxt = self.snd.una;
-                self.recovery.on_sent_again();
+                self.resend_syn_data(env);
             }
         }
         let mss = MSS_DEFAULT[usize::from(self.marks.has(Marks::IPV6))];
@@ -220,9 +220,23 @@ impl Connection {
             opening.outcome.acked = acked > 0;
             if segment.flags.syn() {
                 let had_option = !matches!(opening.attempt, Attempt::Send { cookie: None, .. });
-                opening.outcome.answer = segment.rare.fast_open.filter(|_| had_option);
+                opening.outcome.answer = segment.options.fast_open.filter(|_| had_option);
                 opening.outcome.mss = Some(segment.options.mss.unwrap_or(mss));
             }
         }
+    }
+
+    /// The data of the SYN that is not acknowledged is to be sent again. Its end had PSH, as the end of all that
+    /// was sent at once.
+    fn resend_syn_data(&mut self, env: &mut Env<'_>) {
+        if !self.marks.has(Marks::SACK) {
+            return self.snd.resend_all();
+        }
+        let (una, nxt, mss) = (self.snd.una, self.snd.nxt, u32::from(self.snd.mss));
+        let flight = self.recovery.flight.insert(env.pool.flights.acquire(una, env.now));
+        flight.board.on_sent(nxt, micros(env.now), RateStamp::default());
+        flight.board.cut(mss);
+        flight.board.on_pushed(nxt, true);
+        flight.is_alone = nxt.distance_from(una) <= mss;
     }
 }

@@ -125,7 +125,9 @@ impl Rack {
             return late;
         }
         let newer = |end| sent_after(segment.sent_us, segment.end, self.sent_us, end);
-        // "RACK.rtt is the RTT of the most recently delivered segment", sent last or not.
+        // "RACK.rtt is the RTT of the most recently delivered segment", sent last or not. Of those that one
+        // ACK delivers together it is the last by number, where step 2 takes them in the order of sending: a
+        // late original tells how long the path takes now, which a quick copy sent after it does not.
         self.rtt_us = rtt_us;
         if self.end.is_none_or(newer) {
             (self.sent_us, self.end) = (segment.sent_us, Some(segment.end));
@@ -252,6 +254,24 @@ mod tests {
             assert_eq!(kept.window_us(recovering, selected, MIN_RTT_US, srtt), expected);
         }
         assert_eq!(Reordering::default().window_us(false, 0, 0, None), 0, "no estimate, no window");
+    }
+
+    #[test]
+    fn of_what_one_ack_delivers_the_highest_number_tells_the_round_trip() {
+        // RFC 8985 §6.2 step 2, from which this deviates.
+        let arrived = |end, sent_us, resent| Delivered {
+            end: SeqNum(end),
+            sent_us,
+            stamp: crate::tcp::rate::RateStamp::default(),
+            len: 10,
+            resent,
+            whole: true,
+        };
+        let (mut rack, mut kept) = (Rack::default(), Reordering::default());
+        let now_us = 300_000;
+        let _ = rack.on_delivered(&arrived(10, 200_000, true), now_us, false, 0, &mut kept);
+        let _ = rack.on_delivered(&arrived(20, 10_000, false), now_us, false, 0, &mut kept);
+        assert_eq!((rack.rtt_us, rack.sent_us, rack.end), (290_000, 200_000, Some(SeqNum(10))));
     }
 
     #[test]

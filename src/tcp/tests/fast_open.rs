@@ -4,8 +4,8 @@ use super::literals::{In, Sent, cookie};
 use super::script::{env, plain};
 use super::{Script, ack, bare, data, fin, rst, syn, text};
 use crate::tcp::{
-    Attempt, CloseReason, Connection, Disposition, Embryo, Events, Flags, Form, Outcome, PathError,
-    Phase, Segment, SeqNum, Settings, SynData,
+    Attempt, CloseReason, Connection, Disposition, Embryo, Events, Flags, Form, Loss, Outcome,
+    PathError, Phase, Segment, SeqNum, Settings, SynData,
 };
 
 const SYN_ACK: Flags = Flags(0x12);
@@ -62,7 +62,7 @@ fn first_syn_ack(t: &mut Script, len: u32) {
 fn a_client_without_a_cookie_asks_for_one_and_sends_no_data() {
     // RFC 7413 §4.2.1 (1)
     let (mut t, syn_sent) = opened(Attempt::Ask(Form::Assigned), 300);
-    assert_eq!((syn_sent.len, syn_sent.rare.fast_open), (0, Some(cookie(&[]))));
+    assert_eq!((syn_sent.len, syn_sent.options.fast_open), (0, Some(cookie(&[]))));
     t.gets(syn().ack(1).mss(1000).cookie(&COOKIE)).sends([text(1..301).ack(1)]);
     // §4.2.2: "update the corresponding cookie and MSS information".
     let learned = outcome(&mut t);
@@ -80,7 +80,7 @@ fn a_syn_with_a_cookie_carries_data_up_to_the_cached_mss() {
     {
         let attempt = Attempt::Send { cookie: Some(cookie(&COOKIE)), mss };
         let (t, syn) = opened(attempt, written);
-        assert_eq!((syn.len, syn.rare.fast_open), (carried, Some(cookie(&COOKIE))));
+        assert_eq!((syn.len, syn.options.fast_open), (carried, Some(cookie(&COOKIE))));
         // (2): "Advance to SYN-SENT state and update SND.NXT to include the data accordingly."
         assert_eq!(t.c.snd.nxt, t.iss() + 1 + carried);
     }
@@ -110,10 +110,40 @@ fn data_that_the_syn_ack_does_not_acknowledge_goes_with_the_first_ack() {
         assert_eq!(t.c.syn_data(), SynData::Sent);
         let learned = outcome(&mut t);
         assert_eq!((learned.sent, learned.acked), (true, acked > 0));
-        assert_eq!(t.c.info(&t.settings).cwnd, 10_000, "no sign of congestion");
+        let info = t.c.info(&t.settings);
+        assert_eq!((info.cwnd, info.retransmissions), (10_000, 1), "no sign of congestion");
         t.gets(ack(901)).quiet();
         assert_eq!((t.deadline_ms(), t.pool.in_use()), (None, 0));
     }
+}
+
+#[test]
+fn data_of_a_syn_goes_again_in_segments_that_the_server_takes_and_the_rest_behind_it() {
+    // RFC 7413 §4.2.2, RFC 9293 §3.7.1: the MSS of the SYN-ACK counts, not what was known before.
+    for sack in [false, true] {
+        let (mut t, _) = opened_with(5000);
+        let answer = syn().ack(101).mss(600);
+        t.gets(if sack { answer.permits_sack() } else { answer });
+        // 960 bytes went with the SYN, and 860 of them go again; the second has room for new ones.
+        let sent: Vec<_> = t.sent().iter().map(|s| (s.seq, s.len)).take(3).collect();
+        assert_eq!(sent, [(101, 600), (701, 600), (1301, 600)]);
+        let info = t.c.info(&t.settings);
+        assert_eq!((info.retransmissions, info.loss), (2, Loss::None));
+        t.gets(ack(5001)).quiet();
+        assert_eq!(t.deadline_ms(), None);
+    }
+}
+
+#[test]
+fn a_segment_of_the_syn_s_data_that_is_lost_is_repaired_like_any_other() {
+    // RFC 6675 §5 (4)
+    let (mut t, _) = opened_with(5000);
+    t.gets(syn().ack(1).mss(1000).permits_sack());
+    assert_eq!(t.sent().len(), 6);
+    t.after_ms(20).gets(ack(1).sack(961..3961));
+    let again = t.sent();
+    assert_eq!((again[0].seq, again[0].len), (1, 960));
+    t.gets(ack(5001)).quiet();
 }
 
 #[test]
@@ -130,7 +160,7 @@ fn a_syn_that_is_sent_again_has_neither_data_nor_the_option() {
         for seconds in [1, 2] {
             t.after_ms(seconds * 1000);
             let again = t.sends_syn();
-            assert_eq!((again.len, again.rare.fast_open), (0, None));
+            assert_eq!((again.len, again.options.fast_open), (0, None));
         }
         t.gets(syn().ack(1).mss(1000)).sends([text(1..501).ack(1)]);
         let learned = outcome(&mut t);
@@ -161,7 +191,7 @@ fn a_syn_ack_of_more_than_was_sent_is_answered_with_a_reset() {
 #[test]
 fn an_unsolicited_cookie_is_not_told() {
     let (mut t, syn_sent) = opened(Attempt::Send { cookie: None, mss: 1000 }, 100);
-    assert_eq!((syn_sent.len, syn_sent.rare.fast_open), (100, None));
+    assert_eq!((syn_sent.len, syn_sent.options.fast_open), (100, None));
     t.gets(syn().ack(101).cookie(&COOKIE));
     assert_eq!(outcome(&mut t).answer, None);
 }
@@ -181,7 +211,7 @@ fn a_syn_that_is_too_big_for_the_path_goes_again_at_once_without_data() {
     let (mut t, _) = opened_with(900);
     t.after_ms(20).path_error(PathError::TooBig(640), 0);
     let again = t.sends_syn();
-    assert_eq!((again.len, again.rare.fast_open, again.options.mss), (0, None, Some(600)));
+    assert_eq!((again.len, again.options.fast_open, again.options.mss), (0, None, Some(600)));
     t.path_error(PathError::TooBig(640), 0).quiet();
     t.gets(syn().ack(1).mss(1000));
     let learned = outcome(&mut t);
@@ -292,7 +322,7 @@ fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
         t.calls(|c, _| c.renew_cookie(cookie(&COOKIE)));
         t.writes(500);
         let first = t.sent();
-        assert_eq!(first[0].rare.fast_open, Some(cookie(&COOKIE)));
+        assert_eq!(first[0].options.fast_open, Some(cookie(&COOKIE)));
         assert_eq!((first.len(), first[1].len), (2, 500));
         for seconds in [1, 2, 4] {
             t.after_ms(seconds * 1000 - 1).quiet();
@@ -300,7 +330,7 @@ fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
             let again = t.sent();
             assert_eq!(again.len(), 1, "{again:?}");
             assert_eq!((again[0].flags, again[0].ack, again[0].len), (SYN_ACK, 101, 0));
-            assert_eq!(again[0].rare.fast_open, None);
+            assert_eq!(again[0].options.fast_open, None);
         }
         // The data is repaired once the handshake is done.
         t.gets(ack(1)).is(Phase::Established);
@@ -438,4 +468,17 @@ fn more_data_may_come_with_the_ack() {
     first_syn_ack(&mut t, 10);
     t.gets(data(11..500).ack(1)).is(Phase::Established).sends([bare(500)]);
     assert_eq!(t.reads(1000), 499);
+}
+
+#[test]
+fn what_goes_before_the_handshake_is_done_goes_in_bursts_that_end_with_psh_too() {
+    let host = |s: &mut Settings| s.push_bursts = Some(2);
+    let mut settings = plain();
+    host(&mut settings);
+    let mut t = served(settings, syn().mss(1000), 500);
+    first_syn_ack(&mut t, 500);
+    t.writes(20_000);
+    let ends: Vec<_> = t.sent().iter().filter(|s| s.flags.psh()).map(|s| s.seq + s.len).collect();
+    // Half of the initial window of ten segments.
+    assert_eq!(ends, [5001, 10_001]);
 }

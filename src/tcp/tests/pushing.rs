@@ -90,6 +90,24 @@ fn a_segment_sent_again_has_psh_as_it_had_before() {
 }
 
 #[test]
+fn the_last_of_what_is_lost_takes_company_only_where_that_saves_a_segment() {
+    // RFC 9293 §3.7.4 leaves repacketizing to the sender.
+    for (last, again) in [(499, 1000), (500, 500)] {
+        let mut t = selective_with(100, |s| s.tail_probes = false).write(1000 + last);
+        t.calls(|c, env| c.set_nagle(env, false));
+        assert_eq!(t.sent().len(), 2);
+        t.after_ms(100).gets(ack(1001));
+        t.after_ms(100).gets(ack(1001).window(u16::MAX.into()));
+        t.after_ms(10_000);
+        assert_eq!(t.sent()[0].seq, 1001);
+        t.writes(4000);
+        t.after_ms(30_000);
+        let repeat = t.sent().into_iter().find(|s| s.seq == 1001).expect("sent again");
+        assert_eq!(repeat.len, again, "{last}");
+    }
+}
+
+#[test]
 fn two_of_a_burst_that_go_again_together_end_with_psh() {
     let mut t = selective_with(100, |s| s.push_bursts = Some(2)).write(8000);
     t.sent();
