@@ -6,11 +6,10 @@ use std::time::Duration;
 use linerate::link::xsk::{BusyPoll, Mode as SocketMode};
 use linerate::metrics::Event;
 use linerate::runtime::{
-    Claiming, Cores, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError,
-    WorkerReport,
+    Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError, WorkerReport,
 };
 use linerate::shard::{FastOpenListener, ListenerConfig};
-use linerate::tcp::congestion::Algorithm;
+use linerate::tcp::congestion::{Algorithm, SlowStartExit};
 use linerate::tcp::{EcnPolicy, MtuProbing};
 use linerate::time::Duration as Span;
 use linerate::xdp;
@@ -19,7 +18,7 @@ use super::control::Door;
 use super::failure::Failure;
 use super::job::{Job, Report};
 use super::options::{
-    Claim, CongestionControl, Ecn, Idle, Mode, Probing, StackOptions, XdpMode, ZeroCopy,
+    Claim, CongestionControl, Ecn, Idle, Mode, Probing, SlowStart, StackOptions, XdpMode, ZeroCopy,
 };
 use super::sizes::Size;
 
@@ -81,13 +80,8 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
 fn announce(config: &StackConfig, stack: &Stack) {
     let mode = stack.attachment().map_or("none", |attachment| attachment.mode.name());
     let queues = config.queues.as_slice().iter().zip(stack.bound());
-    let mut cores = config.cores.iter();
-    let bound: Vec<String> = queues
-        .map(|(queue, bound)| {
-            let on = cores.next().map(|core| format!(" on core {core}")).unwrap_or_default();
-            format!("queue {queue} {}{on}", bound.name())
-        })
-        .collect();
+    let bound: Vec<String> =
+        queues.map(|(queue, bound)| format!("queue {queue} {}", bound.name())).collect();
     eprintln!("{}: XDP program {mode}, {}", config.interface, bound.join(", "));
     for note in stack.notes() {
         eprintln!("note: {note}");
@@ -120,7 +114,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         }
     }
     config.queues = queues(options)?;
-    config.cores = cores(options, &config.interface);
+    config.cores = cores(options);
     config.role = match options.mode {
         Mode::Exclusive => Role::Exclusive,
         Mode::Shared => Role::Shared,
@@ -160,6 +154,11 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         Ecn::On => EcnPolicy::On,
         Ecn::Accurate => EcnPolicy::Accurate,
     });
+    config.settings.slow_start_exit = match options.slow_start {
+        None | Some(SlowStart::HystartPlusPlus) => SlowStartExit::HyStartPlusPlus,
+        Some(SlowStart::Hystart) => SlowStartExit::HyStart,
+        Some(SlowStart::Loss) => SlowStartExit::Loss,
+    };
     config.settings.mtu_probing =
         options.mtu_probing.map_or_else(MtuProbing::default, |probing| match probing {
             Probing::Off => MtuProbing::Off,
@@ -208,11 +207,14 @@ fn queues(options: &StackOptions) -> Result<Queues, Failure> {
     })
 }
 
-/// Those asked for; otherwise whole ones near to the NIC, one a worker.
-fn cores(options: &StackOptions, interface: &str) -> Vec<usize> {
+/// Those asked for; otherwise the first ones of this process, one a worker.
+fn cores(options: &StackOptions) -> Vec<usize> {
     match &options.cores {
         Some(numbers) => numbers.0.iter().map(|core| *core as usize).collect(),
-        None => Cores::read().choose(&xdp::place(interface), options.workers()),
+        None => {
+            let available = core_affinity::get_core_ids().unwrap_or_default();
+            available.into_iter().map(|core| core.id).take(options.workers()).collect()
+        }
     }
 }
 

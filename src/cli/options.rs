@@ -106,6 +106,18 @@ impl CongestionControl {
     }
 }
 
+/// What ends the first slow start of CUBIC before a loss does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SlowStart {
+    /// HyStart++ (RFC 9406): slower once round trips grow, over if they stay so.
+    #[value(name = "hystart++")]
+    HystartPlusPlus,
+    /// The first HyStart, as Linux has it: over once they grow.
+    Hystart,
+    /// Nothing.
+    Loss,
+}
+
 /// Explicit congestion notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Ecn {
@@ -187,7 +199,7 @@ pub struct StackOptions {
     pub busy_poll: Option<u32>,
 
     /// CPU cores to pin the workers to, in the order of the queues [default: the first ones this process
-    /// may use; those of the NIC's NUMA node before others, and one thread of a physical core before two]
+    /// may use]
     #[arg(long, value_name = "LIST")]
     pub cores: Option<Numbers>,
 
@@ -211,6 +223,10 @@ pub struct StackOptions {
     /// set to]
     #[arg(long, value_enum, value_name = "NAME")]
     pub congestion_control: Option<CongestionControl>,
+
+    /// What ends the first slow start of CUBIC before a loss does [default: hystart++]; linerate only
+    #[arg(long, value_enum, value_name = "SIGN")]
+    pub slow_start: Option<SlowStart>,
 
     /// How addresses of its own are claimed: whether another station has them (ARP probes, duplicate address
     /// detection)
@@ -343,6 +359,7 @@ impl StackOptions {
             (self.pcap.is_some(), "--pcap"),
             (self.impair.is_some(), "--impair"),
             (self.ecn.is_some(), "--ecn"),
+            (self.slow_start.is_some(), "--slow-start"),
             (self.mtu_probing.is_some(), "--mtu-probing"),
             (self.control.is_some(), "--control"),
             (self.set_rss, "--set-rss"),

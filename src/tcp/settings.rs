@@ -1,6 +1,6 @@
 //! What a host may choose about TCP: one `Settings` per shard, shared by all its connections.
 
-use super::congestion::Algorithm;
+use super::congestion::{Algorithm, SlowStartExit};
 use super::ecn::EcnPolicy;
 use super::path_search::MtuProbing;
 use super::send::MSS_DEFAULT;
@@ -18,6 +18,9 @@ pub struct Settings {
     /// The receive buffer that a connection begins with, bytes, at most the largest: it grows as data is read
     /// faster. More, and memory is short sooner; less, and slow start waits for the window.
     pub receive_buffer_initial: u32,
+    /// What a peer is offered at first of a larger receive buffer, bytes: the window opens by twice what the
+    /// program reads, so that who reads nothing is sent little. `None` offers the buffer at once.
+    pub window_opening: Option<u32>,
     /// The largest send buffer of a connection, bytes. It holds what is in flight, so it bounds the
     /// throughput too.
     pub send_buffer: u32,
@@ -87,6 +90,8 @@ pub struct Settings {
     /// Segments that one ACK may add to the window in slow start; `None` sets no bound. RFC 9406 §4.3 has
     /// 8 for senders that do not pace and none for those that do; Linux sets none.
     pub slow_start_burst: Option<u8>,
+    /// What ends the first slow start of CUBIC before a loss does.
+    pub slow_start_exit: SlowStartExit,
     /// Whether each burst of segments ends with PSH, as hosts with segmentation offload do, and how many
     /// segments make one at least; off, only the last of what is queued has it (RFC 9293 MUST-61).
     pub push_bursts: Option<u8>,
@@ -164,6 +169,7 @@ impl Default for Settings {
             mss: [1460, 1440],
             receive_buffer: 16 << 20,
             receive_buffer_initial: 64 << 10,
+            window_opening: None,
             send_buffer: 16 << 20,
             send_buffer_initial: 64 << 10,
             rto_min: Duration::from_millis(200),
@@ -190,6 +196,7 @@ impl Default for Settings {
             idle_restart: true,
             probe_without_data: false,
             slow_start_burst: Some(8),
+            slow_start_exit: SlowStartExit::default(),
             push_bursts: None,
             acknowledge_in_resets: false,
             read_after_reset: false,

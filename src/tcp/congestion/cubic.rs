@@ -5,9 +5,10 @@
 //! once the initial window has doubled, so that short connections carry a null pointer. In segments and
 //! seconds, as in the RFC.
 
-use super::Ack;
 use super::hystart::{CSS_GROWTH_DIVISOR, HyStart, Pace};
+use super::hystart_classic::ClassicHyStart;
 use super::window::{Growth, Undo, Window};
+use super::{Ack, SlowStartExit};
 use crate::time::{Duration, Instant};
 
 /// C of RFC 9438 §5, segments per second cubed: larger, and CUBIC crowds out Reno; smaller, and long fat
@@ -44,7 +45,20 @@ struct Curve {
     stage: Option<Stage>,
     /// What to go back to if the last reduction was a mistake.
     before: Option<Box<Before>>,
-    hystart: HyStart,
+    detector: Detector,
+}
+
+/// What watches the first slow start.
+#[derive(Clone, Debug)]
+enum Detector {
+    PlusPlus(HyStart),
+    Classic(ClassicHyStart),
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self::PlusPlus(HyStart::default())
+    }
 }
 
 /// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch and
@@ -92,10 +106,18 @@ impl Cubic {
     /// few ACKs to be judged.
     fn slow_start(&mut self, window: &mut Window, ack: &Ack) {
         let growth = window.slow_start_growth(ack);
-        if !window.is_first_slow_start() || window.cwnd() < 2 * window.initial() {
-            return window.grow(growth);
-        }
-        match self.curve.get_or_insert_default().hystart.on_ack(ack) {
+        let pace = match ack.slow_start_exit {
+            _ if !window.is_first_slow_start() => Pace::Standard,
+            SlowStartExit::Loss => Pace::Standard,
+            SlowStartExit::HyStart => {
+                self.curve.get_or_insert_default().classic(ack, window.cwnd() / window.smss())
+            }
+            SlowStartExit::HyStartPlusPlus if window.cwnd() < 2 * window.initial() => {
+                Pace::Standard
+            }
+            SlowStartExit::HyStartPlusPlus => self.curve.get_or_insert_default().plus_plus(ack),
+        };
+        match pace {
             Pace::Standard => window.grow(growth),
             Pace::Conservative => window.grow(growth / CSS_GROWTH_DIVISOR),
             Pace::Over => self.end_slow_start(window),
@@ -194,6 +216,24 @@ fn segments(window: &Window) -> f64 {
 }
 
 impl Curve {
+    fn plus_plus(&mut self, ack: &Ack) -> Pace {
+        if let Detector::PlusPlus(hystart) = &mut self.detector {
+            return hystart.on_ack(ack);
+        }
+        self.detector = Detector::default();
+        Pace::Standard
+    }
+
+    fn classic(&mut self, ack: &Ack, window: u32) -> Pace {
+        if let Detector::Classic(hystart) = &mut self.detector {
+            return hystart.on_ack(ack, window);
+        }
+        let mut hystart = ClassicHyStart::default();
+        let pace = hystart.on_ack(ack, window);
+        self.detector = Detector::Classic(hystart);
+        pace
+    }
+
     fn on_rtt(&mut self, sample: Duration) {
         let sample = sample.as_secs_f64();
         self.rtt = if self.rtt == 0.0 { sample } else { 0.875 * self.rtt + 0.125 * sample };
@@ -343,6 +383,31 @@ mod tests {
         let mut path = Path::new(Duration::from_millis(10));
         path.round();
         assert_eq!(path.c.cwnd(), 20_000);
+    }
+
+    #[test]
+    fn the_first_slow_start_ends_as_the_host_wants() {
+        // RFC 9406 §4.2 slows down, HyStart ends it, and a host may wait for the loss.
+        for (exit, expected) in [
+            (SlowStartExit::HyStartPlusPlus, (40_000 + 7_000 + 13_000 / 4, u32::MAX)),
+            (SlowStartExit::HyStart, (48_000, 48_000)),
+            (SlowStartExit::Loss, (60_000, u32::MAX)),
+        ] {
+            let mut c = cubic();
+            let mut una = SeqNum(0);
+            for (rtt_ms, acks) in [(100, 10), (100, 20), (130, 20)] {
+                let nxt = una + acks * MSS;
+                for number in 0..acks {
+                    una += MSS;
+                    let rtt = Some(Duration::from_millis(rtt_ms));
+                    let now = Instant::from_millis(rtt_ms * 10 + 3 * u64::from(number));
+                    let ack = model::ack(MSS, c.cwnd(), rtt, now);
+                    c.on_ack(&Ack { snd_una: una, snd_nxt: nxt, slow_start_exit: exit, ..ack });
+                }
+            }
+            let grown = if c.ssthresh() == u32::MAX { c.cwnd() } else { c.cwnd() / MSS * MSS };
+            assert_eq!((grown, c.ssthresh()), expected, "{exit:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,19 @@ pub(super) struct HyStart {
     css_rounds: u8,
 }
 
+/// What ends the first slow start before a loss does, where the congestion control is CUBIC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SlowStartExit {
+    /// HyStart++ (RFC 9406): round trips that grow slow it down, and end it if they stay so.
+    #[default]
+    HyStartPlusPlus,
+    /// The first HyStart, as Linux has it: round trips that grow, or a train of ACKs as long as half of one, end
+    /// it at once. Less is lost where the queue is short; jitter can end it early.
+    HyStart,
+    /// Nothing: it goes on until a loss.
+    Loss,
+}
+
 /// How slow start goes on after an ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]

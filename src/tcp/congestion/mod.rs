@@ -21,6 +21,7 @@ mod bbr;
 mod cubic;
 mod dctcp;
 mod hystart;
+mod hystart_classic;
 #[cfg(test)]
 mod model;
 mod newreno;
@@ -35,6 +36,7 @@ use bbr::Bbr;
 pub(super) use bbr::send_quantum;
 use cubic::Cubic;
 use dctcp::Dctcp;
+pub use hystart::SlowStartExit;
 use newreno::NewReno;
 use window::Window;
 
@@ -84,6 +86,8 @@ pub struct Ack {
     pub used: u32,
     /// The most that it may add to the window in slow start (L of RFC 3465 §2.2).
     pub slow_start_max: u32,
+    /// What ends the first slow start.
+    pub slow_start_exit: SlowStartExit,
     /// In flight after it.
     pub in_flight: u32,
     /// The round trip that this ACK measured, if it did.

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::{Ack, Algorithm, Controller, Sent};
+use super::{Ack, Algorithm, Controller, Sent, SlowStartExit};
 use crate::rng::Rng;
 use crate::tcp::SeqNum;
 use crate::tcp::rate::{RateEstimator, RateStamp, micros};
@@ -29,6 +29,7 @@ pub(in crate::tcp::congestion) fn ack(
         prior_in_flight: in_flight,
         used: in_flight,
         slow_start_max: u32::MAX,
+        slow_start_exit: SlowStartExit::default(),
         in_flight: in_flight.saturating_sub(bytes),
         rtt,
         rate: None,

@@ -61,6 +61,7 @@ impl Connection {
             prior_in_flight,
             used: prior_in_flight,
             slow_start_max: env.settings.slow_start_max(self.snd.mss),
+            slow_start_exit: env.settings.slow_start_exit,
             in_flight: self.snd.in_flight(),
             rtt,
             rate: None,
