@@ -144,6 +144,7 @@ impl Io for Engine {
                 flow.connection.set_congestion_control(algorithm);
             }
             Choice::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
+            Choice::WindowMax(bytes) => flow.connection.set_window_max(env, bytes),
             Choice::SynRetries(retries) => flow.connection.set_syn_retries(retries),
             Choice::DiffServ(code_point) => flow.set_diffserv(code_point),
             Choice::Ecn(policy) => flow.connection.set_ecn(policy),

@@ -77,6 +77,8 @@ pub enum Choice {
     CongestionControl(Algorithm),
     /// The most that may leave, bytes a second; `None` sets no bound.
     PacingRateMax(Option<u64>),
+    /// The largest window that the peer is offered, bytes; `None` leaves it to the receive buffer.
+    WindowMax(Option<u32>),
     /// How often the SYN is sent again; for connections being opened.
     SynRetries(u8),
     /// The differentiated services code point of what is sent, 0 to 63 (MUST-48, SHLD-21).

@@ -29,6 +29,8 @@ pub(super) struct Choices {
     pub(super) user_timeout: Option<Duration>,
     pub(super) negotiation: Negotiation,
     pub(super) syn_retries: Option<u8>,
+    /// The most that is offered to the peer, bytes.
+    pub(super) window_max: Option<u32>,
     pub(super) ecn_policy: Option<EcnPolicy>,
     /// The state of congestion notification, unless `Connection::ecn` is none.
     pub(super) ecn: Option<Ecn>,
@@ -96,6 +98,15 @@ impl Connection {
     /// the rest begins anew.
     pub fn set_congestion_control(&mut self, algorithm: Algorithm) {
         self.recovery.controller.switch(algorithm);
+    }
+
+    /// Bounds the window that is offered to the peer, bytes: from what arrives next on, since an offer is never
+    /// taken back (RFC 9293 §3.8.6). `None` leaves that to the buffer.
+    pub fn set_window_max(&mut self, env: &Env<'_>, bytes: Option<u32>) {
+        if bytes.is_some() || self.choices.is_some() {
+            self.choices_mut().window_max = bytes;
+        }
+        self.settle(env);
     }
 
     /// How often a SYN is sent again.

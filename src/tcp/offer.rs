@@ -41,6 +41,36 @@ impl Connection {
         }
         let step = free.distance_from(self.rcv.edge);
         let least = (buff / 2).min(u32::from(self.snd.mss));
+        if step < least {
+            return 0;
+        }
+        match self.window_limit(env.settings) {
+            Some(limit) if limit < buff => self.limited_step(buff, limit),
+            _ => step,
+        }
+    }
+
+    /// The most that is offered, where that is not the buffer.
+    fn window_limit(&self, settings: &Settings) -> Option<u32> {
+        let chosen = self.choices.as_ref().and_then(|choices| choices.window_max);
+        let opening = settings.window_opening.map(|first| {
+            let read =
+                self.rcv.bytes_received(self.phase).saturating_sub(self.incoming.len().into());
+            u32::try_from(read).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(first)
+        });
+        chosen.into_iter().chain(opening).min()
+    }
+
+    /// The step of the edge within a limit, which takes the place of RCV.BUFF.
+    fn limited_step(&self, buff: u32, limit: u32) -> u32 {
+        // Less than a unit of the window could not be told.
+        let limit = limit.max(1 << self.rcv.shift.get());
+        let free = self.free_edge(buff.min(limit.saturating_add(self.incoming.len())));
+        if !free.after(self.rcv.edge) {
+            return 0;
+        }
+        let step = free.distance_from(self.rcv.edge);
+        let least = (limit / 2).min(u32::from(self.snd.mss));
         if step >= least { step } else { 0 }
     }
 

@@ -382,9 +382,13 @@ impl Io for Worker {
                 };
                 socket2::SockRef::from(&socket.stream).set_tcp_congestion(name.as_bytes())
             }
+            Choice::WindowMax(Some(bytes)) => {
+                socket2::SockRef::from(&socket.stream).set_recv_buffer_size(bytes as usize)
+            }
             // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
             // is set by an option that takes a privilege of its own to use well. ECN is the host's choice.
             Choice::PacingRateMax(_)
+            | Choice::WindowMax(None)
             | Choice::MoreFollows(_)
             | Choice::UserTimeoutOption(_)
             | Choice::SynRetries(_)

@@ -97,7 +97,7 @@ fn the_last_of_what_is_lost_takes_company_only_where_that_saves_a_segment() {
         t.calls(|c, env| c.set_nagle(env, false));
         assert_eq!(t.sent().len(), 2);
         t.after_ms(100).gets(ack(1001));
-        t.after_ms(100).gets(ack(1001).window(u16::MAX.into()));
+        t.after_ms(100).gets(ack(1001).window(u16::MAX));
         t.after_ms(10_000);
         assert_eq!(t.sent()[0].seq, 1001);
         t.writes(4000);

@@ -252,3 +252,48 @@ fn a_receiver_may_keep_its_window_closed_for_ever() {
     }
     t.is(Phase::Established);
 }
+
+#[test]
+fn a_bound_on_the_window_takes_back_no_offer_and_holds_from_then_on() {
+    // RFC 9293 §3.8.6: the right edge never moves left.
+    let mut t = Script::established();
+    t.calls(|c, env| c.set_window_max(env, Some(3000)));
+    let mut at = 1;
+    let mut last = 60_000;
+    while at < 58_000 {
+        t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
+        t.reads(2000);
+        at += 2000;
+        let told = t.sent().last().expect("an ACK").window;
+        assert!(u32::from(told) + 2000 >= last, "{told} after {last}");
+        last = told.into();
+    }
+    for _ in 0..5 {
+        t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
+        t.reads(2000);
+        at += 2000;
+        assert!((1000..=3000).contains(&t.sent().last().expect("an ACK").window));
+    }
+    t.calls(|c, env| c.set_window_max(env, None));
+    t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
+    assert!(t.sent().last().expect("an ACK").window > 50_000);
+}
+
+#[test]
+fn a_host_may_open_the_window_as_its_program_reads() {
+    let mut t = Script::established_with(|s| {
+        (s.receive_buffer, s.receive_buffer_initial) = (60_000, 60_000);
+        s.window_opening = Some(10_000);
+    });
+    // The SYN has told of all that fits its field.
+    let mut at = 1;
+    while at < 59_000 {
+        t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
+        at += 2000;
+        let told = u32::from(t.sent().last().expect("an ACK").window);
+        assert_eq!(told, 60_001 - at, "nothing is read, no more is offered");
+    }
+    assert_eq!(t.reads(5_000), 5_000);
+    t.sent();
+    assert_eq!(t.c.rcv.wnd(), 5_000, "as much as there is room for");
+}
