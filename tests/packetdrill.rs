@@ -208,6 +208,7 @@ impl Stack {
             flags: header.flags,
             seq: header.seq,
             ack: header.ack,
+            window: header.window,
             data: data.to_vec(),
         }
     }
@@ -243,6 +244,14 @@ impl Stack {
         unsafe { (self.table.write)(self.table.userdata, fd, bytes.as_ptr().cast(), bytes.len()) }
     }
 
+    /// An option of one number.
+    fn set(&self, fd: c_int, level: c_int, name: c_int, value: c_int) {
+        let (at, len) = ((&raw const value).cast(), size_of::<c_int>() as c_uint);
+        // SAFETY: a call of the table, with the number's own length.
+        let set = unsafe { (self.table.setsockopt)(self.table.userdata, fd, level, name, at, len) };
+        assert_eq!(set, 0);
+    }
+
     fn close(&self, fd: c_int) {
         // SAFETY: a call of the table.
         assert_eq!(unsafe { (self.table.close)(self.table.userdata, fd) }, 0);
@@ -269,6 +278,7 @@ struct Sniffed {
     flags: u16,
     seq: u32,
     ack: u32,
+    window: u16,
     data: Vec<u8>,
 }
 
@@ -517,4 +527,61 @@ fn the_congestion_control_is_chosen_per_socket() {
     let set = unsafe { setsockopt(userdata, fd, key.0, key.1, c"reno".as_ptr().cast(), 4) };
     assert_eq!(set, 0);
     assert_eq!((name(fd), name(listener)), ("reno".to_owned(), "cubic".to_owned()));
+}
+
+#[test]
+fn the_window_is_bounded_by_the_receive_buffer_and_by_the_clamp() {
+    for (level, name) in
+        [(libc::SOL_SOCKET, libc::SO_RCVBUF), (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP)]
+    {
+        let stack = Stack::load();
+        let listener = stack.listener();
+        let iss = stack.handshake();
+        let fd = stack.accept(listener);
+        stack.set(fd, level, name, 4000);
+        // What was offered before is not taken back: it is used up first.
+        let (mut seq, mut windows) = (1, Vec::new());
+        for _ in 0..80 {
+            stack.inject((ACK | PSH, seq, iss + 1), OptionsOut::default(), &[0; 1000]);
+            seq += 1000;
+            assert_eq!(stack.read(fd, 1000).map(|bytes| bytes.len()), Ok(1000));
+            windows.push(stack.sniff().window);
+        }
+        assert!(windows[0] > 60_000, "{windows:?}");
+        assert!(windows[70..].iter().all(|window| (2000..=4000).contains(window)), "{windows:?}");
+    }
+}
+
+#[test]
+fn a_listener_with_a_small_buffer_offers_little_from_the_beginning() {
+    let stack = Stack::load();
+    let listener = stack.listener();
+    stack.set(listener, libc::SOL_SOCKET, libc::SO_RCVBUF, 8000);
+    stack.inject((SYN, 0, 0), OptionsOut { mss: Some(1000), ..OptionsOut::default() }, &[]);
+    assert!(stack.sniff().window <= 8000);
+}
+
+#[test]
+fn a_listener_that_defers_accepts_who_has_something_to_say() {
+    let stack = Stack::load();
+    let listener = stack.listener();
+    stack.set(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 5);
+    stack.set_non_blocking(listener);
+    let iss = stack.handshake();
+    assert_eq!((stack.accept(listener), errno()), (-1, libc::EAGAIN));
+    stack.inject((ACK | PSH, 1, iss + 1), OptionsOut::default(), b"hello");
+    assert!(stack.accept(listener) >= 0);
+}
+
+#[test]
+fn no_more_is_taken_than_may_wait_unsent() {
+    let stack = Stack::load();
+    let listener = stack.listener();
+    stack.handshake();
+    let fd = stack.accept(listener);
+    stack.set_non_blocking(fd);
+    stack.set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, 5000);
+    // Ten segments go at once, the rest waits for the window.
+    assert_eq!(stack.write(fd, &[0; 20_000]), 20_000);
+    assert_eq!((stack.write(fd, &[0; 1000]), errno()), (-1, libc::EAGAIN));
 }

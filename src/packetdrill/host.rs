@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::flags::Flags;
 
-use crate::tcp::congestion::Algorithm;
+use crate::tcp::congestion::{Algorithm, SlowStartExit};
 use crate::tcp::{EcnPolicy, Settings};
 use crate::time::Duration;
 
@@ -52,6 +52,8 @@ impl Host {
             mss: self.mss,
             receive_buffer,
             receive_buffer_initial: self.nth("tcp_rmem", 1).unwrap_or(BUFFER_FIRST) / 2,
+            // Whatever the buffer, a window begins at 64 KiB.
+            window_opening: Some(64 << 10),
             send_buffer: BUFFER_MAX,
             send_buffer_initial: BUFFER_MAX,
             syn_retries: retries("tcp_syn_retries", 6),
@@ -68,6 +70,7 @@ impl Host {
             tail_ack_delay: Some(Duration::from_millis(200)),
             idle_restart: on("tcp_slow_start_after_idle", true),
             slow_start_burst: None,
+            slow_start_exit: SlowStartExit::HyStart,
             fin_wait_2: seconds("tcp_fin_timeout", 60),
             // TCP_RTO_MIN bounds the variation, not the timeout.
             rto_margin: Duration::from_millis(200),

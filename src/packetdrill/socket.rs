@@ -97,6 +97,36 @@ impl Default for Options {
     }
 }
 
+/// Half of the least receive buffer, the other half being the kernel's own overhead.
+const WINDOW_MIN: u32 = 1152;
+
+impl Options {
+    fn positive(&self, key: (i32, i32)) -> Option<u32> {
+        self.kept.get(&key).and_then(|value| u32::try_from(*value).ok())
+    }
+
+    /// What `SO_RCVBUF` and `TCP_WINDOW_CLAMP` leave of the window.
+    pub(super) fn window_max(&self) -> Option<u32> {
+        let buffer = self.positive((libc::SOL_SOCKET, libc::SO_RCVBUF));
+        let forced = self.positive((libc::SOL_SOCKET, libc::SO_RCVBUFFORCE));
+        let clamp =
+            self.positive((libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP)).filter(|clamp| *clamp > 0);
+        let most = [buffer, forced, clamp].into_iter().flatten().min()?;
+        Some(most.max(WINDOW_MIN))
+    }
+
+    /// `TCP_DEFER_ACCEPT`: nobody is accepted before there is something to read.
+    pub(super) fn defers_accept(&self) -> bool {
+        self.positive((libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)).is_some_and(|on| on > 0)
+    }
+
+    /// `TCP_NOTSENT_LOWAT`: with so many bytes unsent no more are taken.
+    pub(super) fn unsent_max(&self) -> u32 {
+        let lowat = self.positive((libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT));
+        lowat.filter(|lowat| *lowat > 0).unwrap_or(u32::MAX)
+    }
+}
+
 /// How often something happened that wakes who waits for it: an edge is a change of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Edges {

@@ -125,6 +125,10 @@ impl World {
         if let Some(mss) = tcp(libc::TCP_MAXSEG).and_then(|mss| u16::try_from(mss).ok()) {
             settings.mss = settings.mss.map(|most| most.min(mss));
         }
+        if let Some(most) = options.window_max() {
+            settings.receive_buffer = settings.receive_buffer.min(most);
+            settings.receive_buffer_initial = settings.receive_buffer_initial.min(most);
+        }
         self.awake().set_settings(settings);
     }
 

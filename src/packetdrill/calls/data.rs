@@ -4,6 +4,7 @@ use crate::packetdrill::errno::Errno;
 use crate::packetdrill::socket::{Socket, State};
 use crate::packetdrill::world::World;
 use crate::shard::Choice;
+use crate::tcp::Info;
 
 /// What a read gave.
 #[derive(Debug, Default)]
@@ -48,6 +49,11 @@ impl Written {
     pub(in crate::packetdrill) const fn flags(&self) -> i32 {
         self.flags
     }
+}
+
+/// Bytes written and never sent.
+pub(super) fn unsent(info: &Info) -> u32 {
+    info.send_queued.saturating_sub(info.snd_nxt.distance_from(info.snd_una))
 }
 
 impl World {
@@ -167,7 +173,11 @@ impl World {
 
     /// Bytes that the socket's own limit leaves for writing.
     pub(in crate::packetdrill) fn room(&self, socket: &Socket) -> usize {
-        let queued = self.inspect(socket).map_or(0, |info| info.send_queued);
+        let info = self.inspect(socket);
+        let (queued, unsent) = info.map_or((0, 0), |info| (info.send_queued, unsent(&info)));
+        if unsent >= socket.options.unsent_max() {
+            return 0;
+        }
         let limit = socket.options.send_buffer.unwrap_or(u32::MAX);
         limit.saturating_sub(queued) as usize
     }

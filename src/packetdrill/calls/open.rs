@@ -96,9 +96,13 @@ impl World {
         &mut self,
         fd: i32,
     ) -> Option<Result<(u64, SocketAddr), Errno>> {
+        let first = match self.sockets.of(fd) {
+            Err(error) => return Some(Err(error)),
+            Ok(listener) => self.first_to_accept(listener),
+        };
         let number = match self.sockets.of_mut(fd) {
             Err(error) => return Some(Err(error)),
-            Ok(Socket { state: State::Listening { queue, .. }, .. }) => queue.pop_front()?,
+            Ok(Socket { state: State::Listening { queue, .. }, .. }) => queue.remove(first?)?,
             Ok(_) => return Some(Err(Errno::EINVAL)),
         };
         let Some(socket) = self.sockets.by_number(number) else {
@@ -116,6 +120,22 @@ impl World {
         }
         self.tune(number);
         Some(Ok((number, remote)))
+    }
+
+    /// Which of the connections that wait at a listener can be accepted first: one with something to read, where
+    /// the listener waits for that.
+    pub(super) fn first_to_accept(&self, listener: &Socket) -> Option<usize> {
+        let State::Listening { queue, .. } = &listener.state else { return None };
+        if !listener.options.defers_accept() {
+            return (!queue.is_empty()).then_some(0);
+        }
+        let speaks = |socket: &Socket| {
+            let over = socket.peer_closed || matches!(socket.state, State::Over);
+            over || self.readable(socket) > 0
+        };
+        queue.iter().position(|number| {
+            self.sockets.all().any(|socket| socket.number == *number && speaks(socket))
+        })
     }
 
     /// Gives an accepted socket its descriptor.

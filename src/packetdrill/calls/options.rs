@@ -1,5 +1,6 @@
 //! getsockopt, setsockopt, fcntl and ioctl: what can be chosen and asked about a socket.
 
+use super::data::unsent;
 use super::fast_open;
 use crate::packetdrill::errno::Errno;
 use crate::packetdrill::host;
@@ -7,7 +8,7 @@ use crate::packetdrill::info;
 use crate::packetdrill::socket::{Linger, Options, Socket, State};
 use crate::packetdrill::world::World;
 use crate::shard::Choice;
-use crate::tcp::{Info, KeepAlive};
+use crate::tcp::KeepAlive;
 use crate::time::Duration;
 
 /// Options that change nothing here, or that are looked up where they matter: told again as they were set.
@@ -235,12 +236,7 @@ impl World {
                 self.readable(socket)
             }
             libc::TIOCOUTQ => info.map_or(0, |info| info.send_queued as usize),
-            SIOCOUTQNSD => {
-                let unsent = |info: Info| {
-                    info.send_queued.saturating_sub(info.snd_nxt.distance_from(info.snd_una))
-                };
-                info.map_or(0, |info| unsent(info) as usize)
-            }
+            SIOCOUTQNSD => info.map_or(0, |info| unsent(&info) as usize),
             _ => return Err(Errno::ENOTTY),
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
@@ -275,6 +271,9 @@ fn choices_of(options: &Options) -> Vec<Choice> {
     if let Some(timeout_ms) = seconds(libc::TCP_USER_TIMEOUT) {
         let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
         choices.push(Choice::UserTimeout(timeout));
+    }
+    if let Some(most) = options.window_max() {
+        choices.push(Choice::WindowMax(Some(most)));
     }
     if let Some(retries) = tcp(libc::TCP_SYNCNT) {
         choices.push(Choice::SynRetries(retries.clamp(0, 255) as u8));

@@ -6,6 +6,8 @@ use crate::packetdrill::errno::Errno;
 use crate::packetdrill::socket::{Edges, Socket, State};
 use crate::packetdrill::world::World;
 
+use super::data::unsent;
+
 const IN: u32 = libc::EPOLLIN as u32;
 const OUT: u32 = libc::EPOLLOUT as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
@@ -76,7 +78,7 @@ impl World {
         error
             | match &socket.state {
                 State::Fresh => OUT | WRITE_NORMAL | HUP,
-                State::Listening { queue, .. } if queue.is_empty() => 0,
+                State::Listening { .. } if self.first_to_accept(socket).is_none() => 0,
                 State::Listening { .. } => IN | READ_NORMAL,
                 State::Deferred(_) => OUT | WRITE_NORMAL,
                 State::Connecting(_) => 0,
@@ -103,11 +105,14 @@ impl World {
         ready
     }
 
-    /// Whether a third of the send buffer is free, as the kernel has it.
+    /// Whether a third of the send buffer is free, and half of what may be unsent (`TCP_NOTSENT_LOWAT`), as the
+    /// kernel has it.
     fn is_writable(&self, socket: &Socket) -> bool {
         let Some(info) = self.inspect(socket) else { return true };
         let limit = socket.options.send_buffer.unwrap_or_else(|| self.settings().send_buffer);
+        let unsent = unsent(&info);
         info.send_queued.saturating_mul(3) < limit.saturating_mul(2)
+            && unsent.saturating_mul(2) < socket.options.unsent_max()
     }
 
     /// `poll`: what of each descriptor is ready; `None` when nothing is.
