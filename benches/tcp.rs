@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use linerate::tcp::{
-    BufferPool, Connection, Embryo, EmbryoAnswer, Env, Flags, Options, Phase, Segment, SegmentOut,
-    SeqNum, Settings, Timestamps, WindowShift,
+    BufferPool, Connection, Embryo, EmbryoAnswer, Env, Flags, Options, Phase, RareOptions, Segment,
+    SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
 };
 use linerate::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ fn segment(ack: SeqNum) -> Segment<'static> {
     }
 }
 
-/// What one end sends, as the other receives it. Only for segments without data.
+/// What one end sends, as the other receives it. Only for segments without data and rare options.
 fn deliver(out: &SegmentOut<'_>) -> Segment<'static> {
     Segment {
         seq: out.seq,
@@ -86,6 +86,7 @@ fn deliver(out: &SegmentOut<'_>) -> Segment<'static> {
         urgent: out.urgent,
         ecn: out.ecn,
         options: out.options,
+        rare: &RareOptions::NONE,
         payload: &[],
     }
 }

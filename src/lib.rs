@@ -28,7 +28,7 @@
 //! | [`link`] | frames in and out, in batches | what is in a frame |
 //! | `xdp` | the BPF program: loading, attaching, steering; probing the NIC | frames |
 //! | [`shard`] | one core's stack: pipeline, flow table, timers, listeners, neighbours | threads, real time |
-//! | `runtime` | pinned workers, queues between them, idle policy, the mirror of the kernel's tables | segments |
+//! | `runtime` | pinned workers, queues between them, idle policy, the mirror of the kernel's tables, the watch over the NIC, the control socket | segments |
 //! | [`sim`] | a deterministic network around the same shards | threads, real time |
 //! | `packetdrill` | socket calls for packetdrill's scripts over a shard, in virtual time | segments |
 //! | `cli` | the binary: services, load, measurements, on this stack and on the kernel's | private modules |
@@ -55,11 +55,12 @@
 //! | kind | states | bytes, key included | bounded by |
 //! |---|---|---|---|
 //! | [`tcp::Embryo`] | SYN-RECEIVED of a passive open | 48 | the SYN table; past it, SYN cookies |
-//! | [`tcp::Connection`] | SYN-SENT, ESTABLISHED … LAST-ACK | at most 320, buffers only when there is data | the slab |
+//! | [`tcp::Connection`] | SYN-SENT, ESTABLISHED … LAST-ACK; SYN-RECEIVED of a simultaneous or a fast open | at most 320, buffers only when there is data | the slab |
 //! | [`tcp::TimeWait`] | TIME-WAIT | 32 | a FIFO by deadline; past it, the oldest goes early |
 //!
 //! SYN-SENT is a [`tcp::Connection`] rather than an embryo: the program holds its handle from `connect`
-//! on and may write or close before the handshake is done, and nobody can flood us with our own opens.
+//! on and may write or close before the handshake is done, and nobody can flood us with our own opens. So is a passive
+//! open whose SYN brought data with a good cookie (RFC 7413): its data is read before the handshake is done.
 //!
 //! # Reading order
 //!

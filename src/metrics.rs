@@ -283,4 +283,15 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), DropReason::ALL.len() + Event::ALL.len());
     }
+
+    #[test]
+    fn the_page_of_counters_tells_of_each() {
+        let page = include_str!("../docs/counters.md");
+        let reasons = DropReason::ALL.iter().map(|r| r.name());
+        for name in reasons.chain(Event::ALL.iter().map(|e| e.name())) {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rows, DropReason::ALL.len() + Event::ALL.len());
+    }
 }

@@ -70,7 +70,7 @@ impl Options {
             alone: false,
             stack: None,
             concurrency: vec![1_000, 100_000, 1_000_000],
-            batch: vec![1, 16, 64],
+            batch: vec![1, 16, 64, 256],
             connections: 400_000,
         };
         let mut arguments = std::env::args().skip(1);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use linerate::link::xsk::{BusyPoll, Mode as SocketMode};
 use linerate::metrics::Event;
 use linerate::runtime::{
-    Claiming, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError, WorkerReport,
+    Claiming, Cores, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError,
+    WorkerReport,
 };
 use linerate::shard::{FastOpenListener, ListenerConfig};
 use linerate::tcp::congestion::{Algorithm, SlowStartExit};
@@ -80,8 +81,13 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
 fn announce(config: &StackConfig, stack: &Stack) {
     let mode = stack.attachment().map_or("none", |attachment| attachment.mode.name());
     let queues = config.queues.as_slice().iter().zip(stack.bound());
-    let bound: Vec<String> =
-        queues.map(|(queue, bound)| format!("queue {queue} {}", bound.name())).collect();
+    let mut cores = config.cores.iter();
+    let bound: Vec<String> = queues
+        .map(|(queue, bound)| {
+            let on = cores.next().map(|core| format!(" on core {core}")).unwrap_or_default();
+            format!("queue {queue} {}{on}", bound.name())
+        })
+        .collect();
     eprintln!("{}: XDP program {mode}, {}", config.interface, bound.join(", "));
     for note in stack.notes() {
         eprintln!("note: {note}");
@@ -114,7 +120,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
         }
     }
     config.queues = queues(options)?;
-    config.cores = cores(options);
+    config.cores = cores(options, &config.interface);
     config.role = match options.mode {
         Mode::Exclusive => Role::Exclusive,
         Mode::Shared => Role::Shared,
@@ -207,14 +213,11 @@ fn queues(options: &StackOptions) -> Result<Queues, Failure> {
     })
 }
 
-/// Those asked for; otherwise the first ones of this process, one a worker.
-fn cores(options: &StackOptions) -> Vec<usize> {
+/// Those asked for; otherwise whole ones near to the NIC, one a worker.
+fn cores(options: &StackOptions, interface: &str) -> Vec<usize> {
     match &options.cores {
         Some(numbers) => numbers.0.iter().map(|core| *core as usize).collect(),
-        None => {
-            let available = core_affinity::get_core_ids().unwrap_or_default();
-            available.into_iter().map(|core| core.id).take(options.workers()).collect()
-        }
+        None => Cores::read().choose(&xdp::place(interface), options.workers()),
     }
 }
 

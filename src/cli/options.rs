@@ -199,7 +199,7 @@ pub struct StackOptions {
     pub busy_poll: Option<u32>,
 
     /// CPU cores to pin the workers to, in the order of the queues [default: the first ones this process
-    /// may use]
+    /// may use; those of the NIC's NUMA node before others, and one thread of a physical core before two]
     #[arg(long, value_name = "LIST")]
     pub cores: Option<Numbers>,
 

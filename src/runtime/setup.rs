@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
+use super::cores::{Cores, Visit};
 use super::error::StartError;
 use super::steering::{self, Borrowed, Quiet, steering};
 use super::watch::Watch;
@@ -20,12 +21,14 @@ use crate::link::xsk::{self, Bound, XskLink};
 use crate::shard::{Config, Shard};
 use crate::wire::ethernet::MacAddr;
 use crate::wire::ndp;
-use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program, Routers};
+use crate::xdp::{self, AttachedMode, Fragments, Place, Policy, Probe, Program, Routers};
 
 /// What a stack will be, once checked against the interface.
 pub(super) struct Plan<'a> {
     config: &'a StackConfig,
     probe: Probe,
+    place: Place,
+    cores: Cores,
     secret: [u8; 32],
     /// See [`identity`].
     identity: [u8; 16],
@@ -58,7 +61,8 @@ impl<'a> Plan<'a> {
         let highest = config.queues.as_slice().iter().max().copied().unwrap_or(0);
         xdp::check_queues(&config.interface, highest + 1)?;
         let secret = secret()?;
-        let plan = Self { config, probe, secret, identity: identity(&secret) };
+        let (place, cores) = (xdp::place(&config.interface), Cores::read());
+        let plan = Self { config, probe, place, cores, secret, identity: identity(&secret) };
         plan.check_cores()?;
         plan.check_addresses()?;
         plan.check_ports()?;
@@ -83,14 +87,26 @@ impl<'a> Plan<'a> {
     }
 
     fn check_cores(&self) -> Result<(), StartError> {
-        let Some(available) = core_affinity::get_core_ids() else { return Ok(()) };
-        for core in &self.config.cores {
-            if !available.iter().any(|c| c.id == *core) {
-                let available = available.iter().map(|c| c.id).collect();
-                return Err(StartError::NoSuchCore { core: *core, available });
-            }
+        let available = self.cores.numbers();
+        let mut wanted = self.config.cores.iter();
+        // A kernel that does not say which there are is not contradicted.
+        match wanted.find(|core| !available.is_empty() && !available.contains(core)) {
+            Some(core) => Err(StartError::NoSuchCore { core: *core, available }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What there is to say about the cores of the workers.
+    pub(super) fn notes_on_cores(&self) -> Vec<String> {
+        let queues = self.config.queues.as_slice().iter().copied();
+        let workers: Vec<(u32, usize)> = queues.zip(self.config.cores.iter().copied()).collect();
+        self.cores.notes(&self.config.interface, &self.place, &workers)
+    }
+
+    /// Has the calling thread take memory where worker `number` will use it, on a machine with several nodes.
+    pub(super) fn visit(&self, number: usize) -> Option<Visit> {
+        let core = self.config.cores.get(number).filter(|_| self.cores.have_nodes())?;
+        Visit::to(*core)
     }
 
     fn check_addresses(&self) -> Result<(), StartError> {
@@ -199,7 +215,9 @@ impl<'a> Plan<'a> {
             None => None,
         };
         for (number, queue) in queues.iter().enumerate() {
+            let visit = self.visit(number);
             let link = XskLink::open(&self.socket(*queue, native))?;
+            drop(visit);
             if number == 0 {
                 opened.notes.extend(link.notes().iter().cloned());
             }

@@ -104,7 +104,7 @@ impl Stack {
         mut service: impl FnMut(usize) -> Box<dyn Service + Send>,
     ) -> Result<Self, StartError> {
         let mut plan = Plan::make(config)?;
-        let mut notes = Vec::new();
+        let mut notes = plan.notes_on_cores();
         // Before the program: with LRO on, drivers refuse it.
         let quiet = plan.quieten(&mut notes);
         let (mut program, fallbacks) = plan.attach_program()?;
@@ -125,6 +125,7 @@ impl Stack {
         let budget = plan.budget();
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
+            let _visit = plan.visit(number);
             workers.push(Worker {
                 number,
                 shard: plan.shard(number, opened.mtu)?,

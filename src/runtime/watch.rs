@@ -112,7 +112,6 @@ mod tests {
             receive_offload: None,
             large_receive_offload: None,
             vlan_stripping: None,
-            numa_node: None,
             features: None,
             program: None,
             peer: None,

@@ -34,10 +34,10 @@ pub(super) struct Exits<'a, 'b> {
 impl Engine {
     /// Step 3: names a candidate for every arrival and has its memory fetched.
     pub(super) fn look_up(&self, batch: &mut Batch) {
-        for arrival in &batch.arrivals {
+        for arrival in &batch.arrivals.each {
             self.tables.prefetch(arrival.hash);
         }
-        for arrival in &mut batch.arrivals {
+        for arrival in &mut batch.arrivals.each {
             arrival.candidate = self.tables.candidate(arrival.hash, &arrival.key);
             if let Some(Place { kind: Kind::Connection, index }) = arrival.candidate {
                 self.wheel.prefetch(index);
@@ -47,11 +47,11 @@ impl Engine {
 
     /// Step 4: every segment to its flow, in order.
     pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
-        self.counters.add(Event::SegmentIn, batch.arrivals.len() as u64);
-        for arrival in &batch.arrivals {
+        self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
+        for arrival in &batch.arrivals.each {
             let (frame, hops) = batch.bytes(arrival.source);
             let whole;
-            let segment = match batch.with_payload(arrival) {
+            let segment = match batch.with_rest(arrival) {
                 None => &arrival.head,
                 Some(segment) => {
                     whole = segment;

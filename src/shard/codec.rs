@@ -6,14 +6,14 @@ use core::net::IpAddr;
 
 use crate::link::Frame;
 use crate::tcp::{
-    ByteCounters, Codepoint, Cookie, FastOpen, Flags, Form, Options, SackBlocks, Segment,
-    SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift,
+    ByteCounters, Codepoint, Cookie, FastOpen, Flags, Form, Options, RareOptions, SackBlocks,
+    Segment, SegmentOut, SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{ethernet, ipv4, ipv6, plain, tcp, vlan};
 
-/// A header that arrived as a segment, its payload still in the frame.
+/// A header that arrived as a segment, its payload and rare options still in the frame.
 #[inline(always)]
 pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<'static> {
     let options = &header.options;
@@ -29,12 +29,20 @@ pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<
             window_shift: options.window_shift.map(WindowShift::from_offer),
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps.map(|t| Timestamps { value: t.value, echo: t.echo }),
-            user_timeout: options.user_timeout().and_then(UserTimeout::from_wire),
-            accecn: options.accecn().map(byte_counters),
-            fast_open: options.fast_open().and_then(fast_open),
-            sack: if options.has_sack() { sack_blocks(options) } else { SackBlocks::EMPTY },
         },
+        rare: &RareOptions::NONE,
         payload: &[],
+    }
+}
+
+/// The options that [`segment`] left out.
+#[inline(never)]
+pub(super) fn rare_options(options: &tcp::Options<'_>) -> RareOptions {
+    RareOptions {
+        sack: sack_blocks(options),
+        user_timeout: options.user_timeout().and_then(UserTimeout::from_wire),
+        accecn: options.accecn().map(byte_counters),
+        fast_open: options.fast_open().and_then(fast_open),
     }
 }
 
@@ -88,7 +96,7 @@ pub(super) fn write(
     segment: &SegmentOut<'_>,
 ) -> Result<(), NoRoom> {
     if segment.payload_len() == 0
-        && segment.options.sack.is_empty()
+        && segment.rare.sack.is_empty()
         && let (IpAddr::V4(src), IpAddr::V4(dst)) = (ends.local, ends.remote)
     {
         let (dst_mac, src_mac, ttl) = (ends.to_mac, ends.from_mac, ends.hops);
@@ -105,7 +113,7 @@ pub(super) fn write(
 /// The long way: any family, any options, with data.
 fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result<(), NoRoom> {
     let mut sack = [(0, 0); 4];
-    let blocks = segment.options.sack.as_slice();
+    let blocks = segment.rare.sack.as_slice();
     for (out, (left, right)) in sack.iter_mut().zip(blocks) {
         *out = (left.0, right.0);
     }
@@ -162,7 +170,7 @@ fn header<'a>(
     segment: &'a SegmentOut<'_>,
     sack: &'a [(u32, u32)],
 ) -> tcp::HeaderOut<'a> {
-    let options = &segment.options;
+    let (options, rare) = (&segment.options, &segment.rare);
     tcp::HeaderOut {
         src_port: ends.local_port,
         dst_port: ends.remote_port,
@@ -179,12 +187,12 @@ fn header<'a>(
                 .timestamps
                 .map(|t| tcp::Timestamps { value: t.value, echo: t.echo }),
             sack,
-            user_timeout: options.user_timeout.map(UserTimeout::to_wire),
-            accecn: options.accecn.map(|counters| {
+            user_timeout: rare.user_timeout.map(UserTimeout::to_wire),
+            accecn: rare.accecn.map(|counters| {
                 let ByteCounters { e0b, ceb, e1b } = counters;
                 tcp::AccEcn { e0b, ceb, e1b }
             }),
-            fast_open: options.fast_open.as_ref().map(|option| tcp::FastOpen {
+            fast_open: rare.fast_open.as_ref().map(|option| tcp::FastOpen {
                 form: match option.form {
                     Form::Assigned => tcp::FastOpenForm::Assigned,
                     Form::Experimental => tcp::FastOpenForm::Experimental,

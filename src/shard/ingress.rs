@@ -13,7 +13,7 @@ use super::locals::Locals;
 use super::prefetch::prefetch_bytes;
 use crate::link::Frame;
 use crate::metrics::DropReason;
-use crate::tcp::Segment;
+use crate::tcp::{RareOptions, Segment};
 use crate::wire::checksum::{PseudoHeader, Verdict};
 use crate::wire::{
     self, EtherType, MacAddr, Protocol, SourceKind, TrafficClass, ethernet, ipv4, ipv6, plain, tcp,
@@ -39,13 +39,50 @@ pub(super) struct Arrival {
     pub(super) key: FlowKey,
     /// What the flow table named for it when the batch was looked up.
     pub(super) candidate: Option<Place>,
-    /// All but the payload.
+    /// All but the payload and the rare options.
     pub(super) head: Segment<'static>,
     payload_at: u32,
     payload_len: u32,
+    /// Where its rare options are kept, plus one; 0 where it has none.
+    rare_at: u32,
     pub(super) source: Source,
     /// Who put the frame on the link: where an answer without a flow goes.
     pub(super) from: MacAddr,
+}
+
+/// The segments of a batch, in order.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    pub(super) each: Vec<Arrival>,
+    /// The options that few of them have.
+    rare: Vec<RareOptions>,
+}
+
+impl Arrivals {
+    /// Room for `batch` of each kind.
+    fn with_capacity(batch: usize) -> Self {
+        Self { each: Vec::with_capacity(batch), rare: Vec::with_capacity(batch) }
+    }
+
+    fn clear(&mut self) {
+        self.each.clear();
+        self.rare.clear();
+    }
+
+    /// Keeps the rare options of a header, and tells where.
+    #[inline]
+    fn keep_rare(&mut self, options: &tcp::Options<'_>) -> u32 {
+        if !options.has_rare() {
+            return 0;
+        }
+        self.rare.push(codec::rare_options(options));
+        self.rare.len() as u32
+    }
+
+    fn rare(&self, arrival: &Arrival) -> &RareOptions {
+        let at = arrival.rare_at.checked_sub(1);
+        at.and_then(|at| self.rare.get(at as usize)).unwrap_or_default()
+    }
 }
 
 /// What is to be done about a frame that is not a segment.
@@ -73,7 +110,7 @@ pub(super) struct Eyes<'a> {
 pub(super) struct Batch {
     pub(super) frames: Vec<Frame>,
     pub(super) inbox: Inbox,
-    pub(super) arrivals: Vec<Arrival>,
+    pub(super) arrivals: Arrivals,
     pub(super) control: Vec<(Source, Control)>,
 }
 
@@ -82,7 +119,7 @@ impl Batch {
     pub(super) fn with_capacity(batch: usize) -> Self {
         Self {
             frames: Vec::with_capacity(batch),
-            arrivals: Vec::with_capacity(batch),
+            arrivals: Arrivals::with_capacity(batch),
             control: Vec::with_capacity(batch),
             ..Self::default()
         }
@@ -102,17 +139,17 @@ impl Batch {
         matches!(source, Source::Inbox(at) if self.inbox.was_cut(at as usize))
     }
 
-    /// The segment of an arrival with its payload, which stays where it lies in the frame; `None` where the
-    /// head is all of it, so that what opens and closes is not copied.
+    /// The segment of an arrival with its payload, which stays where it lies in the frame, and its rare
+    /// options; `None` where the head is all of it, so that what opens and closes is not copied.
     #[inline]
-    pub(super) fn with_payload(&self, arrival: &Arrival) -> Option<Segment<'_>> {
-        if arrival.payload_len == 0 {
+    pub(super) fn with_rest(&self, arrival: &Arrival) -> Option<Segment<'_>> {
+        if arrival.payload_len == 0 && arrival.rare_at == 0 {
             return None;
         }
         let start = arrival.payload_at as usize;
         let (bytes, _) = self.bytes(arrival.source);
         let payload = &bytes[start..start + arrival.payload_len as usize];
-        Some(Segment { payload, ..arrival.head })
+        Some(Segment { payload, rare: self.arrivals.rare(arrival), ..arrival.head })
     }
 
     /// Parses and checks everything; `refuse` is told of each frame that goes no further.
@@ -152,7 +189,7 @@ struct Outer<'a> {
 
 impl Eyes<'_> {
     #[inline]
-    fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
+    fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Arrivals) -> Parsed {
         if let Some(plain) = plain::parse(frame, self.mac) {
             let admitted = match tcp::parse_stamped(plain.segment) {
                 Some(parts) => self.admit_plain(&plain, parts, source, arrivals),
@@ -171,7 +208,7 @@ impl Eyes<'_> {
         &self,
         plain: &plain::Plain<'_>,
         source: Source,
-        arrivals: &mut Vec<Arrival>,
+        arrivals: &mut Arrivals,
     ) -> bool {
         let parts = tcp::parse(plain.segment);
         parts.is_ok_and(|parts| self.admit_plain(plain, parts, source, arrivals))
@@ -185,7 +222,7 @@ impl Eyes<'_> {
         plain: &plain::Plain<'_>,
         (header, payload): (tcp::Header<'_>, &[u8]),
         source: Source,
-        arrivals: &mut Vec<Arrival>,
+        arrivals: &mut Arrivals,
     ) -> bool {
         let Some(local) = self.locals.find_v4(plain.dst) else { return false };
         let host = wire::source_kind_v4(plain.src) == SourceKind::Host;
@@ -194,13 +231,15 @@ impl Eyes<'_> {
             return false;
         }
         let key = FlowKey::new(plain.src.into(), header.src_port, local, header.dst_port);
-        arrivals.push(Arrival {
+        let rare_at = arrivals.keep_rare(&header.options);
+        arrivals.each.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
             head: codec::segment(&header, plain.traffic_class),
             payload_at: plain::SEGMENT_AT as u32 + u32::from(header.header_len),
             payload_len: payload.len() as u32,
+            rare_at,
             source,
             from: plain.src_mac,
         });
@@ -208,7 +247,7 @@ impl Eyes<'_> {
     }
 
     #[inline(never)]
-    fn parse_any(&self, frame: &[u8], source: Source, arrivals: &mut Vec<Arrival>) -> Parsed {
+    fn parse_any(&self, frame: &[u8], source: Source, arrivals: &mut Arrivals) -> Parsed {
         let (header, packet) = ethernet::parse(frame).map_err(refused)?;
         // A tag with an identifier is of a network that is not ours; a priority tag says nothing.
         if header.vlan.outer.is_some_and(|tag| tag.id() != 0) || header.vlan.inner.is_some() {
@@ -227,7 +266,7 @@ impl Eyes<'_> {
     }
 
     #[inline]
-    fn parse_v4(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Vec<Arrival>) -> Parsed {
+    fn parse_v4(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Arrivals) -> Parsed {
         let (ip, payload) = ipv4::parse(packet).map_err(|error| match error {
             wire::Error::Checksum => DropReason::Ipv4Checksum,
             other => refused(other),
@@ -250,7 +289,7 @@ impl Eyes<'_> {
     }
 
     #[inline]
-    fn parse_v6(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Vec<Arrival>) -> Parsed {
+    fn parse_v6(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Arrivals) -> Parsed {
         let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
         let local = self.locals.find(IpAddr::V6(ip.dst));
         if ip.fragment.is_some() {
@@ -280,7 +319,7 @@ impl Eyes<'_> {
         outer: &Outer<'_>,
         (remote, local, class): (IpAddr, u8, TrafficClass),
         (header, payload): (tcp::Header<'_>, &[u8]),
-        arrivals: &mut Vec<Arrival>,
+        arrivals: &mut Arrivals,
     ) -> Parsed {
         // RFC 9293 §3.9.2.3:
         //   > An incoming SYN with an invalid source address MUST be ignored (MUST-63).
@@ -289,13 +328,15 @@ impl Eyes<'_> {
             return Err(DropReason::BadSource);
         }
         let key = FlowKey::new(remote, header.src_port, local, header.dst_port);
-        arrivals.push(Arrival {
+        let rare_at = arrivals.keep_rare(&header.options);
+        arrivals.each.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             candidate: None,
             head: codec::segment(&header, class),
             payload_at: (payload.as_ptr().addr() - outer.frame.as_ptr().addr()) as u32,
             payload_len: payload.len() as u32,
+            rare_at,
             source: outer.source,
             from: outer.header.src,
         });

@@ -27,8 +27,7 @@ impl Engine {
         let key = &letter.arrival.key;
         let Some(config) = self.listeners.config(listener).copied() else { return };
         // Not a way to open a connection since RFC 793; only scanners send it, but for Fast Open.
-        let options = &letter.segment.options;
-        let may_end = config.fast_open.is_some() && options.fast_open.is_some();
+        let may_end = config.fast_open.is_some() && letter.segment.rare.fast_open.is_some();
         if letter.segment.flags.fin() && !may_end {
             self.counters.drop(DropReason::Malformed);
             return;
@@ -66,7 +65,7 @@ impl Engine {
         let offset = secrets.timestamp_offset;
         let mut syn_ack = embryo.syn_ack(self.now, offset, &self.settings, ipv6);
         // RFC 7413 §4.2.1: the first one only: "retransmit SYN and SYN-ACK packets without the cookie options".
-        syn_ack.options.fast_open = cookie;
+        syn_ack.rare.fast_open = cookie;
         self.answer(letter.arrival, &syn_ack, outlet);
     }
 

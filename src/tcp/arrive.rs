@@ -54,7 +54,7 @@ impl Connection {
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
         self.note_codepoint(segment);
-        if let Some(advice) = segment.options.user_timeout {
+        if let Some(advice) = segment.rare.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
         self.check_ack(env, segment)?;
@@ -345,10 +345,9 @@ impl Connection {
             return Continue(());
         }
         self.abort(env);
-        // There is no TCB any more, so that RFC 9293 §3.10.7.1 says how to answer: "<SEQ=SEG.ACK><CTL=RST>".
         // SND.NXT may lie past what the peer has got of our data and FIN, and RFC 5961 §3 has it believe a
-        // reset at its RCV.NXT alone.
-        self.snd.nxt = segment.ack;
+        // reset at its RCV.NXT alone. That is SND.UNA as far as we know: SEG.ACK, unless it came late.
+        self.snd.fall_back_to_una();
         self.answers_by_reset = true;
         Break(Disposition::AfterClose)
     }
@@ -414,7 +413,7 @@ impl Connection {
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
         self.agree_on_sack(syn.options.sack_permitted);
         self.agree_on_ecn(settings, syn);
-        if let Some(advice) = syn.options.user_timeout {
+        if let Some(advice) = syn.rare.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
         // RFC 7323 §2.2: scaling is on only if both SYNs offer it.

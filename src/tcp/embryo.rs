@@ -10,8 +10,8 @@ use super::cookie::CookieContent;
 use super::ecn::handshake;
 use super::isn::timestamp;
 use super::{
-    ByteCounters, Codepoint, Disposition, EcnMode, Flags, Options, Segment, SegmentOut, SeqNum,
-    Settings, Timestamps, WindowShift,
+    ByteCounters, Codepoint, Disposition, EcnMode, Flags, Options, RareOptions, Segment,
+    SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
 };
 use crate::time::{Duration, Instant};
 
@@ -211,9 +211,8 @@ impl Embryo {
                 timestamps: self.stamp(now, timestamp_offset),
                 // RFC 2018 §2, as the others.
                 sack_permitted: self.has(SACK),
-                accecn: self.ecn_option(),
-                ..Options::default()
             },
+            rare: RareOptions { accecn: self.ecn_option(), ..RareOptions::NONE },
             ..SegmentOut::default()
         }
     }

@@ -89,7 +89,9 @@ pub use path_search::{MtuProbing, PathNews, PathSizes};
 pub use phase::Phase;
 pub use recovery::Repairs;
 pub use rtt::Rtt;
-pub use segment::{Flags, Options, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout};
+pub use segment::{
+    Flags, Options, RareOptions, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout,
+};
 pub use seq::SeqNum;
 pub use settings::{KeepAlive, Settings};
 pub use time_wait::{REUSE_DELAY, TimeWait, TimeWaitAnswer};

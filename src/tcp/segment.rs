@@ -174,7 +174,7 @@ impl UserTimeout {
     }
 }
 
-/// The options of one segment. What is absent was not sent or was not well formed.
+/// The usual options of one segment. What is absent was not sent or was not well formed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Maximum segment size (RFC 9293 §3.7.1), bytes; SYN only.
@@ -185,6 +185,12 @@ pub struct Options {
     pub sack_permitted: bool,
     /// Timestamps (RFC 7323 §3).
     pub timestamps: Option<Timestamps>,
+}
+
+/// The options that few segments have, kept apart from those that nearly all have: most segments are copied
+/// without them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RareOptions {
     /// SACK (RFC 2018 §3).
     pub sack: SackBlocks,
     /// The user timeout (RFC 5482).
@@ -193,6 +199,18 @@ pub struct Options {
     pub accecn: Option<ByteCounters>,
     /// Fast Open (RFC 7413 §4.1.1); SYN only.
     pub fast_open: Option<FastOpen>,
+}
+
+impl RareOptions {
+    /// None of them.
+    pub const NONE: Self =
+        Self { sack: SackBlocks::EMPTY, user_timeout: None, accecn: None, fast_open: None };
+}
+
+impl Default for &RareOptions {
+    fn default() -> Self {
+        &RareOptions::NONE
+    }
 }
 
 /// A segment that arrived.
@@ -212,6 +230,8 @@ pub struct Segment<'a> {
     pub ecn: Codepoint,
     /// The options.
     pub options: Options,
+    /// Those that few segments have.
+    pub rare: &'a RareOptions,
     /// The data, after the options.
     pub payload: &'a [u8],
 }
@@ -253,6 +273,8 @@ pub struct SegmentOut<'a> {
     pub ecn: Codepoint,
     /// The options.
     pub options: Options,
+    /// Those that few segments have.
+    pub rare: RareOptions,
     /// The data: first run, second run.
     pub payload: (&'a [u8], &'a [u8]),
 }

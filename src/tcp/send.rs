@@ -148,6 +148,11 @@ impl SendHalf {
         self.resend_end = self.nxt;
     }
 
+    /// What was sent and not acknowledged is given up: SND.NXT <- SND.UNA.
+    pub(super) fn fall_back_to_una(&mut self) {
+        (self.nxt, self.resend, self.resend_end) = (self.una, self.una, self.una);
+    }
+
     /// The SYN is to be sent again, without what went with it.
     pub(super) fn resend_syn(&mut self) {
         self.resend = self.una;
@@ -190,10 +195,13 @@ impl Connection {
     }
 
     /// What the send buffer may hold: what is in flight, and as much again that waits for the next ACKs.
-    /// More would only be old by the time it leaves.
+    /// More would only be old by the time it leaves. What is selected is in flight no more and yet keeps its
+    /// place until the hole before it is filled (RFC 2018 §8), so it comes on top: else a round trip or two
+    /// of repair would leave nothing to send.
     pub(super) fn send_buffer(&self, settings: &Settings) -> u32 {
-        let twice = self.recovery.controller.cwnd().saturating_mul(2);
-        settings.send_buffer_initial.max(twice).min(settings.send_buffer)
+        let selected = self.recovery.flight.as_deref().map_or(0, |flight| flight.board.selected());
+        let wanted = self.recovery.controller.cwnd().saturating_mul(2).saturating_add(selected);
+        settings.send_buffer_initial.max(wanted).min(settings.send_buffer)
     }
 
     /// Bytes that the send buffer has room for.
@@ -208,9 +216,15 @@ impl Connection {
         if self.outgoing.is_empty() {
             self.let_go_sent(env.pool);
         }
+        self.tell_of_room(env.settings);
+    }
+
+    /// A program that found no room is told of it, whether an ACK gave it back or, by selecting, added some.
+    #[inline]
+    pub(super) fn tell_of_room(&mut self, settings: &Settings) {
         // A quarter of the buffer: less, and a program would be woken for every segment.
         if self.marks.has(Marks::WANTS_ROOM)
-            && self.room(env.settings) >= self.send_buffer(env.settings) / 4
+            && self.room(settings) >= self.send_buffer(settings) / 4
         {
             self.marks.remove(Marks::WANTS_ROOM);
             self.events.insert(Events::WRITABLE);

@@ -13,7 +13,7 @@ use super::interface::Env;
 use super::marks::Marks;
 use super::path_probe::PathProbe;
 use super::recovery::Stage;
-use super::{Flags, Options, Phase, SegmentOut, SeqNum, WindowShift};
+use super::{Flags, Options, Phase, RareOptions, SegmentOut, SeqNum, WindowShift};
 
 /// A segment decided on.
 #[derive(Clone, Copy, Debug)]
@@ -323,10 +323,12 @@ impl Connection {
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
+            },
+            rare: RareOptions {
                 user_timeout,
                 accecn: label.counters,
                 fast_open: load.option,
-                ..Options::default()
+                ..RareOptions::NONE
             },
             payload: self.outgoing.slices(0, load.len),
             ..SegmentOut::default()
@@ -369,13 +371,8 @@ impl Connection {
             window,
             urgent: urgent.unwrap_or(0),
             ecn: label.codepoint,
-            options: Options {
-                timestamps: self.stamp(env.now),
-                sack,
-                user_timeout,
-                accecn: label.counters,
-                ..Options::default()
-            },
+            options: Options { timestamps: self.stamp(env.now), ..Options::default() },
+            rare: RareOptions { sack, user_timeout, accecn: label.counters, fast_open: None },
             payload: self.outgoing.slices(plan.seq.distance_from(first), plan.len),
         }
     }

@@ -19,11 +19,15 @@ const DEVICE_GET: u8 = 1;
 const DEVICE_INDEX: u16 = 1;
 const DEVICE_XDP_FEATURES: u16 = 3;
 const DEVICE_ZERO_COPY_SEGMENTS: u16 = 4;
+const DEVICE_RX_METADATA: u16 = 5;
+const DEVICE_TX_METADATA: u16 = 6;
 
 /// The `NETDEV_XDP_ACT_*` bits of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XdpFeatures {
     bits: u64,
+    rx_metadata: u64,
+    tx_metadata: u64,
     /// Descriptors that one packet may take in zero-copy mode; 0 where there is none.
     pub zero_copy_segments_max: u32,
 }
@@ -50,6 +54,28 @@ impl XdpFeatures {
     }
 }
 
+/// What a driver could tell of a received frame beside its bytes (`NETDEV_XDP_RX_METADATA_*`, Linux 6.3), in bit order.
+const RX_METADATA: [&str; 3] = ["timestamp", "hash", "VLAN tag"];
+/// What it could do for a frame that an AF_XDP socket sends (`NETDEV_XSK_FLAGS_*`, Linux 6.8), in bit order.
+const TX_METADATA: [&str; 3] = ["timestamp", "checksum", "launch time"];
+
+impl XdpFeatures {
+    /// What the driver could tell of a received frame, by name.
+    pub fn rx_metadata(self) -> impl Iterator<Item = &'static str> {
+        named(self.rx_metadata, &RX_METADATA)
+    }
+
+    /// What the driver could do for a frame that is sent, by name.
+    pub fn tx_metadata(self) -> impl Iterator<Item = &'static str> {
+        named(self.tx_metadata, &TX_METADATA)
+    }
+}
+
+/// Bits without a name are newer than this program.
+fn named(bits: u64, names: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+    names.iter().enumerate().filter(move |(bit, _)| bits & 1 << bit != 0).map(|(_, name)| *name)
+}
+
 /// Asks for the features of the interface with this index.
 pub(super) fn of(index: u32) -> io::Result<XdpFeatures> {
     let netlink = Netlink::open(NETLINK_GENERIC)?;
@@ -61,15 +87,44 @@ pub(super) fn of(index: u32) -> io::Result<XdpFeatures> {
         .ok_or(io::ErrorKind::Unsupported)?;
     let wanted = attribute(DEVICE_INDEX, &index.to_ne_bytes());
     let answer = netlink.ask(family, &header(DEVICE_GET), &wanted)?;
-    let bits = find(&answer, DEVICE_XDP_FEATURES)
-        .and_then(<[u8]>::first_chunk)
-        .map(|bytes| u64::from_ne_bytes(*bytes))
-        .ok_or(io::ErrorKind::Unsupported)?;
-    let zero_copy_segments_max = find_u32(&answer, DEVICE_ZERO_COPY_SEGMENTS).unwrap_or_default();
-    Ok(XdpFeatures { bits, zero_copy_segments_max })
+    read(&answer).ok_or_else(|| io::ErrorKind::Unsupported.into())
+}
+
+/// The features in an answer of the family `netdev`.
+fn read(answer: &[u8]) -> Option<XdpFeatures> {
+    let bits = |kind| Some(u64::from_ne_bytes(*find(answer, kind)?.first_chunk()?));
+    Some(XdpFeatures {
+        bits: bits(DEVICE_XDP_FEATURES)?,
+        rx_metadata: bits(DEVICE_RX_METADATA).unwrap_or_default(),
+        tx_metadata: bits(DEVICE_TX_METADATA).unwrap_or_default(),
+        zero_copy_segments_max: find_u32(answer, DEVICE_ZERO_COPY_SEGMENTS).unwrap_or_default(),
+    })
 }
 
 /// `struct genlmsghdr`: command, version, and two bytes unused.
 const fn header(command: u8) -> [u8; 4] {
     [command, 1, 0, 0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_named_and_kernels_without_it_have_none() {
+        let of = |kind: u16, bits: u64| attribute(kind, &bits.to_ne_bytes());
+        let old = read(&of(DEVICE_XDP_FEATURES, 0b1011)).unwrap();
+        assert!(old.native() && old.zero_copy() && !old.multi_buffer());
+        assert_eq!(old.rx_metadata().count() + old.tx_metadata().count(), 0);
+        let new = [
+            of(DEVICE_XDP_FEATURES, 3),
+            of(DEVICE_RX_METADATA, 0b110),
+            of(DEVICE_TX_METADATA, 1 << 40 | 0b10),
+        ]
+        .concat();
+        let new = read(&new).unwrap();
+        assert_eq!(new.rx_metadata().collect::<Vec<_>>(), ["hash", "VLAN tag"]);
+        assert_eq!(new.tx_metadata().collect::<Vec<_>>(), ["checksum"]);
+        assert_eq!(read(&of(DEVICE_RX_METADATA, 7)), None, "an answer without the features");
+    }
 }

@@ -24,6 +24,7 @@ mod features;
 mod layout;
 mod link;
 mod netlink;
+mod place;
 mod probe;
 mod program;
 
@@ -33,6 +34,7 @@ pub use claims::{Fragments, Policy, Role, Routers, SteerError};
 pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;
+pub use place::{Interrupt, Place, name_cores, parse_cores, place};
 pub use probe::{
     Peer, Probe, ProbeError, Rings, Rss, check_queues, has_carrier, probe, rss, rx_queues,
     set_offloads_back, set_offloads_off, set_rss_queues, set_rss_table,

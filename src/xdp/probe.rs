@@ -49,8 +49,6 @@ pub struct Probe {
     pub large_receive_offload: Option<bool>,
     /// Whether it strips VLAN tags, which an XDP program then does not see.
     pub vlan_stripping: Option<bool>,
-    /// The NUMA node it is attached to; `None` where there is only one, or for virtual interfaces.
-    pub numa_node: Option<u32>,
     /// What its driver can do with XDP; `None` before Linux 6.3.
     pub features: Option<XdpFeatures>,
     /// The kernel's id of the XDP program that is attached to it, this process's or another's.
@@ -183,7 +181,6 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
         receive_offload: ethtool::offload(interface, Offload::Gro).ok(),
         large_receive_offload: flags.map(|flags| flags & ethtool::FLAG_LRO != 0),
         vlan_stripping: flags.map(|flags| flags & ethtool::FLAG_RX_VLAN != 0),
-        numa_node: attribute(interface, "device/numa_node"),
         features: features::of(index).ok(),
     })
 }
@@ -322,11 +319,6 @@ fn peer(link: Link) -> Option<Peer> {
 
 fn sysfs(interface: &str) -> std::path::PathBuf {
     Path::new("/sys/class/net").join(interface)
-}
-
-/// A number from sysfs; what is not there, or negative for "none", is `None`.
-fn attribute(interface: &str, name: &str) -> Option<u32> {
-    std::fs::read_to_string(sysfs(interface).join(name)).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The options of `linerate check`, and its output.
 
 use clap::Args;
-use linerate::xdp::{ProbeError, probe};
+use linerate::runtime::Cores;
+use linerate::xdp::{self, ProbeError, probe};
 use serde_json::{Map, Value, json};
 
 use super::finding::{Finding, Grade};
-use super::{attempt, host, interface};
+use super::foreseen::{self, Peer};
+use super::{answers, attempt, host, interface, place};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 
@@ -13,15 +15,20 @@ use crate::cli::output;
 /// each shortcoming.
 ///
 /// With --interface it also attaches the XDP program to it for a moment, claiming nothing (all traffic
-/// passes), and opens an AF_XDP socket on queue 0; some NICs lose their link for a second by that.
+/// passes), and opens an AF_XDP socket on queue 0; some NICs lose their link for a second by that. With --probe
+/// it sends 256 SYNs to that host, from the kernel's address and ports of their own, and looks which queues the
+/// answers come in on: whether the NIC spreads flows as it says.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 JSON (--json): ready (nothing stands in the way), interface (name or null), host and device: objects, by
-name, of objects with grade (good, fair, bad), value, hint (or null).
+name, of objects with grade (good, fair, bad), value, hint (or null); probe (null without --probe): peer,
+sent, answered, foreseen (of the answers, those on the queue that key and table say; null where nothing can be
+foreseen), queues (answers by queue).
 
 Examples:
   linerate check
-  linerate check --interface eth0 --json")]
+  linerate check --interface eth0 --json
+  linerate check --interface eth0 --probe 10.0.0.1")]
 pub struct Options {
     /// Network interface to look at, besides the host
     #[arg(long, value_name = "IF")]
@@ -30,6 +37,16 @@ pub struct Options {
     /// Attach and open nothing, only ask
     #[arg(long)]
     no_attempt: bool,
+
+    /// Ask this host too, by SYNs to port 1 or the one given, and see whether its answers come in on the queues
+    /// that the NIC's RSS key and table say
+    #[arg(
+        long,
+        value_name = "ADDRESS[:PORT]",
+        requires = "interface",
+        conflicts_with = "no_attempt"
+    )]
+    probe: Option<Peer>,
 
     /// Print one JSON object on standard output
     #[arg(long)]
@@ -42,10 +59,16 @@ pub struct Options {
 /// When the interface is none to be looked at.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let host = host::findings();
-    let device = match &options.interface {
+    let mut device = match &options.interface {
         Some(name) => device(name, options.no_attempt)?,
         None => Vec::new(),
     };
+    let mut answers = None;
+    if let (Some(name), Some(Peer(peer))) = (&options.interface, options.probe) {
+        let found = answers::ask(name, peer)?;
+        device.push(foreseen::finding(name, &found));
+        answers = Some(foreseen::object(&found));
+    }
     let is_ready = host.iter().chain(&device).all(|it| it.grade != Grade::Bad);
     if options.json {
         output::print_json(&json!({
@@ -53,6 +76,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             "interface": options.interface,
             "host": object(&host),
             "device": object(&device),
+            "probe": answers,
         }));
         return Ok(());
     }
@@ -78,6 +102,7 @@ fn device(name: &str, is_only_asked: bool) -> Result<Vec<Finding>, Failure> {
         Failure::new("cannot check the interface", error, remedy)
     })?;
     let mut all = interface::findings(&probe);
+    all.extend(place::findings(&xdp::place(name), &Cores::read(), probe.rx_queues));
     // Another's program would be in the way of the attempt; that finding is made already.
     if !is_only_asked && probe.program.is_none() {
         all.extend(attempt::findings(name));

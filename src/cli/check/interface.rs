@@ -12,8 +12,7 @@ pub fn findings(probe: &Probe) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
     all.extend(rings(probe));
     all.push(features(probe));
-    all.extend(numa(probe));
-    all.extend(interrupts(probe));
+    all.extend(metadata(probe));
     all.push(occupied(probe));
     all.extend(checksum_of_peer(probe));
     all.extend(receive_merging(probe));
@@ -82,43 +81,6 @@ fn rings(probe: &Probe) -> Option<Finding> {
     Some(Finding::good("rings", value))
 }
 
-/// Workers on another node fetch every frame from afar.
-fn numa(probe: &Probe) -> Option<Finding> {
-    let node = probe.numa_node?;
-    let path = format!("/sys/class/net/{}/device/local_cpulist", probe.interface);
-    let cores = std::fs::read_to_string(path).ok()?;
-    Some(Finding::good("numa_node", format!("{node}; give workers its cores: {}", cores.trim())))
-}
-
-/// Which core takes which interrupt of the NIC.
-fn interrupts(probe: &Probe) -> Option<Finding> {
-    let path = format!("/sys/class/net/{}/device/msi_irqs", probe.interface);
-    let mut numbers: Vec<u32> = std::fs::read_dir(path)
-        .ok()?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    let core = |irq: &u32| {
-        let list = std::fs::read_to_string(format!("/proc/irq/{irq}/effective_affinity_list"));
-        Some((*irq, list.ok()?.trim().to_owned())).filter(|(_, cores)| !cores.is_empty())
-    };
-    let placed: Vec<(u32, String)> = numbers.iter().filter_map(core).collect();
-    (!placed.is_empty()).then(|| interrupts_on(&placed, probe.rx_queues))
-}
-
-fn interrupts_on(placed: &[(u32, String)], queues: u32) -> Finding {
-    let list: Vec<String> = placed.iter().map(|(irq, cores)| format!("{irq} on {cores}")).collect();
-    let value = list.join(", ");
-    let are_alike = placed.iter().all(|(_, cores)| *cores == placed[0].1);
-    if queues > 1 && placed.len() > 1 && are_alike {
-        let hint = "all on one core: give each queue's the core of its worker (/proc/irq/N/smp_affinity_list), \
-                    and stop irqbalance";
-        return Finding::fair("interrupts", value, hint);
-    }
-    Finding::good("interrupts", value)
-}
-
 fn rss(probe: &Probe) -> Finding {
     match &probe.rss {
         Some(rss) if rss.toeplitz => Finding::good(
@@ -178,6 +140,21 @@ fn names(features: XdpFeatures) -> String {
     ];
     let had: Vec<&str> = all.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
     if had.is_empty() { "none".into() } else { had.join(", ") }
+}
+
+/// Neither good nor bad: docs/guide.md tells why it is left where it is.
+fn metadata(probe: &Probe) -> Option<Finding> {
+    let features = probe.features?;
+    let list = |names: &mut dyn Iterator<Item = &'static str>| match names.collect::<Vec<_>>() {
+        names if names.is_empty() => "none".to_owned(),
+        names => names.join(", "),
+    };
+    let (rx, tx) = (list(&mut features.rx_metadata()), list(&mut features.tx_metadata()));
+    let value = match (&*rx, &*tx) {
+        ("none", "none") => "none".to_owned(),
+        _ => format!("receiving {rx}; sending {tx}; not used"),
+    };
+    Some(Finding::good("driver_metadata", value))
 }
 
 fn occupied(probe: &Probe) -> Finding {
@@ -274,7 +251,6 @@ mod tests {
             receive_offload: None,
             large_receive_offload: Some(false),
             vlan_stripping: Some(true),
-            numa_node: None,
             features: None,
             program: None,
             peer: Some(Peer {
@@ -308,13 +284,9 @@ mod tests {
     }
 
     #[test]
-    fn short_rings_and_interrupts_on_one_core_are_advised_about() {
+    fn short_rings_are_advised_about() {
         let rings = Some(linerate::xdp::Rings { rx: 256, rx_max: 4096, tx: 256, tx_max: 4096 });
         assert_eq!(grade(&Probe { rings, ..probe() }, "rings"), Some(Grade::Fair));
-        let on = |cores: [&str; 2]| [(30, cores[0].to_owned()), (31, cores[1].to_owned())];
-        assert_eq!(interrupts_on(&on(["0", "0"]), 2).grade, Grade::Fair);
-        assert_eq!(interrupts_on(&on(["0", "1"]), 2).grade, Grade::Good);
-        assert_eq!(interrupts_on(&on(["0", "0"]), 1).grade, Grade::Good);
         assert_eq!(
             (queues_of(&[1, 0, 1]), queues_of(&[2, 0]), queues_of(&[3])),
             ("0-1".into(), "0, 2".into(), "3".into())

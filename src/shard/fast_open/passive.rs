@@ -66,7 +66,7 @@ impl Engine {
         letter: &Letter<'_>,
     ) -> Reception {
         let (key, segment) = (letter.arrival.key, letter.segment);
-        let option = segment.options.fast_open;
+        let option = segment.rare.fast_open;
         let path = Path::new(key.remote.address(), self.locals.address(key.local));
         let fresh = |engine: &mut Self| {
             let cookie = engine.fast_opens.keys.cookie(path.as_slice(), engine.now);

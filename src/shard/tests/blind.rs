@@ -4,14 +4,15 @@
 use core::net::Ipv4Addr;
 
 use super::raw::{
-    FRAME_HEADERS, Got, IRS, PEER, PEER_PORT, Raw, Told, US, ack, frame_to_us, segment_of,
+    FRAME_HEADERS, Got, IRS, PEER, PEER_PORT, Raw, Told, US, ack, frame_to_us, quote_of_ours,
+    segment_of,
 };
 use super::stage::PORT;
 use crate::rng::Rng;
 use crate::wire::checksum::{self, PseudoHeader};
 use crate::wire::icmp::v4;
 use crate::wire::tcp::{HeaderOut, flag};
-use crate::wire::{Protocol, TrafficClass, ipv4};
+use crate::wire::{Protocol, ipv4};
 
 /// Guesses of each kind.
 const GUESSES: usize = 1_000_000;
@@ -83,7 +84,7 @@ impl Victim {
         let Self { raw, rng, .. } = self;
         raw.floods(GUESSES, |bytes| {
             let (reason, length, seq) = error(rng);
-            let quote = quote(length, seq);
+            let quote = quote_of_ours((PORT, PEER_PORT), seq, length - ipv4::HEADER_LEN);
             let message = v4::Message::Unreachable { reason, quote: &quote };
             let len = message.emit(&mut bytes[FRAME_HEADERS..]).expect("room");
             frame_to_us(bytes, ROUTER, Protocol::ICMP, len)
@@ -109,27 +110,6 @@ impl Victim {
 }
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
-
-/// The head of a packet of the victim, as an error quotes it.
-fn quote(length: usize, seq: u32) -> [u8; 28] {
-    let mut quote = [0; 28];
-    let ip = ipv4::HeaderOut {
-        src: US,
-        dst: PEER,
-        protocol: Protocol::TCP,
-        ttl: 64,
-        traffic_class: TrafficClass(0),
-        ident: 0,
-        fragment: ipv4::Fragment::DONT,
-    };
-    let mut whole = [0; ipv4::HEADER_LEN];
-    ip.emit(length - ipv4::HEADER_LEN, &mut whole).expect("room");
-    quote[..ipv4::HEADER_LEN].copy_from_slice(&whole);
-    quote[20..22].copy_from_slice(&PORT.to_be_bytes());
-    quote[22..24].copy_from_slice(&PEER_PORT.to_be_bytes());
-    quote[24..28].copy_from_slice(&seq.to_be_bytes());
-    quote
-}
 
 /// Answers to guesses, all within a second or on both sides of its end: RFC 5961 §7.
 fn are_few(answers: &[Got]) {
@@ -228,7 +208,8 @@ fn a_million_source_quenches_slow_nothing() {
     let una = victim.una;
     let Victim { raw, rng, .. } = &mut victim;
     raw.floods(GUESSES, |bytes| {
-        let quote = quote(1040, una + rng.below(IN_FLIGHT.into()) as u32);
+        let quote =
+            quote_of_ours((PORT, PEER_PORT), una + rng.below(IN_FLIGHT.into()) as u32, 1020);
         let message = &mut bytes[FRAME_HEADERS..];
         message[..8].copy_from_slice(&[4, 0, 0, 0, 0, 0, 0, 0]);
         message[8..36].copy_from_slice(&quote);

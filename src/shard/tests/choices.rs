@@ -1,7 +1,8 @@
 //! What a program chooses for one connection, and what it is told of a connection in trouble
 //! (RFC 9293 §3.9.1).
 
-use super::raw::{IRS, Raw, Told, ack, segment_of};
+use super::raw::{IRS, PEER_PORT, Raw, Told, ack, quote_of_ours, segment_of};
+use super::stage::PORT;
 use crate::metrics::DropReason;
 use crate::shard::{Choice, Ending, Trouble};
 use crate::tcp::KeepAlive;
@@ -143,7 +144,7 @@ fn a_source_quench_is_discarded_in_silence() {
     // RFC 9293 §3.9.2.2, MUST-55
     let mut t = Raw::new(|_| {});
     let seq = opened(&mut t, true);
-    let quote = quoted(seq);
+    let quote = quote_of_ours((PORT, PEER_PORT), seq, 20);
     // Type 4 in place of 11; the sum is mended by the same difference.
     let error = v4::Message::TimeExceeded { code: 0, quote: &quote };
     t.puts_ip(Protocol::ICMP, |bytes| {
@@ -185,40 +186,14 @@ fn opened(t: &mut Raw, established: bool) -> u32 {
 }
 
 /// The start of a packet of a connection that was accepted, or of one from the only port for opens.
-fn quoted_to(seq: u32, accepted: bool) -> Vec<u8> {
-    let mut quote = quoted(seq);
-    if !accepted {
-        quote[20..22].copy_from_slice(&1024u16.to_be_bytes());
-    }
-    quote
+fn quoted_to(seq: u32, accepted: bool) -> [u8; 28] {
+    quote_of_ours((if accepted { PORT } else { 1024 }, PEER_PORT), seq, 20)
 }
 
 /// An ICMP error about the segment at `seq`, from the peer's host.
 fn unreachable(t: &mut Raw, reason: v4::Unreachable, seq: u32) {
-    let quote = quoted(seq);
+    let quote = quote_of_ours((PORT, PEER_PORT), seq, 20);
     let error = v4::Message::Unreachable { reason, quote: &quote };
     t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
     t.turns();
-}
-
-/// The start of a packet of ours, as a router quotes it.
-fn quoted(seq: u32) -> Vec<u8> {
-    use super::raw::{PEER, PEER_PORT, US};
-    use super::stage::PORT;
-    use crate::wire::{TrafficClass, ipv4};
-    let mut packet = vec![0; 40];
-    let ip = ipv4::HeaderOut {
-        src: US,
-        dst: PEER,
-        protocol: Protocol::TCP,
-        ttl: 64,
-        traffic_class: TrafficClass(0),
-        ident: 0,
-        fragment: ipv4::Fragment::DONT,
-    };
-    ip.emit(20, &mut packet).expect("room");
-    packet[20..22].copy_from_slice(&PORT.to_be_bytes());
-    packet[22..24].copy_from_slice(&PEER_PORT.to_be_bytes());
-    packet[24..28].copy_from_slice(&seq.to_be_bytes());
-    packet
 }

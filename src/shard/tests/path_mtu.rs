@@ -1,13 +1,13 @@
 //! Path MTU by ICMP through whole shards: whom it is believed, who heeds it, and for how long.
 
-use super::raw::{IRS, PEER, PEER_PORT, Raw, US, ack, syn};
+use super::raw::{IRS, PEER_PORT, Raw, ack, quote_of_ours, syn};
 use super::stage::{PORT, Stage, echo, target};
 use crate::metrics::{DropReason, Event};
 use crate::sim::Plan;
 use crate::time::Duration;
+use crate::wire::Protocol;
 use crate::wire::icmp::v4;
 use crate::wire::tcp::HeaderOut;
-use crate::wire::{Protocol, TrafficClass, ipv4};
 
 /// A connection from the peer's `port`. Gives our initial sequence number.
 fn accepts(t: &mut Raw, port: u16) -> u32 {
@@ -35,21 +35,8 @@ fn too_big(t: &mut Raw, mtu: u16, port: u16, seq: u32, length: usize) {
 
 /// A router tells that a packet of ours, `length` bytes, did not arrive.
 fn tells(t: &mut Raw, reason: v4::Unreachable, port: u16, seq: u32, length: usize) {
-    let mut quote = vec![0; 40];
-    let ip = ipv4::HeaderOut {
-        src: US,
-        dst: PEER,
-        protocol: Protocol::TCP,
-        ttl: 64,
-        traffic_class: TrafficClass(0),
-        ident: 0,
-        fragment: ipv4::Fragment::DONT,
-    };
-    ip.emit(length - 20, &mut quote).expect("room");
-    quote[20..22].copy_from_slice(&PORT.to_be_bytes());
-    quote[22..24].copy_from_slice(&port.to_be_bytes());
-    quote[24..28].copy_from_slice(&seq.to_be_bytes());
-    let error = v4::Message::Unreachable { reason, quote: &quote[..28] };
+    let quote = quote_of_ours((PORT, port), seq, length - 20);
+    let error = v4::Message::Unreachable { reason, quote: &quote };
     t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
     t.turns();
 }

@@ -388,3 +388,23 @@ pub fn frame_to_us(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usi
     header.emit(len, &mut bytes[at..]).expect("room");
     FRAME_HEADERS + len
 }
+
+/// The beginning of a packet of ours between these ports with `text` bytes of TCP, as an error of a router quotes it: its IP
+/// header, and eight bytes of what follows.
+pub fn quote_of_ours((local, remote): (u16, u16), seq: u32, text: usize) -> [u8; 28] {
+    let ip = ipv4::HeaderOut {
+        src: US,
+        dst: PEER,
+        protocol: Protocol::TCP,
+        ttl: 64,
+        traffic_class: TrafficClass(0),
+        ident: 0,
+        fragment: ipv4::Fragment::DONT,
+    };
+    let mut quote = [0; 28];
+    ip.emit(text, &mut quote).expect("room");
+    quote[20..22].copy_from_slice(&local.to_be_bytes());
+    quote[22..24].copy_from_slice(&remote.to_be_bytes());
+    quote[24..].copy_from_slice(&seq.to_be_bytes());
+    quote
+}

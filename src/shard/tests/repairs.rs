@@ -118,7 +118,7 @@ fn loss_reordering_duplication_and_corruption_at_once_leave_the_content_intact()
 }
 
 #[test]
-#[ignore = "takes a minute in a release build: scripts/soak runs it"]
+#[ignore = "takes a minute in a release build: `scripts/soak storm` runs it"]
 fn a_hundred_megabytes_come_back_intact_through_everything_at_once() {
     echoed_through_the_storm(100_000_000);
 }

@@ -219,7 +219,7 @@ impl Accurate {
     /// An acceptable ACK came, not superseded, that acknowledges `acked` new bytes in segments of `mss`.
     pub(super) fn on_ack(&mut self, segment: &Segment<'_>, acked: u32, mss: u32) -> Told {
         let field = super::handshake::field(segment.flags);
-        let option = segment.options.accecn.as_ref();
+        let option = segment.rare.accecn.as_ref();
         if core::mem::take(&mut self.is_first) {
             if let Some(told) = self.on_first_ack(segment, field) {
                 self.on_first_option(option);
@@ -237,7 +237,7 @@ impl Accurate {
 
     /// The first feedback: about the SYN-ACK if it is a pure ACK to the server (table 4).
     fn on_first_ack(&mut self, segment: &Segment<'_>, field: u8) -> Option<Told> {
-        let pure = segment.is_empty() && segment.options.sack.is_empty();
+        let pure = segment.is_empty() && segment.rare.sack.is_empty();
         if field == 0 {
             // Table 4, note 1:
             //   > for the rest of the connection the Server MUST NOT set ECT on outgoing packets and MUST NOT

@@ -145,7 +145,7 @@ impl Connection {
             (EcnMode::Classic, _) => Ecn::new(Feedback::Classic(Classic::new(true)), iss),
             (EcnMode::Accurate, our_syn) => {
                 let mut accurate = Accurate::client(our_syn, syn.ecn);
-                accurate.on_first_option(syn.options.accecn.as_ref());
+                accurate.on_first_option(syn.rare.accecn.as_ref());
                 let mut ecn = Ecn::new(Feedback::Accurate(accurate), iss);
                 // RFC 9768 §3.2.2.2: "the TCP Client still triggers the congestion control actions
                 // necessary to respond to the CE feedback".

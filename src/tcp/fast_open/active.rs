@@ -220,7 +220,7 @@ impl Connection {
             opening.outcome.acked = acked > 0;
             if segment.flags.syn() {
                 let had_option = !matches!(opening.attempt, Attempt::Send { cookie: None, .. });
-                opening.outcome.answer = segment.options.fast_open.filter(|_| had_option);
+                opening.outcome.answer = segment.rare.fast_open.filter(|_| had_option);
                 opening.outcome.mss = Some(segment.options.mss.unwrap_or(mss));
             }
         }

@@ -89,6 +89,9 @@ pub(super) struct Records {
     ring: VecDeque<Record>,
     /// The number of the first.
     base: u32,
+    /// How many records were looked at: what an ACK costs.
+    #[cfg(test)]
+    pub(super) looks: core::cell::Cell<u64>,
 }
 
 impl Records {
@@ -115,19 +118,31 @@ impl Records {
         (number.wrapping_sub(self.base) & MASK) as usize
     }
 
+    /// Counts in tests what is looked at.
+    #[inline]
+    fn look(&self, records: u32) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + u64::from(records));
+        let _ = records;
+    }
+
     pub(super) fn at(&self, position: usize) -> Option<&Record> {
+        self.look(1);
         self.ring.get(position)
     }
 
     pub(super) fn at_mut(&mut self, position: usize) -> Option<&mut Record> {
+        self.look(1);
         self.ring.get_mut(position)
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Record> {
+        self.look(1);
         self.ring.get(self.position(number))
     }
 
     fn get_mut(&mut self, number: u32) -> Option<&mut Record> {
+        self.look(1);
         self.ring.get_mut((number.wrapping_sub(self.base) & MASK) as usize)
     }
 
@@ -165,6 +180,7 @@ impl Records {
 
     /// The position of the first record that ends after `seq`.
     pub(super) fn find(&self, seq: SeqNum) -> usize {
+        self.look(self.ring.len().checked_ilog2().unwrap_or(0) + 1);
         self.ring.partition_point(|record| record.end.at_or_before(seq))
     }
 

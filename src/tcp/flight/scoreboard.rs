@@ -7,6 +7,9 @@
 //! Invariants: the records cover SND.UNA to SND.NXT without a gap; a record is in `sent` if it is neither
 //! selected nor waits to be sent again, in `lost` if it waits, in neither if it is selected.
 
+mod losing;
+mod selecting;
+
 use super::queue::{NONE, Queue, Record, Records, State};
 use crate::tcp::SeqNum;
 use crate::tcp::rate::RateStamp;
@@ -100,6 +103,12 @@ impl Scoreboard {
 
     pub(super) fn room(&self) -> usize {
         self.records.room()
+    }
+
+    /// How many records were looked at so far.
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> u64 {
+        self.records.looks.get()
     }
 
     /// RFC 6675 §4: what the sender believes to be in the network, copies counted.
@@ -250,132 +259,6 @@ impl Scoreboard {
         }
     }
 
-    /// SND.UNA <- `ack`; `each` hears of every segment that this delivers.
-    #[inline]
-    pub(in crate::tcp) fn acknowledge(&mut self, ack: SeqNum, mut each: impl FnMut(Delivered)) {
-        while let Some(first) = self.records.first().filter(|first| first.end.at_or_before(ack)) {
-            let (len, known) = (first.end.distance_from(self.una), self.known(0));
-            let delivered = delivered(first, len - known, true);
-            let selected = first.state.has(State::SELECTED);
-            self.unlink(0);
-            self.una = delivered.end;
-            self.records.pop();
-            self.selected -= known;
-            self.selected_records -= u32::from(selected);
-            if !selected {
-                each(delivered);
-            }
-        }
-        if ack.after(self.una) && self.records.len() > 0 {
-            self.acknowledge_part(ack, &mut each);
-        }
-        self.una = self.una.latest(ack);
-    }
-
-    /// The first segment is acknowledged in part: the peer, or a box on the way, cut it.
-    fn acknowledge_part(&mut self, ack: SeqNum, each: &mut impl FnMut(Delivered)) {
-        let (moved, known) = (ack.distance_from(self.una), self.known(0));
-        let Some(first) = self.records.first().copied() else { return };
-        if first.state.has(State::SELECTED) {
-            self.selected -= moved;
-            self.una = ack;
-            return;
-        }
-        let len = first.end.distance_from(ack);
-        let head = u32::from(first.head).saturating_sub(moved);
-        let tail = u32::from(first.tail).min(len - head);
-        self.uncount(0);
-        self.una = ack;
-        if let Some(first) = self.records.at_mut(0) {
-            // Both are no more than they were.
-            (first.head, first.tail) = (head as u16, tail as u16);
-        }
-        self.count(0);
-        self.selected = self.selected - known + head + tail;
-        if head + tail == len {
-            self.mark_selected(0);
-        }
-        each(delivered(&first, moved + head + tail - known, false));
-    }
-
-    /// The peer has `left` to `right`, says a SACK block; `each` hears of every segment that this delivers.
-    /// RFC 2018 §3: blocks lie above SND.UNA, and below SND.NXT; others are not believed.
-    pub(in crate::tcp) fn select(
-        &mut self,
-        left: SeqNum,
-        right: SeqNum,
-        mut each: impl FnMut(Delivered),
-    ) {
-        let nxt = self.records.last().map_or(self.una, |last| last.end);
-        let valid = left.at_or_after(self.una) && left.before(right) && right.at_or_before(nxt);
-        if !valid {
-            return;
-        }
-        let mut position = self.records.find(left);
-        loop {
-            position = self.records.skip_selected(position);
-            let start = self.start_of(position);
-            if position >= self.records.len() || start.at_or_after(right) {
-                return;
-            }
-            self.select_of(position, left, right, &mut each);
-            position += 1;
-        }
-    }
-
-    /// What lies in `left..right` of one segment is selected.
-    fn select_of(
-        &mut self,
-        position: usize,
-        left: SeqNum,
-        right: SeqNum,
-        each: &mut impl FnMut(Delivered),
-    ) {
-        let (start, known) = (self.start_of(position), self.known(position));
-        let Some(record) = self.records.at(position).copied() else { return };
-        let len = record.end.distance_from(start);
-        let (mut head, mut tail) = (u32::from(record.head), u32::from(record.tail));
-        // A block in the middle that touches neither end is not kept: a peer that says no more of it will
-        // have to take it again.
-        if left.at_or_before(start + head) && right.after(start + head) {
-            head = right.earliest(record.end).distance_from(start);
-        }
-        if right.at_or_after(record.end - tail) && left.before(record.end - tail) {
-            tail = record.end.distance_from(left.latest(start));
-        }
-        let whole = head + tail >= len;
-        let now_known = if whole { len } else { head + tail };
-        let (Ok(head), Ok(tail)) = (u16::try_from(head.min(len)), u16::try_from(tail.min(len)))
-        else {
-            return;
-        };
-        if now_known == known {
-            return;
-        }
-        if whole {
-            self.mark_selected(position);
-        } else {
-            self.uncount(position);
-            if let Some(record) = self.records.at_mut(position) {
-                (record.head, record.tail) = (head, tail);
-            }
-            self.count(position);
-        }
-        self.selected += now_known - known;
-        each(delivered(&record, now_known - known, whole));
-    }
-
-    fn mark_selected(&mut self, position: usize) {
-        self.unlink(position);
-        let next = self.records.number(position + 1);
-        if let Some(record) = self.records.at_mut(position) {
-            record.state.insert(State::SELECTED);
-            (record.head, record.tail) = (0, 0);
-            record.next = next;
-        }
-        self.selected_records += 1;
-    }
-
     /// The segment under way that was sent longest ago.
     #[inline]
     pub(in crate::tcp) fn oldest_sent(&self) -> Option<Piece> {
@@ -404,92 +287,6 @@ impl Scoreboard {
         last
     }
 
-    /// The segment under way that was sent longest ago is lost: it waits to be sent again.
-    pub(in crate::tcp) fn lose_oldest(&mut self) {
-        if self.sent.head != NONE {
-            self.lose(self.records.position(self.sent.head));
-        }
-    }
-
-    /// RFC 8985 §6.3: the first segment is lost.
-    pub(in crate::tcp) fn lose_first(&mut self) {
-        let open = |first: &Record| !first.state.waits() && !first.state.has(State::SELECTED);
-        if self.records.first().is_some_and(open) {
-            self.lose(0);
-        }
-    }
-
-    fn lose(&mut self, position: usize) {
-        let number = self.records.number(position);
-        self.unlink(position);
-        if let Some(record) = self.records.at_mut(position) {
-            record.state.insert(State::LOST);
-            record.state.remove(State::AGAIN);
-        }
-        self.lost.insert_in_order(&mut self.records, number);
-        self.count(position);
-    }
-
-    /// All that is not selected is lost; what is selected stays so, unless the peer has `reneged`.
-    pub(in crate::tcp) fn lose_all(&mut self, reneged: bool) {
-        if reneged {
-            self.forget_selections();
-        }
-        (self.sent, self.lost) = (Queue::EMPTY, Queue::EMPTY);
-        (self.pipe, self.waiting) = (0, 0);
-        for position in 0..self.records.len() {
-            let number = self.records.number(position);
-            let Some(record) = self.records.at_mut(position) else { return };
-            if record.state.has(State::SELECTED) {
-                continue;
-            }
-            record.state.insert(State::LOST);
-            record.state.remove(State::AGAIN);
-            self.lost.push_back(&mut self.records, number);
-            self.count(position);
-        }
-    }
-
-    /// RFC 2018 §8: "the data sender SHOULD turn off all of the SACKed bits, since the timeout might
-    /// indicate that the data receiver has reneged." All lists are to be made anew.
-    fn forget_selections(&mut self) {
-        for position in 0..self.records.len() {
-            if let Some(record) = self.records.at_mut(position) {
-                record.state.remove(State::SELECTED);
-                (record.head, record.tail) = (0, 0);
-            }
-        }
-        (self.selected, self.selected_records) = (0, 0);
-    }
-
-    /// What was taken for lost and is not yet sent again was not lost.
-    pub(in crate::tcp) fn unlose(&mut self) {
-        // They were sent before all that is under way.
-        while self.lost.tail != NONE {
-            let number = self.lost.tail;
-            let position = self.records.position(number);
-            self.unlink(position);
-            if let Some(record) = self.records.at_mut(position) {
-                record.state.remove(State::LOST);
-            }
-            self.sent.push_front(&mut self.records, number);
-            self.count(position);
-        }
-    }
-
-    /// The first segment that waits to be sent again, or what is missing of it.
-    #[inline]
-    pub(in crate::tcp) fn next_lost(&self) -> Option<Piece> {
-        (self.lost.head != NONE).then(|| self.segment(self.records.position(self.lost.head)))?
-    }
-
-    /// From where to where segments wait to be sent again.
-    pub(in crate::tcp) fn lost_span(&self) -> Option<(SeqNum, SeqNum)> {
-        let first = self.next_lost()?;
-        let last = self.piece(self.records.position(self.lost.tail))?;
-        Some((first.seq, last.end))
-    }
-
     /// The segment that begins at SND.UNA.
     pub(in crate::tcp) fn first(&self) -> Option<Piece> {
         if self.records.len() == 0 { None } else { self.segment(0) }
@@ -498,31 +295,6 @@ impl Scoreboard {
     /// The segment that ends at SND.NXT.
     pub(in crate::tcp) fn last(&self) -> Option<Piece> {
         self.segment(self.records.len().checked_sub(1)?)
-    }
-
-    /// Cuts what is longer than `mss`, and takes all that is not selected for lost: the path refuses it.
-    pub(in crate::tcp) fn cut(&mut self, mss: u32) {
-        let mut cut = Records::default();
-        let mut start = self.una;
-        for position in 0..self.records.len() {
-            let Some(record) = self.records.at(position).copied() else { break };
-            self.selected -=
-                if record.state.has(State::SELECTED) { 0 } else { self.known(position) };
-            while !record.state.has(State::SELECTED) && record.end.distance_from(start) > mss {
-                start += mss;
-                cut.push(Record { end: start, head: 0, tail: 0, ..record });
-            }
-            start = record.end;
-            cut.push(Record { head: 0, tail: 0, ..record });
-        }
-        for position in 0..cut.len() {
-            let next = cut.number(position + 1);
-            if let Some(record) = cut.at_mut(position) {
-                record.next = next;
-            }
-        }
-        self.records = cut;
-        self.lose_all(false);
     }
 
     #[inline]
@@ -592,17 +364,5 @@ impl Scoreboard {
         let (pipe, waiting) = self.weight(position);
         self.pipe += pipe;
         self.waiting += waiting;
-    }
-}
-
-#[inline]
-fn delivered(record: &Record, len: u32, whole: bool) -> Delivered {
-    Delivered {
-        end: record.end,
-        sent_us: record.sent_us,
-        stamp: record.stamp,
-        len,
-        resent: record.state.has(State::RESENT),
-        whole,
     }
 }

@@ -285,3 +285,47 @@ fn a_peer_that_tells_everything_again_and_again_costs_little() {
     }
     assert_eq!(pair.board.selected(), 19_999);
 }
+
+/// Records that the scoreboard looks at for each ACK, on average and at most, with `segments` in flight. The first
+/// is lost; of what follows one in `spacing` arrives, and each ACK tells of the newest and the two before it.
+fn looks_of_acks(segments: u32, spacing: u32) -> (u64, u64) {
+    let mut board = Scoreboard::new();
+    board.restart(SeqNum(0));
+    for n in 1..=segments {
+        board.on_sent(SeqNum(n * MSS), n, RateStamp::default());
+    }
+    let (mut sum, mut most, mut acks) = (0, 0, 0);
+    for newest in (1..segments).step_by(spacing as usize) {
+        let before = board.looks();
+        for block in 0..3 {
+            let Some(n) = newest.checked_sub(block * spacing).filter(|n| *n > 0) else { break };
+            // Without spacing it is one block that grows.
+            let left = if spacing == 1 { 1 } else { n };
+            board.select(SeqNum(left * MSS), SeqNum((n + 1) * MSS), |_| {});
+        }
+        while board.oldest_sent().is_some_and(|piece| piece.end.before(SeqNum(newest * MSS))) {
+            board.lose_oldest();
+        }
+        // The first ones tell of fewer blocks.
+        if newest > 3 * spacing {
+            let looks = board.looks() - before;
+            (sum, most, acks) = (sum + looks, most.max(looks), acks + 1);
+        }
+    }
+    (sum / acks, most)
+}
+
+#[test]
+fn what_an_ack_costs_does_not_grow_with_the_window() {
+    // RFC 6675 §4 counts the pipe anew with each ACK; here only what an ACK tells is looked at.
+    for spacing in [1, 2, 5] {
+        let (few, _) = looks_of_acks(100, spacing);
+        for segments in [1_000, 100_000] {
+            let (average, most) = looks_of_acks(segments, spacing);
+            // The beginning of each of three blocks is found by halving.
+            let halvings = 3 * u64::from((segments / 100).ilog2() + 1);
+            assert!(average <= few + halvings, "{segments}, {spacing}: {few} to {average}");
+            assert!(most <= 8 * (few + halvings), "{segments}, {spacing}: {most} of {average}");
+        }
+    }
+}

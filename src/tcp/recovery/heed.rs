@@ -44,7 +44,7 @@ impl Connection {
         delivered: u32,
     ) {
         let Some(flight) = &mut self.recovery.flight else { return };
-        let is_bare = delivered == 0 && segment.is_empty() && segment.options.sack.is_empty();
+        let is_bare = delivered == 0 && segment.is_empty() && segment.rare.sack.is_empty();
         let twice = duplicate.map(|(_, right)| right);
         match flight.tail.on_ack(segment.ack, twice, is_bare) {
             Verdict::Nothing => {}

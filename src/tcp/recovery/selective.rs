@@ -51,7 +51,7 @@ impl Connection {
     #[inline]
     pub(in crate::tcp) fn is_selective(&self, segment: &Segment<'_>) -> bool {
         self.recovery.flight.is_some()
-            || self.marks.has(Marks::SACK) && !segment.options.sack.is_empty()
+            || self.marks.has(Marks::SACK) && !segment.rare.sack.is_empty()
     }
 
     /// An ACK, new or not, of a peer that permits SACK, with data in flight or after it.
@@ -93,6 +93,7 @@ impl Connection {
         self.recovery.reduce(news.delivered, advanced && lost == 0, self.snd.mss);
         // RFC 4015 §3.4: "the value of cwnd must not be changed any further for that ACK".
         if news.delivered > 0 || lost > 0 {
+            self.tell_of_room(env.settings);
             let ce = self.take_marked(news.delivered);
             self.recovery.tell(Ack {
                 now: env.now,
@@ -123,7 +124,7 @@ impl Connection {
     /// RFC 2883 §5: the first block reports a duplicate if it lies below the cumulative acknowledgment "IN
     /// THE SAME PACKET", or within the second block.
     fn duplicate_of(&self, segment: &Segment<'_>) -> Option<Duplicate> {
-        let blocks = segment.options.sack.as_slice();
+        let blocks = segment.rare.sack.as_slice();
         let &(left, right) = blocks.first()?;
         let snd = &self.snd;
         let known = left.before(right) && right.at_or_before(snd.nxt);
@@ -164,7 +165,7 @@ impl Connection {
         };
         board.acknowledge(segment.ack, &mut each);
         // "in ascending order of Segment.end_seq", which is not that of the option.
-        let mut blocks = segment.options.sack;
+        let mut blocks = segment.rare.sack;
         let blocks = blocks.as_mut_slice();
         let blocks = blocks.get_mut(usize::from(first_is_duplicate)..).unwrap_or_default();
         blocks.sort_unstable_by_key(|(_, right)| right.distance_from(segment.ack));

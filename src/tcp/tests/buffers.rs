@@ -1,7 +1,9 @@
 //! Buffers that grow with the flow, and give way when memory is short (RFC 9293 §3.8.6).
 
+use super::flights::{RTT_MS, opened, segments};
 use super::script::plain;
 use super::{Script, ack, bare, data, syn};
+use crate::tcp::congestion::Algorithm;
 use crate::tcp::{BufferPool, Disposition, Embryo, Events, Flags, SeqNum, Settings};
 
 /// A connection whose receive buffer begins with `first` bytes and may grow to `most`.
@@ -219,13 +221,9 @@ fn when_memory_is_short_new_connections_are_offered_little_and_then_nothing() {
         let t = Script::open(settings.clone());
         let opening = crate::tcp::Segment {
             seq: SeqNum(1),
-            ack: SeqNum(0),
             flags: Flags::SYN,
             window: 1000,
-            urgent: 0,
-            ecn: Default::default(),
-            options: Default::default(),
-            payload: &[],
+            ..Default::default()
         };
         let mut embryo = Embryo::from_syn(&opening, 0, SeqNum(7), t.now, &settings, false);
         embryo.offer_at_most(BufferPool::new(limit).credit(), &settings);
@@ -246,6 +244,29 @@ fn the_send_buffer_follows_the_congestion_window() {
     let room = 2 * t.c.recovery.controller.cwnd() - 10_000;
     assert!(room > 20_000, "slow start: {room}");
     assert_eq!(t.events(), Events::WRITABLE);
+    assert_eq!(t.writes(100_000), room);
+}
+
+#[test]
+fn what_waits_behind_a_hole_takes_no_room_from_what_may_be_sent() {
+    // RFC 2018 §8 keeps selected data until it is acknowledged; the window counts it no more (RFC 6675 §4).
+    let settings = Settings {
+        congestion: Algorithm::Bbr,
+        send_buffer: 1 << 20,
+        send_buffer_initial: 10_000,
+        ..plain()
+    };
+    let mut t = opened(settings);
+    assert_eq!(t.writes(100_000), 20_000);
+    let mut sent = t.sent().len() as u32;
+    while sent < 10 {
+        t.after_ms(10);
+        sent += t.sent().len() as u32;
+    }
+    t.events();
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 10)));
+    assert_eq!(t.events(), Events::WRITABLE);
+    let room = 2 * t.c.recovery.controller.cwnd() + 9_000 - 20_000;
     assert_eq!(t.writes(100_000), room);
 }
 

@@ -122,7 +122,7 @@ fn the_user_timeout_option_is_sent_only_when_enabled() {
     // RFC 5482 §3: ENABLED "Defaults to false".
     let mut t = Script::open(super::script::plain());
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(300))));
-    assert_eq!(t.sends_syn().options.user_timeout, None);
+    assert_eq!(t.sends_syn().rare.user_timeout, None);
 }
 
 #[test]
@@ -131,17 +131,17 @@ fn the_user_timeout_is_told_on_the_syn_and_on_the_first_segment_after_it() {
     let mut t = Script::open(super::script::plain());
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(300))))
         .calls(|c, env| c.set_user_timeout_option(env, true));
-    assert_eq!(t.sends_syn().options.user_timeout, advice(300));
+    assert_eq!(t.sends_syn().rare.user_timeout, advice(300));
     t.gets(syn().mss(1000).ack(1));
-    assert_eq!(t.sent()[0].options.user_timeout, advice(300));
+    assert_eq!(t.sent()[0].rare.user_timeout, advice(300));
     t.writes(10);
-    assert_eq!(t.sent()[0].options.user_timeout, None);
+    assert_eq!(t.sent()[0].rare.user_timeout, None);
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(400))));
     t.writes(2000);
-    let told: Vec<_> = t.sent().iter().map(|s| s.options.user_timeout).collect();
+    let told: Vec<_> = t.sent().iter().map(|s| s.rare.user_timeout).collect();
     assert_eq!(told, [None, None], "no room beside a full segment");
     t.writes(10);
-    assert_eq!(t.sent()[0].options.user_timeout, advice(400));
+    assert_eq!(t.sent()[0].rare.user_timeout, advice(400));
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn every_mark_counts_and_a_change_is_told_at_once() {
     assert_eq!(sent.len(), 1, "change-triggered");
     assert_eq!(sent[0].ace(), 6);
     let counters = ByteCounters { e0b: Some(101), ceb: Some(100), e1b: None };
-    assert_eq!(sent[0].options.accecn, Some(counters));
+    assert_eq!(sent[0].rare.accecn, Some(counters));
     // Marked again, no change: with the second one, at the latest.
     t.gets(data(201..301).came(Ce)).quiet();
     t.gets(data(301..401).came(Ce));
@@ -134,7 +134,7 @@ fn the_option_tells_what_has_ever_changed_in_its_shortest_form() {
             t.gets(data(1 + at * 10..11 + at * 10).came(*mark));
         }
         t.after_ms(100);
-        t.sent().last().and_then(|sent| sent.options.accecn)
+        t.sent().last().and_then(|sent| sent.rare.accecn)
     };
     let counters = |e0b, ceb, e1b| Some(ByteCounters { e0b, ceb, e1b });
     assert_eq!(told(&[NotEct]), None);
@@ -161,7 +161,7 @@ fn sack_goes_before_an_option_that_leaves_no_room_for_two_blocks() {
     }
     let sent = t.sent();
     let last = sent.last().expect("an ACK");
-    assert_eq!((last.sack.len(), last.options.accecn), (3, None));
+    assert_eq!((last.sack.len(), last.rare.accecn), (3, None));
     assert_eq!(last.ace(), 6);
 }
 
@@ -228,9 +228,9 @@ fn data_sent_again_goes_without_the_option() {
     let mut t = client(EcnPolicy::Accurate, 0b010);
     assert_eq!(t.writes(100), 100);
     let sent = t.sent();
-    assert!(sent[1].options.accecn.is_some());
+    assert!(sent[1].rare.accecn.is_some());
     t.after_ms(3500);
     let again = t.sent();
     let data: Vec<_> = again.iter().filter(|sent| sent.len > 0).collect();
-    assert!(!data.is_empty() && data.iter().all(|sent| sent.options.accecn.is_none()));
+    assert!(!data.is_empty() && data.iter().all(|sent| sent.rare.accecn.is_none()));
 }

@@ -93,7 +93,7 @@ fn a_client_asks_as_its_host_wants() {
         let sent = asking(policy).sends_syn();
         assert_eq!(sent.ace(), field, "{policy:?}");
         // RFC 9768 §3.2.3.2.1: "The TCP Client MUST NOT include an AccECN TCP Option on the SYN."
-        assert_eq!(sent.options.accecn, None);
+        assert_eq!(sent.rare.accecn, None);
         // RFC 3168 §6.1.1: "A host MUST NOT set ECT on SYN or SYN-ACK packets."
         assert_eq!(sent.ecn, Codepoint::NotEct);
     }
@@ -162,8 +162,8 @@ fn the_ack_of_the_syn_ack_tells_how_it_came() {
         let cep = if came == Codepoint::Ce { 6 } else { 5 };
         assert_eq!((sent[1].len, sent[1].ace()), (100, cep));
         // §3.2.3.2.1: an option on the first ACK and on the first data.
-        assert_eq!(sent[0].options.accecn.and_then(|c| c.e0b), Some(1));
-        assert_eq!(sent[1].options.accecn.and_then(|c| c.e0b), Some(1));
+        assert_eq!(sent[0].rare.accecn.and_then(|c| c.e0b), Some(1));
+        assert_eq!(sent[1].rare.accecn.and_then(|c| c.e0b), Some(1));
     }
 }
 
@@ -227,7 +227,7 @@ fn a_server_agrees_and_tells_how_the_syn_came() {
         assert_eq!(answered.flags.0 >> 6, answer, "{asked:03b}");
         assert_eq!(answered.ecn, Codepoint::NotEct);
         // RFC 9768 §3.2.3.2.1: "SHOULD include an AccECN TCP Option on the SYN/ACK".
-        assert_eq!(answered.options.accecn.is_some(), mode == EcnMode::Accurate);
+        assert_eq!(answered.rare.accecn.is_some(), mode == EcnMode::Accurate);
     }
     let settings = crate::tcp::Settings { ecn: EcnPolicy::Off, ..plain() };
     let syn = raw(&syn().ace(0b111));
@@ -239,13 +239,13 @@ fn a_server_agrees_and_tells_how_the_syn_came() {
 fn a_syn_ack_sent_again_first_loses_its_option_and_then_its_flags() {
     // RFC 9768 §3.2.3.2.2
     let mut embryo = embryo(syn().ace(0b111));
-    assert!(syn_ack(&embryo).options.accecn.is_some());
+    assert!(syn_ack(&embryo).rare.accecn.is_some());
     let mut now = Instant::ZERO;
     for field in [0b010, 0, 0] {
         now += Duration::from_secs(40);
         assert_eq!(embryo.on_deadline(now, &passive()), EmbryoDeadline::Retransmit);
         let again = syn_ack(&embryo);
-        assert_eq!((again.flags.0 >> 6, again.options.accecn), (field, None));
+        assert_eq!((again.flags.0 >> 6, again.rare.accecn), (field, None));
         assert_eq!(embryo.ecn_mode(), EcnMode::Accurate, "it remains in AccECN feedback mode");
     }
     // §3.1.5: it MUST NOT set ECT on any packet for the rest of the connection.

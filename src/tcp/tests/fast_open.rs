@@ -62,7 +62,7 @@ fn first_syn_ack(t: &mut Script, len: u32) {
 fn a_client_without_a_cookie_asks_for_one_and_sends_no_data() {
     // RFC 7413 §4.2.1 (1)
     let (mut t, syn_sent) = opened(Attempt::Ask(Form::Assigned), 300);
-    assert_eq!((syn_sent.len, syn_sent.options.fast_open), (0, Some(cookie(&[]))));
+    assert_eq!((syn_sent.len, syn_sent.rare.fast_open), (0, Some(cookie(&[]))));
     t.gets(syn().ack(1).mss(1000).cookie(&COOKIE)).sends([text(1..301).ack(1)]);
     // §4.2.2: "update the corresponding cookie and MSS information".
     let learned = outcome(&mut t);
@@ -80,7 +80,7 @@ fn a_syn_with_a_cookie_carries_data_up_to_the_cached_mss() {
     {
         let attempt = Attempt::Send { cookie: Some(cookie(&COOKIE)), mss };
         let (t, syn) = opened(attempt, written);
-        assert_eq!((syn.len, syn.options.fast_open), (carried, Some(cookie(&COOKIE))));
+        assert_eq!((syn.len, syn.rare.fast_open), (carried, Some(cookie(&COOKIE))));
         // (2): "Advance to SYN-SENT state and update SND.NXT to include the data accordingly."
         assert_eq!(t.c.snd.nxt, t.iss() + 1 + carried);
     }
@@ -160,7 +160,7 @@ fn a_syn_that_is_sent_again_has_neither_data_nor_the_option() {
         for seconds in [1, 2] {
             t.after_ms(seconds * 1000);
             let again = t.sends_syn();
-            assert_eq!((again.len, again.options.fast_open), (0, None));
+            assert_eq!((again.len, again.rare.fast_open), (0, None));
         }
         t.gets(syn().ack(1).mss(1000)).sends([text(1..501).ack(1)]);
         let learned = outcome(&mut t);
@@ -191,7 +191,7 @@ fn a_syn_ack_of_more_than_was_sent_is_answered_with_a_reset() {
 #[test]
 fn an_unsolicited_cookie_is_not_told() {
     let (mut t, syn_sent) = opened(Attempt::Send { cookie: None, mss: 1000 }, 100);
-    assert_eq!((syn_sent.len, syn_sent.options.fast_open), (100, None));
+    assert_eq!((syn_sent.len, syn_sent.rare.fast_open), (100, None));
     t.gets(syn().ack(101).cookie(&COOKIE));
     assert_eq!(outcome(&mut t).answer, None);
 }
@@ -211,7 +211,7 @@ fn a_syn_that_is_too_big_for_the_path_goes_again_at_once_without_data() {
     let (mut t, _) = opened_with(900);
     t.after_ms(20).path_error(PathError::TooBig(640), 0);
     let again = t.sends_syn();
-    assert_eq!((again.len, again.options.fast_open, again.options.mss), (0, None, Some(600)));
+    assert_eq!((again.len, again.rare.fast_open, again.options.mss), (0, None, Some(600)));
     t.path_error(PathError::TooBig(640), 0).quiet();
     t.gets(syn().ack(1).mss(1000));
     let learned = outcome(&mut t);
@@ -322,7 +322,7 @@ fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
         t.calls(|c, _| c.renew_cookie(cookie(&COOKIE)));
         t.writes(500);
         let first = t.sent();
-        assert_eq!(first[0].options.fast_open, Some(cookie(&COOKIE)));
+        assert_eq!(first[0].rare.fast_open, Some(cookie(&COOKIE)));
         assert_eq!((first.len(), first[1].len), (2, 500));
         for seconds in [1, 2, 4] {
             t.after_ms(seconds * 1000 - 1).quiet();
@@ -330,7 +330,7 @@ fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
             let again = t.sent();
             assert_eq!(again.len(), 1, "{again:?}");
             assert_eq!((again[0].flags, again[0].ack, again[0].len), (SYN_ACK, 101, 0));
-            assert_eq!(again[0].options.fast_open, None);
+            assert_eq!(again[0].rare.fast_open, None);
         }
         // The data is repaired once the handshake is done.
         t.gets(ack(1)).is(Phase::Established);

@@ -1,16 +1,22 @@
 //! Anything may arrive, in any phase, with any calls of the program between: no panic (debug assertions
 //! stand guard over the invariants), no endless output, no memory kept.
 
+use super::literals::cookie;
 use super::script::{Script, plain};
 use super::{data, syn};
 use crate::rng::Rng;
 use crate::tcp::{
-    ByteCounters, Codepoint, EcnPolicy, Flags, Options, PathError, Phase, SackBlocks, Segment,
-    SeqNum, Timestamps, UserTimeout, WindowShift,
+    ByteCounters, Codepoint, EcnPolicy, Flags, Options, PathError, Phase, RareOptions, SackBlocks,
+    Segment, SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 
 /// Mostly plausible: numbers near those that matter, flags that mean something.
-fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> {
+fn any_segment<'a>(
+    rng: &mut Rng,
+    t: &Script,
+    payload: &'a [u8],
+    rare: &'a RareOptions,
+) -> Segment<'a> {
     let near = |rng: &mut Rng, center: SeqNum| match rng.below(4) {
         0 | 1 => center,
         2 => center + rng.below(3000) as u32 - 1000,
@@ -34,20 +40,26 @@ fn any_segment<'a>(rng: &mut Rng, t: &Script, payload: &'a [u8]) -> Segment<'a> 
         urgent: rng.next_u32() as u16,
         ecn: Codepoint::from_bits(rng.next_u32() as u8),
         options: Options {
-            fast_open: None,
             mss: rng.happens(0.5).then_some(rng.next_u32() as u16),
             window_shift: rng.happens(0.5).then(|| WindowShift::from_offer(rng.next_u32() as u8)),
             timestamps: rng.happens(0.7).then_some(stamp),
             sack_permitted: rng.happens(0.5),
-            sack: any_blocks(rng, t),
-            user_timeout: UserTimeout::from_wire(rng.next_u32() as u16),
-            accecn: rng.happens(0.3).then(|| ByteCounters {
-                e0b: rng.happens(0.5).then(|| rng.next_u32() >> 8),
-                ceb: rng.happens(0.5).then(|| rng.next_u32() >> 8),
-                e1b: rng.happens(0.5).then(|| rng.next_u32() >> 8),
-            }),
         },
+        rare,
         payload: &payload[..rng.below(payload.len() as u64 + 1) as usize],
+    }
+}
+
+fn any_rare(rng: &mut Rng, t: &Script) -> RareOptions {
+    RareOptions {
+        sack: any_blocks(rng, t),
+        user_timeout: UserTimeout::from_wire(rng.next_u32() as u16),
+        accecn: rng.happens(0.3).then(|| ByteCounters {
+            e0b: rng.happens(0.5).then(|| rng.next_u32() >> 8),
+            ceb: rng.happens(0.5).then(|| rng.next_u32() >> 8),
+            e1b: rng.happens(0.5).then(|| rng.next_u32() >> 8),
+        }),
+        fast_open: rng.happens(0.2).then(|| cookie(&[7; 8][..rng.below(9) as usize])),
     }
 }
 
@@ -76,7 +88,8 @@ fn step(rng: &mut Rng, t: &mut Script) {
         }
         7 | 8 => drop(t.after_ms(1 << rng.below(16))),
         _ => {
-            let segment = any_segment(rng, t, &payload);
+            let rare = any_rare(rng, t);
+            let segment = any_segment(rng, t, &payload, &rare);
             let _ = t.hears_raw(&segment);
         }
     }

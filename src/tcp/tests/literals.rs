@@ -4,8 +4,8 @@
 use core::ops::Range;
 
 use crate::tcp::{
-    ByteCounters, Codepoint, Cookie, FastOpen, Flags, Form, Options, SegmentOut, SeqNum,
-    Timestamps, UserTimeout, WindowShift,
+    ByteCounters, Codepoint, Cookie, FastOpen, Flags, Form, Options, RareOptions, SegmentOut,
+    SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 use crate::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ pub(super) struct In {
     pub(super) urgent: u16,
     pub(super) ecn: Codepoint,
     pub(super) options: Options,
+    pub(super) rare: RareOptions,
     pub(super) behind_syn: bool,
     pub(super) sack: Vec<Range<u32>>,
 }
@@ -38,6 +39,7 @@ pub(super) fn ack(n: u32) -> In {
         urgent: 0,
         ecn: Codepoint::NotEct,
         options: Options::default(),
+        rare: RareOptions::NONE,
         behind_syn: false,
         sack: Vec::new(),
     }
@@ -131,7 +133,7 @@ impl In {
 
     /// The user timeout option, in seconds.
     pub(super) fn user_timeout(mut self, seconds: u64) -> Self {
-        self.options.user_timeout = Some(UserTimeout::from_span(Duration::from_secs(seconds)));
+        self.rare.user_timeout = Some(UserTimeout::from_span(Duration::from_secs(seconds)));
         self
     }
 
@@ -148,13 +150,13 @@ impl In {
 
     /// The AccECN option.
     pub(super) fn counts(mut self, counters: ByteCounters) -> Self {
-        self.options.accecn = Some(counters);
+        self.rare.accecn = Some(counters);
         self
     }
 
     /// The Fast Open option; no bytes ask for a cookie.
     pub(super) fn cookie(mut self, bytes: &[u8]) -> Self {
-        self.options.fast_open = Some(cookie(bytes));
+        self.rare.fast_open = Some(cookie(bytes));
         self
     }
 
@@ -181,6 +183,7 @@ pub(super) struct Sent {
     pub(super) urgent: u16,
     pub(super) ecn: Codepoint,
     pub(super) options: Options,
+    pub(super) rare: RareOptions,
     pub(super) sack: Vec<Range<u32>>,
 }
 
@@ -281,7 +284,8 @@ pub(super) fn relative(out: &SegmentOut<'_>, iss: SeqNum, irs: SeqNum, at: Insta
         urgent: out.urgent,
         ecn: out.ecn,
         options: out.options,
-        sack: (out.options.sack.as_slice().iter())
+        rare: out.rare,
+        sack: (out.rare.sack.as_slice().iter())
             .map(|(left, right)| left.distance_from(irs)..right.distance_from(irs))
             .collect(),
     }

@@ -1,7 +1,7 @@
 //! Resets, received and sent, in every state (RFC 9293 §3.10.5, §3.10.7).
 
 use super::phases::script_in;
-use super::{Script, data, rst, text};
+use super::{Script, ack, data, rst, text};
 use crate::tcp::{CloseReason, Disposition, Events, Flags, Phase};
 
 #[test]
@@ -68,6 +68,16 @@ fn data_after_close_is_reset_where_the_peer_believes_it() {
         t.refuses(super::data(1..101), Disposition::AfterClose).is(Phase::Closed);
         t.sends([text(1..1).flags(Flags::RST)]);
     }
+}
+
+#[test]
+fn a_reset_after_close_stands_where_the_peer_last_told_that_it_waits() {
+    // RFC 5961 §3: a reset is believed "if the RST bit is set and the sequence number exactly matches the
+    // next expected sequence number (RCV.NXT)". An ACK that came late tells of an earlier one.
+    let mut t = Script::established().write(100);
+    t.sends([text(1..101)]).gets(ack(101)).closes_both().sends([text(101..101).fin()]);
+    t.refuses(super::data(1..101).ack(51), Disposition::AfterClose).is(Phase::Closed);
+    t.sends([text(101..101).flags(Flags::RST)]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::literals::{In, Out, Sent, bare, content, relative, syn};
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{
-    BufferPool, Connection, Disposition, Env, Events, Flags, Options, Phase, SackBlocks, Segment,
-    SeqNum, Settings,
+    BufferPool, Connection, Disposition, Env, Events, Flags, Phase, RareOptions, SackBlocks,
+    Segment, SeqNum, Settings,
 };
 use crate::time::{Duration, Instant};
 
@@ -220,6 +220,7 @@ impl Script {
         }
         self.peer_window = segment.window.unwrap_or(self.peer_window);
         let payload: Vec<u8> = range.clone().map(content).collect();
+        let rare = RareOptions { sack: self.blocks(&segment.sack), ..segment.rare };
         let segment = Segment {
             seq: self.irs + range.start - u32::from(segment.behind_syn),
             ack: self.iss() + self.peer_ack,
@@ -227,7 +228,8 @@ impl Script {
             window: self.peer_window,
             urgent: segment.urgent,
             ecn: segment.ecn,
-            options: Options { sack: self.blocks(&segment.sack), ..segment.options },
+            options: segment.options,
+            rare: &rare,
             payload: &payload,
         };
         let end = (segment.end()).distance_from(self.irs);

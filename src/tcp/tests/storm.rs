@@ -158,7 +158,7 @@ impl End {
             Flow::Listening => {
                 if segment.flags.syn() && !segment.flags.ack() {
                     let embryo = Embryo::from_syn(segment, 0, self.iss, now, &self.settings, false);
-                    if self.fast_open && segment.options.fast_open.is_some() {
+                    if self.fast_open && segment.rare.fast_open.is_some() {
                         let env = env!(self, now);
                         let mut c = Connection::from_fast_open(env, &embryo, 3, false, segment);
                         c.take_syn_data(env, segment);

@@ -98,6 +98,12 @@ impl<'a> Options<'a> {
         self.sack.is_somewhere()
     }
 
+    /// Whether there is any option that few segments have: SACK blocks, a user timeout, a cookie, counters.
+    #[inline]
+    pub const fn has_rare(&self) -> bool {
+        (self.sack.0 | self.user_timeout.0 | self.fast_open.0 | self.accecn.0) != 0
+    }
+
     /// The user timeout (RFC 5482 §3.3): the granularity in the highest bit, set for minutes, the time in
     /// the others.
     #[inline]

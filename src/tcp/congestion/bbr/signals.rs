@@ -7,6 +7,15 @@ use crate::tcp::rate::Loss;
 /// BBR.LossThresh, percent: the share of a round's data whose loss is tolerated while probing.
 pub(super) const LOSS_THRESH: u64 = 2;
 
+/// What a path may lose on average, percent: §3.1 promises high throughput at "average packet loss rates of up
+/// to 1%".
+const LOSS_TOLERATED: u64 = 1;
+
+/// By how many standard deviations a round's losses must exceed what [`LOSS_TOLERATED`] makes by chance. With
+/// fewer, the bounds sink on a path that keeps the promise: a cycle has some sixty rounds, and at two, one in
+/// fifty looks bad. With more, a path that has become narrower is overrun for longer.
+const CHANCE: u64 = 3;
+
 /// BBR.Beta, percent: what a round with losses leaves at least.
 pub(super) const BETA: u64 = 70;
 
@@ -95,10 +104,10 @@ impl Flow {
             self.note_loss(window);
             self.is_marked_in_round = true;
         }
-        // AdaptLowerBoundsFromCongestion, when the round lost more than may be lost: §3.1 promises "average
-        // packet loss rates of up to 1%", but a bound that follows the delivery of every round with a loss
-        // sinks by the pacing margin each time, by a fifth until the next probe.
-        let too_much = self.is_marked_in_round || is_sample_too_high(window, sample);
+        // AdaptLowerBoundsFromCongestion, when the round lost more than may be lost: a bound that follows the
+        // delivery of every round with a loss sinks by the pacing margin each time, by a fifth until the
+        // next probe.
+        let too_much = self.is_marked_in_round || is_round_too_lossy(window, sample);
         if self.is_loss_in_round && too_much && !self.state.is_probing() {
             self.init_lower_bounds(window);
             self.bw_shortterm = self.bw_latest.max(rate_percent(self.bw_shortterm, BETA));
@@ -246,6 +255,18 @@ pub(super) fn is_sample_too_high(window: &Window, sample: &Sample) -> bool {
     is_inflight_too_high(sample.lost, sample.tx_in_flight, window.smss())
 }
 
+/// Whether the round before lost more than the threshold, and more than a path that loses what is tolerated
+/// does by chance: of a hundred segments three are past the threshold, and lost every twelfth round. A probe is
+/// judged by the threshold alone, since it risks the losses of others.
+fn is_round_too_lossy(window: &Window, sample: &Sample) -> bool {
+    let (lost, flight) = (i128::from(sample.lost), i128::from(sample.tx_in_flight));
+    // In segments, of n in flight: lost - n / 100 > CHANCE * sqrt(n / 100); here both sides are a hundredfold,
+    // in bytes, and squared.
+    let excess = 100 * lost - i128::from(LOSS_TOLERATED) * flight;
+    let variance = i128::from(100 * LOSS_TOLERATED * u64::from(window.smss())) * flight;
+    is_sample_too_high(window, sample) && excess * excess > i128::from(CHANCE * CHANCE) * variance
+}
+
 /// §5.5.10.2, InflightAtLoss: how much was in flight when the losses crossed the threshold, within this
 /// segment.
 fn inflight_at_loss(loss: &Loss) -> u32 {
@@ -268,6 +289,21 @@ mod tests {
         assert_eq!(inflight_at_loss(&loss), 100_000 + 2 * 100_000 / 98);
         let later = Loss { lost: 10_000, ..loss };
         assert_eq!(inflight_at_loss(&later), 100_000, "crossed before it");
+    }
+
+    #[test]
+    fn a_round_is_too_lossy_when_chance_does_not_explain_it() {
+        // §3.1 promises 1 %: 1.65 of 165 segments, with a standard deviation of 1.28, three of which are past
+        // five; of ten thousand, 1 % with a deviation of 10 lies far below the threshold of 2 %.
+        let window = Window::new(1000, 10);
+        let lossy = |lost: u32, flight: u32| {
+            let sample = Sample { lost: lost * 1000, tx_in_flight: flight * 1000, ..Sample::NONE };
+            is_round_too_lossy(&window, &sample)
+        };
+        assert_eq!([4, 5, 6].map(|lost| lossy(lost, 165)), [false, false, true]);
+        assert_eq!([1, 2, 3].map(|lost| lossy(lost, 50)), [false, false, true]);
+        assert_eq!([1, 2].map(|lost| lossy(lost, 10)), [false, true]);
+        assert_eq!([200, 201].map(|lost| lossy(lost, 10_000)), [false, true]);
     }
 
     #[test]

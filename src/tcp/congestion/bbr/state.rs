@@ -97,6 +97,21 @@ pub(super) struct Sample {
     pub(super) in_flight: u32,
 }
 
+impl Sample {
+    /// Of an ACK that tells nothing.
+    pub(super) const NONE: Self = Self {
+        rate: 0,
+        delivered: 0,
+        prior_delivered: None,
+        rtt: None,
+        newly_acked: 0,
+        tx_in_flight: 0,
+        lost: 0,
+        is_app_limited: false,
+        in_flight: 0,
+    };
+}
+
 /// The state of one flow. Bounds that are not set are [`NO_VOLUME`] or [`NO_RATE`].
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
@@ -279,15 +294,10 @@ impl Flow {
             self.loss_events = self.loss_events.saturating_add(1);
         }
         let mut sample = Sample {
-            rate: 0,
-            delivered: 0,
-            prior_delivered: None,
             rtt: ack.rtt,
             newly_acked: ack.delivered,
-            tx_in_flight: 0,
-            lost: 0,
-            is_app_limited: false,
             in_flight: ack.in_flight,
+            ..Sample::NONE
         };
         let Some(rate) = ack.rate else { return sample };
         self.delivered = Some(rate.total_delivered);
