@@ -60,6 +60,8 @@ pub(super) struct Flight {
     pub(super) is_alone: bool,
     /// What the retransmission slot of the timers is armed for.
     pub(super) alarm: Alarm,
+    /// While the flight comes down since ECN told of congestion: SND.NXT then, and down to what, bytes.
+    pub(super) reducing: Option<(SeqNum, u32)>,
     /// RFC 5681 §3.2 (3), RFC 6298 (5.4): what was just found lost is sent again whatever cwnd is.
     pub(super) forced: bool,
     /// When the retransmission timer was last started (RFC 6298 (5.1), (5.3)): an earlier alarm that
@@ -88,6 +90,7 @@ impl Flight {
             delivery: Delivery::default(),
             is_alone: true,
             alarm: Alarm::Timeout,
+            reducing: None,
             forced: false,
             timer_since: Instant::ZERO,
             full_until: None,
@@ -110,6 +113,7 @@ impl Flight {
         self.board.rest();
         self.alarm = Alarm::Timeout;
         self.forced = false;
+        self.reducing = None;
         self.rack = Rack::default();
         self.forward = ForwardProbe::default();
         self.full_until = None;

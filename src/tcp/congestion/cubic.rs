@@ -159,10 +159,11 @@ impl Cubic {
     }
 
     /// RFC 8511 §3.1, in congestion avoidance; in slow start the queue is as long as a loss would tell.
-    pub(super) fn ssthresh_after_echo(&mut self, window: &mut Window, in_flight: u32) -> u32 {
+    /// Of cwnd, as after a loss.
+    pub(super) fn ssthresh_after_echo(&mut self, window: &mut Window) -> u32 {
         let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
         self.on_congestion(window);
-        (f64::from(in_flight) * beta) as u32
+        (f64::from(window.cwnd()) * beta) as u32
     }
 
     fn on_congestion(&mut self, window: &mut Window) {

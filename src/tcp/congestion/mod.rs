@@ -223,6 +223,19 @@ impl Controller {
         }
     }
 
+    /// Whether the flight comes down by proportional rate reduction after an echo of congestion too: those that
+    /// answer marks by a share of the window do so by themselves.
+    pub const fn shrinks_by_prr(&self) -> bool {
+        matches!(self.0, Kind::NewReno(..) | Kind::Cubic(..))
+    }
+
+    /// The choice of cwnd while it comes down after such an echo.
+    pub fn shrink_to(&mut self, bytes: u32) {
+        if self.shrinks_by_prr() {
+            self.window_mut().shrink_to(bytes);
+        }
+    }
+
     /// A segment of data goes out, new or again.
     #[inline]
     pub fn on_sent(&mut self, sent: &Sent) {
@@ -308,7 +321,7 @@ impl Controller {
     pub fn on_congestion_echo(&mut self, in_flight: u32, _now: Instant) {
         let ssthresh = match &mut self.0 {
             Kind::NewReno(window, c) => c.ssthresh_after_echo(window, in_flight),
-            Kind::Cubic(window, c) => c.ssthresh_after_echo(window, in_flight),
+            Kind::Cubic(window, c) => c.ssthresh_after_echo(window),
             Kind::Dctcp(window, c) => return c.on_mark(window),
             Kind::Bbr(window, c) => return c.on_congestion_echo(window, in_flight),
         };

@@ -224,6 +224,11 @@ impl Window {
         }
     }
 
+    /// cwnd follows the flight down to ssthresh.
+    pub(super) fn shrink_to(&mut self, bytes: u32) {
+        self.cwnd = bytes.max(self.smss());
+    }
+
     /// An algorithm that sets cwnd from a model of the path.
     pub(super) fn set_cwnd_by_model(&mut self, bytes: u32) {
         self.cwnd = bytes.max(self.smss());

@@ -235,9 +235,11 @@ impl Connection {
         ecn.responded = self.snd.nxt;
         // In recovery the window of this flight was reduced already.
         if self.recovery.stage == Stage::Open {
-            self.recovery.controller.on_congestion_echo(self.snd.outstanding(), env.now);
+            self.answer_congestion_echo(env.now);
         }
-        if let Feedback::Classic(classic) = &mut ecn.feedback {
+        if let Some(ecn) = Self::ecn_state_of(&mut self.choices)
+            && let Feedback::Classic(classic) = &mut ecn.feedback
+        {
             classic.on_response();
         }
     }

@@ -61,15 +61,23 @@ impl Recovery {
         (lost, None)
     }
 
-    /// RFC 9937 §6.2, on every ACK that delivers something in fast recovery.
+    /// RFC 9937 §6.2, on every ACK that delivers something in fast recovery, or while the flight comes down for
+    /// an echo of congestion.
     pub(super) fn reduce(&mut self, delivered: u32, safe: bool, mss: u16) {
-        if self.stage != Stage::Selective || delivered == 0 || !self.controller.uses_prr() {
+        let Some(flight) = self.flight.as_deref_mut() else { return };
+        let reducing = flight.reducing.map(|(_, target)| target);
+        let takes_part = self.stage == Stage::Selective || reducing.is_some();
+        if !takes_part || delivered == 0 || !self.controller.uses_prr() {
             return;
         }
-        let Some(flight) = self.flight.as_deref_mut() else { return };
+        let target = reducing.unwrap_or(self.controller.ssthresh());
         let progress = Progress { delivered, in_flight: flight.board.pipe(), safe };
-        let cwnd = flight.prr.cwnd(&progress, self.controller.ssthresh(), u32::from(mss));
-        self.controller.set_cwnd(cwnd);
+        let cwnd = flight.prr.cwnd(&progress, target, u32::from(mss));
+        if reducing.is_some() {
+            self.controller.shrink_to(cwnd);
+        } else {
+            self.controller.set_cwnd(cwnd);
+        }
     }
 
     /// Congestion control hears of an ACK.
@@ -94,6 +102,7 @@ impl Connection {
     /// RFC 6675 §5 (4): fast recovery begins, with an ACK that delivered so much.
     pub(super) fn enter_recovery(&mut self, now: Instant, delivered: u32, bytes: u32) {
         self.on_loss_beside_path_probe();
+        self.recovery.end_reduction();
         let (snd, recovery) = (&self.snd, &mut self.recovery);
         let Some(flight) = recovery.flight.as_deref_mut() else { return };
         flight.undo.begin(snd.una);
@@ -112,6 +121,7 @@ impl Connection {
     ///   > invoke congestion control to react to the loss event the probe has repaired
     pub(super) fn answer_repaired_loss(&mut self, now: Instant) {
         let in_flight = self.in_flight();
+        self.recovery.end_reduction();
         let controller = &mut self.recovery.controller;
         controller.on_enter_recovery(self.snd.outstanding(), self.snd.nxt, now);
         controller.on_exit_recovery(in_flight.max(controller.ssthresh()), now);
@@ -152,6 +162,7 @@ impl Connection {
         let echo = self.echoes_congestion(segment);
         let burst = bytes.min(u32::from(env.settings.initial_window) * u32::from(self.snd.mss));
         let cwnd = self.snd.outstanding() + burst;
+        self.recovery.end_reduction();
         let recovery = &mut self.recovery;
         let recover = recovery.recover;
         let recovering = recovery.stage == Stage::Selective;

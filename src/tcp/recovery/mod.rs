@@ -5,7 +5,7 @@
 //!
 //! | with a peer that | losses are found by | marked in | files |
 //! |---|---|---|---|
-//! | permits SACK | RACK-TLP (RFC 8985) | the scoreboard of the flight | `selective`, `heed`, `episode`, `sending`, `rack`, `tlp`, `prr`, `undo`, `forward` |
+//! | permits SACK | RACK-TLP (RFC 8985) | the scoreboard of the flight | `selective`, `heed`, `episode`, `sending`, `rack`, `tlp`, `prr`, `marked`, `undo`, `forward` |
 //! | does not | duplicate ACKs (RFC 5681, RFC 6582, RFC 3042) | a range of the send half | `newreno` |
 //!
 //! The timer (RFC 6298) is common to both, here and in `rto`.
@@ -14,6 +14,7 @@ mod episode;
 mod forward;
 mod heed;
 mod inspect;
+mod marked;
 mod newreno;
 mod path;
 mod prr;

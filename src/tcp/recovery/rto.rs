@@ -93,6 +93,7 @@ impl Connection {
         // What the rest of the same episode brings down further could not be given back.
         let repeated = self.recovery.stage == Stage::TimedOut;
         let recovering = repeated || self.recovery.stage == Stage::Selective;
+        self.recovery.end_reduction();
         let recovery = &mut self.recovery;
         if let Some(flight) = recovery.flight.as_deref_mut().filter(|_| !recovering) {
             // RFC 3522 §3.2, RFC 4015 §3.1: never "after loss recovery has already started".

@@ -84,20 +84,24 @@ impl Connection {
         self.heed_arrivals(env, segment, &news);
         if advanced {
             self.leave_recovery(env.now);
+            self.leave_reduction();
             self.on_path_acked(env.now);
         }
         let (lost, due) = self.find_losses(env.now);
         if lost > 0 && self.recovery.stage == Stage::Open {
             self.enter_recovery(env.now, news.delivered, news.bytes);
         }
-        self.recovery.reduce(news.delivered, advanced && lost == 0, self.snd.mss);
+        // An ACK that tells of congestion is no sign that all goes well.
+        let safe = advanced && lost == 0 && !self.echoes_congestion(segment);
+        self.recovery.reduce(news.delivered, safe, self.snd.mss);
+        let grows = self.undone() == undone && !self.recovery.is_reducing();
         // RFC 4015 §3.4: "the value of cwnd must not be changed any further for that ACK".
         if news.delivered > 0 || lost > 0 {
             self.tell_of_room(env.settings);
             let ce = self.take_marked(news.delivered);
             self.recovery.tell(Ack {
                 now: env.now,
-                bytes: if self.undone() == undone { news.bytes } else { 0 },
+                bytes: if grows { news.bytes } else { 0 },
                 delivered: news.delivered,
                 lost,
                 prior_in_flight,

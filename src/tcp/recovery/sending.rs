@@ -123,7 +123,7 @@ impl Connection {
         if flight.tail.due {
             flight.tail.on_sent(nxt.latest(end), end, again);
         }
-        if recovery.stage == Stage::Selective {
+        if recovery.stage == Stage::Selective || flight.reducing.is_some() {
             flight.prr.on_sent(len);
         }
         let in_flight = flight.board.pipe();

@@ -3,7 +3,8 @@
 
 use super::flights::{RTT_MS, cwnd, flight, in_flight, opened, segments, ssthresh};
 use super::script::plain;
-use super::{Script, ack};
+use super::{Script, ack, syn};
+use crate::tcp::{EcnPolicy, Flags};
 
 /// Twenty segments in flight with more to send, and where they begin.
 fn twenty() -> (Script, u32) {
@@ -93,4 +94,73 @@ fn an_ack_that_delivers_nothing_lets_nothing_go() {
     }
     assert_eq!(cwnd(&t), before);
     assert!(flight(&t).board.pipe() > ssthresh(&t));
+}
+
+/// Ten segments in flight and more to send, to a peer that agrees to ECN and permits SACK.
+fn ten_with_ecn() -> Script {
+    let mut settings = plain();
+    settings.ecn = EcnPolicy::On;
+    let mut t = Script::open(settings);
+    t.sends_syn();
+    t.after_ms(RTT_MS).gets(syn().ack(1).mss(1000).permits_sack().flag(Flags::ECE));
+    t.sent();
+    let mut t = t.write(60_000);
+    assert_eq!(t.sent().len(), 10);
+    t
+}
+
+#[test]
+fn an_echo_of_congestion_brings_the_flight_down_within_a_round_trip_and_no_ack_is_without_an_answer()
+ {
+    // RFC 3168 §6.1.2, by RFC 9937 §6.2.
+    let mut t = ten_with_ecn();
+    t.after_ms(RTT_MS);
+    let mut sent = 0;
+    for acked in 1..=9 {
+        t.gets(ack(1 + acked * 1000).flag(Flags::ECE));
+        sent += t.sent().len() as u32;
+        assert!(sent * 2 + 2 >= acked, "{sent} for {acked}: the clock goes on");
+        assert!(t.c.in_flight() <= 10_000 - acked * 1000 + sent * 1000);
+    }
+    // In slow start what a loss would leave.
+    assert_eq!(ssthresh(&t), 5_000);
+    assert_eq!(t.c.in_flight(), 5_000);
+    t.gets(ack(10_001));
+    assert_eq!(cwnd(&t), 5_000);
+}
+
+#[test]
+fn an_ack_that_echoes_congestion_lets_no_more_go_than_arrived() {
+    // RFC 9937 §6.2: PRR-CRB; an echo is no sign of good progress. Little of the window is in use.
+    let mut t = ten_with_ecn();
+    t.after_ms(RTT_MS).gets(ack(8001).flag(Flags::ECE));
+    assert_eq!(ssthresh(&t), 5_000);
+    assert_eq!(cwnd(&t), 5_000, "2000 in flight, and no more than ssthresh");
+    let sent = t.sent().len();
+    assert_eq!(sent, 3);
+}
+
+#[test]
+fn a_loss_after_an_echo_of_the_same_window_reduces_what_the_echo_left() {
+    let mut t = ten_with_ecn();
+    t.after_ms(RTT_MS).gets(ack(2001).flag(Flags::ECE));
+    t.sent();
+    t.gets(ack(2001).sack(3001..6001));
+    assert_eq!(t.sent()[0].seq, 2001, "repaired at once");
+    // RFC 5681 §3.2 (2): half of FlightSize, of which the echo had let two go and one come.
+    assert!(flight(&t).reducing.is_none());
+    assert_eq!(ssthresh(&t), 4_500);
+}
+
+#[test]
+fn echoes_lower_the_window_down_to_one_segment() {
+    // RFC 3168 §6.1.2: "if the congestion window consists of only one MSS"
+    let mut t = ten_with_ecn();
+    let mut acked = 1;
+    for _ in 0..8 {
+        acked += t.c.in_flight();
+        t.after_ms(RTT_MS).gets(ack(acked).flag(Flags::ECE));
+        t.sent();
+    }
+    assert_eq!(t.c.in_flight(), 1_000);
 }
