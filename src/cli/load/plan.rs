@@ -85,7 +85,8 @@ pub struct Plan {
 
 impl Plan {
     /// The part of worker `index` of `workers`: its share of the numbers, all of the rest, and its own
-    /// source addresses where there are enough for all, so that no two workers want the same port.
+    /// source addresses where there are enough for all, so that no two workers want the same port. Each begins
+    /// with another target, so that few connections of many workers still go to all.
     pub fn share(&self, index: usize, workers: usize) -> Self {
         let part = |total: u64| {
             let (index, workers) = (index as u64, workers as u64);
@@ -96,7 +97,10 @@ impl Plan {
         } else {
             self.sources.clone()
         };
+        let mut targets = self.targets.clone();
+        targets.rotate_left(index % self.targets.len().max(1));
         Self {
+            targets,
             concurrency: part(self.concurrency),
             connections: self.connections.map(part),
             sources,
@@ -142,5 +146,13 @@ pub(super) mod tests {
         assert_eq!(shares.iter().map(|it| it.concurrency).sum::<u64>(), 4);
         assert_eq!(shares.iter().filter_map(|it| it.connections).sum::<u64>(), 10);
         assert_eq!(shares.iter().map(|it| it.sources.len()).collect::<Vec<_>>(), [2, 2, 1]);
+    }
+
+    #[test]
+    fn workers_with_one_connection_each_go_to_all_targets() {
+        let mut plan = plan(Pattern::Request);
+        plan.targets = vec![([127, 0, 0, 1], 7).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 7).into()];
+        let firsts = (0..4).map(|index| plan.share(index, 4).targets[0].is_ipv4());
+        assert_eq!(firsts.collect::<Vec<_>>(), [true, false, true, false]);
     }
 }
