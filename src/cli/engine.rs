@@ -142,6 +142,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.idle = match options.idle {
         Idle::Spin => IdlePolicy::Spin,
         Idle::Adaptive => IdlePolicy::Adaptive,
+        Idle::Sleep => IdlePolicy::Sleep,
     };
     config.limits.batch = usize::from(options.batch);
     config.limits.connections = options.max_connections as usize;

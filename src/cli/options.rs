@@ -149,6 +149,8 @@ pub enum Idle {
     Spin,
     /// Look again for a moment, then sleep until something arrives (kernel: sleep at once).
     Adaptive,
+    /// Sleep at once until something arrives: for workers that share a core
+    Sleep,
 }
 
 /// Which stack, on what, and how.

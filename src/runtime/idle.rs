@@ -10,6 +10,9 @@ pub enum IdlePolicy {
     /// Spin for a short while, then sleep on the socket until a frame, a deadline or a command.
     #[default]
     Adaptive,
+    /// Sleep on the socket whenever a turn finds nothing: for workers that share a core with each other or with
+    /// what they talk to, which a spinning one would keep from running.
+    Sleep,
 }
 
 /// How long an adaptive worker spins before it sleeps. Shorter, and a ping-pong at a round trip of some
@@ -52,7 +55,12 @@ impl Idle {
         if busy {
             self.busy_at = now;
         }
-        if self.policy == IdlePolicy::Spin || now.since(self.busy_at) < SPIN {
+        let spins = match self.policy {
+            IdlePolicy::Spin => true,
+            IdlePolicy::Adaptive => now.since(self.busy_at) < SPIN,
+            IdlePolicy::Sleep => busy,
+        };
+        if spins {
             return Rest::No;
         }
         let span = deadline.map_or(SLEEP_MAX, |at| at.since(now)).min(SLEEP_MAX);
@@ -70,6 +78,15 @@ mod tests {
     fn a_spinning_worker_never_sleeps() {
         let mut idle = Idle::new(IdlePolicy::Spin, T0);
         assert_eq!(idle.after_turn(T0 + Duration::from_secs(5), false, None), Rest::No);
+    }
+
+    #[test]
+    fn a_sleeping_worker_sleeps_after_the_first_turn_that_finds_nothing() {
+        let mut idle = Idle::new(IdlePolicy::Sleep, T0);
+        let next = T0 + Duration::from_micros(1);
+        assert_eq!(idle.after_turn(T0, true, None), Rest::No);
+        assert_eq!(idle.after_turn(next, false, None), Rest::Sleep(SLEEP_MAX));
+        assert_eq!(idle.after_turn(next, false, Some(next)), Rest::No);
     }
 
     #[test]

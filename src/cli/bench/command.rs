@@ -153,6 +153,7 @@ fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<
             idle: match options.idle {
                 Idle::Spin => "spin",
                 Idle::Adaptive => "adaptive",
+                Idle::Sleep => "sleep",
             },
             duration: options.duration,
             request_bytes: options.request_bytes,
