@@ -45,6 +45,7 @@ connections=$(sed 's/.*vm.connections=\([0-9]*\).*/\1/' /proc/cmdline)
 export driver connections
 read -r uptime _ </proc/uptime
 echo "vm: Linux $(uname -r), $driver, $(nproc) CPUs, up after $uptime s"
+echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range
 cd /vm || exit 1
 sh /vm/run.sh
 echo "vm: status $?"

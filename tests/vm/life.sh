@@ -28,8 +28,8 @@ shared_mode() {
     # shellcheck disable=SC2034
     server_at="10.77.0.2 [fd77::2]"
     for shared_end in TERM KILL; do
-        /bin/ip netns exec B linerate serve --interface eth1 --mode shared --address 10.77.0.2/24 \
-            --address fd77::2/64 --queues 0-1 --service echo:7 --service close:9 --max-connections 16384 \
+        /bin/ip netns exec B linerate serve --interface eth1 --mode shared --idle sleep --address 10.77.0.2/24 \
+            --address fd77::2/64 --queues 0-1 --service echo:7 --service close:9 --max-connections 1024 \
             >/tmp/server.out 2>/tmp/server.err &
         server=$!
         wait_for 30 grep -q ready /tmp/server.out || fail "shared mode is not ready"
@@ -91,9 +91,9 @@ removal() {
     removal_driver=$(readlink -f "/sys/bus/pci/devices/$removal_device/driver")
     [ "$driver" = virtio ] && removal_driver=/sys/bus/pci/drivers/virtio-pci
     echo "$removal_device" >"$removal_driver/unbind"
-    removal_left=200
+    removal_left=40
     while [ $removal_left -gt 0 ] && kill -0 "$server" 2>/dev/null; do
-        usleep 50000
+        usleep 250000
         removal_left=$((removal_left - 1))
     done
     wait "$server" && fail "an interface that is gone is no success"
