@@ -105,13 +105,12 @@ impl Cores {
         let near: Vec<usize> =
             self.numbers().into_iter().filter(|core| place.is_near(*core)).collect();
         let advice = match near.len() {
-            0 => "this process may use none of its cores (`taskset`, cpusets)".to_owned(),
-            _ => format!("its cores are {} (--cores)", name_cores(&near)),
+            0 => "of which this process may use no core (`taskset`, cpusets)".to_owned(),
+            _ => format!("with cores {} (--cores)", name_cores(&near)),
         };
         (!far.is_empty()).then(|| {
             format!(
-                "`{interface}` is on NUMA node {node}, and cores {} are not: their workers fetch each frame from \
-                 afar; {advice}",
+                "workers on cores {} fetch each frame from afar: `{interface}` is on NUMA node {node}, {advice}",
                 name_cores(&far)
             )
         })
@@ -127,8 +126,7 @@ impl Cores {
         shared.sort_unstable();
         (!shared.is_empty()).then(|| {
             format!(
-                "cores {} are hardware threads of the same physical cores: each of their workers has about half of \
-                 one",
+                "workers on cores {} share physical cores, and have about half of one each",
                 name_cores(&shared)
             )
         })
@@ -246,7 +244,10 @@ mod tests {
     fn cores_of_another_node_are_told_with_those_that_would_do() {
         let told = notes(&on_node(1), &[1, 2, 0]);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("node 1, and cores 0-1 are not"), "{told:?}");
+        assert!(
+            told[0].contains("cores 0-1 fetch each frame from afar: `eth9` is on NUMA node 1"),
+            "{told:?}"
+        );
         assert!(told[0].contains("2-3,6-7 (--cores)"), "{told:?}");
     }
 
@@ -254,7 +255,7 @@ mod tests {
     fn threads_of_one_physical_core_are_told() {
         let told = notes(&on_node(0), &[0, 4, 1]);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with("cores 0,4 "), "{told:?}");
+        assert!(told[0].starts_with("workers on cores 0,4 "), "{told:?}");
     }
 
     #[test]

@@ -21,13 +21,12 @@ use crate::link::xsk::{self, Bound, XskLink};
 use crate::shard::{Config, Shard};
 use crate::wire::ethernet::MacAddr;
 use crate::wire::ndp;
-use crate::xdp::{self, AttachedMode, Fragments, Place, Policy, Probe, Program, Routers};
+use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program, Routers};
 
 /// What a stack will be, once checked against the interface.
 pub(super) struct Plan<'a> {
     config: &'a StackConfig,
     probe: Probe,
-    place: Place,
     cores: Cores,
     secret: [u8; 32],
     /// See [`identity`].
@@ -61,8 +60,8 @@ impl<'a> Plan<'a> {
         let highest = config.queues.as_slice().iter().max().copied().unwrap_or(0);
         xdp::check_queues(&config.interface, highest + 1)?;
         let secret = secret()?;
-        let (place, cores) = (xdp::place(&config.interface), Cores::read());
-        let plan = Self { config, probe, place, cores, secret, identity: identity(&secret) };
+        let cores = Cores::read();
+        let plan = Self { config, probe, cores, secret, identity: identity(&secret) };
         plan.check_cores()?;
         plan.check_addresses()?;
         plan.check_ports()?;
@@ -96,11 +95,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What there is to say about the cores of the workers.
+    /// What there is to say about the cores of the workers. To be asked once the sockets are open: drivers ask for
+    /// their interrupts anew when a program is attached, and get them on other cores.
     pub(super) fn notes_on_cores(&self) -> Vec<String> {
         let queues = self.config.queues.as_slice().iter().copied();
         let workers: Vec<(u32, usize)> = queues.zip(self.config.cores.iter().copied()).collect();
-        self.cores.notes(&self.config.interface, &self.place, &workers)
+        let name = &self.config.interface;
+        self.cores.notes(name, &xdp::place(name), &workers)
     }
 
     /// Has the calling thread take memory where worker `number` will use it, on a machine with several nodes.

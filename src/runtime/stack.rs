@@ -104,7 +104,7 @@ impl Stack {
         mut service: impl FnMut(usize) -> Box<dyn Service + Send>,
     ) -> Result<Self, StartError> {
         let mut plan = Plan::make(config)?;
-        let mut notes = plan.notes_on_cores();
+        let mut notes = Vec::new();
         // Before the program: with LRO on, drivers refuse it.
         let quiet = plan.quieten(&mut notes);
         let (mut program, fallbacks) = plan.attach_program()?;
@@ -112,6 +112,7 @@ impl Stack {
         let borrowed = plan.settle_queues(&mut notes);
         let opened = plan.open_links(&mut program)?;
         notes.extend(opened.notes);
+        notes.extend(plan.notes_on_cores());
         let bound = opened.bound;
         let watch = plan.watch(opened.mtu_max);
         let wakers: Vec<_> = (0..opened.links.len())

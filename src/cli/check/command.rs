@@ -102,7 +102,7 @@ fn device(name: &str, is_only_asked: bool) -> Result<Vec<Finding>, Failure> {
         Failure::new("cannot check the interface", error, remedy)
     })?;
     let mut all = interface::findings(&probe);
-    all.extend(place::findings(&xdp::place(name), &Cores::read(), probe.rx_queues));
+    all.extend(place::findings(name, &xdp::place(name), &Cores::read(), probe.rx_queues));
     // Another's program would be in the way of the attempt; that finding is made already.
     if !is_only_asked && probe.program.is_none() {
         all.extend(attempt::findings(name));

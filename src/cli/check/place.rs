@@ -5,10 +5,10 @@ use linerate::xdp::{Interrupt, Place, name_cores};
 
 use super::finding::Finding;
 
-/// Node, cores, interrupts; of a NIC with so many receive queues.
-pub fn findings(place: &Place, cores: &Cores, queues: u32) -> Vec<Finding> {
+/// Node, cores, interrupts; of an interface with so many receive queues.
+pub fn findings(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Vec<Finding> {
     let mut all: Vec<Finding> = node(place).into_iter().collect();
-    all.push(workers(place, cores, queues));
+    all.push(workers(interface, place, cores, queues));
     all.extend(interrupts(place, queues));
     all
 }
@@ -20,7 +20,7 @@ fn node(place: &Place) -> Option<Finding> {
 }
 
 /// The cores that workers of all queues would get.
-fn workers(place: &Place, cores: &Cores, queues: u32) -> Finding {
+fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Finding {
     let name = "worker_cores";
     let chosen = cores.choose(place, queues as usize);
     let list = chosen.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
@@ -40,7 +40,10 @@ fn workers(place: &Place, cores: &Cores, queues: u32) -> Finding {
         return Finding::fair(name, value, hint);
     }
     if chosen.len() < queues as usize {
-        let hint = "fewer cores than queues: take fewer (`ethtool -L IF combined N`), one a worker";
+        let hint = format!(
+            "one worker a core: `ethtool -L {interface} combined {}`, or take some queues alone (--queues, --set-rss)",
+            chosen.len()
+        );
         return Finding::fair(name, value, hint);
     }
     Finding::good(name, value)
@@ -122,14 +125,14 @@ mod tests {
     #[test]
     fn the_node_and_the_cores_of_workers_are_told() {
         let cores = Cores::read();
-        let all = findings(&Place::default(), &cores, 1);
+        let all = findings("eth9", &Place::default(), &cores, 1);
         assert_eq!(all.len(), 1, "a virtual interface has no node and no interrupts");
         assert_eq!(all[0].grade, Grade::Good);
         let elsewhere = Place { node: Some(1), cores: vec![4000, 4001], interrupts: Vec::new() };
-        let all = findings(&elsewhere, &cores, 1);
+        let all = findings("eth9", &elsewhere, &cores, 1);
         assert_eq!(all[0].value, "1, cores 4000-4001");
         assert_eq!(all[1].grade, Grade::Fair, "{all:?}");
         let too_many = cores.count() as u32 + 1;
-        assert_eq!(findings(&Place::default(), &cores, too_many)[0].grade, Grade::Fair);
+        assert_eq!(findings("eth9", &Place::default(), &cores, too_many)[0].grade, Grade::Fair);
     }
 }
