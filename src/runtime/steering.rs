@@ -81,7 +81,7 @@ fn is_single(rss: &Rss, queues: &[u32]) -> bool {
 }
 
 fn foreseen(rss: &Rss, queues: &[u32]) -> Option<Steering> {
-    let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.toeplitz)?;
+    let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.is_foreseeable())?;
     let worker_of = |queue: &u32| {
         let worker = queues.iter().position(|mine| mine == queue);
         worker.map_or(NOBODY, |worker| worker as u16)
@@ -105,10 +105,18 @@ pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
         ));
     }
     match &probe.rss {
-        Some(rss) if !rss.toeplitz && !is_single(rss, queues) => notes.push(format!(
-            "the queue that a flow comes in on cannot be foreseen on `{name}` (no Toeplitz hash under a known key): \
-             answers to active opens are handed over between workers, or missed where queues have none"
-        )),
+        Some(rss) if !rss.is_foreseeable() && !is_single(rss, queues) => {
+            let why = match rss.without_ports.first() {
+                Some(flow) if rss.toeplitz => format!(
+                    "its hash leaves ports out: `ethtool -N {name} rx-flow-hash {flow} sdfn`"
+                ),
+                _ => "no Toeplitz hash under a known key".to_owned(),
+            };
+            notes.push(format!(
+                "the queue that a flow comes in on cannot be foreseen on `{name}` ({why}): answers to active opens \
+                 are handed over between workers, or missed where queues have none"
+            ));
+        }
         _ => {}
     }
     notes
@@ -150,7 +158,7 @@ mod tests {
     use super::*;
 
     fn rss(table: &[u32]) -> Rss {
-        Rss { key: vec![0x6d; 52], table: table.to_vec(), toeplitz: true }
+        Rss { key: vec![0x6d; 52], table: table.to_vec(), toeplitz: true, without_ports: vec![] }
     }
 
     #[test]
@@ -171,6 +179,8 @@ mod tests {
     fn what_cannot_be_foreseen_goes_round_and_what_nothing_spreads_is_hashed() {
         let unknown = Rss { toeplitz: false, ..rss(&[0, 1]) };
         assert_eq!(steering(Some(&unknown), &[0, 1]), Steering::Single);
+        let addresses = Rss { without_ports: vec!["tcp6"], ..rss(&[0, 1]) };
+        assert_eq!(steering(Some(&addresses), &[0, 1]), Steering::Single);
         let short = Rss { key: vec![1; 16], ..rss(&[0, 1]) };
         assert_eq!(steering(Some(&short), &[0, 1]), Steering::Single);
         assert_eq!(steering(None, &[0, 1]), Steering::Hash { workers: 2 });

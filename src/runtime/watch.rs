@@ -106,7 +106,12 @@ mod tests {
             tx_queues: 2,
             rx_queues_max: 8,
             rings: None,
-            rss: Some(Rss { key: vec![1; 40], table: vec![0, 1], toeplitz: true }),
+            rss: Some(Rss {
+                key: vec![1; 40],
+                table: vec![0, 1],
+                toeplitz: true,
+                without_ports: Vec::new(),
+            }),
             tx_checksum_offload: None,
             segmentation_offload: None,
             receive_offload: None,
@@ -145,6 +150,19 @@ mod tests {
         );
         let [Command::Steer(steering)] = &news.commands[..] else { panic!("one command") };
         assert!(matches!(&**steering, Steering::Rss { table, .. } if table.len() == 4));
+    }
+
+    #[test]
+    fn a_hash_that_leaves_ports_out_from_now_on_is_told_with_the_way_back() {
+        let news = after(|now| {
+            now.rss = Some(Rss { without_ports: vec!["tcp4"], ..now.rss.take().unwrap() });
+        });
+        assert!(
+            news.notes.iter().any(|note| note.contains("rx-flow-hash tcp4 sdfn")),
+            "{:?}",
+            news.notes
+        );
+        assert!(matches!(&news.commands[..], [Command::Steer(to)] if **to == Steering::Single));
     }
 
     #[test]

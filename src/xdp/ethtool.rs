@@ -14,6 +14,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 const GDRVINFO: u32 = 0x03;
 const GRINGPARAM: u32 = 0x10;
 const GCHANNELS: u32 = 0x3c;
+const GRXFH: u32 = 0x29;
 const GRSSH: u32 = 0x46;
 const SRSSH: u32 = 0x47;
 
@@ -97,11 +98,23 @@ struct Rxfh {
     words: [u32; RSS_WORDS],
 }
 
+/// `struct ethtool_rxnfc`, of which the question here uses the head alone; the rest is for kernels that copy all of
+/// it.
+#[repr(C)]
+struct FlowHash {
+    command: u32,
+    flow: u32,
+    fields: u64,
+    rest: [u64; 30],
+}
+
 // What the kernel copies in and out is the size of its structures: a smaller one here would be overrun.
 const _: () = assert!(size_of::<Channels>() == 36);
 const _: () = assert!(size_of::<Rings>() == 36);
 const _: () = assert!(size_of::<Driver>() == 196);
 const _: () = assert!(size_of::<Value>() == 8);
+// The structure of the kernel is 192 bytes long.
+const _: () = assert!(size_of::<FlowHash>() == 256);
 const _: () = assert!(size_of::<Rxfh>() == 24 + 4 * RSS_WORDS);
 
 /// A type that the kernel may read and write as bytes, any bytes.
@@ -117,6 +130,8 @@ unsafe impl Request for Rings {}
 unsafe impl Request for Driver {}
 // SAFETY: as above.
 unsafe impl Request for Value {}
+// SAFETY: as above.
+unsafe impl Request for FlowHash {}
 // SAFETY: as above; the kernel writes at most the table and key sizes that it is told, and `rss` tells
 // it no more than fit `words`.
 unsafe impl Request for Rxfh {}
@@ -252,6 +267,23 @@ pub(super) fn rss(interface: &str) -> io::Result<Spreading> {
     let key = rest.iter().flat_map(|word| word.to_ne_bytes()).take(key).collect();
     let (function, transformation) = (request.hash_function, request.transformation);
     Ok(Spreading { table: entries.to_vec(), key, function, transformation })
+}
+
+/// Flows whose hash may be asked about, by their number in linux/ethtool.h.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(super) enum Flow {
+    Tcp4 = 1,
+    Tcp6 = 5,
+}
+
+/// Whether the receive hash of such flows takes both ports in; `None` where the driver does not tell.
+pub(super) fn hashes_ports(interface: &str, flow: Flow) -> Option<bool> {
+    // RXH_L4_B_0_1 and RXH_L4_B_2_3.
+    const PORTS: u64 = 1 << 6 | 1 << 7;
+    let mut request = FlowHash { command: GRXFH, flow: flow as u32, fields: 0, rest: [0; 30] };
+    ask(interface, &mut request).ok()?;
+    (request.fields != 0).then_some(request.fields & PORTS == PORTS)
 }
 
 pub(super) fn mtu(interface: &str) -> io::Result<u32> {

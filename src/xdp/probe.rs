@@ -79,11 +79,18 @@ pub struct Rss {
     pub table: Vec<u32>,
     /// Whether the hash is Toeplitz under a known key, so that its outcome can be foreseen.
     pub toeplitz: bool,
+    /// Flows of TCP whose ports it leaves out of the hash, by their names in ethtool: `tcp4`, `tcp6`.
+    pub without_ports: Vec<&'static str>,
 }
 
 impl Rss {
     /// Bytes of key that the hash of an IPv6 flow takes.
     pub const KEY_BYTES_MIN: usize = 40;
+
+    /// Whether the queue of a segment can be foreseen by its addresses and ports.
+    pub fn is_foreseeable(&self) -> bool {
+        self.toeplitz && self.without_ports.is_empty()
+    }
 }
 
 /// The other end of a veth pair.
@@ -250,7 +257,18 @@ pub fn rss(interface: &str) -> Option<Rss> {
     // Older drivers tell neither hash nor key: it is the system's then, and Toeplitz (igb before 6.14).
     let key = if told.key.is_empty() { system_key() } else { told.key };
     let toeplitz = plain && (told.function & TOEPLITZ != 0 || told.function == 0);
-    Some(Rss { toeplitz: toeplitz && key.len() >= Rss::KEY_BYTES_MIN, key, table: told.table })
+    Some(Rss {
+        toeplitz: toeplitz && key.len() >= Rss::KEY_BYTES_MIN,
+        key,
+        table: told.table,
+        without_ports: without_ports(interface),
+    })
+}
+
+fn without_ports(interface: &str) -> Vec<&'static str> {
+    let flows = [("tcp4", ethtool::Flow::Tcp4), ("tcp6", ethtool::Flow::Tcp6)];
+    let lacks = |flow| ethtool::hashes_ports(interface, flow) == Some(false);
+    flows.into_iter().filter(|(_, flow)| lacks(*flow)).map(|(name, _)| name).collect()
 }
 
 fn rings(interface: &str) -> Option<Rings> {

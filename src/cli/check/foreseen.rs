@@ -146,7 +146,8 @@ mod tests {
 
     fn rss() -> Rss {
         let key = (0..52u8).map(|byte| byte.wrapping_mul(91).wrapping_add(7)).collect();
-        Rss { key, table: (0..128).map(|entry| entry % 4).collect(), toeplitz: true }
+        let table = (0..128).map(|entry| entry % 4).collect();
+        Rss { key, table, toeplitz: true, without_ports: Vec::new() }
     }
 
     /// Answers that a NIC put where `choose` says, given the port.

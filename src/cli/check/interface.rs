@@ -83,6 +83,18 @@ fn rings(probe: &Probe) -> Option<Finding> {
 
 fn rss(probe: &Probe) -> Finding {
     match &probe.rss {
+        Some(rss) if rss.toeplitz && !rss.without_ports.is_empty() => {
+            let flows = &rss.without_ports;
+            Finding::fair(
+                "rss",
+                format!("Toeplitz, without the ports of {}", flows.join(" and ")),
+                format!(
+                    "two hosts then have one queue between them, and replies cannot be foreseen: `ethtool -N {} \
+                     rx-flow-hash {} sdfn`",
+                    probe.interface, flows[0]
+                ),
+            )
+        }
         Some(rss) if rss.toeplitz => Finding::good(
             "rss",
             format!(
@@ -230,7 +242,7 @@ fn deferral(probe: &Probe) -> Finding {
 mod tests {
     use super::super::finding::Grade;
     use super::*;
-    use linerate::xdp::Peer;
+    use linerate::xdp::{Peer, Rss};
 
     fn probe() -> Probe {
         Probe {
@@ -281,6 +293,16 @@ mod tests {
             assert_eq!(grade(&bad, name), Some(Grade::Bad), "{name}");
         }
         assert!(findings(&bad).iter().all(|it| it.grade == Grade::Good || it.hint.is_some()));
+    }
+
+    #[test]
+    fn a_hash_without_ports_is_advised_about_and_a_whole_one_is_not() {
+        let rss = |without_ports| {
+            Some(Rss { key: vec![1; 40], table: vec![0, 1], toeplitz: true, without_ports })
+        };
+        let with = |flows| Probe { rx_queues: 2, rss: rss(flows), ..probe() };
+        assert_eq!(grade(&with(vec![]), "rss"), Some(Grade::Good));
+        assert_eq!(grade(&with(vec!["tcp6"]), "rss"), Some(Grade::Fair));
     }
 
     #[test]
