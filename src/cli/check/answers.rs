@@ -23,8 +23,11 @@ const SYNS: usize = 256;
 const BURST: usize = 32;
 /// Above those that Linux picks from (`net.ipv4.ip_local_port_range`).
 const PORTS: std::ops::RangeInclusive<u16> = 61000..=65535;
-/// A lost SYN is sent again by the kernel after a second, and after two more.
+/// A lost SYN is sent again by the kernel after a second, and after two more: so long nothing may come before what is
+/// missing is taken to be lost.
 const WAIT_MS: u64 = 3_500;
+/// However slowly they trickle in, a user waits no longer.
+const WAIT_MAX_MS: u64 = 20_000;
 /// Drivers take up to some seconds to bring their link back after a program was attached.
 const CARRIER_WAIT_MS: u64 = 10_000;
 /// Between two looks at the rings.
@@ -72,7 +75,7 @@ pub fn ask(interface: &str, peer: SocketAddr) -> Result<Answers, Failure> {
         }
         ear.listen(&mut answers, 10);
     }
-    ear.listen(&mut answers, WAIT_MS);
+    ear.listen_on(&mut answers);
     // Before the sockets: a late answer then finds the kernel.
     ear.program.detach();
     Ok(answers)
@@ -160,12 +163,24 @@ impl Ear {
         }
     }
 
+    /// Takes what comes in for as long as something does.
+    fn listen_on(&mut self, answers: &mut Answers) {
+        let until = self.clock.now().as_millis() + WAIT_MAX_MS;
+        let mut missing = answers.missing();
+        loop {
+            self.listen(answers, WAIT_MS);
+            let before = std::mem::replace(&mut missing, answers.missing());
+            let is_over = missing == 0 || missing == before;
+            if is_over || self.clock.now().as_millis() >= until {
+                break;
+            }
+        }
+    }
+
     /// Takes what comes in for so long, or until every answer is there.
     fn listen(&mut self, answers: &mut Answers, milliseconds: u64) {
         let until = self.clock.now().as_millis() + milliseconds;
-        while self.clock.now().as_millis() < until
-            && answers.queues.iter().any(|(_, queue)| queue.is_none())
-        {
+        while self.clock.now().as_millis() < until && answers.missing() > 0 {
             let now = self.clock.now();
             for (queue, link) in &mut self.links {
                 link.receive(now, BURST, &mut self.frames);
@@ -181,6 +196,11 @@ impl Ear {
 }
 
 impl Answers {
+    /// SYNs without an answer.
+    fn missing(&self) -> usize {
+        self.queues.iter().filter(|(_, queue)| queue.is_none()).count()
+    }
+
     /// Remembers where an answer came in: the first one, since the peer may send a SYN-ACK again.
     fn note(&mut self, queue: u32, frame: &[u8]) {
         let answered = port_answered(frame, self.peer);
