@@ -4,7 +4,7 @@
 use super::flights::{RTT_MS, flight, in_flight, opened, segments, timeouts};
 use super::script::plain;
 use super::{Script, ack, bare, fin};
-use crate::tcp::Phase;
+use crate::tcp::{CloseReason, Events, Phase};
 
 /// A flight of `n` segments, more than the initial window if need be; its first byte.
 fn flight_of(n: u32) -> (Script, u32) {
@@ -161,4 +161,22 @@ fn heavy_reordering_sends_nothing_again_once_its_extent_is_known() {
     }
     assert_eq!((again, timeouts(&t)), (0, 0));
     assert!(flight(&t).reordering.seen);
+}
+
+#[test]
+fn what_follows_was_selected_and_the_thresholds_hold_all_the_same() {
+    // RFC 9293 §3.8.3: R1 "SHOULD correspond to at least 3 retransmissions" (SHLD-10), R2 "to at least 100
+    // seconds" (SHLD-11), and there the connection is closed.
+    let mut t = in_flight(4);
+    t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
+    let mut again = t.sent().iter().filter(|sent| sent.seq == 1).count();
+    while !t.events().contains(Events::UNANSWERED) {
+        assert!(again < 10, "nobody was told");
+        t.after_ms(10);
+        again += t.sent().iter().filter(|sent| sent.seq == 1).count();
+    }
+    assert!(again >= 3, "{again}");
+    t.after_ms(100_000 - RTT_MS).is(Phase::Established);
+    t.after_ms(100_000).is(Phase::Closed);
+    assert_eq!(t.c.close_reason(), Some(CloseReason::TimedOut));
 }
