@@ -70,6 +70,11 @@ impl TimeWait {
         if timestamps && self.is_old(segment) {
             return TimeWaitAnswer::AckAgain;
         }
+        // RFC 9293 §3.10.7.4, fifth: of what is acceptable, in the window that our ACKs tell,
+        //   > if the ACK bit is off, drop the segment and return
+        if !flags.ack() && segment.seq.distance_from(self.rcv_nxt) < u32::from(u16::MAX) {
+            return TimeWaitAnswer::Ignore;
+        }
         // RFC 9293 §3.10.7.4, fifth, TIME-WAIT:
         //   > The only thing that can arrive in this state is a retransmission of the remote FIN.
         //   > Acknowledge it, and restart the 2 MSL timeout.
@@ -184,6 +189,22 @@ mod tests {
 
     fn answer_without_timestamps(flags: Flags, seq: SeqNum, ts: Option<u32>) -> TimeWaitAnswer {
         ENTRY.on_segment(&segment(flags, seq, ts), false, &Settings::default())
+    }
+
+    #[test]
+    fn what_comes_in_the_window_without_ack_is_dropped() {
+        // RFC 9293 §3.10.7.4, fifth; outside of the window its first check comes before.
+        for (ahead, expected) in [
+            (0, TimeWaitAnswer::Ignore),
+            (65_534, TimeWaitAnswer::Ignore),
+            (65_535, TimeWaitAnswer::AckAgain),
+        ] {
+            assert_eq!(answer_without_timestamps(Flags::FIN, RCV_NXT + ahead, None), expected);
+        }
+        assert_eq!(
+            answer_without_timestamps(Flags::FIN, RCV_NXT - 10, None),
+            TimeWaitAnswer::AckAgain
+        );
     }
 
     #[test]
