@@ -127,7 +127,10 @@ impl World {
         }
         if let Some(most) = options.window_max() {
             settings.receive_buffer = settings.receive_buffer.min(most);
-            settings.receive_buffer_initial = settings.receive_buffer_initial.min(most);
+            // The kernel offers whole segments at first.
+            let segment = u32::from(settings.mss[0].max(1));
+            let whole = most - most % segment.min(most);
+            settings.receive_buffer_initial = settings.receive_buffer_initial.min(whole);
         }
         self.awake().set_settings(settings);
     }
