@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 . /vm/lib.sh
 
-few=$((connections / 10))
+few=$((connections < 2000 ? connections / 10 : 200))
 
 # Drivers that count receive buffers in KiB split longer frames in half a page without a word: it must be counted,
 # and the size chosen by default must not do it.
@@ -32,10 +32,13 @@ other_tables() {
     at A ethtool -X eth0 default || fail "the table of eth0 cannot be set back"
 }
 
-# A queue without a worker: its flows pass to the kernel, so none is opened that would come back there.
+# A queue without a worker: its flows pass to the kernel, so none is opened that would come back there. Over IPv4:
+# ARP has no hash and comes in on queue 0, but the answer to a neighbour solicitation has one, of its addresses, and may
+# be lost to the queue without a worker, by the NIC's key of that day.
 queues_left_out() {
     set_queues 2
     serve kernel 2
+    server_at=10.77.0.2
     load foreseen 1 9 --pattern connect --connections "$few" --concurrency 16
     no_failures || fail "opens came back to a queue without a worker"
     grep -q 'no worker' /tmp/load.err || fail "the queue without a worker is not told of"
