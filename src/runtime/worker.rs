@@ -130,6 +130,7 @@ impl Worker {
         let mut idle = Idle::new(self.idle, now);
         let mut leaving = Leaving::No;
         let mut publish_at = now;
+        let mut busy = false;
         if let Some(share) = &self.share {
             self.shard.set_memory_limit(share.bytes());
         }
@@ -138,18 +139,20 @@ impl Worker {
             leaving = self.obey(now, leaving);
             self.collect_post();
             self.balance_memory();
-            let turn = self.on_shard(now, |shard, around, now| shard.turn(now, around));
+            self.shard.fetch(now, self.link.as_mut());
+            // What arrived did so before this, however long somebody else had the core.
+            let begun = core::mem::replace(&mut now, clock.now());
+            if busy {
+                self.turns.record(now.since(begun).as_nanos());
+            }
+            let turn = self.on_shard(now, |shard, around, now| shard.work(now, around));
             if turn.stop && leaving == Leaving::No {
                 leaving = Leaving::Now;
             }
             self.tell_addresses();
             self.tell_settled();
             leaving = self.farewell(now, leaving);
-            let (begun, busy) = (now, turn.received + turn.sent > 0);
-            now = clock.now();
-            if busy {
-                self.turns.record(now.since(begun).as_nanos());
-            }
+            busy = turn.received + turn.sent > 0;
             if now >= publish_at {
                 self.publish();
                 publish_at = now + PUBLISH_EVERY;
@@ -162,7 +165,10 @@ impl Worker {
                 }
                 // On a virtual link the kernel's half of the work may be waiting for this very core: a
                 // spinning worker that never yields keeps it out for a whole time slice (some ms).
-                Rest::No if !busy => std::thread::yield_now(),
+                Rest::No if !busy => {
+                    std::thread::yield_now();
+                    now = clock.now();
+                }
                 Rest::No => {}
             }
         }

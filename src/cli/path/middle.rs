@@ -157,8 +157,9 @@ impl Switch {
     fn take_in(&mut self) {
         let Self { ports, near, far, frames, clock } = self;
         for port in ports {
+            port.link.receive(clock.now(), BATCH, frames);
+            // Read again: what arrived while another program had the core did not enter before.
             let now = clock.now();
-            port.link.receive(now, BATCH, frames);
             for frame in frames.drain(..) {
                 // Without a free frame it is lost, as in a switch that is short of memory.
                 match port.side {
