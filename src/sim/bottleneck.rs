@@ -246,8 +246,8 @@ fn configure(world: &mut World, bottleneck: &Bottleneck, address: IpAddr) -> Con
         connections: 256,
         embryos: 256,
         time_waits: 256,
-        // Powers of two, a quarter of all kept for the other direction, and room to grow.
-        buffer_bytes: 8 * buffer as usize * bottleneck.flows.len() + (256 << 20),
+        // So much that a window is bounded by its buffer and not by what the pool would leave to newcomers.
+        buffer_bytes: 512 * buffer as usize * bottleneck.flows.len() + (256 << 20),
         neighbours: 16,
         ..Limits::default()
     };
