@@ -585,3 +585,17 @@ fn no_more_is_taken_than_may_wait_unsent() {
     assert_eq!(stack.write(fd, &[0; 20_000]), 20_000);
     assert_eq!((stack.write(fd, &[0; 1000]), errno()), (-1, libc::EAGAIN));
 }
+
+#[test]
+fn bursts_end_with_psh_unless_a_script_wants_none() {
+    // On a path without a round trip to speak of a burst is half of the initial window.
+    for (flags, pushed) in [(c"sysctls=off", 2), (c"sysctls=off,bursts=off", 0)] {
+        let stack = Stack::load_with(flags);
+        let listener = stack.listener();
+        stack.handshake();
+        let fd = stack.accept(listener);
+        assert_eq!(stack.write(fd, &[0; 20_000]), 20_000);
+        let sent: Vec<_> = (0..10).map(|_| stack.sniff().flags).collect();
+        assert_eq!(sent.iter().filter(|flags| **flags & PSH != 0).count(), pushed);
+    }
+}

@@ -26,11 +26,13 @@ pub(super) struct Flags {
     pub(super) mtu: u16,
     /// Whether the host's `sysctl`s are read.
     pub(super) sysctls: bool,
+    /// Whether bursts of segments end with PSH.
+    pub(super) bursts: bool,
 }
 
 impl Default for Flags {
     fn default() -> Self {
-        Self { local_v4: LOCAL_V4, local_v6: LOCAL_V6, mtu: MTU, sysctls: true }
+        Self { local_v4: LOCAL_V4, local_v6: LOCAL_V6, mtu: MTU, sysctls: true, bursts: true }
     }
 }
 
@@ -59,10 +61,11 @@ impl Flags {
         options.flat_map(str::split_whitespace).for_each(|word| self.take(word));
     }
 
-    /// `sysctls=off`, `local_ip=ADDRESS`, `mtu=BYTES`. What is not known is left to others.
+    /// `sysctls=off`, `bursts=off`, `local_ip=ADDRESS`, `mtu=BYTES`. What is not known is left to others.
     fn take(&mut self, word: &str) {
         match word.trim_start_matches('-').split_once('=') {
             Some(("sysctls", "off")) => self.sysctls = false,
+            Some(("bursts", "off")) => self.bursts = false,
             Some(("local_ip", address)) => match address.parse() {
                 Ok(IpAddr::V4(address)) => self.local_v4 = address,
                 Ok(IpAddr::V6(address)) => self.local_v6 = address,

@@ -25,6 +25,8 @@ pub(super) struct Host {
     folder: Option<PathBuf>,
     /// The largest segment for IPv4 and IPv6.
     mss: [u16; 2],
+    /// Whether bursts of segments end with PSH.
+    bursts: bool,
     /// The congestion control that was set before the script ran: a machine's own choice, which no script
     /// means.
     congestion_before: Option<String>,
@@ -34,7 +36,8 @@ impl Host {
     /// A host whose `sysctl`s are read, or one with Linux's defaults.
     pub(super) fn new(flags: &Flags) -> Self {
         let folder = flags.sysctls.then(|| PathBuf::from(SYSCTLS));
-        let mut host = Self { folder, mss: flags.mss(), congestion_before: None };
+        let mut host =
+            Self { folder, mss: flags.mss(), bursts: flags.bursts, congestion_before: None };
         host.congestion_before = host.text("tcp_congestion_control");
         host
     }
@@ -80,7 +83,9 @@ impl Host {
             // The kernel tries again at once, and takes its own MSS for that of a server it does not know.
             fast_open_pause: Duration::ZERO,
             fast_open_mss: [u16::MAX; 2],
-            push_bursts: Some(self.number("tcp_min_tso_segs").map_or(2, |n| n.clamp(1, 255) as u8)),
+            push_bursts: self
+                .bursts
+                .then(|| self.number("tcp_min_tso_segs").map_or(2, |n| n.clamp(1, 255) as u8)),
             rto_max: Duration::from_secs(120),
             // tcp_retries2 = 15: between 13 and 30 minutes.
             give_up_after: Duration::from_millis(924_600),
