@@ -167,7 +167,7 @@ impl Engine {
         self.orphans -= usize::from(flow.connection.is_orphan());
         let (state, timestamps) = flow.connection.to_time_wait();
         self.counters.count(Event::TimeWait);
-        self.wheel.forget(index);
+        self.wheel.disarm(index);
         if let Some(evicted) = self.tables.retire(self.now, index, state, timestamps) {
             self.counters.count(Event::TimeWaitEvicted);
             self.port_released(&evicted.key);
@@ -180,7 +180,7 @@ impl Engine {
         self.orphans -= usize::from(flow.connection.is_orphan());
         let key = flow.key();
         self.tables.remove_flow(index);
-        self.wheel.forget(index);
+        self.wheel.disarm(index);
         self.port_released(&key);
     }
 }

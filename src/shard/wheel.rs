@@ -23,15 +23,11 @@ const SLOT_BITS: u32 = SLOTS.trailing_zeros();
 /// Seven levels of eight bits reach past the end of [`Instant`], so that no deadline is out of range. The
 /// upper levels are empty and cost nothing.
 const LEVELS: usize = 7;
-const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS > u64::BITS && TICK_BITS > 0);
+const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS > u64::BITS);
 
 const NONE: u32 = u32::MAX;
 /// The tick of an entry that is not armed. Tick 0 is past before anything can be armed for it.
 const IDLE: u64 = 0;
-
-/// Beside the tick of an entry whose owner has ended: it stays in its list until that comes due, and is not
-/// handed out. To take it out at once costs its neighbours' lines; to hand it out the owner's.
-const FORGOTTEN: u64 = 1 << 63;
 
 /// An owner's entry: its tick, and its neighbours in the list of a slot. Plain zeroes when not armed,
 /// so that reserved memory is not touched before it is used.
@@ -82,22 +78,13 @@ impl Wheel {
         let Some(node) = self.nodes.get(owner as usize) else { return };
         let armed = node[0];
         if armed != IDLE {
-            if armed & !FORGOTTEN <= tick {
-                self.nodes[owner as usize][0] = armed & !FORGOTTEN;
+            if armed <= tick {
                 return;
             }
             self.unlink(owner);
         }
         self.nodes[owner as usize][0] = tick;
         self.link(owner);
-    }
-
-    /// The owner has ended: its entry is not handed out, unless the next owner of the number is armed for later.
-    #[inline]
-    pub fn forget(&mut self, owner: u32) {
-        if let Some(node) = self.nodes.get_mut(owner as usize).filter(|node| node[0] != IDLE) {
-            node[0] |= FORGOTTEN;
-        }
     }
 
     /// Has the line of an owner's entry fetched into the cache.
@@ -108,9 +95,12 @@ impl Wheel {
         }
     }
 
-    /// Takes an owner's entry out.
+    /// Takes an owner's entry out. When the owner ends soon after it was armed, its neighbours in the list were armed
+    /// then too, and their lines are still near; what is left to come due has all of them fetched from afar, one
+    /// after the other. Not needed for correctness: whoever owns the number next is asked once too often.
+    #[inline]
     pub fn disarm(&mut self, owner: u32) {
-        if self.nodes.get(owner as usize).is_some_and(|node| node[0] != IDLE) {
+        if self.is_armed(owner) {
             self.unlink(owner);
             self.nodes[owner as usize] = [0; 2];
         }
@@ -119,12 +109,12 @@ impl Wheel {
     /// Whether an owner has an entry that was not handed out.
     #[inline]
     pub fn is_armed(&self, owner: u32) -> bool {
-        self.nodes.get(owner as usize).is_some_and(|node| is_armed(node[0]))
+        self.nodes.get(owner as usize).is_some_and(|node| node[0] != IDLE)
     }
 
     /// How many owners are armed; looks at all of them.
     pub fn armed(&self) -> usize {
-        self.nodes.iter().filter(|node| is_armed(node[0])).count()
+        self.nodes.iter().filter(|node| node[0] != IDLE).count()
     }
 
     /// The next owner whose deadline is `now` or earlier, by ticks; it is no longer armed. What is armed
@@ -137,11 +127,8 @@ impl Wheel {
             if slot < SLOTS {
                 let owner = self.slots[slot].head;
                 self.unlink(owner);
-                let [tick, _] = core::mem::take(&mut self.nodes[owner as usize]);
-                if is_armed(tick) {
-                    return Some(owner);
-                }
-                continue;
+                self.nodes[owner as usize] = [0; 2];
+                return Some(owner);
             }
             self.move_down(slot);
         }
@@ -163,12 +150,7 @@ impl Wheel {
         self.mark(slot, false);
         while owner != NONE {
             let (_, next) = self.neighbours(owner);
-            let node = &mut self.nodes[owner as usize];
-            if is_armed(node[0]) {
-                self.link(owner);
-            } else {
-                *node = [0; 2];
-            }
+            self.link(owner);
             owner = next;
         }
     }
@@ -231,7 +213,7 @@ impl Wheel {
             self.set_neighbours(before, previous, after);
             return;
         }
-        let slot = self.slot_of(self.nodes[owner as usize][0] & !FORGOTTEN);
+        let slot = self.slot_of(self.nodes[owner as usize][0]);
         self.slots[slot].head = after;
         if after == NONE {
             self.slots[slot] = Slot::EMPTY;
@@ -250,12 +232,6 @@ impl Wheel {
     fn set_neighbours(&mut self, owner: u32, before: u32, after: u32) {
         self.nodes[owner as usize][1] = u64::from(before) << 32 | u64::from(after);
     }
-}
-
-/// Whether an entry of this tick is to be handed out.
-#[inline]
-const fn is_armed(tick: u64) -> bool {
-    tick != IDLE && tick & FORGOTTEN == 0
 }
 
 /// The first tick that begins at `at` or later; the last of all where there is none.

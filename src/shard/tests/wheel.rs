@@ -14,7 +14,6 @@ const OWNERS: u32 = 12;
 enum Step {
     Arm { owner: u32, after: u64 },
     Disarm { owner: u32 },
-    Forget { owner: u32 },
     Advance { by: u64 },
 }
 
@@ -27,7 +26,6 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..OWNERS, span()).prop_map(|(owner, after)| Step::Arm { owner, after }),
         1 => (0..OWNERS).prop_map(|owner| Step::Disarm { owner }),
-        1 => (0..OWNERS).prop_map(|owner| Step::Forget { owner }),
         3 => span().prop_map(|by| Step::Advance { by }),
     ]
 }
@@ -42,25 +40,17 @@ proptest! {
         let mut wheel = Wheel::new(OWNERS as usize, Instant::from_nanos(now));
         // Owner to its earliest deadline.
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
-        // What was forgotten and may still lie in a list; who owns the number next may be asked for it.
-        let mut left: BTreeMap<u32, u64> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Arm { owner, after } => {
                     let at = now.saturating_add(after);
                     wheel.arm(owner, Instant::from_nanos(at));
-                    let earlier = left.remove(&owner).unwrap_or(at);
                     let armed = model.entry(owner).or_insert(at);
-                    *armed = at.min(*armed).min(earlier);
+                    *armed = at.min(*armed);
                 }
                 Step::Disarm { owner } => {
                     wheel.disarm(owner);
                     model.remove(&owner);
-                    left.remove(&owner);
-                }
-                Step::Forget { owner } => {
-                    wheel.forget(owner);
-                    left.extend(model.remove(&owner).map(|at| (owner, at)));
                 }
                 Step::Advance { by } => {
                     now = now.saturating_add(by);
@@ -70,15 +60,13 @@ proptest! {
                     }
                     let late = model.values().find(|at| **at + TICK <= now);
                     prop_assert_eq!(late, None);
-                    left.retain(|_, at| *at + TICK > now);
                 }
             }
             for owner in 0..OWNERS {
                 prop_assert_eq!(wheel.is_armed(owner), model.contains_key(&owner));
             }
             let next = wheel.next_deadline().map(Instant::as_nanos);
-            prop_assert!(next.is_some() || model.is_empty());
-            prop_assert!(next.is_none() || !model.is_empty() || !left.is_empty(), "{next:?}");
+            prop_assert_eq!(next.is_none(), model.is_empty());
             if let (Some(next), Some(first)) = (next, model.values().min()) {
                 prop_assert!(next <= first.max(&now) + TICK, "{next} for {first}");
             }
