@@ -93,12 +93,17 @@ other_mtu() {
     ip -n B link set eth1 mtu 1500
 }
 
-# The driver takes its interface away.
+# The driver takes its interface away. Not tried on virtio-net: there Linux 7.3.4 waits for good for the interface
+# to become free (unregister_netdevice, usage count 2) with a zero-copy socket open; who holds it is not known.
 removal() {
+    if [ "$driver" = virtio ]; then
+        say "removal: NOT TRIED on virtio-net"
+        stop_server
+        return
+    fi
     wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
     removal_device=$(at B ethtool -i eth1 | sed -n 's/^bus-info: //p')
     removal_driver=$(readlink -f "/sys/bus/pci/devices/$removal_device/driver")
-    [ "$driver" = virtio ] && removal_driver=/sys/bus/pci/drivers/virtio-pci
     echo "$removal_device" >"$removal_driver/unbind"
     removal_left=40
     while [ $removal_left -gt 0 ] && kill -0 "$server" 2>/dev/null; do
