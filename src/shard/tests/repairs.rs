@@ -8,7 +8,7 @@ use crate::shard::{Algorithm, ConnInfo, Ending};
 use crate::sim::{Client, Close, HostId, Plan, SharedTally};
 use crate::time::Duration;
 
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::NewReno, Algorithm::Cubic, Algorithm::Bbr];
+const ALGORITHMS: [Algorithm; 4] = Algorithm::ALL;
 
 /// A transfer of `bytes` to an echo and back, over a path that does `way` in each direction.
 struct Transfer {
