@@ -58,8 +58,8 @@ impl Program {
     /// Loads the program into the kernel, with nothing claimed, attached to nothing.
     pub fn load() -> Result<Self, AttachError> {
         attach::check_kernel()?;
-        // The object has no relocations by types of the kernel, so that reading all of these (6 MB, a fifth of
-        // the start of a program) would be for nothing.
+        // The object has no relocations by types of the kernel, so that reading all of these, 6 MB, would be for
+        // nothing.
         let mut ebpf =
             EbpfLoader::new().btf(None).load(OBJECT).map_err(AttachError::from_object)?;
         let taken = take_map(&mut ebpf, "sockets").and_then(|sockets| {
