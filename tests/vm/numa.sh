@@ -27,6 +27,7 @@ say "pages of the server: $(pages_on 0) on node 0, $(pages_on 1) on node 1"
 stop_server
 
 serve auto 1 --cores 0
+# shellcheck disable=SC2016
 told 'workers on cores 0 fetch each frame from afar: `eth1` is on NUMA node 1, with cores 2-3'
 stop_server
 

@@ -25,8 +25,8 @@ try() {
     try_flows=2
     [ "$try_client" = kernel ] || [ "$try_queues" -le 2 ] || try_flows=$try_queues
     load "$try_client" "$try_queues" 7 --pattern request --request-bytes "$((20 / try_flows))M" \
-        --connections $try_flows --concurrency $try_flows
-    check_load "$try_name, echo" $try_flows
+        --connections "$try_flows" --concurrency "$try_flows"
+    check_load "$try_name, echo" "$try_flows"
     opened=$((opened + connections)) echoed=$((echoed + 20))
     say "$try_name: $connections opened and closed, $try_again segments again; 10 MB echoed over IPv4 and over IPv6"
 }

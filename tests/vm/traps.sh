@@ -38,6 +38,7 @@ other_tables() {
 queues_left_out() {
     set_queues 2
     serve kernel 2
+    # shellcheck disable=SC2034
     server_at=10.77.0.2
     load foreseen 1 9 --pattern connect --connections "$few" --concurrency 16
     no_failures || fail "opens came back to a queue without a worker"
