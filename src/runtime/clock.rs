@@ -1,5 +1,6 @@
-//! The one clock of a process: `CLOCK_MONOTONIC`, from the first reading on. A worker reads it once a turn
-//! (29 ns on a machine without a fast TSC read, which a batch shares).
+//! The one clock of a process: `CLOCK_MONOTONIC`, from the first reading on. A worker reads it once a turn,
+//! after it took the frames (29 ns on a machine without a fast TSC read, which a batch shares), and once more after it let
+//! others run.
 
 use std::sync::OnceLock;
 use std::time::Instant as StdInstant;
