@@ -15,6 +15,7 @@
 //! |---|---|---|---|
 //! | stack, mirror | worker | commands | bounded queue, an eventfd if the worker sleeps |
 //! | worker | worker | frames that landed on the wrong queue | bounded queue of recycled buffers |
+//! | worker | worker | addresses settled, service stopped | a flag each, the last one wakes all |
 //! | worker | stack | counters | relaxed stores once in a while, read at leisure |
 //! | stack | worker and back | the connections | a slice a turn, in the asker's memory |
 
@@ -28,10 +29,13 @@ mod error;
 mod handover;
 mod idle;
 mod mirror;
+mod muster;
 mod publish;
 mod setup;
 mod stack;
 mod steering;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 

@@ -11,6 +11,7 @@ use super::control::{Farewell, Waker};
 use super::error::StartError;
 use super::handover::PostOffice;
 use super::mirror::{Change, Mirror};
+use super::muster::Muster;
 use super::publish::Snapshot;
 use super::setup::Plan;
 use super::steering::{Borrowed, Quiet};
@@ -120,6 +121,7 @@ impl Stack {
             .collect::<Result<_, _>>()
             .map_err(StartError::system("making an eventfd"))?;
         let desks: Vec<_> = wakers.iter().map(|w| Arc::new(Desk::new(Arc::clone(w)))).collect();
+        let muster = Arc::new(Muster::new(wakers.clone()));
         let post = Arc::new(PostOffice::new(wakers, plan.frame_max()));
         let interface_gone = Arc::new(AtomicBool::new(false));
         let mirror = start_mirror(plan.index(), &desks, Arc::clone(&interface_gone))?;
@@ -134,10 +136,12 @@ impl Stack {
                 service: service(number),
                 desk: Arc::clone(&desks[number]),
                 post: Arc::clone(&post),
+                muster: Arc::clone(&muster),
                 mirror: plan.mirror_wanted().then(|| mirror.shared()),
                 idle: config.idle,
                 turns: Latencies::default(),
                 share: plan.share(budget.as_ref()),
+                resigned: false,
             });
         }
         let groups = plan.join_groups(&mut notes);
@@ -155,7 +159,7 @@ impl Stack {
             interface_gone,
             groups,
         };
-        stack.await_claims(config)?;
+        stack.await_services(config)?;
         Ok(stack)
     }
 
@@ -188,16 +192,12 @@ impl Stack {
         }
     }
 
-    /// Waits until the addresses are known to be ours: for as long as a claim takes, which is long for who
-    /// waits and short for the network.
-    fn await_claims(&mut self, config: &StackConfig) -> Result<(), StartError> {
+    /// Waits until the addresses are known to be ours and all services have begun: for as long as a claim takes,
+    /// which is long for who waits and short for the network.
+    fn await_services(&mut self, config: &StackConfig) -> Result<(), StartError> {
         let claiming = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
-        if claiming == Duration::ZERO && !config.autoconf {
-            return Ok(());
-        }
-        let Some(first) = self.hands.first().map(|hand| Arc::clone(&hand.desk)) else {
-            return Ok(());
-        };
+        let has_begun =
+            |desk: &Desk| desk.begun.load(Ordering::Acquire) || desk.ended.load(Ordering::SeqCst);
         // A worker that ends meanwhile, or hangs, does not keep the caller. An address of what a router says is
         // claimed after the link-local one.
         let routers = if config.autoconf { ROUTERS_WAIT + claiming } else { Duration::ZERO };
@@ -205,12 +205,12 @@ impl Stack {
         for _ in 0..looks {
             let told = self.tend();
             self.notes.extend(told);
-            if first.settled.load(Ordering::Acquire) || first.ended.load(Ordering::SeqCst) {
+            if self.desks().all(has_begun) {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
         }
-        match first.refused.pop() {
+        match self.desks().next().and_then(|first| first.refused.pop()) {
             Some((address, mac)) => {
                 Err(StartError::AddressConflict { address, mac: mac.to_string() })
             }
@@ -343,7 +343,8 @@ fn launch(workers: Vec<Worker>, config: &StackConfig) -> Result<Vec<Hand>, Start
         let queue = config.queues.as_slice()[worker.number];
         let core = config.cores.get(worker.number).copied();
         let desk = Arc::clone(&worker.desk);
-        let mark = EndMark(Arc::clone(&desk));
+        let muster = Arc::clone(&worker.muster);
+        let mark = EndMark { number: worker.number, desk: Arc::clone(&desk), muster };
         let thread = std::thread::Builder::new()
             .name(format!("linerate-{}", worker.number))
             .spawn(move || {

@@ -16,6 +16,7 @@ use super::control::{Farewell, Waker};
 use super::handover::PostOffice;
 use super::idle::{Idle, IdlePolicy, Rest};
 use super::mirror::{Change, Shared};
+use super::muster::Muster;
 use super::publish::{Figures, Published};
 use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
@@ -57,8 +58,8 @@ pub(super) struct Desk {
     pub(super) adopted: ArrayQueue<IpAddr>,
     /// Stations that contest an address of ours.
     pub(super) contested: ArrayQueue<(IpAddr, MacAddr)>,
-    /// Set once every address is known to be ours or another's.
-    pub(super) settled: AtomicBool,
+    /// Set once every address is known to be ours or another's, and the service has begun.
+    pub(super) begun: AtomicBool,
     /// Set when the worker has ended, whatever the reason.
     pub(super) ended: AtomicBool,
 }
@@ -74,7 +75,7 @@ impl Desk {
             refused: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             adopted: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             contested: ArrayQueue::new(CONTROL_QUEUE),
-            settled: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
     }
@@ -95,13 +96,21 @@ pub(super) struct Worker {
     pub(super) service: Box<dyn Service + Send>,
     pub(super) desk: Arc<Desk>,
     pub(super) post: Arc<PostOffice>,
+    pub(super) muster: Arc<Muster>,
     pub(super) mirror: Option<Arc<Shared>>,
     pub(super) idle: IdlePolicy,
     /// How long turns took that found something to do.
     pub(super) turns: Latencies,
     /// Its part of the memory of all workers, if that is bounded.
     pub(super) share: Option<Share>,
+    /// Its service has stopped, and is called no more.
+    pub(super) resigned: bool,
 }
+
+/// What a worker runs once its own service has stopped.
+struct Resigned;
+
+impl Service for Resigned {}
 
 /// The shard's door to the other workers.
 struct Door<'a>(&'a PostOffice);
@@ -116,6 +125,8 @@ impl Handover for Door<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
+    /// Once the services of all workers have stopped, as its own has: what belongs to another may come in here.
+    WithTheOthers,
     /// Connections are being closed; at the latest then what is left is reset.
     Closing(Instant),
     /// At once.
@@ -134,6 +145,7 @@ impl Worker {
         if let Some(share) = &self.share {
             self.shard.set_memory_limit(share.bytes());
         }
+        self.shard.hold_service();
         self.on_shard(now, |shard, around, now| shard.start(now, around));
         while leaving != Leaving::Now {
             leaving = self.obey(now, leaving);
@@ -146,11 +158,11 @@ impl Worker {
                 self.turns.record(now.since(begun).as_nanos());
             }
             let turn = self.on_shard(now, |shard, around, now| shard.work(now, around));
-            if turn.stop && leaving == Leaving::No {
-                leaving = Leaving::Now;
+            if turn.stop {
+                leaving = self.resign(leaving);
             }
             self.tell_addresses();
-            self.tell_settled();
+            self.begin_service();
             leaving = self.farewell(now, leaving);
             busy = turn.received + turn.sent > 0;
             if now >= publish_at {
@@ -183,7 +195,7 @@ impl Worker {
     ) -> T {
         let mut around = Surroundings {
             link: self.link.as_mut(),
-            service: self.service.as_mut(),
+            service: if self.resigned { &mut Resigned } else { self.service.as_mut() },
             handover: &mut Door(&self.post),
         };
         f(&mut self.shard, &mut around, now)
@@ -271,10 +283,30 @@ impl Worker {
         }
     }
 
-    /// Tells, once, how the claims of the addresses have ended.
-    fn tell_settled(&self) {
-        if self.desk.settled.load(Ordering::Relaxed) || self.shard.is_claiming() {
+    /// The service has stopped. Its worker goes on as long as another's service does.
+    fn resign(&mut self, leaving: Leaving) -> Leaving {
+        if !self.resigned {
+            self.resigned = true;
+            self.muster.resign(self.number);
+        }
+        match leaving {
+            Leaving::No | Leaving::WithTheOthers if self.muster.all_resigned() => Leaving::Now,
+            Leaving::No => Leaving::WithTheOthers,
+            other => other,
+        }
+    }
+
+    /// Has the service begin, once the addresses of all workers are settled, and tells how that ended.
+    fn begin_service(&mut self) {
+        if self.desk.begun.load(Ordering::Relaxed) || self.shard.is_claiming() {
             return;
+        }
+        self.muster.settle(self.number);
+        if !self.muster.all_settled() {
+            return;
+        }
+        if !self.shard.has_begun() {
+            return self.shard.release_service();
         }
         for (address, standing) in self.shard.addresses() {
             if let Standing::Refused(mac) = standing {
@@ -282,7 +314,7 @@ impl Worker {
                 let _ = self.desk.refused.push((address, mac));
             }
         }
-        self.desk.settled.store(true, Ordering::Release);
+        self.desk.begun.store(true, Ordering::Release);
     }
 
     fn balance_memory(&mut self) {
@@ -305,6 +337,12 @@ impl Worker {
         });
     }
 
+    /// Whether the other workers have said what this one waits for.
+    fn is_called(&self) -> bool {
+        let begun = self.desk.begun.load(Ordering::Relaxed);
+        (!begun && self.muster.all_settled()) || (self.resigned && self.muster.all_resigned())
+    }
+
     fn deadline(&self, publish_at: Instant) -> Option<Instant> {
         let earliest = [self.shard.deadline(), self.link.deadline(), Some(publish_at)];
         earliest.into_iter().flatten().min()
@@ -313,17 +351,24 @@ impl Worker {
     fn sleep(&self, span: Duration) {
         let desk = &self.desk;
         let unasked = || desk.commands.is_empty() && desk.asked.is_empty();
-        let quiet = || unasked() && self.post.is_empty(self.number);
+        let alone = || !self.is_called() && self.post.is_empty(self.number);
+        let quiet = || unasked() && alone();
         let fd = self.link.wait_fd();
         self.desk.waker.sleep(fd, span, quiet);
     }
 }
 
-/// Marks the desk when the worker's thread ends, a panic included.
-pub(super) struct EndMark(pub(super) Arc<Desk>);
+/// Tells that the worker's thread has ended, a panic included: nobody is to wait for it.
+pub(super) struct EndMark {
+    pub(super) number: usize,
+    pub(super) desk: Arc<Desk>,
+    pub(super) muster: Arc<Muster>,
+}
 
 impl Drop for EndMark {
     fn drop(&mut self) {
-        self.0.ended.store(true, Ordering::SeqCst);
+        self.muster.settle(self.number);
+        self.muster.resign(self.number);
+        self.desk.ended.store(true, Ordering::SeqCst);
     }
 }

@@ -54,10 +54,16 @@ impl Engine {
 
     /// The program starts once its addresses are known to be ours, or not to be.
     pub(super) fn start_service(&mut self, service: &mut dyn Service) {
-        if !self.started && !self.is_claiming() {
+        if self.may_start() {
             self.started = true;
             service.on_start(self);
         }
+    }
+
+    /// Whether nothing keeps the service from starting.
+    #[inline]
+    pub(super) fn may_start(&self) -> bool {
+        !self.started && !self.held_back && !self.is_claiming()
     }
 
     /// Whether an address waits to be known as ours, or for a router to tell of it.

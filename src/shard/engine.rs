@@ -75,6 +75,8 @@ pub(super) struct Engine {
     pub(super) contested: Vec<(IpAddr, MacAddr)>,
     /// The program was told of the start.
     pub(super) started: bool,
+    /// The service is not to start yet.
+    pub(super) held_back: bool,
     pub(super) tables: Tables,
     pub(super) wheel: Wheel,
     /// On the wheel, connections have the numbers below this, embryos those from here on.
@@ -153,6 +155,7 @@ impl Engine {
             discovery: config.autoconf.map(|secret| Box::new(Discovery::new(secret, config.mac))),
             contested: Vec::new(),
             started: false,
+            held_back: false,
             tables: Tables::new(&limits, secrets.hash, settings.msl.times(2)),
             wheel: Wheel::new(connections + limits.embryos, Instant::ZERO),
             first_embryo: connections as u32,

@@ -77,6 +77,22 @@ impl Shard {
         around.link.flush(now);
     }
 
+    /// Keeps the service from starting until [`release_service`](Self::release_service): its answers may come in at
+    /// a worker whose addresses are not settled yet, which would refuse them.
+    pub fn hold_service(&mut self) {
+        self.engine.held_back = true;
+    }
+
+    /// The service may start, with the next turn.
+    pub fn release_service(&mut self) {
+        self.engine.held_back = false;
+    }
+
+    /// Whether the service has started.
+    pub const fn has_begun(&self) -> bool {
+        self.engine.started
+    }
+
     /// One turn.
     pub fn turn(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Turn {
         self.fetch(now, around.link);
@@ -140,7 +156,7 @@ impl Shard {
 
     /// When the shard wants its next turn although nothing arrives.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.batch.inbox.len() > 0 {
+        if self.batch.inbox.len() > 0 || self.engine.may_start() {
             return Some(self.engine.now);
         }
         self.engine.deadline()
