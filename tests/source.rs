@@ -23,13 +23,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Where `unsafe` may stand: the two doors to the kernel's memory, the kernel's own structures, the door to
-/// packetdrill, and two measured exceptions (prefetching, large pages).
+/// packetdrill, and two measured exceptions (what the processor can do beyond the language, large pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
     "src/packetdrill/ffi/",
     "src/shard/pages.rs",
-    "src/shard/prefetch.rs",
+    "src/shard/processor.rs",
     "src/xdp/ethtool.rs",
 ];
 

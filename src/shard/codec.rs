@@ -35,6 +35,23 @@ pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<
     }
 }
 
+/// The same of a header that has timestamps and nothing else.
+#[inline(always)]
+pub(super) fn stamped_segment(header: &tcp::Stamped<'_>, class: TrafficClass) -> Segment<'static> {
+    let tcp::Timestamps { value, echo } = header.timestamps();
+    Segment {
+        seq: SeqNum(header.seq()),
+        ack: SeqNum(header.ack()),
+        flags: Flags(header.flags()),
+        window: header.window(),
+        urgent: header.urgent(),
+        ecn: Codepoint::from_bits(class.ecn()),
+        options: Options { timestamps: Some(Timestamps { value, echo }), ..Options::default() },
+        rare: &RareOptions::NONE,
+        payload: &[],
+    }
+}
+
 /// The options that [`segment`] left out.
 #[inline(never)]
 pub(super) fn rare_options(options: &tcp::Options<'_>) -> RareOptions {

@@ -85,9 +85,11 @@ impl Engine {
     /// The label of a flow's packets, which the other worker or the other kind of connection gives it too.
     #[inline]
     fn flow_label(&self, key: &FlowKey) -> u32 {
-        if key.remote.is_ipv4() {
-            return 0;
-        }
+        if key.remote.is_ipv4() { 0 } else { self.flow_label_v6(key) }
+    }
+
+    #[inline(never)]
+    fn flow_label_v6(&self, key: &FlowKey) -> u32 {
         self.secrets.flow_label(self.tables.hasher.hash(key))
     }
 

@@ -5,7 +5,7 @@
 
 use super::key::{FlowKey, Remote};
 use super::pages;
-use super::prefetch::prefetch_all;
+use super::processor::prefetch_all;
 use crate::tcp::Embryo;
 
 /// One embryo.

@@ -14,7 +14,7 @@
 //! bits, one in each.
 
 use super::pages;
-use super::prefetch::prefetch;
+use super::processor::{equal_to, prefetch};
 
 /// Slots of a bucket: what fits a cache line.
 const SLOTS: usize = 8;
@@ -106,7 +106,7 @@ pub enum Found {
 }
 
 /// One cache line. `heads` holds tag and local address, `places` the packed [`Place`] and one bit of the
-/// count; apart, so that all eight heads are compared in two vector instructions.
+/// count; apart, so that all eight heads are compared at once.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
@@ -119,12 +119,10 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 impl Bucket {
     const EMPTY: Self = Self { heads: [0; SLOTS], places: [0; SLOTS] };
 
-    /// The slots whose head is `head`, an empty one perhaps among them: the lowest bit of each byte tells of
-    /// a slot, the form that compilers make from vector compares in
-    /// the fewest instructions.
-    #[inline]
-    fn matches(&self, head: u32) -> u64 {
-        u64::from_le_bytes(self.heads.map(|theirs| u8::from(theirs == head)))
+    /// The slots whose head is `head`, an empty one perhaps among them, one bit each.
+    #[inline(always)]
+    fn matches(&self, head: u32) -> u32 {
+        equal_to(&self.heads, head)
     }
 
     #[inline]
@@ -207,7 +205,7 @@ impl FlowTable {
         if matches == 0 && !bucket.was_passed() {
             return None;
         }
-        let slot = matches.trailing_zeros() as usize / 8 % SLOTS;
+        let slot = matches.trailing_zeros() as usize % SLOTS;
         match Place::unpack(bucket.places[slot]) {
             Some(place) if matches != 0 => Some(place),
             _ => self.candidates(hash, local).next(),
@@ -311,7 +309,7 @@ pub struct Candidates<'a> {
     table: &'a FlowTable,
     bucket: usize,
     head: u32,
-    pending: u64,
+    pending: u32,
     left: usize,
 }
 
@@ -323,7 +321,7 @@ impl Iterator for Candidates<'_> {
         loop {
             let bucket = &self.table.buckets[self.bucket];
             while self.pending != 0 {
-                let slot = self.pending.trailing_zeros() as usize / 8;
+                let slot = self.pending.trailing_zeros() as usize;
                 self.pending &= self.pending - 1;
                 if let Some(place) = Place::unpack(bucket.places[slot % SLOTS]) {
                     return Some(place);

@@ -10,7 +10,7 @@ use super::flow_table::Place;
 use super::handover::Inbox;
 use super::key::{FlowHasher, FlowKey};
 use super::locals::Locals;
-use super::prefetch::prefetch_bytes;
+use super::processor::prefetch_bytes;
 use crate::link::Frame;
 use crate::metrics::DropReason;
 use crate::tcp::{RareOptions, Segment};
@@ -187,13 +187,45 @@ struct Outer<'a> {
     header: ethernet::Header,
 }
 
+/// What is needed of the header of a plain segment, however it was read: the rest when it is admitted.
+trait Outline {
+    /// The sender's port and the receiver's.
+    fn ports(&self) -> (u16, u16);
+    /// The segment without data and rare options, for which there is room in `arrivals`, and where they are then.
+    fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32);
+}
+
+impl Outline for tcp::Stamped<'_> {
+    #[inline(always)]
+    fn ports(&self) -> (u16, u16) {
+        (self.src_port(), self.dst_port())
+    }
+
+    #[inline(always)]
+    fn head(&self, class: TrafficClass, _: &mut Arrivals) -> (Segment<'static>, u32) {
+        (codec::stamped_segment(self, class), 0)
+    }
+}
+
+impl Outline for tcp::Header<'_> {
+    #[inline(always)]
+    fn ports(&self) -> (u16, u16) {
+        (self.src_port, self.dst_port)
+    }
+
+    #[inline(always)]
+    fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32) {
+        (codec::segment(self, class), arrivals.keep_rare(&self.options))
+    }
+}
+
 impl Eyes<'_> {
     #[inline]
     fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Arrivals) -> Parsed {
         if let Some(plain) = plain::parse(frame, self.mac) {
             let admitted = match tcp::parse_stamped(plain.segment) {
                 Some(parts) => self.admit_plain(&plain, parts, source, arrivals),
-                None => self.admit_unstamped(&plain, source, arrivals),
+                None => self.admit_unstamped(plain, source, arrivals),
             };
             if admitted {
                 return Ok(None);
@@ -206,12 +238,12 @@ impl Eyes<'_> {
     #[inline(never)]
     fn admit_unstamped(
         &self,
-        plain: &plain::Plain<'_>,
+        plain: plain::Plain<'_>,
         source: Source,
         arrivals: &mut Arrivals,
     ) -> bool {
         let parts = tcp::parse(plain.segment);
-        parts.is_ok_and(|parts| self.admit_plain(plain, parts, source, arrivals))
+        parts.is_ok_and(|parts| self.admit_plain(&plain, parts, source, arrivals))
     }
 
     /// Puts a plain segment among the arrivals, if it is one of a stranger to one of us. Whatever is wrong
@@ -220,28 +252,30 @@ impl Eyes<'_> {
     fn admit_plain(
         &self,
         plain: &plain::Plain<'_>,
-        (header, payload): (tcp::Header<'_>, &[u8]),
+        (header, payload): (impl Outline, &[u8]),
         source: Source,
         arrivals: &mut Arrivals,
     ) -> bool {
-        let Some(local) = self.locals.find_v4(plain.dst) else { return false };
-        let host = wire::source_kind_v4(plain.src) == SourceKind::Host;
-        let ports = header.src_port != 0 && header.dst_port != 0;
-        if !host || !ports || self.locals.find_v4(plain.src).is_some() {
+        let Some(local) = self.locals.find_v4(plain.dst()) else { return false };
+        let host = wire::source_kind_v4(plain.src()) == SourceKind::Host;
+        let (src_port, dst_port) = header.ports();
+        let ports = src_port != 0 && dst_port != 0;
+        if !host || !ports || self.locals.find_v4(plain.src()).is_some() {
             return false;
         }
-        let key = FlowKey::new(plain.src.into(), header.src_port, local, header.dst_port);
-        let rare_at = arrivals.keep_rare(&header.options);
+        let key = FlowKey::new(plain.src().into(), src_port, local, dst_port);
+        let hash = self.hasher.hash(&key);
+        let (head, rare_at) = header.head(plain.traffic_class(), arrivals);
         arrivals.each.push(Arrival {
-            hash: self.hasher.hash(&key),
+            hash,
             key,
             candidate: None,
-            head: codec::segment(&header, plain.traffic_class),
-            payload_at: plain::SEGMENT_AT as u32 + u32::from(header.header_len),
+            head,
+            payload_at: (plain::SEGMENT_AT + plain.segment.len() - payload.len()) as u32,
             payload_len: payload.len() as u32,
             rare_at,
             source,
-            from: plain.src_mac,
+            from: plain.src_mac(),
         });
         true
     }

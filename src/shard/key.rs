@@ -128,7 +128,7 @@ impl FlowHasher {
     }
 
     /// The hash of a flow. IPv4 hashes 9 bytes, IPv6 25; their lengths keep the families apart.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, key: &FlowKey) -> u64 {
         let [a, b, c, d] = key.remote.address;
         let word = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
@@ -153,7 +153,8 @@ impl FlowHasher {
 /// SipHash-1-3 over whole words: what `siphasher` computes, without its buffer for odd pieces.
 #[derive(Clone, Copy)]
 struct Sip {
-    keys: [u64; 2],
+    /// The state before the first word: the key, spread over it.
+    keyed: [u64; 4],
 }
 
 impl core::fmt::Debug for Sip {
@@ -166,19 +167,20 @@ impl core::fmt::Debug for Sip {
 impl Sip {
     fn new(secret: [u8; 16]) -> Self {
         let half = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| secret[at + i]));
-        Self { keys: [half(0), half(8)] }
-    }
-
-    /// `last` holds the rest of the message, below eight bytes, and its length in the highest.
-    #[inline]
-    const fn hash<const N: usize>(self, words: [u64; N], last: u64) -> u64 {
-        let [k0, k1] = self.keys;
-        let mut v = [
+        let (k0, k1) = (half(0), half(8));
+        let keyed = [
             k0 ^ 0x736f_6d65_7073_6575,
             k1 ^ 0x646f_7261_6e64_6f6d,
             k0 ^ 0x6c79_6765_6e65_7261,
             k1 ^ 0x7465_6462_7974_6573,
         ];
+        Self { keyed }
+    }
+
+    /// `last` holds the rest of the message, below eight bytes, and its length in the highest.
+    #[inline(always)]
+    const fn hash<const N: usize>(&self, words: [u64; N], last: u64) -> u64 {
+        let mut v = self.keyed;
         let mut at = 0;
         while at < N {
             v = Self::absorb(v, words[at]);

@@ -33,7 +33,7 @@ mod pages;
 mod passive;
 mod path_mtu;
 mod ports;
-mod prefetch;
+mod processor;
 mod ready;
 mod reassembly;
 mod routers;

@@ -5,7 +5,7 @@
 //! that the one in use next is the one most likely still in the cache. Things start at a cache line.
 
 use super::pages;
-use super::prefetch::prefetch_all;
+use super::processor::prefetch_all;
 use super::service::ConnId;
 
 /// One place. The thing comes first, so that its hot part shares the first lines with nothing else; the

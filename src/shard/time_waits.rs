@@ -11,7 +11,7 @@
 use super::flow_table::{Kind, Place};
 use super::key::{FlowKey, Remote};
 use super::pages;
-use super::prefetch::prefetch;
+use super::processor::prefetch;
 use crate::tcp::TimeWait;
 use crate::time::{Duration, Instant};
 

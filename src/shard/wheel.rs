@@ -11,7 +11,7 @@
 //! from the wheel's own; so a slot's entries all lie ahead, and nothing ever wraps.
 
 use super::pages;
-use super::prefetch::prefetch;
+use super::processor::prefetch;
 use crate::time::Instant;
 
 /// A tick is 2^16 ns (65.5 µs). Shorter, and entries move down more levels; longer, and the shortest

@@ -58,7 +58,12 @@ impl Sum {
     #[inline]
     #[must_use]
     pub const fn is_intact(self) -> bool {
-        self.fold() == 0xffff
+        // What folds to 0xffff is a multiple of it, and not zero. Multiplied with the inverse of an odd number,
+        // its multiples, and no others, become the smallest numbers: one multiplication, where folding is a
+        // chain of additions.
+        const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+        const _: () = assert!(INVERSE.wrapping_mul(0xffff) == 1);
+        self.0.wrapping_mul(INVERSE).wrapping_sub(1) < u64::MAX / 0xffff
     }
 
     /// With eight bytes more, which stand on a word boundary. For headers that are composed in registers:
@@ -98,6 +103,12 @@ pub fn sum(bytes: &[u8]) -> Sum {
     total.plus(sum_short(rest))
 }
 
+/// The sum of a header of a known length, without a loop.
+#[inline(always)]
+pub fn sum_fixed<const N: usize>(header: &[u8; N]) -> Sum {
+    sum_short(header)
+}
+
 /// Sums 32-bit halves into 64-bit lanes, which the compiler turns into vector code. A lane would
 /// overflow after 2^31 blocks: no slice of packet bytes comes near.
 fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Sum {
@@ -112,7 +123,7 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Sum {
 }
 
 /// For headers and tails: eight bytes at a time with the carry brought round.
-#[inline]
+#[inline(always)]
 fn sum_short(bytes: &[u8]) -> Sum {
     let (words, tail) = bytes.as_chunks::<8>();
     let total =
@@ -298,7 +309,20 @@ mod tests {
         assert!(PseudoHeader::new([10, 0, 0, 1].into(), IpAddr::V6(Ipv6Addr::LOCALHOST)).is_none());
     }
 
+    #[test]
+    fn intact_is_what_folds_to_all_ones() {
+        for sum in [0, 1, 0xfffe, 0xffff, 0x1_0000, 0x1_fffe, u64::MAX - 1, u64::MAX] {
+            assert_eq!(Sum(sum).is_intact(), Sum(sum).fold() == 0xffff, "{sum:#x}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_sum_is_intact_if_it_folds_to_all_ones(sum: u64, multiple: bool) {
+            let sum = if multiple { sum - sum % 0xffff } else { sum };
+            prop_assert_eq!(Sum(sum).is_intact(), Sum(sum).fold() == 0xffff);
+        }
+
         #[test]
         fn any_bytes_sum_as_the_reference_says(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             prop_assert_eq!(sum(&bytes).checksum(), reference(&bytes));

@@ -69,33 +69,77 @@ const fn control_bits(upper: u8, lower: u8) -> u16 {
     u16::from_be_bytes([upper, lower]) & flag::ALL
 }
 
-/// The header of nearly every segment after the handshake: timestamps are all of its options, laid out as
-/// Linux lays them out. Reads it and gives the data behind it, as [`parse`] does, in half the steps; `None`
-/// for any other header.
-#[inline(always)]
-pub fn parse_stamped(segment: &[u8]) -> Option<(Header<'_>, &[u8])> {
-    let (header, payload) = segment.split_first_chunk::<STAMPED_LEN>()?;
-    let word = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
-    let number = |at: usize| u32::from_be_bytes(word(at));
-    let stamped = header[12] >> 4 == STAMPED_LEN as u8 / 4 && word(20) == ALIGNED_TIMESTAMPS;
-    stamped.then(|| {
-        let header = Header {
-            src_port: u16::from_be_bytes([header[0], header[1]]),
-            dst_port: u16::from_be_bytes([header[2], header[3]]),
-            seq: number(4),
-            ack: number(8),
-            window: u16::from_be_bytes([header[14], header[15]]),
-            urgent: u16::from_be_bytes([header[18], header[19]]),
-            flags: control_bits(header[12], header[13]),
-            header_len: STAMPED_LEN as u8,
-            options: Options::stamped(Timestamps { value: number(24), echo: number(28) }),
-        };
-        (header, payload)
-    })
+/// A header whose options are timestamps, and nothing else. Its fields are read where they are needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamped<'a>(&'a [u8; STAMPED_LEN]);
+
+impl Stamped<'_> {
+    /// The sender's port.
+    #[inline(always)]
+    pub const fn src_port(&self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]])
+    }
+
+    /// The receiver's port.
+    #[inline(always)]
+    pub const fn dst_port(&self) -> u16 {
+        u16::from_be_bytes([self.0[2], self.0[3]])
+    }
+
+    /// SEG.SEQ.
+    #[inline(always)]
+    pub const fn seq(&self) -> u32 {
+        self.number_at::<4>()
+    }
+
+    /// SEG.ACK; meaningful only with ACK.
+    #[inline(always)]
+    pub const fn ack(&self) -> u32 {
+        self.number_at::<8>()
+    }
+
+    /// The control bits, see [`flag`].
+    #[inline(always)]
+    pub const fn flags(&self) -> u16 {
+        control_bits(self.0[12], self.0[13])
+    }
+
+    /// SEG.WND, not scaled.
+    #[inline(always)]
+    pub const fn window(&self) -> u16 {
+        u16::from_be_bytes([self.0[14], self.0[15]])
+    }
+
+    /// SEG.UP; meaningful only with URG.
+    #[inline(always)]
+    pub const fn urgent(&self) -> u16 {
+        u16::from_be_bytes([self.0[18], self.0[19]])
+    }
+
+    /// The options.
+    #[inline(always)]
+    pub const fn timestamps(&self) -> Timestamps {
+        Timestamps { value: self.number_at::<24>(), echo: self.number_at::<28>() }
+    }
+
+    #[inline(always)]
+    const fn number_at<const AT: usize>(&self) -> u32 {
+        u32::from_be_bytes([self.0[AT], self.0[AT + 1], self.0[AT + 2], self.0[AT + 3]])
+    }
 }
 
-/// The fixed header and twelve bytes of timestamps.
-const STAMPED_LEN: usize = HEADER_LEN + 12;
+/// The header of nearly every segment after the handshake: timestamps are all of its options, laid out as
+/// Linux lays them out. Gives it and the data behind it, as [`parse`] does; `None` for any other header.
+#[inline(always)]
+pub fn parse_stamped(segment: &[u8]) -> Option<(Stamped<'_>, &[u8])> {
+    let (header, payload) = segment.split_first_chunk::<STAMPED_LEN>()?;
+    let stamped = header[12] >> 4 == STAMPED_LEN as u8 / 4
+        && [header[20], header[21], header[22], header[23]] == ALIGNED_TIMESTAMPS;
+    stamped.then_some((Stamped(header), payload))
+}
+
+/// Bytes of a [`Stamped`] header: the fixed part and twelve of timestamps.
+pub(in crate::wire) const STAMPED_LEN: usize = HEADER_LEN + 12;
 
 /// Judges the sum of a segment, header and data.
 ///

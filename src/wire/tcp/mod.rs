@@ -23,7 +23,8 @@ mod tests;
 pub use accecn::AccEcn;
 pub use emit::{HeaderOut, OptionsOut};
 pub use fast_open::{FastOpen, FastOpenForm};
-pub use header::{Header, parse, parse_stamped, verify};
+pub(super) use header::STAMPED_LEN;
+pub use header::{Header, Stamped, parse, parse_stamped, verify};
 pub use options::{Options, SackIter, Timestamps};
 
 /// Bytes of a header without options.
