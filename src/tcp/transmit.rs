@@ -65,9 +65,31 @@ impl Connection {
         self.next_plan()
     }
 
-    /// The questions.
+    /// The answer to the questions, which are asked of nobody who is quiet.
     #[inline]
     pub(super) fn next_plan(&self) -> Option<Plan> {
+        if self.is_quiet() {
+            debug_assert!(self.ask().is_none(), "who is quiet owes nothing");
+            return None;
+        }
+        self.ask()
+    }
+
+    /// Whether a look at a few fields is enough to know that nothing is owed. Most connections that a turn
+    /// touches have only been told something, and each is asked more than once.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        let snd = &self.snd;
+        let asked = Marks::ACK.with(Marks::RESET).with(Marks::PROBE).with(Marks::KEEP_ALIVE);
+        let bare = self.marks.has(asked) || self.rcv.duplicates > 0 || self.rcv.duplicate_len > 0;
+        let again = self.recovery.flight.is_some() || snd.resend != snd.resend_end;
+        // SND.NXT is past what was written once the FIN is sent.
+        let new = snd.nxt != snd.end || self.phase.ends_with_fin();
+        !bare && !again && (!new || snd.fin_is_sent()) && !self.phase.is_opening()
+    }
+
+    /// The questions.
+    fn ask(&self) -> Option<Plan> {
         if self.phase == Phase::Closed {
             return self.owed_reset();
         }
