@@ -9,11 +9,12 @@ use super::fast_open::Reception;
 use super::flow::Flow;
 use super::ingress::Arrival;
 use super::listeners::ListenerConfig;
+use super::neighbour::NeighbourId;
 use super::ready::enlist;
 use super::routes::Cast;
 use super::service::ListenerId;
 use crate::metrics::{DropReason, Event};
-use crate::tcp::{Connection, Embryo, EmbryoDeadline, FlowSecrets, TimeWait};
+use crate::tcp::{Connection, Embryo, EmbryoDeadline, Env, FlowSecrets, Segment, TimeWait};
 
 impl Engine {
     /// A SYN for a listener (RFC 9293 §3.10.7.2), over a connection in TIME-WAIT perhaps.
@@ -132,12 +133,15 @@ impl Engine {
             self.counters.drop(DropReason::NoConnection);
             return;
         }
-        let Some(flow) = self.accepted(&embryo, listener, letter) else { return };
         // Without room the embryo stays: the peer's next segment tries again.
-        match self.tables.grow_up(letter.arrival.hash, index, flow) {
-            Some(conn) => self.feed_accepted(conn.index, letter),
-            None => self.counters.drop(DropReason::TableFull),
-        }
+        let Some(accepted) = self.accept(&embryo, letter) else { return };
+        let hash = letter.arrival.hash;
+        let conn = if embryo.is_plain(&self.settings) {
+            self.tables.grow_up(hash, index, || accepted.plain_flow(&mut lend!(self)))
+        } else {
+            self.tables.grow_up(hash, index, || accepted.flow(&mut lend!(self)))
+        };
+        self.feed_accepted(conn.index, listener, letter);
     }
 
     /// An ACK to a listener for which there is nothing: perhaps a cookie comes back. Returns whether the
@@ -156,47 +160,39 @@ impl Engine {
         let Some(config) = self.listeners.config(listener) else { return false };
         let settings = config.settings(&self.settings);
         let embryo = Embryo::from_cookie(&content, listener.0, self.now, &settings, ipv6);
-        let Some(flow) = self.accepted(&embryo, listener, letter) else { return true };
+        let Some(accepted) = self.accept(&embryo, letter) else { return true };
+        let flow = accepted.flow(&mut lend!(self));
         match self.tables.add_flow(arrival.hash, flow) {
             Some(conn) => {
                 self.counters.count(Event::CookieAccepted);
-                self.feed_accepted(conn.index, letter);
+                self.feed_accepted(conn.index, listener, letter);
             }
             None => self.counters.drop(DropReason::TableFull),
         }
         true
     }
 
-    /// Makes the connection of a finished handshake.
+    /// What is needed for the connection of a finished handshake, if there is room for it and a way back.
     #[inline(always)]
-    fn accepted(
-        &mut self,
-        embryo: &Embryo,
-        listener: ListenerId,
-        letter: &Letter<'_>,
-    ) -> Option<Flow> {
-        let key = letter.arrival.key;
+    fn accept<'a>(&mut self, embryo: &'a Embryo, letter: &'a Letter<'a>) -> Option<Accepted<'a>> {
         if self.tables.flows.is_full() {
             self.counters.drop(DropReason::TableFull);
             return None;
         }
-        let Some(neighbour) = self.neighbour_towards(key.remote.address()) else {
+        let Some(neighbour) = self.neighbour_towards(letter.arrival.key.remote.address()) else {
             self.counters.drop(DropReason::NoRoute);
             return None;
         };
-        let offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
-        let ipv6 = !key.remote.is_ipv4();
-        let (mut env, segment) = (lend!(self), letter.segment);
-        let mut connection = Connection::from_embryo(&mut env, embryo, offset, ipv6, segment);
-        if let Some(algorithm) = self.listeners.congestion(listener) {
-            connection.set_congestion_control(algorithm);
-        }
-        Some(Flow::accepted(key, letter.arrival.hash, neighbour, connection, listener))
+        let timestamp_offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
+        Some(Accepted { embryo, letter, neighbour, timestamp_offset })
     }
 
     /// Feeds the ACK of the handshake, which may bear data or a FIN.
-    fn feed_accepted(&mut self, index: u32, letter: &Letter<'_>) {
+    fn feed_accepted(&mut self, index: u32, listener: ListenerId, letter: &Letter<'_>) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        if let Some(algorithm) = self.listeners.congestion(listener) {
+            flow.connection.set_congestion_control(algorithm);
+        }
         let disposition = flow.connection.on_segment(&mut lend!(self), letter.segment);
         enlist(flow, index, &mut self.ready, &mut self.marked);
         self.count(disposition);
@@ -220,5 +216,39 @@ impl Engine {
                 self.send_by_route(&key, &syn_ack, outlet);
             }
         }
+    }
+}
+
+/// A finished handshake, before there is a connection.
+struct Accepted<'a> {
+    embryo: &'a Embryo,
+    letter: &'a Letter<'a>,
+    neighbour: NeighbourId,
+    timestamp_offset: u32,
+}
+
+impl Accepted<'_> {
+    /// Makes the connection.
+    #[inline(never)]
+    fn flow(&self, env: &mut Env<'_>) -> Flow {
+        self.flow_of(env, Connection::from_embryo)
+    }
+
+    /// Makes the connection of a plain embryo, where it is to stay: it is large.
+    #[inline(always)]
+    fn plain_flow(&self, env: &mut Env<'_>) -> Flow {
+        self.flow_of(env, Connection::from_plain_embryo)
+    }
+
+    #[inline(always)]
+    fn flow_of(
+        &self,
+        env: &mut Env<'_>,
+        make: impl FnOnce(&mut Env<'_>, &Embryo, u32, bool, &Segment<'_>) -> Connection,
+    ) -> Flow {
+        let Arrival { key, hash, .. } = *self.letter.arrival;
+        let (ipv6, listener) = (!key.remote.is_ipv4(), ListenerId(self.embryo.listener()));
+        let connection = make(env, self.embryo, self.timestamp_offset, ipv6, self.letter.segment);
+        Flow::accepted(key, hash, self.neighbour, connection, listener)
     }
 }

@@ -48,19 +48,24 @@ impl<T> Slab<T> {
     ///
     /// # Errors
     /// Gives the thing back when the store is full.
-    #[inline(always)]
     pub fn insert(&mut self, thing: T) -> Result<ConnId, T> {
-        if let Some(index) = self.free.pop() {
-            let entry = &mut self.entries[index as usize];
-            entry.thing = Some(thing);
-            return Ok(ConnId { index, generation: entry.generation });
-        }
-        if self.entries.len() >= self.capacity {
-            return Err(thing);
-        }
-        let index = self.entries.len() as u32;
-        self.entries.push(Entry { thing: Some(thing), generation: 0 });
-        Ok(ConnId { index, generation: 0 })
+        if self.is_full() { Err(thing) } else { Ok(self.insert_with(|| thing)) }
+    }
+
+    /// Stores a thing that is made in its place.
+    ///
+    /// # Panics
+    /// When the store is full.
+    #[inline(always)]
+    pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            assert!(self.entries.len() < self.capacity, "no more than there is room for");
+            self.entries.push(Entry { thing: None, generation: 0 });
+            self.entries.len() as u32 - 1
+        });
+        let entry = &mut self.entries[index as usize];
+        entry.thing = Some(make());
+        ConnId { index, generation: entry.generation }
     }
 
     /// Takes a thing out by its index; every handle to it is stale from now on.

@@ -101,13 +101,13 @@ impl Tables {
         }
     }
 
-    /// An embryo became a connection; gives nothing when there is no room, and the embryo stays.
+    /// An embryo becomes a connection, for which there must be room.
     #[inline(always)]
-    pub(super) fn grow_up(&mut self, hash: u64, index: u32, flow: Flow) -> Option<ConnId> {
-        let conn = self.flows.insert(flow).ok()?;
+    pub(super) fn grow_up(&mut self, hash: u64, index: u32, make: impl FnOnce() -> Flow) -> ConnId {
+        let conn = self.flows.insert_with(make);
         self.moved(hash, Place::new(Kind::Embryo, index), Place::new(Kind::Connection, conn.index));
         self.embryos.remove(index);
-        Some(conn)
+        conn
     }
 
     /// Takes an embryo out.

@@ -1,23 +1,21 @@
 //! A connection from SYN-SENT or ESTABLISHED to its end: the two halves and what joins them.
 //!
-//! Owns the calls of the program (RFC 9293 §3.9.1) and the way out of the world. Delegates the rest: the
-//! steps of an arriving segment are in `arrive`, the questions in `transmit`.
+//! Owns the calls of the program (RFC 9293 §3.9.1) and the way out of the world. Delegates the rest: how it
+//! begins is in `opening`, the steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
-use super::buffer::Promise;
 use super::challenge::Challenges;
 use super::choices::Choices;
-use super::ecn::Ecn;
 use super::fast_open::EarlyMarks;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
 use super::marks::Marks;
 use super::receive::ReceiveHalf;
 use super::recovery::Recovery;
-use super::send::{SendHalf, effective_mss};
+use super::send::SendHalf;
 use super::timers::Timers;
 use super::{
-    Assembler, BufferPool, EcnMode, Embryo, Phase, RingBuffer, Segment, SegmentOut, SeqNum,
-    Settings, TimeWait, Timestamps,
+    Assembler, BufferPool, EcnMode, Phase, RingBuffer, Segment, SegmentOut, SeqNum, Settings,
+    TimeWait, Timestamps,
 };
 use crate::time::{Duration, Instant};
 
@@ -30,7 +28,7 @@ pub struct Connection {
     pub(super) events: Events,
     pub(super) marks: Marks,
     /// Added to the clock of our timestamps.
-    timestamp_offset: u32,
+    pub(super) timestamp_offset: u32,
     pub(super) snd: SendHalf,
     pub(super) rcv: ReceiveHalf,
     pub(super) timers: Timers,
@@ -49,7 +47,7 @@ pub struct Connection {
     pub(super) burst: u8,
     /// The reset that is owed stands where the peer will believe it, and acknowledges nothing.
     pub(super) answers_by_reset: bool,
-    close_reason: Option<CloseReason>,
+    pub(super) close_reason: Option<CloseReason>,
     /// What both ends agreed on about congestion notification; its state is in the box of rare things.
     pub(super) ecn: EcnMode,
     pub(super) challenges: Challenges,
@@ -60,83 +58,6 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// An active open: SYN-SENT; [`Self::poll_segment`] gives the SYN.
-    pub fn open(env: &mut Env<'_>, iss: SeqNum, timestamp_offset: u32, ipv6: bool) -> Self {
-        let settings = env.settings;
-        let wnd = settings.syn_window().min(env.pool.credit());
-        let marks = Marks::when(Marks::IPV6, ipv6)
-            .with(Marks::when(Marks::NAGLE, settings.nagle))
-            .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps))
-            .with(Marks::when(Marks::SACK, settings.sack));
-        Self {
-            phase: Phase::SynSent,
-            events: Events::default(),
-            marks,
-            timestamp_offset,
-            snd: SendHalf::new(iss),
-            rcv: ReceiveHalf::new(SeqNum(0), wnd, Promise::credit(settings.first_receive_buffer())),
-            timers: Timers::default(),
-            incoming: RingBuffer::default(),
-            holes: Assembler::default(),
-            outgoing: RingBuffer::default(),
-            recovery: Recovery::new(iss, env.now, settings),
-            heard_at: env.now,
-            keep_alive_probes: 0,
-            burst: 0,
-            answers_by_reset: false,
-            close_reason: None,
-            ecn: EcnMode::None,
-            challenges: Challenges::default(),
-            early: EarlyMarks::when(EarlyMarks::COUNTS_SMALL, settings.nagle_by_small),
-            choices: None,
-        }
-    }
-
-    /// A passive open whose handshake `handshake_ack` completes: ESTABLISHED. The caller then feeds the
-    /// same segment to [`Self::on_segment`], since data or a FIN may ride on it.
-    pub fn from_embryo(
-        env: &mut Env<'_>,
-        embryo: &Embryo,
-        timestamp_offset: u32,
-        ipv6: bool,
-        handshake_ack: &Segment<'_>,
-    ) -> Self {
-        let mut c = Self::agreed(env, embryo, timestamp_offset, ipv6);
-        c.snd.nxt = c.snd.end;
-        c.snd.advance_una(c.snd.nxt);
-        c.phase = Phase::Established;
-        c.recovery.begin(&c.snd, env, embryo.retransmissions() > 0, embryo.handshake_rtt(env.now));
-        let wnd = c.snd.shift.scale(handshake_ack.window);
-        c.snd.set_window(wnd, handshake_ack.seq, handshake_ack.ack);
-        c.arm_keep_alive(env);
-        c
-    }
-
-    /// What the two SYNs of a passive open agreed on.
-    #[inline]
-    pub(super) fn agreed(
-        env: &mut Env<'_>,
-        embryo: &Embryo,
-        timestamp_offset: u32,
-        ipv6: bool,
-    ) -> Self {
-        let mut c = Self::open(env, embryo.iss(), timestamp_offset, ipv6);
-        let wnd = embryo.syn_window(env.settings);
-        c.rcv = ReceiveHalf::new(embryo.irs(), wnd, c.rcv.promise);
-        c.rcv.acked = c.rcv.nxt;
-        if let Some((ours, theirs)) = embryo.shifts() {
-            (c.rcv.shift, c.snd.shift) = (ours, theirs);
-        }
-        c.agree_on_timestamps(embryo.timestamps());
-        c.agree_on_sack(embryo.sack_permitted());
-        if let Some(ecn) = Ecn::of_embryo(embryo) {
-            c.begin_ecn(ecn);
-        }
-        c.snd.mss = effective_mss(embryo.mss(), c.marks.has(Marks::TIMESTAMPS));
-        c.begin_search(env.settings);
-        c
-    }
-
     /// A segment arrived.
     pub fn on_segment(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Disposition {
         let disposition = self.arrive(env, segment);

@@ -10,8 +10,8 @@ use super::cookie::CookieContent;
 use super::ecn::handshake;
 use super::isn::timestamp;
 use super::{
-    ByteCounters, Codepoint, Disposition, EcnMode, Flags, Options, RareOptions, Segment,
-    SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
+    ByteCounters, Codepoint, Disposition, EcnMode, Flags, MtuProbing, Options, RareOptions,
+    Segment, SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
 };
 use crate::time::{Duration, Instant};
 
@@ -307,6 +307,12 @@ impl Embryo {
             1 => EcnMode::Classic,
             _ => EcnMode::Accurate,
         }
+    }
+
+    /// Whether the connection that it becomes begins without any of what is kept apart since few have it.
+    #[inline]
+    pub fn is_plain(&self, settings: &Settings) -> bool {
+        self.ecn_mode() == EcnMode::None && settings.mtu_probing != MtuProbing::On
     }
 
     /// How the peer's latest SYN came.

@@ -51,6 +51,7 @@ mod isn;
 mod marks;
 mod memory;
 mod offer;
+mod opening;
 mod pacing;
 mod path_probe;
 mod path_search;

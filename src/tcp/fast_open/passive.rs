@@ -26,7 +26,6 @@ impl Connection {
         syn: &Segment<'_>,
     ) -> Self {
         let mut c = Self::agreed(env, embryo, timestamp_offset, ipv6);
-        c.phase = Phase::SynReceived;
         c.early.insert(EarlyMarks::PASSIVE);
         c.rcv.acked = c.rcv.irs;
         // RFC 7413 §4.2.2:

@@ -35,7 +35,7 @@ use super::interface::{CloseReason, Env};
 use super::marks::Marks;
 use super::rtt::Rtt;
 use super::send::SendHalf;
-use super::{Segment, SeqNum, Settings};
+use super::{Embryo, Segment, SeqNum, Settings};
 use crate::time::{Duration, Instant};
 
 pub(super) use forward::ForwardProbe;
@@ -99,13 +99,28 @@ pub(super) struct Recovery {
 
 impl Recovery {
     pub(super) fn new(iss: SeqNum, now: Instant, settings: &Settings) -> Self {
+        let mss = super::send::MSS_DEFAULT[0];
+        let controller = Controller::new(settings.congestion, mss, settings.initial_window);
+        Self::with(controller, Rtt::default(), iss, now)
+    }
+
+    /// ESTABLISHED by way of an embryo: what [`Self::begin`] makes of [`Self::new`], at once.
+    #[inline(always)]
+    pub(super) fn begun(snd: &SendHalf, env: &Env<'_>, embryo: &Embryo) -> Self {
+        let segments = first_segments(env, embryo.retransmissions() > 0);
+        let controller = Controller::new(env.settings.congestion, snd.mss, segments);
+        let mut rtt = Rtt::default();
+        if let Some(sample) = embryo.handshake_rtt(env.now) {
+            rtt.on_sample(sample);
+        }
+        Self::with(controller, rtt, snd.iss, env.now)
+    }
+
+    #[inline(always)]
+    const fn with(controller: Controller, rtt: Rtt, iss: SeqNum, now: Instant) -> Self {
         Self {
-            controller: Controller::new(
-                settings.congestion,
-                super::send::MSS_DEFAULT[0],
-                settings.initial_window,
-            ),
-            rtt: Rtt::default(),
+            controller,
+            rtt,
             timed_at: now,
             give_up_at: Instant::FAR,
             timed: iss,
@@ -127,10 +142,7 @@ impl Recovery {
         syn_was_lost: bool,
         rtt: Option<Duration>,
     ) {
-        // RFC 5681 §3.1:
-        //   > if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly
-        //   > transmitted SYN MUST be one segment
-        let segments = if syn_was_lost { 1 } else { env.settings.initial_window };
+        let segments = first_segments(env, syn_was_lost);
         self.controller = Controller::new(self.controller.algorithm(), snd.mss, segments);
         if let Some(sample) = rtt {
             self.rtt.on_sample(sample);
@@ -222,6 +234,13 @@ impl Recovery {
         let elapsed_ms = elapsed_ms.filter(|&ms| ms <= ECHOED_RTT_MS_MAX)?;
         Some(Duration::from_millis(u64::from(elapsed_ms.max(1))))
     }
+}
+
+/// The initial window in segments. RFC 5681 §3.1:
+///   > if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly
+///   > transmitted SYN MUST be one segment
+const fn first_segments(env: &Env<'_>, syn_was_lost: bool) -> u8 {
+    if syn_was_lost { 1 } else { env.settings.initial_window }
 }
 
 impl Connection {
