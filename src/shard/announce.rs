@@ -89,7 +89,7 @@ impl Engine {
         self.send_discovery((source, to), mac, &message, outlet);
     }
 
-    fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {
+    pub(super) fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {
         let ours = self.locals.usable().map(|local| (local.address, local.prefix));
         self.routes.next_hop(neighbour, None, ours).ok().map(|hop| hop.source)
     }

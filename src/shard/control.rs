@@ -45,6 +45,7 @@ impl Engine {
             Control::IcmpV4 => self.on_icmp_v4(notice),
             Control::IcmpV6 => self.on_icmp_v6(notice),
             Control::Fragment => self.on_fragment(notice),
+            Control::Unsupported => Err(self.on_unsupported(notice)),
         };
         if let Err(reason) = result {
             self.counters.drop(reason);

@@ -48,7 +48,7 @@ impl Engine {
             let fragment = ip.fragment.ok_or(DropReason::Malformed)?;
             // RFC 8200 §4.5: a first part bears all headers up to the upper layer's.
             if fragment.offset_bytes == 0 && !ipv6::reaches_upper_layer(ip.protocol, bytes) {
-                self.send_problem(frame, INCOMPLETE_CHAIN, 0, notice.outlet);
+                self.tell_problem(frame, (INCOMPLETE_CHAIN, 0), notice.outlet);
                 return Err(DropReason::FragmentMalformed);
             }
             part_v6(frame, packet, &ip, bytes, fragment)
@@ -115,23 +115,12 @@ impl Engine {
         outlet: &mut Outlet<'_>,
     ) {
         match refusal {
-            Refusal::Length => self.send_problem(frame, 0, PAYLOAD_LENGTH_AT, outlet),
+            Refusal::Length => self.tell_problem(frame, (0, PAYLOAD_LENGTH_AT), outlet),
             Refusal::TooLong => {
                 let at = headers_len as u32 - ipv6::FRAGMENT_HEADER_LEN as u32;
-                self.send_problem(frame, 0, at + OFFSET_IN_FRAGMENT_HEADER, outlet);
+                self.tell_problem(frame, (0, at + OFFSET_IN_FRAGMENT_HEADER), outlet);
             }
             _ => {}
-        }
-    }
-
-    /// An ICMPv6 parameter problem about a packet that came from a host, as far as the rate allows.
-    fn send_problem(&mut self, frame: &[u8], code: u8, pointer: u32, outlet: &mut Outlet<'_>) {
-        let Ok((link, packet)) = ethernet::parse(frame) else { return };
-        let Ok((ip, _)) = ipv6::parse(packet) else { return };
-        if self.strangers.take(self.now) == Allowance::Granted {
-            let quote = quotable_v6(packet);
-            let message = v6::Message::ParameterProblem { code, pointer, quote };
-            self.send_icmp_v6(link.src, (ip.dst, ip.src), &message, outlet);
         }
     }
 

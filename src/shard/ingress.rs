@@ -92,6 +92,8 @@ pub(super) enum Control {
     IcmpV4,
     IcmpV6,
     Fragment,
+    /// An IPv6 packet whose headers ask for what is not done here.
+    Unsupported,
 }
 
 /// What a frame turned out to be: a segment, which is among the arrivals now, or something else.
@@ -324,7 +326,11 @@ impl Eyes<'_> {
 
     #[inline]
     fn parse_v6(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Arrivals) -> Parsed {
-        let (ip, payload) = ipv6::parse(packet).map_err(refused)?;
+        let (ip, payload) = match ipv6::parse(packet) {
+            Ok(parts) => parts,
+            Err(wire::Error::Unsupported) => return Ok(Some(Control::Unsupported)),
+            Err(error) => return Err(refused(error)),
+        };
         let local = self.locals.find(IpAddr::V6(ip.dst));
         if ip.fragment.is_some() {
             // What a part announces counts for the first one alone (RFC 8200 §4.5).

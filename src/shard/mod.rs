@@ -33,6 +33,7 @@ mod pages;
 mod passive;
 mod path_mtu;
 mod ports;
+mod problems;
 mod processor;
 mod ready;
 mod reassembly;

@@ -64,6 +64,36 @@ pub struct Header {
     pub has_fragment_header: bool,
 }
 
+/// What the source of a refused packet is to be told: a parameter problem (RFC 8200 §4.2, §4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The code of the message.
+    pub code: u8,
+    /// The byte of the packet that is not known.
+    pub pointer: u32,
+    /// Whether it is told of a packet to a group too.
+    pub of_groups_too: bool,
+}
+
+/// Why a packet goes no further, and whether its source wants to hear of it.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    error: Error,
+    problem: Option<Problem>,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self { error, problem: None }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        fault.error
+    }
+}
+
 /// A header to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderOut {
@@ -128,6 +158,14 @@ pub(super) fn parse_quoted(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     let upper = walk(header.protocol, payload)?;
     let payload = upper.apply(&mut header);
     Ok((header, payload))
+}
+
+/// The fixed header of a packet that [`parse`] refused as [`Error::Unsupported`], and what is to be told of it.
+pub fn problem(packet: &[u8]) -> Option<(Header, Problem)> {
+    let (header, rest) = fixed(packet).ok()?;
+    let payload = rest.get(..usize::from(header.payload_len))?;
+    let problem = walk(header.protocol, payload).err()?.problem?;
+    Some((header, problem))
 }
 
 #[inline(always)]
@@ -214,15 +252,16 @@ impl<'a> Upper<'a> {
 
 /// Follows the chain until it meets what is no extension header, or a fragment.
 #[inline(never)]
-fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Error> {
+fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> {
     let (mut protocol, mut rest) = (first, payload);
     let (mut announced_at, mut has_fragment_header) = (NEXT_HEADER_AT, false);
     for position in 0..=EXTENSIONS_MAX {
+        let at = HEADER_LEN + payload.len() - rest.len();
         let (next, part, after) = match protocol {
             // RFC 8200 §4.1: hop-by-hop options stand right behind the fixed header, or nowhere.
-            Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed),
-            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(rest)?,
-            Protocol::ROUTING => routing(rest)?,
+            Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed.into()),
+            Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(rest, at)?,
+            Protocol::ROUTING => routing(rest, at)?,
             Protocol::FRAGMENT => fragment(rest, announced_at)?,
             _ => (protocol, None, rest),
         };
@@ -238,10 +277,10 @@ fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Error> {
             });
         }
         // Every extension header begins with the byte that announces the next one.
-        announced_at = (HEADER_LEN + payload.len() - rest.len()) as u16;
+        announced_at = at as u16;
         (protocol, rest) = (next, after);
     }
-    Err(Error::Malformed)
+    Err(Error::Malformed.into())
 }
 
 /// What an extension header says comes next, the part of a packet that it says this is, and the rest.
@@ -255,35 +294,55 @@ fn extension(bytes: &[u8]) -> Result<(Protocol, &[u8], &[u8]), Error> {
     Ok((Protocol(next), &own[2..], rest))
 }
 
-/// Hop-by-hop or destination options: none is acted upon, some forbid to go on.
-fn options(bytes: &[u8]) -> Result<Step<'_>, Error> {
-    let (next, mut area, rest) = extension(bytes)?;
+/// Hop-by-hop or destination options, which begin at byte `at` of the packet: none is acted upon, some forbid to go on.
+fn options(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
+    let (next, own, rest) = extension(bytes)?;
+    let mut area = own;
     while let [kind, after @ ..] = area {
+        let pointer = (at + 2 + own.len() - area.len()) as u32;
         area = after;
         if *kind == 0 {
             continue;
         }
-        let [len, after @ ..] = area else { return Err(Error::Malformed) };
+        let [len, after @ ..] = area else { return Err(Error::Malformed.into()) };
         area = after.get(usize::from(*len)..).ok_or(Error::Malformed)?;
-        // RFC 8200 §4.2: the two highest bits tell those who do not know an option what to do; 00 is to
-        // skip it, all others to discard the packet.
         if kind >> 6 != 0 {
-            return Err(Error::Unsupported);
+            return Err(unknown_option(*kind, pointer));
         }
     }
     Ok((next, None, rest))
 }
 
+/// RFC 8200 §4.2: the two highest bits tell those who do not know an option what to do. 00 is to skip it, all
+/// others to discard the packet; 10 and 11 to tell the source,
+/// > Parameter Problem, Code 2, message [...] pointing to the unrecognized Option Type
+///
+/// 11 unless the packet was sent to a group.
+const fn unknown_option(kind: u8, pointer: u32) -> Fault {
+    let problem = match kind >> 6 {
+        0b10 => Some(Problem { code: 2, pointer, of_groups_too: true }),
+        0b11 => Some(Problem { code: 2, pointer, of_groups_too: false }),
+        _ => None,
+    };
+    Fault { error: Error::Unsupported, problem }
+}
+
 /// RFC 8200 §4.4:
 /// > If Segments Left is zero, the node must ignore the Routing header and proceed to process the next
-/// > header in the packet [...] If Segments Left is non-zero, the node must discard the packet
+/// > header in the packet [...] If Segments Left is non-zero, the node must discard the packet and send an
+/// > ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized
+/// > Routing Type.
 ///
 /// which goes for type 0 too (RFC 5095 §3).
-fn routing(bytes: &[u8]) -> Result<Step<'_>, Error> {
+fn routing(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
     let (next, own, rest) = extension(bytes)?;
     match own {
         [_, 0, ..] => Ok((next, None, rest)),
-        _ => Err(Error::Unsupported),
+        _ => {
+            let pointer = at as u32 + 2;
+            let problem = Some(Problem { code: 0, pointer, of_groups_too: false });
+            Err(Fault { error: Error::Unsupported, problem })
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod neighbours;
 mod orphans;
 mod path_mtu;
 mod ports;
+mod problems;
 mod raw;
 mod repairs;
 mod routes;

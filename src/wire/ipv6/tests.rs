@@ -153,6 +153,25 @@ fn a_source_route_that_is_not_at_its_end_is_not_followed() {
     }
 }
 
+/// RFC 8200 §4.2, §4.4: pointing to the type of the option or of the routing header, counted from the packet's first byte.
+#[test]
+fn a_problem_is_named_by_the_byte_where_it_is() {
+    let told = |first, extensions: &[&[u8]]| {
+        problem(&packet(first, extensions)).map(|(_, p)| (p.code, p.pointer, p.of_groups_too))
+    };
+    let padding = padded(Protocol::DESTINATION_OPTIONS);
+    for (kind, expected) in
+        [(0x45, None), (0x85, Some((2, 50, true))), (0xc5, Some((2, 50, false)))]
+    {
+        let options = [TCP.0, 0, kind, 4, 0, 0, 0, 0];
+        assert_eq!(told(Protocol::HOP_BY_HOP, &[&padding, &options]), expected, "{kind:#x}");
+    }
+    let routing = [TCP.0, 0, 4, 1, 0, 0, 0, 0];
+    assert_eq!(told(Protocol::ROUTING, &[&routing]), Some((0, 42, false)));
+    assert_eq!(told(Protocol::ROUTING, &[&[TCP.0, 0, 4, 0, 0, 0, 0, 0]]), None);
+    assert_eq!(told(TCP, &[]), None);
+}
+
 #[test]
 fn a_fragment_is_reported_and_what_it_carries_is_not_looked_into() {
     let destination = padded(TCP);
