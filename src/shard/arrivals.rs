@@ -19,10 +19,19 @@ use crate::tcp::{Disposition, EmbryoAnswer, Segment, SegmentOut, TimeWait, TimeW
 pub(super) struct Letter<'a> {
     pub(super) arrival: &'a Arrival,
     pub(super) segment: &'a Segment<'a>,
+    batch: &'a Batch,
+}
+
+impl<'a> Letter<'a> {
     /// The whole frame, should another worker have to see it.
-    frame: &'a [u8],
+    fn frame(&self) -> &'a [u8] {
+        self.batch.bytes(self.arrival.source).0
+    }
+
     /// How many workers have seen it before.
-    hops: u8,
+    fn hops(&self) -> u8 {
+        self.batch.hops(self.arrival.source)
+    }
 }
 
 /// The ways out of the shard while segments are fed.
@@ -49,7 +58,6 @@ impl Engine {
     pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
         self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
         for arrival in &batch.arrivals.each {
-            let (frame, hops) = batch.bytes(arrival.source);
             let whole;
             let segment = match batch.with_rest(arrival) {
                 None => &arrival.head,
@@ -58,7 +66,7 @@ impl Engine {
                     &whole
                 }
             };
-            self.on_letter(&Letter { arrival, segment, frame, hops }, exits);
+            self.on_letter(&Letter { arrival, segment, batch }, exits);
         }
     }
 
@@ -181,8 +189,8 @@ impl Engine {
         let listener = self.listeners.find(key.local, key.remote.local_port());
         if flags.syn() && !flags.ack() && !flags.rst() {
             let arrival = letter.arrival;
-            if let Some(owner) = self.owner_elsewhere(arrival.hash, &arrival.key, letter.hops) {
-                self.hand_over(owner, letter.hops, letter.frame, exits.handover);
+            if let Some(owner) = self.owner_elsewhere(arrival.hash, &arrival.key, letter.hops()) {
+                self.hand_over(owner, letter.hops(), letter.frame(), exits.handover);
                 return;
             }
             match listener {
@@ -219,10 +227,10 @@ impl Engine {
     /// A segment that the protocol refuses: another worker may know better, else a reset.
     fn reset_or_hand_over(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
         let arrival = letter.arrival;
-        match self.next_worker(arrival.hash, &arrival.key, letter.hops) {
+        match self.next_worker(arrival.hash, &arrival.key, letter.hops()) {
             Some(worker) => {
-                self.note_stray(&arrival.key, letter.hops);
-                self.hand_over(worker, letter.hops, letter.frame, exits.handover);
+                self.note_stray(&arrival.key, letter.hops());
+                self.hand_over(worker, letter.hops(), letter.frame(), exits.handover);
             }
             None => self.refuse(letter, exits),
         }

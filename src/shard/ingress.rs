@@ -136,6 +136,15 @@ impl Batch {
         }
     }
 
+    /// How many workers have seen a frame before.
+    #[inline]
+    pub(super) fn hops(&self, source: Source) -> u8 {
+        match source {
+            Source::Link(_) => 0,
+            Source::Inbox(at) => self.inbox.frame(at as usize).1,
+        }
+    }
+
     /// Whether a frame came in parts.
     pub(super) fn was_cut(&self, source: Source) -> bool {
         matches!(source, Source::Inbox(at) if self.inbox.was_cut(at as usize))
@@ -158,26 +167,25 @@ impl Batch {
     pub(super) fn parse(&mut self, eyes: &Eyes<'_>, mut refuse: impl FnMut(DropReason)) {
         self.arrivals.clear();
         self.control.clear();
-        let of_link = (0..self.frames.len()).map(|at| Source::Link(at as u32));
-        let of_inbox = (0..self.inbox.len()).map(|at| Source::Inbox(at as u32));
-        for frame in self.frames.iter().take(AHEAD) {
+        let Self { frames, inbox, arrivals, control } = self;
+        let mut take = |source, parsed| match parsed {
+            Ok(None) => {}
+            Ok(Some(kind)) => control.push((source, kind)),
+            Err(reason) => refuse(reason),
+        };
+        for frame in frames.iter().take(AHEAD) {
             prefetch_bytes(frame);
         }
-        for source in of_link.chain(of_inbox) {
-            let bytes = match source {
-                Source::Link(at) => {
-                    if let Some(next) = self.frames.get(at as usize + AHEAD) {
-                        prefetch_bytes(next);
-                    }
-                    &self.frames[at as usize][..]
-                }
-                Source::Inbox(at) => self.inbox.frame(at as usize).0,
-            };
-            match eyes.parse(bytes, source, &mut self.arrivals) {
-                Ok(None) => {}
-                Ok(Some(control)) => self.control.push((source, control)),
-                Err(reason) => refuse(reason),
+        for (at, frame) in frames.iter().enumerate() {
+            if let Some(next) = frames.get(at + AHEAD) {
+                prefetch_bytes(next);
             }
+            let source = Source::Link(at as u32);
+            take(source, eyes.parse(frame, source, arrivals));
+        }
+        for at in 0..inbox.len() {
+            let source = Source::Inbox(at as u32);
+            take(source, eyes.parse_any(inbox.frame(at).0, source, arrivals));
         }
     }
 }

@@ -32,8 +32,12 @@ impl Engine {
             next += 1;
             let Some(flow) = self.tables.flows.at_mut(index) else { continue };
             flow.leave_marked();
-            let progress = self.send_of(index, outlet);
-            self.settle(index, service);
+            let progress = if flow.connection.is_quiet() {
+                Progress::Done
+            } else {
+                self.send_of(index, outlet)
+            };
+            self.settle(index, progress, service);
             if progress == Progress::Unfinished
                 && let Some(flow) = self.tables.flows.at_mut(index)
                 && flow.enlist_marked() == Enlist::Now
@@ -47,31 +51,37 @@ impl Engine {
 
     /// Sends what one connection owes.
     fn send_of(&mut self, index: u32, outlet: &mut Outlet<'_>) -> Progress {
-        let Some((ends, held_for)) = self.way_of(index) else { return Progress::Done };
         if !self.path_mtus.is_empty() || self.settings.mtu_probing == MtuProbing::On {
             self.heed_path_mtu(index);
         }
-        let Some(flow) = self.tables.flows.at_mut(index) else { return Progress::Done };
+        let Some(flow) = self.tables.flows.at(index) else { return Progress::Done };
         let sent_again = flow.connection.retransmissions();
-        let mut segments = 0;
+        let (mut way, mut segments) = (None, 0);
         let progress = loop {
-            let Some(mut frame) = outlet.take() else {
-                self.counters.drop(DropReason::NoFrame);
-                break Progress::Unfinished;
+            let Some(flow) = self.tables.flows.at_mut(index) else { break Progress::Done };
+            let frame = if segments < SEGMENTS_A_TURN { outlet.take() } else { None };
+            let Some(mut frame) = frame else {
+                break self.put_off(index, segments);
             };
-            if segments == SEGMENTS_A_TURN {
-                outlet.put_back(frame);
-                break if flow.connection.owes() { Progress::Unfinished } else { Progress::Done };
-            }
-            let Some(segment) = flow.connection.poll_segment(&mut lend!(self)) else {
+            let Some(plan) = flow.connection.plan(&lend!(self)) else {
                 outlet.put_back(frame);
                 break Progress::Done;
             };
+            // Only now: who is sent something is asked whether it is still there.
+            if way.is_none() {
+                way = self.way_of(index);
+            }
+            let (Some((ends, held_for)), Some(flow)) = (&way, self.tables.flows.at_mut(index))
+            else {
+                outlet.put_back(frame);
+                break Progress::Done;
+            };
+            let segment = flow.connection.emit(&mut lend!(self), plan);
             segments += 1;
             if segment.flags.rst() {
                 self.counters.count(Event::ResetOut);
             }
-            if codec::write(&mut frame, &ends, &segment).is_err() {
+            if codec::write(&mut frame, ends, &segment).is_err() {
                 // Longer than the link's frames: to the protocol it is lost on the way.
                 outlet.put_back(frame);
                 continue;
@@ -79,23 +89,38 @@ impl Engine {
             match held_for {
                 None => outlet.send(frame),
                 Some(neighbour) => {
-                    if let Some(frame) = self.neighbours.hold(neighbour, frame) {
+                    if let Some(frame) = self.neighbours.hold(*neighbour, frame) {
                         self.counters.drop(DropReason::NoNeighbour);
                         outlet.release(frame);
                     }
                 }
             }
         };
-        let again = flow.connection.retransmissions().wrapping_sub(sent_again);
+        let now = self.tables.flows.at(index).map(|flow| flow.connection.retransmissions());
+        let again = now.map_or(0, |now| now.wrapping_sub(sent_again));
         self.counters.add(Event::Retransmitted, u64::from(again));
         self.counters.add(Event::SegmentOut, segments as u64);
         progress
+    }
+
+    /// There was no frame, or it has sent enough for one turn.
+    fn put_off(&mut self, index: u32, segments: usize) -> Progress {
+        if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
+            return Progress::Done;
+        }
+        if segments < SEGMENTS_A_TURN {
+            self.counters.drop(DropReason::NoFrame);
+        }
+        Progress::Unfinished
     }
 
     /// RFC 1191 §6.3, RFC 8201 §5.2: every user of a path is told that it takes less; each hears of it when it
     /// next sends, new ones when they begin.
     #[cold]
     fn heed_path_mtu(&mut self, index: u32) {
+        if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
+            return;
+        }
         self.take_path_news(index);
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         match self.path_mtus.limit(self.now, flow.remote.address()) {
@@ -119,7 +144,7 @@ impl Engine {
     /// known yet.
     #[inline]
     fn way_of(&mut self, index: u32) -> Option<(Ends, Option<NeighbourId>)> {
-        let flow = self.tables.flows.at(index).filter(|flow| flow.connection.owes())?;
+        let flow = self.tables.flows.at(index)?;
         let (key, mut neighbour, diffserv) = (flow.key(), flow.neighbour, flow.diffserv());
         let mut way = self.neighbours.way(self.now, neighbour);
         if way == Way::Gone {
@@ -136,7 +161,7 @@ impl Engine {
     }
 
     /// After a connection was asked: its timer is armed, or its end is met.
-    fn settle(&mut self, index: u32, service: &mut dyn Service) {
+    fn settle(&mut self, index: u32, progress: Progress, service: &mut dyn Service) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         if flow.is_pending_fast_open() {
             self.settle_fast_open(index);
@@ -145,7 +170,7 @@ impl Engine {
         let connection = &flow.connection;
         match connection.phase() {
             Phase::TimeWait if connection.is_over() => self.enter_time_wait(index, service),
-            Phase::Closed if flow.is_gone() && !connection.owes() => self.remove(index),
+            Phase::Closed if flow.is_gone() && progress == Progress::Done => self.remove(index),
             _ => {
                 if let Some(at) = connection.poll_deadline() {
                     self.wheel.arm(index, at);

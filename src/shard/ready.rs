@@ -9,6 +9,10 @@ use super::service::{ConnId, Ending, ListenerId, Service, Trouble};
 use crate::metrics::Event;
 use crate::tcp::{CloseReason, Events, Phase};
 
+/// What is told while a connection lasts, but that the peer closes.
+const NEWS: Events =
+    Events(Events::CONNECTED.0 | Events::URGENT.0 | Events::READABLE.0 | Events::WRITABLE.0);
+
 /// What is told by [`Service::on_trouble`].
 const TROUBLES: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
 
@@ -45,14 +49,33 @@ impl Engine {
         pending: Events,
     ) {
         if let Some(listener) = accepted {
-            self.counters.count(Event::PassiveOpen);
-            self.counters.count(Event::Established);
-            if let Some(took) = self.tables.flows.get(conn).and_then(|flow| flow.connection.srtt())
-            {
-                self.handshakes.record(took.as_nanos());
-            }
-            service.on_accept(self, conn, listener);
+            self.tell_accepted(service, conn, listener);
         }
+        if pending.intersects(NEWS) {
+            self.tell_news(service, conn, pending);
+        }
+        if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
+            service.on_peer_closed(self, conn);
+        }
+        if pending.intersects(TROUBLES) {
+            self.tell_trouble(service, conn, pending);
+        }
+        if pending.contains(Events::CLOSED) {
+            self.on_over(service, conn);
+        }
+    }
+
+    fn tell_accepted(&mut self, service: &mut dyn Service, conn: ConnId, listener: ListenerId) {
+        self.counters.count(Event::PassiveOpen);
+        self.counters.count(Event::Established);
+        if let Some(took) = self.tables.flows.get(conn).and_then(|flow| flow.connection.srtt()) {
+            self.handshakes.record(took.as_nanos());
+        }
+        service.on_accept(self, conn, listener);
+    }
+
+    /// What happens on a connection that is open, in the order in which it matters.
+    fn tell_news(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
         if pending.contains(Events::CONNECTED) {
             self.counters.count(Event::Established);
             let opened_at = self.tables.flows.get(conn).map_or(self.now, |flow| flow.opened_at());
@@ -70,15 +93,6 @@ impl Engine {
         }
         if pending.contains(Events::WRITABLE) && self.is_live(conn) {
             service.on_writable(self, conn);
-        }
-        if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
-            service.on_peer_closed(self, conn);
-        }
-        if pending.intersects(TROUBLES) {
-            self.tell_trouble(service, conn, pending);
-        }
-        if pending.contains(Events::CLOSED) {
-            self.on_over(service, conn);
         }
     }
 

@@ -88,7 +88,6 @@ impl Connection {
     }
 
     /// Whether [`Self::poll_segment`] would give something.
-    #[inline]
     pub fn owes(&self) -> bool {
         self.next_plan().is_some()
     }

@@ -96,4 +96,5 @@ pub use segment::{
 pub use seq::SeqNum;
 pub use settings::{KeepAlive, Settings};
 pub use time_wait::{REUSE_DELAY, TimeWait, TimeWaitAnswer};
+pub use transmit::Plan;
 pub use window::WindowShift;

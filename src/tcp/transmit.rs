@@ -15,9 +15,9 @@ use super::path_probe::PathProbe;
 use super::recovery::Stage;
 use super::{Flags, Options, Phase, RareOptions, SegmentOut, SeqNum, WindowShift};
 
-/// A segment decided on.
+/// A segment decided on, not yet counted as sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
+pub struct Plan {
     seq: SeqNum,
     /// Bytes of data.
     len: u32,
@@ -54,9 +54,11 @@ impl Plan {
 }
 
 impl Connection {
-    /// The next segment, after noting that sending begins anew.
+    /// The next segment owed, if any: the caller either sends it by [`Self::emit`], before anything else happens to
+    /// the connection, or forgets it.
     #[inline]
-    pub(super) fn plan(&mut self, env: &Env<'_>) -> Option<Plan> {
+    pub fn plan(&mut self, env: &Env<'_>) -> Option<Plan> {
+        // Sending begins anew.
         let resumes = self.snd.outstanding() == 0 && self.snd.unsent() > 0 && self.snd.wnd > 0;
         if resumes && self.phase.may_send() {
             let rto = self.rto(env.settings);
@@ -78,7 +80,7 @@ impl Connection {
     /// Whether a look at a few fields is enough to know that nothing is owed. Most connections that a turn
     /// touches have only been told something, and each is asked more than once.
     #[inline]
-    fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let snd = &self.snd;
         let asked = Marks::ACK.with(Marks::RESET).with(Marks::PROBE).with(Marks::KEEP_ALIVE);
         let bare = self.marks.has(asked) || self.rcv.duplicates > 0 || self.rcv.duplicate_len > 0;
@@ -287,7 +289,7 @@ impl Connection {
 /// Sending what was planned.
 impl Connection {
     /// The segment of `plan`, counted as sent.
-    pub(super) fn emit(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
+    pub fn emit(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
         match plan.kind {
             Kind::Reset => {
                 self.marks.remove(Marks::RESET);
