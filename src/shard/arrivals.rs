@@ -8,7 +8,7 @@ use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow_table::{Kind, Place};
 use super::handover::Handover;
-use super::ingress::{Arrival, Batch};
+use super::ingress::{Arrival, Arrivals, Batch};
 use super::limiter::Allowance;
 use super::ready::enlist;
 use crate::metrics::{DropReason, Event};
@@ -46,18 +46,21 @@ impl Engine {
         for arrival in &batch.arrivals.each {
             self.tables.prefetch(arrival.hash);
         }
-        for arrival in &mut batch.arrivals.each {
+        let Arrivals { each, groups, .. } = &mut batch.arrivals;
+        for (at, arrival) in each.iter_mut().enumerate() {
             arrival.candidate = self.tables.candidate(arrival.hash, &arrival.key);
             if let Some(Place { kind: Kind::Connection, index }) = arrival.candidate {
                 self.wheel.prefetch(index);
             }
+            groups.push(arrival.candidate, at as u32);
         }
     }
 
-    /// Step 4: every segment to its flow, in order.
+    /// Step 4: every segment to its flow, those of each flow in order.
     pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
         self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
-        for arrival in &batch.arrivals.each {
+        for at in batch.arrivals.groups.iter() {
+            let arrival = &batch.arrivals.each[at];
             let whole;
             let segment = match batch.with_rest(arrival) {
                 None => &arrival.head,

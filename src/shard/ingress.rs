@@ -7,6 +7,7 @@ use core::net::IpAddr;
 
 use super::codec;
 use super::flow_table::Place;
+use super::groups::Groups;
 use super::handover::Inbox;
 use super::key::{FlowHasher, FlowKey};
 use super::locals::Locals;
@@ -54,6 +55,8 @@ pub(super) struct Arrival {
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     pub(super) each: Vec<Arrival>,
+    /// In which order they are fed: known once all were looked up.
+    pub(super) groups: Groups,
     /// The options that few of them have.
     rare: Vec<RareOptions>,
 }
@@ -61,11 +64,16 @@ pub(super) struct Arrivals {
 impl Arrivals {
     /// Room for `batch` of each kind.
     fn with_capacity(batch: usize) -> Self {
-        Self { each: Vec::with_capacity(batch), rare: Vec::with_capacity(batch) }
+        Self {
+            each: Vec::with_capacity(batch),
+            groups: Groups::with_capacity(batch),
+            rare: Vec::with_capacity(batch),
+        }
     }
 
     fn clear(&mut self) {
         self.each.clear();
+        self.groups.clear();
         self.rare.clear();
     }
 

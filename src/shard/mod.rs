@@ -17,6 +17,7 @@ mod fast_open;
 mod flow;
 pub mod flow_table;
 mod fragments;
+mod groups;
 mod handover;
 mod held;
 mod ingress;

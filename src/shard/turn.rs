@@ -1,7 +1,7 @@
 //! One turn of a worker, and the shard's surface to the runtime.
 //!
-//! Owns the order of the steps: receive, parse all, look all up, feed in order, run the application,
-//! advance the timers, send what is owed, flush. Each step goes over the whole batch before the next
+//! Owns the order of the steps: receive, parse all, look all up, feed (the segments of each flow in order), run the
+//! application, advance the timers, send what is owed, flush. Each step goes over the whole batch before the next
 //! begins, so that the memory which one step asks for has arrived when the next one needs it.
 
 use core::net::IpAddr;

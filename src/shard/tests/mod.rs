@@ -1,6 +1,7 @@
 //! The shard's parts against simple models of them, and in the situations they were made for.
 
 mod adversity;
+mod batch;
 mod black_hole;
 mod blind;
 mod census;

@@ -90,6 +90,7 @@ impl Service for Program {
 pub struct Got {
     pub from: Ipv4Addr,
     pub port: u16,
+    pub to_port: u16,
     pub ttl: u8,
     pub class: u8,
     pub seq: u32,
@@ -330,6 +331,7 @@ fn segment(frame: &[u8]) -> Option<Got> {
     Some(Got {
         from: ip.src,
         port: tcp.src_port,
+        to_port: tcp.dst_port,
         ttl: ip.ttl,
         class: packet[1],
         seq: tcp.seq,
