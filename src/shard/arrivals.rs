@@ -7,6 +7,7 @@
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow_table::{Kind, Place};
+use super::groups::KINDS;
 use super::handover::Handover;
 use super::ingress::{Arrival, Arrivals, Batch};
 use super::limiter::Allowance;
@@ -43,39 +44,51 @@ pub(super) struct Exits<'a, 'b> {
 impl Engine {
     /// Step 3: names a candidate for every arrival and has its memory fetched.
     pub(super) fn look_up(&self, batch: &mut Batch) {
-        for arrival in &batch.arrivals.each {
+        let Arrivals { each, groups, .. } = &mut batch.arrivals;
+        for arrival in each.iter() {
             self.tables.prefetch(arrival.hash);
         }
-        let Arrivals { each, groups, .. } = &mut batch.arrivals;
-        for (at, arrival) in each.iter_mut().enumerate() {
-            arrival.candidate = self.tables.candidate(arrival.hash, &arrival.key);
-            if let Some(Place { kind: Kind::Connection, index }) = arrival.candidate {
-                self.wheel.prefetch(index);
+        for (at, arrival) in each.iter().enumerate() {
+            groups.push(self.tables.candidate(arrival.hash, &arrival.key), at as u32);
+        }
+        for kind in KINDS.into_iter().flatten() {
+            for member in groups.of(Some(kind)) {
+                self.tables.prefetch_at(Place::new(kind, member.index));
+                if kind == Kind::Connection {
+                    self.wheel.prefetch(member.index);
+                }
             }
-            groups.push(arrival.candidate, at as u32);
         }
     }
 
     /// Step 4: every segment to its flow, those of each flow in order.
     pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
         self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
-        for at in batch.arrivals.groups.iter() {
-            let arrival = &batch.arrivals.each[at];
-            let whole;
-            let segment = match batch.with_rest(arrival) {
-                None => &arrival.head,
-                Some(segment) => {
-                    whole = segment;
-                    &whole
-                }
-            };
-            self.on_letter(&Letter { arrival, segment, batch }, exits);
+        for kind in KINDS {
+            for member in batch.arrivals.groups.of(kind) {
+                let arrival = &batch.arrivals.each[member.at as usize];
+                let whole;
+                let segment = match batch.with_rest(arrival) {
+                    None => &arrival.head,
+                    Some(segment) => {
+                        whole = segment;
+                        &whole
+                    }
+                };
+                let candidate = kind.map(|kind| Place::new(kind, member.index));
+                self.on_letter(candidate, &Letter { arrival, segment, batch }, exits);
+            }
         }
     }
 
     #[inline]
-    fn on_letter(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
-        match self.find(letter.arrival) {
+    fn on_letter(
+        &mut self,
+        candidate: Option<Place>,
+        letter: &Letter<'_>,
+        exits: &mut Exits<'_, '_>,
+    ) {
+        match self.find(candidate, letter.arrival) {
             Some(Place { kind: Kind::Connection, index }) => {
                 self.on_connection_segment(index, letter, exits);
             }
@@ -90,10 +103,9 @@ impl Engine {
     /// The flow of a segment. What the batch's look-up named may have gone or moved since, by way of an
     /// earlier segment of the same batch: then it is looked up again.
     #[inline]
-    fn find(&self, arrival: &Arrival) -> Option<Place> {
+    fn find(&self, candidate: Option<Place>, arrival: &Arrival) -> Option<Place> {
         let key = &arrival.key;
-        arrival
-            .candidate
+        candidate
             .filter(|place| self.tables.is_at(*place, key))
             .or_else(|| self.tables.find(arrival.hash, key))
     }

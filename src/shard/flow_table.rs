@@ -14,7 +14,7 @@
 //! bits, one in each.
 
 use super::pages;
-use super::processor::{equal_to, prefetch};
+use super::processor::{equal_to, highest_bits, prefetch};
 
 /// Slots of a bucket: what fits a cache line.
 const SLOTS: usize = 8;
@@ -122,23 +122,30 @@ impl Bucket {
     /// The slots whose head is `head`, an empty one perhaps among them, one bit each.
     #[inline(always)]
     fn matches(&self, head: u32) -> u32 {
-        equal_to(&self.heads, head)
+        equal_to(&self.heads, 0, head)
     }
 
-    #[inline]
+    /// How many flows passed it, or [`PASSED_MAX`].
+    #[inline(always)]
+    fn passed(&self) -> u8 {
+        highest_bits(&self.places) as u8
+    }
+
+    #[inline(always)]
     fn was_passed(&self) -> bool {
-        self.places.iter().fold(0, |all, place| all | place) & PASSED_BIT != 0
+        self.passed() != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn vacant(&self) -> Option<usize> {
-        self.places.iter().position(|place| place & !PASSED_BIT == 0)
+        self.holding(0)
     }
 
     /// The slot that holds exactly this packed place.
-    #[inline]
+    #[inline(always)]
     fn holding(&self, packed: u32) -> Option<usize> {
-        self.places.iter().position(|place| place & !PASSED_BIT == packed)
+        let slots = equal_to(&self.places, PASSED_BIT, packed);
+        (slots != 0).then(|| slots.trailing_zeros() as usize % SLOTS)
     }
 
     /// Fills or empties a slot; the count's bit in it stays.
@@ -146,11 +153,6 @@ impl Bucket {
     fn set(&mut self, slot: usize, head: u32, packed: u32) {
         self.heads[slot] = head;
         self.places[slot] = packed | (self.places[slot] & PASSED_BIT);
-    }
-
-    fn passed(&self) -> u8 {
-        let bit = |slot: usize| u8::from(self.places[slot] & PASSED_BIT != 0) << slot;
-        (0..SLOTS).fold(0, |count, slot| count | bit(slot))
     }
 
     fn set_passed(&mut self, count: u8) {
@@ -202,14 +204,11 @@ impl FlowTable {
     pub fn candidate(&self, hash: u64, local: u8) -> Option<Place> {
         let bucket = &self.buckets[self.home(hash)];
         let matches = bucket.matches(head(hash, local));
-        if matches == 0 && !bucket.was_passed() {
-            return None;
-        }
+        // No branch but for what is rare: whether there is a candidate, and of which kind, cannot be foreseen.
         let slot = matches.trailing_zeros() as usize % SLOTS;
-        match Place::unpack(bucket.places[slot]) {
-            Some(place) if matches != 0 => Some(place),
-            _ => self.candidates(hash, local).next(),
-        }
+        let found = Place::unpack(bucket.places[slot]).filter(|_| matches != 0);
+        let elsewhere = (matches == 0) & bucket.was_passed() | (matches != 0) & found.is_none();
+        if elsewhere { self.candidates(hash, local).next() } else { found }
     }
 
     /// All candidates in turn: for when the first turned out to be another flow.

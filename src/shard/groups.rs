@@ -7,9 +7,18 @@
 
 use super::flow_table::{Kind, Place};
 
-/// The places in a batch of the arrivals of each group.
+/// An arrival of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its place in the batch.
+    pub(super) at: u32,
+    /// The index of its candidate.
+    pub(super) index: u32,
+}
+
+/// The arrivals of a batch: first those without a candidate, then by the kinds of it.
 #[derive(Debug, Default)]
-pub(super) struct Groups([Vec<u32>; 4]);
+pub(super) struct Groups([Vec<Member>; 5]);
 
 impl Groups {
     /// Room for `batch` arrivals.
@@ -26,19 +35,29 @@ impl Groups {
     /// Enters the arrival at a place of the batch.
     #[inline]
     pub(super) fn push(&mut self, candidate: Option<Place>, at: u32) {
-        let group = match candidate.map(|place| place.kind) {
-            None => 0,
-            Some(Kind::Embryo) => 1,
-            Some(Kind::Connection) => 2,
-            Some(Kind::TimeWait | Kind::TimeWaitTimestamps) => 3,
-        };
-        self.0[group].push(at);
+        let index = candidate.map_or(0, |place| place.index);
+        self.0[group(candidate.map(|place| place.kind))].push(Member { at, index });
     }
 
-    /// All of them, group by group.
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().flatten().map(|at| *at as usize)
+    /// Those of one kind, in the order of arrival.
+    #[inline]
+    pub(super) fn of(&self, kind: Option<Kind>) -> &[Member] {
+        &self.0[group(kind)]
     }
+}
+
+/// The groups, in the order in which they are fed.
+pub(super) const KINDS: [Option<Kind>; 5] = [
+    None,
+    Some(Kind::Embryo),
+    Some(Kind::Connection),
+    Some(Kind::TimeWait),
+    Some(Kind::TimeWaitTimestamps),
+];
+
+#[inline]
+fn group(kind: Option<Kind>) -> usize {
+    kind.map_or(0, |kind| kind as usize)
 }
 
 #[cfg(test)]
@@ -48,16 +67,17 @@ mod tests {
     #[test]
     fn each_kind_keeps_the_order_of_arrival() {
         let mut groups = Groups::with_capacity(8);
-        let connection = Some(Place::new(Kind::Connection, 5));
-        let embryo = Some(Place::new(Kind::Embryo, 5));
-        let time_waits = [Kind::TimeWait, Kind::TimeWaitTimestamps].map(|k| Some(Place::new(k, 1)));
-        let batch =
-            [connection, None, time_waits[0], embryo, connection, time_waits[1], embryo, None];
-        for (at, candidate) in batch.into_iter().enumerate() {
-            groups.push(candidate, at as u32);
+        for at in 0..20 {
+            let kind = KINDS[at * 3 % 5];
+            groups.push(kind.map(|kind| Place::new(kind, 100 + at as u32)), at as u32);
         }
-        assert_eq!(groups.iter().collect::<Vec<_>>(), [1, 7, 3, 6, 0, 4, 2, 5]);
+        for (first, kind) in [0, 2, 4, 1, 3].into_iter().zip(KINDS) {
+            let members = (0..4).map(|n| first + 5 * n);
+            let index = |at| if kind.is_some() { 100 + at } else { 0 };
+            let members: Vec<_> = members.map(|at| Member { at, index: index(at) }).collect();
+            assert_eq!(groups.of(kind), members, "{kind:?}");
+        }
         groups.clear();
-        assert_eq!(groups.iter().next(), None);
+        assert!(KINDS.into_iter().all(|kind| groups.of(kind).is_empty()));
     }
 }

@@ -6,7 +6,6 @@
 use core::net::IpAddr;
 
 use super::codec;
-use super::flow_table::Place;
 use super::groups::Groups;
 use super::handover::Inbox;
 use super::key::{FlowHasher, FlowKey};
@@ -38,8 +37,6 @@ pub(super) enum Source {
 pub(super) struct Arrival {
     pub(super) hash: u64,
     pub(super) key: FlowKey,
-    /// What the flow table named for it when the batch was looked up.
-    pub(super) candidate: Option<Place>,
     /// All but the payload and the rare options.
     pub(super) head: Segment<'static>,
     payload_at: u32,
@@ -287,7 +284,6 @@ impl Eyes<'_> {
         arrivals.each.push(Arrival {
             hash,
             key,
-            candidate: None,
             head,
             payload_at: (plain::SEGMENT_AT + plain.segment.len() - payload.len()) as u32,
             payload_len: payload.len() as u32,
@@ -388,7 +384,6 @@ impl Eyes<'_> {
         arrivals.each.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
-            candidate: None,
             head: codec::segment(&header, class),
             payload_at: (payload.as_ptr().addr() - outer.frame.as_ptr().addr()) as u32,
             payload_len: payload.len() as u32,

@@ -41,16 +41,20 @@ impl Tables {
         self.slots.prefetch(hash);
     }
 
-    /// Names what a flow might be, and has that fetched.
+    /// Names what a flow might be.
     #[inline]
     pub(super) fn candidate(&self, hash: u64, key: &FlowKey) -> Option<Place> {
-        let place = self.slots.candidate(hash, key.local)?;
+        self.slots.candidate(hash, key.local)
+    }
+
+    /// Has a candidate fetched.
+    #[inline(always)]
+    pub(super) fn prefetch_at(&self, place: Place) {
         match place.kind {
             Kind::Connection => self.flows.prefetch(place.index),
             Kind::Embryo => self.embryos.prefetch(place.index),
             Kind::TimeWait | Kind::TimeWaitTimestamps => self.time_waits.prefetch(place.index),
         }
-        Some(place)
     }
 
     /// Whether the flow of `key` is at `place`.
