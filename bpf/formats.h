@@ -25,6 +25,13 @@ struct vlan_tag {
 	__be16 ethertype;
 };
 
+/* An Ethernet header up to and with its first tag. */
+struct tagged {
+	__u8 addresses[2 * ETH_ALEN];
+	__be16 protocol;
+	__be16 control;
+};
+
 /* ARP for IPv4 over Ethernet: RFC 826. */
 struct arp_ipv4 {
 	__be16 hardware;

@@ -8,7 +8,12 @@
  * checks what it is given and counts what it refuses. Only the linear part of a frame is read; drivers
  * put the headers there, also when the frame has further buffers.
  *
- * Everything that steers it is a map, changeable while it runs; bpf/linerate.h has the layouts.
+ * There are two programs of one mind. linerate is the plain one. linerate_hints decides alike, and adds to a frame on
+ * its way to a socket what the driver knows of it beside its bytes: a VLAN tag that the NIC took off is put back, and
+ * what else was asked for (struct hints) stands in front. It is loaded bound to one interface, since it calls
+ * functions of the driver, where these are.
+ *
+ * Everything that steers them is a map, changeable while they run; bpf/linerate.h has the layouts.
  */
 #include <linux/bpf.h>
 
@@ -22,9 +27,35 @@
 #define MAP_NUMBER(name, value) int(*name)[value]
 #define MAP_TYPE(name, value) __typeof__(value) *name
 
-/* The two helpers in use, by their numbers in linux/bpf.h: this needs no libbpf headers. */
+/* The helpers in use, by their numbers in linux/bpf.h: this needs no libbpf headers. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*const bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
+static __u64 (*const bpf_ktime_get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
+static long (*const bpf_xdp_adjust_head)(struct xdp_md *context, int by) = (void *)BPF_FUNC_xdp_adjust_head;
+static long (*const bpf_xdp_adjust_meta)(struct xdp_md *context, int by) = (void *)BPF_FUNC_xdp_adjust_meta;
+
+/* What a driver tells of a frame (net/core/xdp.c, bpf_xdp_metadata_rx_*): 0, or an error where it does not. */
+static int (*const rx_timestamp)(const struct xdp_md *context, __u64 *nanoseconds) = (void *)LINERATE_KFUNC_STAMP;
+static int (*const rx_hash)(const struct xdp_md *context, __u32 *hash, __u32 *type) = (void *)LINERATE_KFUNC_HASH;
+static int (*const rx_vlan_tag)(const struct xdp_md *context, __be16 *protocol, __u16 *control) =
+	(void *)LINERATE_KFUNC_VLAN;
+static __u32 (*const wanted_hints)(void) = (void *)LINERATE_KFUNC_WANTED;
+
+/* What stands in front of a frame. */
+struct hints {
+	__u32 mark;
+	__u32 valid;
+	__u64 stamp;
+	__u32 hash;
+	__u32 hash_type;
+};
+
+_Static_assert(sizeof(struct hints) == LINERATE_HINTS_BYTES, "");
+_Static_assert(__builtin_offsetof(struct hints, mark) == 0, "");
+_Static_assert(__builtin_offsetof(struct hints, valid) == LINERATE_HINTS_VALID_AT, "");
+_Static_assert(__builtin_offsetof(struct hints, stamp) == LINERATE_HINTS_STAMP_AT, "");
+_Static_assert(__builtin_offsetof(struct hints, hash) == LINERATE_HINTS_HASH_AT, "");
+_Static_assert(__builtin_offsetof(struct hints, hash_type) == LINERATE_HINTS_HASH_TYPE_AT, "");
 
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_XSKMAP);
@@ -347,8 +378,63 @@ INLINE void count(__u32 verdict)
 		*counter += 1;
 }
 
-SEC("xdp.frags")
-int linerate(struct xdp_md *context)
+/* Puts a tag back that the NIC took off, so that the stack sees the frame as it was on the wire. False when there is one
+ * and no room for it: without it a frame of another network would pass for one of ours. */
+INLINE int retag(struct xdp_md *context)
+{
+	__be16 protocol = 0;
+	__u16 control = 0;
+	struct tagged *frame;
+
+	if (rx_vlan_tag(context, &protocol, &control) != 0)
+		return 1;
+	if (bpf_xdp_adjust_head(context, -(int)sizeof(struct vlan_tag)) != 0)
+		return 0;
+	frame = (void *)(unsigned long)context->data;
+	if ((void *)(frame + 1) > (void *)(unsigned long)context->data_end)
+		return 0;
+	__builtin_memmove(frame->addresses, (void *)frame + sizeof(struct vlan_tag), sizeof(frame->addresses));
+	frame->protocol = protocol;
+	frame->control = NET16(control);
+	return 1;
+}
+
+/* Writes what is asked for in front of the frame. A driver that leaves no room for it lets the frame go without. */
+INLINE void annotate(struct xdp_md *context)
+{
+	__u32 wanted = wanted_hints();
+	struct hints hints = {};
+	struct hints *place;
+
+	if (!wanted)
+		return;
+	hints.mark = LINERATE_HINTS_MARK;
+	if (wanted & LINERATE_HINT_STAMP) {
+		__u64 now = bpf_ktime_get_ns();
+		__u64 told = 0;
+
+		hints.stamp = now;
+		hints.valid = LINERATE_VALID_STAMP;
+		if (rx_timestamp(context, &told) == 0 && told) {
+			/* A time to come makes a large number. */
+			if (now - told <= LINERATE_STAMP_AGE_MAX_NS) {
+				hints.stamp = told;
+				hints.valid |= LINERATE_VALID_STAMP_OF_DRIVER;
+			} else {
+				hints.valid |= LINERATE_VALID_FOREIGN_STAMP;
+			}
+		}
+	}
+	if (wanted & LINERATE_HINT_HASH && rx_hash(context, &hints.hash, &hints.hash_type) == 0)
+		hints.valid |= LINERATE_VALID_HASH;
+	if (bpf_xdp_adjust_meta(context, -(int)sizeof(hints)) != 0)
+		return;
+	place = (void *)(unsigned long)context->data_meta;
+	if ((void *)(place + 1) <= (void *)(unsigned long)context->data)
+		*place = hints;
+}
+
+INLINE int steer(struct xdp_md *context, int with_hints)
 {
 	struct cursor cursor = {
 		.at = (void *)(unsigned long)context->data,
@@ -360,11 +446,31 @@ int linerate(struct xdp_md *context)
 	if (verdict < LINERATE_VERDICT_PASSES) {
 		/* The flags are the action for a queue without a socket. */
 		action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
-		if (action != XDP_REDIRECT)
+		if (action != XDP_REDIRECT) {
 			verdict = LINERATE_VERDICT_PASS_NO_SOCKET;
+		} else if (with_hints) {
+			if (retag(context)) {
+				annotate(context);
+			} else {
+				verdict = LINERATE_VERDICT_PASS_TAG;
+				action = XDP_PASS;
+			}
+		}
 	}
 	count(verdict);
 	return action;
+}
+
+SEC("xdp.frags")
+int linerate(struct xdp_md *context)
+{
+	return steer(context, 0);
+}
+
+SEC("xdp.frags")
+int linerate_hints(struct xdp_md *context)
+{
+	return steer(context, 1);
 }
 
 char program_license[] SEC("license") = "Dual MIT/GPL";

@@ -38,6 +38,40 @@
 #define LINERATE_ROUTERS_KERNEL 0
 #define LINERATE_ROUTERS_STACK 1
 
+/* Bits of what linerate_hints writes in front of a frame. */
+#define LINERATE_HINT_STAMP 1
+#define LINERATE_HINT_HASH 2
+
+/* What stands right in front of the first byte of a frame that linerate_hints redirects, where one of these was
+ * asked for (struct hints in linerate.bpf.c has it in this order). The mark tells it from what else the headroom
+ * holds: whoever reads it clears the mark. A multiple of 4 bytes, 32 at most (xdp_metalen_invalid of Linux 6.3). */
+#define LINERATE_HINTS_MARK 1818847348
+#define LINERATE_HINTS_BYTES 24
+#define LINERATE_HINTS_VALID_AT 4
+#define LINERATE_HINTS_STAMP_AT 8
+#define LINERATE_HINTS_HASH_AT 16
+#define LINERATE_HINTS_HASH_TYPE_AT 20
+
+/* Bits of its field `valid`. The stamp is in nanoseconds of CLOCK_MONOTONIC: when the program saw the frame, or when
+ * the driver says that it came. */
+#define LINERATE_VALID_STAMP 1
+#define LINERATE_VALID_STAMP_OF_DRIVER 2
+/* The driver told a time that is of another clock. */
+#define LINERATE_VALID_FOREIGN_STAMP 4
+#define LINERATE_VALID_HASH 8
+
+/* A driver's time that is no further back than this when the program runs is taken to be of CLOCK_MONOTONIC: no frame
+ * waits for a second between the two. */
+#define LINERATE_STAMP_AGE_MAX_NS 1000000000
+
+/* The kernel's functions that linerate_hints calls have no numbers of their own. These stand in for them, and no helper
+ * has such; src/xdp/kfuncs.rs puts in what the running kernel has. The last one stands for a constant: the bits of what
+ * is asked for, so that the kernel leaves out what is not. */
+#define LINERATE_KFUNC_STAMP 2000000001
+#define LINERATE_KFUNC_HASH 2000000002
+#define LINERATE_KFUNC_VLAN 2000000003
+#define LINERATE_KFUNC_WANTED 2000000004
+
 /* Entries of the per-CPU map `counters`: 64-bit counts of frames by verdict. Those below
  * LINERATE_VERDICT_PASSES were redirected to a socket, the others passed to the kernel. */
 #define LINERATE_VERDICT_TCP 0
@@ -54,6 +88,7 @@
 #define LINERATE_VERDICT_PASS_FRAGMENT 10
 #define LINERATE_VERDICT_PASS_MALFORMED 11
 #define LINERATE_VERDICT_PASS_NO_SOCKET 12
-#define LINERATE_VERDICTS 13
+#define LINERATE_VERDICT_PASS_TAG 13
+#define LINERATE_VERDICTS 14
 
 #endif

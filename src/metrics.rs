@@ -178,6 +178,10 @@ named! {
         TakenOver = "taken-over",
         /// Frames that came in on another queue than the NIC's hash says, and had to be handed over.
         Strayed = "strayed",
+        /// Frames whose time of arrival the driver told.
+        StampedByDriver = "stamped-by-driver",
+        /// Times that a driver told by another clock than the system's: they are not used.
+        StampForeign = "stamps-foreign",
         /// ARP and NDP answers sent.
         NeighbourAnswered = "neighbour-answers",
         /// Other stations that claimed an address of ours.

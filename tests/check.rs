@@ -26,6 +26,9 @@ fn the_interface_is_told_of_with_a_hint_beside_each_shortcoming() {
         assert!(device.contains_key(name), "no {name} in {device:?}");
     }
     assert!(!device.contains_key("numa_node"), "a veth is on no node");
+    let metadata = device["driver_metadata"]["value"].as_str().expect("text");
+    assert!(metadata.ends_with("; read: timestamp, hash, VLAN tag"), "{metadata}");
+    assert_eq!(device["vlan_stripping"]["grade"], "good", "{device:?}");
     for (name, finding) in device {
         assert_eq!(finding["hint"].is_null(), finding["grade"] == "good", "{name}: {finding}");
     }
@@ -41,6 +44,8 @@ fn a_probe_counts_the_answers_by_queue_and_takes_nothing_else() {
         assert_eq!(probe["sent"], 256, "{probe}");
         assert_eq!(probe["answered"], 256, "{probe}");
         assert!(probe["foreseen"].is_null(), "a veth has no RSS: {probe}");
+        assert_eq!(probe["hashes"]["told"], 256, "{probe}");
+        assert!(probe["hashes"]["computed"].is_null(), "nor a key: {probe}");
         let queues = probe["queues"].as_array().expect("a list");
         assert_eq!(queues.len(), 2);
         assert_eq!(queues.iter().filter_map(|count| count.as_u64()).sum::<u64>(), 256);

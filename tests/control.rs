@@ -192,3 +192,31 @@ fn said(mut command: std::process::Command) -> String {
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).expect("text")
 }
+
+#[test]
+fn waits_are_told_where_frames_are_stamped() {
+    let net = Net::new();
+    let socket = socket(&net);
+    for (arguments, mode) in
+        [("--rx-timestamps", "native"), ("--rx-timestamps", "generic"), ("", "native")]
+    {
+        let server = serve(&net, &socket, &format!("{arguments} --xdp-mode {mode}"));
+        let told = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| ask(&net, "top", &socket)["wait"].take());
+            for _ in 0..10 {
+                drop(hold(&net, 20));
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            asking.join().expect("it answers")
+        });
+        match arguments {
+            "" => assert!(told.is_null(), "{told}"),
+            _ => {
+                assert!(told["count"].as_u64().is_some_and(|count| count > 20), "{told}");
+                let median = told["p50"].as_u64().expect("nanoseconds");
+                assert!((1..1_000_000_000).contains(&median), "{told}");
+            }
+        }
+        drop(server);
+    }
+}

@@ -30,6 +30,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "src/packetdrill/ffi/",
     "src/shard/pages.rs",
     "src/shard/processor.rs",
+    "src/xdp/bpf.rs",
     "src/xdp/ethtool.rs",
 ];
 

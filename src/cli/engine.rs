@@ -79,7 +79,11 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
 
 /// Tells what was really had, and what a user should know of it.
 fn announce(config: &StackConfig, stack: &Stack) {
-    let mode = stack.attachment().map_or("none", |attachment| attachment.mode.name());
+    let mut mode = stack.attachment().map_or("none", |it| it.mode.name()).to_owned();
+    let hints = stack.attachment().map(|attachment| attachment.hints).unwrap_or_default();
+    if !hints.is_empty() {
+        mode.push_str(&format!(" ({})", hints.names().collect::<Vec<_>>().join(", ")));
+    }
     let queues = config.queues.as_slice().iter().zip(stack.bound());
     let mut cores = config.cores.iter();
     let bound: Vec<String> = queues
@@ -137,6 +141,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     };
     config.set_rss = options.set_rss;
     config.set_offloads = options.set_offloads;
+    config.rx_timestamps = options.rx_timestamps;
     config.busy_poll = options.busy_poll.map(|micros| BusyPoll { micros, ..BusyPoll::default() });
     config.chunk = options.chunk_bytes;
     config.idle = match options.idle {

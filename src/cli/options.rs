@@ -194,6 +194,11 @@ pub struct StackOptions {
     #[arg(long)]
     pub set_offloads: bool,
 
+    /// Stamp each frame when it comes in, and tell in `linerate top` how long frames wait for the worker's turn; linerate
+    /// only
+    #[arg(long)]
+    pub rx_timestamps: bool,
+
     /// Have the device driven by the worker's own calls, up to so many microseconds each, its interrupts off
     /// (preferred busy polling); needs napi_defer_hard_irqs and gro_flush_timeout set; linerate only
     #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "20",
@@ -366,6 +371,7 @@ impl StackOptions {
             (self.control.is_some(), "--control"),
             (self.set_rss, "--set-rss"),
             (self.set_offloads, "--set-offloads"),
+            (self.rx_timestamps, "--rx-timestamps"),
             (self.busy_poll.is_some(), "--busy-poll"),
             (self.receive_buffer.is_some(), "--receive-buffer"),
             (self.send_buffer.is_some(), "--send-buffer"),

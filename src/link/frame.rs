@@ -268,6 +268,24 @@ impl Area {
         Frame { start, len, capacity: self.chunk - offset, index, area: self.id }
     }
 
+    /// The `N` bytes in front of the first one of `frame`; `None` where its chunk has not as many, or is none of this
+    /// area's.
+    #[cfg(feature = "xdp")]
+    #[inline]
+    pub(super) fn in_front<'a, const N: usize>(
+        &self,
+        frame: &'a mut Frame,
+    ) -> Option<&'a mut [u8; N]> {
+        let offset = self.chunk() - frame.capacity().min(self.chunk());
+        if !self.owns(frame) || offset < N {
+            return None;
+        }
+        // SAFETY: a frame's capacity ends with its chunk (`issue`), so that `offset` bytes of this chunk lie in front
+        // of it, which belong to the ticket as the rest does; they are initialised, and nobody has a view of them
+        // while the ticket is borrowed.
+        Some(unsafe { frame.start.sub(N).cast::<[u8; N]>().as_mut() })
+    }
+
     /// Takes a ticket in; the chunk is now with the caller.
     #[inline]
     pub(super) fn redeem(&mut self, frame: Frame) -> Result<u32, Frame> {

@@ -57,6 +57,36 @@ pub trait Link {
     fn state(&self) -> State {
         State::Up
     }
+
+    /// What came with each frame of the last [`receive`](Link::receive) from the device, in their order; empty where
+    /// nothing can have come.
+    fn metadata(&self) -> &[Metadata] {
+        &[]
+    }
+}
+
+/// What came with a frame beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// When it came in.
+    pub stamp: Option<Stamp>,
+    /// The hash by which the NIC chose its queue, and what went into that: bits of the kernel's
+    /// `enum xdp_rss_hash_type` ([`HASH_OF_PORTS`]).
+    pub hash: Option<(u32, u32)>,
+}
+
+/// Ports went into a hash (include/net/xdp.h, `XDP_RSS_L4`).
+pub const HASH_OF_PORTS: u32 = 1 << 3;
+
+/// When a frame came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub nanos: u64,
+    /// The driver told it; else it is when the XDP program saw the frame.
+    pub by_driver: bool,
+    /// The driver told a time of another clock.
+    pub driver_is_foreign: bool,
 }
 
 /// Whether a link's device is in service.
@@ -108,6 +138,10 @@ impl<L: Link + ?Sized> Link for Box<L> {
     }
     fn state(&self) -> State {
         (**self).state()
+    }
+    #[inline]
+    fn metadata(&self) -> &[Metadata] {
+        (**self).metadata()
     }
 }
 

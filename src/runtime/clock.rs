@@ -5,26 +5,44 @@
 use std::sync::OnceLock;
 use std::time::Instant as StdInstant;
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::time::Instant;
+
+/// What the clock shows at its origin: one second, so that "a while ago" can always be expressed.
+const BEGIN_NS: u64 = 1_000_000_000;
 
 /// Reads the time since the process first asked for it. All workers share the origin, so that their
 /// timestamps and captures agree.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: StdInstant,
+    /// The same by `CLOCK_MONOTONIC`, nanoseconds.
+    origin_monotonic: u64,
 }
 
 impl Clock {
     /// The process's clock.
     pub fn new() -> Self {
-        static ORIGIN: OnceLock<StdInstant> = OnceLock::new();
-        Self { origin: *ORIGIN.get_or_init(StdInstant::now) }
+        static CLOCK: OnceLock<Clock> = OnceLock::new();
+        *CLOCK.get_or_init(|| {
+            let origin = StdInstant::now();
+            // Read after it, so that nothing that the kernel stamps seems to come from the future.
+            let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from);
+            let origin_monotonic = monotonic.unwrap_or_default().as_nanos() as u64;
+            Self { origin, origin_monotonic }
+        })
     }
 
-    /// Now. Starts at one second, so that "a while ago" can always be expressed.
+    /// Now.
     pub fn now(&self) -> Instant {
         let nanos = self.origin.elapsed().as_nanos() as u64;
-        Instant::from_nanos(1_000_000_000 + nanos)
+        Instant::from_nanos(BEGIN_NS + nanos)
+    }
+
+    /// `at` by `CLOCK_MONOTONIC`, nanoseconds: the clock of the kernel's stamps.
+    pub const fn monotonic(&self, at: Instant) -> u64 {
+        (self.origin_monotonic + at.as_nanos()).saturating_sub(BEGIN_NS)
     }
 
     /// The Unix time of [`Instant::ZERO`], for captures.
@@ -44,6 +62,20 @@ impl Default for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_tells_what_the_kernels_clock_shows() {
+        let clock = Clock::new();
+        let kernels = || {
+            let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
+            std::time::Duration::from(now).as_nanos() as u64
+        };
+        let before = kernels();
+        let between = clock.monotonic(clock.now());
+        let after = kernels();
+        // The origin was read twice; whoever was kept from a core between the two reads is off by that.
+        assert!(between >= before && between < after + 1_000_000_000, "{before} {between} {after}");
+    }
 
     #[test]
     fn two_clocks_of_a_process_agree() {

@@ -63,6 +63,9 @@ pub struct StackConfig {
     pub set_rss: bool,
     /// Turn off what merges or strips frames in the NIC (LRO, VLAN tags) while the stack runs.
     pub set_offloads: bool,
+    /// Stamp each frame when it comes in, and count how long it waits for the turn that takes it up
+    /// ([`WorkerReport::waits`](super::WorkerReport::waits)).
+    pub rx_timestamps: bool,
     /// How the program is attached.
     pub xdp_mode: XdpMode,
     /// Whether the device uses the sockets' memory, or frames are copied.
@@ -125,6 +128,7 @@ impl StackConfig {
             role: Role::default(),
             set_rss: false,
             set_offloads: false,
+            rx_timestamps: false,
             xdp_mode: XdpMode::Auto,
             socket_mode: Mode::Auto,
             chunk: None,

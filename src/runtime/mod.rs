@@ -36,6 +36,7 @@ mod stack;
 mod steering;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod watch;
 mod worker;
 

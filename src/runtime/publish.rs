@@ -18,6 +18,7 @@ pub(super) struct Published {
     time_waits: AtomicU64,
     turns: Box<[AtomicU64]>,
     handshakes: Box<[AtomicU64]>,
+    waits: Box<[AtomicU64]>,
 }
 
 /// What is published.
@@ -29,6 +30,8 @@ pub(super) struct Figures<'a> {
     pub(super) time_waits: usize,
     pub(super) turns: &'a Latencies,
     pub(super) handshakes: &'a Latencies,
+    /// Where they are counted.
+    pub(super) waits: Option<&'a Latencies>,
 }
 
 /// What is read.
@@ -41,6 +44,7 @@ pub(super) struct Snapshot {
     pub(super) time_waits: usize,
     pub(super) turns: Latencies,
     pub(super) handshakes: Latencies,
+    pub(super) waits: Latencies,
 }
 
 fn store_all(cells: &[AtomicU64], latencies: &Latencies) {
@@ -72,12 +76,13 @@ impl Published {
             time_waits: AtomicU64::new(0),
             turns: zeroes(LATENCY_BUCKETS),
             handshakes: zeroes(LATENCY_BUCKETS),
+            waits: zeroes(LATENCY_BUCKETS),
         }
     }
 
     /// Called by the worker.
     pub(super) fn store(&self, figures: &Figures<'_>) {
-        let Figures { counters, link, memory, connections, time_waits, turns, handshakes } =
+        let Figures { counters, link, memory, connections, time_waits, turns, handshakes, waits } =
             figures;
         for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
             cell.store(counters.dropped(*reason), Ordering::Relaxed);
@@ -106,6 +111,9 @@ impl Published {
         self.time_waits.store(*time_waits as u64, Ordering::Relaxed);
         store_all(&self.turns, turns);
         store_all(&self.handshakes, handshakes);
+        if let Some(waits) = waits {
+            store_all(&self.waits, waits);
+        }
     }
 
     /// Called by anyone; each number is whole, the set need not be of one instant.
@@ -143,6 +151,7 @@ impl Published {
             time_waits: self.time_waits.load(Ordering::Relaxed) as usize,
             turns: load_all(&self.turns),
             handshakes: load_all(&self.handshakes),
+            waits: load_all(&self.waits),
         }
     }
 }
@@ -159,9 +168,10 @@ mod tests {
         counters.add(Event::SegmentIn, 7);
         let link = Statistics { kicks: 3, rx_frames: 9, ..Statistics::default() };
         let memory = Memory { limit: 9, promised: 4, lent: 3, in_use: 2, held: 1 };
-        let (mut turns, mut handshakes) = (Latencies::default(), Latencies::default());
+        let [mut turns, mut handshakes, mut waits] = [(); 3].map(|()| Latencies::default());
         turns.record(800);
         handshakes.record(1_000_000);
+        waits.record(30);
         published.store(&Figures {
             counters: &counters,
             link,
@@ -170,9 +180,11 @@ mod tests {
             time_waits: 6,
             turns: &turns,
             handshakes: &handshakes,
+            waits: Some(&waits),
         });
+        let (connections, time_waits) = (5, 6);
         let stored =
-            Snapshot { counters, link, memory, connections: 5, time_waits: 6, turns, handshakes };
+            Snapshot { counters, link, memory, connections, time_waits, turns, handshakes, waits };
         assert_eq!(published.load(), stored);
     }
 }

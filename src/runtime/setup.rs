@@ -21,7 +21,7 @@ use crate::link::xsk::{self, Bound, XskLink};
 use crate::shard::{Config, Shard};
 use crate::wire::ethernet::MacAddr;
 use crate::wire::ndp;
-use crate::xdp::{self, AttachedMode, Fragments, Policy, Probe, Program, Routers};
+use crate::xdp::{self, AttachedMode, Fragments, Hints, Policy, Probe, Program, Routers};
 
 /// What a stack will be, once checked against the interface.
 pub(super) struct Plan<'a> {
@@ -159,8 +159,11 @@ impl<'a> Plan<'a> {
             },
             routers: if self.config.autoconf { Routers::Stack } else { Routers::Kernel },
         })?;
+        let hints = Hints { vlan: true, stamp: self.config.rx_timestamps, hash: false };
+        program.want_hints(hints);
         let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
-        let notes = attachment.fallback.iter().cloned().collect();
+        let mut notes: Vec<String> = attachment.fallback.iter().cloned().collect();
+        notes.extend(steering::note_on_hints(&self.probe, attachment));
         Ok((program, notes))
     }
 
@@ -210,14 +213,16 @@ impl<'a> Plan<'a> {
             mtu_max: usize::MAX,
             notes: Vec::new(),
         };
-        let native = program.attachment().is_some_and(|a| a.mode == AttachedMode::Native);
+        let (native, stamped) = program.attachment().map_or((false, false), |attachment| {
+            (attachment.mode == AttachedMode::Native, attachment.hints.stamp)
+        });
         let recorder = match &self.config.capture {
             Some(path) => Some(Recorder::create(path, Clock::new().unix_origin())?),
             None => None,
         };
         for (number, queue) in queues.iter().enumerate() {
             let visit = self.visit(number);
-            let link = XskLink::open(&self.socket(*queue, native))?;
+            let link = XskLink::open(&self.socket(*queue, native, stamped))?;
             drop(visit);
             if number == 0 {
                 opened.notes.extend(link.notes().iter().cloned());
@@ -235,12 +240,13 @@ impl<'a> Plan<'a> {
         Ok(opened)
     }
 
-    fn socket(&self, queue: u32, native: bool) -> xsk::Config {
+    fn socket(&self, queue: u32, native: bool, stamped: bool) -> xsk::Config {
         let mut config = xsk::Config::new(&self.config.interface, queue);
         // A socket on a generic program has no zero-copy, whatever the bind says.
         config.mode = if native { self.config.socket_mode } else { xsk::Mode::Copy };
         config.frame_size = self.chunk(config.mode);
         config.busy_poll = self.config.busy_poll;
+        config.metadata = stamped;
         config
     }
 

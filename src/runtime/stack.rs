@@ -12,9 +12,9 @@ use super::error::StartError;
 use super::handover::PostOffice;
 use super::mirror::{Change, Mirror};
 use super::muster::Muster;
-use super::publish::Snapshot;
 use super::setup::Plan;
 use super::steering::{Borrowed, Quiet};
+use super::waits::Waits;
 use super::watch::{News, Watch};
 use super::worker::{Command, Desk, EndMark, Worker};
 use crate::link::Statistics;
@@ -44,6 +44,9 @@ pub struct WorkerReport {
     pub turns: Latencies,
     /// How long handshakes took, from our SYN or SYN-ACK to its answer.
     pub handshakes: Latencies,
+    /// How long frames waited for the turn that took them up, since they came in
+    /// ([`StackConfig::rx_timestamps`]).
+    pub waits: Latencies,
 }
 
 /// What a stack has done, at one time or at its end.
@@ -110,6 +113,7 @@ impl Stack {
         let quiet = plan.quieten(&mut notes);
         let (mut program, fallbacks) = plan.attach_program()?;
         notes.extend(fallbacks);
+        let stamped = program.attachment().is_some_and(|attachment| attachment.hints.stamp);
         let borrowed = plan.settle_queues(&mut notes);
         let opened = plan.open_links(&mut program)?;
         notes.extend(opened.notes);
@@ -140,6 +144,7 @@ impl Stack {
                 mirror: plan.mirror_wanted().then(|| mirror.shared()),
                 idle: config.idle,
                 turns: Latencies::default(),
+                waits: stamped.then(Waits::default),
                 share: plan.share(budget.as_ref()),
                 resigned: false,
             });
@@ -257,18 +262,17 @@ impl Stack {
     /// What has been done so far.
     pub fn report(&self) -> Report {
         let workers = self.hands.iter().map(|hand| {
-            let Snapshot { counters, link, memory, connections, time_waits, turns, handshakes } =
-                hand.desk.published.load();
-            let queue = hand.queue;
+            let told = hand.desk.published.load();
             WorkerReport {
-                queue,
-                counters,
-                link,
-                memory,
-                connections,
-                time_waits,
-                turns,
-                handshakes,
+                queue: hand.queue,
+                counters: told.counters,
+                link: told.link,
+                memory: told.memory,
+                connections: told.connections,
+                time_waits: told.time_waits,
+                turns: told.turns,
+                handshakes: told.handshakes,
+                waits: told.waits,
             }
         });
         Report { workers: workers.collect() }

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::shard::{NOBODY, Steering, Toeplitz};
-use crate::xdp::{self, Probe, Rss};
+use crate::xdp::{self, Attachment, Probe, Rss};
 
 /// How flows are divided when worker n has queue `queues[n]`.
 ///
@@ -88,6 +88,27 @@ fn foreseen(rss: &Rss, queues: &[u32]) -> Option<Steering> {
     };
     let table = rss.table.iter().map(worker_of).collect();
     Some(Steering::Rss { toeplitz: Toeplitz::new(*key), table })
+}
+
+/// What a user should know of what the driver tells beside the bytes of frames: that a tag may be lost.
+pub(super) fn note_on_hints(probe: &Probe, attachment: &Attachment) -> Option<String> {
+    let name = &probe.interface;
+    let strips = probe.vlan_stripping == Some(true) && !attachment.hints.vlan;
+    // On a veth this is about its peer, which seldom has VLANs: `check` tells of it.
+    let is_virtual = probe.driver.as_deref() == Some("veth");
+    let lost = (strips && !is_virtual).then(|| {
+        format!(
+            "`{name}` takes VLAN tags off, and frames of VLANs then pass for untagged ones: `ethtool -K {name} rxvlan \
+             off`, or --set-offloads"
+        )
+    });
+    let refused = attachment.no_hints.as_ref().map(|cause| {
+        format!("what the driver of `{name}` tells beside the bytes of frames is not used: {cause}")
+    });
+    match (refused, lost) {
+        (Some(refused), Some(lost)) => Some(format!("{refused}; {lost}")),
+        (refused, lost) => refused.or(lost),
+    }
 }
 
 /// What a user should know before the first frame comes.

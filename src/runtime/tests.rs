@@ -110,6 +110,7 @@ fn pair(claiming: Option<Claiming>) -> Pair {
             mirror: None,
             idle: IdlePolicy::Sleep,
             turns: Latencies::default(),
+            waits: None,
             share: None,
             resigned: false,
         }

@@ -23,6 +23,7 @@ pub(super) struct Watch {
     mtu_max: usize,
     last: Probe,
     has_told_of_strays: bool,
+    has_told_of_stamps: bool,
 }
 
 /// What has changed: for the user, and for the workers.
@@ -35,13 +36,20 @@ pub(super) struct News {
 impl Watch {
     /// Watches from what was found at the start.
     pub(super) fn new(last: Probe, queues: &[u32], mtu_max: usize) -> Self {
-        Self { queues: queues.to_vec(), mtu_max, last, has_told_of_strays: false }
+        Self {
+            queues: queues.to_vec(),
+            mtu_max,
+            last,
+            has_told_of_strays: false,
+            has_told_of_stamps: false,
+        }
     }
 
     /// Looks.
     pub(super) fn look(&mut self, counters: &Counters) -> News {
         let mut news = News::default();
         self.compare_strays(counters, &mut news);
+        self.compare_stamps(counters, &mut news);
         // An interface that does not answer is on its way out, or in a reset: the next look will tell.
         if let Ok(now) = xdp::probe(&self.last.interface) {
             self.compare(now, &mut news);
@@ -71,6 +79,19 @@ impl Watch {
             let steering: Arc<Steering> = Arc::new(steering(now.rss.as_ref(), &self.queues));
             news.commands.push(Command::Steer(steering));
         }
+    }
+
+    /// A NIC whose clock is not the system's is told of, once.
+    fn compare_stamps(&mut self, counters: &Counters, news: &mut News) {
+        if self.has_told_of_stamps || counters.counted(Event::StampForeign) == 0 {
+            return;
+        }
+        self.has_told_of_stamps = true;
+        news.notes.push(format!(
+            "the timestamps of `{}` are of another clock than the system's: waits are counted from when the XDP program \
+             saw a frame",
+            self.last.interface
+        ));
     }
 
     /// A NIC that does not do what it tells is told of, once.
@@ -171,6 +192,19 @@ mod tests {
             let news = after(|now| now.mtu = mtu);
             assert!(matches!(news.commands[..], [Command::Mtu(told)] if told == carried));
         }
+    }
+
+    #[test]
+    fn a_foreign_clock_is_told_of_once() {
+        let mut watch = Watch::new(probe(), &[0, 1], 1500);
+        let mut counters = Counters::default();
+        let mut told = |foreign| {
+            counters.add(Event::StampForeign, foreign);
+            let mut news = News::default();
+            watch.compare_stamps(&counters, &mut news);
+            news.notes.len()
+        };
+        assert_eq!([told(0), told(3), told(4)], [0, 1, 0]);
     }
 
     #[test]

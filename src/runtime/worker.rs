@@ -18,9 +18,10 @@ use super::idle::{Idle, IdlePolicy, Rest};
 use super::mirror::{Change, Shared};
 use super::muster::Muster;
 use super::publish::{Figures, Published};
+use super::waits::Waits;
 use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
-use crate::metrics::Latencies;
+use crate::metrics::{Event, Latencies};
 use crate::shard::{
     Handed, Handover, Prefix, Route, Service, Shard, Standing, Steering, Surroundings,
 };
@@ -101,6 +102,8 @@ pub(super) struct Worker {
     pub(super) idle: IdlePolicy,
     /// How long turns took that found something to do.
     pub(super) turns: Latencies,
+    /// How long frames waited, where that is asked for.
+    pub(super) waits: Option<Waits>,
     /// Its part of the memory of all workers, if that is bounded.
     pub(super) share: Option<Share>,
     /// Its service has stopped, and is called no more.
@@ -156,6 +159,11 @@ impl Worker {
             let begun = core::mem::replace(&mut now, clock.now());
             if busy {
                 self.turns.record(now.since(begun).as_nanos());
+            }
+            if let Some(waits) = &mut self.waits {
+                let told = waits.record(&clock, now, self.link.metadata());
+                self.shard.count(Event::StampedByDriver, told.by_driver);
+                self.shard.count(Event::StampForeign, told.foreign);
             }
             let turn = self.on_shard(now, |shard, around, now| shard.work(now, around));
             if turn.stop {
@@ -334,6 +342,7 @@ impl Worker {
             time_waits: self.shard.time_waits(),
             turns: &self.turns,
             handshakes: self.shard.handshakes(),
+            waits: self.waits.as_ref().map(|waits| &waits.spread),
         });
     }
 

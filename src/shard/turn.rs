@@ -319,6 +319,11 @@ impl Shard {
         &self.engine.counters
     }
 
+    /// Counts `n` events of what is around the shard.
+    pub const fn count(&mut self, event: Event, n: u64) {
+        self.engine.counters.add(event, n);
+    }
+
     /// Bytes of send and receive buffers in use.
     pub fn buffer_bytes(&self) -> usize {
         self.engine.pool.in_use()

@@ -1,14 +1,18 @@
 //! Joining the program to an interface: natively where it can be.
 //!
-//! Owns the link and the choice between native and generic mode. An attachment that the kernel would not
-//! drop with the process is refused: a leftover program blackholes the interface.
+//! Owns the link and the choice between native and generic mode. It is always a BPF link, which the kernel drops with
+//! the process: a program that is left over blackholes the interface.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::programs::Xdp;
-use aya::programs::links::FdLink;
+use aya::sys::SyscallError;
 use aya::util::KernelVersion;
 use nix::net::if_::if_nametoindex;
 
 use super::attach_error::AttachError;
+use super::bpf;
+use super::hints::Hints;
 
 /// Which way of running the program is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,10 +44,11 @@ impl AttachedMode {
         }
     }
 
-    const fn aya(self) -> aya::programs::XdpMode {
+    /// linux/if_link.h, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_SKB_MODE`.
+    const fn flags(self) -> u32 {
         match self {
-            Self::Native => aya::programs::XdpMode::Driver,
-            Self::Generic => aya::programs::XdpMode::Skb,
+            Self::Native => 1 << 2,
+            Self::Generic => 1 << 1,
         }
     }
 }
@@ -59,12 +64,16 @@ pub struct Attachment {
     pub mode: AttachedMode,
     /// Why it is not native, where [`XdpMode::Auto`] had to fall back.
     pub fallback: Option<String>,
+    /// What frames bring beside their bytes.
+    pub hints: Hints,
+    /// Why they do not bring what the driver could tell and was asked for.
+    pub no_hints: Option<String>,
 }
 
 /// A program attached to an interface; dropping it detaches.
 pub(super) struct Live {
     pub(super) attachment: Attachment,
-    _link: FdLink,
+    pub(super) link: OwnedFd,
 }
 
 /// `xdp.frags` came with 5.18; everything else in use is older.
@@ -75,16 +84,17 @@ pub(super) fn check_kernel() -> Result<(), AttachError> {
     }
 }
 
-pub(super) fn attach(xdp: &mut Xdp, interface: &str, mode: XdpMode) -> Result<Live, AttachError> {
+pub(super) fn attach(xdp: &Xdp, interface: &str, mode: XdpMode) -> Result<Live, AttachError> {
     let Ok(index) = if_nametoindex(interface) else {
         return Err(AttachError::NoSuchInterface { interface: interface.to_owned() });
     };
+    let program = xdp.fd().map_err(AttachError::from_load)?.as_fd();
     match mode {
-        XdpMode::Native => attach_as(xdp, interface, index, AttachedMode::Native),
-        XdpMode::Generic => attach_as(xdp, interface, index, AttachedMode::Generic),
-        XdpMode::Auto => match attach_as(xdp, interface, index, AttachedMode::Native) {
+        XdpMode::Native => attach_as(program, interface, index, AttachedMode::Native),
+        XdpMode::Generic => attach_as(program, interface, index, AttachedMode::Generic),
+        XdpMode::Auto => match attach_as(program, interface, index, AttachedMode::Native) {
             Err(error) if error.generic_may_do() => {
-                let mut live = attach_as(xdp, interface, index, AttachedMode::Generic)?;
+                let mut live = attach_as(program, interface, index, AttachedMode::Generic)?;
                 live.attachment.fallback = Some(error.to_string());
                 Ok(live)
             }
@@ -94,17 +104,22 @@ pub(super) fn attach(xdp: &mut Xdp, interface: &str, mode: XdpMode) -> Result<Li
 }
 
 fn attach_as(
-    xdp: &mut Xdp,
+    program: BorrowedFd<'_>,
     interface: &str,
     index: u32,
     mode: AttachedMode,
 ) -> Result<Live, AttachError> {
-    let refused = |error| AttachError::from_attach(error, interface, mode);
-    let id = xdp.attach_to_if_index(index, mode.aya()).map_err(refused)?;
-    let link = xdp.take_link(id).map_err(refused)?;
-    // Without BPF links aya attaches by netlink, which outlives the process. Its link, dropped here,
-    // detaches.
-    let link = FdLink::try_from(link).map_err(|_| AttachError::too_old())?;
-    let attachment = Attachment { interface: interface.to_owned(), index, mode, fallback: None };
-    Ok(Live { attachment, _link: link })
+    let link = bpf::create_link(program, index, mode.flags()).map_err(|io_error| {
+        let refused = SyscallError { call: "bpf_link_create", io_error };
+        AttachError::from_attach(refused.into(), interface, mode)
+    })?;
+    let attachment = Attachment {
+        interface: interface.to_owned(),
+        index,
+        mode,
+        fallback: None,
+        hints: Hints::default(),
+        no_hints: None,
+    };
+    Ok(Live { attachment, link })
 }

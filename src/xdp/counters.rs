@@ -34,6 +34,8 @@ pub enum Verdict {
     PassMalformed = layout::VERDICT_PASS_MALFORMED,
     /// To the kernel: it was the stack's, but its queue has no socket.
     PassNoSocket = layout::VERDICT_PASS_NO_SOCKET,
+    /// To the kernel: it was the stack's, but the VLAN tag that the NIC took off could not be put back.
+    PassTag = layout::VERDICT_PASS_TAG,
 }
 
 impl Verdict {
@@ -52,6 +54,7 @@ impl Verdict {
         Self::PassFragment,
         Self::PassMalformed,
         Self::PassNoSocket,
+        Self::PassTag,
     ];
 
     /// The name used in reports.
@@ -70,6 +73,7 @@ impl Verdict {
             Self::PassFragment => "pass-fragment",
             Self::PassMalformed => "pass-malformed",
             Self::PassNoSocket => "pass-no-socket",
+            Self::PassTag => "pass-tag",
         }
     }
 

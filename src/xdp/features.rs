@@ -60,6 +60,21 @@ const RX_METADATA: [&str; 3] = ["timestamp", "hash", "VLAN tag"];
 const TX_METADATA: [&str; 3] = ["timestamp", "checksum", "launch time"];
 
 impl XdpFeatures {
+    /// The driver could tell when a frame came.
+    pub const fn tells_timestamp(self) -> bool {
+        self.rx_metadata & 1 != 0
+    }
+
+    /// The driver could tell the hash of a received frame.
+    pub const fn tells_hash(self) -> bool {
+        self.rx_metadata & 1 << 1 != 0
+    }
+
+    /// The driver could tell the VLAN tag that it took off a received frame (Linux 6.8).
+    pub const fn tells_vlan(self) -> bool {
+        self.rx_metadata & 1 << 2 != 0
+    }
+
     /// What the driver could tell of a received frame, by name.
     pub fn rx_metadata(self) -> impl Iterator<Item = &'static str> {
         named(self.rx_metadata, &RX_METADATA)

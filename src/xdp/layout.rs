@@ -12,3 +12,5 @@ const _: () = assert!(crate::limits::LOCAL_ADDRESSES_MAX == ADDRESSES_MAX as usi
 const _: () = assert!(crate::limits::WORKERS_MAX <= QUEUES_MAX as usize);
 const _: () = assert!(PORT_WORDS * PORT_WORD_BITS == 1 << 16);
 const _: () = assert!(PORT_WORD_BITS == u64::BITS);
+// The kernel takes no other lengths (net/core/filter.c, bpf_xdp_adjust_meta, before Linux 6.5).
+const _: () = assert!(HINTS_BYTES <= 32 && HINTS_BYTES.is_multiple_of(4));

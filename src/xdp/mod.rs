@@ -16,11 +16,14 @@
 
 mod attach;
 mod attach_error;
+mod bpf;
 mod claims;
 mod counters;
 mod drivers;
 mod ethtool;
 mod features;
+mod hints;
+mod kfuncs;
 mod layout;
 mod link;
 mod netlink;
@@ -34,6 +37,7 @@ pub use claims::{Fragments, Policy, Role, Routers, SteerError};
 pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;
+pub use hints::Hints;
 pub use place::{Interrupt, Place, name_cores, parse_cores, place};
 pub use probe::{
     Peer, Probe, ProbeError, Rings, Rss, check_queues, has_carrier, probe, rss, rx_queues,

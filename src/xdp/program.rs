@@ -15,6 +15,7 @@ use super::attach::{self, Attachment, Live, XdpMode};
 use super::attach_error::AttachError;
 use super::claims::{Claim, Claims, Policy, SteerError, absent_is_done};
 use super::counters::{Counters, Verdict};
+use super::hints::{self, Hints, MapFds};
 use super::layout;
 
 /// Queues of an interface that can have a socket.
@@ -34,6 +35,9 @@ pub struct Program {
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
     claims: Claims,
+    /// Of the maps that the fields above hold.
+    map_fds: MapFds,
+    wanted: Hints,
 }
 
 /// What the program answered to one frame given by hand.
@@ -62,20 +66,30 @@ impl Program {
         // nothing.
         let mut ebpf =
             EbpfLoader::new().btf(None).load(OBJECT).map_err(AttachError::from_object)?;
+        let map_fds =
+            ebpf.maps().filter_map(|(name, map)| hints::fd_of(name, map)).collect::<Vec<_>>();
         let taken = take_map(&mut ebpf, "sockets").and_then(|sockets| {
             Ok((sockets, take_map(&mut ebpf, "counters")?, Claims::take(&mut ebpf)?))
         });
         let (sockets, counters, claims) = taken.map_err(AttachError::from_map)?;
-        let mut program = Self { live: None, ebpf, sockets, counters, claims };
+        let wanted = Hints { vlan: true, ..Hints::default() };
+        let mut program = Self { live: None, ebpf, sockets, counters, claims, map_fds, wanted };
         program.xdp().and_then(Xdp::load).map_err(AttachError::from_load)?;
         Ok(program)
+    }
+
+    /// Says what frames are to bring beside their bytes, where that can be had, from the next [`attach`](Self::attach)
+    /// on. Until then it is their VLAN tags alone, which the stack cannot do without.
+    pub const fn want_hints(&mut self, wanted: Hints) {
+        self.wanted = wanted;
     }
 
     /// Attaches to an interface, by a link that the kernel drops when this process ends.
     pub fn attach(&mut self, interface: &str, mode: XdpMode) -> Result<&Attachment, AttachError> {
         self.detach();
         let xdp = self.xdp().map_err(AttachError::from_load)?;
-        let live = attach::attach(xdp, interface, mode)?;
+        let mut live = attach::attach(xdp, interface, mode)?;
+        hints::add(&mut live, OBJECT, &self.map_fds, self.wanted);
         Ok(&self.live.insert(live).attachment)
     }
 

@@ -9,10 +9,10 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use linerate::link::xsk::{Config, Mode, XskLink};
-use linerate::link::{Frame, Link};
+use linerate::link::{Frame, HASH_OF_PORTS, Link};
 use linerate::runtime::Clock;
 use linerate::wire::{EtherType, Protocol, ethernet, ipv4, ipv6, tcp};
-use linerate::xdp::{self, Fragments, Policy, Program, Role, Routers, Rss, XdpMode};
+use linerate::xdp::{self, Fragments, Hints, Policy, Program, Role, Routers, Rss, XdpMode};
 use socket2::{Domain, Socket, Type};
 
 use crate::cli::failure::Failure;
@@ -42,6 +42,8 @@ pub struct Answers {
     pub local: IpAddr,
     /// By source port, the queue that the answer came in on; `None` where none came.
     pub queues: Vec<(u16, Option<u32>)>,
+    /// The hash that the NIC told with an answer, by source port, and whether ports went into it.
+    pub hashes: Vec<(u16, u32, bool)>,
     /// How the NIC said it spreads flows, while the program was attached.
     pub rss: Option<Rss>,
     /// Receive queues that were listened on.
@@ -65,6 +67,7 @@ pub fn ask(interface: &str, peer: SocketAddr) -> Result<Answers, Failure> {
         peer,
         local,
         queues: sockets.iter().map(|(port, _)| (*port, None)).collect(),
+        hashes: Vec::new(),
         rss: xdp::rss(interface),
         listened: ear.links.len() as u32,
     };
@@ -118,7 +121,9 @@ impl Ear {
         local: IpAddr,
         ports: impl Iterator<Item = u16>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut program = Program::load_and_attach(interface, XdpMode::Auto)?;
+        let mut program = Program::load()?;
+        program.want_hints(Hints { vlan: true, stamp: false, hash: true });
+        let reads_hashes = program.attach(interface, XdpMode::Auto)?.hints.hash;
         program.set_policy(Policy {
             role: Role::Shared,
             fragments: Fragments::Pass,
@@ -132,6 +137,7 @@ impl Ear {
                 rx_ring: 256,
                 tx_ring: 64,
                 held: 64,
+                metadata: reads_hashes,
                 ..Config::new(interface, queue)
             };
             let link = XskLink::open(&small)?;
@@ -184,8 +190,9 @@ impl Ear {
             let now = self.clock.now();
             for (queue, link) in &mut self.links {
                 link.receive(now, BURST, &mut self.frames);
-                for frame in self.frames.drain(..) {
-                    answers.note(*queue, &frame);
+                for (at, frame) in self.frames.drain(..).enumerate() {
+                    let hash = link.metadata().get(at).and_then(|metadata| metadata.hash);
+                    answers.note(*queue, &frame, hash);
                     link.release(frame);
                 }
                 link.flush(now);
@@ -202,12 +209,12 @@ impl Answers {
     }
 
     /// Remembers where an answer came in: the first one, since the peer may send a SYN-ACK again.
-    fn note(&mut self, queue: u32, frame: &[u8]) {
+    fn note(&mut self, queue: u32, frame: &[u8], hash: Option<(u32, u32)>) {
         let answered = port_answered(frame, self.peer);
         let row = self.queues.iter_mut().find(|(port, _)| Some(*port) == answered);
-        if let Some((_, came)) = row {
-            came.get_or_insert(queue);
-        }
+        let Some((port, came @ None)) = row else { return };
+        *came = Some(queue);
+        self.hashes.extend(hash.map(|(hash, of)| (*port, hash, of & HASH_OF_PORTS != 0)));
     }
 }
 

@@ -1,23 +1,24 @@
 //! What only a try can tell: whether the program attaches, and how a socket is bound.
 
 use linerate::link::xsk::{Bound, Config, XskLink};
-use linerate::xdp::{Program, XdpMode};
+use linerate::xdp::{AttachError, Attachment, Hints, Program, XdpMode};
 
 use super::finding::Finding;
 
 /// Attaches and opens, and takes both away again. Traffic passes to the kernel all the while: nothing
-/// is claimed.
-pub fn findings(interface: &str) -> Vec<Finding> {
+/// is claimed. Tells how the program was attached, if it was.
+pub fn findings(interface: &str) -> (Vec<Finding>, Option<Attachment>) {
     let (attached, program) = attach(interface);
     let bound = socket(interface, program.is_some());
+    let attachment = program.as_ref().and_then(|program| program.attachment().cloned());
     // The program goes before the socket would have: here the socket has gone already, and was in no map.
     drop(program);
-    vec![attached, bound]
+    (vec![attached, bound], attachment)
 }
 
 fn attach(interface: &str) -> (Finding, Option<Program>) {
     let name = "xdp_mode";
-    match Program::load_and_attach(interface, XdpMode::Auto) {
+    match with_all_hints(interface) {
         Ok(program) => {
             let attachment = program.attachment();
             let mode = attachment.map_or("none", |it| it.mode.name());
@@ -29,6 +30,14 @@ fn attach(interface: &str) -> (Finding, Option<Program>) {
         }
         Err(error) => (Finding::bad(name, "does not attach", error.to_string()), None),
     }
+}
+
+/// Asks for whatever the driver can tell, to see which of it can be had.
+fn with_all_hints(interface: &str) -> Result<Program, AttachError> {
+    let mut program = Program::load()?;
+    program.want_hints(Hints { vlan: true, stamp: true, hash: true });
+    program.attach(interface, XdpMode::Auto)?;
+    Ok(program)
 }
 
 /// Some drivers have zero-copy only while a program is attached.

@@ -23,7 +23,8 @@ use crate::cli::output;
 JSON (--json): ready (nothing stands in the way), interface (name or null), host and device: objects, by
 name, of objects with grade (good, fair, bad), value, hint (or null); probe (null without --probe): peer,
 sent, answered, foreseen (of the answers, those on the queue that key and table say; null where nothing can be
-foreseen), queues (answers by queue).
+foreseen), queues (answers by queue), hashes (null where the driver tells none): told (with how many answers it
+told the NIC's hash), computed (of those, the ones that are what key and ports make; null where that is not known).
 
 Examples:
   linerate check
@@ -101,12 +102,12 @@ fn device(name: &str, is_only_asked: bool) -> Result<Vec<Finding>, Failure> {
         };
         Failure::new("cannot check the interface", error, remedy)
     })?;
-    let mut all = interface::findings(&probe);
+    // Another's program would be in the way of the attempt; that finding is made as well.
+    let is_tried = !is_only_asked && probe.program.is_none();
+    let (tried, attachment) = if is_tried { attempt::findings(name) } else { Default::default() };
+    let mut all = interface::findings(&probe, attachment.as_ref());
     all.extend(place::findings(name, &xdp::place(name), &Cores::read(), probe.rx_queues));
-    // Another's program would be in the way of the attempt; that finding is made already.
-    if !is_only_asked && probe.program.is_none() {
-        all.extend(attempt::findings(name));
-    }
+    all.extend(tried);
     Ok(all)
 }
 

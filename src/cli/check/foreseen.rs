@@ -39,6 +39,34 @@ struct Count {
     foreseen: Option<usize>,
     /// As `foreseen`, had the NIC hashed addresses alone.
     by_addresses: Option<usize>,
+    hashes: Hashes,
+}
+
+/// The hashes that the NIC told with answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hashes {
+    told: usize,
+    /// Those into which ports went.
+    of_ports: usize,
+    /// And which are what the NIC's key makes of them; `None` where that is not known.
+    computed: Option<usize>,
+}
+
+impl Hashes {
+    fn of(answers: &Answers) -> Self {
+        let of_ports = || answers.hashes.iter().filter(|(.., of_ports)| *of_ports);
+        let toeplitz = answers.rss.as_ref().and_then(toeplitz);
+        let is_computed = |toeplitz: &Toeplitz, port, hash| {
+            toeplitz.hash(answers.peer, SocketAddr::new(answers.local, port)) == hash
+        };
+        Self {
+            told: answers.hashes.len(),
+            of_ports: of_ports().count(),
+            computed: toeplitz.map(|toeplitz| {
+                of_ports().filter(|(port, hash, _)| is_computed(&toeplitz, *port, *hash)).count()
+            }),
+        }
+    }
 }
 
 impl Count {
@@ -66,6 +94,7 @@ impl Count {
                 let bare = |address| SocketAddr::new(address, 0);
                 queue_of(rss?, bare(peer.ip()), bare(local))
             }),
+            hashes: Hashes::of(answers),
         }
     }
 
@@ -78,9 +107,14 @@ impl Count {
 
 /// The queue of a segment by the NIC's own key and table.
 fn queue_of(rss: &Rss, remote: SocketAddr, local: SocketAddr) -> Option<u32> {
-    let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.toeplitz)?;
-    let hash = Toeplitz::new(*key).hash(remote, local) as usize;
+    let hash = toeplitz(rss)?.hash(remote, local) as usize;
     rss.table.get(hash.checked_rem(rss.table.len())?).copied()
+}
+
+/// The NIC's hash, where it is known.
+fn toeplitz(rss: &Rss) -> Option<Toeplitz> {
+    let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.toeplitz)?;
+    Some(Toeplitz::new(*key))
 }
 
 /// The finding, and what is to be done about it.
@@ -121,10 +155,23 @@ fn advice(interface: &str, peer: SocketAddr, count: &Count) -> String {
             "the NIC puts all on queue {queue} while a program is attached: set its table then (--set-rss); {harm}"
         );
     }
-    format!(
-        "the NIC does not do what `ethtool -x {interface}` shows: set the table again (`ethtool -X {interface} equal N`, \
-         --set-rss), and see `ethtool -u {interface}` for rules that steer past it; {harm}"
-    )
+    let rules = format!("see `ethtool -u {interface}` for rules that steer past it");
+    let table =
+        format!("set the table again (`ethtool -X {interface} equal N`, --set-rss), and {rules}");
+    // The hash that it told settles which of the two it is.
+    let (wrong, remedy) = match count.hashes {
+        Hashes { of_ports: 1.., computed: Some(0), .. } => (
+            "its hashes are not of the key that",
+            format!("set the key again (`ethtool -X {interface} hkey KEY`)"),
+        ),
+        Hashes { of_ports: of_ports @ 1.., computed: Some(computed), .. }
+            if of_ports == computed =>
+        {
+            ("its hashes are of the key, but its queues not of the table that", table)
+        }
+        _ => ("the NIC does not do what", table),
+    };
+    format!("{wrong} `ethtool -x {interface}` shows: {remedy}; {harm}")
 }
 
 /// The same in numbers.
@@ -136,6 +183,10 @@ pub fn object(answers: &Answers) -> Value {
         "answered": count.answered,
         "foreseen": count.foreseen,
         "queues": count.queues,
+        "hashes": (count.hashes.told > 0).then(|| json!({
+            "told": count.hashes.told,
+            "computed": count.hashes.computed,
+        })),
     })
 }
 
@@ -157,7 +208,8 @@ mod tests {
     ) -> Answers {
         let (peer, local) = ("10.0.0.1:1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let at = |port| (port, choose(peer, SocketAddr::new(local, port)));
-        Answers { peer, local, queues: (61_000..61_256).map(at).collect(), rss, listened: 4 }
+        let queues = (61_000..61_256).map(at).collect();
+        Answers { peer, local, queues, hashes: Vec::new(), rss, listened: 4 }
     }
 
     fn bare(address: SocketAddr) -> SocketAddr {
@@ -188,6 +240,33 @@ mod tests {
             assert_eq!(found.grade, Grade::Fair, "{found:?}");
             assert!(found.hint.as_ref().is_some_and(|hint| hint.contains(words)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn hashes_that_the_nic_told_settle_what_is_not_as_shown() {
+        let elsewhere = |r, l| queue_of(&rss(), r, l).map(|queue| (queue + 1) % 4);
+        let with = |change: u32, of_ports| {
+            let mut answers = answers(Some(rss()), elsewhere);
+            let hash = |port| {
+                let local = SocketAddr::new(answers.local, port);
+                toeplitz(&rss()).unwrap().hash(answers.peer, local) ^ change
+            };
+            let told = answers.queues.iter().map(|(port, _)| (*port, hash(*port), of_ports));
+            answers.hashes = told.collect();
+            let object = object(&answers);
+            (finding("eth9", &answers).hint.unwrap(), object["hashes"].clone())
+        };
+        let (hint, numbers) = with(0, true);
+        assert!(hint.starts_with("its hashes are of the key, but"), "{hint}");
+        assert_eq!(numbers, json!({ "told": 256, "computed": 256 }));
+        let (hint, numbers) = with(1, true);
+        assert!(hint.starts_with("its hashes are not of the key"), "{hint}");
+        assert!(hint.contains("hkey KEY"), "{hint}");
+        assert_eq!(numbers, json!({ "told": 256, "computed": 0 }));
+        // One of addresses alone says nothing of the ports' place in it.
+        let (hint, numbers) = with(0, false);
+        assert!(hint.starts_with("the NIC does not do what"), "{hint}");
+        assert_eq!(numbers, json!({ "told": 256, "computed": 0 }));
     }
 
     #[test]

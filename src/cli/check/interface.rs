@@ -1,22 +1,22 @@
 //! What an interface offers.
 
-use linerate::xdp::{Probe, XdpFeatures};
+use linerate::xdp::{Attachment, Hints, Probe, XdpFeatures};
 
 use super::finding::Finding;
 
 /// The largest packet of a frame in a chunk of 2,048 bytes, headroom and Ethernet header off.
 const MTU_PLAIN: u32 = 1774;
 
-/// Everything that its driver tells.
-pub fn findings(probe: &Probe) -> Vec<Finding> {
+/// Everything that its driver tells; `attachment` is how the program was attached, if it was.
+pub fn findings(probe: &Probe, attachment: Option<&Attachment>) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
     all.extend(rings(probe));
     all.push(features(probe));
-    all.extend(metadata(probe));
+    all.extend(metadata(probe, attachment));
     all.push(occupied(probe));
     all.extend(checksum_of_peer(probe));
     all.extend(receive_merging(probe));
-    all.extend(vlan(probe));
+    all.extend(vlan(probe, attachment));
     all.push(deferral(probe));
     all
 }
@@ -154,17 +154,25 @@ fn names(features: XdpFeatures) -> String {
     if had.is_empty() { "none".into() } else { had.join(", ") }
 }
 
-/// Neither good nor bad: docs/guide.md tells why it is left where it is.
-fn metadata(probe: &Probe) -> Option<Finding> {
+/// Neither good nor bad: docs/guide.md tells what becomes of it.
+fn metadata(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     let features = probe.features?;
     let list = |names: &mut dyn Iterator<Item = &'static str>| match names.collect::<Vec<_>>() {
         names if names.is_empty() => "none".to_owned(),
         names => names.join(", "),
     };
     let (rx, tx) = (list(&mut features.rx_metadata()), list(&mut features.tx_metadata()));
+    let tx = if tx == "none" { tx } else { format!("{tx} (not used)") };
+    let told = Hints::of_driver(features);
+    let read = match attachment {
+        _ if told.is_empty() => String::new(),
+        None => "; which of it can be read is told once the program is attached".to_owned(),
+        Some(Attachment { no_hints: Some(cause), .. }) => format!("; none is read: {cause}"),
+        Some(attachment) => format!("; read: {}", list(&mut attachment.hints.and(told).names())),
+    };
     let value = match (&*rx, &*tx) {
         ("none", "none") => "none".to_owned(),
-        _ => format!("receiving {rx}; sending {tx}; not used"),
+        _ => format!("receiving {rx}; sending {tx}{read}"),
     };
     Some(Finding::good("driver_metadata", value))
 }
@@ -211,17 +219,28 @@ fn receive_merging(probe: &Probe) -> Option<Finding> {
     })
 }
 
-fn vlan(probe: &Probe) -> Option<Finding> {
+/// A tag that is taken off and not put back makes a frame of another network one of ours.
+fn vlan(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
+    let name = "vlan_stripping";
     let strips = probe.vlan_stripping?;
-    // A veth says so and has no hardware to do it.
-    let is_virtual = probe.driver.as_deref() == Some("veth");
-    Some(match strips && !is_virtual {
-        false => Finding::good("vlan_stripping", "off"),
-        true => Finding::fair(
-            "vlan_stripping",
-            "on: the stack does not see VLAN tags",
-            format!("`ethtool -K {} rxvlan off`", probe.interface),
-        ),
+    let is_told = match attachment {
+        Some(attachment) => attachment.hints.vlan,
+        None => probe.features.is_some_and(XdpFeatures::tells_vlan),
+    };
+    let interface = &probe.interface;
+    let value = "on: the stack does not see VLAN tags";
+    Some(match (strips, is_told, &probe.peer) {
+        (false, ..) => Finding::good(name, "off"),
+        (true, true, _) => Finding::good(name, "on: the driver tells the tags, which are put back"),
+        // It has no hardware to strip with: it hands on what its peer left to it.
+        (true, false, Some(peer)) => {
+            let peer = peer.interface.as_deref().unwrap_or("IF");
+            let hint = format!("`ethtool -K {peer} txvlan off` at the other end, if it has VLANs");
+            Finding::fair(name, value, hint)
+        }
+        (true, false, None) => {
+            Finding::fair(name, value, format!("`ethtool -K {interface} rxvlan off`"))
+        }
     })
 }
 
@@ -274,12 +293,12 @@ mod tests {
     }
 
     fn grade(probe: &Probe, name: &str) -> Option<Grade> {
-        findings(probe).iter().find(|it| it.name == name).map(|it| it.grade)
+        findings(probe, None).iter().find(|it| it.name == name).map(|it| it.grade)
     }
 
     #[test]
     fn a_sound_interface_has_no_bad_findings() {
-        assert!(findings(&probe()).iter().all(|it| it.grade != Grade::Bad));
+        assert!(findings(&probe(), None).iter().all(|it| it.grade != Grade::Bad));
     }
 
     #[test]
@@ -292,7 +311,7 @@ mod tests {
         for name in ["state", "attached_program", "lro", "peer_checksum_offload"] {
             assert_eq!(grade(&bad, name), Some(Grade::Bad), "{name}");
         }
-        assert!(findings(&bad).iter().all(|it| it.grade == Grade::Good || it.hint.is_some()));
+        assert!(findings(&bad, None).iter().all(|it| it.grade == Grade::Good || it.hint.is_some()));
     }
 
     #[test]
@@ -313,6 +332,34 @@ mod tests {
             (queues_of(&[1, 0, 1]), queues_of(&[2, 0]), queues_of(&[3])),
             ("0-1".into(), "0, 2".into(), "3".into())
         );
+    }
+
+    fn attachment(hints: Hints, no_hints: Option<&str>) -> Attachment {
+        Attachment {
+            interface: "veth0".into(),
+            index: 2,
+            mode: linerate::xdp::AttachedMode::Native,
+            fallback: None,
+            hints,
+            no_hints: no_hints.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_nic_that_strips_tags_is_advised_about_unless_they_are_put_back() {
+        let nic = Probe { peer: None, driver: Some("ice".into()), ..probe() };
+        let hint = |probe: &Probe, attachment: Option<&Attachment>| {
+            let found = findings(probe, attachment);
+            found.into_iter().find(|it| it.name == "vlan_stripping").and_then(|it| it.hint)
+        };
+        let put_back = attachment(Hints { vlan: true, ..Hints::default() }, None);
+        let lost = attachment(Hints::default(), Some("refused"));
+        assert_eq!(hint(&nic, Some(&put_back)), None);
+        assert!(hint(&nic, Some(&lost)).is_some_and(|hint| hint.contains("-K veth0 rxvlan off")));
+        assert!(hint(&nic, None).is_some(), "a driver that tells nothing");
+        assert!(hint(&probe(), None).is_some_and(|hint| hint.contains("-K veth1 txvlan off")));
+        let off = Probe { vlan_stripping: Some(false), ..nic };
+        assert_eq!(hint(&off, Some(&lost)), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub fn figures(now: &Snapshot, before: &Snapshot) -> Value {
     let between = |of: Of| table(&now.counts(of), &before.counts(of), seconds);
     let turns = since(&now.counts(|it| &it.turns), &before.counts(|it| &it.turns));
     let handshakes = since(&now.counts(|it| &it.handshakes), &before.counts(|it| &it.handshakes));
+    let waits = since(&now.counts(|it| &it.waits), &before.counts(|it| &it.waits));
     let workers = now.workers.iter().map(|is| {
         let was = before.workers.iter().find(|it| it.queue == is.queue);
         worker(is, was, seconds)
@@ -30,6 +31,7 @@ pub fn figures(now: &Snapshot, before: &Snapshot) -> Value {
         "link": between(|it| &it.link),
         "turn": percentiles(&turns),
         "handshake": percentiles(&handshakes),
+        "wait": percentiles(&waits),
         "workers": workers.collect::<Vec<_>>(),
     })
 }
@@ -72,6 +74,7 @@ mod tests {
             link: named("rx_frames", segments),
             turns: Spread::new(),
             handshakes: Spread::from([(1_000_000, handshakes)]),
+            waits: Spread::from([(3_000, handshakes)]),
         };
         Snapshot { pid: 1, interface: "eth0".into(), at_ns, workers: vec![worker] }
     }
@@ -87,6 +90,7 @@ mod tests {
         assert_eq!((&told["connections"], &told["time_waits"]), (&json!(2), &json!(1)));
         assert_eq!((&told["seconds"], &told["uptime_seconds"]), (&json!(2.0), &json!(3.0)));
         assert_eq!(told["handshake"]["count"], 20);
+        assert_eq!(told["wait"]["count"], 20);
         assert_eq!(told["turn"], Value::Null);
     }
 }

@@ -45,6 +45,8 @@ pub struct Worker {
     pub turns: Spread,
     /// How long handshakes took.
     pub handshakes: Spread,
+    /// How long frames waited, where that is counted.
+    pub waits: Spread,
 }
 
 impl Snapshot {
@@ -106,6 +108,7 @@ impl Worker {
             .into(),
             turns: spread(&report.turns),
             handshakes: spread(&report.handshakes),
+            waits: spread(&report.waits),
         }
     }
 }

@@ -23,11 +23,12 @@ use crate::cli::stop::Stop;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 `turn` is how long the worker's turns took that found something to do: what a frame waits at most before it is
-answered. `handshake` is the time from our SYN or SYN-ACK to its answer.
+answered. `handshake` is the time from our SYN or SYN-ACK to its answer. `wait` is how long frames waited between the
+driver and the worker's turn (serve and load --rx-timestamps).
 
 JSON (--json): pid, interface, uptime_seconds, seconds (the interval), connections, time_waits, events, drops and
-link (each an object: name to {total, per_second}), turn and handshake (each null, or count p50 p90 p99 p999 max
-mean in nanoseconds, of the interval), workers (a list of queue, connections, time_waits, events, link).
+link (each an object: name to {total, per_second}), turn, handshake and wait (each null, or count p50 p90 p99 p999
+max mean in nanoseconds, of the interval), workers (a list of queue, connections, time_waits, events, link).
 
 Examples:
   linerate top
@@ -135,8 +136,11 @@ fn latencies(figures: &Value) -> String {
         "\n{:<12} {:>10} {:>10} {:>10} {:>10} {:>10}\n",
         "", "count", "p50", "p99", "p99.9", "max"
     );
-    for name in ["turn", "handshake"] {
+    for name in ["turn", "handshake", "wait"] {
         let spread = &figures[name];
+        if name == "wait" && spread.is_null() {
+            continue;
+        }
         let at = |key: &str| spread[key].as_u64().map_or_else(|| "-".to_owned(), time);
         let count = spread["count"].as_u64().unwrap_or(0);
         let [p50, p99, p999, max] = ["p50", "p99", "p999", "max"].map(at);
@@ -180,11 +184,13 @@ mod tests {
             "drops": { "out-of-window": both(4, 0.0) },
             "turn": { "count": 9, "p50": 1200, "p99": 3400, "p999": 5000, "max": 9000 },
             "handshake": null,
+            "wait": { "count": 5, "p50": 700, "p99": 800, "p999": 2500, "max": 2600 },
             "workers": [{ "queue": 1, "connections": 12,
                 "link": { "rx_frames": both(1, 50_000.0), "tx_bytes": both(1, 1e6) } }],
         }));
         assert!(text.contains("12 connections") && text.contains("203.0 k"), "{text}");
         assert!(text.contains("out-of-window") && !text.contains("resets-in"), "{text}");
         assert!(text.contains("3.4 µs") && text.contains("8.00 M"), "{text}");
+        assert!(text.contains("wait") && text.contains("2.5 µs"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use super::lane::{Counts, Fate, Lane};
 use super::{Impairment, Impairments, lane};
-use crate::link::{Accounting, Frame, Link, State, Statistics};
+use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -133,6 +133,10 @@ impl<L: Link> Link for Impaired<L> {
 
     fn state(&self) -> State {
         self.inner.state()
+    }
+
+    fn metadata(&self) -> &[Metadata] {
+        self.inner.metadata()
     }
 }
 

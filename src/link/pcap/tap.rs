@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use super::{Direction, Recorder};
-use crate::link::{Accounting, Frame, Link, State, Statistics};
+use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::time::Instant;
 
 /// A link with a recorder attached: frames are written when received, and when handed over to be sent.
@@ -86,6 +86,10 @@ impl<L: Link> Link for Tap<L> {
 
     fn state(&self) -> State {
         self.inner.state()
+    }
+
+    fn metadata(&self) -> &[Metadata] {
+        self.inner.metadata()
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Config {
     pub multi_buffer: bool,
     /// Try huge pages first.
     pub huge_pages: bool,
+    /// Read what the XDP program writes in front of frames ([`Link::metadata`](crate::link::Link::metadata)).
+    pub metadata: bool,
     /// Busy polling, if wanted.
     pub busy_poll: Option<BusyPoll>,
     /// Descriptors that one kick may send in copy mode (XDP_MAX_TX_SKB_BUDGET; 32 where the kernel is too
@@ -95,6 +97,7 @@ impl Config {
             held: 1024,
             multi_buffer: true,
             huge_pages: true,
+            metadata: false,
             busy_poll: None,
             tx_budget: 2048,
             watermark: 64,

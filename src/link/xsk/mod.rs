@@ -16,6 +16,7 @@ mod device;
 mod error;
 mod kick;
 mod long;
+mod metadata;
 mod options;
 mod rings;
 mod socket;

@@ -14,9 +14,9 @@ use super::kick::{Answer, Kicker, Ring};
 use super::long::{Long, PARTS_MAX, Put};
 use super::rings::{Packets, Rings};
 use super::umem::Chunks;
-use super::{device, options};
+use super::{device, metadata, options};
 use crate::limits;
-use crate::link::{Accounting, Frame, Link, State, Statistics};
+use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::time::Instant;
 
 /// How the socket was really bound.
@@ -99,6 +99,8 @@ pub struct XskLink {
     posted_target: usize,
     watermark: usize,
     busy_poll: bool,
+    /// Of the last batch, where it is read.
+    metadata: Option<Vec<Metadata>>,
     frame_max: usize,
     bound: Bound,
     statistics: Statistics,
@@ -142,6 +144,7 @@ impl XskLink {
             posted_target: sizes.posted as usize,
             watermark: config.watermark.max(1) as usize,
             busy_poll: config.busy_poll.is_some(),
+            metadata: config.metadata.then(|| Vec::with_capacity(limits::BATCH_MAX)),
             frame_max,
             bound,
             statistics: Statistics::default(),
@@ -240,9 +243,13 @@ impl Link for XskLink {
         let before = frames.len();
         for desc in &batch[..n] {
             self.statistics.rx_bytes += desc.lengths().data() as u64;
-            let frame = chunks.arrived(desc);
+            let mut frame = chunks.arrived(desc);
             match &mut self.long {
                 Some(long) if desc.has_more_frames() || long.has_begun() => {
+                    // A frame in parts goes without, but for the mark on the first one.
+                    if self.metadata.is_some() {
+                        metadata::take(&chunks.area, &mut frame);
+                    }
                     match long.put(&frame, desc.has_more_frames()) {
                         Put::Whole(whole) => frames.push(whole),
                         Put::Lost => self.statistics.rx_dropped += 1,
@@ -253,6 +260,11 @@ impl Link for XskLink {
                 }
                 _ => frames.push(frame),
             }
+        }
+        if let Some(metadata) = &mut self.metadata {
+            metadata.clear();
+            let area = &chunks.area;
+            metadata.extend(frames[before..].iter_mut().map(|frame| metadata::take(area, frame)));
         }
         let whole = frames.len() - before;
         self.statistics.rx_frames += whole as u64;
@@ -352,6 +364,10 @@ impl Link for XskLink {
             kicks_again: self.kicker.again,
             ..self.statistics
         }
+    }
+
+    fn metadata(&self) -> &[Metadata] {
+        self.metadata.as_deref().unwrap_or_default()
     }
 
     fn state(&self) -> State {
