@@ -85,7 +85,8 @@ unsafe impl Send for Interface {}
 fn library() -> CString {
     let program = std::env::current_exe().expect("a path");
     let folder = program.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
-    let candidates = [folder.join("liblinerate.so"), folder.join("deps/liblinerate.so")];
+    // The one beside the folder is of the last `cargo build`, whatever its features were.
+    let candidates = [folder.join("deps/liblinerate.so"), folder.join("liblinerate.so")];
     let found: PathBuf = candidates
         .into_iter()
         .find(|path| path.exists())
