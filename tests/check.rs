@@ -80,3 +80,53 @@ fn a_peer_that_is_silent_or_out_of_reach_is_told_as_that() {
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(complaint.contains("2001:db8::1") && complaint.contains("to do:"), "{complaint}");
 }
+
+#[test]
+fn the_capabilities_that_it_asks_for_are_enough_and_each_is_needed() {
+    let net = Net::new();
+    let needed = ["net_admin", "net_raw", "bpf", "perfmon"];
+    let check = |capabilities: &[&str]| {
+        let bounds: Vec<_> = capabilities.iter().map(|name| format!("+{name}")).collect();
+        let told = sh(&format!(
+            "ip netns exec {} setpriv --bounding-set=-all,{} {} check --interface veth0 --json",
+            net.right(),
+            bounds.join(","),
+            env!("CARGO_BIN_EXE_linerate")
+        ));
+        serde_json::from_str::<serde_json::Value>(&told).expect("JSON")
+    };
+    let told = check(&needed);
+    assert_eq!(told["host"]["privileges"]["grade"], "good", "{told}");
+    assert_eq!(told["device"]["xdp_mode"]["value"], "native", "{told}");
+    let metadata = told["device"]["driver_metadata"]["value"].as_str().expect("text");
+    assert!(metadata.ends_with("; read: timestamp, hash, VLAN tag"), "{metadata}");
+    for left_out in needed {
+        let others: Vec<_> = needed.into_iter().filter(|name| *name != left_out).collect();
+        let told = check(&others);
+        let missing = format!("without CAP_{}", left_out.to_uppercase());
+        assert_eq!(told["host"]["privileges"]["value"], missing, "{told}");
+        assert_eq!(told["ready"], false, "{told}");
+        // What fails says why.
+        let hint =
+            told["device"]["xdp_mode"]["hint"].as_str().unwrap_or("CAP_NET_RAW is for the socket");
+        assert!(hint.contains(&format!("CAP_{}", left_out.to_uppercase())), "{left_out}: {hint}");
+    }
+}
+
+#[test]
+fn where_the_driver_cannot_be_asked_the_plain_program_does() {
+    let net = Net::new();
+    // Each such process sees /sys anew, so that this hides the kernel's types from it alone.
+    let told = sh(&format!(
+        "ip netns exec {} sh -c 'mount -t tmpfs none /sys/kernel/btf && {} check --interface veth0 --json'",
+        net.right(),
+        env!("CARGO_BIN_EXE_linerate")
+    ));
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let device = &told["device"];
+    assert_eq!(device["xdp_mode"]["value"], "native", "{device}");
+    let metadata = device["driver_metadata"]["value"].as_str().expect("text");
+    assert!(metadata.contains("none is read: ") && metadata.contains("vmlinux"), "{metadata}");
+    assert_eq!(device["vlan_stripping"]["grade"], "fair", "{device}");
+    is_untouched(&net);
+}

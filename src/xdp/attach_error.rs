@@ -24,8 +24,8 @@ pub enum AttachError {
     },
     /// The process may not.
     #[error(
-        "{tried}: no permission; run as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_NET_RAW \
-         (setcap cap_net_admin,cap_bpf,cap_net_raw+ep on the binary)"
+        "{tried}: no permission; run as root, or with CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and CAP_NET_RAW \
+         (setcap cap_net_admin,cap_bpf,cap_perfmon,cap_net_raw+ep on the binary)"
     )]
     NoPrivilege {
         /// What was being done.
@@ -161,6 +161,9 @@ impl AttachError {
             ProgramError::LoadError { io_error, verifier_log } => match io_error.raw_os_error() {
                 // A verifier that got as far as a log answers EACCES too.
                 Some(libc::EPERM) => Self::NoPrivilege { tried: tried.to_owned() },
+                Some(libc::EACCES) if is_for_lack_of_perfmon(&verifier_log.to_string()) => {
+                    Self::NoPrivilege { tried: tried.to_owned() }
+                }
                 _ => Self::Rejected { log: tail(&verifier_log.to_string()), source: io_error },
             },
             other => Self::Kernel { tried: tried.to_owned(), source: Box::new(other) },
@@ -213,6 +216,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What the verifier says to whoever lacks CAP_PERFMON of things that it lets others do (kernel/bpf/verifier.c).
+fn is_for_lack_of_perfmon(log: &str) -> bool {
+    ["pointer comparison prohibited", "prohibited for !root"].iter().any(|it| log.contains(it))
 }
 
 /// The verifier says what it minds in its last lines.
