@@ -14,6 +14,7 @@ mount -t devtmpfs dev /dev
 mount -t tmpfs run /run
 mount -t tmpfs tmp /tmp
 mkdir -p /run/netns
+mount -t debugfs debug /sys/kernel/debug
 
 for module in dca i2c-algo-bit igb failover net_failover virtio_net; do
     insmod "/modules/$module.ko"

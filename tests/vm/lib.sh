@@ -143,7 +143,6 @@ kernels_sums() {
     at B ethtool -K eth1 tx "$1" >/dev/null
 }
 
-
 # Gives both NICs so many queues, and waits for their links.
 set_queues() {
     for set_end in A/eth0 B/eth1; do
@@ -153,4 +152,14 @@ set_queues() {
             fail "$set_interface does not take $1 queues"
     done
     links_up
+}
+
+# batches on|off: whether whoever runs goes on for a while when another wakes, so that frames are dealt with in batches.
+# Each change of process empties the emulator's TLB, which costs more than what a process does with one frame: the
+# kernel's client to our server takes a quarter of the time so. Off is how Linux has it, where races show.
+batches() {
+    case $1 in
+        on) echo NO_WAKEUP_PREEMPTION && echo 6000000 >/sys/kernel/debug/sched/base_slice_ns ;;
+        off) echo WAKEUP_PREEMPTION && echo 700000 >/sys/kernel/debug/sched/base_slice_ns ;;
+    esac >/sys/kernel/debug/sched/features
 }
