@@ -147,7 +147,8 @@ pub enum Probing {
 pub enum Idle {
     /// Look again at once: lowest latency, a core at 100 %.
     Spin,
-    /// Look again for a moment, then sleep until something arrives (kernel: sleep at once).
+    /// Look again for a moment, then sleep until something arrives; at once while others want the core
+    /// (kernel: at once).
     Adaptive,
     /// Sleep at once until something arrives: for workers that share a core
     Sleep,

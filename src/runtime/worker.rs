@@ -187,7 +187,8 @@ impl Worker {
                 // spinning worker that never yields keeps it out for a whole time slice (some ms).
                 Rest::No if !busy => {
                     std::thread::yield_now();
-                    now = clock.now();
+                    let yielded_at = core::mem::replace(&mut now, clock.now());
+                    idle.after_yield(yielded_at, now);
                 }
                 Rest::No => {}
             }
@@ -379,5 +380,104 @@ impl Drop for EndMark {
         self.muster.settle(self.number);
         self.muster.resign(self.number);
         self.desk.ended.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use super::*;
+    use crate::link::memory::{self, MemoryLink};
+    use crate::link::{Accounting, Frame, Statistics};
+    use crate::shard::Config;
+
+    /// A link from which frames are taken while another program has the core, and what it sees of time.
+    struct Slow {
+        link: MemoryLink,
+        clock: Clock,
+        /// When frames were last taken, and the time that the worker told when it flushed after that.
+        seen: Arc<ArrayQueue<(Instant, Instant)>>,
+        taken_at: Option<Instant>,
+    }
+
+    impl Link for Slow {
+        fn receive(&mut self, now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            let count = self.link.receive(now, max, frames);
+            self.taken_at = Some(self.clock.now());
+            count
+        }
+        fn flush(&mut self, now: Instant) {
+            self.link.flush(now);
+            if let Some(taken_at) = self.taken_at {
+                self.seen.force_push((taken_at, now));
+            }
+        }
+        fn reserve(&mut self) -> Option<Frame> {
+            self.link.reserve()
+        }
+        fn transmit(&mut self, now: Instant, frame: Frame) {
+            self.link.transmit(now, frame);
+        }
+        fn release(&mut self, frame: Frame) {
+            self.link.release(frame);
+        }
+        fn frame_max(&self) -> usize {
+            self.link.frame_max()
+        }
+        fn deadline(&self) -> Option<Instant> {
+            self.link.deadline()
+        }
+        fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
+            self.link.wait_fd()
+        }
+        fn accounting(&self) -> Accounting {
+            self.link.accounting()
+        }
+        fn statistics(&mut self) -> Statistics {
+            self.link.statistics()
+        }
+    }
+
+    struct Nothing;
+    impl Service for Nothing {}
+
+    fn worker_on(link: Box<dyn Link + Send>) -> Worker {
+        let waker = Arc::new(Waker::new().expect("a descriptor"));
+        let config = Config::new(MacAddr([2, 0, 0, 0, 0, 1]), Vec::new(), [0; 32]);
+        Worker {
+            number: 0,
+            shard: Shard::new(config),
+            link,
+            service: Box::new(Nothing),
+            desk: Arc::new(Desk::new(Arc::clone(&waker))),
+            post: Arc::new(PostOffice::new(vec![Arc::clone(&waker)], 1514)),
+            muster: Arc::new(Muster::new(vec![waker])),
+            mirror: None,
+            idle: IdlePolicy::Spin,
+            turns: Latencies::default(),
+            share: None,
+            resigned: false,
+            waits: None,
+        }
+    }
+
+    #[test]
+    fn what_a_turn_takes_for_now_is_after_its_frames_were_taken() {
+        // Before it, and an answer that came while another program had the core came sooner than the path
+        // allows.
+        let seen = Arc::new(ArrayQueue::new(16));
+        let (link, _peer) = memory::pair(memory::Config::default());
+        let slow = Slow { link, clock: Clock::new(), seen: Arc::clone(&seen), taken_at: None };
+        let worker = worker_on(Box::new(slow));
+        worker.desk.ask(Command::Stop(Farewell::Close { grace: Duration::ZERO }));
+        let _ = worker.run();
+        let mut turns = 0;
+        while let Some((taken_at, told)) = seen.pop() {
+            assert!(told >= taken_at, "{:?} too early", taken_at.since(told));
+            turns += 1;
+        }
+        assert!(turns > 0);
     }
 }
