@@ -459,7 +459,22 @@ mod tests {
             bottleneck.run().share() / 3.0
         });
         let mean: f64 = mean.sum();
-        assert!(mean >= 0.9, "{mean:.3}");
+        assert!(mean >= 0.93, "{mean:.3}");
+    }
+
+    #[test]
+    fn no_probe_of_bbr_that_fails_by_chance_costs_it_the_path() {
+        // draft-ietf-ccwg-bbr §3.1, as above. In these worlds many did, and left 83 and 84 % over ten seconds.
+        for seed in [6, 8] {
+            let bottleneck = Bottleneck {
+                loss: 0.01,
+                measure: Duration::from_secs(10),
+                seed,
+                ..Bottleneck::new(Algorithm::Bbr, 100, 20)
+            };
+            let share = bottleneck.run().share();
+            assert!(share >= 0.93, "seed {seed}: {share:.3}");
+        }
     }
 
     #[test]
