@@ -12,7 +12,7 @@ pub(super) const LOSS_THRESH: u64 = 2;
 const LOSS_TOLERATED: u64 = 1;
 
 /// By how many standard deviations the losses of a probe must exceed what [`LOSS_TOLERATED`] makes by chance. With
-/// none, every other probe of 165 segments fails on a path that keeps the promise, and the bound that it leaves
+/// none, nine probes in ten of 165 segments fail on a path that keeps the promise, and the bound that each leaves
 /// is what was in flight, or less. With three, CUBIC beside it has a quarter of a path in place of three tenths.
 const CHANCE_OF_PROBE: u64 = 2;
 
