@@ -275,7 +275,7 @@ impl Eyes<'_> {
         let host = wire::source_kind_v4(plain.src()) == SourceKind::Host;
         let (src_port, dst_port) = header.ports();
         let ports = src_port != 0 && dst_port != 0;
-        if !host || !ports || self.locals.find_v4(plain.src()).is_some() {
+        if !host || !ports || self.locals.holds_v4(plain.src()) {
             return false;
         }
         let key = FlowKey::new(plain.src().into(), src_port, local, dst_port);

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::routes::Prefix;
 use crate::limits::LOCAL_ADDRESSES_MAX;
 use crate::time::Instant;
 use crate::wire::{MacAddr, ndp};
@@ -46,6 +47,35 @@ pub(super) struct Locals {
     places: Box<[u16; PLACES]>,
     /// The IPv4 addresses again, each beside its number: every packet asks for two.
     places_v4: Box<[(u32, u16); PLACES]>,
+    /// How the IPv4 addresses end: most strangers' addresses end otherwise, which one look tells.
+    tails: Tails,
+    /// How the broadcast addresses of their networks end.
+    broadcast_tails: Tails,
+}
+
+/// Endings of IPv4 addresses, by their last six bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tails(u64);
+
+impl Tails {
+    /// That of every network's broadcast address (RFC 919).
+    fn of_broadcasts() -> Self {
+        Self(Self::bit(Ipv4Addr::BROADCAST))
+    }
+
+    fn insert(&mut self, address: Ipv4Addr) {
+        self.0 |= Self::bit(address);
+    }
+
+    #[inline]
+    fn may_hold(self, address: Ipv4Addr) -> bool {
+        self.0 & Self::bit(address) != 0
+    }
+
+    #[inline]
+    const fn bit(address: Ipv4Addr) -> u64 {
+        1 << (address.octets()[3] % 64)
+    }
 }
 
 const PLACES: usize = 1024;
@@ -60,6 +90,8 @@ impl Locals {
             entries: Vec::new(),
             places: Box::new([EMPTY; PLACES]),
             places_v4: Box::new([(0, EMPTY); PLACES]),
+            tails: Tails::default(),
+            broadcast_tails: Tails::of_broadcasts(),
         };
         for (address, prefix) in addresses {
             locals.add(*address, *prefix);
@@ -113,6 +145,11 @@ impl Locals {
         if let IpAddr::V4(v4) = address {
             let place = self.place_v4(v4.to_bits());
             self.places_v4[place] = (v4.to_bits(), number.into());
+            self.tails.insert(v4);
+            let length = self.entries[usize::from(number)].prefix;
+            if let Some(broadcast) = Prefix::new(address, length).broadcast() {
+                self.broadcast_tails.insert(broadcast);
+            }
         }
     }
 
@@ -120,6 +157,7 @@ impl Locals {
     fn enter_all(&mut self) {
         self.places.fill(EMPTY);
         self.places_v4.fill((0, EMPTY));
+        (self.tails, self.broadcast_tails) = (Tails::default(), Tails::of_broadcasts());
         for number in self.numbers() {
             if self.entries[usize::from(number)].is_usable() {
                 self.enter(number);
@@ -170,6 +208,18 @@ impl Locals {
     pub(super) fn find_v4(&self, address: Ipv4Addr) -> Option<u8> {
         let (_, number) = self.places_v4[self.place_v4(address.to_bits())];
         (number != EMPTY).then_some(number as u8)
+    }
+
+    /// Whether an IPv4 address is ours, which a stranger's seldom is.
+    #[inline]
+    pub(super) fn holds_v4(&self, address: Ipv4Addr) -> bool {
+        self.tails.may_hold(address) && self.find_v4(address).is_some()
+    }
+
+    /// Whether an IPv4 address may be a broadcast address, that of a network of ours or of all: it ends as one does.
+    #[inline]
+    pub(super) fn may_be_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.broadcast_tails.may_hold(address)
     }
 
     #[inline]
@@ -317,6 +367,26 @@ mod tests {
         }
         assert_eq!(locals.find("10.0.1.1".parse().expect("an address")), None);
         assert_eq!(locals.find_v4(Ipv4Addr::new(10, 0, 1, 1)), None);
+    }
+
+    #[test]
+    fn what_is_ours_and_what_is_a_broadcast_is_told_by_tails_that_never_deny_it() {
+        let mut locals = settled(&many(100));
+        let ours: Vec<_> = locals.all().map(|local| (local.address, local.prefix)).collect();
+        for (address, prefix) in ours {
+            let IpAddr::V4(v4) = address else { continue };
+            assert!(locals.holds_v4(v4));
+            let broadcast = Prefix::new(address, prefix).broadcast();
+            assert!(broadcast.is_none_or(|broadcast| locals.may_be_broadcast(broadcast)));
+        }
+        assert!(locals.may_be_broadcast(Ipv4Addr::BROADCAST));
+        assert!((1..=255).all(|n| !locals.holds_v4(Ipv4Addr::new(172, 16, 0, n))));
+        for number in locals.numbers() {
+            locals.set_standing(number, Standing::Gone);
+        }
+        assert!((0..=255).all(|n| !locals.holds_v4(Ipv4Addr::new(10, 0, 0, n))));
+        assert!(!locals.may_be_broadcast(Ipv4Addr::new(10, 0, 0, 3)));
+        assert!(locals.may_be_broadcast(Ipv4Addr::BROADCAST));
     }
 
     #[test]

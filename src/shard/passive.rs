@@ -70,13 +70,12 @@ impl Engine {
         self.answer(letter.arrival, &syn_ack, outlet);
     }
 
-    /// Whether an address is the broadcast of one of our networks. That of any network ends in two ones at
-    /// least, so most are told by that.
+    /// Whether an address is the broadcast of one of our networks.
     #[inline]
     fn is_broadcast(&self, address: IpAddr) -> bool {
         let IpAddr::V4(v4) = address else { return false };
         let networks = || self.locals.usable().map(|local| (local.address, local.prefix));
-        v4.to_bits() & 3 == 3 && Cast::of(address, networks()) != Cast::Unicast
+        self.locals.may_be_broadcast(v4) && Cast::of(address, networks()) != Cast::Unicast
     }
 
     fn add_embryo(&mut self, arrival: &Arrival, embryo: Embryo) {

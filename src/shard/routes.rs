@@ -52,7 +52,12 @@ impl Prefix {
 
     /// Whether `address` is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.address.is_ipv4() && Self::new(address, self.length) == *self
+        let common = match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(v4)) => (ours.to_bits() ^ v4.to_bits()).leading_zeros(),
+            (IpAddr::V6(ours), IpAddr::V6(v6)) => (ours.to_bits() ^ v6.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        common >= u32::from(self.length)
     }
 
     /// The broadcast address of an IPv4 network, where it has one (RFC 919; RFC 3021 for /31).

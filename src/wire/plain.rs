@@ -172,10 +172,10 @@ fn wide(words: &[u32]) -> u64 {
 /// The checksum that completes a sum of words in network order (RFC 1071 §1).
 #[inline(always)]
 const fn checksum_of(sum: u64) -> u32 {
-    let once = (sum & 0xffff_ffff) + (sum >> 32);
-    let twice = (once & 0xffff) + (once >> 16 & 0xffff) + (once >> 32);
-    let thrice = (twice & 0xffff) + (twice >> 16);
-    !(thrice as u16 + (thrice >> 16) as u16) as u32 & 0xffff
+    // Each half added to the other, the carry out of the top brought back in at the bottom.
+    let words = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    let folded = words.wrapping_add(words.rotate_left(16)) >> 16;
+    !folded & 0xffff
 }
 
 /// The sum of a segment, which nearly always begins with a header that has timestamps, and often is nothing else.
