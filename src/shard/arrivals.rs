@@ -51,7 +51,7 @@ impl Engine {
         for (at, arrival) in each.iter().enumerate() {
             groups.push(self.tables.candidate(arrival.hash, &arrival.key), at as u32);
         }
-        for kind in KINDS.into_iter().flatten() {
+        for kind in KINDS.iter().flatten().copied() {
             for member in groups.of(Some(kind)) {
                 self.tables.prefetch_at(Place::new(kind, member.index));
                 if kind == Kind::Connection {
@@ -64,7 +64,7 @@ impl Engine {
     /// Step 4: every segment to its flow, those of each flow in order.
     pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
         self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
-        for kind in KINDS {
+        for &kind in &KINDS {
             for member in batch.arrivals.groups.of(kind) {
                 let arrival = &batch.arrivals.each[member.at as usize];
                 let whole;

@@ -25,6 +25,10 @@ const SLOT_BITS: u32 = SLOTS.trailing_zeros();
 const LEVELS: usize = 7;
 const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS > u64::BITS);
 
+/// Words with a bit for each slot.
+const WORDS: usize = LEVELS * SLOTS / 64;
+const _: () = assert!(WORDS <= u32::BITS as usize);
+
 const NONE: u32 = u32::MAX;
 /// The tick of an entry that is not armed. Tick 0 is past before anything can be armed for it.
 const IDLE: u64 = 0;
@@ -50,7 +54,9 @@ pub struct Wheel {
     /// All levels' slots.
     slots: Box<[Slot]>,
     /// Which slots are not empty, a bit each.
-    used: [u64; LEVELS * SLOTS / 64],
+    used: [u64; WORDS],
+    /// Which of those words are not zero: what is looked at every turn.
+    words: u32,
     /// No entry's tick is before this one.
     tick: u64,
     /// The tick of the last call: what is armed comes due after it.
@@ -64,7 +70,8 @@ impl Wheel {
         Self {
             nodes: pages::zeroed(owners),
             slots: vec![Slot::EMPTY; LEVELS * SLOTS].into_boxed_slice(),
-            used: [0; LEVELS * SLOTS / 64],
+            used: [0; WORDS],
+            words: 0,
             tick,
             now: tick,
         }
@@ -173,8 +180,11 @@ impl Wheel {
     /// The first slot that is not empty: all lie ahead, and those of a level before those of the next.
     #[inline]
     fn first_used(&self) -> Option<usize> {
-        let (at, word) = self.used.iter().enumerate().find(|(_, word)| **word != 0)?;
-        Some(at * 64 + word.trailing_zeros() as usize)
+        if self.words == 0 {
+            return None;
+        }
+        let at = self.words.trailing_zeros() as usize % WORDS;
+        Some(at * 64 + self.used[at].trailing_zeros() as usize)
     }
 
     #[inline]
@@ -182,6 +192,8 @@ impl Wheel {
         let word = &mut self.used[slot / 64];
         let bit = 1 << (slot % 64);
         *word = if used { *word | bit } else { *word & !bit };
+        let (any, bit) = (*word != 0, 1 << (slot / 64));
+        self.words = if any { self.words | bit } else { self.words & !bit };
     }
 
     #[inline]
