@@ -7,7 +7,6 @@
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow_table::{Kind, Place};
-use super::groups::KINDS;
 use super::handover::Handover;
 use super::ingress::{Arrival, Arrivals, Batch};
 use super::limiter::Allowance;
@@ -51,8 +50,9 @@ impl Engine {
         for (at, arrival) in each.iter().enumerate() {
             groups.push(self.tables.candidate(arrival.hash, &arrival.key), at as u32);
         }
-        for kind in KINDS.iter().flatten().copied() {
-            for member in groups.of(Some(kind)) {
+        for (kind, members) in groups.iter() {
+            let Some(kind) = kind else { continue };
+            for member in members {
                 self.tables.prefetch_at(Place::new(kind, member.index));
                 if kind == Kind::Connection {
                     self.wheel.prefetch(member.index);
@@ -64,8 +64,8 @@ impl Engine {
     /// Step 4: every segment to its flow, those of each flow in order.
     pub(super) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
         self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
-        for &kind in &KINDS {
-            for member in batch.arrivals.groups.of(kind) {
+        for (kind, members) in batch.arrivals.groups.iter() {
+            for member in members {
                 let arrival = &batch.arrivals.each[member.at as usize];
                 let whole;
                 let segment = match batch.with_rest(arrival) {

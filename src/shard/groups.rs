@@ -18,36 +18,14 @@ pub(super) struct Member {
 
 /// The arrivals of a batch: first those without a candidate, then by the kinds of it.
 #[derive(Debug, Default)]
-pub(super) struct Groups([Vec<Member>; 5]);
-
-impl Groups {
-    /// Room for `batch` arrivals.
-    pub(super) fn with_capacity(batch: usize) -> Self {
-        Self(core::array::from_fn(|_| Vec::with_capacity(batch)))
-    }
-
-    pub(super) fn clear(&mut self) {
-        for group in &mut self.0 {
-            group.clear();
-        }
-    }
-
-    /// Enters the arrival at a place of the batch.
-    #[inline]
-    pub(super) fn push(&mut self, candidate: Option<Place>, at: u32) {
-        let index = candidate.map_or(0, |place| place.index);
-        self.0[group(candidate.map(|place| place.kind))].push(Member { at, index });
-    }
-
-    /// Those of one kind, in the order of arrival.
-    #[inline]
-    pub(super) fn of(&self, kind: Option<Kind>) -> &[Member] {
-        &self.0[group(kind)]
-    }
+pub(super) struct Groups {
+    members: [Vec<Member>; KINDS.len()],
+    /// Which of them have any, a bit each: a batch of one frame has one.
+    present: u32,
 }
 
-/// The groups, in the order in which they are fed.
-pub(super) const KINDS: [Option<Kind>; 5] = [
+/// What the groups have for a candidate.
+const KINDS: [Option<Kind>; 5] = [
     None,
     Some(Kind::Embryo),
     Some(Kind::Connection),
@@ -55,14 +33,57 @@ pub(super) const KINDS: [Option<Kind>; 5] = [
     Some(Kind::TimeWaitTimestamps),
 ];
 
+impl Groups {
+    /// Room for `batch` arrivals.
+    pub(super) fn with_capacity(batch: usize) -> Self {
+        Self { members: core::array::from_fn(|_| Vec::with_capacity(batch)), present: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        for at in ones(self.present) {
+            self.members[at].clear();
+        }
+        self.present = 0;
+    }
+
+    /// Enters the arrival at a place of the batch.
+    #[inline]
+    pub(super) fn push(&mut self, candidate: Option<Place>, at: u32) {
+        let (group, index) = match candidate {
+            None => (0, 0),
+            Some(place) => (place.kind as usize, place.index),
+        };
+        self.members[group].push(Member { at, index });
+        self.present |= 1 << group;
+    }
+
+    /// The groups that have members, these in the order of arrival.
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Option<Kind>, &[Member])> {
+        ones(self.present).map(|at| (KINDS[at], &self.members[at][..]))
+    }
+}
+
+/// The places of the bits that are set, of the kinds there are.
 #[inline]
-fn group(kind: Option<Kind>) -> usize {
-    kind.map_or(0, |kind| kind as usize)
+fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let at = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (at < KINDS.len()).then_some(at)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_has_the_group_of_its_number() {
+        for (at, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind.map_or(0, |kind| kind as usize), at);
+        }
+    }
 
     #[test]
     fn each_kind_keeps_the_order_of_arrival() {
@@ -71,13 +92,25 @@ mod tests {
             let kind = KINDS[at * 3 % 5];
             groups.push(kind.map(|kind| Place::new(kind, 100 + at as u32)), at as u32);
         }
+        let mut left = groups.iter();
         for (first, kind) in [0, 2, 4, 1, 3].into_iter().zip(KINDS) {
             let members = (0..4).map(|n| first + 5 * n);
             let index = |at| if kind.is_some() { 100 + at } else { 0 };
             let members: Vec<_> = members.map(|at| Member { at, index: index(at) }).collect();
-            assert_eq!(groups.of(kind), members, "{kind:?}");
+            assert_eq!(left.next(), Some((kind, &members[..])));
         }
+        assert_eq!(left.next(), None);
+    }
+
+    #[test]
+    fn a_group_without_members_is_not_among_them() {
+        let mut groups = Groups::with_capacity(8);
+        groups.push(Some(Place::new(Kind::TimeWait, 7)), 0);
+        let members = [Member { at: 0, index: 7 }];
+        assert!(groups.iter().eq([(Some(Kind::TimeWait), &members[..])]));
         groups.clear();
-        assert!(KINDS.into_iter().all(|kind| groups.of(kind).is_empty()));
+        assert_eq!(groups.iter().count(), 0);
+        groups.push(None, 3);
+        assert!(groups.iter().eq([(None, &[Member { at: 3, index: 0 }][..])]));
     }
 }
