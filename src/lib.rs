@@ -38,7 +38,8 @@
 //! `link/xsk` → `shard/ingress` → `wire/*` → `shard/codec` → `shard/flow_table` → `tcp/arrive` →
 //! `tcp/receive` → `shard/ready` → the program's [`shard::Service`] … `tcp/transmit` → `shard/codec` →
 //! `shard/egress` → `wire/*` → `link/xsk`. The simulator replaces only the two ends. `shard/codec` is the
-//! one place where what came from the network is checked and becomes typed.
+//! one place where what came from the network is checked and becomes typed. Between look-up and protocol a batch
+//! is put in another order: one kind of flow after the other (`shard/groups`), each flow's segments as they came.
 //!
 //! # Life of a frame
 //!
