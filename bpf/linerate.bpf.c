@@ -399,39 +399,55 @@ INLINE int retag(struct xdp_md *context)
 	return 1;
 }
 
-/* Writes what is asked for in front of the frame. A driver that leaves no room for it lets the frame go without. */
-INLINE void annotate(struct xdp_md *context)
+/* Collects what is asked for. Before anything is moved: some drivers find it by where the frame begins (virtio_net). */
+INLINE void ask(struct xdp_md *context, __u32 wanted, struct hints *hints)
 {
-	__u32 wanted = wanted_hints();
-	struct hints hints = {};
-	struct hints *place;
-
-	if (!wanted)
-		return;
-	hints.mark = LINERATE_HINTS_MARK;
 	if (wanted & LINERATE_HINT_STAMP) {
 		__u64 now = bpf_ktime_get_ns();
 		__u64 told = 0;
 
-		hints.stamp = now;
-		hints.valid = LINERATE_VALID_STAMP;
+		hints->stamp = now;
+		hints->valid = LINERATE_VALID_STAMP;
 		if (rx_timestamp(context, &told) == 0 && told) {
 			/* A time to come makes a large number. */
 			if (now - told <= LINERATE_STAMP_AGE_MAX_NS) {
-				hints.stamp = told;
-				hints.valid |= LINERATE_VALID_STAMP_OF_DRIVER;
+				hints->stamp = told;
+				hints->valid |= LINERATE_VALID_STAMP_OF_DRIVER;
 			} else {
-				hints.valid |= LINERATE_VALID_FOREIGN_STAMP;
+				hints->valid |= LINERATE_VALID_FOREIGN_STAMP;
 			}
 		}
 	}
-	if (wanted & LINERATE_HINT_HASH && rx_hash(context, &hints.hash, &hints.hash_type) == 0)
-		hints.valid |= LINERATE_VALID_HASH;
-	if (bpf_xdp_adjust_meta(context, -(int)sizeof(hints)) != 0)
+	if (wanted & LINERATE_HINT_HASH && rx_hash(context, &hints->hash, &hints->hash_type) == 0)
+		hints->valid |= LINERATE_VALID_HASH;
+}
+
+/* Writes it in front of the frame. A driver that leaves no room for it lets the frame go without. */
+INLINE void annotate(struct xdp_md *context, struct hints *hints)
+{
+	struct hints *place;
+
+	hints->mark = LINERATE_HINTS_MARK;
+	if (bpf_xdp_adjust_meta(context, -(int)sizeof(*hints)) != 0)
 		return;
 	place = (void *)(unsigned long)context->data_meta;
 	if ((void *)(place + 1) <= (void *)(unsigned long)context->data)
-		*place = hints;
+		*place = *hints;
+}
+
+/* All that a frame brings on its way to a socket. False when it must not go there. */
+INLINE int add_hints(struct xdp_md *context)
+{
+	__u32 wanted = wanted_hints();
+	struct hints hints = {};
+
+	if (!wanted)
+		return retag(context);
+	ask(context, wanted, &hints);
+	if (!retag(context))
+		return 0;
+	annotate(context, &hints);
+	return 1;
 }
 
 INLINE int steer(struct xdp_md *context, int with_hints)
@@ -448,13 +464,9 @@ INLINE int steer(struct xdp_md *context, int with_hints)
 		action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
 		if (action != XDP_REDIRECT) {
 			verdict = LINERATE_VERDICT_PASS_NO_SOCKET;
-		} else if (with_hints) {
-			if (retag(context)) {
-				annotate(context);
-			} else {
-				verdict = LINERATE_VERDICT_PASS_TAG;
-				action = XDP_PASS;
-			}
+		} else if (with_hints && !add_hints(context)) {
+			verdict = LINERATE_VERDICT_PASS_TAG;
+			action = XDP_PASS;
 		}
 	}
 	count(verdict);

@@ -1,7 +1,7 @@
 //! How long frames waited between their arrival and the turn that takes them up.
 //!
 //! Owns the counting of it, where it is asked for. The times are the XDP program's or, where they are of the system's
-//! clock, the driver's: the program compares the two (bpf/linerate.bpf.c, `annotate`).
+//! clock, the driver's: the program compares the two (bpf/linerate.bpf.c, `ask`).
 
 use super::clock::Clock;
 use crate::link::Metadata;
