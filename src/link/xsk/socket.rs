@@ -401,7 +401,7 @@ fn bind(
         }
     }
     notes.push(format!(
-        "frames of more than {} bytes are not carried on `{}`: that takes Linux 6.6 and a driver with multi-buffer          support",
+        "frames of more than {} bytes are not carried on `{}`: that takes Linux 6.6 and a driver with multi-buffer support",
         chunks.packet_max(),
         config.interface
     ));
