@@ -1,20 +1,23 @@
-//! Two workers of a stack as they run, each on its thread over a link in memory, and a peer whose answers all
-//! come in on the first one's queue.
+//! Workers as they run. Two of a stack, each on its thread over a link in memory, with a peer whose answers all come
+//! in on the first one's queue; and one over a link from which frames are slow to take.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use crossbeam::queue::ArrayQueue;
+
 use super::clock::Clock;
-use super::control::Waker;
+use super::control::{Farewell, Waker};
 use super::handover::PostOffice;
 use super::idle::IdlePolicy;
 use super::muster::Muster;
-use super::worker::{Desk, EndMark, Worker};
+use super::worker::{Command, Desk, EndMark, Worker};
 use crate::limits::Limits;
-use crate::link::Link;
 use crate::link::memory::{self, MemoryLink};
+use crate::link::{Accounting, Frame, Link, Statistics};
 use crate::metrics::Latencies;
 use crate::shard::{
     Alone, Claiming, Config, ConnId, Ending, Io, ListenerConfig, ListenerId, Open, Service, Shard,
@@ -99,23 +102,35 @@ fn pair(claiming: Option<Claiming>) -> Pair {
     let seats = near.into_iter().zip(services).zip(wakers).enumerate();
     let workers = seats.map(|(number, ((link, service), waker))| {
         let config = Config { claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
-        Worker {
-            number,
-            shard: Shard::new(config),
-            link: Box::new(link),
-            service,
-            desk: Arc::new(Desk::new(waker)),
-            post: Arc::clone(&post),
-            muster: Arc::clone(&muster),
-            mirror: None,
-            idle: IdlePolicy::Sleep,
-            turns: Latencies::default(),
-            waits: None,
-            share: None,
-            resigned: false,
-        }
+        let shared = (Arc::clone(&post), Arc::clone(&muster));
+        worker(config, Box::new(link), service, waker, shared)
     });
     Pair { workers: workers.collect(), far, ended }
+}
+
+/// A worker that is not yet started.
+fn worker(
+    config: Config,
+    link: Box<dyn Link + Send>,
+    service: Box<dyn Service + Send>,
+    waker: Arc<Waker>,
+    (post, muster): (Arc<PostOffice>, Arc<Muster>),
+) -> Worker {
+    Worker {
+        number: config.worker.into(),
+        shard: Shard::new(config),
+        link,
+        service,
+        desk: Arc::new(Desk::new(waker)),
+        post,
+        muster,
+        mirror: None,
+        idle: IdlePolicy::Sleep,
+        turns: Latencies::default(),
+        waits: None,
+        share: None,
+        resigned: false,
+    }
 }
 
 fn launch(worker: Worker) -> JoinHandle<Worker> {
@@ -247,4 +262,74 @@ fn a_worker_that_has_ended_is_not_waited_for() {
     // Nobody takes the answers, so that it ends without one.
     assert_eq!(Peer::new().serve(&mut (far, ended)), Some(Ending::Unreachable));
     left.join().expect("it did not panic");
+}
+
+/// A link from which frames are taken while another program has the core, and what it sees of time.
+struct Slow {
+    link: MemoryLink,
+    clock: Clock,
+    /// When frames were last taken, and the time that the worker told when it flushed after that.
+    seen: Arc<ArrayQueue<(Instant, Instant)>>,
+    taken_at: Option<Instant>,
+}
+
+impl Link for Slow {
+    fn receive(&mut self, now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
+        thread::sleep(std::time::Duration::from_millis(2));
+        let count = self.link.receive(now, max, frames);
+        self.taken_at = Some(self.clock.now());
+        count
+    }
+    fn flush(&mut self, now: Instant) {
+        self.link.flush(now);
+        if let Some(taken_at) = self.taken_at {
+            self.seen.force_push((taken_at, now));
+        }
+    }
+    fn reserve(&mut self) -> Option<Frame> {
+        self.link.reserve()
+    }
+    fn transmit(&mut self, now: Instant, frame: Frame) {
+        self.link.transmit(now, frame);
+    }
+    fn release(&mut self, frame: Frame) {
+        self.link.release(frame);
+    }
+    fn frame_max(&self) -> usize {
+        self.link.frame_max()
+    }
+    fn deadline(&self) -> Option<Instant> {
+        self.link.deadline()
+    }
+    fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.link.wait_fd()
+    }
+    fn accounting(&self) -> Accounting {
+        self.link.accounting()
+    }
+    fn statistics(&mut self) -> Statistics {
+        self.link.statistics()
+    }
+}
+
+#[test]
+fn what_a_turn_takes_for_now_is_after_its_frames_were_taken() {
+    // Before it, and an answer that came while another program had the core came sooner than the path
+    // allows.
+    let seen = Arc::new(ArrayQueue::new(16));
+    let (link, _peer) = memory::pair(memory::Config::default());
+    let slow = Slow { link, clock: Clock::new(), seen: Arc::clone(&seen), taken_at: None };
+    let waker = Arc::new(Waker::new().expect("an eventfd"));
+    let wakers = || vec![Arc::clone(&waker)];
+    let shared = (Arc::new(PostOffice::new(wakers(), 2048)), Arc::new(Muster::new(wakers())));
+    let worker =
+        worker(config(STACK, 1), Box::new(slow), Box::new(Closer), Arc::clone(&waker), shared);
+    worker.desk.ask(Command::Stop(Farewell::Close { grace: Duration::ZERO }));
+    let _ = worker.run();
+    let mut turns = 0;
+    while let Some((taken_at, told)) = seen.pop() {
+        assert!(told >= taken_at, "{:?} too early", taken_at.since(told));
+        turns += 1;
+    }
+    assert!(turns > 0);
 }
