@@ -102,7 +102,8 @@ links_up() {
     done
 }
 
-# load STACK QUEUES PORT OPTION...: from A to both addresses of the server, IPv4 and IPv6 in turn.
+# load STACK QUEUES PORT OPTION...: from A to both addresses of the server, IPv4 and IPv6 in turn. One that comes to
+# a standstill fails after five minutes.
 load() {
     load_stack=$1 load_queues=$2 load_port=$3
     shift 3
@@ -110,7 +111,7 @@ load() {
     load_targets=
     for load_address in $server_at; do load_targets="$load_targets --target $load_address:$load_port"; done
     # shellcheck disable=SC2046,SC2086
-    at A linerate load $(stack_options A "$load_stack" "$load_queues") $load_targets --json \
+    at A timeout 300 linerate load $(stack_options A "$load_stack" "$load_queues") $load_targets --json \
         --max-connections 1024 --grace 30 "$@" >/tmp/load.json 2>/tmp/load.err ||
         fail "load ($load_stack, $load_queues queues, $*)"
 }

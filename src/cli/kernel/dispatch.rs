@@ -83,11 +83,15 @@ fn on_room(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
     settle(worker, service);
 }
 
+/// Tells a service that waits for room that there is some; in the next turn, where the connection has had its
+/// share of this one: no further edge will come.
 fn tell_room(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
-    let Some(socket) = worker.socket_mut(conn) else { return };
-    if socket.room_wanted && socket.room() > 0 {
+    let Some(socket) = worker.socket_mut(conn).filter(|socket| socket.room_wanted) else { return };
+    if socket.room() > 0 {
         socket.room_wanted = false;
         service.on_writable(worker, conn);
+    } else if !socket.is_staging() && socket.share_is_spent() {
+        worker.defer(conn);
     }
 }
 
@@ -147,5 +151,65 @@ pub fn settle(worker: &mut Worker, service: &mut dyn Service) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use clap::Parser;
+    use linerate::shard::Io;
+
+    use super::*;
+    use crate::cli::options::StackOptions;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: StackOptions,
+    }
+
+    /// Writes as much as there is room for, once it is told of room.
+    struct Writer {
+        told: usize,
+    }
+
+    impl Service for Writer {
+        fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
+            self.told += 1;
+            io.write(conn, &vec![0; 4 << 20]);
+        }
+    }
+
+    #[test]
+    fn room_that_comes_after_the_share_of_a_turn_is_told_in_the_next() {
+        let options = Line::parse_from(["linerate", "--stack", "kernel"]).options;
+        let mut worker = Worker::new(0, &options).expect("an epoll instance");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
+        let near = near.expect("it listens");
+        near.set_nonblocking(true).expect("a socket");
+        let (mut far, _) = listener.accept().expect("it has connected");
+        let socket = Socket::accepted(mio::net::TcpStream::from_std(near));
+        let conn = worker.insert(socket).expect("a place");
+        let (mut service, mut sent) = (Writer { told: 0 }, 0);
+        // Turn after turn, until bytes find no room in the socket; they are the last of the turn's share.
+        while !worker.socket(conn).is_some_and(Socket::is_staging) {
+            worker.turn += 1;
+            sent += worker.write(conn, &[0; 128 << 10]);
+        }
+        assert_eq!(worker.write(conn, &[0]), 0);
+        worker.socket_mut(conn).expect("it is open").spend_share();
+        far.read_exact(&mut vec![0; sent / 2]).expect("that much was sent");
+        let told = service.told;
+        // The edge comes in the same turn.
+        while worker.socket(conn).is_some_and(Socket::is_staging) {
+            on_room(&mut worker, &mut service, conn);
+        }
+        assert_eq!(service.told, told);
+        worker.turn += 1;
+        resume_deferred(&mut worker, &mut service);
+        assert_eq!(service.told, told + 1);
     }
 }

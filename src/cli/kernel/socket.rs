@@ -115,6 +115,12 @@ impl Socket {
         self.read_left == 0 || self.write_left == 0
     }
 
+    /// As if it had written all that it may in this turn.
+    #[cfg(test)]
+    pub const fn spend_share(&mut self) {
+        self.write_left = 0;
+    }
+
     /// Reads once. A read that does not fill the buffer has emptied the socket (epoll(7)), so that the
     /// next one need not ask.
     pub fn read(&mut self, buffer: &mut [u8]) -> Outcome {
