@@ -4,7 +4,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use linerate::link::memory::{self, MemoryLink};
 use linerate::shard::{
-    Alone, Config, ConnId, Io, ListenerConfig, Open, Service, Shard, Surroundings,
+    Alone, Config, ConnId, ConnectOptions, Io, ListenerConfig, Service, Shard, TurnEnv,
 };
 use linerate::tcp::congestion::Algorithm;
 use linerate::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Service for Source {
     fn on_start(&mut self, io: &mut dyn Io) {
         for _ in 0..self.connections {
             let remote = format!("192.0.2.1:{PORT}").parse().expect("an address");
-            io.connect(&Open { remote, local: None, user: 0 }).expect("a free port");
+            io.connect(&ConnectOptions { remote, local: None, user: 0 }).expect("a free port");
         }
     }
 
@@ -87,9 +87,9 @@ impl World {
         };
         world.receiver.0.listen(ListenerConfig::on_port(PORT)).expect("a free port");
         let (shard, link, service) = &mut world.receiver;
-        shard.start(world.now, &mut Surroundings { link, service, handover: &mut Alone });
+        shard.start(world.now, &mut TurnEnv { link, service, handover: &mut Alone });
         let (shard, link, service) = &mut world.sender;
-        shard.start(world.now, &mut Surroundings { link, service, handover: &mut Alone });
+        shard.start(world.now, &mut TurnEnv { link, service, handover: &mut Alone });
         world.deliver(64 * MIB);
         assert_eq!(world.receiver.0.connections(), connections, "all are open");
         world
@@ -102,9 +102,9 @@ impl World {
         while self.receiver.2.bytes < until {
             self.now += Duration::from_micros(10);
             let (shard, link, service) = &mut self.sender;
-            shard.turn(self.now, &mut Surroundings { link, service, handover: &mut Alone });
+            shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
             let (shard, link, service) = &mut self.receiver;
-            shard.turn(self.now, &mut Surroundings { link, service, handover: &mut Alone });
+            shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
             turns += 1;
             assert!(turns < 1000 * (1 + bytes / 1000), "nothing moves any more");
         }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use linerate::runtime::{Farewell, Stack, StackConfig};
+use linerate::runtime::{Shutdown, Stack, StackConfig};
 use linerate::shard::{ConnId, Io, ListenerConfig, Service};
 use linerate::time::Duration;
 
@@ -30,7 +30,7 @@ impl Echo {
             }
             io.write(conn, &buffer[..n]);
         }
-        if io.user(conn) == PEER_CLOSED && io.readable(conn) == 0 {
+        if io.user_data(conn) == PEER_CLOSED && io.readable(conn) == 0 {
             io.close(conn);
         }
     }
@@ -46,7 +46,7 @@ impl Service for Echo {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        io.set_user(conn, PEER_CLOSED);
+        io.set_user_data(conn, PEER_CLOSED);
         Self::pump(io, conn);
     }
 }
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while !stop.load(Ordering::Relaxed) && stack.is_running() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let (report, _) = stack.stop(Farewell::Close { grace: Duration::from_secs(1) });
+    let (report, _) = stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
     for (name, count) in report.counters().entries().filter(|(_, count)| *count > 0) {
         eprintln!("echo: {name} {count}");
     }

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
 
-use linerate::runtime::{Farewell, Stack, StackConfig};
-use linerate::shard::{ConnId, Ending, Io, Open, Service};
+use linerate::runtime::{Shutdown, Stack, StackConfig};
+use linerate::shard::{CloseReason, ConnId, ConnectOptions, Io, Service};
 use linerate::time::Duration;
 
 /// One request; the answer's pieces, then how it ended, go to the thread that waits.
@@ -23,7 +23,7 @@ enum Piece {
 
 impl Service for Fetch {
     fn on_start(&mut self, io: &mut dyn Io) {
-        let open = Open { remote: self.target, local: None, user: 0 };
+        let open = ConnectOptions { remote: self.target, local: None, user: 0 };
         if let Err(error) = io.connect(&open) {
             // Nobody waits any more if this fails.
             let _ = self.tell.send(Piece::End(error.to_string()));
@@ -48,7 +48,7 @@ impl Service for Fetch {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         let _ = self.tell.send(Piece::End(format!("{ending:?}")));
     }
 }
@@ -75,6 +75,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     eprintln!("fetch: {end}");
-    stack.stop(Farewell::Close { grace: Duration::from_secs(1) });
+    stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
     Ok(())
 }

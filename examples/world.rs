@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use linerate::link::impair::{Impaired, Impairments};
 use linerate::metrics::Event;
-use linerate::shard::{Config, Ending, ListenerConfig};
+use linerate::shard::{CloseReason, Config, ListenerConfig};
 use linerate::sim::{Client, Echo, Plan, Tally, World, WorldConfig};
 use linerate::time::Duration;
 
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let done = world.run(Duration::from_secs(300), |_| tally.borrow().ended_in_all() == 10);
     let tally = tally.borrow();
     println!("done: {done}, after {} ms of the world's time", world.now().since(begun).as_millis());
-    println!("connections finished: {}", tally.ended(Ending::Finished));
+    println!("connections finished: {}", tally.ended(CloseReason::Finished));
     println!("bytes echoed: {}, wrong ones: {}", tally.received, tally.wrong);
     for (name, host) in [("client", opener), ("server", host)] {
         let again = world.host(host).shard(0).counters().counted(Event::Retransmitted);

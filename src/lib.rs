@@ -75,6 +75,7 @@ pub mod metrics;
 #[cfg(feature = "packetdrill")]
 pub mod packetdrill;
 pub mod rng;
+pub mod role;
 #[cfg(feature = "xdp")]
 pub mod runtime;
 pub mod shard;

@@ -367,7 +367,7 @@ fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {
     let mut findings = Vec::new();
     for path in paths.iter().filter(|path| !path.ends_with("mux.rs")) {
         let text = fs::read_to_string(path).expect("a source file is text");
-        for call in ["write_urgent(", "Choice::DiffServ"] {
+        for call in ["write_urgent(", "SocketOption::DiffServ"] {
             if text.contains(call) {
                 findings.push(format!("{}: {call}", path.display()));
             }

@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use linerate::shard::Ending;
+use linerate::shard::CloseReason;
 use support::client::{Client, Closing, own_stack};
 use support::{LEFT_OWN, Net, RIGHT_OWN, both, cidr, pattern, v6};
 
@@ -24,7 +24,7 @@ fn through(impairment: &'static str, connections: usize, bytes: usize) {
             client.run(&config, Duration::from_secs(120))
         });
         for (n, outcome) in outcomes.into_iter().enumerate() {
-            assert_eq!(outcome.ending, Ending::Finished, "connection {n} via {address}");
+            assert_eq!(outcome.ending, CloseReason::Finished, "connection {n} via {address}");
             assert!(outcome.received == pattern(n as u64, bytes), "connection {n} via {address}");
         }
     }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use linerate::shard::Ending;
+use linerate::shard::CloseReason;
 use support::client::{Client, Closing, Outcome, own_stack};
 use support::{LEFT, Net, RIGHT_OWN, both, pattern, v6};
 
@@ -72,7 +72,7 @@ fn what_is_sent_comes_back_intact_from_one_byte_to_a_hundred_megabytes() {
             let closing = Closing::AfterWriting;
             let client = Client { target: at(address, 7), connections: 1, bytes, closing };
             let outcomes = run(&net, client, 120);
-            assert_eq!(outcomes[0].ending, Ending::Finished);
+            assert_eq!(outcomes[0].ending, CloseReason::Finished);
             assert!(outcomes[0].received == pattern(0, bytes), "{bytes} bytes via {address}");
         }
     }
@@ -85,7 +85,7 @@ fn the_whole_answer_arrives_through_a_half_closed_connection() {
     let closing = Closing::AfterWriting;
     let client = Client { target: at(LEFT.into(), 7), connections: 3, bytes: 3_000_000, closing };
     for (n, outcome) in run(&net, client, 60).into_iter().enumerate() {
-        assert_eq!(outcome.ending, Ending::Finished);
+        assert_eq!(outcome.ending, CloseReason::Finished);
         assert!(outcome.received == pattern(n as u64, 3_000_000));
     }
 }
@@ -97,11 +97,11 @@ fn we_go_on_sending_after_the_server_has_closed() {
     let closing = Closing::AfterWriting;
     let client = Client { target: at(LEFT.into(), 13), connections: 1, bytes: 1_000_000, closing };
     let outcomes = run(&net, client, 60);
-    assert_eq!(outcomes[0].ending, Ending::Finished);
+    assert_eq!(outcomes[0].ending, CloseReason::Finished);
     assert_eq!(outcomes[0].received, b"bye\n");
     let closing = Closing::AfterPeer;
     let client = Client { target: at(LEFT.into(), 13), connections: 1, bytes: 10, closing };
-    assert_eq!(run(&net, client, 60)[0].ending, Ending::Finished);
+    assert_eq!(run(&net, client, 60)[0].ending, CloseReason::Finished);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn two_thousand_connections_at_once() {
     let closing = Closing::AfterWriting;
     let client = Client { target: at(LEFT.into(), 7), connections: 2000, bytes: 2000, closing };
     for (n, outcome) in run(&net, client, 240).into_iter().enumerate() {
-        assert_eq!(outcome.ending, Ending::Finished, "connection {n}");
+        assert_eq!(outcome.ending, CloseReason::Finished, "connection {n}");
         assert!(outcome.received == pattern(n as u64, 2000), "connection {n}");
     }
 }
@@ -122,7 +122,7 @@ fn a_closed_port_of_the_kernel_refuses() {
     for address in both(LEFT) {
         let closing = Closing::AfterWriting;
         let client = Client { target: at(address, 4), connections: 1, bytes: 1, closing };
-        assert_eq!(run(&net, client, 20)[0].ending, Ending::Refused, "{address}");
+        assert_eq!(run(&net, client, 20)[0].ending, CloseReason::Refused, "{address}");
     }
 }
 
@@ -139,7 +139,7 @@ fn from_the_kernels_own_address_in_shared_mode() {
         client.run(&config, Duration::from_secs(60))
     });
     for (n, outcome) in outcomes.into_iter().enumerate() {
-        assert_eq!(outcome.ending, Ending::Finished);
+        assert_eq!(outcome.ending, CloseReason::Finished);
         assert!(outcome.received == pattern(n as u64, 100_000));
     }
 }

@@ -13,8 +13,8 @@ use linerate::limits::Limits;
 use linerate::link::memory::{self, MemoryLink};
 use linerate::link::{Frame, Link};
 use linerate::shard::{
-    Algorithm, Alone, Choice, Config, ConnId, Ending, FastOpenListener, Io, ListenerConfig,
-    ListenerId, Open, Service, Shard, Surroundings,
+    Algorithm, Alone, SocketOption, Config, ConnId, CloseReason, FastOpenListener, Io, ListenerConfig,
+    ListenerId, ConnectOptions, Service, Shard, TurnEnv,
 };
 use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
@@ -32,7 +32,7 @@ enum Order {
     CloseBy(u64),
     Abort,
     Urgent(u8),
-    Choose(Choice),
+    Choose(SocketOption),
 }
 
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ impl Program {
         for (which, order) in self.orders.borrow_mut().drain(..) {
             if let Order::Connect = order {
                 let remote = (THEIRS, u16::from(which & 3) + peer::PORT).into();
-                self.conns.borrow_mut().extend(io.connect(&Open { remote, local: None, user: 1 }));
+                self.conns.borrow_mut().extend(io.connect(&ConnectOptions { remote, local: None, user: 1 }));
                 continue;
             }
             let conns = self.conns.borrow();
@@ -60,7 +60,7 @@ impl Program {
                 Order::CloseBy(ms) => io.close_by(conn, io.now() + Duration::from_millis(ms)),
                 Order::Abort => io.abort(conn),
                 Order::Urgent(len) => drop(io.write_urgent(conn, &vec![1; len.into()])),
-                Order::Choose(choice) => io.choose(conn, choice),
+                Order::Choose(choice) => io.set_option(conn, choice),
             }
         }
     }
@@ -73,7 +73,7 @@ impl Service for Program {
     fn on_accept(&mut self, _: &mut dyn Io, conn: ConnId, _: ListenerId) {
         self.conns.borrow_mut().push(conn);
     }
-    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, _: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, _: CloseReason) {
         self.conns.borrow_mut().retain(|it| *it != conn);
     }
     fn on_alarm(&mut self, io: &mut dyn Io) {
@@ -119,7 +119,7 @@ impl Stage {
         let now = Instant::from_millis(1_000_000);
         let mut stage = Self { shard, near, far, program: Program::default(), now };
         let Self { shard, near, program, .. } = &mut stage;
-        shard.start(now, &mut Surroundings { link: near, service: program, handover: &mut Alone });
+        shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut Alone });
         stage
     }
 
@@ -129,7 +129,7 @@ impl Stage {
             let Self { shard, near, far, program, now } = self;
             shard.turn(
                 *now,
-                &mut Surroundings { link: near, service: program, handover: &mut Alone },
+                &mut TurnEnv { link: near, service: program, handover: &mut Alone },
             );
             let mut frames: Vec<Frame> = Vec::new();
             far.receive(*now, usize::MAX, &mut frames);
@@ -206,14 +206,14 @@ fn order(bytes: &mut Bytes<'_>) -> Order {
         9 => Order::Abort,
         10 => Order::Urgent(bytes.byte()),
         _ => Order::Choose(match bytes.byte() % 8 {
-            0 => Choice::Nagle(bytes.flag()),
-            1 => Choice::KeepAlive(bytes.flag()),
-            2 => Choice::Cork(bytes.flag()),
-            3 => Choice::QuickAck(bytes.flag()),
-            4 => Choice::UserTimeout(Some(Duration::from_millis(bytes.word().into()))),
-            5 => Choice::CongestionControl(algorithm(bytes.byte())),
-            6 => Choice::PacingRateMax(Some(bytes.word().into())),
-            _ => Choice::WindowMax(Some(bytes.word().into())),
+            0 => SocketOption::Nagle(bytes.flag()),
+            1 => SocketOption::KeepAlive(bytes.flag()),
+            2 => SocketOption::Cork(bytes.flag()),
+            3 => SocketOption::QuickAck(bytes.flag()),
+            4 => SocketOption::UserTimeout(Some(Duration::from_millis(bytes.word().into()))),
+            5 => SocketOption::CongestionControl(algorithm(bytes.byte())),
+            6 => SocketOption::PacingRateMax(Some(bytes.word().into())),
+            _ => SocketOption::WindowMax(Some(bytes.word().into())),
         }),
     }
 }

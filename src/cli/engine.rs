@@ -6,7 +6,7 @@ use std::time::Duration;
 use linerate::link::xsk::{BusyPoll, Mode as SocketMode};
 use linerate::metrics::Event;
 use linerate::runtime::{
-    Claiming, Cores, Farewell, IdlePolicy, Queues, Role, Stack, StackConfig, StartError,
+    Cores, DadConfig, IdlePolicy, Queues, Role, Shutdown, Stack, StackConfig, StartError,
     WorkerReport,
 };
 use linerate::shard::{FastOpenListener, ListenerConfig};
@@ -58,14 +58,14 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
         }
     }
     if stack.interface_is_gone() {
-        stack.stop(Farewell::Abort);
+        stack.stop(Shutdown::Abort);
         return Err(Failure::new(
             format!("cannot go on without {}", config.interface),
             "the interface was removed",
             "start again when it is back",
         ));
     }
-    let (report, _) = stack.stop(Farewell::Close { grace: GRACE });
+    let (report, _) = stack.stop(Shutdown::Close { grace: GRACE });
     report.workers.iter().for_each(|worker| eprintln!("{}", figures(worker)));
     let counters = report.counters();
     let links = report.workers.iter().map(|worker| worker.link);
@@ -155,8 +155,8 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.settings.nagle = options.nagle;
     config.autoconf = options.slaac;
     config.claiming = match options.claim {
-        Claim::Quick => Some(Claiming::QUICK),
-        Claim::Thorough => Some(Claiming::THOROUGH),
+        Claim::Quick => Some(DadConfig::QUICK),
+        Claim::Thorough => Some(DadConfig::THOROUGH),
         Claim::Off => None,
     };
     config.settings.congestion = congestion(options);

@@ -1,7 +1,6 @@
 //! The error numbers of a socket call, and which of them an end of a connection is.
 
-use crate::shard::{ConnectError, Ending};
-use crate::tcp::CloseReason;
+use crate::shard::{CloseReason, ConnectError};
 
 /// `errno`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,29 +19,15 @@ impl Errno {
     }
 
     /// Why a connection came to this end; `None` for the ends that a program reads as the end of a file.
-    pub(super) const fn of_ending(ending: Ending) -> Option<Self> {
-        match ending {
-            Ending::Finished | Ending::Aborted => None,
-            Ending::Reset => Some(Self::ECONNRESET),
-            Ending::Refused => Some(Self::ECONNREFUSED),
-            Ending::TimedOut | Ending::KeepAlive => Some(Self::ETIMEDOUT),
-            Ending::Unreachable => Some(Self::EHOSTUNREACH),
-            Ending::NoBuffers => Some(Self::ENOBUFS),
-        }
-    }
-
-    /// The same of the protocol's own word.
     pub(super) const fn of_reason(reason: CloseReason) -> Option<Self> {
-        Self::of_ending(match reason {
-            CloseReason::Finished => Ending::Finished,
-            CloseReason::Aborted => Ending::Aborted,
-            CloseReason::Reset => Ending::Reset,
-            CloseReason::Refused => Ending::Refused,
-            CloseReason::TimedOut => Ending::TimedOut,
-            CloseReason::KeepAlive => Ending::KeepAlive,
-            CloseReason::Unreachable => Ending::Unreachable,
-            CloseReason::NoBuffers => Ending::NoBuffers,
-        })
+        match reason {
+            CloseReason::Finished | CloseReason::Aborted => None,
+            CloseReason::Reset => Some(Self::ECONNRESET),
+            CloseReason::Refused => Some(Self::ECONNREFUSED),
+            CloseReason::TimedOut | CloseReason::KeepAlive => Some(Self::ETIMEDOUT),
+            CloseReason::Unreachable => Some(Self::EHOSTUNREACH),
+            CloseReason::NoBuffers => Some(Self::ENOBUFS),
+        }
     }
 
     /// Why an open could not begin.

@@ -1,7 +1,7 @@
 //! The shard's program: it only notes what happened, for the sockets to be told once the shard has come to
 //! rest.
 
-use crate::shard::{ConnId, Ending, Io, ListenerId, Service};
+use crate::shard::{CloseReason, ConnId, Io, ListenerId, Service};
 use crate::time::Duration;
 
 /// Something that happened to a connection; `user` is the socket's number.
@@ -18,7 +18,7 @@ pub(super) enum Event {
     /// The peer has closed its direction.
     PeerClosed { user: u64 },
     /// It is over.
-    Closed { user: u64, ending: Ending },
+    Closed { user: u64, ending: CloseReason },
 }
 
 /// What happened since the sockets were told last.
@@ -40,27 +40,27 @@ impl Program {
 impl Service for Program {
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {
         let user = self.draw_number();
-        io.set_user(conn, user);
+        io.set_user_data(conn, user);
         self.events.push(Event::Accepted { user, conn, listener });
     }
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, _: Duration) {
-        self.events.push(Event::Connected { user: io.user(conn) });
+        self.events.push(Event::Connected { user: io.user_data(conn) });
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        self.events.push(Event::Readable { user: io.user(conn) });
+        self.events.push(Event::Readable { user: io.user_data(conn) });
     }
 
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        self.events.push(Event::Writable { user: io.user(conn) });
+        self.events.push(Event::Writable { user: io.user_data(conn) });
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        self.events.push(Event::PeerClosed { user: io.user(conn) });
+        self.events.push(Event::PeerClosed { user: io.user_data(conn) });
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         self.events.push(Event::Closed { user, ending });
     }
 }

@@ -341,7 +341,7 @@ impl Sockets {
                 socket.wake();
             }
             Event::Closed { ending, .. } => {
-                socket.error = match Errno::of_ending(ending) {
+                socket.error = match Errno::of_reason(ending) {
                     // A peer that has said that it will send no more has closed, for who still writes.
                     Some(Errno::ECONNRESET) if socket.peer_closed => Some(Errno::EPIPE),
                     error => error.filter(|_| !socket.end_told),

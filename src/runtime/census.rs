@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use super::stack::Stack;
-use super::worker::Desk;
+use super::worker::Mailbox;
 use crate::shard::{ConnInfo, Cursor};
 
 /// Connections told in one turn.
@@ -42,7 +42,7 @@ impl Stack {
         &mut self,
         mut each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
     ) -> Result<(), Silent> {
-        for (number, desk) in self.desks().enumerate() {
+        for (number, mailbox) in self.mailboxes().enumerate() {
             let mut slice = Box::new(Slice {
                 from: Cursor::default(),
                 rows: Vec::with_capacity(ROWS),
@@ -50,7 +50,7 @@ impl Stack {
             });
             loop {
                 slice.rows.clear();
-                slice = ask(desk, slice).ok_or(Silent(number))?;
+                slice = ask(mailbox, slice).ok_or(Silent(number))?;
                 if slice.rows.iter().any(|row| each(number, row).is_break()) {
                     return Ok(());
                 }
@@ -63,17 +63,17 @@ impl Stack {
 }
 
 /// One slice to the worker and back.
-fn ask(desk: &Desk, slice: Box<Slice>) -> Option<Box<Slice>> {
+fn ask(mailbox: &Mailbox, slice: Box<Slice>) -> Option<Box<Slice>> {
     // What was not waited for the last time.
-    while desk.told.pop().is_some() {}
-    desk.asked.force_push(slice);
-    desk.waker.wake();
+    while mailbox.told.pop().is_some() {}
+    mailbox.asked.force_push(slice);
+    mailbox.waker.wake();
     let until = StdInstant::now() + PATIENCE;
     loop {
-        if let Some(slice) = desk.told.pop() {
+        if let Some(slice) = mailbox.told.pop() {
             return Some(slice);
         }
-        if desk.ended.load(std::sync::atomic::Ordering::SeqCst) || StdInstant::now() > until {
+        if mailbox.ended.load(std::sync::atomic::Ordering::SeqCst) || StdInstant::now() > until {
             return None;
         }
         std::thread::sleep(LOOK);

@@ -8,7 +8,7 @@ use super::idle::IdlePolicy;
 use crate::limits::Limits;
 use crate::link::impair::Impairments;
 use crate::link::xsk::{BusyPoll, Mode};
-pub use crate::shard::{Claiming, Role};
+pub use crate::shard::{DadConfig, Role};
 use crate::shard::{HOP_LIMIT, ListenerConfig};
 use crate::tcp::Settings;
 use crate::xdp::XdpMode;
@@ -95,7 +95,7 @@ pub struct StackConfig {
     /// Put a bad network around the links; each worker draws from a seed of its own.
     pub impairments: Option<Impairments>,
     /// In exclusive mode, how addresses are claimed before they are used; `None` takes them at once.
-    pub claiming: Option<Claiming>,
+    pub claiming: Option<DadConfig>,
     /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), beside those given. The kernel
     /// does not hear routers on this interface meanwhile.
     pub autoconf: bool,
@@ -143,7 +143,7 @@ impl StackConfig {
             source_ports: None,
             capture: None,
             impairments: None,
-            claiming: Some(Claiming::QUICK),
+            claiming: Some(DadConfig::QUICK),
             autoconf: false,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,

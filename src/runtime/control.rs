@@ -11,7 +11,7 @@ use crate::time::Duration;
 
 /// How connections end when the stack stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Farewell {
+pub enum Shutdown {
     /// FINs are sent, and answers awaited for at most `grace`; what is left is reset.
     Close {
         /// The longest wait.

@@ -15,25 +15,25 @@ const LONGEST: usize = 65_535 + 40 + 18;
 /// that few will do, and long ones, so that many would cost.
 const LONG_EACH: usize = 8;
 
-fn spares(count: usize, bytes: usize) -> ArrayQueue<Parcel> {
+fn spares(count: usize, bytes: usize) -> ArrayQueue<HandoverFrame> {
     let spares = ArrayQueue::new(count);
     for _ in 0..count {
-        let parcel = Parcel { hops: 0, len: 0, memory: vec![0; bytes].into_boxed_slice() };
-        spares.push(parcel).expect("the queue holds as many as are made");
+        let frame = HandoverFrame { hops: 0, len: 0, memory: vec![0; bytes].into_boxed_slice() };
+        spares.push(frame).expect("the queue holds as many as are made");
     }
     spares
 }
 
 /// A frame on its way to another worker.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct HandoverFrame {
     /// How many workers have seen it.
     pub hops: u8,
     len: u32,
     memory: Box<[u8]>,
 }
 
-impl Parcel {
+impl HandoverFrame {
     /// The frame.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.memory[..self.len as usize]
@@ -42,22 +42,22 @@ impl Parcel {
 
 /// The queues between all workers of a stack.
 #[derive(Debug)]
-pub(super) struct PostOffice {
-    inboxes: Vec<ArrayQueue<Parcel>>,
-    spares: ArrayQueue<Parcel>,
+pub(super) struct HandoverQueues {
+    inboxes: Vec<ArrayQueue<HandoverFrame>>,
+    spares: ArrayQueue<HandoverFrame>,
     /// For what was put together of fragments.
-    long_spares: ArrayQueue<Parcel>,
+    long_spares: ArrayQueue<HandoverFrame>,
     frame_max: usize,
     wakers: Vec<Arc<Waker>>,
 }
 
-impl PostOffice {
+impl HandoverQueues {
     /// For one worker a waker; frames of up to `frame_max` bytes.
     pub(super) fn new(wakers: Vec<Arc<Waker>>, frame_max: usize) -> Self {
         let workers = wakers.len();
-        let parcels = if workers > 1 { workers * HANDOVER_QUEUE } else { 1 };
+        let frames = if workers > 1 { workers * HANDOVER_QUEUE } else { 1 };
         let long = if workers > 1 { workers * LONG_EACH } else { 1 };
-        let (spares, long_spares) = (spares(parcels, frame_max), spares(long, LONGEST));
+        let (spares, long_spares) = (spares(frames, frame_max), spares(long, LONGEST));
         let inboxes = (0..workers).map(|_| ArrayQueue::new(HANDOVER_QUEUE)).collect();
         Self { inboxes, spares, long_spares, frame_max, wakers }
     }
@@ -66,28 +66,28 @@ impl PostOffice {
     pub(super) fn send(&self, worker: usize, frame: &[u8], hops: u8) -> bool {
         let Some(inbox) = self.inboxes.get(worker) else { return false };
         let spares = if frame.len() > self.frame_max { &self.long_spares } else { &self.spares };
-        let Some(mut parcel) = spares.pop() else { return false };
-        let fits = frame.len() <= parcel.memory.len();
+        let Some(mut spare) = spares.pop() else { return false };
+        let fits = frame.len() <= spare.memory.len();
         if fits {
-            parcel.memory[..frame.len()].copy_from_slice(frame);
-            parcel.len = frame.len() as u32;
-            parcel.hops = hops;
+            spare.memory[..frame.len()].copy_from_slice(frame);
+            spare.len = frame.len() as u32;
+            spare.hops = hops;
         }
-        let sent = if fits { inbox.push(parcel) } else { Err(parcel) };
+        let sent = if fits { inbox.push(spare) } else { Err(spare) };
         match sent {
             Ok(()) => {
                 self.wakers[worker].wake();
                 true
             }
-            Err(parcel) => {
-                self.recycle(parcel);
+            Err(frame) => {
+                self.recycle(frame);
                 false
             }
         }
     }
 
     /// The next frame for `worker`; give it back with [`recycle`](Self::recycle).
-    pub(super) fn collect(&self, worker: usize) -> Option<Parcel> {
+    pub(super) fn collect(&self, worker: usize) -> Option<HandoverFrame> {
         self.inboxes[worker].pop()
     }
 
@@ -96,11 +96,11 @@ impl PostOffice {
         self.inboxes[worker].is_empty()
     }
 
-    /// Takes a read parcel back.
-    pub(super) fn recycle(&self, parcel: Parcel) {
-        let long = parcel.memory.len() > self.frame_max;
+    /// Takes a read frame back.
+    pub(super) fn recycle(&self, frame: HandoverFrame) {
+        let long = frame.memory.len() > self.frame_max;
         let spares = if long { &self.long_spares } else { &self.spares };
-        spares.push(parcel).expect("no more parcels exist than the queue holds");
+        spares.push(frame).expect("no more frames exist than the queue holds");
     }
 }
 
@@ -108,8 +108,8 @@ impl PostOffice {
 mod tests {
     use super::*;
 
-    fn office(workers: usize) -> PostOffice {
-        PostOffice::new((0..workers).map(|_| Arc::new(Waker::new().unwrap())).collect(), 1514)
+    fn office(workers: usize) -> HandoverQueues {
+        HandoverQueues::new((0..workers).map(|_| Arc::new(Waker::new().unwrap())).collect(), 1514)
     }
 
     #[test]
@@ -117,9 +117,9 @@ mod tests {
         let office = office(2);
         assert!(office.send(1, b"frame", 1));
         assert!(office.collect(0).is_none());
-        let parcel = office.collect(1).expect("it was sent");
-        assert_eq!((parcel.bytes(), parcel.hops), (&b"frame"[..], 1));
-        office.recycle(parcel);
+        let frame = office.collect(1).expect("it was sent");
+        assert_eq!((frame.bytes(), frame.hops), (&b"frame"[..], 1));
+        office.recycle(frame);
     }
 
     #[test]
@@ -127,8 +127,8 @@ mod tests {
         let office = office(2);
         let sent = (0..3 * HANDOVER_QUEUE).filter(|_| office.send(1, b"x", 0)).count();
         assert_eq!(sent, HANDOVER_QUEUE);
-        while let Some(parcel) = office.collect(1) {
-            office.recycle(parcel);
+        while let Some(frame) = office.collect(1) {
+            office.recycle(frame);
         }
         assert_eq!(office.spares.len(), 2 * HANDOVER_QUEUE);
     }
@@ -138,9 +138,9 @@ mod tests {
         let office = office(2);
         assert!(office.send(1, &vec![7; LONGEST], 0));
         assert_eq!(office.spares.len(), 2 * HANDOVER_QUEUE);
-        let parcel = office.collect(1).expect("it was sent");
-        assert_eq!(parcel.bytes().len(), LONGEST);
-        office.recycle(parcel);
+        let frame = office.collect(1).expect("it was sent");
+        assert_eq!(frame.bytes().len(), LONGEST);
+        office.recycle(frame);
         assert_eq!(office.long_spares.len(), 2 * LONG_EACH);
     }
 

@@ -19,6 +19,7 @@
 //! | worker | stack | counters | relaxed stores once in a while, read at leisure |
 //! | stack | worker and back | the connections | a slice a turn, in the asker's memory |
 
+mod barrier;
 mod budget;
 mod census;
 mod clock;
@@ -29,7 +30,6 @@ mod error;
 mod handover;
 mod idle;
 mod mirror;
-mod muster;
 mod publish;
 mod setup;
 mod stack;
@@ -42,8 +42,8 @@ mod worker;
 
 pub use census::Silent;
 pub use clock::Clock;
-pub use config::{Claiming, Queues, Role, StackConfig};
-pub use control::Farewell;
+pub use config::{DadConfig, Queues, Role, StackConfig};
+pub use control::Shutdown;
 pub use cores::Cores;
 pub use error::StartError;
 pub use idle::IdlePolicy;

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::config::{Role, StackConfig};
 use super::cores::{Cores, Visit};
 use super::error::StartError;
-use super::steering::{self, Borrowed, Quiet, steering};
+use super::steering::{self, OffloadGuard, RssGuard, steering};
 use super::watch::Watch;
 use crate::link::Link;
 use crate::link::impair::{Impaired, Impairments};
@@ -148,10 +148,7 @@ impl<'a> Plan<'a> {
     pub(super) fn attach_program(&self) -> Result<(Program, Vec<String>), StartError> {
         let mut program = Program::load()?;
         program.set_policy(Policy {
-            role: match self.config.role {
-                Role::Exclusive => xdp::Role::Exclusive,
-                Role::Shared => xdp::Role::Shared,
-            },
+            role: self.config.role,
             // In shared mode the kernel puts them together: which of them were ours, nobody can tell before.
             fragments: match self.config.role {
                 Role::Exclusive => Fragments::Stack,
@@ -168,26 +165,27 @@ impl<'a> Plan<'a> {
     }
 
     /// Turns off what merges or strips frames in the NIC, where it is wanted.
-    pub(super) fn quieten(&self, notes: &mut Vec<String>) -> Option<Quiet> {
+    pub(super) fn disable_offloads(&self, notes: &mut Vec<String>) -> Option<OffloadGuard> {
         let name = &self.config.interface;
         notes.extend(self.config.busy_poll.and_then(|_| steering::note_on_deferral(name)));
         if !self.config.set_offloads {
             return None;
         }
-        let quiet = Quiet::take(name);
-        quiet.map_err(|error| notes.push(format!("the offloads of `{name}` stay: {error}"))).ok()
+        OffloadGuard::take(name)
+            .map_err(|error| notes.push(format!("the offloads of `{name}` stay: {error}")))
+            .ok()
     }
 
     /// Looks again at the queues: some drivers add queues of their own with a program, and spread flows over them
     /// (virtio-net has one for each CPU to send on, and receives on it too). Where it is wanted, the NIC is made to
     /// use the workers' queues alone.
-    pub(super) fn settle_queues(&mut self, notes: &mut Vec<String>) -> Option<Borrowed> {
+    pub(super) fn settle_queues(&mut self, notes: &mut Vec<String>) -> Option<RssGuard> {
         let (name, queues) = (&self.config.interface, self.config.queues.as_slice());
         let before = self.probe.rss.take();
         let mut borrowed = None;
         if self.config.set_rss {
             let taken = match &before {
-                Some(before) => Borrowed::take(name, before, queues),
+                Some(before) => RssGuard::take(name, before, queues),
                 None => Err(std::io::Error::other("it has no RSS table")),
             };
             match taken {

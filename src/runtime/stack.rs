@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use super::barrier::WorkerBarrier;
 use super::config::StackConfig;
-use super::control::{Farewell, Waker};
+use super::control::{Shutdown, Waker};
 use super::error::StartError;
-use super::handover::PostOffice;
+use super::handover::HandoverQueues;
 use super::mirror::{Change, Mirror};
-use super::muster::Muster;
 use super::setup::Plan;
-use super::steering::{Borrowed, Quiet};
+use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
 use super::watch::{News, Watch};
-use super::worker::{Command, Desk, EndMark, Worker};
+use super::worker::{Command, EndMark, Mailbox, Worker};
 use crate::link::Statistics;
 use crate::link::xsk::Bound;
 use crate::metrics::{Counters, Latencies};
@@ -76,9 +76,9 @@ const LOOK_MS: u64 = 5;
 /// How long routers are waited for, with time to spare.
 const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 
-struct Hand {
+struct WorkerHandle {
     queue: u32,
-    desk: Arc<Desk>,
+    mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<Worker>>,
 }
 
@@ -87,9 +87,9 @@ pub struct Stack {
     // In the order in which they must go: the mirror, then the program, then the workers' sockets.
     mirror: Option<Mirror>,
     program: Program,
-    borrowed: Option<Borrowed>,
-    _quiet: Option<Quiet>,
-    hands: Vec<Hand>,
+    borrowed: Option<RssGuard>,
+    _offload_guard: Option<OffloadGuard>,
+    handles: Vec<WorkerHandle>,
     bound: Vec<Bound>,
     notes: Vec<String>,
     watch: Watch,
@@ -110,7 +110,7 @@ impl Stack {
         let mut plan = Plan::make(config)?;
         let mut notes = Vec::new();
         // Before the program: with LRO on, drivers refuse it.
-        let quiet = plan.quieten(&mut notes);
+        let offload_guard = plan.disable_offloads(&mut notes);
         let (mut program, fallbacks) = plan.attach_program()?;
         notes.extend(fallbacks);
         let stamped = program.attachment().is_some_and(|attachment| attachment.hints.stamp);
@@ -124,11 +124,12 @@ impl Stack {
             .map(|_| Waker::new().map(Arc::new))
             .collect::<Result<_, _>>()
             .map_err(StartError::system("making an eventfd"))?;
-        let desks: Vec<_> = wakers.iter().map(|w| Arc::new(Desk::new(Arc::clone(w)))).collect();
-        let muster = Arc::new(Muster::new(wakers.clone()));
-        let post = Arc::new(PostOffice::new(wakers, plan.frame_max()));
+        let mailboxes: Vec<_> =
+            wakers.iter().map(|w| Arc::new(Mailbox::new(Arc::clone(w)))).collect();
+        let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
+        let post = Arc::new(HandoverQueues::new(wakers, plan.frame_max()));
         let interface_gone = Arc::new(AtomicBool::new(false));
-        let mirror = start_mirror(plan.index(), &desks, Arc::clone(&interface_gone))?;
+        let mirror = start_mirror(plan.index(), &mailboxes, Arc::clone(&interface_gone))?;
         let budget = plan.budget();
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
@@ -138,9 +139,9 @@ impl Stack {
                 shard: plan.shard(number, opened.mtu)?,
                 link,
                 service: service(number),
-                desk: Arc::clone(&desks[number]),
+                mailbox: Arc::clone(&mailboxes[number]),
                 post: Arc::clone(&post),
-                muster: Arc::clone(&muster),
+                barrier: Arc::clone(&barrier),
                 mirror: plan.mirror_wanted().then(|| mirror.shared()),
                 idle: config.idle,
                 turns: Latencies::default(),
@@ -151,13 +152,13 @@ impl Stack {
         }
         let groups = plan.join_groups(&mut notes);
         plan.claim(&mut program)?;
-        let hands = launch(workers, config)?;
+        let handles = launch(workers, config)?;
         let mut stack = Self {
             mirror: Some(mirror),
             program,
             borrowed,
-            _quiet: quiet,
-            hands,
+            _offload_guard: offload_guard,
+            handles,
             bound,
             notes,
             watch,
@@ -172,17 +173,17 @@ impl Stack {
     /// called a few times a second while the stack runs. Gives what a user should know of it.
     pub fn tend(&mut self) -> Vec<String> {
         let mut notes = Vec::new();
-        let Some(desk) = self.hands.first().map(|hand| Arc::clone(&hand.desk)) else {
+        let Some(mailbox) = self.handles.first().map(|handle| Arc::clone(&handle.mailbox)) else {
             return notes;
         };
-        while let Some(address) = desk.adopted.pop() {
+        while let Some(address) = mailbox.adopted.pop() {
             match self.program.claim_address(address) {
                 Ok(()) => notes.push(format!("{address} is claimed, made by autoconfiguration")),
                 Err(error) => notes.push(error.to_string()),
             }
             self.join_group(address);
         }
-        while let Some((address, mac)) = desk.contested.pop() {
+        while let Some((address, mac)) = mailbox.contested.pop() {
             notes.push(format!("{mac} uses {address} too: one of the two should give it up"));
         }
         notes
@@ -201,8 +202,9 @@ impl Stack {
     /// which is long for who waits and short for the network.
     fn await_services(&mut self, config: &StackConfig) -> Result<(), StartError> {
         let claiming = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
-        let has_begun =
-            |desk: &Desk| desk.begun.load(Ordering::Acquire) || desk.ended.load(Ordering::SeqCst);
+        let has_begun = |mailbox: &Mailbox| {
+            mailbox.begun.load(Ordering::Acquire) || mailbox.ended.load(Ordering::SeqCst)
+        };
         // A worker that ends meanwhile, or hangs, does not keep the caller. An address of what a router says is
         // claimed after the link-local one.
         let routers = if config.autoconf { ROUTERS_WAIT + claiming } else { Duration::ZERO };
@@ -210,12 +212,12 @@ impl Stack {
         for _ in 0..looks {
             let told = self.tend();
             self.notes.extend(told);
-            if self.desks().all(has_begun) {
+            if self.mailboxes().all(has_begun) {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
         }
-        match self.desks().next().and_then(|first| first.refused.pop()) {
+        match self.mailboxes().next().and_then(|first| first.refused.pop()) {
             Some((address, mac)) => {
                 Err(StartError::AddressConflict { address, mac: mac.to_string() })
             }
@@ -244,14 +246,14 @@ impl Stack {
         let counters = self.report().counters();
         let News { notes, commands } = self.watch.look(&counters);
         for command in commands {
-            self.hands.iter().for_each(|hand| hand.desk.ask(command.clone()));
+            self.handles.iter().for_each(|handle| handle.mailbox.ask(command.clone()));
         }
         notes
     }
 
     /// Whether a worker still runs; workers end when their service stops them.
     pub fn is_running(&self) -> bool {
-        self.hands.iter().any(|hand| !hand.desk.ended.load(Ordering::SeqCst))
+        self.handles.iter().any(|handle| !handle.mailbox.ended.load(Ordering::SeqCst))
     }
 
     /// Whether the interface was removed: nothing will arrive any more.
@@ -261,10 +263,10 @@ impl Stack {
 
     /// What has been done so far.
     pub fn report(&self) -> Report {
-        let workers = self.hands.iter().map(|hand| {
-            let told = hand.desk.published.load();
+        let workers = self.handles.iter().map(|handle| {
+            let told = handle.mailbox.published.load();
             WorkerReport {
-                queue: hand.queue,
+                queue: handle.queue,
                 counters: told.counters,
                 link: told.link,
                 memory: told.memory,
@@ -278,11 +280,11 @@ impl Stack {
         Report { workers: workers.collect() }
     }
 
-    /// Stops: connections end as `farewell` says, the program is detached, the sockets are closed. Gives
+    /// Stops: connections end as `drain` says, the program is detached, the sockets are closed. Gives
     /// the services back, worker by worker (a worker that panicked gives none).
-    pub fn stop(mut self, farewell: Farewell) -> (Report, Vec<Box<dyn Service + Send>>) {
-        for hand in &self.hands {
-            hand.desk.ask(Command::Stop(farewell));
+    pub fn stop(mut self, drain: Shutdown) -> (Report, Vec<Box<dyn Service + Send>>) {
+        for handle in &self.handles {
+            handle.mailbox.ask(Command::Stop(drain));
         }
         let workers = self.join();
         let report = self.report();
@@ -293,21 +295,21 @@ impl Stack {
         (report, workers.into_iter().map(|worker| worker.service).collect())
     }
 
-    /// The workers' desks, in order.
-    pub(super) fn desks(&self) -> impl Iterator<Item = &Desk> {
-        self.hands.iter().map(|hand| &*hand.desk)
+    /// The workers' mailboxes, in order.
+    pub(super) fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
+        self.handles.iter().map(|handle| &*handle.mailbox)
     }
 
     fn join(&mut self) -> Vec<Worker> {
-        let threads = self.hands.iter_mut().filter_map(|hand| hand.thread.take());
+        let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
         threads.filter_map(|thread| thread.join().ok()).collect()
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        for hand in self.hands.iter().filter(|hand| hand.thread.is_some()) {
-            hand.desk.ask(Command::Stop(Farewell::Abort));
+        for handle in self.handles.iter().filter(|handle| handle.thread.is_some()) {
+            handle.mailbox.ask(Command::Stop(Shutdown::Abort));
         }
         let workers = self.join();
         // The program goes before the sockets: a frame redirected to a socket that is gone is lost.
@@ -319,36 +321,36 @@ impl Drop for Stack {
 
 impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stack").field("workers", &self.hands.len()).finish_non_exhaustive()
+        f.debug_struct("Stack").field("workers", &self.handles.len()).finish_non_exhaustive()
     }
 }
 
 fn start_mirror(
     interface: u32,
-    desks: &[Arc<Desk>],
+    mailboxes: &[Arc<Mailbox>],
     gone: Arc<AtomicBool>,
 ) -> Result<Mirror, StartError> {
-    let desks = desks.to_vec();
+    let mailboxes = mailboxes.to_vec();
     let tell = move |change: Change| {
         if change == Change::Gone {
             gone.store(true, Ordering::SeqCst);
         }
-        for desk in &desks {
-            desk.ask(Command::Mirror(change));
+        for mailbox in &mailboxes {
+            mailbox.ask(Command::Mirror(change));
         }
     };
     Mirror::start(interface, tell).map_err(StartError::system("mirroring the kernel's routes"))
 }
 
 /// Starts the threads and waits until every worker turns.
-fn launch(workers: Vec<Worker>, config: &StackConfig) -> Result<Vec<Hand>, StartError> {
-    let mut hands = Vec::new();
+fn launch(workers: Vec<Worker>, config: &StackConfig) -> Result<Vec<WorkerHandle>, StartError> {
+    let mut handles = Vec::new();
     for worker in workers {
         let queue = config.queues.as_slice()[worker.number];
         let core = config.cores.get(worker.number).copied();
-        let desk = Arc::clone(&worker.desk);
-        let muster = Arc::clone(&worker.muster);
-        let mark = EndMark { number: worker.number, desk: Arc::clone(&desk), muster };
+        let mailbox = Arc::clone(&worker.mailbox);
+        let barrier = Arc::clone(&worker.barrier);
+        let mark = EndMark { number: worker.number, mailbox: Arc::clone(&mailbox), barrier };
         let thread = std::thread::Builder::new()
             .name(format!("linerate-{}", worker.number))
             .spawn(move || {
@@ -360,7 +362,7 @@ fn launch(workers: Vec<Worker>, config: &StackConfig) -> Result<Vec<Hand>, Start
                 worker.run()
             })
             .map_err(StartError::system("starting a worker's thread"))?;
-        hands.push(Hand { queue, desk, thread: Some(thread) });
+        handles.push(WorkerHandle { queue, mailbox, thread: Some(thread) });
     }
-    Ok(hands)
+    Ok(handles)
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::shard::{NOBODY, Steering, Toeplitz};
+use crate::shard::{NO_WORKER, Steering, Toeplitz};
 use crate::xdp::{self, Attachment, Probe, Rss};
 
 /// How flows are divided when worker n has queue `queues[n]`.
@@ -23,12 +23,12 @@ pub(super) fn steering(rss: Option<&Rss>, queues: &[u32]) -> Steering {
 
 /// The NIC's table as it was, put back when dropped.
 #[derive(Debug)]
-pub(super) struct Borrowed {
+pub(super) struct RssGuard {
     interface: String,
     table: Vec<u32>,
 }
 
-impl Borrowed {
+impl RssGuard {
     /// Has the NIC spread flows over `queues` alone; `before` is its table before the program was attached, since
     /// some drivers spread them over queues of their own from then on.
     pub(super) fn take(interface: &str, before: &Rss, queues: &[u32]) -> io::Result<Self> {
@@ -37,7 +37,7 @@ impl Borrowed {
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for RssGuard {
     fn drop(&mut self) {
         // An interface that is gone has no table; one that refuses keeps ours, which it took. The default is asked for
         // where the table was as good as that: the kernel refuses to take queues away that a table of ours names.
@@ -48,12 +48,12 @@ impl Drop for Borrowed {
 
 /// The NIC's offloads as they were, put back when dropped.
 #[derive(Debug)]
-pub(super) struct Quiet {
+pub(super) struct OffloadGuard {
     interface: String,
     before: u32,
 }
 
-impl Quiet {
+impl OffloadGuard {
     /// Turns off what merges or strips frames in the NIC.
     pub(super) fn take(interface: &str) -> io::Result<Self> {
         let before = xdp::set_offloads_off(interface)?;
@@ -61,7 +61,7 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
+impl Drop for OffloadGuard {
     fn drop(&mut self) {
         // As with the table.
         let _ = xdp::set_offloads_back(&self.interface, self.before);
@@ -84,7 +84,7 @@ fn foreseen(rss: &Rss, queues: &[u32]) -> Option<Steering> {
     let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.is_foreseeable())?;
     let worker_of = |queue: &u32| {
         let worker = queues.iter().position(|mine| mine == queue);
-        worker.map_or(NOBODY, |worker| worker as u16)
+        worker.map_or(NO_WORKER, |worker| worker as u16)
     };
     let table = rss.table.iter().map(worker_of).collect();
     Some(Steering::Rss { toeplitz: Toeplitz::new(*key), table })
@@ -186,7 +186,7 @@ mod tests {
     fn the_table_is_told_in_workers() {
         let steering = steering(Some(&rss(&[0, 1, 2, 3])), &[3, 1]);
         let Steering::Rss { table, .. } = steering else { panic!("{steering:?}") };
-        assert_eq!(*table, [NOBODY, 1, NOBODY, 0]);
+        assert_eq!(*table, [NO_WORKER, 1, NO_WORKER, 0]);
     }
 
     #[test]

@@ -9,19 +9,19 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::queue::ArrayQueue;
 
+use super::barrier::WorkerBarrier;
 use super::clock::Clock;
-use super::control::{Farewell, Waker};
-use super::handover::PostOffice;
+use super::control::{Shutdown, Waker};
+use super::handover::HandoverQueues;
 use super::idle::IdlePolicy;
-use super::muster::Muster;
-use super::worker::{Command, Desk, EndMark, Worker};
+use super::worker::{Command, EndMark, Mailbox, Worker};
 use crate::limits::Limits;
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Accounting, Frame, Link, Statistics};
 use crate::metrics::Latencies;
 use crate::shard::{
-    Alone, Claiming, Config, ConnId, Ending, Io, ListenerConfig, ListenerId, Open, Service, Shard,
-    Surroundings,
+    Alone, CloseReason, Config, ConnId, ConnectOptions, DadConfig, Io, ListenerConfig, ListenerId,
+    Service, Shard, TurnEnv,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
@@ -56,19 +56,19 @@ impl Service for Brief {
 }
 
 /// Opens one connection, closes it, and stops when it is over.
-struct Caller(Sender<Ending>);
+struct Caller(Sender<CloseReason>);
 
 impl Service for Caller {
     fn on_start(&mut self, io: &mut dyn Io) {
         let remote = SocketAddr::new(address(2).0, PORT);
-        io.connect(&Open { remote, local: None, user: 0 }).expect("a way to the peer");
+        io.connect(&ConnectOptions { remote, local: None, user: 0 }).expect("a way to the peer");
     }
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, _: Duration) {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         let _ = self.0.send(ending);
         io.stop();
     }
@@ -87,14 +87,14 @@ impl Service for Closer {
 struct Pair {
     workers: Vec<Worker>,
     far: Vec<MemoryLink>,
-    ended: Receiver<Ending>,
+    ended: Receiver<CloseReason>,
 }
 
 /// The first worker's service stops at once; the second one's opens a connection.
-fn pair(claiming: Option<Claiming>) -> Pair {
+fn pair(claiming: Option<DadConfig>) -> Pair {
     let wakers: Vec<_> = (0..2).map(|_| Arc::new(Waker::new().expect("an eventfd"))).collect();
-    let muster = Arc::new(Muster::new(wakers.clone()));
-    let post = Arc::new(PostOffice::new(wakers.clone(), 2048));
+    let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
+    let post = Arc::new(HandoverQueues::new(wakers.clone(), 2048));
     let (tell, ended) = channel();
     let services: [Box<dyn Service + Send>; 2] = [Box::new(Brief), Box::new(Caller(tell))];
     let (near, far): (Vec<_>, Vec<_>) =
@@ -102,7 +102,7 @@ fn pair(claiming: Option<Claiming>) -> Pair {
     let seats = near.into_iter().zip(services).zip(wakers).enumerate();
     let workers = seats.map(|(number, ((link, service), waker))| {
         let config = Config { claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
-        let shared = (Arc::clone(&post), Arc::clone(&muster));
+        let shared = (Arc::clone(&post), Arc::clone(&barrier));
         worker(config, Box::new(link), service, waker, shared)
     });
     Pair { workers: workers.collect(), far, ended }
@@ -114,16 +114,16 @@ fn worker(
     link: Box<dyn Link + Send>,
     service: Box<dyn Service + Send>,
     waker: Arc<Waker>,
-    (post, muster): (Arc<PostOffice>, Arc<Muster>),
+    (post, barrier): (Arc<HandoverQueues>, Arc<WorkerBarrier>),
 ) -> Worker {
     Worker {
         number: config.worker.into(),
         shard: Shard::new(config),
         link,
         service,
-        desk: Arc::new(Desk::new(waker)),
+        mailbox: Arc::new(Mailbox::new(waker)),
         post,
-        muster,
+        barrier,
         mirror: None,
         idle: IdlePolicy::Sleep,
         turns: Latencies::default(),
@@ -134,8 +134,8 @@ fn worker(
 }
 
 fn launch(worker: Worker) -> JoinHandle<Worker> {
-    let (desk, muster) = (Arc::clone(&worker.desk), Arc::clone(&worker.muster));
-    let mark = EndMark { number: worker.number, desk, muster };
+    let (mailbox, barrier) = (Arc::clone(&worker.mailbox), Arc::clone(&worker.barrier));
+    let mark = EndMark { number: worker.number, mailbox, barrier };
     thread::spawn(move || {
         let _mark = mark;
         worker.run()
@@ -163,12 +163,9 @@ impl Peer {
         peer
     }
 
-    fn on_shard<T>(
-        &mut self,
-        f: impl FnOnce(&mut Shard, &mut Surroundings<'_>, Instant) -> T,
-    ) -> T {
+    fn on_shard<T>(&mut self, f: impl FnOnce(&mut Shard, &mut TurnEnv<'_>, Instant) -> T) -> T {
         let around =
-            &mut Surroundings { link: &mut self.near, service: &mut Closer, handover: &mut Alone };
+            &mut TurnEnv { link: &mut self.near, service: &mut Closer, handover: &mut Alone };
         f(&mut self.shard, around, self.clock.now())
     }
 
@@ -206,7 +203,10 @@ impl Peer {
     }
 
     /// Until the connection of the second worker is over: how it ended.
-    fn serve(&mut self, pair: &mut (Vec<MemoryLink>, Receiver<Ending>)) -> Option<Ending> {
+    fn serve(
+        &mut self,
+        pair: &mut (Vec<MemoryLink>, Receiver<CloseReason>),
+    ) -> Option<CloseReason> {
         let until = self.clock.now() + Duration::from_secs(20);
         while self.clock.now() < until {
             self.turn(&mut pair.0);
@@ -224,7 +224,7 @@ fn a_worker_whose_service_has_stopped_goes_on_for_the_others() {
     let Pair { workers, far, ended } = pair(None);
     let threads: Vec<_> = workers.into_iter().map(launch).collect();
     let ending = Peer::new().serve(&mut (far, ended));
-    assert_eq!(ending, Some(Ending::Finished));
+    assert_eq!(ending, Some(CloseReason::Finished));
     // None waits for more: all services have stopped.
     for thread in threads {
         thread.join().expect("it did not panic");
@@ -233,7 +233,7 @@ fn a_worker_whose_service_has_stopped_goes_on_for_the_others() {
 
 #[test]
 fn no_service_begins_before_all_workers_take_what_comes_for_its_addresses() {
-    let Pair { workers, mut far, ended } = pair(Some(Claiming::QUICK));
+    let Pair { workers, mut far, ended } = pair(Some(DadConfig::QUICK));
     let mut peer = Peer::new();
     let mut workers = workers.into_iter();
     let late = workers.next().expect("there are two");
@@ -246,7 +246,7 @@ fn no_service_begins_before_all_workers_take_what_comes_for_its_addresses() {
     assert_eq!(peer.questions, 0, "an answer would have come in where it is refused");
     let late = launch(late);
     let ending = peer.serve(&mut (far, ended));
-    assert_eq!((ending, peer.questions), (Some(Ending::Finished), 1));
+    assert_eq!((ending, peer.questions), (Some(CloseReason::Finished), 1));
     for thread in [early, late] {
         thread.join().expect("it did not panic");
     }
@@ -254,13 +254,17 @@ fn no_service_begins_before_all_workers_take_what_comes_for_its_addresses() {
 
 #[test]
 fn a_worker_that_has_ended_is_not_waited_for() {
-    let Pair { workers, far, ended } = pair(Some(Claiming::QUICK));
+    let Pair { workers, far, ended } = pair(Some(DadConfig::QUICK));
     let mut workers = workers.into_iter();
     let gone = workers.next().expect("there are two");
-    drop(EndMark { number: 0, desk: Arc::clone(&gone.desk), muster: Arc::clone(&gone.muster) });
+    drop(EndMark {
+        number: 0,
+        mailbox: Arc::clone(&gone.mailbox),
+        barrier: Arc::clone(&gone.barrier),
+    });
     let left = launch(workers.next().expect("there are two"));
     // Nobody takes the answers, so that it ends without one.
-    assert_eq!(Peer::new().serve(&mut (far, ended)), Some(Ending::Unreachable));
+    assert_eq!(Peer::new().serve(&mut (far, ended)), Some(CloseReason::Unreachable));
     left.join().expect("it did not panic");
 }
 
@@ -321,10 +325,11 @@ fn what_a_turn_takes_for_now_is_after_its_frames_were_taken() {
     let slow = Slow { link, clock: Clock::new(), seen: Arc::clone(&seen), taken_at: None };
     let waker = Arc::new(Waker::new().expect("an eventfd"));
     let wakers = || vec![Arc::clone(&waker)];
-    let shared = (Arc::new(PostOffice::new(wakers(), 2048)), Arc::new(Muster::new(wakers())));
+    let shared =
+        (Arc::new(HandoverQueues::new(wakers(), 2048)), Arc::new(WorkerBarrier::new(wakers())));
     let worker =
         worker(config(STACK, 1), Box::new(slow), Box::new(Closer), Arc::clone(&waker), shared);
-    worker.desk.ask(Command::Stop(Farewell::Close { grace: Duration::ZERO }));
+    worker.mailbox.ask(Command::Stop(Shutdown::Close { grace: Duration::ZERO }));
     let _ = worker.run();
     let mut turns = 0;
     while let Some((taken_at, told)) = seen.pop() {

@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 
+use super::barrier::WorkerBarrier;
 use super::budget::Share;
 use super::census::Slice;
 use super::clock::Clock;
-use super::control::{Farewell, Waker};
-use super::handover::PostOffice;
+use super::control::{Shutdown, Waker};
+use super::handover::HandoverQueues;
 use super::idle::{Idle, IdlePolicy, Rest};
 use super::mirror::{Change, Shared};
-use super::muster::Muster;
 use super::publish::{Figures, Published};
 use super::waits::Waits;
 use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
 use crate::metrics::{Event, Latencies};
 use crate::shard::{
-    Handed, Handover, Prefix, Route, Service, Shard, Standing, Steering, Surroundings,
+    AddressState, Handed, Handover, Prefix, Route, Service, Shard, Steering, TurnEnv,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
@@ -41,12 +41,12 @@ pub(super) enum Command {
     /// The interface takes packets of so many bytes now.
     Mtu(usize),
     /// End.
-    Stop(Farewell),
+    Stop(Shutdown),
 }
 
 /// What a worker shares with the threads around it.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Mailbox {
     pub(super) commands: ArrayQueue<Command>,
     pub(super) waker: Arc<Waker>,
     pub(super) published: Published,
@@ -65,7 +65,7 @@ pub(super) struct Desk {
     pub(super) ended: AtomicBool,
 }
 
-impl Desk {
+impl Mailbox {
     pub(super) fn new(waker: Arc<Waker>) -> Self {
         Self {
             commands: ArrayQueue::new(CONTROL_QUEUE),
@@ -95,9 +95,9 @@ pub(super) struct Worker {
     pub(super) shard: Shard,
     pub(super) link: Box<dyn Link + Send>,
     pub(super) service: Box<dyn Service + Send>,
-    pub(super) desk: Arc<Desk>,
-    pub(super) post: Arc<PostOffice>,
-    pub(super) muster: Arc<Muster>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) post: Arc<HandoverQueues>,
+    pub(super) barrier: Arc<WorkerBarrier>,
     pub(super) mirror: Option<Arc<Shared>>,
     pub(super) idle: IdlePolicy,
     /// How long turns took that found something to do.
@@ -111,12 +111,12 @@ pub(super) struct Worker {
 }
 
 /// What a worker runs once its own service has stopped.
-struct Resigned;
+struct NoopService;
 
-impl Service for Resigned {}
+impl Service for NoopService {}
 
 /// The shard's door to the other workers.
-struct Door<'a>(&'a PostOffice);
+struct Door<'a>(&'a HandoverQueues);
 
 impl Handover for Door<'_> {
     fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> Handed {
@@ -151,10 +151,10 @@ impl Worker {
         self.shard.hold_service();
         self.on_shard(now, |shard, around, now| shard.start(now, around));
         while leaving != Leaving::Now {
-            leaving = self.obey(now, leaving);
+            leaving = self.handle_commands(now, leaving);
             self.collect_post();
             self.balance_memory();
-            self.shard.fetch(now, self.link.as_mut());
+            self.shard.poll_rx(now, self.link.as_mut());
             // What arrived did so before this, however long somebody else had the core.
             let begun = core::mem::replace(&mut now, clock.now());
             if busy {
@@ -165,13 +165,13 @@ impl Worker {
                 self.shard.count(Event::StampedByDriver, told.by_driver);
                 self.shard.count(Event::StampForeign, told.foreign);
             }
-            let turn = self.on_shard(now, |shard, around, now| shard.work(now, around));
+            let turn = self.on_shard(now, |shard, around, now| shard.process(now, around));
             if turn.stop {
                 leaving = self.resign(leaving);
             }
             self.tell_addresses();
             self.begin_service();
-            leaving = self.farewell(now, leaving);
+            leaving = self.drain(now, leaving);
             busy = turn.received + turn.sent > 0;
             if now >= publish_at {
                 self.publish();
@@ -200,31 +200,31 @@ impl Worker {
     fn on_shard<T>(
         &mut self,
         now: Instant,
-        f: impl FnOnce(&mut Shard, &mut Surroundings<'_>, Instant) -> T,
+        f: impl FnOnce(&mut Shard, &mut TurnEnv<'_>, Instant) -> T,
     ) -> T {
-        let mut around = Surroundings {
+        let mut around = TurnEnv {
             link: self.link.as_mut(),
-            service: if self.resigned { &mut Resigned } else { self.service.as_mut() },
+            service: if self.resigned { &mut NoopService } else { self.service.as_mut() },
             handover: &mut Door(&self.post),
         };
         f(&mut self.shard, &mut around, now)
     }
 
-    fn obey(&mut self, now: Instant, mut leaving: Leaving) -> Leaving {
-        if let Some(mut slice) = self.desk.asked.pop() {
+    fn handle_commands(&mut self, now: Instant, mut leaving: Leaving) -> Leaving {
+        if let Some(mut slice) = self.mailbox.asked.pop() {
             slice.next = self.shard.census(slice.from, &mut slice.rows);
-            self.desk.told.force_push(slice);
+            self.mailbox.told.force_push(slice);
         }
-        while let Some(command) = self.desk.commands.pop() {
+        while let Some(command) = self.mailbox.commands.pop() {
             match command {
-                Command::Mirror(change) => self.reflect(now, change),
+                Command::Mirror(change) => self.apply_mirror(now, change),
                 Command::Steer(steering) => self.shard.set_steering(&steering),
                 Command::Mtu(mtu) => self.shard.set_mtu(now, mtu),
-                Command::Stop(Farewell::Abort) => {
+                Command::Stop(Shutdown::Abort) => {
                     self.shard.abort_all(now);
                     leaving = Leaving::Closing(now);
                 }
-                Command::Stop(Farewell::Close { grace }) => {
+                Command::Stop(Shutdown::Close { grace }) => {
                     self.shard.close_all(now);
                     leaving = Leaving::Closing(now + grace);
                 }
@@ -234,7 +234,7 @@ impl Worker {
     }
 
     /// Whether what is open is closed by now; past the grace it is reset, which takes one more turn.
-    fn farewell(&mut self, now: Instant, leaving: Leaving) -> Leaving {
+    fn drain(&mut self, now: Instant, leaving: Leaving) -> Leaving {
         let Leaving::Closing(until) = leaving else { return leaving };
         if self.shard.connections() == 0 {
             return Leaving::Now;
@@ -248,7 +248,7 @@ impl Worker {
     }
 
     /// In exclusive mode the kernel's tables are about other addresses than ours.
-    fn reflect(&mut self, now: Instant, change: Change) {
+    fn apply_mirror(&mut self, now: Instant, change: Change) {
         if self.mirror.is_none() {
             return;
         }
@@ -267,9 +267,9 @@ impl Worker {
     }
 
     fn collect_post(&mut self) {
-        while let Some(parcel) = self.post.collect(self.number) {
-            self.shard.take_over(parcel.bytes(), parcel.hops);
-            self.post.recycle(parcel);
+        while let Some(frame) = self.post.collect(self.number) {
+            self.shard.inject_handover(frame.bytes(), frame.hops);
+            self.post.recycle(frame);
         }
         let Some(mirror) = &self.mirror else { return };
         while let Some(address) = self.shard.wanted_neighbour() {
@@ -282,12 +282,12 @@ impl Worker {
         while let Some(address) = self.shard.take_adopted() {
             if self.number == 0 {
                 // There is a place for every address; one that finds none is heard by its group alone.
-                let _ = self.desk.adopted.push(address);
+                let _ = self.mailbox.adopted.push(address);
             }
         }
         while let Some(contest) = self.shard.take_contested() {
             if self.number == 0 {
-                let _ = self.desk.contested.push(contest);
+                let _ = self.mailbox.contested.push(contest);
             }
         }
     }
@@ -296,10 +296,10 @@ impl Worker {
     fn resign(&mut self, leaving: Leaving) -> Leaving {
         if !self.resigned {
             self.resigned = true;
-            self.muster.resign(self.number);
+            self.barrier.resign(self.number);
         }
         match leaving {
-            Leaving::No | Leaving::WithTheOthers if self.muster.all_resigned() => Leaving::Now,
+            Leaving::No | Leaving::WithTheOthers if self.barrier.all_resigned() => Leaving::Now,
             Leaving::No => Leaving::WithTheOthers,
             other => other,
         }
@@ -307,23 +307,23 @@ impl Worker {
 
     /// Has the service begin, once the addresses of all workers are settled, and tells how that ended.
     fn begin_service(&mut self) {
-        if self.desk.begun.load(Ordering::Relaxed) || self.shard.is_claiming() {
+        if self.mailbox.begun.load(Ordering::Relaxed) || self.shard.is_claiming() {
             return;
         }
-        self.muster.settle(self.number);
-        if !self.muster.all_settled() {
+        self.barrier.settle(self.number);
+        if !self.barrier.all_settled() {
             return;
         }
         if !self.shard.has_begun() {
             return self.shard.release_service();
         }
         for (address, standing) in self.shard.addresses() {
-            if let Standing::Refused(mac) = standing {
+            if let AddressState::Refused(mac) = standing {
                 // There is a place for every address.
-                let _ = self.desk.refused.push((address, mac));
+                let _ = self.mailbox.refused.push((address, mac));
             }
         }
-        self.desk.begun.store(true, Ordering::Release);
+        self.mailbox.begun.store(true, Ordering::Release);
     }
 
     fn balance_memory(&mut self) {
@@ -335,7 +335,7 @@ impl Worker {
 
     fn publish(&mut self) {
         let link = self.link.statistics();
-        self.desk.published.store(&Figures {
+        self.mailbox.published.store(&Figures {
             counters: self.shard.counters(),
             link,
             memory: self.shard.memory(),
@@ -349,8 +349,8 @@ impl Worker {
 
     /// Whether the other workers have said what this one waits for.
     fn is_called(&self) -> bool {
-        let begun = self.desk.begun.load(Ordering::Relaxed);
-        (!begun && self.muster.all_settled()) || (self.resigned && self.muster.all_resigned())
+        let begun = self.mailbox.begun.load(Ordering::Relaxed);
+        (!begun && self.barrier.all_settled()) || (self.resigned && self.barrier.all_resigned())
     }
 
     fn deadline(&self, publish_at: Instant) -> Option<Instant> {
@@ -359,26 +359,26 @@ impl Worker {
     }
 
     fn sleep(&self, span: Duration) {
-        let desk = &self.desk;
-        let unasked = || desk.commands.is_empty() && desk.asked.is_empty();
+        let mailbox = &self.mailbox;
+        let unasked = || mailbox.commands.is_empty() && mailbox.asked.is_empty();
         let alone = || !self.is_called() && self.post.is_empty(self.number);
         let quiet = || unasked() && alone();
         let fd = self.link.wait_fd();
-        self.desk.waker.sleep(fd, span, quiet);
+        self.mailbox.waker.sleep(fd, span, quiet);
     }
 }
 
 /// Tells that the worker's thread has ended, a panic included: nobody is to wait for it.
 pub(super) struct EndMark {
     pub(super) number: usize,
-    pub(super) desk: Arc<Desk>,
-    pub(super) muster: Arc<Muster>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) barrier: Arc<WorkerBarrier>,
 }
 
 impl Drop for EndMark {
     fn drop(&mut self) {
-        self.muster.settle(self.number);
-        self.muster.resign(self.number);
-        self.desk.ended.store(true, Ordering::SeqCst);
+        self.barrier.settle(self.number);
+        self.barrier.resign(self.number);
+        self.mailbox.ended.store(true, Ordering::SeqCst);
     }
 }

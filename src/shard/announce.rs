@@ -3,11 +3,11 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::config::Role;
 use super::egress::Outlet;
 use super::engine::Engine;
 use super::neighbour::{Action, Ask, NeighbourId};
 use crate::metrics::DropReason;
+use crate::role::Role;
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::icmp::{v4, v6};
 use crate::wire::ndp::{self, Message, NeighbourAdvertisement, NeighbourSolicitation};

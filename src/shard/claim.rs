@@ -25,14 +25,14 @@ pub struct Probing {
 
 /// How addresses are claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claiming {
+pub struct DadConfig {
     /// RFC 5227 §2.1.1.
     pub ipv4: Probing,
     /// RFC 4862 §5.4.
     pub ipv6: Probing,
 }
 
-impl Claiming {
+impl DadConfig {
     /// A quarter of a second: a host on the same link answers within milliseconds. One that sleeps, or
     /// sits behind a bridge port that has just come up, is missed.
     pub const QUICK: Self = {
@@ -199,7 +199,7 @@ mod tests {
     fn the_times_of_rfc_5227_are_kept_when_asked_for() {
         // RFC 5227 §1.1, §2.1.1: three probes, one to two seconds apart, two seconds of silence; then two
         // announcements two seconds apart (§2.3).
-        let steps = steps(Claiming::THOROUGH.ipv4);
+        let steps = steps(DadConfig::THOROUGH.ipv4);
         let kinds: Vec<_> = steps.iter().map(|(_, step)| *step).collect();
         let (probe, settled) = (Step::Probe(3), Step::Settled(3));
         assert_eq!(kinds, [probe, probe, probe, settled, Step::Announce(3)]);
@@ -212,25 +212,25 @@ mod tests {
     #[test]
     fn one_solicitation_and_a_second_of_silence_make_an_ipv6_address_ours() {
         // RFC 4862 §5.1: DupAddrDetectTransmits is 1; §5.4: RetransTimer after it.
-        let steps = steps(Claiming::THOROUGH.ipv6);
+        let steps = steps(DadConfig::THOROUGH.ipv6);
         assert_eq!((steps[0].1, steps[1].1), (Step::Probe(3), Step::Settled(3)));
         assert_eq!(steps[1].0 - steps[0].0, 1000);
     }
 
     #[test]
     fn the_quick_claim_takes_a_quarter_of_a_second() {
-        for probing in [Claiming::QUICK.ipv4, Claiming::QUICK.ipv6] {
+        for probing in [DadConfig::QUICK.ipv4, DadConfig::QUICK.ipv6] {
             let settled = steps(probing).into_iter().find(|(_, step)| *step == Step::Settled(3));
             assert_eq!(settled.map(|(at, _)| at), Some(250));
         }
-        assert_eq!(Claiming::QUICK.longest(), Duration::from_millis(250));
+        assert_eq!(DadConfig::QUICK.longest(), Duration::from_millis(250));
     }
 
     #[test]
     fn a_conflict_ends_the_claim() {
         // RFC 4862 §5.4.5
         let mut claims = Claims::new(7);
-        claims.begin(NOW, 3, Claiming::QUICK.ipv6);
+        claims.begin(NOW, 3, DadConfig::QUICK.ipv6);
         assert_eq!(claims.poll(NOW), Some(Step::Probe(3)));
         assert!(!claims.is_settled());
         claims.give_up(3);

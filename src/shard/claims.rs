@@ -5,13 +5,13 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::claim::{Claiming, Step};
-use super::config::Role;
+use super::claim::{DadConfig, Step};
 use super::egress::Outlet;
 use super::engine::Engine;
-use super::locals::Standing;
+use super::locals::AddressState;
 use super::service::Service;
 use crate::metrics::Event;
+use crate::role::Role;
 use crate::time::Duration;
 use crate::wire::ndp::{self, Message, NeighbourSolicitation};
 use crate::wire::{MacAddr, arp};
@@ -35,7 +35,7 @@ impl Engine {
         self.tend_claims(outlet);
     }
 
-    fn begin_claim(&mut self, number: u8, claiming: Claiming) {
+    fn begin_claim(&mut self, number: u8, claiming: DadConfig) {
         let ipv6 = self.locals.address(number).is_ipv6();
         let probing = if ipv6 { claiming.ipv6 } else { claiming.ipv4 };
         self.claims.begin(self.now, number, probing);
@@ -73,7 +73,7 @@ impl Engine {
     }
 
     pub(super) fn on_settled(&mut self, number: u8, outlet: &mut Outlet<'_>) {
-        self.locals.set_standing(number, Standing::Preferred);
+        self.locals.set_standing(number, AddressState::Preferred);
         self.announce(number, outlet);
         self.on_address_settled(self.locals.address(number));
     }
@@ -120,14 +120,14 @@ impl Engine {
         };
         match self.locals.standing(number) {
             // RFC 4862 §5.4.5: > The address [...] MUST NOT be assigned to an interface
-            Standing::Tentative => {
+            AddressState::Tentative => {
                 self.counters.count(Event::AddressConflict);
                 self.claims.give_up(number);
-                self.locals.set_standing(number, Standing::Refused(by));
+                self.locals.set_standing(number, AddressState::Refused(by));
                 self.on_address_refused(address, outlet);
             }
-            Standing::Preferred | Standing::Deprecated => self.defend(number, by, outlet),
-            Standing::Refused(_) | Standing::Gone => {}
+            AddressState::Preferred | AddressState::Deprecated => self.defend(number, by, outlet),
+            AddressState::Refused(_) | AddressState::Gone => {}
         }
     }
 

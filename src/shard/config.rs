@@ -3,9 +3,10 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 
-use super::claim::Claiming;
+use super::claim::DadConfig;
 use super::steer::Steering;
 use crate::limits::Limits;
+use crate::role::Role;
 use crate::tcp::Settings;
 use crate::wire::ethernet::MacAddr;
 
@@ -46,7 +47,7 @@ pub struct Config {
     /// out of reach.
     pub hop_limit: u8,
     /// How addresses of our own are claimed before they are used; `None` takes them at once.
-    pub claiming: Option<Claiming>,
+    pub claiming: Option<DadConfig>,
     /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), and listen to them for the rest: the
     /// secret of the interface identifiers (RFC 7217 §5), which is to be the same at every start.
     pub autoconf: Option<[u8; 16]>,
@@ -80,14 +81,4 @@ impl Config {
             autoconf: None,
         }
     }
-}
-
-/// Whose the addresses are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The stack's own: it answers ARP, NDP and ICMP echo for them.
-    #[default]
-    Exclusive,
-    /// The kernel's: it answers, and what it knows of neighbours and routes is told to the shard.
-    Shared,
 }

@@ -5,7 +5,6 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use super::config::Role;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
 use super::flow_table::{Kind, Place};
@@ -16,6 +15,7 @@ use super::limiter::Allowance;
 use super::neighbour::{Aimed, Claims, Learned};
 use super::path_mtu::Heeded;
 use crate::metrics::{DropReason, Event};
+use crate::role::Role;
 use crate::tcp::{PathError, SeqNum};
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::icmp::{Quote, v4, v6};

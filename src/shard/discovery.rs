@@ -6,14 +6,14 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
-use super::config::Role;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
-use super::locals::Standing;
+use super::locals::AddressState;
 use super::neighbour::{Aimed, NeighbourId};
 use super::routers::Routers;
 use super::slaac::{Heard, Slaac};
 use crate::metrics::{DropReason, Event};
+use crate::role::Role;
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
 use crate::wire::ipv6;
@@ -115,7 +115,7 @@ impl Engine {
         }
         // The operator did not choose it: it is no failure.
         if let Some(number) = self.locals.number_of(address.into()) {
-            self.locals.set_standing(number, Standing::Gone);
+            self.locals.set_standing(number, AddressState::Gone);
         }
         if let Some(next) = discovery.slaac.on_duplicate(address) {
             self.adopt(next, outlet);
@@ -171,8 +171,11 @@ impl Engine {
         for formed in discovery.slaac.formed() {
             let Some(number) = self.locals.number_of(formed.address.into()) else { continue };
             let fresh = formed.preferred_until > self.now;
-            let next = if fresh { Standing::Preferred } else { Standing::Deprecated };
-            if matches!(self.locals.standing(number), Standing::Preferred | Standing::Deprecated) {
+            let next = if fresh { AddressState::Preferred } else { AddressState::Deprecated };
+            if matches!(
+                self.locals.standing(number),
+                AddressState::Preferred | AddressState::Deprecated
+            ) {
                 self.locals.set_standing(number, next);
             }
         }
@@ -182,7 +185,7 @@ impl Engine {
     fn give_back(&mut self, address: IpAddr) {
         let Some(number) = self.locals.number_of(address) else { return };
         self.claims.give_up(number);
-        self.locals.set_standing(number, Standing::Gone);
+        self.locals.set_standing(number, AddressState::Gone);
         for index in 0..self.tables.flows.high_water() {
             if let Some(flow) = self.tables.flows.at_mut(index).filter(|f| f.local == number) {
                 flow.connection.abort(&mut lend!(self));

@@ -7,8 +7,8 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use super::arrivals::drop_reason;
-use super::claim::{Claiming, Claims};
-use super::config::{Config, Role};
+use super::claim::{Claims, DadConfig};
+use super::config::Config;
 use super::discovery::Discovery;
 use super::fast_open::FastOpens;
 use super::handover::Inbox;
@@ -29,6 +29,7 @@ use super::wheel::Wheel;
 use crate::limits::{CONNECTIONS_MAX, Limits};
 use crate::link::Frame;
 use crate::metrics::{Counters, Latencies};
+use crate::role::Role;
 use crate::tcp::{BufferPool, CookieJar, Disposition, FlowSecrets, IsnGenerator, SeqNum, Settings};
 use crate::time::Instant;
 use crate::wire::MacAddr;
@@ -67,7 +68,7 @@ pub(super) struct Engine {
     pub(super) workers: u16,
     pub(super) steering: Steering,
     pub(super) locals: Locals,
-    pub(super) claiming: Option<Claiming>,
+    pub(super) claiming: Option<DadConfig>,
     pub(super) claims: Claims,
     /// What routers say, if it is listened to.
     pub(super) discovery: Option<Box<Discovery>>,

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use super::engine::{Engine, lend};
 use super::fast_open::Early;
 use super::flow::Flow;
-use super::service::{Choice, ConnId, ConnInfo, ConnectError, Io, Open};
+use super::service::{ConnId, ConnInfo, ConnectError, ConnectOptions, Io, SocketOption};
 use crate::metrics::Event;
 use crate::tcp::{Env, Info};
 use crate::time::Instant;
@@ -70,20 +70,20 @@ impl Io for Engine {
         self.now
     }
 
-    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+    fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
         self.open(open)
     }
 
     fn connect_with(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: &Early<'_>,
     ) -> Result<(ConnId, usize), ConnectError> {
         let conn = self.open_with(open, Some(early))?;
         Ok((conn, self.write(conn, early.data)))
     }
 
-    fn early_room(&mut self, open: &Open, early: &Early<'_>) -> Option<usize> {
+    fn early_room(&mut self, open: &ConnectOptions, early: &Early<'_>) -> Option<usize> {
         self.room_of_syn(open, early)
     }
 
@@ -127,35 +127,35 @@ impl Io for Engine {
         self.with(conn, |flow, env| flow.connection.abort(env));
     }
 
-    fn choose(&mut self, conn: ConnId, choice: Choice) {
-        self.with(conn, |flow, env| match choice {
-            Choice::Nagle(on) => flow.connection.set_nagle(env, on),
-            Choice::KeepAlive(on) => {
+    fn set_option(&mut self, conn: ConnId, option: SocketOption) {
+        self.with(conn, |flow, env| match option {
+            SocketOption::Nagle(on) => flow.connection.set_nagle(env, on),
+            SocketOption::KeepAlive(on) => {
                 let times = on.then(|| env.settings.keep_alive.unwrap_or_default());
                 flow.connection.set_keep_alive(env, times);
             }
-            Choice::KeepAliveTimes(times) => flow.connection.set_keep_alive(env, Some(times)),
-            Choice::Cork(on) => flow.connection.set_cork(env, on),
-            Choice::MoreFollows(on) => flow.connection.set_more_follows(on),
-            Choice::QuickAck(on) => flow.connection.set_quick_ack(on),
-            Choice::UserTimeout(span) => flow.connection.set_user_timeout(env, span),
-            Choice::UserTimeoutOption(on) => flow.connection.set_user_timeout_option(env, on),
-            Choice::CongestionControl(algorithm) => {
+            SocketOption::KeepAliveTimes(times) => flow.connection.set_keep_alive(env, Some(times)),
+            SocketOption::Cork(on) => flow.connection.set_cork(env, on),
+            SocketOption::MoreFollows(on) => flow.connection.set_more_follows(on),
+            SocketOption::QuickAck(on) => flow.connection.set_quick_ack(on),
+            SocketOption::UserTimeout(span) => flow.connection.set_user_timeout(env, span),
+            SocketOption::UserTimeoutOption(on) => flow.connection.set_user_timeout_option(env, on),
+            SocketOption::CongestionControl(algorithm) => {
                 flow.connection.set_congestion_control(algorithm);
             }
-            Choice::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
-            Choice::WindowMax(bytes) => flow.connection.set_window_max(env, bytes),
-            Choice::SynRetries(retries) => flow.connection.set_syn_retries(retries),
-            Choice::DiffServ(code_point) => flow.set_diffserv(code_point),
-            Choice::Ecn(policy) => flow.connection.set_ecn(policy),
+            SocketOption::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
+            SocketOption::WindowMax(bytes) => flow.connection.set_window_max(env, bytes),
+            SocketOption::SynRetries(retries) => flow.connection.set_syn_retries(retries),
+            SocketOption::DiffServ(code_point) => flow.set_diffserv(code_point),
+            SocketOption::Ecn(policy) => flow.connection.set_ecn(policy),
         });
     }
 
-    fn user(&self, conn: ConnId) -> u64 {
+    fn user_data(&self, conn: ConnId) -> u64 {
         self.live(conn).map_or(0, |flow| flow.user)
     }
 
-    fn set_user(&mut self, conn: ConnId, user: u64) {
+    fn set_user_data(&mut self, conn: ConnId, user: u64) {
         if let Some(flow) = self.tables.flows.get_mut(conn) {
             flow.user = user;
         }

@@ -9,7 +9,7 @@ use crate::wire::{MacAddr, ndp};
 
 /// How an address of ours stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum AddressState {
     /// Not ours yet: it is asked whether somebody has it (RFC 4862 §2).
     Tentative,
     /// Ours.
@@ -28,13 +28,13 @@ pub(super) struct Local {
     pub(super) address: IpAddr,
     /// Bits of its network.
     pub(super) prefix: u8,
-    pub(super) standing: Standing,
+    pub(super) standing: AddressState,
     defended_at: Option<Instant>,
 }
 
 impl Local {
     const fn is_usable(&self) -> bool {
-        matches!(self.standing, Standing::Preferred | Standing::Deprecated)
+        matches!(self.standing, AddressState::Preferred | AddressState::Deprecated)
     }
 }
 
@@ -104,7 +104,7 @@ impl Locals {
         if self.number_of(address).is_some() || self.entries.len() == LOCAL_ADDRESSES_MAX {
             return None;
         }
-        let standing = Standing::Tentative;
+        let standing = AddressState::Tentative;
         self.entries.push(Local { address, prefix, standing, defended_at: None });
         Some((self.entries.len() - 1) as u8)
     }
@@ -113,21 +113,21 @@ impl Locals {
     pub(super) fn adopt(&mut self, address: IpAddr, prefix: u8) -> Option<u8> {
         let known = self.number_of(address).or_else(|| {
             // When there is no room, the place of one that is no longer ours.
-            let gone = |local: &Local| local.standing == Standing::Gone;
+            let gone = |local: &Local| local.standing == AddressState::Gone;
             let full = self.entries.len() == LOCAL_ADDRESSES_MAX;
             self.entries.iter().position(gone).filter(|_| full).map(|at| at as u8)
         });
         let Some(number) = known else { return self.add(address, prefix) };
         let local = &mut self.entries[usize::from(number)];
-        if !matches!(local.standing, Standing::Gone | Standing::Refused(_)) {
+        if !matches!(local.standing, AddressState::Gone | AddressState::Refused(_)) {
             return None;
         }
-        *local = Local { address, prefix, standing: Standing::Tentative, defended_at: None };
+        *local = Local { address, prefix, standing: AddressState::Tentative, defended_at: None };
         Some(number)
     }
 
     /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no longer.
-    pub(super) fn set_standing(&mut self, number: u8, standing: Standing) {
+    pub(super) fn set_standing(&mut self, number: u8, standing: AddressState) {
         let local = &mut self.entries[usize::from(number)];
         let was_usable = local.is_usable();
         local.standing = standing;
@@ -176,13 +176,13 @@ impl Locals {
     }
 
     /// How an address stands.
-    pub(super) fn standing(&self, number: u8) -> Standing {
+    pub(super) fn standing(&self, number: u8) -> AddressState {
         self.entries[usize::from(number)].standing
     }
 
     /// Whether an address is to be ours, and is not yet.
     pub(super) fn is_tentative(&self, address: IpAddr) -> bool {
-        let tentative = |number| self.standing(number) == Standing::Tentative;
+        let tentative = |number| self.standing(number) == AddressState::Tentative;
         self.number_of(address).is_some_and(tentative)
     }
 
@@ -264,7 +264,7 @@ impl Locals {
     fn of_family(&self, ipv6: bool) -> impl Iterator<Item = &Local> {
         let of = move |l: &Local| l.address.is_ipv6() == ipv6 && !is_link_local(l.address);
         // RFC 4862 §5.5.4: a deprecated address is not for new communications if there is another.
-        let preferred = move |l: &Local| of(l) && l.standing == Standing::Preferred;
+        let preferred = move |l: &Local| of(l) && l.standing == AddressState::Preferred;
         let only_deprecated = !self.entries.iter().any(preferred);
         self.usable().filter(move |l| if only_deprecated { of(l) } else { preferred(l) })
     }
@@ -320,7 +320,7 @@ mod tests {
     fn settled(addresses: &[(IpAddr, u8)]) -> Locals {
         let mut locals = Locals::new(addresses);
         for number in locals.numbers() {
-            locals.set_standing(number, Standing::Preferred);
+            locals.set_standing(number, AddressState::Preferred);
         }
         locals
     }
@@ -335,11 +335,11 @@ mod tests {
         assert_eq!((found(&locals), locals.usable().count(), locals.count(false)), (0, 0, 0));
         assert!(locals.is_tentative(addresses[3].0));
         for number in locals.numbers() {
-            locals.set_standing(number, Standing::Preferred);
+            locals.set_standing(number, AddressState::Preferred);
         }
         assert_eq!(found(&locals), 200);
         for number in 0..100 {
-            locals.set_standing(number, Standing::Gone);
+            locals.set_standing(number, AddressState::Gone);
         }
         assert_eq!((found(&locals), locals.find(addresses[150].0)), (100, Some(150)));
         assert_eq!(locals.number_of(addresses[3].0), Some(3));
@@ -349,10 +349,10 @@ mod tests {
     fn a_deprecated_address_opens_nothing_while_there_is_another() {
         // RFC 4862 §5.5.4
         let mut locals = settled(&many(2));
-        locals.set_standing(0, Standing::Deprecated);
+        locals.set_standing(0, AddressState::Deprecated);
         assert_eq!((locals.rotate(false, 0), locals.rotate(false, 1)), (Some(1), Some(1)));
         assert!(locals.find(many(1)[0].0).is_some(), "what comes in is taken");
-        locals.set_standing(1, Standing::Gone);
+        locals.set_standing(1, AddressState::Gone);
         assert_eq!(locals.rotate(false, 0), Some(0));
     }
 
@@ -382,7 +382,7 @@ mod tests {
         assert!(locals.may_be_broadcast(Ipv4Addr::BROADCAST));
         assert!((1..=255).all(|n| !locals.holds_v4(Ipv4Addr::new(172, 16, 0, n))));
         for number in locals.numbers() {
-            locals.set_standing(number, Standing::Gone);
+            locals.set_standing(number, AddressState::Gone);
         }
         assert!((0..=255).all(|n| !locals.holds_v4(Ipv4Addr::new(10, 0, 0, n))));
         assert!(!locals.may_be_broadcast(Ipv4Addr::new(10, 0, 0, 3)));

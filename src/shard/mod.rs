@@ -55,17 +55,18 @@ pub mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use crate::role::Role;
 pub use census::Cursor;
-pub use claim::{Claiming, Probing};
-pub use config::{Config, HOP_LIMIT, Role};
+pub use claim::{DadConfig, Probing};
+pub use config::{Config, HOP_LIMIT};
 pub use fast_open::{Early, FastOpenListener};
 pub use handover::{Alone, Handed, Handover};
 pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
-pub use locals::Standing;
+pub use locals::AddressState;
 pub use routes::{Prefix, Route};
 pub use service::{
-    Algorithm, Choice, ConnId, ConnInfo, ConnectError, EcnPolicy, Ending, Io, KeepAlive,
-    ListenerId, Loss, Memory, Open, Repairs, Service, SynData, Trouble,
+    Algorithm, CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, EcnPolicy, Io,
+    KeepAlive, ListenerId, Loss, Memory, Repairs, Service, SocketOption, SoftError, SynData,
 };
-pub use steer::{NOBODY, Steering, Toeplitz};
-pub use turn::{Shard, Surroundings, Turn};
+pub use steer::{NO_WORKER, Steering, Toeplitz};
+pub use turn::{Shard, Turn, TurnEnv};

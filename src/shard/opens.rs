@@ -9,7 +9,7 @@ use super::flow_table::{Kind, Place};
 use super::key::FlowKey;
 use super::ports::{Destination, PortUse};
 use super::routes::Cast;
-use super::service::{ConnId, ConnectError, Open};
+use super::service::{ConnId, ConnectError, ConnectOptions};
 use super::tables::Tables;
 use crate::metrics::Event;
 use crate::tcp::{Connection, REUSE_DELAY, SeqNum, TimeWait};
@@ -24,14 +24,14 @@ struct Chosen {
 
 impl Engine {
     /// Opens a connection; its SYN goes out in this turn.
-    pub(super) fn open(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+    pub(super) fn open(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
         self.open_with(open, None)
     }
 
     /// The same, with data in the SYN where the server is known to take it (RFC 7413).
     pub(super) fn open_with(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: Option<&Early<'_>>,
     ) -> Result<ConnId, ConnectError> {
         // RFC 9293 §3.9.2.3:
@@ -63,7 +63,7 @@ impl Engine {
 
     /// An address of ours and a port there. Without an address asked for, they take turns, and one whose
     /// ports are used up is passed over.
-    fn choose(&mut self, open: &Open) -> Result<Chosen, ConnectError> {
+    fn choose(&mut self, open: &ConnectOptions) -> Result<Chosen, ConnectError> {
         if let Some(address) = open.local {
             let same_family = address.is_ipv6() == open.remote.is_ipv6();
             let local = self.locals.find(address).filter(|_| same_family);

@@ -8,7 +8,7 @@ use super::engine::{Engine, lend};
 use super::flow::Enlist;
 use super::neighbour::{NeighbourId, Way};
 use super::path_mtu::Limit;
-use super::service::{Ending, Service};
+use super::service::{CloseReason, Service};
 use crate::limits::SEGMENTS_A_TURN;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{MtuProbing, Phase};
@@ -186,7 +186,7 @@ impl Engine {
         if self.tables.flows.at(index).is_some_and(|flow| flow.has_news()) {
             return;
         }
-        self.tell_closed(service, conn, Ending::Finished);
+        self.tell_closed(service, conn, CloseReason::Finished);
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         flow.connection.release(&mut self.pool);
         self.orphans -= usize::from(flow.connection.is_orphan());

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use core::net::IpAddr;
 
 use super::key::Keyed;
-use crate::tcp::{PathNews, PathSizes};
+use crate::tcp::{PathMtuEvent, PathSizes};
 use crate::time::{Duration, Instant};
 use crate::wire::ipv6;
 
@@ -114,7 +114,7 @@ impl PathMtus {
     }
 
     /// A connection has searched the path. What a router told of it stays.
-    pub(super) fn on_found(&mut self, now: Instant, destination: IpAddr, news: &PathNews) {
+    pub(super) fn on_found(&mut self, now: Instant, destination: IpAddr, news: &PathMtuEvent) {
         let known = self.known(now, destination);
         let PathSizes { eff_pmtu: mtu, search_high, .. } = news.sizes;
         if known.is_some_and(|known| known.search_high.is_none() && known.mtu <= mtu) {
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn what_probes_find_is_kept_for_all_and_ends_as_what_routers_tell() {
         // RFC 4821 §5.2
-        let found = |eff_pmtu, black_holes| PathNews {
+        let found = |eff_pmtu, black_holes| PathMtuEvent {
             sizes: PathSizes { eff_pmtu, search_low: eff_pmtu, search_high: 1500 },
             black_holes,
             arrived: 1,

@@ -5,7 +5,7 @@
 use super::engine::Engine;
 use super::flow::{Enlist, Flow};
 use super::neighbour::NeighbourId;
-use super::service::{ConnId, Ending, ListenerId, Service, Trouble};
+use super::service::{ConnId, ListenerId, Service, SoftError};
 use crate::metrics::Event;
 use crate::tcp::{CloseReason, Events, Phase};
 
@@ -13,7 +13,7 @@ use crate::tcp::{CloseReason, Events, Phase};
 const NEWS: Events =
     Events(Events::CONNECTED.0 | Events::URGENT.0 | Events::READABLE.0 | Events::WRITABLE.0);
 
-/// What is told by [`Service::on_trouble`].
+/// What is told by [`Service::on_soft_error`].
 const TROUBLES: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
 
 impl Engine {
@@ -104,11 +104,11 @@ impl Engine {
             let neighbour = self.tables.flows.get(conn).map(|flow| flow.neighbour);
             self.neighbours.on_doubt(neighbour.unwrap_or(NeighbourId::NONE));
             if self.is_live(conn) {
-                service.on_trouble(self, conn, Trouble::Unanswered);
+                service.on_soft_error(self, conn, SoftError::Unanswered);
             }
         }
         if pending.contains(Events::UNREACHABLE) && self.is_live(conn) {
-            service.on_trouble(self, conn, Trouble::Unreachable);
+            service.on_soft_error(self, conn, SoftError::Unreachable);
         }
     }
 
@@ -116,20 +116,26 @@ impl Engine {
     fn on_over(&mut self, service: &mut dyn Service, conn: ConnId) {
         let Some(flow) = self.tables.flows.get(conn) else { return };
         if flow.connection.phase() == Phase::Closed {
-            let reason = flow.connection.close_reason();
-            self.tell_closed(service, conn, ending(reason));
+            // A connection that is gone without a reason was aborted.
+            let reason = flow.connection.close_reason().unwrap_or(CloseReason::Aborted);
+            self.tell_closed(service, conn, reason);
         }
     }
 
     /// Tells the end of a connection, once; its handle is stale from then on.
-    pub(super) fn tell_closed(&mut self, service: &mut dyn Service, conn: ConnId, ending: Ending) {
+    pub(super) fn tell_closed(
+        &mut self,
+        service: &mut dyn Service,
+        conn: ConnId,
+        ending: CloseReason,
+    ) {
         let Some(flow) = self.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
             return;
         };
         flow.set_gone();
         let user = flow.user;
         self.learn_from_open(conn, Some(ending));
-        let event = if ending == Ending::Finished { Event::Finished } else { Event::Broken };
+        let event = if ending == CloseReason::Finished { Event::Finished } else { Event::Broken };
         self.counters.count(event);
         // What is over and told goes out of the tables in this turn.
         let Some(flow) = self.tables.flows.get_mut(conn) else { return };
@@ -159,20 +165,5 @@ pub(super) fn enlist(flow: &mut Flow, index: u32, ready: &mut Vec<u32>, marked: 
     }
     if flow.enlist_marked() == Enlist::Now {
         marked.push(index);
-    }
-}
-
-/// The protocol's word for the end as the application's. A connection that is gone without a reason was
-/// aborted.
-fn ending(reason: Option<CloseReason>) -> Ending {
-    match reason {
-        Some(CloseReason::Finished) => Ending::Finished,
-        Some(CloseReason::Aborted) | None => Ending::Aborted,
-        Some(CloseReason::Reset) => Ending::Reset,
-        Some(CloseReason::Refused) => Ending::Refused,
-        Some(CloseReason::TimedOut) => Ending::TimedOut,
-        Some(CloseReason::KeepAlive) => Ending::KeepAlive,
-        Some(CloseReason::Unreachable) => Ending::Unreachable,
-        Some(CloseReason::NoBuffers) => Ending::NoBuffers,
     }
 }

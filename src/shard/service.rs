@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::fast_open::Early;
 pub use crate::tcp::congestion::Algorithm;
-pub use crate::tcp::{EcnPolicy, KeepAlive, Loss, Repairs, SynData};
+pub use crate::tcp::{CloseReason, EcnPolicy, KeepAlive, Loss, Repairs, SynData};
 use crate::time::{Duration, Instant};
 
 /// A connection, for as long as it lives: a stale handle finds nothing.
@@ -22,30 +22,9 @@ pub struct ConnId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub u16);
 
-/// Why a connection ended, as a program sees it. `Finished` is a full exchange of FINs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// Both FINs were sent and acknowledged.
-    Finished,
-    /// Aborted by the program itself.
-    Aborted,
-    /// Reset by the peer.
-    Reset,
-    /// The peer refused the connection.
-    Refused,
-    /// The peer fell silent, or never answered.
-    TimedOut,
-    /// Keep-alive probes went unanswered.
-    KeepAlive,
-    /// No way to the peer.
-    Unreachable,
-    /// The stack had no memory left for it.
-    NoBuffers,
-}
-
 /// An active open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct ConnectOptions {
     /// Where to.
     pub remote: SocketAddr,
     /// From which of our addresses; `None` picks one of the right family.
@@ -56,7 +35,7 @@ pub struct Open {
 
 /// What a program may choose for one connection, where the stack's own choice does not suit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum SocketOption {
     /// Whether Nagle's algorithm holds small segments back (RFC 9293 MUST-17).
     Nagle(bool),
     /// Whether an idle peer is probed (MUST-24), at the stack's intervals. For established connections.
@@ -89,7 +68,7 @@ pub enum Choice {
 
 /// What troubles a connection that goes on nonetheless (RFC 9293 §3.9.1.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum SoftError {
     /// Three retransmissions in a row were not answered (threshold R1, RFC 9293 §3.8.3).
     Unanswered,
     /// ICMP told that the peer can't be reached.
@@ -243,7 +222,7 @@ pub trait Io {
     ///
     /// # Errors
     /// When nothing could be sent at all; there is no callback then.
-    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError>;
+    fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError>;
 
     /// The same, with data that goes in the SYN where the server is known to take it (RFC 7413, TCP Fast
     /// Open), and follows the handshake where it is not. Gives the connection and how many bytes were taken,
@@ -256,7 +235,7 @@ pub trait Io {
     /// As [`connect`](Io::connect).
     fn connect_with(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: &Early<'_>,
     ) -> Result<(ConnId, usize), ConnectError> {
         let conn = self.connect(open)?;
@@ -265,7 +244,7 @@ pub trait Io {
 
     /// Bytes that the SYN of [`connect_with`](Io::connect_with) would take along now; `None` when the server
     /// is not known to take any.
-    fn early_room(&mut self, _open: &Open, _early: &Early<'_>) -> Option<usize> {
+    fn early_room(&mut self, _open: &ConnectOptions, _early: &Early<'_>) -> Option<usize> {
         None
     }
 
@@ -308,13 +287,13 @@ pub trait Io {
     fn abort(&mut self, conn: ConnId);
 
     /// Chooses something for one connection; nothing where the handle is stale.
-    fn choose(&mut self, conn: ConnId, choice: Choice);
+    fn set_option(&mut self, conn: ConnId, option: SocketOption);
 
     /// The program's own number for the connection; 0 for a stale handle.
-    fn user(&self, conn: ConnId) -> u64;
+    fn user_data(&self, conn: ConnId) -> u64;
 
     /// Sets the program's own number.
-    fn set_user(&mut self, conn: ConnId, user: u64);
+    fn set_user_data(&mut self, conn: ConnId, user: u64);
 
     /// How the connection is doing.
     fn info(&self, conn: ConnId) -> Option<ConnInfo>;
@@ -360,10 +339,10 @@ pub trait Service {
 
     /// Something is wrong, and the connection goes on. RFC 9293 MUST-47; a service that does not want to
     /// hear of it leaves this out (SHLD-20).
-    fn on_trouble(&mut self, io: &mut dyn Io, conn: ConnId, trouble: Trouble) {}
+    fn on_soft_error(&mut self, io: &mut dyn Io, conn: ConnId, error: SoftError) {}
 
     /// The connection is over; `user` is the program's number, the handle is stale from now on.
-    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {}
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {}
 
     /// The alarm of [`Io::set_alarm`].
     fn on_alarm(&mut self, io: &mut dyn Io) {}

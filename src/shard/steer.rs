@@ -73,13 +73,13 @@ pub enum Steering {
     Rss {
         /// Its hash.
         toeplitz: Toeplitz,
-        /// Its indirection table, from the hash's low bits to the worker of the queue, or to [`NOBODY`].
+        /// Its indirection table, from the hash's low bits to the worker of the queue, or to [`NO_WORKER`].
         table: Box<[u16]>,
     },
 }
 
 /// In the table of [`Steering::Rss`]: a queue without a worker, whose frames pass to the kernel.
-pub const NOBODY: u16 = u16::MAX;
+pub const NO_WORKER: u16 = u16::MAX;
 
 impl Steering {
     /// The worker that owns a flow; `hash` is the flow's keyed hash.
@@ -90,7 +90,7 @@ impl Steering {
             Self::Hash { workers } => owner_by_hash(hash, *workers),
             Self::Rss { toeplitz, table } => {
                 let at = toeplitz.hash(remote, local) as usize;
-                at.checked_rem(table.len()).map_or(NOBODY, |entry| table[entry])
+                at.checked_rem(table.len()).map_or(NO_WORKER, |entry| table[entry])
             }
         }
     }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(steering.owner(0, remote, local), (0x51cc_c178 % 128 % 3) as u16);
         assert!(!steering.may_mislay());
         let none = Steering::Rss { toeplitz: Toeplitz::new(KEY), table: Box::default() };
-        assert_eq!(none.owner(0, remote, local), NOBODY);
+        assert_eq!(none.owner(0, remote, local), NO_WORKER);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use super::arrivals::Exits;
 use super::census::Cursor;
-use super::config::{Config, Role};
+use super::config::Config;
 use super::control::Notice;
 use super::egress::Outlet;
 use super::engine::{Engine, lend};
@@ -16,7 +16,7 @@ use super::fast_open::FastOpenListener;
 use super::handover::Handover;
 use super::ingress::{Batch, Eyes};
 use super::listeners::{ListenError, ListenerConfig};
-use super::locals::Standing;
+use super::locals::AddressState;
 use super::neighbour::Learned;
 use super::routes::{Prefix, Route};
 use super::service::{ConnId, ConnInfo, Io, ListenerId, Memory, Service};
@@ -24,12 +24,13 @@ use super::steer::Steering;
 use crate::limits::BATCH_MAX;
 use crate::link::Link;
 use crate::metrics::{Counters, Event, Latencies};
+use crate::role::Role;
 use crate::tcp;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 
 /// What a turn works with: all of it belongs to the worker's thread.
-pub struct Surroundings<'a> {
+pub struct TurnEnv<'a> {
     /// Where frames come from and go.
     pub link: &'a mut dyn Link,
     /// The application.
@@ -65,7 +66,7 @@ impl Shard {
 
     /// The worker starts: its addresses are claimed, or announced if they need not be. Its service is told
     /// when they are ours.
-    pub fn start(&mut self, now: Instant, around: &mut Surroundings<'_>) {
+    pub fn start(&mut self, now: Instant, around: &mut TurnEnv<'_>) {
         let engine = &mut self.engine;
         engine.begin(now);
         let mut outlet = Outlet::new(around.link, now);
@@ -94,26 +95,26 @@ impl Shard {
     }
 
     /// One turn.
-    pub fn turn(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Turn {
-        self.fetch(now, around.link);
-        self.work(now, around)
+    pub fn turn(&mut self, now: Instant, around: &mut TurnEnv<'_>) -> Turn {
+        self.poll_rx(now, around.link);
+        self.process(now, around)
     }
 
     /// The first part of a turn, for who has a clock that runs meanwhile: takes frames from the link. What
     /// [`work`](Self::work) then takes for now must have been read after it. Read before, and while another
     /// program has the core, answers arrive that seem to have come when it was taken away, sooner than the
     /// path allows: a model of the path believes the shortest round trip for ten seconds.
-    pub fn fetch(&mut self, now: Instant, link: &mut dyn Link) {
+    pub fn poll_rx(&mut self, now: Instant, link: &mut dyn Link) {
         link.receive(now, self.batch_max, &mut self.batch.frames);
     }
 
     /// The rest of it.
-    pub fn work(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Turn {
+    pub fn process(&mut self, now: Instant, around: &mut TurnEnv<'_>) -> Turn {
         let Self { engine, batch, .. } = self;
         engine.begin(now);
         let received = batch.frames.len() + batch.inbox.len();
         let answered = if received > 0 { engine.take_in(batch, around) } else { 0 };
-        let Surroundings { link, service, .. } = around;
+        let TurnEnv { link, service, .. } = around;
         let mut outlet = Outlet::new(&mut **link, now);
         engine.run_application(&mut **service);
         engine.advance_timers(&mut **service, &mut outlet);
@@ -130,10 +131,10 @@ impl Shard {
 
     /// Lets the program act outside of its callbacks, as a call from elsewhere does: what it owes for that goes
     /// out at once, what happens is told.
-    pub fn act<R>(
+    pub fn with_io<R>(
         &mut self,
         now: Instant,
-        around: &mut Surroundings<'_>,
+        around: &mut TurnEnv<'_>,
         call: impl FnOnce(&mut dyn Io) -> R,
     ) -> R {
         let engine = &mut self.engine;
@@ -149,7 +150,7 @@ impl Shard {
     }
 
     /// Takes a frame that another worker has handed here; the next turn feeds it with its own.
-    pub fn take_over(&mut self, frame: &[u8], hops: u8) {
+    pub fn inject_handover(&mut self, frame: &[u8], hops: u8) {
         self.engine.counters.count(Event::TakenOver);
         self.batch.inbox.push(frame, hops);
     }
@@ -229,7 +230,7 @@ impl Shard {
     }
 
     /// The shard's addresses and how each stands.
-    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, Standing)> + '_ {
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, AddressState)> + '_ {
         self.engine.locals.all().map(|local| (local.address, local.standing))
     }
 
@@ -385,7 +386,7 @@ impl Shard {
 impl Engine {
     /// Steps 2 to 4: everything that arrived is parsed, looked up and fed, and the frames go back. Returns
     /// how many answers were sent at once.
-    fn take_in(&mut self, batch: &mut Batch, around: &mut Surroundings<'_>) -> usize {
+    fn take_in(&mut self, batch: &mut Batch, around: &mut TurnEnv<'_>) -> usize {
         let eyes = Eyes {
             mac: self.mac,
             locals: &self.locals,

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use crate::shard::{ConnId, ConnectError, Early, Ending, Io, ListenerId, Open, Service};
+use crate::shard::{
+    CloseReason, ConnId, ConnectError, ConnectOptions, Early, Io, ListenerId, Service,
+};
 use crate::time::Duration;
 
 /// What happened to the connections of a program.
@@ -19,7 +21,7 @@ pub struct Tally {
     /// Active opens that could not begin.
     pub refused_locally: Vec<ConnectError>,
     /// Ends, by how.
-    pub ended: HashMap<Ending, usize>,
+    pub ended: HashMap<CloseReason, usize>,
     /// Bytes that came.
     pub received: usize,
     /// Bytes that were not what was expected.
@@ -32,7 +34,7 @@ pub struct Tally {
 
 impl Tally {
     /// Connections that ended in a way.
-    pub fn ended(&self, how: Ending) -> usize {
+    pub fn ended(&self, how: CloseReason) -> usize {
         self.ended.get(&how).copied().unwrap_or_default()
     }
 
@@ -110,7 +112,7 @@ impl Service for Echo {
         self.pump(io, conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, ending: CloseReason) {
         self.held.remove(&conn);
         *self.tally.borrow_mut().ended.entry(ending).or_default() += 1;
     }
@@ -134,7 +136,7 @@ impl Service for Daytime {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         *self.0.borrow_mut().ended.entry(ending).or_default() += 1;
     }
 }
@@ -218,7 +220,7 @@ impl Client {
             let number = self.opened as u64;
             let remote = self.plan.targets[self.opened % self.plan.targets.len()];
             self.opened += 1;
-            let open = Open { remote, local: self.plan.local, user: number };
+            let open = ConnectOptions { remote, local: self.plan.local, user: number };
             let piece = if self.plan.early { self.plan.bytes.min(4096) } else { 0 };
             let piece: Vec<u8> = (0..piece).map(|at| content(number, at)).collect();
             let opened = if self.plan.early {
@@ -308,7 +310,7 @@ impl Service for Client {
         self.read(io, conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {
         let talk = self.talks.remove(&conn);
         let known = talk.is_some_and(|talk| talk.number == user);
         let mut tally = self.tally.borrow_mut();

@@ -15,7 +15,8 @@ use crate::link::impair::{Impaired, Impairment, Impairments};
 use crate::link::memory;
 use crate::metrics::Event;
 use crate::shard::{
-    Algorithm, Choice, Config, ConnId, Ending, Io, ListenerConfig, ListenerId, Open, Service,
+    Algorithm, CloseReason, Config, ConnId, ConnectOptions, Io, ListenerConfig, ListenerId,
+    Service, SocketOption,
 };
 use crate::tcp::EcnPolicy;
 use crate::time::{Duration, Instant};
@@ -305,9 +306,10 @@ impl Uploads {
             if due_at > io.now() {
                 return io.set_alarm(due_at);
             }
-            let open = Open { remote: self.target, local: None, user: self.flows.len() as u64 };
+            let open =
+                ConnectOptions { remote: self.target, local: None, user: self.flows.len() as u64 };
             let conn = io.connect(&open).expect("room for every flow");
-            io.choose(conn, Choice::CongestionControl(algorithm));
+            io.set_option(conn, SocketOption::CongestionControl(algorithm));
             self.flows.push(conn);
         }
     }
@@ -348,7 +350,7 @@ impl Service for Uploads {
         Self::fill(io, conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, ending: CloseReason) {
         panic!("flow {conn:?} ended: {ending:?}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::link::Link;
 use crate::link::impair::Impaired;
 use crate::link::memory::MemoryLink;
-use crate::shard::{Handed, Handover, Service, Shard, Surroundings};
+use crate::shard::{Handed, Handover, Service, Shard, TurnEnv};
 use crate::time::Instant;
 
 /// A host of the world, in the order in which they were added.
@@ -60,7 +60,7 @@ impl Host {
         let mut worker = Worker { shard, near, far, service, stopped: false };
         worker.shard.start(
             now,
-            &mut Surroundings {
+            &mut TurnEnv {
                 link: worker.near.as_mut(),
                 service: worker.service.as_mut(),
                 handover: &mut PostOffice(&mut self.parcels),
@@ -99,12 +99,12 @@ impl Host {
         let mut moved = false;
         for parcel in core::mem::take(&mut self.parcels) {
             let worker = &mut self.workers[parcel.worker];
-            worker.shard.take_over(&parcel.bytes, parcel.hops);
+            worker.shard.inject_handover(&parcel.bytes, parcel.hops);
         }
         for worker in &mut self.workers {
             let turn = worker.shard.turn(
                 now,
-                &mut Surroundings {
+                &mut TurnEnv {
                     link: worker.near.as_mut(),
                     service: worker.service.as_mut(),
                     handover: &mut PostOffice(&mut self.parcels),

@@ -5,7 +5,7 @@ use super::ledger::{End, Ledger, Side, Talk};
 use super::scenario::{HostPlan, Nowhere, Scenario};
 use super::world::World;
 use crate::metrics::Event;
-use crate::shard::Ending;
+use crate::shard::CloseReason;
 use crate::tcp::{Info, Phase, SeqNum};
 
 /// What was last seen of one side.
@@ -226,22 +226,23 @@ fn is_explained(
         _ if lost_its_neighbour(talk) => true,
         (Excuse::Misled, _) if was_misled(talk) => true,
         // Reset by a half that the other lost in the storm, or while the other still opened.
-        (Excuse::BreaksOff, Some(End::Told(Ending::Refused))) => is_simultaneous,
-        (Excuse::None | Excuse::Misled, _) => end == Some(End::Told(Ending::Finished)),
+        (Excuse::BreaksOff, Some(End::Told(CloseReason::Refused))) => is_simultaneous,
+        (Excuse::None | Excuse::Misled, _) => end == Some(End::Told(CloseReason::Finished)),
         (Excuse::Nowhere(_), None) => side == 1,
         (Excuse::Nowhere(Nowhere::Port), Some(End::Told(ending))) => {
-            side == 0 && matches!(ending, Ending::Refused | Ending::Aborted)
+            side == 0 && matches!(ending, CloseReason::Refused | CloseReason::Aborted)
         }
         (Excuse::Nowhere(Nowhere::Host), Some(End::Told(ending))) => {
-            let lost = [Ending::Unreachable, Ending::TimedOut, Ending::Aborted];
+            let lost = [CloseReason::Unreachable, CloseReason::TimedOut, CloseReason::Aborted];
             side == 0 && lost.contains(&ending)
         }
         (Excuse::Nowhere(_), Some(_)) => false,
         // The other may never have heard of a connection that was aborted early.
         (Excuse::BreaksOff, None) => side == 1,
-        (Excuse::BreaksOff, Some(End::Told(ending))) => {
-            !matches!(ending, Ending::Refused | Ending::Unreachable | Ending::NoBuffers)
-        }
+        (Excuse::BreaksOff, Some(End::Told(ending))) => !matches!(
+            ending,
+            CloseReason::Refused | CloseReason::Unreachable | CloseReason::NoBuffers
+        ),
         (Excuse::BreaksOff, Some(_)) => false,
         (Excuse::Fails, _) => true,
     };
@@ -253,8 +254,8 @@ fn is_explained(
 /// question is answered.
 fn lost_its_neighbour(talk: &Talk) -> bool {
     let ends = talk.sides.each_ref().map(|side| side.end);
-    let gave_up = |end| end == Some(End::Told(Ending::Unreachable));
-    let turned_down = [Some(End::Told(Ending::Refused)), Some(End::Told(Ending::Reset))];
+    let gave_up = |end| end == Some(End::Told(CloseReason::Unreachable));
+    let turned_down = [Some(End::Told(CloseReason::Refused)), Some(End::Told(CloseReason::Reset))];
     let may_follow = |end: Option<End>| end.is_none() || turned_down.contains(&end) || gave_up(end);
     ends.into_iter().any(gave_up) && ends.into_iter().all(may_follow)
 }
@@ -263,7 +264,8 @@ fn lost_its_neighbour(talk: &Talk) -> bool {
 /// address in the storm sends its SYN-ACKs to nobody until it asks again, and gives up before.
 fn was_misled(talk: &Talk) -> bool {
     let [opener, other] = talk.sides.each_ref().map(|side| side.end);
-    let lost = [Ending::Reset, Ending::TimedOut, Ending::KeepAlive].map(|it| Some(End::Told(it)));
+    let lost = [CloseReason::Reset, CloseReason::TimedOut, CloseReason::KeepAlive]
+        .map(|it| Some(End::Told(it)));
     lost.contains(&opener) && other.is_none()
 }
 
@@ -273,7 +275,7 @@ fn is_whole(talk: &Talk, side: usize) -> Result<(), String> {
     if mine.read > theirs.written {
         return Err(format!("side {side} read {} of {} bytes", mine.read, theirs.written));
     }
-    let finished = mine.end == Some(End::Told(Ending::Finished));
+    let finished = mine.end == Some(End::Told(CloseReason::Finished));
     // Who closes both directions reads no more.
     let reads_on = side == 1 || !talk.kind.may_break_off();
     if finished && reads_on && mine.read != theirs.written {

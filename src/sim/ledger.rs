@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::script::{Kind, Script, Step};
-use crate::shard::{ConnId, Ending};
+use crate::shard::{CloseReason, ConnId};
 
 /// Where a program runs: host and worker.
 pub(super) type Place = (usize, usize);
@@ -33,7 +33,7 @@ pub(super) struct Side {
 /// How a side came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    Told(Ending),
+    Told(CloseReason),
     Crashed,
     /// No connection could be opened.
     NeverBegun,

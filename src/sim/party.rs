@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::ledger::{End, Place, SharedLedger, Side};
 use super::script::{Appetite, Step, content};
-use crate::shard::{ConnId, ConnectError, Ending, Io, ListenerId, Open, Service};
+use crate::shard::{CloseReason, ConnId, ConnectError, ConnectOptions, Io, ListenerId, Service};
 use crate::time::{Duration, Instant};
 
 /// What an echo holds before it reads no more.
@@ -100,7 +100,7 @@ impl Party {
     fn open(&mut self, io: &mut dyn Io, opening: Opening) {
         let Opening { talk, side, remote, local, tries } = opening;
         let number = (talk * 2 + side) as u64;
-        match io.connect(&Open { remote, local: Some(local), user: number }) {
+        match io.connect(&ConnectOptions { remote, local: Some(local), user: number }) {
             Ok(conn) => {
                 let local = io.info(conn).expect("just opened").local;
                 let mut ledger = self.ledger.borrow_mut();
@@ -187,7 +187,7 @@ enum Progress {
 impl Part {
     fn does(&mut self, io: &mut dyn Io, conn: ConnId, step: Step, side: &mut Side) -> Progress {
         match step {
-            Step::Choose(choice) => io.choose(conn, choice),
+            Step::Choose(choice) => io.set_option(conn, choice),
             Step::Write(all) | Step::WriteUrgent(all) => {
                 let urgent = matches!(step, Step::WriteUrgent(_));
                 return self.writes(io, conn, all, urgent, side);
@@ -299,7 +299,7 @@ impl Service for Party {
             self.ledger.borrow_mut().accepted((self.place, conn), (info.remote, info.local));
         match accepted {
             Some(talk) => {
-                io.set_user(conn, (talk * 2 + 1) as u64);
+                io.set_user_data(conn, (talk * 2 + 1) as u64);
                 self.begin(io, conn, Part { talk, side: 1, is_open: true, ..Part::default() });
             }
             None => io.abort(conn),
@@ -328,7 +328,7 @@ impl Service for Party {
         self.go_on(io, conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {
         let Some(part) = self.parts.remove(&key(conn)) else { return };
         let mut ledger = self.ledger.borrow_mut();
         if user != (part.talk * 2 + part.side) as u64 {

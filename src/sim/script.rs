@@ -3,7 +3,7 @@
 //! Each direction has content of its own, so that a byte out of place, or of another connection, is seen.
 
 use crate::rng::Rng;
-use crate::shard::Choice;
+use crate::shard::SocketOption;
 use crate::time::Duration;
 
 /// What a program does next. Whatever the step, it reads as its [`Appetite`] allows.
@@ -22,7 +22,7 @@ pub enum Step {
     /// Lets time pass.
     Wait(Duration),
     /// Chooses something for the connection.
-    Choose(Choice),
+    Choose(SocketOption),
     /// Closes its direction.
     Close,
     /// Closes both directions.
@@ -174,13 +174,13 @@ fn embellished(rng: &mut Rng, steps: Vec<Step>) -> Vec<Step> {
     all
 }
 
-fn choice(rng: &mut Rng) -> Choice {
+fn choice(rng: &mut Rng) -> SocketOption {
     match rng.below(5) {
-        0 => Choice::Nagle(rng.happens(0.5)),
-        1 => Choice::Cork(rng.happens(0.5)),
-        2 => Choice::QuickAck(rng.happens(0.5)),
-        3 => Choice::DiffServ(rng.below(64) as u8),
-        _ => Choice::PacingRateMax(Some(100_000 + rng.below(10_000_000))),
+        0 => SocketOption::Nagle(rng.happens(0.5)),
+        1 => SocketOption::Cork(rng.happens(0.5)),
+        2 => SocketOption::QuickAck(rng.happens(0.5)),
+        3 => SocketOption::DiffServ(rng.below(64) as u8),
+        _ => SocketOption::PacingRateMax(Some(100_000 + rng.below(10_000_000))),
     }
 }
 

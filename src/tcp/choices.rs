@@ -20,7 +20,7 @@ use crate::time::{Duration, Instant};
 
 /// The overrides of one connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Choices {
+pub(super) struct ConnectionOptions {
     pub(super) cork: bool,
     /// What is written now is not pushed.
     pub(super) more_follows: bool,
@@ -119,7 +119,7 @@ impl Connection {
         self.choices_mut().ecn_policy = Some(policy);
     }
 
-    pub(super) fn choices_mut(&mut self) -> &mut Choices {
+    pub(super) fn choices_mut(&mut self) -> &mut ConnectionOptions {
         self.choices.get_or_insert_with(Box::default)
     }
 

@@ -4,7 +4,7 @@
 //! begins is in `opening`, the steps of an arriving segment are in `arrive`, the questions in `transmit`.
 
 use super::challenge::Challenges;
-use super::choices::Choices;
+use super::choices::ConnectionOptions;
 use super::fast_open::EarlyMarks;
 use super::interface::{CloseReason, Disposition, Env, Events, Info, PathError};
 use super::isn::timestamp;
@@ -54,7 +54,7 @@ pub struct Connection {
     /// What Fast Open has to do with it, and whether a small segment is on its way.
     pub(super) early: EarlyMarks,
     /// What the program set for this connection alone.
-    pub(super) choices: Option<Box<Choices>>,
+    pub(super) choices: Option<Box<ConnectionOptions>>,
 }
 
 impl Connection {

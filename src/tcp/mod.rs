@@ -86,7 +86,7 @@ pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use fast_open::{Attempt, Cookie, CookieKeys, FastOpen, Form, Judgement, Outcome, SynData};
 pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
-pub use path_search::{MtuProbing, PathNews, PathSizes};
+pub use path_search::{MtuProbing, PathMtuEvent, PathSizes};
 pub use phase::Phase;
 pub use recovery::Repairs;
 pub use rtt::Rtt;

@@ -6,10 +6,10 @@
 
 use core::ops::Range;
 
-use super::choices::Choices;
+use super::choices::ConnectionOptions;
 use super::connection::Connection;
 use super::marks::Marks;
-use super::path_search::{MtuProbing, Outcome, PathNews, PathSizes, Search};
+use super::path_search::{MtuProbing, Outcome, PathMtuEvent, PathSizes, Search};
 use super::recovery::Stage;
 use super::send::{TIMESTAMPS_LEN, effective_mss};
 use super::{SeqNum, Settings};
@@ -83,7 +83,7 @@ impl Connection {
     #[inline]
     pub(super) fn path_probe(&self, ready: u32, allowance: u32) -> PathProbe {
         match self.choices.as_deref() {
-            Some(Choices { search: Some(search), .. }) => {
+            Some(ConnectionOptions { search: Some(search), .. }) => {
                 self.path_probe_of(search, ready, allowance)
             }
             _ => PathProbe::None,
@@ -210,7 +210,7 @@ impl Connection {
     }
 
     /// What the search found out since the last call, for others who use the path.
-    pub fn take_path_news(&mut self) -> Option<PathNews> {
+    pub fn take_path_news(&mut self) -> Option<PathMtuEvent> {
         let size = self.packet_of(self.snd.mss);
         self.search_mut()?.take_news(size)
     }

@@ -45,7 +45,7 @@ pub struct PathSizes {
 
 /// What a search has found out, for all who use the path (RFC 4821 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathNews {
+pub struct PathMtuEvent {
     /// The sizes now.
     pub sizes: PathSizes,
     /// Black holes met since the last news.
@@ -140,13 +140,13 @@ impl Search {
     }
 
     /// What there is to tell since the last call; `eff_pmtu` is the caller's.
-    pub(super) fn take_news(&mut self, eff_pmtu: u16) -> Option<PathNews> {
+    pub(super) fn take_news(&mut self, eff_pmtu: u16) -> Option<PathMtuEvent> {
         let (black_holes, arrived, lost) = (self.black_holes, self.arrived, self.lost);
         (self.black_holes, self.arrived, self.lost) = (0, 0, 0);
         let sizes =
             PathSizes { eff_pmtu, search_low: self.low, search_high: self.high.max(self.low) };
         let any = black_holes | arrived | lost != 0;
-        any.then_some(PathNews { sizes, black_holes, arrived, lost })
+        any.then_some(PathMtuEvent { sizes, black_holes, arrived, lost })
     }
 
     /// Time has passed.

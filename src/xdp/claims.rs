@@ -10,16 +10,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError};
 
 use super::layout;
-
-/// Whose the claimed addresses are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Role {
-    /// The kernel's too: the stack takes claimed TCP ports and the ICMP errors that quote them.
-    #[default]
-    Shared,
-    /// The stack's alone: it answers ARP, NDP and ICMP for them, and every TCP port is its own.
-    Exclusive,
-}
+use crate::role::Role;
 
 /// Where IP fragments to a claimed address go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -31,9 +31,10 @@ mod place;
 mod probe;
 mod program;
 
+pub use crate::role::Role;
 pub use attach::{AttachedMode, Attachment, XdpMode};
 pub use attach_error::AttachError;
-pub use claims::{Fragments, Policy, Role, Routers, SteerError};
+pub use claims::{Fragments, Policy, Routers, SteerError};
 pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use linerate::runtime::{Farewell, Stack, StackConfig};
-use linerate::shard::{ConnId, Ending, Io, Open, Service};
+use linerate::runtime::{Shutdown, Stack, StackConfig};
+use linerate::shard::{CloseReason, ConnId, ConnectOptions, Io, Service};
 use linerate::time::Duration as Span;
 
 use super::pattern;
@@ -13,7 +13,7 @@ use super::pattern;
 /// How one connection went.
 #[derive(Debug)]
 pub struct Outcome {
-    pub ending: Ending,
+    pub ending: CloseReason,
     pub received: Vec<u8>,
 }
 
@@ -64,14 +64,14 @@ impl Client {
             });
             outcomes[number] = Some(outcome);
         }
-        stack.stop(Farewell::Close { grace: Span::from_secs(2) });
+        stack.stop(Shutdown::Close { grace: Span::from_secs(2) });
         outcomes.into_iter().map(|o| o.expect("each ended once")).collect()
     }
 }
 
 impl Running {
     fn pump(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let conversation = &mut self.conversations[io.user(conn) as usize];
+        let conversation = &mut self.conversations[io.user_data(conn) as usize];
         let left = &conversation.to_send[conversation.sent..];
         if left.is_empty() {
             return;
@@ -89,7 +89,7 @@ impl Service for Running {
         for n in 0..self.client.connections {
             let to_send = pattern(n as u64, self.client.bytes);
             self.conversations.push(Conversation { to_send, sent: 0, received: Vec::new() });
-            let open = Open { remote: self.client.target, local: None, user: n as u64 };
+            let open = ConnectOptions { remote: self.client.target, local: None, user: n as u64 };
             io.connect(&open).expect("the open begins");
         }
     }
@@ -112,7 +112,9 @@ impl Service for Running {
             if n == 0 {
                 break;
             }
-            self.conversations[io.user(conn) as usize].received.extend_from_slice(&buffer[..n]);
+            self.conversations[io.user_data(conn) as usize]
+                .received
+                .extend_from_slice(&buffer[..n]);
         }
     }
 
@@ -123,7 +125,7 @@ impl Service for Running {
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         let received = std::mem::take(&mut self.conversations[user as usize].received);
         // The test may have given up already.
         let _ = self.tell.send((user as usize, Outcome { ending, received }));

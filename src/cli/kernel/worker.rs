@@ -8,7 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use linerate::shard::{Choice, ConnId, ConnInfo, ConnectError, Early, Ending, Io, Open};
+use linerate::shard::{
+    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, SocketOption,
+};
 use linerate::tcp::congestion::Algorithm;
 use linerate::time::Instant;
 use mio::net::TcpStream;
@@ -27,7 +29,7 @@ pub enum Notice {
     /// The peer's FIN was read.
     PeerClosed(ConnId),
     /// The connection is gone.
-    Closed(ConnId, u64, Ending),
+    Closed(ConnId, u64, CloseReason),
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +132,7 @@ impl Worker {
     }
 
     /// Closes the descriptor; the handle is stale from now on.
-    pub(super) fn remove(&mut self, conn: ConnId, ending: Ending) {
+    pub(super) fn remove(&mut self, conn: ConnId, ending: CloseReason) {
         let Some(slot) = self.slots.get_mut(conn.index as usize) else { return };
         if slot.generation != conn.generation {
             return;
@@ -161,7 +163,7 @@ impl Worker {
         socket.room_watched = true;
         let both = Interest::READABLE | Interest::WRITABLE;
         if self.poll.registry().reregister(&mut socket.stream, token(conn), both).is_err() {
-            self.remove(conn, Ending::NoBuffers);
+            self.remove(conn, CloseReason::NoBuffers);
         }
     }
 
@@ -172,7 +174,7 @@ impl Worker {
             socket.drain(&mut scratch);
         }
         self.scratch = scratch;
-        self.remove(conn, Ending::Finished);
+        self.remove(conn, CloseReason::Finished);
     }
 
     /// Sends our FIN once nothing is staged.
@@ -191,7 +193,11 @@ impl Worker {
         }
     }
 
-    fn open_socket(&mut self, open: &Open, early: Option<&Early<'_>>) -> io::Result<TcpStream> {
+    fn open_socket(
+        &mut self,
+        open: &ConnectOptions,
+        early: Option<&Early<'_>>,
+    ) -> io::Result<TcpStream> {
         let domain = Domain::for_address(open.remote);
         let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         if let Some(name) = self.congestion {
@@ -215,7 +221,7 @@ impl Worker {
     /// Opens; with data in the SYN where the kernel has a cookie of the server's. Gives how much it took.
     fn open(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: Option<&Early<'_>>,
     ) -> Result<(ConnId, usize), ConnectError> {
         if self.connections() >= self.max_connections {
@@ -261,13 +267,13 @@ impl Io for Worker {
         self.now
     }
 
-    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
+    fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
         self.open(open, None).map(|(conn, _)| conn)
     }
 
     fn connect_with(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: &Early<'_>,
     ) -> Result<(ConnId, usize), ConnectError> {
         self.open(open, Some(early))
@@ -325,7 +331,7 @@ impl Io for Worker {
     fn close(&mut self, conn: ConnId) {
         let Some(socket) = self.socket_mut(conn) else { return };
         if socket.connecting {
-            return self.remove(conn, Ending::Aborted);
+            return self.remove(conn, CloseReason::Aborted);
         }
         socket.fin_wanted = true;
         self.try_fin(conn);
@@ -334,7 +340,7 @@ impl Io for Worker {
     fn close_both(&mut self, conn: ConnId) {
         // Closing the descriptor is what the kernel calls it; it goes on by itself.
         if self.socket(conn).is_some() {
-            self.remove(conn, Ending::Finished);
+            self.remove(conn, CloseReason::Finished);
         }
     }
 
@@ -351,49 +357,51 @@ impl Io for Worker {
             // Closing with a linger time of zero is how a program sends a reset.
             let linger = Some(std::time::Duration::ZERO);
             let _ = socket2::SockRef::from(&socket.stream).set_linger(linger);
-            self.remove(conn, Ending::Aborted);
+            self.remove(conn, CloseReason::Aborted);
         }
     }
 
-    fn choose(&mut self, conn: ConnId, choice: Choice) {
+    fn set_option(&mut self, conn: ConnId, option: SocketOption) {
         let Some(socket) = self.socket_mut(conn) else { return };
         // What the kernel refuses stays as it was: a choice is a wish.
-        let _ = match choice {
-            Choice::Nagle(on) => {
+        let _ = match option {
+            SocketOption::Nagle(on) => {
                 socket.nodelay_set = true;
                 socket.stream.set_nodelay(!on)
             }
-            Choice::KeepAlive(on) => socket2::SockRef::from(&socket.stream).set_keepalive(on),
-            Choice::KeepAliveTimes(times) => {
+            SocketOption::KeepAlive(on) => socket2::SockRef::from(&socket.stream).set_keepalive(on),
+            SocketOption::KeepAliveTimes(times) => {
                 let times = TcpKeepalive::new()
                     .with_time(times.idle.into())
                     .with_interval(times.interval.into())
                     .with_retries(u32::from(times.probes));
                 socket2::SockRef::from(&socket.stream).set_tcp_keepalive(&times)
             }
-            Choice::Cork(on) => socket2::SockRef::from(&socket.stream).set_tcp_cork(on),
-            Choice::QuickAck(on) => socket2::SockRef::from(&socket.stream).set_tcp_quickack(on),
-            Choice::UserTimeout(span) => socket2::SockRef::from(&socket.stream)
+            SocketOption::Cork(on) => socket2::SockRef::from(&socket.stream).set_tcp_cork(on),
+            SocketOption::QuickAck(on) => {
+                socket2::SockRef::from(&socket.stream).set_tcp_quickack(on)
+            }
+            SocketOption::UserTimeout(span) => socket2::SockRef::from(&socket.stream)
                 .set_tcp_user_timeout(span.map(std::time::Duration::from)),
-            Choice::CongestionControl(algorithm) => {
+            SocketOption::CongestionControl(algorithm) => {
                 let name = match algorithm {
                     Algorithm::NewReno => "reno",
                     other => other.name(),
                 };
                 socket2::SockRef::from(&socket.stream).set_tcp_congestion(name.as_bytes())
             }
-            Choice::WindowMax(Some(bytes)) => {
+            SocketOption::WindowMax(Some(bytes)) => {
                 socket2::SockRef::from(&socket.stream).set_recv_buffer_size(bytes as usize)
             }
             // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
             // is set by an option that takes a privilege of its own to use well. ECN is the host's choice.
-            Choice::PacingRateMax(_)
-            | Choice::WindowMax(None)
-            | Choice::MoreFollows(_)
-            | Choice::UserTimeoutOption(_)
-            | Choice::SynRetries(_)
-            | Choice::Ecn(_) => Ok(()),
-            Choice::DiffServ(code_point) => {
+            SocketOption::PacingRateMax(_)
+            | SocketOption::WindowMax(None)
+            | SocketOption::MoreFollows(_)
+            | SocketOption::UserTimeoutOption(_)
+            | SocketOption::SynRetries(_)
+            | SocketOption::Ecn(_) => Ok(()),
+            SocketOption::DiffServ(code_point) => {
                 let class = u32::from(code_point.min(63)) << 2;
                 let socket = socket2::SockRef::from(&socket.stream);
                 socket.set_tos_v4(class).or_else(|_| socket.set_tclass_v6(class))
@@ -401,11 +409,11 @@ impl Io for Worker {
         };
     }
 
-    fn user(&self, conn: ConnId) -> u64 {
+    fn user_data(&self, conn: ConnId) -> u64 {
         self.socket(conn).map_or(0, |socket| socket.user)
     }
 
-    fn set_user(&mut self, conn: ConnId, user: u64) {
+    fn set_user_data(&mut self, conn: ConnId, user: u64) {
         if let Some(socket) = self.socket_mut(conn) {
             socket.user = user;
         }

@@ -3,7 +3,7 @@
 //! A connection's number holds all there is to remember: whether it counts, whether it was established,
 //! and whether and when we closed it.
 
-use linerate::shard::{ConnId, Ending, Io, Service};
+use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
 use super::plan::Closing;
@@ -46,9 +46,9 @@ impl Connect {
     }
 
     fn close_first(io: &mut dyn Io, conn: ConnId) {
-        let user = io.user(conn);
+        let user = io.user_data(conn);
         if user & CLOSED == 0 {
-            io.set_user(conn, user | CLOSED | io.now().as_nanos() << CLOSED_AT_SHIFT);
+            io.set_user_data(conn, user | CLOSED | io.now().as_nanos() << CLOSED_AT_SHIFT);
             io.close(conn);
         }
     }
@@ -61,9 +61,9 @@ impl Service for Connect {
     }
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
-        let user = io.user(conn);
+        let user = io.user_data(conn);
         self.session.on_opened(io.now(), user & COUNTS != 0, took);
-        io.set_user(conn, user | OPENED);
+        io.set_user_data(conn, user | OPENED);
         match self.session.plan.closing {
             Closing::AtOnce => Self::close_first(io, conn),
             Closing::NextTurn => {
@@ -78,14 +78,14 @@ impl Service for Connect {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let user = io.user(conn);
+        let user = io.user_data(conn);
         if user & CLOSED == 0 {
-            io.set_user(conn, user | CLOSED);
+            io.set_user_data(conn, user | CLOSED);
             io.close(conn);
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         let closed_at = Some(user >> CLOSED_AT_SHIFT).filter(|nanos| *nanos != 0);
         let end = End {
             ending,

@@ -1,6 +1,6 @@
 //! Open and hold many connections that do nothing; close them in slices at the end.
 
-use linerate::shard::{ConnId, Ending, Io, Service};
+use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
 use super::session::{End, Session};
@@ -72,7 +72,7 @@ impl Service for Idle {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
         self.session.on_opened(io.now(), true, took);
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         self.held[place].conn = Some(conn);
         if self.session.is_draining() && place < self.closed_to {
             self.held[place].closed_at = Some(io.now());
@@ -90,7 +90,7 @@ impl Service for Idle {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         let place = user as usize;
         let held = std::mem::take(&mut self.held[place]);
         self.free.push(place);
@@ -100,7 +100,7 @@ impl Service for Idle {
             opened: held.conn.is_some(),
             counts: true,
             closed_at: held.closed_at,
-            fault: fault.filter(|_| held.conn.is_some() && ending == Ending::Finished),
+            fault: fault.filter(|_| held.conn.is_some() && ending == CloseReason::Finished),
         };
         self.session.on_ended(io, &end);
         self.fill(io);

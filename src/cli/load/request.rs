@@ -1,7 +1,7 @@
 //! Request and response over kept connections, one request at a time on each: sends so many bytes, awaits
 //! the same bytes back, and checks them.
 
-use linerate::shard::{ConnId, Ending, Io, Service};
+use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
 use super::session::{End, Session};
@@ -138,7 +138,7 @@ impl Service for Request {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
         self.session.on_opened(io.now(), true, took);
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         self.exchanges[place].opened = true;
         if self.session.is_draining() {
             self.close(io, conn, place);
@@ -151,12 +151,12 @@ impl Service for Request {
     }
 
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         self.send(io, conn, place);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         loop {
             let count = io.read(conn, &mut self.buffer);
             if count == 0 {
@@ -169,14 +169,14 @@ impl Service for Request {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         if self.exchanges[place].closed_at.is_none() {
             self.exchanges[place].fault = Some("closed-by-peer");
             self.close(io, conn, place);
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         let place = user as usize;
         let exchange = std::mem::take(&mut self.exchanges[place]);
         self.free.push(place);

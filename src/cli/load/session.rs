@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use linerate::shard::{ConnId, ConnectError, Early, Ending, Io, Open};
+use linerate::shard::{CloseReason, ConnId, ConnectError, ConnectOptions, Early, Io};
 use linerate::time::{Duration, Instant};
 
 use super::plan::{Pattern, Plan};
@@ -149,7 +149,7 @@ impl Session {
         &mut self,
         io: &mut dyn Io,
         user: u64,
-        connect: impl FnOnce(&mut dyn Io, &Open) -> core::result::Result<T, ConnectError>,
+        connect: impl FnOnce(&mut dyn Io, &ConnectOptions) -> core::result::Result<T, ConnectError>,
     ) -> Option<T> {
         let number = self.begun;
         self.begun += 1;
@@ -160,7 +160,7 @@ impl Session {
         // The quotient, so that every source meets every target.
         let turn = number / self.plan.targets.len() as u64;
         let local = (count > 0).then(|| sources.clone().nth((turn % count) as usize).copied());
-        match connect(io, &Open { remote, local: local.flatten(), user }) {
+        match connect(io, &ConnectOptions { remote, local: local.flatten(), user }) {
             Ok(opened) => {
                 self.live += 1;
                 self.handshakes += 1;
@@ -319,7 +319,7 @@ impl Session {
 #[derive(Clone, Copy, Debug)]
 pub struct End {
     /// As the stack says.
-    pub ending: Ending,
+    pub ending: CloseReason,
     /// It had been established.
     pub opened: bool,
     /// It belongs to the measurement.

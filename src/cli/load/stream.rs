@@ -1,7 +1,7 @@
 //! Bulk in one direction on each connection: to the target, or from it. What a target sends back while it
 //! is sent to (echo) is received too.
 
-use linerate::shard::{ConnId, Ending, Io, Service};
+use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
 use super::plan::Direction;
@@ -129,7 +129,7 @@ impl Service for Stream {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
         self.session.on_opened(io.now(), true, took);
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         self.flows[place].conn = Some(conn);
         self.flows[place].decide_at = io.now() + SILENCE;
         if self.session.is_draining() {
@@ -140,12 +140,12 @@ impl Service for Stream {
     }
 
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         self.send(io, conn, place);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         loop {
             let count = io.read(conn, &mut self.buffer) as u64;
             if count == 0 {
@@ -169,14 +169,14 @@ impl Service for Stream {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user(conn) as usize;
+        let place = io.user_data(conn) as usize;
         if self.flows[place].closed_at.is_none() {
             self.flows[place].fault = Some("closed-by-peer");
             self.close(io, place);
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         let place = user as usize;
         let fresh = self.fresh();
         let flow = std::mem::replace(&mut self.flows[place], fresh);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use linerate::shard::{ConnectError, Ending};
+use linerate::shard::{CloseReason, ConnectError};
 use linerate::time::Duration;
 
 /// Latencies in nanoseconds, three significant digits, up to an hour.
@@ -106,16 +106,16 @@ pub fn record(latencies: &mut Latencies, span: Duration) {
 }
 
 /// The cause of a bad ending; `None` for a good one.
-pub fn cause_of_ending(ending: Ending) -> Option<&'static str> {
+pub fn cause_of_ending(ending: CloseReason) -> Option<&'static str> {
     Some(match ending {
-        Ending::Finished => return None,
-        Ending::Aborted => "aborted",
-        Ending::Reset => "reset",
-        Ending::Refused => "refused",
-        Ending::TimedOut => "timed-out",
-        Ending::KeepAlive => "keep-alive",
-        Ending::Unreachable => "unreachable",
-        Ending::NoBuffers => "no-buffers",
+        CloseReason::Finished => return None,
+        CloseReason::Aborted => "aborted",
+        CloseReason::Reset => "reset",
+        CloseReason::Refused => "refused",
+        CloseReason::TimedOut => "timed-out",
+        CloseReason::KeepAlive => "keep-alive",
+        CloseReason::Unreachable => "unreachable",
+        CloseReason::NoBuffers => "no-buffers",
     })
 }
 

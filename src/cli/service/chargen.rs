@@ -24,7 +24,7 @@ impl Chargen {
     }
 
     fn fill(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let mut place = io.user(conn) as usize % PERIOD;
+        let mut place = io.user_data(conn) as usize % PERIOD;
         loop {
             // All of the room and no more would not be short, and nobody would tell of new room.
             let taken = io.write(conn, &self.pattern[place..place + CHUNK]);
@@ -33,7 +33,7 @@ impl Chargen {
                 break;
             }
         }
-        io.set_user(conn, place as u64);
+        io.set_user_data(conn, place as u64);
     }
 }
 

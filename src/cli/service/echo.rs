@@ -37,7 +37,7 @@ impl Echo {
                 return io.abort(conn);
             }
         }
-        if io.user(conn) == PEER_CLOSED {
+        if io.user_data(conn) == PEER_CLOSED {
             io.close(conn);
         }
     }
@@ -53,7 +53,7 @@ impl Service for Echo {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        io.set_user(conn, PEER_CLOSED);
+        io.set_user_data(conn, PEER_CLOSED);
         self.pump(io, conn);
     }
 }

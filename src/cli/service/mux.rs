@@ -4,7 +4,8 @@
 //! The upper byte of [`Io::user`] is the service; the services see the lower 56 bits.
 
 use linerate::shard::{
-    Choice, ConnId, ConnInfo, ConnectError, Early, Ending, Io, ListenerId, Open, Service, Trouble,
+    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, ListenerId, Service,
+    SocketOption, SoftError,
 };
 use linerate::time::Instant;
 
@@ -48,36 +49,36 @@ impl Service for Mux {
 
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {
         let tag = u64::from(listener.0);
-        io.set_user(conn, tag << TAG_SHIFT);
+        io.set_user_data(conn, tag << TAG_SHIFT);
         self.with(io, tag, |service, io| service.on_accept(io, conn, listener));
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let tag = io.user(conn) >> TAG_SHIFT;
+        let tag = io.user_data(conn) >> TAG_SHIFT;
         self.with(io, tag, |service, io| service.on_readable(io, conn));
     }
 
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let tag = io.user(conn) >> TAG_SHIFT;
+        let tag = io.user_data(conn) >> TAG_SHIFT;
         self.with(io, tag, |service, io| service.on_writable(io, conn));
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let tag = io.user(conn) >> TAG_SHIFT;
+        let tag = io.user_data(conn) >> TAG_SHIFT;
         self.with(io, tag, |service, io| service.on_peer_closed(io, conn));
     }
 
     fn on_urgent(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let tag = io.user(conn) >> TAG_SHIFT;
+        let tag = io.user_data(conn) >> TAG_SHIFT;
         self.with(io, tag, |service, io| service.on_urgent(io, conn));
     }
 
-    fn on_trouble(&mut self, io: &mut dyn Io, conn: ConnId, trouble: Trouble) {
-        let tag = io.user(conn) >> TAG_SHIFT;
-        self.with(io, tag, |service, io| service.on_trouble(io, conn, trouble));
+    fn on_soft_error(&mut self, io: &mut dyn Io, conn: ConnId, error: SoftError) {
+        let tag = io.user_data(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_soft_error(io, conn, error));
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {
         let user_of_service = user & USER_MASK;
         self.with(io, user >> TAG_SHIFT, |service, io| {
             service.on_closed(io, conn, user_of_service, ending);
@@ -96,27 +97,27 @@ struct Tagged<'a> {
 }
 
 impl Io for Tagged<'_> {
-    fn choose(&mut self, conn: ConnId, choice: Choice) {
-        self.io.choose(conn, choice);
+    fn set_option(&mut self, conn: ConnId, option: SocketOption) {
+        self.io.set_option(conn, option);
     }
-    fn user(&self, conn: ConnId) -> u64 {
-        self.io.user(conn) & USER_MASK
+    fn user_data(&self, conn: ConnId) -> u64 {
+        self.io.user_data(conn) & USER_MASK
     }
-    fn set_user(&mut self, conn: ConnId, user: u64) {
-        self.io.set_user(conn, user & USER_MASK | self.tag);
+    fn set_user_data(&mut self, conn: ConnId, user: u64) {
+        self.io.set_user_data(conn, user & USER_MASK | self.tag);
     }
-    fn connect(&mut self, open: &Open) -> Result<ConnId, ConnectError> {
-        self.io.connect(&Open { user: open.user & USER_MASK | self.tag, ..*open })
+    fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
+        self.io.connect(&ConnectOptions { user: open.user & USER_MASK | self.tag, ..*open })
     }
     fn connect_with(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: &Early<'_>,
     ) -> Result<(ConnId, usize), ConnectError> {
-        let open = Open { user: open.user & USER_MASK | self.tag, ..*open };
+        let open = ConnectOptions { user: open.user & USER_MASK | self.tag, ..*open };
         self.io.connect_with(&open, early)
     }
-    fn early_room(&mut self, open: &Open, early: &Early<'_>) -> Option<usize> {
+    fn early_room(&mut self, open: &ConnectOptions, early: &Early<'_>) -> Option<usize> {
         self.io.early_room(open, early)
     }
     fn now(&self) -> Instant {

@@ -2,7 +2,8 @@
 //! sends is looked at.
 
 use linerate::shard::{
-    Choice, ConnId, ConnInfo, ConnectError, Ending, Io, ListenerId, Open, Service,
+    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Io, ListenerId, Service,
+    SocketOption,
 };
 use linerate::time::Instant;
 
@@ -72,7 +73,7 @@ impl<S: Service> Script<S> {
     /// The connection is over.
     pub fn ends(&mut self) {
         let user = self.wire.user;
-        self.service.on_closed(&mut self.wire, CONN, user, Ending::Finished);
+        self.service.on_closed(&mut self.wire, CONN, user, CloseReason::Finished);
     }
 
     /// The service itself.
@@ -105,7 +106,7 @@ impl Io for Wire {
     fn now(&self) -> Instant {
         Instant::from_millis(1)
     }
-    fn connect(&mut self, _: &Open) -> Result<ConnId, ConnectError> {
+    fn connect(&mut self, _: &ConnectOptions) -> Result<ConnId, ConnectError> {
         Err(ConnectError::NoRoute)
     }
     fn read(&mut self, _: ConnId, buffer: &mut [u8]) -> usize {
@@ -139,11 +140,11 @@ impl Io for Wire {
     fn abort(&mut self, _: ConnId) {
         self.aborted = true;
     }
-    fn choose(&mut self, _: ConnId, _: Choice) {}
-    fn user(&self, _: ConnId) -> u64 {
+    fn set_option(&mut self, _: ConnId, _: SocketOption) {}
+    fn user_data(&self, _: ConnId) -> u64 {
         self.user
     }
-    fn set_user(&mut self, _: ConnId, user: u64) {
+    fn set_user_data(&mut self, _: ConnId, user: u64) {
         self.user = user;
     }
     fn info(&self, _: ConnId) -> Option<ConnInfo> {

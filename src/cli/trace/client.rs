@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use linerate::shard::{ConnId, Ending, Io, Open, Service};
+use linerate::shard::{CloseReason, ConnId, ConnectOptions, Io, Service};
 use linerate::time::{Duration, Instant};
 
 /// The pause before each part: enough for a pure ACK to be seen for itself, longer than the delayed ACK
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How it ended, and how many bytes came back.
-pub type Outcome = Arc<Mutex<Option<(Ending, usize)>>>;
+pub type Outcome = Arc<Mutex<Option<(CloseReason, usize)>>>;
 
 /// What is sent after the next pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ enum Next {
 
 /// The one connection.
 pub struct Client {
-    open: Open,
+    open: ConnectOptions,
     payload: Vec<u8>,
     next: Next,
     next_at: Instant,
@@ -41,7 +41,7 @@ pub struct Client {
 
 impl Client {
     /// To an echo, with so many bytes to be echoed.
-    pub fn new(open: Open, bytes: usize, outcome: Outcome) -> Self {
+    pub fn new(open: ConnectOptions, bytes: usize, outcome: Outcome) -> Self {
         Self {
             open,
             payload: (0..bytes).map(|at| b' ' + (at % 95) as u8).collect(),
@@ -80,7 +80,7 @@ impl Client {
         }
     }
 
-    fn end(&self, io: &mut dyn Io, ending: Ending) {
+    fn end(&self, io: &mut dyn Io, ending: CloseReason) {
         if let Ok(mut outcome) = self.outcome.lock() {
             *outcome = Some((ending, self.received));
         }
@@ -92,7 +92,7 @@ impl Service for Client {
     fn on_start(&mut self, io: &mut dyn Io) {
         self.ends_at = io.now() + PATIENCE;
         if io.connect(&self.open).is_err() {
-            return self.end(io, Ending::Unreachable);
+            return self.end(io, CloseReason::Unreachable);
         }
         io.set_alarm(self.ends_at);
     }
@@ -120,13 +120,13 @@ impl Service for Client {
         self.send(io, conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         self.end(io, ending);
     }
 
     fn on_alarm(&mut self, io: &mut dyn Io) {
         if io.now() >= self.ends_at {
-            return self.end(io, Ending::TimedOut);
+            return self.end(io, CloseReason::TimedOut);
         }
         if let Some(conn) = self.conn
             && io.now() >= self.next_at

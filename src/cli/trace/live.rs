@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
-use linerate::shard::{Ending, Open};
+use linerate::shard::{CloseReason, ConnectOptions};
 use linerate::wire::MacAddr;
 
 use super::capture::{self, Captured};
@@ -50,7 +50,7 @@ pub fn over_interface(
 ) -> Result<Vec<Vec<Captured>>, Failure> {
     let file = File::new(keep);
     let outcome = Outcome::default();
-    let open = Open { remote: route.target, local: Some(route.address.address), user: 0 };
+    let open = ConnectOptions { remote: route.target, local: Some(route.address.address), user: 0 };
     let options = options(route, &file.path);
     options.check()?;
     stack::run(&Job {
@@ -62,7 +62,7 @@ pub fn over_interface(
     })?;
     let ended = outcome.lock().ok().and_then(|it| *it);
     match ended {
-        Some((Ending::Finished, received)) if received == bytes as usize => {
+        Some((CloseReason::Finished, received)) if received == bytes as usize => {
             capture::connections(&file.path)
         }
         Some((ending, received)) => Err(Failure::new(

@@ -3,7 +3,7 @@
 use crate::packetdrill::errno::Errno;
 use crate::packetdrill::socket::{Socket, State};
 use crate::packetdrill::world::World;
-use crate::shard::Choice;
+use crate::shard::SocketOption;
 use crate::tcp::Info;
 
 /// What a read gave.
@@ -162,7 +162,7 @@ impl World {
         let was_more = core::mem::replace(&mut socket.options.more, more);
         let taken = self.act(|io| {
             if more != was_more {
-                io.choose(conn, Choice::MoreFollows(more));
+                io.set_option(conn, SocketOption::MoreFollows(more));
             }
             if urgent { io.write_urgent(conn, offered) } else { io.write(conn, offered) }
         });

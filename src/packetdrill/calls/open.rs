@@ -7,7 +7,7 @@ use crate::packetdrill::errno::Errno;
 use crate::packetdrill::host;
 use crate::packetdrill::socket::{Entry, Socket, State};
 use crate::packetdrill::world::World;
-use crate::shard::{ConnId, Early, ListenError, ListenerConfig, Open};
+use crate::shard::{ConnId, ConnectOptions, Early, ListenError, ListenerConfig};
 use crate::time::Duration;
 
 /// The port of a listener that was not bound.
@@ -192,20 +192,20 @@ impl World {
     }
 
     /// What an open of a socket is, the host's settings being looked at.
-    pub(super) fn prepare(&mut self, fd: i32, remote: SocketAddr) -> Result<Open, Errno> {
+    pub(super) fn prepare(&mut self, fd: i32, remote: SocketAddr) -> Result<ConnectOptions, Errno> {
         let options = self.sockets.of(fd)?.options.clone();
         self.look_at_host(&options);
         let socket = self.sockets.of_mut(fd)?;
         let (number, bound) = (socket.number, socket.bound);
         let bound = bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified());
         let local = bound.unwrap_or_else(|| self.local(remote.is_ipv6()));
-        Ok(Open { remote, local: Some(local), user: number })
+        Ok(ConnectOptions { remote, local: Some(local), user: number })
     }
 
     /// The socket knows of its connection before the first packet can be answered.
     fn open_now(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         number: u64,
         early: Option<&Early<'_>>,
     ) -> Result<ConnId, Errno> {
@@ -245,7 +245,7 @@ impl World {
         let conn = self.sockets.of(fd)?.conn();
         if let Some(conn) = conn {
             self.act(|io| {
-                io.set_user(conn, 0);
+                io.set_user_data(conn, 0);
                 io.abort(conn);
             });
         }

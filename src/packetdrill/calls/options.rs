@@ -7,7 +7,7 @@ use crate::packetdrill::host;
 use crate::packetdrill::info;
 use crate::packetdrill::socket::{Linger, Options, Socket, State};
 use crate::packetdrill::world::World;
-use crate::shard::Choice;
+use crate::shard::SocketOption;
 use crate::tcp::KeepAlive;
 use crate::time::Duration;
 
@@ -84,7 +84,7 @@ impl World {
                 // What a cork holds back goes once.
                 self.uncork(number, true);
                 let on = !self.sockets.of(fd)?.options.no_delay;
-                self.choose(number, [Choice::Nagle(on)]);
+                self.choose(number, [SocketOption::Nagle(on)]);
                 self.uncork(number, false);
             }
             (libc::IPPROTO_TCP, libc::TCP_CORK) => {
@@ -194,7 +194,7 @@ impl World {
     fn uncork(&mut self, number: u64, off: bool) {
         let Some(socket) = self.sockets.by_number(number) else { return };
         if socket.options.no_delay && socket.options.cork {
-            self.choose(number, [Choice::Cork(!off)]);
+            self.choose(number, [SocketOption::Cork(!off)]);
         }
     }
 
@@ -202,14 +202,14 @@ impl World {
     pub(in crate::packetdrill) fn tune(&mut self, number: u64) {
         let Some(socket) = self.sockets.by_number(number) else { return };
         let mut choices = choices_of(&socket.options);
-        choices.push(Choice::Nagle(!socket.options.no_delay));
+        choices.push(SocketOption::Nagle(!socket.options.no_delay));
         self.choose(number, choices);
     }
 
-    fn choose(&mut self, number: u64, choices: impl IntoIterator<Item = Choice>) {
+    fn choose(&mut self, number: u64, choices: impl IntoIterator<Item = SocketOption>) {
         let conn = self.sockets.by_number(number).and_then(|socket| socket.conn());
         if let Some(conn) = conn {
-            self.act(|io| choices.into_iter().for_each(|choice| io.choose(conn, choice)));
+            self.act(|io| choices.into_iter().for_each(|choice| io.set_option(conn, choice)));
         }
     }
 
@@ -247,15 +247,15 @@ impl World {
 const SIOCOUTQNSD: u64 = 0x894b;
 
 /// What the options ask of a connection.
-fn choices_of(options: &Options) -> Vec<Choice> {
+fn choices_of(options: &Options) -> Vec<SocketOption> {
     let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
     let seconds = |name: i32| tcp(name).and_then(|value| u64::try_from(value).ok());
     let mut choices = Vec::new();
     if options.corked {
-        choices.push(Choice::Cork(options.cork));
+        choices.push(SocketOption::Cork(options.cork));
     }
     if let Some(algorithm) = options.congestion.as_deref().and_then(host::algorithm) {
-        choices.push(Choice::CongestionControl(algorithm));
+        choices.push(SocketOption::CongestionControl(algorithm));
     }
     let default = KeepAlive::default();
     let times = KeepAlive {
@@ -264,27 +264,27 @@ fn choices_of(options: &Options) -> Vec<Choice> {
         probes: tcp(libc::TCP_KEEPCNT).map_or(default.probes, |n| n.clamp(0, 255) as u8),
     };
     match options.kept.get(&(libc::SOL_SOCKET, libc::SO_KEEPALIVE)) {
-        Some(0) => choices.push(Choice::KeepAlive(false)),
-        Some(_) => choices.push(Choice::KeepAliveTimes(times)),
+        Some(0) => choices.push(SocketOption::KeepAlive(false)),
+        Some(_) => choices.push(SocketOption::KeepAliveTimes(times)),
         None => {}
     }
     if let Some(timeout_ms) = seconds(libc::TCP_USER_TIMEOUT) {
         let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
-        choices.push(Choice::UserTimeout(timeout));
+        choices.push(SocketOption::UserTimeout(timeout));
     }
     if let Some(most) = options.window_max() {
-        choices.push(Choice::WindowMax(Some(most)));
+        choices.push(SocketOption::WindowMax(Some(most)));
     }
     if let Some(retries) = tcp(libc::TCP_SYNCNT) {
-        choices.push(Choice::SynRetries(retries.clamp(0, 255) as u8));
+        choices.push(SocketOption::SynRetries(retries.clamp(0, 255) as u8));
     }
     if let Some(on) = tcp(libc::TCP_QUICKACK) {
-        choices.push(Choice::QuickAck(on != 0));
+        choices.push(SocketOption::QuickAck(on != 0));
     }
     let class = [(libc::IPPROTO_IP, libc::IP_TOS), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)];
     for key in class {
         if let Some(class) = options.kept.get(&key) {
-            choices.push(Choice::DiffServ((class >> 2 & 0x3f) as u8));
+            choices.push(SocketOption::DiffServ((class >> 2 & 0x3f) as u8));
         }
     }
     choices

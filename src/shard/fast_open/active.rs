@@ -6,7 +6,7 @@ use super::config::Early;
 use super::peers::End;
 use crate::metrics::Event;
 use crate::shard::engine::Engine;
-use crate::shard::service::{ConnId, Ending, Open};
+use crate::shard::service::{CloseReason, ConnId, ConnectOptions};
 use crate::tcp::Attempt;
 
 impl Engine {
@@ -33,7 +33,7 @@ impl Engine {
     /// See [`Io::early_room`](crate::shard::Io::early_room).
     pub(in crate::shard) fn room_of_syn(
         &mut self,
-        open: &Open,
+        open: &ConnectOptions,
         early: &Early<'_>,
     ) -> Option<usize> {
         let ipv6 = open.remote.is_ipv6();
@@ -52,13 +52,15 @@ impl Engine {
 
     /// The handshake of an open is over: what it taught is kept. One test for those that taught nothing.
     #[inline]
-    pub(in crate::shard) fn learn_from_open(&mut self, conn: ConnId, ending: Option<Ending>) {
+    pub(in crate::shard) fn learn_from_open(&mut self, conn: ConnId, ending: Option<CloseReason>) {
         let Some(flow) = self.tables.flows.get_mut(conn) else { return };
         let Some(outcome) = flow.connection.take_fast_open_outcome() else { return };
         let (local, remote) = (flow.local, flow.remote.socket());
         let end = match ending {
             None => End::Connected,
-            Some(Ending::TimedOut | Ending::Unreachable) if outcome.mss.is_none() => End::Lost,
+            Some(CloseReason::TimedOut | CloseReason::Unreachable) if outcome.mss.is_none() => {
+                End::Lost
+            }
             Some(_) => End::Other,
         };
         match (outcome.sent, outcome.acked) {

@@ -6,7 +6,7 @@ use super::stage::{Stage, echo, target};
 use crate::link::impair::{Burst, Impaired, Impairment, Impairments};
 use crate::metrics::Event;
 use crate::rng::Rng;
-use crate::shard::{Config, ConnId, Ending, Io, Open, Service};
+use crate::shard::{CloseReason, Config, ConnId, ConnectOptions, Io, Service};
 use crate::sim::{Client, Close, Plan, SharedTally};
 use crate::time::Duration;
 
@@ -24,7 +24,7 @@ impl Patient {
         if self.left == 0 {
             return;
         }
-        match io.connect(&Open { remote: self.target, local: None, user: 0 }) {
+        match io.connect(&ConnectOptions { remote: self.target, local: None, user: 0 }) {
             Ok(_) => self.left -= 1,
             Err(error) => {
                 self.tally.borrow_mut().refused_locally.push(error);
@@ -49,7 +49,7 @@ impl Service for Patient {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         *self.tally.borrow_mut().ended.entry(ending).or_default() += 1;
         self.open(io);
     }
@@ -69,7 +69,7 @@ fn three_times_as_many_opens_as_ports_follow_what_is_in_time_wait() {
     let client = stage.world.add_host(&config, vec![Box::new(service)]);
     // Far less than 2MSL.
     stage.finish(&tally, opens, Duration::from_secs(10));
-    assert_eq!(tally.borrow().ended(Ending::Finished), opens);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), opens);
     assert_eq!(stage.counted(client, Event::TimeWaitReused), 2 * u64::from(PORTS));
     assert_eq!(stage.world.host(client).shard(0).time_waits(), usize::from(PORTS));
     assert!(!tally.borrow().refused_locally.is_empty());
@@ -92,7 +92,7 @@ fn a_server_in_time_wait_takes_the_clients_next_connection_from_the_same_port() 
             config.addresses = addresses(200)[..1].to_vec();
         });
         stage.finish(&tally, 1, Duration::from_secs(5));
-        assert_eq!(tally.borrow().ended(Ending::Finished), 1, "connection {n}");
+        assert_eq!(tally.borrow().ended(CloseReason::Finished), 1, "connection {n}");
         stage.world.run_for(Duration::from_secs(1));
         assert_eq!(stage.world.host(stage.server).shard(0).time_waits(), 1);
         reused = stage.counted(stage.server, Event::TimeWaitReused);
@@ -140,7 +140,12 @@ fn survives(seed: u64) -> u64 {
     let done = |tally: &SharedTally| tally.borrow().ended_in_all() == many;
     let finished = stage.world.run(Duration::from_secs(600), |_| done(&tally));
     assert!(finished, "seed {seed}: {:?}", tally.borrow());
-    assert_eq!(tally.borrow().ended(Ending::Finished), many, "seed {seed}: {:?}", tally.borrow());
+    assert_eq!(
+        tally.borrow().ended(CloseReason::Finished),
+        many,
+        "seed {seed}: {:?}",
+        tally.borrow()
+    );
     assert_eq!((tally.borrow().wrong, tally.borrow().received), (0, many * bytes), "seed {seed}");
     stage.world.run_for(Duration::from_secs(300));
     stage.assert_nothing_left(stage.server);
@@ -172,14 +177,14 @@ fn a_stack_that_is_closed_ends_its_connections_politely() {
     stage.world.host_mut(server).shard_mut(0).close_all(now);
     stage.finish(&tally, 100, Duration::from_secs(5));
     stage.world.run_for(Duration::from_secs(1));
-    assert_eq!(tally.borrow().ended(Ending::Finished), 100);
-    assert_eq!(stage.served.borrow().ended(Ending::Finished), 100);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), 100);
+    assert_eq!(stage.served.borrow().ended(CloseReason::Finished), 100);
     stage.assert_nothing_left(server);
     stage.assert_nothing_left(client);
 
     let (_, late) = stage.client(Plan::echo(target(false), 1, 0));
     stage.finish(&late, 1, Duration::from_secs(5));
-    assert_eq!(late.borrow().ended(Ending::Refused), 1);
+    assert_eq!(late.borrow().ended(CloseReason::Refused), 1);
 }
 
 #[test]
@@ -194,6 +199,6 @@ fn a_stack_that_is_aborted_resets_its_connections_in_one_turn() {
     stage.world.step();
     stage.assert_nothing_left(server);
     stage.finish(&tally, 100, Duration::from_secs(5));
-    assert_eq!(tally.borrow().ended(Ending::Reset), 100);
-    assert_eq!(stage.served.borrow().ended(Ending::Aborted), 100);
+    assert_eq!(tally.borrow().ended(CloseReason::Reset), 100);
+    assert_eq!(stage.served.borrow().ended(CloseReason::Aborted), 100);
 }

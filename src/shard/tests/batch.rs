@@ -1,7 +1,7 @@
 //! What one turn makes of a batch in which segments of many flows stand between each other.
 
 use super::raw::{IRS, PEER, PEER_PORT, Raw, Told, US, ack, segment_of, syn};
-use crate::shard::Ending;
+use crate::shard::CloseReason;
 use crate::wire::Protocol;
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::tcp::{HeaderOut, flag};
@@ -36,6 +36,7 @@ fn the_segments_of_a_flow_keep_their_order_between_those_of_other_kinds_of_flows
     let mut answers: Vec<_> = t.got().iter().map(|got| (got.to_port, got.flags)).collect();
     answers.sort_unstable();
     assert_eq!(answers, [(new, flag::SYN | flag::ACK), (stranger, flag::RST)]);
-    let ended = t.told().into_iter().filter(|told| *told == Told::Closed(Ending::Reset)).count();
+    let ended =
+        t.told().into_iter().filter(|told| *told == Told::Closed(CloseReason::Reset)).count();
     assert_eq!(ended, 2);
 }

@@ -3,7 +3,7 @@
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::impair::{Impaired, Impairment, Impairments};
 use crate::metrics::Event;
-use crate::shard::{Config, Ending};
+use crate::shard::{CloseReason, Config};
 use crate::sim::{Client, HostId, Plan, SharedTally};
 use crate::tcp::MtuProbing;
 use crate::time::Duration;
@@ -62,7 +62,7 @@ fn a_transfer_through_a_black_hole_completes_with_packets_of_nearly_its_size() {
             assert!(size as usize <= mtu && mtu - (size as usize) < 16, "{size} of {mtu}");
         }
         stage.finish(&tally, 1, most);
-        assert_eq!((tally.borrow().ended(Ending::Finished), tally.borrow().wrong), (1, 0));
+        assert_eq!((tally.borrow().ended(CloseReason::Finished), tally.borrow().wrong), (1, 0));
         for host in [client, stage.server] {
             assert_eq!(stage.counted(host, Event::PathBlackHole), 1, "{seed}");
             assert!((1..=9).contains(&stage.counted(host, Event::PathProbeLost)), "{seed}");
@@ -77,7 +77,7 @@ fn the_next_connection_begins_with_what_the_last_one_found() {
     let plan = Plan { at_once: 1, ..Plan::echo(target(false), 4, BYTES) };
     let (client, tally) = client(&mut stage, (1400, SLOW), plan, MtuProbing::BlackHole);
     stage.finish(&tally, 4, Duration::from_secs(120));
-    assert_eq!(tally.borrow().ended(Ending::Finished), 4);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), 4);
     for host in [client, stage.server] {
         assert_eq!(stage.counted(host, Event::PathBlackHole), 1, "found once for all of them");
     }
@@ -92,7 +92,7 @@ fn where_every_path_is_searched_no_timeout_is_needed() {
         let plan = Plan::echo(target(true), 1, BYTES);
         let (client, tally) = client(&mut stage, (mtu, None), plan, MtuProbing::On);
         stage.finish(&tally, 1, Duration::from_secs(30));
-        assert_eq!(tally.borrow().ended(Ending::Finished), 1);
+        assert_eq!(tally.borrow().ended(CloseReason::Finished), 1);
         for host in [client, stage.server] {
             assert_eq!(stage.counted(host, Event::Timeout), 0, "{seed}");
             assert_eq!(stage.counted(host, Event::PathBlackHole), 0);

@@ -175,7 +175,7 @@ fn a_million_forged_hard_errors_close_nothing() {
     });
     are_few(&answers);
     let troubles = victim.raw.told();
-    assert!(troubles.iter().all(|told| matches!(told, Told::Trouble(_))), "{troubles:?}");
+    assert!(troubles.iter().all(|told| matches!(told, Told::SoftError(_))), "{troubles:?}");
     victim.stays_unharmed();
 }
 

@@ -4,7 +4,7 @@
 use super::raw::{IRS, PEER_PORT, Raw, Told, ack, quote_of_ours, segment_of};
 use super::stage::PORT;
 use crate::metrics::DropReason;
-use crate::shard::{Choice, Ending, Trouble};
+use crate::shard::{CloseReason, SocketOption, SoftError};
 use crate::tcp::KeepAlive;
 use crate::time::Duration;
 use crate::wire::Protocol;
@@ -16,9 +16,9 @@ fn writes(t: &mut Raw, bytes: usize) {
     t.orders(move |io| assert_eq!(io.write(conn, &vec![0; bytes]), bytes));
 }
 
-fn chooses(t: &mut Raw, choice: Choice) {
+fn chooses(t: &mut Raw, choice: SocketOption) {
     let conn = t.conn();
-    t.orders(move |io| io.choose(conn, choice));
+    t.orders(move |io| io.set_option(conn, choice));
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn nagle_can_be_turned_off_for_one_connection() {
     writes(&mut t, 10);
     writes(&mut t, 10);
     assert_eq!(t.got().len(), 1, "the second write waits for the ACK of the first");
-    chooses(&mut t, Choice::Nagle(false));
+    chooses(&mut t, SocketOption::Nagle(false));
     writes(&mut t, 10);
     assert_eq!(t.got().iter().map(|got| got.len).collect::<Vec<_>>(), [10, 10]);
 }
@@ -41,16 +41,16 @@ fn keep_alive_can_be_turned_on_for_one_connection() {
         KeepAlive { idle: Duration::from_secs(2), interval: Duration::from_secs(1), probes: 3 };
     let mut t = Raw::new(|config| config.settings.keep_alive = Some(keep_alive));
     let iss = t.accepts();
-    chooses(&mut t, Choice::KeepAlive(false));
+    chooses(&mut t, SocketOption::KeepAlive(false));
     t.after_ms(5_000);
     assert!(t.got().is_empty());
-    chooses(&mut t, Choice::KeepAlive(true));
+    chooses(&mut t, SocketOption::KeepAlive(true));
     t.after_ms(2_010);
     let probe = t.got().remove(0);
     assert_eq!((probe.seq, probe.len), (iss, 0));
     let mut t = Raw::new(|_| {});
     t.accepts();
-    chooses(&mut t, Choice::KeepAlive(true));
+    chooses(&mut t, SocketOption::KeepAlive(true));
     t.after_ms(10_000);
     assert!(t.got().is_empty(), "MUST-28: two hours");
 }
@@ -62,7 +62,7 @@ fn the_differentiated_services_field_is_the_programs() {
     t.accepts();
     writes(&mut t, 1000);
     assert_eq!(t.got()[0].class >> 2, 0);
-    chooses(&mut t, Choice::DiffServ(46));
+    chooses(&mut t, SocketOption::DiffServ(46));
     writes(&mut t, 1000);
     assert_eq!(t.got()[0].class >> 2, 46);
 }
@@ -88,10 +88,10 @@ fn a_program_hears_of_three_retransmissions_without_answer_and_then_of_the_end()
     assert_eq!(t.told(), []);
     let asked = t.questions;
     t.after_ms(20_000);
-    assert_eq!(t.told(), [Told::Trouble(Trouble::Unanswered)], "once");
+    assert_eq!(t.told(), [Told::SoftError(SoftError::Unanswered)], "once");
     assert!(t.questions > asked, "(b): negative advice, so the neighbour has to prove itself");
     t.after_ms(130_000);
-    assert_eq!(t.told(), [Told::Closed(Ending::TimedOut)]);
+    assert_eq!(t.told(), [Told::Closed(CloseReason::TimedOut)]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_program_hears_of_a_syn_without_answer() {
     let mut t = Raw::new(|_| {});
     t.opens();
     t.after_ms(10_000);
-    assert_eq!(t.told(), [Told::Trouble(Trouble::Unanswered)]);
+    assert_eq!(t.told(), [Told::SoftError(SoftError::Unanswered)]);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_soft_error_is_told_and_the_connection_goes_on() {
     let port = t.got().remove(0);
     assert_eq!(port.seq, iss + 1);
     unreachable(&mut t, v4::Unreachable::Host, port.seq);
-    assert_eq!(t.told(), [Told::Trouble(Trouble::Unreachable)]);
+    assert_eq!(t.told(), [Told::SoftError(SoftError::Unreachable)]);
     t.hears(&ack(IRS + 1, iss + 11), &[]);
     t.hears(&segment_of(flag::ACK | flag::PSH, IRS + 1, iss + 11), b"still here");
     assert_eq!(t.told(), [Told::Readable]);
@@ -133,7 +133,7 @@ fn time_exceeded_and_parameter_problems_end_not_even_an_open() {
         for error in errors {
             t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
             t.turns();
-            assert_eq!(t.told(), [Told::Trouble(Trouble::Unreachable)], "{error:?}");
+            assert_eq!(t.told(), [Told::SoftError(SoftError::Unreachable)], "{error:?}");
         }
         assert_eq!(t.shard.connections(), 1);
     }
@@ -168,11 +168,11 @@ fn an_unreachable_port_ends_an_open_and_no_connection() {
     let error = v4::Message::Unreachable { reason: v4::Unreachable::Port, quote: &quote };
     t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
     t.turns();
-    assert_eq!(t.told(), [Told::Closed(Ending::Unreachable)]);
+    assert_eq!(t.told(), [Told::Closed(CloseReason::Unreachable)]);
     let mut t = Raw::new(|_| {});
     let seq = opened(&mut t, true);
     unreachable(&mut t, v4::Unreachable::Port, seq);
-    assert_eq!(t.told(), [Told::Trouble(Trouble::Unreachable)]);
+    assert_eq!(t.told(), [Told::SoftError(SoftError::Unreachable)]);
 }
 
 /// A connection with something in flight, or in SYN-SENT; the number in flight.

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use super::stage::{Stage, addresses, echo, target};
 use crate::metrics::Event;
-use crate::shard::{Claiming, Ending, Standing};
+use crate::shard::{AddressState, CloseReason, DadConfig};
 use crate::sim::{HostId, Plan};
 use crate::time::Duration;
 use crate::wire::{EtherType, MacAddr, arp, ethernet, vlan};
@@ -13,7 +13,7 @@ use crate::wire::{EtherType, MacAddr, arp, ethernet, vlan};
 const SERVER: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const STRANGER: MacAddr = MacAddr([2, 0, 0, 0, 0, 99]);
 
-fn standings(stage: &Stage, host: HostId) -> Vec<Standing> {
+fn standings(stage: &Stage, host: HostId) -> Vec<AddressState> {
     stage.world.host(host).shard(0).addresses().map(|(_, standing)| standing).collect()
 }
 
@@ -54,11 +54,11 @@ fn a_program_starts_when_its_addresses_are_known_to_be_its_own() {
     // RFC 4862 §5.4, RFC 5227 §2.1
     let mut stage = Stage::new(60, echo);
     let record = stage.world.record();
-    let claim = Some(Claiming::QUICK);
+    let claim = Some(DadConfig::QUICK);
     let (client, tally) =
         stage.client_with(Plan::echo(target(true), 2, 10), |c| c.claiming = claim);
     stage.world.run_for(Duration::from_millis(240));
-    assert_eq!(standings(&stage, client), [Standing::Tentative; 2]);
+    assert_eq!(standings(&stage, client), [AddressState::Tentative; 2]);
     assert_eq!(tally.borrow().connected, 0);
     {
         let frames = record.borrow();
@@ -72,8 +72,8 @@ fn a_program_starts_when_its_addresses_are_known_to_be_its_own() {
         assert_eq!(asked[22..38], [0; 16]);
     }
     stage.finish(&tally, 2, Duration::from_secs(2));
-    assert_eq!(tally.borrow().ended(Ending::Finished), 2);
-    assert_eq!(standings(&stage, client), [Standing::Preferred; 2]);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), 2);
+    assert_eq!(standings(&stage, client), [AddressState::Preferred; 2]);
     stage.world.run_for(Duration::from_secs(3));
     let (arps, _) = said(&record.borrow(), MacAddr([2, 0, 0, 0, 0, 2]));
     let announced = arps.iter().filter(|p| p.sender_ip == p.target_ip).count();
@@ -85,13 +85,13 @@ fn an_address_that_another_station_has_is_refused_and_its_station_named() {
     // RFC 4862 §5.4.4, §5.4.5, RFC 5227 §2.1.1
     let mut stage = Stage::new(61, echo);
     let (second, _) = stage.client_with(quiet(), |config| {
-        config.claiming = Some(Claiming::QUICK);
+        config.claiming = Some(DadConfig::QUICK);
         config.addresses = addresses(1);
     });
     stage.world.run_for(Duration::from_secs(1));
-    assert_eq!(standings(&stage, second), [Standing::Refused(SERVER); 2]);
+    assert_eq!(standings(&stage, second), [AddressState::Refused(SERVER); 2]);
     assert_eq!(stage.counted(second, Event::AddressConflict), 2);
-    assert_eq!(standings(&stage, stage.server), [Standing::Preferred; 2]);
+    assert_eq!(standings(&stage, stage.server), [AddressState::Preferred; 2]);
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn two_who_claim_the_same_address_at_once_both_refuse_it() {
     // RFC 4862 §5.4.3, RFC 5227 §2.1.1
     let mut stage = Stage::new(62, echo);
     let claim = |config: &mut crate::shard::Config| {
-        config.claiming = Some(Claiming::QUICK);
+        config.claiming = Some(DadConfig::QUICK);
         config.addresses = addresses(9);
     };
     let (one, _) = stage.client_with(quiet(), claim);
     let (other, _) = stage.client_with(quiet(), claim);
     stage.world.run_for(Duration::from_secs(1));
     for host in [one, other] {
-        let refused = |standing: &Standing| matches!(standing, Standing::Refused(_));
+        let refused = |standing: &AddressState| matches!(standing, AddressState::Refused(_));
         assert!(standings(&stage, host).iter().all(refused));
     }
 }
@@ -118,7 +118,7 @@ fn a_tentative_address_answers_nobody() {
     let mut client = None;
     for ipv6 in [false, true] {
         // The client of the server claims an address that another client tries to reach meanwhile.
-        let (host, _) = stage.client_with(quiet(), |c| c.claiming = Some(Claiming::THOROUGH));
+        let (host, _) = stage.client_with(quiet(), |c| c.claiming = Some(DadConfig::THOROUGH));
         let remote =
             core::net::SocketAddr::new(addresses(if ipv6 { 4 } else { 2 })[usize::from(ipv6)].0, 7);
         let (_, tally) = stage.client(Plan::echo(remote, 1, 0));
@@ -128,7 +128,7 @@ fn a_tentative_address_answers_nobody() {
         assert_eq!(stage.counted(host, Event::NeighbourAnswered), 0);
     }
     let host = client.expect("there were two");
-    assert_eq!(standings(&stage, host), [Standing::Tentative; 2]);
+    assert_eq!(standings(&stage, host), [AddressState::Tentative; 2]);
 }
 
 #[test]
@@ -153,5 +153,5 @@ fn an_address_is_defended_once_in_ten_seconds() {
     assert_eq!(arps.len(), 2, "at once, and ten seconds later");
     assert!(arps.iter().all(|p| p.sender_ip == v4_of(1) && p.target_ip == v4_of(1)));
     assert_eq!(stage.counted(server, Event::AddressConflict), 12);
-    assert_eq!(standings(&stage, server), [Standing::Preferred; 2], "and kept");
+    assert_eq!(standings(&stage, server), [AddressState::Preferred; 2], "and kept");
 }

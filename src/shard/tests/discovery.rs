@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::stage::{PORT, Stage, addresses, echo, target};
 use crate::metrics::{DropReason, Event};
-use crate::shard::{Claiming, Config, Ending, Standing};
+use crate::shard::{AddressState, CloseReason, Config, DadConfig};
 use crate::sim::{HostId, Plan, SharedTally};
 use crate::time::Duration;
 use crate::wire::checksum::PseudoHeader;
@@ -83,7 +83,7 @@ fn puts(
 fn autoconf(config: &mut Config) {
     config.addresses.clear();
     config.autoconf = Some([5; 16]);
-    config.claiming = Some(Claiming::QUICK);
+    config.claiming = Some(DadConfig::QUICK);
 }
 
 /// A client that makes its own addresses, past the claim of its link-local one.
@@ -94,7 +94,7 @@ fn client(stage: &mut Stage, to: &str) -> (HostId, SharedTally) {
     (host, tally)
 }
 
-fn standings(stage: &Stage, host: HostId) -> Vec<(IpAddr, Standing)> {
+fn standings(stage: &Stage, host: HostId) -> Vec<(IpAddr, AddressState)> {
     stage.world.host(host).shard(0).addresses().collect()
 }
 
@@ -115,7 +115,7 @@ fn a_host_makes_itself_an_address_and_asks_for_routers() {
     let mut stage = Stage::new(80, echo);
     let record = stage.world.record();
     let (host, tally) = client(&mut stage, "2001:db8:1::1");
-    let [(IpAddr::V6(address), Standing::Preferred)] = standings(&stage, host)[..] else {
+    let [(IpAddr::V6(address), AddressState::Preferred)] = standings(&stage, host)[..] else {
         panic!("a link-local address: {:?}", standings(&stage, host));
     };
     assert!(address.is_unicast_link_local());
@@ -138,11 +138,11 @@ fn what_a_router_says_makes_an_address_with_which_connections_are_opened() {
     let (host, tally) = client(&mut stage, "2001:db8:1::1");
     says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&[prefix()])));
     stage.finish(&tally, 1, Duration::from_secs(3));
-    assert_eq!(tally.borrow().ended(Ending::Finished), 1);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), 1);
     let all = standings(&stage, host);
     assert_eq!(all.len(), 2);
     assert!(
-        matches!(all[1], (IpAddr::V6(v6), Standing::Preferred) if v6.segments()[..4] == [0x2001, 0xdb8, 1, 0])
+        matches!(all[1], (IpAddr::V6(v6), AddressState::Preferred) if v6.segments()[..4] == [0x2001, 0xdb8, 1, 0])
     );
     assert_eq!(stage.counted(host, Event::RouterHeard), 1);
 }
@@ -241,7 +241,7 @@ fn a_taken_address_is_replaced_by_another() {
     let mut stage = Stage::new(89, echo);
     let (host, _) = stage.client_with(Plan::echo(target(true), 0, 0), autoconf);
     stage.world.run_for(Duration::from_millis(100));
-    let [(IpAddr::V6(first), Standing::Tentative)] = standings(&stage, host)[..] else {
+    let [(IpAddr::V6(first), AddressState::Tentative)] = standings(&stage, host)[..] else {
         panic!("one address");
     };
     let taken = NeighbourAdvertisement {
@@ -254,8 +254,8 @@ fn a_taken_address_is_replaced_by_another() {
     says(&mut stage, host, OTHER, &Message::NeighbourAdvertisement(taken));
     settle(&mut stage);
     let all = standings(&stage, host);
-    assert_eq!(all[0], (first.into(), Standing::Gone));
-    assert!(all[1].0 != all[0].0 && all[1].1 == Standing::Preferred, "{all:?}");
+    assert_eq!(all[0], (first.into(), AddressState::Gone));
+    assert!(all[1].0 != all[0].0 && all[1].1 == AddressState::Preferred, "{all:?}");
 }
 
 #[test]
@@ -270,12 +270,15 @@ fn addresses_age_and_end_with_their_connections() {
     let list = [Prefix { valid_s: 30, preferred_s: 10, ..prefix() }];
     says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
     settle(&mut stage);
-    assert_eq!((standings(&stage, host)[1].1, tally.borrow().connected), (Standing::Preferred, 1));
+    assert_eq!(
+        (standings(&stage, host)[1].1, tally.borrow().connected),
+        (AddressState::Preferred, 1)
+    );
     stage.world.run_for(Duration::from_secs(11));
-    assert_eq!(standings(&stage, host)[1].1, Standing::Deprecated);
+    assert_eq!(standings(&stage, host)[1].1, AddressState::Deprecated);
     assert_eq!(stage.world.host(host).shard(0).connections(), 1);
     stage.world.run_for(Duration::from_secs(20));
-    assert_eq!(standings(&stage, host)[1].1, Standing::Gone);
+    assert_eq!(standings(&stage, host)[1].1, AddressState::Gone);
     assert_eq!(stage.world.host(host).shard(0).connections(), 0);
 }
 
@@ -292,7 +295,8 @@ fn a_host_with_addresses_of_its_operator_ignores_routers() {
     };
     says(&mut stage, server, ROUTER, &Message::Redirect(redirect));
     stage.world.run_for(Duration::from_secs(1));
-    let ours: Vec<_> = addresses(1).into_iter().map(|(a, _)| (a, Standing::Preferred)).collect();
+    let ours: Vec<_> =
+        addresses(1).into_iter().map(|(a, _)| (a, AddressState::Preferred)).collect();
     assert_eq!(standings(&stage, server), ours);
     assert_eq!(stage.dropped(server, DropReason::RouterIgnored), 2);
 }

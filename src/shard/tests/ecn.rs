@@ -2,7 +2,7 @@
 //! router between them that marks.
 
 use super::raw::{IRS, PEER, PEER_PORT, Raw, US, ack, segment_of, syn};
-use crate::shard::{Choice, EcnPolicy, ListenerConfig, Open};
+use crate::shard::{ConnectOptions, EcnPolicy, ListenerConfig, SocketOption};
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::tcp::{HeaderOut, flag};
 use crate::wire::{EtherType, Protocol, TrafficClass, ipv4};
@@ -52,7 +52,7 @@ fn marks_are_read_from_the_ip_header_and_ect_is_written_to_it() {
     );
     let conn = raw.conn();
     raw.orders(move |io| {
-        io.choose(conn, Choice::DiffServ(10));
+        io.set_option(conn, SocketOption::DiffServ(10));
         assert_eq!(io.write(conn, &[1; 100]), 100);
     });
     let sent = raw.got().remove(0);
@@ -63,9 +63,9 @@ fn marks_are_read_from_the_ip_header_and_ect_is_written_to_it() {
 fn a_program_asks_for_ecn_on_one_connection() {
     let mut raw = Raw::new(|_| {});
     raw.orders(|io| {
-        let open = Open { remote: (PEER, PEER_PORT).into(), local: None, user: 0 };
+        let open = ConnectOptions { remote: (PEER, PEER_PORT).into(), local: None, user: 0 };
         let conn = io.connect(&open).expect("a port");
-        io.choose(conn, Choice::Ecn(EcnPolicy::On));
+        io.set_option(conn, SocketOption::Ecn(EcnPolicy::On));
     });
     // RFC 3168 §6.1.1: an ECN-setup SYN.
     assert_eq!(raw.got().remove(0).flags, flag::SYN | flag::ECE | flag::CWR);

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::{Link, memory};
 use crate::metrics::{DropReason, Event};
-use crate::shard::{Alone, Config, ConnectError, Ending, Open, Role, Shard, Surroundings};
+use crate::shard::{
+    Alone, CloseReason, Config, ConnectError, ConnectOptions, Role, Shard, TurnEnv,
+};
 use crate::sim::{Close, Daytime, Echo, Plan, SharedTally};
 use crate::tcp::Phase;
 use crate::time::{Duration, Instant};
@@ -20,10 +22,10 @@ fn a_connection_opens_echoes_and_closes_over_ipv4_and_ipv6() {
         stage.world.run_for(Duration::from_millis(500));
         let tally = tally.borrow();
         assert_eq!((tally.connected, tally.received, tally.wrong), (1, 1000, 0));
-        assert_eq!(tally.ended(Ending::Finished), 1);
+        assert_eq!(tally.ended(CloseReason::Finished), 1);
         // The clock runs in steps of the switch's delay; ARP or NDP come before the SYN-ACK.
         assert!(tally.handshakes[0] >= Duration::from_micros(40), "{:?}", tally.handshakes);
-        assert_eq!(stage.served.borrow().ended(Ending::Finished), 1);
+        assert_eq!(stage.served.borrow().ended(CloseReason::Finished), 1);
         stage.assert_nothing_left(client);
         stage.assert_nothing_left(stage.server);
         // Who closes first waits.
@@ -45,7 +47,7 @@ fn a_half_closed_connection_still_carries_the_other_direction() {
     stage.finish(&tally, 1, Duration::from_secs(20));
     let tally = tally.borrow();
     assert_eq!((tally.received, tally.wrong), (200_000, 0));
-    assert_eq!(tally.ended(Ending::Finished), 1);
+    assert_eq!(tally.ended(CloseReason::Finished), 1);
 }
 
 #[test]
@@ -59,7 +61,7 @@ fn the_server_may_close_first_and_then_waits_itself() {
     assert_eq!(tally.borrow().peer_closed_first, 3);
     assert_eq!(stage.world.host(client).shard(0).time_waits(), 0);
     assert_eq!(stage.world.host(stage.server).shard(0).time_waits(), 3);
-    assert_eq!(stage.served.borrow().ended(Ending::Finished), 3);
+    assert_eq!(stage.served.borrow().ended(CloseReason::Finished), 3);
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn two_thousand_connections_at_once_all_finish() {
     assert!(open);
     stage.finish(&tally, 2000, Duration::from_secs(30));
     stage.world.run_for(Duration::from_secs(1));
-    assert_eq!(tally.borrow().ended(Ending::Finished), 2000);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), 2000);
     assert_eq!((tally.borrow().wrong, tally.borrow().received), (0, 200_000));
     stage.assert_nothing_left(client);
     stage.assert_nothing_left(stage.server);
@@ -93,7 +95,7 @@ fn a_closed_port_refuses() {
     let closed = SocketAddr::new(target(false).ip(), 81);
     let (_, refused) = stage.client(Plan::echo(closed, 1, 0));
     stage.finish(&refused, 1, Duration::from_secs(5));
-    assert_eq!(refused.borrow().ended(Ending::Refused), 1);
+    assert_eq!(refused.borrow().ended(CloseReason::Refused), 1);
     assert_eq!(stage.counted(stage.server, Event::ResetOut), 1);
     assert_eq!(stage.dropped(stage.server, DropReason::NoConnection), 1);
 }
@@ -104,7 +106,7 @@ fn an_absent_host_is_unreachable_and_a_foreign_network_has_no_route() {
     let absent = "192.0.2.99:7".parse().expect("an address");
     let (client, unreachable) = stage.client(Plan::echo(absent, 1, 0));
     stage.finish(&unreachable, 1, Duration::from_secs(10));
-    assert_eq!(unreachable.borrow().ended(Ending::Unreachable), 1);
+    assert_eq!(unreachable.borrow().ended(CloseReason::Unreachable), 1);
     stage.assert_nothing_left(client);
 
     let off_link = "203.0.113.1:7".parse().expect("an address");
@@ -121,12 +123,12 @@ fn a_call_from_outside_goes_out_at_once() {
     let now = Instant::from_millis(5);
     shard.mirror_neighbour(now, peer.ip(), Some([2, 0, 0, 0, 0, 9]));
     let mut service = Echo::new(SharedTally::default());
-    let around = &mut Surroundings { link: &mut near, service: &mut service, handover: &mut Alone };
+    let around = &mut TurnEnv { link: &mut near, service: &mut service, handover: &mut Alone };
     shard.start(now, around);
-    let open = Open { remote: peer, local: None, user: 3 };
-    let conn = shard.act(now, around, |io| io.connect(&open)).expect("a free port");
+    let open = ConnectOptions { remote: peer, local: None, user: 3 };
+    let conn = shard.with_io(now, around, |io| io.connect(&open)).expect("a free port");
     assert_eq!(far.receive(now, 8, &mut Vec::new()), 1, "the SYN, without a turn");
     assert_eq!(shard.inspect(conn).map(|info| info.phase), Some(Phase::SynSent));
-    shard.act(now, around, |io| io.abort(conn));
+    shard.with_io(now, around, |io| io.abort(conn));
     assert_eq!(shard.inspect(conn), None);
 }

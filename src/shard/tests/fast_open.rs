@@ -6,7 +6,9 @@ use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::impair::{Impaired, Impairment, Impairments};
 use crate::metrics::Event;
 use crate::rng::Rng;
-use crate::shard::{Config, Early, Ending, FastOpenListener, ListenerId, Open, SynData};
+use crate::shard::{
+    CloseReason, Config, ConnectOptions, Early, FastOpenListener, ListenerId, SynData,
+};
 use crate::sim::{Client, Close, Plan, SharedTally};
 use crate::time::Duration;
 use crate::wire::tcp::{FastOpen, HeaderOut, OptionsOut, flag};
@@ -202,7 +204,7 @@ fn a_cookie_request_with_a_fin_is_no_scan() {
 /// The program opens with `data`; what goes out.
 fn opens_with(raw: &mut Raw, data: &'static [u8], without_cookie: bool) -> Got {
     raw.orders(move |io| {
-        let open = Open { remote: (PEER, PEER_PORT).into(), local: None, user: 0 };
+        let open = ConnectOptions { remote: (PEER, PEER_PORT).into(), local: None, user: 0 };
         let early = Early { data, without_cookie };
         let (_, taken) = io.connect_with(&open, &early).expect("an open");
         assert_eq!(taken, data.len());
@@ -275,7 +277,7 @@ fn all_but_the_first_connection_send_data_in_the_syn() {
         let plan = Plan { targets: vec![target(ipv6)], ..early(20, 3000) };
         let (client, tally) = stage.client(plan);
         stage.finish(&tally, 20, Duration::from_secs(5));
-        assert_eq!((tally.borrow().ended(Ending::Finished), tally.borrow().wrong), (20, 0));
+        assert_eq!((tally.borrow().ended(CloseReason::Finished), tally.borrow().wrong), (20, 0));
         assert_eq!(stage.counted(client, Event::FastOpenTaken), 19);
         assert_eq!(stage.counted(stage.server, Event::FastOpenAccepted), 19);
         assert_eq!(stage.counted(client, Event::Retransmitted), 0);
@@ -315,7 +317,7 @@ fn storm(seed: u64) {
     });
     stage.finish(&tally, many, Duration::from_secs(3600));
     let tally = tally.borrow();
-    assert_eq!((tally.wrong, tally.ended(Ending::Finished)), (0, many), "seed {seed}");
+    assert_eq!((tally.wrong, tally.ended(CloseReason::Finished)), (0, many), "seed {seed}");
     assert_eq!(tally.received, many * bytes, "seed {seed}: neither lost nor twice");
 }
 

@@ -8,7 +8,7 @@ use super::stage::{PORT, Stage, echo, target};
 use crate::limits::Limits;
 use crate::metrics::{DropReason, Event};
 use crate::rng::Rng;
-use crate::shard::{Ending, ListenerConfig};
+use crate::shard::{CloseReason, ListenerConfig};
 use crate::sim::{Close, Plan};
 use crate::time::Duration;
 use crate::wire::Protocol;
@@ -79,7 +79,7 @@ fn a_flood_of_syns_keeps_no_legitimate_client_out() {
     let sent = under_flood(&mut stage, &mut rng, |_| tally.borrow().ended_in_all() == 200);
     {
         let tally = tally.borrow();
-        assert_eq!((tally.ended(Ending::Finished), tally.wrong), (200, 0), "{tally:?}");
+        assert_eq!((tally.ended(CloseReason::Finished), tally.wrong), (200, 0), "{tally:?}");
         assert_eq!(tally.received, 200 * 300);
     }
     assert!(sent > 10_000, "{sent} SYNs are no flood");

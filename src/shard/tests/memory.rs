@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::limits::Limits;
 use crate::metrics::{DropReason, Event};
-use crate::shard::{Config, ConnId, Ending, Io, ListenerId, Open, Service};
+use crate::shard::{CloseReason, Config, ConnId, ConnectOptions, Io, ListenerId, Service};
 use crate::sim::{HostId, Plan, SharedTally};
 use crate::time::Duration;
 
@@ -51,7 +51,7 @@ impl Service for Crowd {
     fn on_alarm(&mut self, io: &mut dyn Io) {
         let wave = Self::WAVE.min(self.many - self.opened);
         for _ in 0..wave {
-            let open = Open { remote: target(false), local: None, user: 0 };
+            let open = ConnectOptions { remote: target(false), local: None, user: 0 };
             io.connect(&open).expect("room for all");
         }
         self.opened += wave;
@@ -87,7 +87,7 @@ impl Service for Crowd {
         }
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         *self.tally.borrow_mut().ended.entry(ending).or_default() += 1;
     }
 }
@@ -119,7 +119,7 @@ fn ten_thousand_connections_share_a_small_pool_and_lose_nothing() {
         }
     }
     let tally = tally.borrow();
-    assert_eq!((tally.ended(Ending::Finished), tally.wrong), (MANY, 0), "{:?}", tally.ended);
+    assert_eq!((tally.ended(CloseReason::Finished), tally.wrong), (MANY, 0), "{:?}", tally.ended);
     assert_eq!(tally.received, MANY * Crowd::BYTES);
     assert!(stage.counted(client, Event::MemoryRefused) > 0);
     stage.world.run_for(Duration::from_secs(2));
@@ -141,7 +141,7 @@ impl Sources {
 impl Service for Sources {
     fn on_start(&mut self, io: &mut dyn Io) {
         for _ in 0..self.connections {
-            let open = Open { remote: target(false), local: None, user: 0 };
+            let open = ConnectOptions { remote: target(false), local: None, user: 0 };
             io.connect(&open).expect("room for all");
         }
     }

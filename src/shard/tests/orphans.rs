@@ -3,7 +3,7 @@
 use super::stage::{Stage, target};
 use crate::limits::Limits;
 use crate::metrics::Event;
-use crate::shard::{ConnId, Ending, Io, ListenerId, Service};
+use crate::shard::{CloseReason, ConnId, Io, ListenerId, Service};
 use crate::sim::{Close, Plan, SharedTally};
 use crate::time::Duration;
 
@@ -24,7 +24,7 @@ impl Service for Leaver {
         }
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         *self.tally.borrow_mut().ended.entry(ending).or_default() += 1;
     }
 }
@@ -45,13 +45,13 @@ fn past_the_limit_of_orphans_a_close_resets() {
     let (_, tally) = stage.client(silent(5, Close::AfterPeer));
     stage.world.run_for(Duration::from_secs(1));
     assert_eq!(stage.counted(stage.server, Event::OrphanRefused), 2);
-    assert_eq!(stage.served.borrow().ended(Ending::Aborted), 2);
-    assert_eq!(tally.borrow().ended(Ending::Reset), 2);
+    assert_eq!(stage.served.borrow().ended(CloseReason::Aborted), 2);
+    assert_eq!(tally.borrow().ended(CloseReason::Reset), 2);
     // The three others were closed by their peers since, so there is room for as many again.
-    assert_eq!(stage.served.borrow().ended(Ending::Finished), 3);
+    assert_eq!(stage.served.borrow().ended(CloseReason::Finished), 3);
     let (_, tally) = stage.client(silent(3, Close::AfterPeer));
     stage.world.run_for(Duration::from_secs(1));
-    assert_eq!(tally.borrow().ended(Ending::Finished), 3);
+    assert_eq!(tally.borrow().ended(CloseReason::Finished), 3);
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn a_close_with_a_deadline_frees_the_connection_of_a_peer_that_never_closes() {
     stage.world.run_for(Duration::from_secs(1));
     assert_eq!(stage.world.host(stage.server).shard(0).connections(), 1);
     stage.world.run_for(Duration::from_secs(2));
-    assert_eq!(stage.served.borrow().ended(Ending::TimedOut), 1);
-    assert_eq!(tally.borrow().ended(Ending::Reset), 1);
+    assert_eq!(stage.served.borrow().ended(CloseReason::TimedOut), 1);
+    assert_eq!(tally.borrow().ended(CloseReason::Reset), 1);
     stage.assert_nothing_left(client);
     stage.assert_nothing_left(stage.server);
 }

@@ -10,8 +10,8 @@ use super::stage::{PORT, small};
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Frame, Link};
 use crate::shard::{
-    Alone, Config, ConnId, Ending, Io, ListenerConfig, ListenerId, Open, Service, Shard,
-    Surroundings, Trouble,
+    Alone, CloseReason, Config, ConnId, ConnectOptions, Io, ListenerConfig, ListenerId, Service,
+    Shard, SoftError, TurnEnv,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::PseudoHeader;
@@ -34,8 +34,8 @@ pub enum Told {
     Connected,
     Readable,
     PeerClosed,
-    Trouble(Trouble),
-    Closed(Ending),
+    SoftError(SoftError),
+    Closed(CloseReason),
 }
 
 type Order = Box<dyn FnOnce(&mut dyn Io)>;
@@ -71,10 +71,10 @@ impl Service for Program {
     fn on_peer_closed(&mut self, _: &mut dyn Io, _: ConnId) {
         self.note(Told::PeerClosed);
     }
-    fn on_trouble(&mut self, _: &mut dyn Io, _: ConnId, trouble: Trouble) {
-        self.note(Told::Trouble(trouble));
+    fn on_soft_error(&mut self, _: &mut dyn Io, _: ConnId, error: SoftError) {
+        self.note(Told::SoftError(error));
     }
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         self.note(Told::Closed(ending));
     }
     fn on_alarm(&mut self, io: &mut dyn Io) {
@@ -130,7 +130,7 @@ impl Raw {
         let (program, got) = (Program::default(), Vec::new());
         let mut raw = Self { shard, near, far, program, now, got, questions: 0 };
         let Self { shard, near, program, .. } = &mut raw;
-        shard.start(now, &mut Surroundings { link: near, service: program, handover: &mut Alone });
+        shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut Alone });
         raw.introduces_itself();
         raw
     }
@@ -232,7 +232,7 @@ impl Raw {
 
     fn turn(&mut self) {
         let Self { shard, near, far, program, now, .. } = self;
-        shard.turn(*now, &mut Surroundings { link: near, service: program, handover: &mut Alone });
+        shard.turn(*now, &mut TurnEnv { link: near, service: program, handover: &mut Alone });
         far.flush(*now);
         self.collect();
     }
@@ -296,7 +296,7 @@ impl Raw {
         let last = Rc::clone(&self.program.last);
         self.orders(move |io| {
             let remote = (PEER, PEER_PORT).into();
-            let conn = io.connect(&Open { remote, local: None, user: 0 });
+            let conn = io.connect(&ConnectOptions { remote, local: None, user: 0 });
             *last.borrow_mut() = conn.ok();
         });
         self.got().remove(0)

@@ -4,7 +4,7 @@
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::impair::{Impaired, Impairment, Impairments};
 use crate::metrics::Event;
-use crate::shard::{Algorithm, ConnInfo, Ending};
+use crate::shard::{Algorithm, CloseReason, ConnInfo};
 use crate::sim::{Client, Close, HostId, Plan, SharedTally};
 use crate::time::Duration;
 
@@ -107,7 +107,7 @@ fn echoed_through_the_storm(bytes: usize) {
             transfer.run();
             let repairs = transfer.sender(transfer.client).repairs;
             assert!(repairs.lost > 0 && repairs.duplicates > 0, "{repairs:?}");
-            assert_eq!(transfer.tally.borrow().ended(Ending::Reset), 0);
+            assert_eq!(transfer.tally.borrow().ended(CloseReason::Reset), 0);
         }
     }
 }

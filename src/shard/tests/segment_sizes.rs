@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::raw::{Raw, syn};
-use crate::shard::Open;
+use crate::shard::ConnectOptions;
 
 #[test]
 fn the_mss_announced_is_what_the_interface_can_receive() {
@@ -22,7 +22,7 @@ fn an_open_needs_a_route_of_its_family() {
     let mut t = Raw::new(|_| {});
     t.orders(|io| {
         let remote: IpAddr = "2001:db8::9".parse().expect("an address");
-        let open = Open { remote: SocketAddr::new(remote, 80), local: None, user: 0 };
+        let open = ConnectOptions { remote: SocketAddr::new(remote, 80), local: None, user: 0 };
         assert!(io.connect(&open).is_err());
     });
 }

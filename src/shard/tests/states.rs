@@ -3,7 +3,7 @@
 
 use super::raw::{Got, IRS, PEER_PORT, Raw, Told, ack, segment_of, syn};
 use super::stage::PORT;
-use crate::shard::{ConnectError, Ending, ListenError, ListenerConfig, Open};
+use crate::shard::{CloseReason, ConnectError, ConnectOptions, ListenError, ListenerConfig};
 use crate::wire::tcp::flag::{ACK, FIN, PSH, RST, SYN, URG};
 use crate::wire::tcp::{HeaderOut, OptionsOut, Timestamps};
 
@@ -189,7 +189,7 @@ fn waiting(stamps: bool) -> (Raw, u32, u32) {
     t.orders(move |io| io.close(conn));
     t.hears(&HeaderOut { options, ..segment_of(FIN | ACK, IRS + 1, iss + 2) }, &[]);
     assert_eq!(t.shard.time_waits(), 1);
-    assert_eq!(t.told(), [Told::Accepted, Told::PeerClosed, Told::Closed(Ending::Finished)]);
+    assert_eq!(t.told(), [Told::Accepted, Told::PeerClosed, Told::Closed(CloseReason::Finished)]);
     t.got();
     (t, iss + 2, IRS + 2)
 }
@@ -304,7 +304,8 @@ fn an_open_may_name_its_local_address_and_keeps_it() {
     for (local, allowed) in [(Some(second), vec![second]), (None, vec![US, second])] {
         t.orders(move |io| {
             let remote = (PEER, PEER_PORT).into();
-            io.connect(&Open { remote, local: local.map(Into::into), user: 0 }).expect("it opens");
+            io.connect(&ConnectOptions { remote, local: local.map(Into::into), user: 0 })
+                .expect("it opens");
         });
         let first = t.got().remove(0);
         assert!(allowed.contains(&first.from), "{first:?}");
@@ -314,7 +315,7 @@ fn an_open_may_name_its_local_address_and_keeps_it() {
     }
     t.orders(|io| {
         let foreign = Some("203.0.113.9".parse().expect("an address"));
-        let open = Open { remote: (PEER, 1).into(), local: foreign, user: 0 };
+        let open = ConnectOptions { remote: (PEER, 1).into(), local: foreign, user: 0 };
         assert_eq!(io.connect(&open), Err(ConnectError::NoAddress));
     });
 }
@@ -326,7 +327,7 @@ fn an_open_to_a_group_or_to_everyone_is_an_error() {
     for invalid in ["224.0.0.5", "255.255.255.255", "192.0.2.255", "0.0.0.0", "127.0.0.1"] {
         t.orders(move |io| {
             let remote = (invalid.parse::<core::net::Ipv4Addr>().expect("an address"), 80).into();
-            let result = io.connect(&Open { remote, local: None, user: 0 });
+            let result = io.connect(&ConnectOptions { remote, local: None, user: 0 });
             assert_eq!(result, Err(ConnectError::NoRoute), "{invalid}");
         });
     }
@@ -356,7 +357,7 @@ fn the_program_is_told_how_a_connection_ended() {
     let mut t = Raw::new(|_| {});
     t.accepts();
     t.hears(&segment_of(RST, IRS + 1, 0), &[]);
-    assert_eq!(t.told(), [Told::Closed(Ending::Reset)]);
+    assert_eq!(t.told(), [Told::Closed(CloseReason::Reset)]);
     let mut t = Raw::new(|_| {});
     let iss = t.accepts();
     t.hears(&segment_of(FIN | ACK, IRS + 1, iss + 1), &[]);
@@ -364,5 +365,5 @@ fn the_program_is_told_how_a_connection_ended() {
     let conn = t.conn();
     t.orders(move |io| io.close(conn));
     t.hears(&ack(IRS + 2, iss + 2), &[]);
-    assert_eq!(t.told(), [Told::Closed(Ending::Finished)]);
+    assert_eq!(t.told(), [Told::Closed(CloseReason::Finished)]);
 }

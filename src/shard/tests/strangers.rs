@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::stage::{PORT, Stage, echo, small, target};
 use crate::limits::Limits;
 use crate::metrics::{DropReason, Event};
-use crate::shard::Ending;
+use crate::shard::CloseReason;
 use crate::sim::{Close, Plan};
 use crate::time::Duration;
 use crate::wire::checksum::PseudoHeader;
@@ -85,7 +85,7 @@ fn under_a_flood_of_syns_honest_clients_connect_by_cookies() {
 
     let (_, tally) = stage.client(Plan::echo(target(false), 50, 5000));
     stage.finish(&tally, 50, Duration::from_secs(20));
-    assert_eq!((tally.borrow().ended(Ending::Finished), tally.borrow().wrong), (50, 0));
+    assert_eq!((tally.borrow().ended(CloseReason::Finished), tally.borrow().wrong), (50, 0));
     assert_eq!(stage.counted(server, Event::CookieAccepted), 50);
 
     // The flood's embryos give up, and handshakes are remembered again.

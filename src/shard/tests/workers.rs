@@ -2,7 +2,7 @@
 
 use super::stage::{PORT, addresses, small, target};
 use crate::metrics::Event;
-use crate::shard::{Config, Ending, ListenerConfig, Service, Steering, Toeplitz};
+use crate::shard::{CloseReason, Config, ListenerConfig, Service, Steering, Toeplitz};
 use crate::sim::{Client, Echo, HostId, Plan, SharedTally, World, WorldConfig};
 use crate::time::Duration;
 
@@ -46,7 +46,7 @@ impl Pair {
         let finished = self.world.run(Duration::from_secs(30), |_| clients.iter().all(done));
         assert!(finished, "{clients:?}");
         for tally in clients {
-            assert_eq!(tally.borrow().ended(Ending::Finished), each);
+            assert_eq!(tally.borrow().ended(CloseReason::Finished), each);
             assert_eq!(tally.borrow().wrong, 0);
         }
     }
@@ -131,6 +131,6 @@ fn a_segment_of_nobodys_flow_is_reset_once_by_the_last_worker() {
     pair.world.add_host(&config, vec![Box::new(client)]);
     let done = pair.world.run(Duration::from_secs(5), |_| tally.borrow().ended_in_all() == 4);
     assert!(done);
-    assert_eq!(tally.borrow().ended(Ending::Refused), 4);
+    assert_eq!(tally.borrow().ended(CloseReason::Refused), 4);
     assert_eq!(pair.sum(pair.hosts[0], Event::ResetOut), 4);
 }

@@ -5,7 +5,7 @@ use super::accurate::Accurate;
 use super::classic::Classic;
 use super::handshake::{self, answered, asked};
 use super::{ByteCounters, Codepoint, Ecn, EcnMode, EcnPolicy, Feedback, Told, Urgency};
-use crate::tcp::choices::Choices;
+use crate::tcp::choices::ConnectionOptions;
 use crate::tcp::connection::Connection;
 use crate::tcp::embryo::Embryo;
 use crate::tcp::interface::Env;
@@ -96,7 +96,7 @@ impl Connection {
 
     /// The same, to be changed; a field of its own to the borrow checker.
     #[inline]
-    fn ecn_state_of(choices: &mut Option<Box<Choices>>) -> Option<&mut Ecn> {
+    fn ecn_state_of(choices: &mut Option<Box<ConnectionOptions>>) -> Option<&mut Ecn> {
         choices.as_mut()?.ecn.as_mut()
     }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use linerate::shard::{ConnId, Ending, Io, ListenerId, Service};
+use linerate::shard::{CloseReason, ConnId, Io, ListenerId, Service};
 use linerate::time::Instant;
 
 use super::content::Content;
@@ -69,7 +69,7 @@ impl Http {
 
     fn pump(&mut self, io: &mut dyn Io, conn: ConnId) {
         // The connection's number is its place plus one: 0 is what a stale handle gives.
-        let Some(place) = (io.user(conn) as usize).checked_sub(1) else { return };
+        let Some(place) = (io.user_data(conn) as usize).checked_sub(1) else { return };
         while self.step(io, conn, place) == Step::Again {}
     }
 
@@ -195,7 +195,7 @@ impl Service for Http {
             self.exchanges.push(Exchange::default());
             self.exchanges.len() - 1
         });
-        io.set_user(conn, place as u64 + 1);
+        io.set_user_data(conn, place as u64 + 1);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
@@ -207,13 +207,13 @@ impl Service for Http {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        if let Some(place) = (io.user(conn) as usize).checked_sub(1) {
+        if let Some(place) = (io.user_data(conn) as usize).checked_sub(1) {
             self.exchanges[place].peer_closed = true;
             self.pump(io, conn);
         }
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, _: Ending) {
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, _: CloseReason) {
         if let Some(place) = (user as usize).checked_sub(1) {
             self.exchanges[place].reset();
             self.free.push(place);

@@ -11,13 +11,13 @@ use super::control::Waker;
 
 /// Each worker says each thing once; the last one wakes all.
 #[derive(Debug)]
-pub(super) struct Muster {
+pub(super) struct WorkerBarrier {
     settled: Vec<AtomicBool>,
     resigned: Vec<AtomicBool>,
     wakers: Vec<Arc<Waker>>,
 }
 
-impl Muster {
+impl WorkerBarrier {
     /// For one worker a waker.
     pub(super) fn new(wakers: Vec<Arc<Waker>>) -> Self {
         let flags = || wakers.iter().map(|_| AtomicBool::new(false)).collect();
@@ -59,20 +59,20 @@ fn all(flags: &[AtomicBool]) -> bool {
 mod tests {
     use super::*;
 
-    fn muster(workers: usize) -> Muster {
-        Muster::new((0..workers).map(|_| Arc::new(Waker::new().unwrap())).collect())
+    fn barrier(workers: usize) -> WorkerBarrier {
+        WorkerBarrier::new((0..workers).map(|_| Arc::new(Waker::new().unwrap())).collect())
     }
 
     #[test]
     fn only_the_last_word_makes_it_all() {
-        let muster = muster(3);
+        let barrier = barrier(3);
         for worker in [2, 0, 2] {
-            muster.settle(worker);
-            assert!(!muster.all_settled());
+            barrier.settle(worker);
+            assert!(!barrier.all_settled());
         }
-        muster.settle(1);
-        assert!(muster.all_settled() && !muster.all_resigned());
-        (0..3).for_each(|worker| muster.resign(worker));
-        assert!(muster.all_resigned());
+        barrier.settle(1);
+        assert!(barrier.all_settled() && !barrier.all_resigned());
+        (0..3).for_each(|worker| barrier.resign(worker));
+        assert!(barrier.all_resigned());
     }
 }
