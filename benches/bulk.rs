@@ -1,5 +1,6 @@
-//! Bulk through two shards at memory speed: one MiB after the other from a sender that always has more to a receiver
-//! that reads at once, full segments, checksums written and verified. What one core does for both ends together.
+//! Bulk transfer through two shards at memory speed: one MiB after the other from a sender that always has
+//! more to a receiver that reads at once; full segments, checksums written and verified. One core works for
+//! both ends.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use linerate::link::memory::{self, MemoryLink};
@@ -14,10 +15,10 @@ use std::time::Instant as Clock;
 const PORT: u16 = 7;
 const MIB: usize = 1 << 20;
 
-/// What is sent again and again.
+/// The data, sent over and over.
 static TEXT: [u8; 64 << 10] = [7; 64 << 10];
 
-/// Writes as much as fits, on each of its connections.
+/// Writes as much as fits on each of its connections.
 struct Source {
     connections: usize,
 }
@@ -45,7 +46,7 @@ impl Service for Source {
     }
 }
 
-/// Reads all that comes, and counts it.
+/// Reads and counts all that arrives.
 struct Sink {
     bytes: usize,
     buffer: Vec<u8>,
@@ -95,7 +96,7 @@ impl World {
         world
     }
 
-    /// Turns until so many bytes more were read.
+    /// Runs turns until `bytes` more bytes were read.
     fn deliver(&mut self, bytes: usize) {
         let until = self.receiver.2.bytes + bytes;
         let mut turns = 0;

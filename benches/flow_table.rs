@@ -1,5 +1,5 @@
-//! Looking flows up: by size of the table, present or not, one by one or as a turn does it, a batch
-//! prefetched first. Times are for one batch of 64.
+//! Flow lookups: by size of the table, hit or miss, one by one or, as a turn does it, a batch prefetched
+//! first. Times are for one batch of 64.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,10 +11,10 @@ use linerate::shard::key::{FlowHasher, FlowKey};
 
 const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
 const BATCH: usize = 64;
-/// Lookups drawn ahead: more than the largest cache remembers.
+/// Lookups drawn in advance: more than the largest cache remembers.
 const DRAWN: usize = 1 << 16;
 
-/// A full table, and lookups of flows in it and of strangers, in random order.
+/// A full table, and hits and misses in random order.
 struct Fixture {
     table: FlowTable,
     known: Vec<u64>,
@@ -34,7 +34,7 @@ fn fixture(size: u32, spare: usize) -> Fixture {
     Fixture { table, known, strangers }
 }
 
-/// The next batch, round and round.
+/// Returns the next batch, in a circle.
 fn turn<'a>(hashes: &'a [u64], at: &mut usize) -> &'a [u64] {
     *at = (*at + BATCH) % hashes.len();
     &hashes[*at..][..BATCH]
@@ -45,7 +45,7 @@ fn look_up(table: &FlowTable, batch: &[u64]) -> u32 {
     found.fold(0, |sum, place| sum.wrapping_add(place.index))
 }
 
-/// Each lookup waits for the one before, as it would if segments were dealt with one at a time.
+/// Each lookup depends on the one before, as if segments were processed one at a time.
 fn look_up_in_turn(table: &FlowTable, batch: &[u64]) -> u32 {
     batch.iter().fold(0, |found, hash| {
         let place = table.candidate(black_box(*hash | u64::from(found) >> 31), 0);

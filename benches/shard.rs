@@ -1,5 +1,5 @@
 //! Segments in and out of a shard: data on an established connection, by batch size; a scan of closed
-//! ports; and a turn with nothing to do.
+//! ports; an idle turn.
 
 use std::hint::black_box;
 use std::time::Instant as Clock;
@@ -14,10 +14,10 @@ use linerate::shard::{
 use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
 
-/// Bytes of a request and of its answer.
+/// Bytes of a request and of its response.
 const REQUEST: usize = 64;
 
-/// Sends back what comes.
+/// Echoes what it receives.
 struct Echo;
 
 impl Service for Echo {
@@ -33,7 +33,7 @@ impl Service for Echo {
     }
 }
 
-/// Keeps some connections open; each asks again when it was answered, once per step.
+/// Keeps some connections open; each sends the next request once per step after its response.
 struct Asker {
     connections: usize,
     answered: Vec<ConnId>,
@@ -104,7 +104,7 @@ impl Pair {
         pair
     }
 
-    /// Both shards once; every connection that was answered asks again.
+    /// Turns both shards once; every connection that was answered sends its next request.
     fn step(&mut self) -> usize {
         self.now += Duration::from_micros(10);
         let (shard, link) = &mut self.server;
@@ -157,7 +157,7 @@ fn idle_turn(c: &mut Criterion) {
 fn closed_port(c: &mut Criterion) {
     let mut pair = Pair::new(1);
     let mut frames = Vec::new();
-    // A request of the client to a server that knows nothing of it any more.
+    // A request of the client to a server that has no such connection.
     let template: Vec<u8> = loop {
         pair.ask_again();
         pair.now += Duration::from_millis(300);

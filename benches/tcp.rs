@@ -1,5 +1,5 @@
-//! What the protocol costs without wire and link: a segment in, a segment out, an exchange from SYN to
-//! TIME-WAIT between two ends in memory.
+//! The cost of the protocol without wire and link: a segment in, a segment out, and an exchange from SYN
+//! to TIME-WAIT between two ends in memory.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use linerate::time::{Duration, Instant};
 
 const MSS: usize = 1448;
 
-/// What a connection is lent.
+/// The environment of a connection.
 struct World {
     now: Instant,
     settings: Settings,
@@ -76,7 +76,7 @@ fn segment(ack: SeqNum) -> Segment<'static> {
     }
 }
 
-/// What one end sends, as the other receives it. Only for segments without data and rare options.
+/// Converts a sent segment to the received form. Only for segments without data and rare options.
 fn deliver(out: &SegmentOut<'_>) -> Segment<'static> {
     Segment {
         seq: out.seq,
@@ -139,7 +139,7 @@ fn segment_out(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// SYN, SYN-ACK, ACK, FIN, FIN and ACK joined, ACK: both ends' work.
+/// SYN, SYN-ACK, ACK, FIN, FIN with ACK, ACK: the work of both ends.
 fn exchange(world: &mut World) -> u32 {
     let mut client = Connection::open(&mut world.env(), SeqNum(1000), 1, false);
     let Some(syn) = client.poll_segment(&mut world.env()).map(|out| deliver(&out)) else {

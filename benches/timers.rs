@@ -1,5 +1,5 @@
-//! The timer wheel as connections use it: a deadline that moves later with every segment, one that
-//! moves earlier, and many that come due.
+//! The timer wheel as connections use it: a deadline that moves later with every segment, one that moves
+//! earlier, and many that expire.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use linerate::time::{Duration, Instant};
 const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
 const BATCH: usize = 64;
 
-/// A wheel with a deadline within `span` for each owner.
+/// Builds a wheel with a deadline within `span` for each owner.
 fn armed(owners: u32, span: Duration) -> Wheel {
     let mut rng = Rng::new(2);
     let mut wheel = Wheel::new(owners as usize, Instant::ZERO);

@@ -1,4 +1,4 @@
-//! Bytes to fields and back: what a frame costs before and after the protocol.
+//! Bytes to fields and back: the cost of a frame before and after the protocol.
 
 use core::hint::black_box;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -69,7 +69,7 @@ fn emit_v6(tcp: &tcp::HeaderOut<'_>, payload: &[u8], frame: &mut [u8]) -> Option
     Some(at + header.emit(len, ip).ok()? + len)
 }
 
-/// What ingress does with a frame, up to the flow table.
+/// Parses a frame as the rx path does, up to the flow table.
 #[inline(always)]
 fn parse_frame(frame: &[u8]) -> Option<(tcp::Header<'_>, &[u8])> {
     let (header, packet) = ethernet::parse(frame).ok()?;
@@ -98,8 +98,8 @@ fn parse_frame(frame: &[u8]) -> Option<(tcp::Header<'_>, &[u8])> {
     }
 }
 
-/// Uses all fields, so that none of the parsing is optimized away; without storing the header, which
-/// would measure the store.
+/// Uses all fields, so that the compiler keeps the parsing; does not store the header, which would
+/// measure the store.
 #[inline(always)]
 fn digest(parsed: Option<(tcp::Header<'_>, &[u8])>) -> Option<u64> {
     let (header, data) = parsed?;

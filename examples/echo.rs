@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --example echo -- veth0 10.99.0.11/24` (root; `scripts/veth up` makes a veth0)
 //!
-//! A [`Service`] is called on the worker's own thread. It keeps nothing of its own here: what does not fit
-//! into the send buffer stays in the receive buffer, so that the window closes on a peer that does not
-//! read, and memory stays bounded.
+//! A [`Service`] runs on the worker's own thread. This one buffers nothing: data that does not fit into the
+//! send buffer stays in the receive buffer, so that the window closes on a peer that does not read, and
+//! memory stays bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ use linerate::runtime::{Shutdown, Stack, StackConfig};
 use linerate::shard::{ConnId, Io, ListenerConfig, Service};
 use linerate::time::Duration;
 
-/// Set as a connection's own number once its peer has closed.
+/// User data of a connection whose peer has closed.
 const PEER_CLOSED: u64 = 1;
 
 struct Echo;
 
 impl Echo {
-    /// Moves what is there from one direction to the other; closes when the last of it has gone.
+    /// Moves available data from one direction to the other; closes once the last of it is written.
     fn pump(io: &mut dyn Io, conn: ConnId) {
         let mut buffer = [0; 4096];
         loop {

@@ -1,4 +1,4 @@
-//! Opens a connection from the stack, asks an HTTP server for `/`, and prints what it answers:
+//! Opens a connection from the stack, sends an HTTP request for `/`, and prints the response:
 //!
 //! `cargo run --release --example fetch -- veth0 10.99.0.12/24 10.99.0.11:80` (root)
 
@@ -10,7 +10,7 @@ use linerate::runtime::{Shutdown, Stack, StackConfig};
 use linerate::shard::{CloseReason, ConnId, ConnectOptions, Io, Service};
 use linerate::time::Duration;
 
-/// One request; the answer's pieces, then how it ended, go to the thread that waits.
+/// One request. Sends the pieces of the response, then the reason of the close, to the waiting thread.
 struct Fetch {
     target: SocketAddr,
     tell: Sender<Piece>,
@@ -25,7 +25,7 @@ impl Service for Fetch {
     fn on_start(&mut self, io: &mut dyn Io) {
         let open = ConnectOptions { remote: self.target, local: None, user: 0 };
         if let Err(error) = io.connect(&open) {
-            // Nobody waits any more if this fails.
+            // A failed send means that the receiver is gone.
             let _ = self.tell.send(Piece::End(error.to_string()));
         }
     }

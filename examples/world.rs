@@ -1,7 +1,7 @@
-//! Two whole stacks, a cable that loses five frames in a hundred, and a clock that moves only when told: no
+//! Two whole stacks, a cable that loses five frames in a hundred, and a clock that the program moves: no
 //! privileges, no C compiler, and the same numbers each time.
 //!
-//! `cargo run --no-default-features --example world`
+//! `cargo run -p linerate --no-default-features --example world`
 
 use std::cell::RefCell;
 use std::rc::Rc;

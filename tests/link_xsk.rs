@@ -1,5 +1,5 @@
-//! The AF_XDP link over a real veth pair. Needs root: each test makes a network namespace of its own
-//! for its thread, which the kernel removes with the thread. Fails loudly where it can't.
+//! The AF_XDP link over a real veth pair. Needs root: each test creates a network namespace for its
+//! thread, and the kernel removes it with the thread. Fails loudly without root.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
@@ -14,7 +14,7 @@ const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
 const PACKETS: u32 = 100_000;
 const HEADERS: usize = 14 + 20 + 20;
 
-/// A veth pair `linka` – `linkb` in a namespace of this thread alone.
+/// A veth pair `linka`, `linkb` in a namespace of this thread.
 fn veth() {
     unshare(CloneFlags::CLONE_NEWNET).expect(
         "this test makes a network namespace: run it as root (scripts/test does), nothing is skipped",
@@ -35,7 +35,7 @@ fn ip(arguments: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Packets that the device lost for want of room in the peer's ring.
+/// Packets that the device dropped because the peer's ring was full.
 fn device_drops(interface: &str) -> u64 {
     let shown: serde_json::Value =
         serde_json::from_str(&ip(&format!("-s -j link show {interface}"))).expect("ip writes JSON");
@@ -46,7 +46,7 @@ fn config(interface: &str) -> Config {
     Config::new(interface, 0)
 }
 
-/// A link that gets what is sent to [`LOCAL`]. The program is dropped, thus detached, first.
+/// A link that receives what is sent to [`LOCAL`]. The program drops, and so detaches, first.
 struct End {
     program: Program,
     link: XskLink,
@@ -64,7 +64,7 @@ impl End {
         Self { program, link, now: Instant::ZERO }
     }
 
-    /// Whether there was a frame to send with.
+    /// Sends one packet; false if no frame was free.
     fn try_send(&mut self, number: u32) -> bool {
         let Some(mut frame) = self.link.reserve() else { return false };
         write_packet(&mut frame, number);
@@ -97,7 +97,7 @@ fn length_of(number: u32) -> usize {
     60 + (number.wrapping_mul(2_654_435_761) >> 8) as usize % (1514 - 60 + 1)
 }
 
-/// Ethernet, IPv4 and TCP as far as the XDP program looks, of a frame of `len` bytes.
+/// Writes the Ethernet, IPv4 and TCP headers that the XDP program reads, for a frame of `len` bytes.
 fn headers(len: usize) -> [u8; HEADERS] {
     let mut headers = [0; HEADERS];
     headers[..6].fill(0xff);
@@ -111,7 +111,7 @@ fn headers(len: usize) -> [u8; HEADERS] {
     headers
 }
 
-/// The headers, the number, and a pattern.
+/// Writes the headers, the number and a pattern.
 fn write_packet(frame: &mut Frame, number: u32) {
     let len = length_of(number);
     frame.set_len(len);
@@ -285,7 +285,8 @@ fn every_way_to_fail_names_its_cause() {
     XskLink::open(&config("linka")).expect("the queue is free again");
 }
 
-/// The linux/if_xdp.h way of frames longer than a chunk: several descriptors, with more to come in all but the last.
+/// Frames longer than a chunk as linux/if_xdp.h has them: several descriptors, XDP_PKT_CONTD in all but
+/// the last.
 #[test]
 fn frames_longer_than_a_chunk_come_and_go_in_several() {
     veth();
@@ -307,7 +308,7 @@ fn frames_longer_than_a_chunk_come_and_go_in_several() {
             }
             a.link.transmit(a.now, frame);
             a.flush();
-            // One at a time, so that a turn may end between the parts of a frame.
+            // One at a time, so that a turn may end between the descriptors of a frame.
             let mut frames = Vec::new();
             while b.link.receive(b.now, 1, &mut frames) > 0 || frames.is_empty() {
                 b.flush();

@@ -1,12 +1,12 @@
-//! The source polices itself: imports point down, `unsafe`, clocks and threads stand only where they may,
-//! nothing is left unfinished, and every cited RFC is one we know. The lists of exceptions may only
-//! shrink.
+//! The source polices itself: imports point down, `unsafe`, clocks and threads stand only in listed
+//! places, nothing is left unfinished, and every cited RFC is on the list. The lists of exceptions may
+//! only shrink.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A layer and what it may import of ours (the table of `src/lib.rs`).
+/// Each layer and the layers that it may import (the table of `src/lib.rs`).
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("time", &[]),
@@ -22,8 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
 ];
 
-/// Where `unsafe` may stand: the two doors to the kernel's memory, the kernel's own structures, the door to
-/// packetdrill, and two measured exceptions (what the processor can do beyond the language, large pages).
+/// Places for `unsafe`: memory shared with the kernel, the kernel's own structures, the C interface of
+/// packetdrill, and two measured exceptions (processor features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
@@ -34,12 +34,12 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "src/xdp/ethtool.rs",
 ];
 
-/// Where real time may be read.
+/// Places that may read real time.
 const MAY_READ_CLOCKS: &[&str] = &["src/runtime/", "crates/cli/src/", "src/xdp/"];
 
-/// Where threads may be made or met, or share, or sleep: the two ends of an in-memory link may live in
-/// two, the taps of all workers write one file, a queue that was just given up is waited for, packetdrill
-/// makes the calls that block on a second thread.
+/// Places that may start threads, share data between them, or sleep: the two ends of an in-memory link
+/// may live in two threads, the taps of all workers write one file, a bind waits for a queue that was
+/// just released, packetdrill calls block on a second thread.
 const MAY_HAVE_THREADS: &[&str] = &[
     "src/runtime/",
     "crates/cli/src/",
@@ -50,7 +50,7 @@ const MAY_HAVE_THREADS: &[&str] = &[
     "crates/packetdrill/src/ffi/mod.rs",
 ];
 
-/// The RFCs that we know of. A number outside it is a slip or belongs here.
+/// Known RFCs. A number outside the list is a slip, or belongs on it.
 const RFCS: &[u32] = &[
     768, 791, 792, 793, 815, 826, 894, 919, 922, 950, 1042, 1071, 1112, 1122, 1141, 1191, 1256,
     1337, 1624, 1812, 1918, 2018, 2131, 2460, 2464, 2474, 2525, 2581, 2675, 2861, 2883, 2988, 3021,
@@ -93,7 +93,7 @@ fn sources() -> Vec<Source> {
     paths.into_iter().map(read).collect()
 }
 
-/// Lines of code, comments cut off, with their numbers; what stands in a test module is left out.
+/// Returns the lines of code with their numbers: comments cut off, inline test modules left out.
 fn code_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
     let tests_from = source.text.find("#[cfg(test)]\nmod ").map_or(usize::MAX, |at| {
         let inline = source.text[at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));

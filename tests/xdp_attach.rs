@@ -1,7 +1,7 @@
-//! Attaching the XDP program to real interfaces, and what is left when its process is gone.
+//! Attaches the XDP program to real interfaces, and checks what is left once its process has ended.
 //!
-//! Needs root, and veth pairs in namespaces of its own, and fails without: scripts/test runs it so. Each
-//! test runs once more, as a process of its own inside its namespace.
+//! Needs root, and creates veth pairs in namespaces of its own. Each test runs a second time as a
+//! process inside its namespace.
 
 #[path = "xdp_attach/namespace.rs"]
 mod namespace;
@@ -183,7 +183,7 @@ fn kill_leaves_no_program_and_the_kernel_has_its_traffic_back() {
     });
 }
 
-/// Takes all traffic to `NEAR` into a socket that nobody reads, until killed.
+/// Redirects all traffic to `NEAR` into a socket without a reader, until killed.
 fn hold_the_traffic() -> ! {
     let socket = Socket::new(Domain::from(44), Type::RAW, None).expect("AF_XDP");
     let mut program = attach("near", XdpMode::Native);

@@ -1,7 +1,7 @@
-//! The XDP program, frame by frame, in the kernel: BPF_PROG_TEST_RUN, no interface needed.
+//! The XDP program, frame by frame, in the kernel: BPF_PROG_TEST_RUN needs no interface.
 //!
-//! Needs root (or CAP_BPF and CAP_NET_ADMIN) and fails without: scripts/test runs it so. Frames are built
-//! here by hand rather than by `wire`, so that one mistake cannot hide another.
+//! Needs root (or CAP_BPF and CAP_NET_ADMIN). Builds its frames by hand rather than by `wire`, so that
+//! one mistake cannot hide another.
 
 #[path = "xdp_program/frames.rs"]
 mod frames;
@@ -51,7 +51,7 @@ impl Bench {
         self.program.counters().expect("counters can be read by whoever loaded the program")
     }
 
-    /// The verdict on one frame, by the counter that moved; action and counter must agree.
+    /// Returns the verdict on one frame, by the counter that moved; action and counter must agree.
     fn verdict(&self, frame: &[u8]) -> Verdict {
         let before = self.counters();
         let action =
@@ -67,7 +67,7 @@ impl Bench {
     }
 }
 
-/// A bare AF_XDP socket: enough for the map, never bound.
+/// An unbound AF_XDP socket: enough for the map.
 fn xdp_socket() -> Socket {
     const AF_XDP: i32 = 44;
     Socket::new(Domain::from(AF_XDP), Type::RAW, None).expect("the kernel has AF_XDP")
@@ -130,7 +130,7 @@ fn exclusive_mode_takes_all_tcp_and_icmp_and_what_resolves_our_addresses() {
             ("unicast solicitation", solicitation(OURS6, OURS6), Ndp),
             ("advertisement to us", neighbour(136, OURS6, PEER6), Ndp),
             ("another's, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
-            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: who has our address says so to everyone, or to nobody.
+            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: a host with our address announces it to all, or to one.
             ("ours, to all nodes", neighbour(136, ALL_NODES, OURS6), Ndp),
             ("a router, to all nodes", neighbour(134, ALL_NODES, PEER6), PassProtocol),
             ("ARP as our address", eth(ARP, arp_of(OURS4, [0; 4])), Arp),
@@ -331,7 +331,7 @@ fn a_frame_cut_anywhere_or_damaged_anyhow_is_passed_or_redirected_and_counted() 
         for (what, frame) in corpus() {
             let whole = bench.verdict(&frame);
             for len in 14..frame.len() {
-                // Cut short it may lose what the verdict rests on, never gain.
+                // A cut frame may lose what the verdict rests on, but never gain a redirect.
                 let cut = bench.verdict(&frame[..len]);
                 assert!(cut == whole || !cut.redirects(), "{what} cut to {len}: {cut:?}");
             }

@@ -1,4 +1,4 @@
-//! The clients: what each knows of its connection, and the frames of its four steps.
+//! The clients: the state of each connection, and the frames of its four steps.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,7 @@ pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 pub const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 254]);
 pub const PORT: u16 = 80;
 
-/// What a client sends next.
+/// The segment that a client sends next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Syn,
@@ -48,7 +48,7 @@ impl Clients {
         Self { slots, server_mac, clock: 1, complaints: 0 }
     }
 
-    /// Answers that were not what they had to be, or did not come.
+    /// Answers that were missing or not the expected ones.
     pub const fn complaints(&self) -> usize {
         self.complaints
     }
@@ -57,7 +57,7 @@ impl Clients {
     pub fn write(&mut self, slot: u32, step: Step, frame: &mut Frame) {
         self.clock = self.clock.wrapping_add(1);
         let client = &mut self.slots[slot as usize];
-        // What was asked for last was never answered.
+        // The server did not answer the previous step.
         self.complaints += usize::from(client.expected != 0);
         if step == Step::Syn {
             client.port = if client.port == u16::MAX { 1024 } else { client.port + 1 };
@@ -96,7 +96,7 @@ impl Clients {
         write_frame(frame, self.server_mac, address(slot), &header);
     }
 
-    /// Takes note of an answer.
+    /// Checks an answer and updates the client's state.
     pub fn read(&mut self, frame: &[u8]) {
         if self.note(frame).is_none() {
             self.complaints += 1;
@@ -122,12 +122,12 @@ impl Clients {
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-/// Every client has an address of its own.
+/// Returns the address of a client; each has its own.
 fn address(slot: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(FIRST) + slot)
 }
 
-/// The gateway asks for the server's address.
+/// The gateway's ARP request for the server's address.
 pub fn ask_for_server(frame: &mut Frame) {
     let bytes = frame.buffer();
     let (ethertype, vlan) = (EtherType::ARP, vlan::Tags::NONE);

@@ -1,16 +1,16 @@
-//! A link at memory speed: hands out frames that were prepared, and keeps what is sent.
+//! A link at memory speed: delivers prepared frames and keeps sent ones.
 
 use linerate::link::{Accounting, Area, Frame, Link, Statistics};
 use linerate::time::Instant;
 
-/// Frames: four steps of a cohort, their answers, and some.
+/// Frames: four steps of a cohort, their answers, and some spare ones.
 const FRAMES: usize = 4096;
-/// As in a UMEM of AF_XDP.
+/// Bytes per frame, as in a UMEM of AF_XDP.
 const CHUNK: usize = 2048;
 
 pub struct PreparedLink {
     area: Area,
-    /// In the order of their arrival, cut into the batches they arrive in.
+    /// Prepared frames in the order of arrival, cut into batches.
     prepared: Vec<Vec<Frame>>,
     next: usize,
     batch: usize,
@@ -18,7 +18,7 @@ pub struct PreparedLink {
 }
 
 impl PreparedLink {
-    /// A link on which up to `batch` frames arrive at once.
+    /// Creates a link that delivers batches of up to `batch` frames.
     pub fn new(batch: usize) -> Self {
         Self {
             area: Area::new(FRAMES, CHUNK),
@@ -47,7 +47,7 @@ impl PreparedLink {
         self.next == self.prepared.len()
     }
 
-    /// Reads what was sent.
+    /// Reads the sent frames.
     pub fn read_answers(&mut self, mut read: impl FnMut(&[u8])) {
         self.prepared.clear();
         self.next = 0;

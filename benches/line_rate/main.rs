@@ -1,14 +1,15 @@
-//! One shard fed with frames at memory speed: what a connection costs on one core, beside another stack and
-//! the line rates of Ethernet.
+//! One shard fed with frames at memory speed: the cost of a connection on one core, beside another stack
+//! and the line rates of Ethernet.
 //!
 //! `cargo bench --bench line_rate -- [--json] [--quick] [--concurrency N,…] [--batch N,…]
 //! [--stack linerate|smoltcp]`
 //!
 //! A workload holds N connections of N clients open. Each round closes some, picked at random, and opens
-//! as many, from other ports; the frames of all steps of all of them come in one random order. Frames are
-//! prepared, and answers read, outside the timed part: it is the turns of the stack alone, one clock
-//! reading each, as a worker makes them. The time that the stack is told passes by frames, not by that clock: a busy
-//! machine, or one that counts instructions, would have its timers expire, and measure repairs of what was not lost.
+//! as many from other ports; the frames of all steps come in one random order. Preparing frames and
+//! reading answers is not timed: only the turns of the stack are, with one clock reading each, as a
+//! worker makes them. The stack's own clock advances by frames instead of real time. On a busy machine, or
+//! under a tool that counts instructions, real time would expire timers and measure retransmissions of
+//! segments that were not lost.
 
 mod clients;
 mod link;
@@ -27,24 +28,26 @@ use server::{Linerate, Server};
 use smoltcp_server::Smoltcp;
 
 /// Connections closed, and as many opened, in one round: four frames each, so that prepared frames and
-/// answers stay within the size of a queue's rings.
+/// answers fit in the rings of a queue.
 const COHORT_MAX: usize = 256;
 
-/// Time that passes with each frame: about what one costs, so that the wheel turns as it does under such a load.
+/// Nanoseconds per frame on the stack's clock: about the cost of one, so that the wheel turns as it does
+/// under such a load.
 const FRAME_NS: u64 = 150;
 
-/// A stack, its clients, and the four cohorts on their way from one connection to the next.
+/// A stack, its clients, and the four cohorts that are between one connection and the next.
 struct Bench {
     server: Box<dyn Server>,
     link: PreparedLink,
     clients: Clients,
     rng: Rng,
     batch: usize,
-    /// What the stack is told, nanoseconds.
+    /// The stack's clock, nanoseconds.
     now: u64,
     /// Slots with an established connection that is in no cohort.
     idle: Vec<u32>,
-    /// Sent FIN; to acknowledge the server's; to send a SYN; to acknowledge the SYN-ACK.
+    /// Cohorts by the step just made: sent FIN; acknowledged the server's FIN; sent SYN; acknowledged the
+    /// SYN-ACK.
     cohorts: [Vec<u32>; 4],
 }
 
@@ -66,7 +69,7 @@ impl Bench {
         }
     }
 
-    /// Opens all connections. Returns nanoseconds of turns.
+    /// Opens all connections. Returns the nanoseconds of the turns.
     fn fill(&mut self, concurrency: usize) -> u64 {
         let mut slots: Vec<u32> = (0..concurrency as u32).collect();
         shuffle(&mut slots, &mut self.rng);
@@ -81,7 +84,7 @@ impl Bench {
         nanos
     }
 
-    /// One round: every cohort takes its step, and a new one begins to close. Returns nanoseconds.
+    /// Runs one round: every cohort takes its step, and a new one begins to close. Returns nanoseconds.
     fn round(&mut self, cohort: usize) -> u64 {
         let [fin, last, syn, ack] = std::mem::take(&mut self.cohorts);
         let mut closing = Vec::with_capacity(cohort);
@@ -102,7 +105,7 @@ impl Bench {
         nanos
     }
 
-    /// Feeds frames, times the turns, reads the answers.
+    /// Feeds frames, times the turns, reads the answers. Returns nanoseconds.
     fn exchange(&mut self, frames: &[(u32, Step)]) -> u64 {
         for (slot, step) in frames {
             self.link.prepare(|frame| self.clients.write(*slot, *step, frame));
@@ -125,8 +128,8 @@ fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     }
 }
 
-/// One workload. A round is shorter than a time slice, so that the median of many is what the shard needs
-/// even where it shares the core with other programs.
+/// Measures one workload. A round is shorter than a time slice, so the median of many rounds is the cost
+/// of the shard even on a shared core.
 fn measure(workload: Workload) -> Measured {
     let Workload { stack, concurrency, batch, connections } = workload;
     let resident_before = report::resident_bytes();

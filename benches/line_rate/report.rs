@@ -1,18 +1,18 @@
-//! Options in, numbers out.
+//! Options and report.
 
 use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// Frames that a connection's open and close bring to the server, and those it sends.
+/// Frames of one open and close: those the server receives, and those it sends.
 const FRAMES_IN: f64 = 4.0;
 const FRAMES_OUT: f64 = 2.0;
 
 /// A minimum-size frame on 10 Gbit/s: 84 bytes with preamble and gap (IEEE 802.3), in nanoseconds.
 const FRAME_NS_AT_10G: f64 = 67.2;
 
-/// Whose stack is measured.
+/// The measured stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Stack {
     Linerate,
@@ -38,22 +38,21 @@ pub struct Workload {
     pub stack: Stack,
     /// Connections held open.
     pub concurrency: usize,
-    /// Frames that arrive at once.
+    /// Frames per batch.
     pub batch: usize,
     /// Connections measured.
     pub connections: usize,
 }
 
-/// What a stack that looks at each socket for each packet is asked for, beside the default: more would take
-/// minutes.
+/// Default concurrency for a stack that offers each packet to every socket: more would take minutes.
 const PEER_CONCURRENCY: [usize; 2] = [1_000, 10_000];
 const PEER_BATCH: usize = 64;
 const PEER_CONNECTIONS: usize = 4_000;
 
 pub struct Options {
     pub json: bool,
-    /// This process measures; otherwise it starts one for each workload, since what one leaves behind in
-    /// the allocator would be missing from the memory of the next.
+    /// Measures in this process. Otherwise each workload runs in a process of its own, since memory that one
+    /// leaves in the allocator would be missing from the figure of the next.
     pub alone: bool,
     /// One stack only.
     stack: Option<Stack>,
@@ -89,7 +88,7 @@ impl Options {
                 "--concurrency" => options.concurrency = numbers(arguments.next()),
                 "--batch" => options.batch = numbers(arguments.next()),
                 "--connections" => options.connections = numbers(arguments.next())[0],
-                // What `cargo bench` and `cargo test --benches` add.
+                // Arguments that `cargo bench` and `cargo test --benches` add.
                 "--bench" | "--test" => {}
                 other => usage(other),
             }
@@ -97,7 +96,7 @@ impl Options {
         options
     }
 
-    /// What is to be measured: all that was asked for on one stack, or on linerate, and the peers beside it.
+    /// Returns the workloads: those asked for on one stack, or those of linerate and of its peers.
     pub fn workloads(&self) -> Vec<Workload> {
         let stack = self.stack.unwrap_or(Stack::Linerate);
         let mut workloads = Vec::new();
@@ -134,16 +133,16 @@ fn usage(wrong: &str) -> ! {
     std::process::exit(2);
 }
 
-/// What was measured of one workload.
+/// The result of one workload.
 pub struct Measured {
     pub workload: Workload,
-    /// Open and close, the median round.
+    /// Nanoseconds per open and close, the median round.
     pub ns_per_connection: f64,
-    /// The round that a tenth of all were faster than.
+    /// The same, the round at the tenth percentile.
     pub ns_per_connection_best: f64,
-    /// The opens that filled the tables: first use of all memory.
+    /// Nanoseconds per open while the tables fill: first use of all memory.
     pub ns_per_open: f64,
-    /// Memory that became resident, by connections.
+    /// Resident bytes per connection.
     pub bytes_per_connection: f64,
 }
 
@@ -238,7 +237,7 @@ impl Report {
                 measured.bytes_per_connection,
             );
         }
-        // A stack that was asked for alone is no peer of its own.
+        // A stack measured alone is not its own peer.
         let alone = self.workloads.is_empty() || measured.workload.stack == Stack::Linerate;
         let list = if alone { &mut self.workloads } else { &mut self.peers };
         list.push(measured.to_json());
@@ -277,7 +276,7 @@ impl Report {
     }
 }
 
-/// Memory of this process that is resident, in bytes.
+/// Returns the resident memory of this process, bytes.
 pub fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! What is measured: a stack that listens on one port, and closes when the peer does.
+//! The measured side: a stack that listens on one port and closes when the peer does.
 
 use linerate::limits::Limits;
 use linerate::shard::{
@@ -10,16 +10,16 @@ use linerate::wire::MacAddr;
 use super::clients;
 use super::link::PreparedLink;
 
-/// The server's station.
+/// The server's MAC address.
 pub const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// A stack under load.
 pub trait Server {
-    /// Takes one batch from the link and answers it.
+    /// Receives one batch from the link and answers it.
     fn turn(&mut self, nanos: u64, link: &mut PreparedLink);
 }
 
-/// Accepts, and closes when the peer does.
+/// Accepts connections, and closes each when its peer does.
 struct Closer;
 
 impl Service for Closer {
@@ -32,7 +32,7 @@ impl Service for Closer {
 pub struct Linerate(Shard);
 
 impl Linerate {
-    /// A shard that has room for `connections`, and takes batches of up to `batch`.
+    /// Creates a shard with room for `connections` that receives batches of up to `batch` frames.
     pub fn new(connections: usize, batch: usize) -> Self {
         let mut config = Config::new(MAC, vec![(clients::SERVER.into(), 24)], [7; 32]);
         config.role = Role::Shared;

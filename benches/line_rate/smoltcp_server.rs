@@ -1,8 +1,8 @@
-//! smoltcp under the same load: the stack that most Rust programs without a kernel use.
+//! smoltcp under the same load: the user-space stack that most Rust programs use.
 //!
-//! It has neither listeners with a backlog nor a flow table: each connection that may come is a socket that
-//! listens, and each packet is offered to one socket after the other. As its examples do, the program
-//! looks at all sockets after each batch.
+//! smoltcp has neither listeners with a backlog nor a flow table: each expected connection is a
+//! listening socket, and each packet is offered to one socket after the other. As in smoltcp's
+//! examples, the program polls all sockets after each batch.
 
 use std::cell::RefCell;
 
@@ -17,7 +17,7 @@ use super::clients;
 use super::link::PreparedLink;
 use super::server::{MAC, Server};
 
-/// Bytes of each buffer of a socket. They are reserved for as long as it lives, so that they are kept small.
+/// Bytes of each buffer of a socket. Small, because smoltcp reserves them for the socket's lifetime.
 const BUFFER: usize = 512;
 
 /// An interface with a socket for each connection.
@@ -29,7 +29,7 @@ pub struct Smoltcp {
 }
 
 impl Smoltcp {
-    /// With `connections` sockets that listen.
+    /// Creates an interface with `connections` listening sockets.
     pub fn new(connections: usize, batch: usize) -> Self {
         let mut link = PreparedLink::new(batch);
         let mut wire = Wire::new(&mut link, Vec::new());
@@ -48,14 +48,14 @@ impl Smoltcp {
         server
     }
 
-    /// The gateway asks for the server's address, which also tells its own.
+    /// Injects the gateway's ARP request for the server's address, from which the server learns the gateway's.
     fn meet_gateway(&mut self, link: &mut PreparedLink) {
         link.prepare(clients::ask_for_server);
         self.turn(1_000_000_000, link);
         link.read_answers(|_| {});
     }
 
-    /// Closes what the peer has closed, and listens again where a connection is over.
+    /// Closes what the peer has closed, and listens again once a connection is over.
     fn serve(&mut self) {
         for handle in &self.handles {
             let socket = self.sockets.get_mut::<tcp::Socket<'_>>(*handle);
@@ -96,7 +96,7 @@ fn listening() -> tcp::Socket<'static> {
     socket
 }
 
-/// The link as smoltcp wants it: a batch to take from, frames to fill.
+/// The link as smoltcp's `Device`: a batch of received frames, and frames to fill.
 struct Wire<'a> {
     link: RefCell<&'a mut PreparedLink>,
     batch: RefCell<Vec<Frame>>,
@@ -108,7 +108,7 @@ impl<'a> Wire<'a> {
         Self { link: RefCell::new(link), batch: RefCell::new(batch), next: 0 }
     }
 
-    /// Gives the frames back to the link.
+    /// Returns the frames to the link.
     fn end(self) -> Vec<Frame> {
         let (link, mut batch) = (self.link.into_inner(), self.batch.into_inner());
         batch.drain(..).for_each(|frame| link.release(frame));

@@ -1,8 +1,8 @@
-//! How each congestion control uses a bottleneck: throughput over loss, round trip, queue and rate, the
-//! queueing delay, fairness, and the windows over time. Whole stacks in a simulated world: the same numbers
-//! each time.
+//! Each congestion control at a bottleneck: throughput over loss, round trip, queue and rate, the queueing
+//! delay, fairness, and the windows over time. Whole stacks in a simulated world: the same numbers each
+//! time.
 //!
-//! `cargo run --release --no-default-features --example bottleneck [-- FOLDER]`
+//! `cargo run --release -p linerate --no-default-features --example bottleneck [-- FOLDER]`
 //!
 //! Prints the tables of `docs/congestion.md`; with a folder, draws the windows into it as SVG.
 
@@ -14,7 +14,7 @@ use linerate::shard::Algorithm;
 use linerate::sim::{Bottleneck, Report};
 use linerate::time::Duration;
 
-/// The algorithms that a path without ECN can show.
+/// The algorithms that run on a path without ECN.
 const SHOWN: [Algorithm; 3] = [Algorithm::NewReno, Algorithm::Cubic, Algorithm::Bbr];
 
 fn main() -> std::io::Result<()> {
@@ -39,7 +39,7 @@ fn milliseconds(span: Duration) -> String {
     format!("{:.1} ms", span.as_secs_f64() * 1e3)
 }
 
-/// A table with a column for each algorithm.
+/// Prints a table with a column for each algorithm.
 fn table<T: Copy>(
     title: &str,
     name: &str,
@@ -118,7 +118,7 @@ fn throughput_over_rate() {
     );
 }
 
-/// NewReno starts as RFC 5681 says, CUBIC by HyStart++.
+/// NewReno starts as in RFC 5681, CUBIC with HyStart++.
 fn slow_start() {
     println!("\nSegments sent again in the first two seconds: 100 Mbit/s, a queue of 4 BDP\n");
     println!("| round trip | newreno | cubic |\n|---|---|---|");
@@ -137,7 +137,7 @@ fn slow_start() {
     }
 }
 
-/// A queue that marks from a threshold on, in the accurate form of ECN.
+/// A queue that marks above a threshold, with Accurate ECN.
 fn marks() {
     println!("\nMarks instead of losses: a queue of 4 BDP that marks from a threshold on\n");
     println!("| path | threshold | flow | share | queueing | segments sent again |");
@@ -190,7 +190,7 @@ fn fairness() {
     }
 }
 
-/// Flows that have a while to converge, and a while in which the cycles of each even out.
+/// Two flows: time to converge, then time over which their cycles even out.
 fn sharing(flows: Vec<Algorithm>) -> Bottleneck {
     Bottleneck {
         flows,

@@ -1,4 +1,4 @@
-//! Windows over time as SVG.
+//! Congestion windows over time as SVG.
 
 use std::fmt::Write;
 
@@ -7,12 +7,12 @@ use linerate::sim::{Bottleneck, Report};
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 260.0;
 const MARGIN: f64 = 48.0;
-/// Points of a line: more would not be seen.
+/// Points per line: more would not be visible.
 const POINTS: usize = 600;
 const COLOURS: [&str; 4] = ["#1f6feb", "#d1572b", "#2a8a4a", "#8250df"];
 
-/// A plot of every flow's congestion window in kilobytes, with a line at the product of rate and round
-/// trip, and one at the end of the queue.
+/// Plots every flow's congestion window in kilobytes, with a line at the bandwidth-delay product and one
+/// where the queue is full.
 pub fn windows(title: &str, bottleneck: &Bottleneck, report: &Report) -> String {
     let looks = || report.flows.iter().flat_map(|flow| &flow.looks);
     let seconds = looks().map(|look| look.at.as_secs_f64()).fold(1.0, f64::max);

@@ -1,5 +1,5 @@
-//! A peer that lies: whatever segments it sends, in whatever order and time, and whatever the program does
-//! meanwhile, the shard answers with well-formed frames only, and nothing is left of it in the end.
+//! A hostile peer: whatever segments it sends, in whatever order and time, and whatever the program does
+//! meanwhile, the shard answers with well-formed frames only and holds nothing in the end.
 
 #![no_main]
 
@@ -21,7 +21,7 @@ use linerate::wire::MacAddr;
 
 use peer::{Bytes, OURS, Peer, THEIRS};
 
-/// What the program is to do when it is called next.
+/// The program's next call.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Connect,
@@ -123,7 +123,7 @@ impl Stage {
         stage
     }
 
-    /// Turns until the shard is quiet; the peer looks at all that it says.
+    /// Turns until the shard is quiet; the peer checks all that it sends.
     fn turns(&mut self, peer: &mut Peer) {
         for _ in 0..6 {
             let Self { shard, near, far, program, now } = self;
@@ -176,7 +176,7 @@ impl Stage {
         }
     }
 
-    /// Everything ends, and nothing of it is left.
+    /// Ends everything, and checks that the shard holds nothing.
     fn finish(mut self, mut peer: Peer) {
         self.turns(&mut peer);
         self.shard.abort_all(self.now);

@@ -1,5 +1,5 @@
-//! Any frame is taken apart, down to what it carries, or refused; nothing panics, and what is given back
-//! lies inside of the frame.
+//! Any frame parses down to its payload, or is refused; nothing panics, and every slice returned lies
+//! inside the frame.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ fuzz_target!(|frame: &[u8]| {
         }
         EtherType::IPV6 => read_ipv6(packet),
         _ => {
-            // The sums keep most inputs out: read on below them too.
+            // Checksums keep most inputs out: parse below them, too.
             read_tcp(PseudoHeader::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()), packet);
             let _ = icmp::v4::quoted(packet);
             let _ = icmp::v6::quoted(packet);
@@ -35,7 +35,7 @@ fn read_back_arp(packet: &[u8]) {
     assert_eq!(bytes, packet[..arp::PACKET_LEN]);
 }
 
-/// Gives an IPv4 header the sum that fits it: by chance alone no input would get past that check.
+/// Sets a valid header checksum: by chance alone hardly any input would pass the check.
 fn repaired(packet: &[u8]) -> Vec<u8> {
     let mut packet = packet.to_vec();
     let header_len = packet.first().map_or(0, |first| usize::from(first & 0xf) * 4);

@@ -1,4 +1,4 @@
-//! Any TCP header that can be read can be written, and then reads the same and has a good sum.
+//! Any TCP header that parses can be emitted, then parses the same and has a valid checksum.
 
 #![no_main]
 
@@ -38,7 +38,7 @@ fuzz_target!(|segment: &[u8]| {
     assert_eq!(data_again, data);
     assert_eq!((again.seq, again.ack, again.flags), (header.seq, header.ack, header.flags));
     assert_eq!((again.window, again.urgent), (header.window, header.urgent));
-    // Alignment costs bytes: packed options may not all fit again, and the last ones are left out then.
+    // Alignment costs bytes: packed options may not all fit, and the last ones are left out then.
     assert_eq!(again.options.timestamps, options.timestamps);
     assert_eq!(again.options.mss, options.mss);
     assert_eq!(again.options.window_shift, options.window_shift);

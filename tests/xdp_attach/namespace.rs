@@ -1,4 +1,4 @@
-//! A veth pair between two network namespaces of one test, and the test as a process inside the first.
+//! A veth pair between two network namespaces, and the test as a process inside the first.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// The two namespaces' names, for the process inside.
+/// Environment variable with the names of the two namespaces, for the process inside.
 const INSIDE: &str = "LINERATE_TEST_NAMESPACES";
 
 /// `near` (10.77.0.1) in a namespace of its own, `far` (10.77.0.2) in another; two queues each.
@@ -40,7 +40,7 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         for namespace in [&self.near, &self.far] {
-            // Also where setting up stopped halfway, so there may be nothing to delete.
+            // Also runs if the set-up stopped halfway, so there may be nothing to delete.
             let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
         }
     }
@@ -52,8 +52,8 @@ fn serial() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Runs `body` in a process of its own inside the `near` namespace of a fresh pair. `name` is the name of
-/// the test that calls.
+/// Runs `body` in a process inside the `near` namespace of a new pair. `name` is the name of the calling
+/// test.
 pub fn test_in_namespace(name: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
@@ -70,7 +70,7 @@ pub fn test_in_namespace(name: &str, body: impl FnOnce()) {
     assert!(output.status.success() && text.contains("1 passed"), "inside the namespace:\n{text}");
 }
 
-/// One `ip` command, which must succeed.
+/// Runs one `ip` command; panics if it fails.
 pub fn ip(arguments: &str) -> String {
     let output = Command::new("ip")
         .args(arguments.split_whitespace())
@@ -84,7 +84,7 @@ pub fn ip(arguments: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The same in the namespace of `far`.
+/// Runs one `ip` command in the namespace of `far`.
 pub fn ip_of_far(arguments: &str) -> String {
     ip(&format!("-n {} {arguments}", far()))
 }
@@ -97,25 +97,25 @@ fn told(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
 }
 
-/// How a program is attached to an interface here: `xdp` (native), `xdpgeneric`, or not at all.
+/// Returns how a program is attached to an interface: `xdp` (native), `xdpgeneric`, or `None`.
 pub fn xdp_of(interface: &str) -> Option<String> {
     let flags = ip(&format!("-o link show dev {interface}"));
     let words = flags.split([' ', '/']).map(str::trim);
     words.into_iter().find(|word| matches!(*word, "xdp" | "xdpgeneric")).map(str::to_owned)
 }
 
-/// Whether a TCP connection from the namespace of `far` can be opened.
+/// Returns true if a TCP connection from the namespace of `far` opens.
 pub fn reaches(address: SocketAddr) -> bool {
     from_far(move || TcpStream::connect_timeout(&address, Duration::from_millis(800)).is_ok())
 }
 
-/// Sends SYNs of so many connections from the namespace of `far`, and waits for no answer.
+/// Sends the SYNs of `count` connections from the namespace of `far`, and waits for no answer.
 pub fn knock(address: SocketAddr, times: u64) {
     from_far(move || {
         for _ in 0..times {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a TCP socket");
             socket.set_nonblocking(true).expect("a flag");
-            // In progress, as asked for.
+            // EINPROGRESS: the socket does not block.
             let _ = socket.connect(&address.into());
         }
     });

@@ -1,4 +1,4 @@
-//! Frames by hand: just enough of each format to be told apart by the XDP program.
+//! Frames written by hand: as much of each format as the XDP program tells apart.
 
 pub const IP4: u16 = 0x0800;
 pub const IP6: u16 = 0x86dd;
@@ -19,7 +19,7 @@ pub const OURS4: [u8; 4] = [10, 0, 0, 1];
 pub const PEER4: [u8; 4] = [10, 0, 0, 2];
 pub const OURS6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
 pub const PEER6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
-/// Not ours, with the solicited-node group of `OURS6`.
+/// A foreign address in the same solicited-node group as `OURS6`.
 pub const TWIN6: [u8; 16] = [0xfd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
 pub const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
@@ -27,7 +27,7 @@ pub fn eth(ethertype: u16, payload: Vec<u8>) -> Vec<u8> {
     [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..], &ethertype.to_be_bytes(), &payload].concat()
 }
 
-/// The rest of a tag: control information, and the type of what follows.
+/// The rest of a VLAN tag: control information, and the type of the payload.
 pub fn outer_type(ethertype: u16) -> [u8; 4] {
     let [high, low] = ethertype.to_be_bytes();
     [0x20, 7, high, low]
@@ -70,8 +70,8 @@ pub fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: Vec<u8>) -> Vec<u8>
     packet
 }
 
-/// A chain of extension headers, each `8 + 8 * length` bytes, that ends in `last`. The first kind is
-/// named by the header before it.
+/// A chain of extension headers of `8 + 8 * length` bytes each that ends in `last`. The header before it
+/// names the first kind.
 pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u8> {
     let mut chain = Vec::new();
     for next in kinds[1..].iter().chain([&last]) {
@@ -82,7 +82,7 @@ pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u
     chain
 }
 
-/// `offset` as on the wire: units of eight bytes shifted by three, and the bit for more.
+/// `offset` as on the wire: units of eight bytes shifted by three, and the more-fragments bit.
 pub fn fragment_header(next: u8, offset: u16, payload: Vec<u8>) -> Vec<u8> {
     let [high, low] = offset.to_be_bytes();
     [&[next, 0, high, low, 0, 0, 0, 9][..], &payload].concat()
@@ -143,7 +143,7 @@ pub fn v6(segment: Vec<u8>) -> Vec<u8> {
     v6_of(TCP, segment)
 }
 
-/// One frame for each road through the program, all of them claimed in one role or the other.
+/// One frame for each path through the program, all of them claimed in one role or the other.
 pub fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let quote4 = ipv4(OURS4, PEER4, TCP, 8, ports(8080, 443));
     let quote6 = ipv6(OURS6, PEER6, TCP, ports(8080, 443));

@@ -1,4 +1,4 @@
-//! The other end of `shard_peer`: it knows where each flow stands, and says something near it.
+//! The other end of `shard_peer`: tracks the state of each flow and sends segments near it.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -10,23 +10,23 @@ use linerate::wire::tcp::{
 };
 use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, ipv4, tcp, vlan};
 
-/// A station.
+/// The peer's MAC address.
 pub struct Station {
     pub mac: [u8; 6],
     pub ip: Ipv4Addr,
 }
 
-/// The shard.
+/// The shard's address.
 pub const OURS: Station = Station { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(192, 0, 2, 1) };
 /// The peer's address.
 pub const THEIRS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const THEIR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
-/// The shard's listener.
+/// The port of the shard's listener.
 pub const SERVICE: u16 = 7;
 /// The first of the peer's four ports.
 pub const PORT: u16 = 5000;
 
-/// The input, taken from its front; zeroes behind its end.
+/// The fuzzer's input, read from its front; zeroes past its end.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl Bytes<'_> {
@@ -47,7 +47,7 @@ impl Bytes<'_> {
     pub fn long(&mut self) -> u32 {
         u32::from(self.word()) << 16 | u32::from(self.word())
     }
-    /// A number near `base`, mostly: the window and its edges are where things are decided.
+    /// Returns a number near `base`, mostly: decisions fall at the window and its edges.
     fn near(&mut self, base: u32) -> u32 {
         match self.byte() {
             0..=127 => base,
@@ -60,13 +60,13 @@ impl Bytes<'_> {
     }
 }
 
-/// How a flow stands, by what the shard said last.
+/// The state of a flow, from the shard's last segment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
-    /// What the shard has sent, and what it expects.
+    /// The shard's SND.NXT and RCV.NXT.
     next: u32,
     expects: u32,
-    /// The first that it may still send again.
+    /// The first sequence number that the shard may still retransmit.
     first: u32,
     /// Its last timestamp.
     stamp: u32,
@@ -76,13 +76,13 @@ struct Flow {
 #[derive(Default)]
 pub struct Peer {
     flows: HashMap<(u16, u16), Flow>,
-    /// The flows in order of appearance, to choose from.
+    /// The flows in order of appearance.
     known: Vec<(u16, u16)>,
     cookie: Vec<u8>,
 }
 
 impl Peer {
-    /// It asks for the shard's address, so that its own is known.
+    /// Sends an ARP request for the shard's address, so that the shard learns the peer's.
     pub fn introduction(&self) -> Vec<u8> {
         self.arp(arp::Operation::Request)
     }
@@ -98,7 +98,7 @@ impl Peer {
         framed(EtherType::ARP, |bytes| packet.emit(bytes).expect("room"))
     }
 
-    /// Looks at a frame of the shard, which has to be well formed. Gives what it answers for the network.
+    /// Checks that a frame of the shard is well formed. Returns the network's answer to it.
     pub fn sees(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let (header, packet) = ethernet::parse(frame).expect("a frame");
         if header.ethertype == EtherType::ARP {
@@ -143,7 +143,7 @@ impl Peer {
         }
     }
 
-    /// One of the flows that are known, or a new one to the listener.
+    /// Returns one of the known flows, or a new one to the listener.
     fn chosen(&self, bytes: &mut Bytes<'_>) -> ((u16, u16), Flow) {
         let at = usize::from(bytes.byte());
         let new = (SERVICE, PORT + (at as u16 & 3));
@@ -151,7 +151,7 @@ impl Peer {
         (key, self.flows.get(&key).copied().unwrap_or_default())
     }
 
-    /// A segment near where a flow stands.
+    /// Builds a segment near the state of a flow.
     pub fn segment(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let ((ours, theirs), flow) = self.chosen(bytes);
         let common =
@@ -208,7 +208,7 @@ impl Peer {
         })
     }
 
-    /// An error about a segment of a flow.
+    /// Builds an ICMP error about a segment of a flow.
     pub fn icmp(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let ((ours, theirs), flow) = self.chosen(bytes);
         let mut quote = [0; 28];
@@ -235,7 +235,7 @@ impl Peer {
         packet(Protocol::ICMP, TrafficClass(0), |out| message.emit(out).expect("room"))
     }
 
-    /// Bytes of any kind, behind headers that bring them in: fragments among them.
+    /// Builds arbitrary bytes behind valid headers: fragments among them.
     pub fn anything(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let len = usize::from(bytes.byte()).min(bytes.0.len());
         let (taken, rest) = bytes.0.split_at(len);
