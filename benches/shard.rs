@@ -113,11 +113,11 @@ impl Pair {
         let (shard, link) = &mut self.client;
         let service = &mut self.asker;
         shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
-        self.ask_again();
+        self.next_requests();
         turn.received
     }
 
-    fn ask_again(&mut self) {
+    fn next_requests(&mut self) {
         struct Again<'a>(&'a mut Asker);
         impl Service for Again<'_> {
             fn on_start(&mut self, io: &mut dyn Io) {
@@ -159,7 +159,7 @@ fn closed_port(c: &mut Criterion) {
     let mut frames = Vec::new();
     // A request of the client to a server that has no such connection.
     let template: Vec<u8> = loop {
-        pair.ask_again();
+        pair.next_requests();
         pair.now += Duration::from_millis(300);
         let (shard, link) = &mut pair.client;
         let service = &mut pair.asker;

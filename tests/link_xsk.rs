@@ -156,7 +156,7 @@ fn a_hundred_thousand_frames_cross_the_pair_and_none_is_lost() {
 }
 
 #[test]
-fn what_nobody_receives_is_counted_as_dropped() {
+fn frames_without_a_receiver_are_counted_as_dropped() {
     veth();
     let (mut a, mut b) = (End::open(&config("linka")), End::open(&config("linkb")));
     let sent = 20_000;

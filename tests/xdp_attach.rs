@@ -79,8 +79,8 @@ fn auto_falls_back_to_generic_with_the_reason() {
 }
 
 #[test]
-fn a_veth_with_fewer_queues_than_its_peer_is_told_apart() {
-    test_in_namespace("a_veth_with_fewer_queues_than_its_peer_is_told_apart", || {
+fn a_veth_with_fewer_queues_than_its_peer_has_its_own_error() {
+    test_in_namespace("a_veth_with_fewer_queues_than_its_peer_has_its_own_error", || {
         ip(
             "link add narrow numrxqueues 1 numtxqueues 1 type veth peer wide numrxqueues 2 numtxqueues 2",
         );
@@ -131,9 +131,9 @@ fn an_interface_that_is_not_there_is_said_so() {
 }
 
 #[test]
-fn a_process_without_privileges_is_told_which_it_needs() {
+fn a_process_without_privileges_learns_which_it_needs() {
     const ROLE: &str = "LINERATE_TEST_UNPRIVILEGED";
-    const NAME: &str = "a_process_without_privileges_is_told_which_it_needs";
+    const NAME: &str = "a_process_without_privileges_learns_which_it_needs";
     if std::env::var_os(ROLE).is_some() {
         let error = Program::load().expect_err("root in a user namespace may not load programs");
         assert!(matches!(error, AttachError::NoPrivilege { .. }), "{error}");

@@ -66,7 +66,7 @@ pub fn test_in_namespace(name: &str, body: impl FnOnce()) {
         .env(INSIDE, &pair.far)
         .output()
         .expect("ip (iproute2) starts");
-    let text = told(&output);
+    let text = printed(&output);
     assert!(output.status.success() && text.contains("1 passed"), "inside the namespace:\n{text}");
 }
 
@@ -79,7 +79,7 @@ pub fn ip(arguments: &str) -> String {
     assert!(
         output.status.success(),
         "ip {arguments}: {} (these tests need root, as in scripts/test)",
-        told(&output)
+        printed(&output)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -93,7 +93,7 @@ fn far() -> String {
     std::env::var(INSIDE).expect("set by test_in_namespace")
 }
 
-fn told(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
 }
 
