@@ -1,5 +1,5 @@
-//! `docs/conformance.md` against the repository: every row names a file and tests that exist and cite the
-//! clause's RFC, and nothing that must have a row is without. What is wrong is told by the row.
+//! Checks `docs/conformance.md` against the repository: every row names a file and tests that exist
+//! and cite the clause's RFC, and every clause that needs a row has one. Failures name the row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 
 const DOCUMENT: &str = "docs/conformance.md";
 
-/// The head of every table of clauses.
-const COLUMNS: &str = "| clause | level | what it asks | what we do | file | test |";
+/// The header of every table of clauses.
+const COLUMNS: &str = "| clause | level | requirement | implementation | file | test |";
 
-/// The head of the table of deviations.
+/// The header of the table of deviations.
 const DEVIATIONS: &str = "| document | clause | why |";
 
-/// What stands in "what we do" before the reason of a deviation.
+/// Precedes the reason of a deviation in the column "implementation".
 const DEVIATES: &str = "deviates: ";
 
-/// The levels of RFC 2119; and a step that the RFC tells without one of its words.
+/// The levels of RFC 2119, and `procedure` for a step that the RFC describes without a keyword.
 const LEVELS: [&str; 6] = ["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "procedure"];
 
-/// The labels of RFC 9293 appendix B that must have a row, with the last number of each kind: none is left
-/// out in between. Of its MAYs only those that we take have one.
+/// The labels of RFC 9293 appendix B that must have a row: each kind with its last number, counted
+/// from 1 without gaps. Only the MAYs that linerate implements have a row.
 const LABELS: [(&str, u32); 3] = [("MUST", 69), ("SHLD", 31), ("REC", 1)];
 
-/// The labels whose level is the negation.
+/// The labels whose level is MUST NOT or SHOULD NOT.
 const NEGATIVE: &[&str] = &[
     "MUST-9", "MUST-29", "MUST-41", "MUST-56", "MUST-60", "MUST-65", "SHLD-13", "SHLD-14",
     "SHLD-15", "SHLD-17", "SHLD-23",
@@ -31,37 +31,37 @@ const NEGATIVE: &[&str] = &[
 
 /// One clause.
 struct Row {
-    /// The line of the document, from 1.
+    /// Line number in the document, from 1.
     line: usize,
-    /// The RFC, as it is cited: `RFC 9293`; of a draft its name.
+    /// The RFC as it is cited, `RFC 9293`, or the name of a draft.
     document: String,
     clause: String,
     level: String,
-    what_we_do: String,
+    implementation: String,
     files: Vec<String>,
     tests: Vec<String>,
 }
 
 impl Row {
-    /// How complaints name the row.
+    /// Returns the name of the row for error messages.
     fn name(&self) -> String {
         let Self { line, document, clause, .. } = self;
         format!("{DOCUMENT}:{line}: {document} {clause}")
     }
 
-    /// The reason of a deviation.
+    /// Returns the reason if the row is a deviation.
     fn deviation(&self) -> Option<&str> {
-        let at = self.what_we_do.find(DEVIATES)?;
-        Some(self.what_we_do[at + DEVIATES.len()..].trim())
+        let at = self.implementation.find(DEVIATES)?;
+        Some(self.implementation[at + DEVIATES.len()..].trim())
     }
 
-    /// The labels of RFC 9293's appendix B in the level.
+    /// Returns the labels of RFC 9293 appendix B in the level.
     fn labels(&self) -> impl Iterator<Item = &str> {
         let words = self.level.split([' ', ',', '(', ')']);
         words.filter(|word| word.contains('-'))
     }
 
-    /// What is wrong with the level.
+    /// Returns an error message if the level is invalid.
     fn level_error(&self) -> Option<String> {
         let bare = self.level.split(" (").next().unwrap_or("");
         if LEVELS.contains(&bare) {
@@ -76,19 +76,20 @@ impl Row {
     }
 }
 
-/// The cells of a line of a table.
+/// Splits a table line into cells.
 fn cells(line: &str) -> Option<Vec<String>> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     let escaped = inner.replace("\\|", "\u{0}");
     Some(escaped.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect())
 }
 
+/// Splits a cell at its commas.
 fn list(cell: &str) -> Vec<String> {
     let names = cell.split(',').map(|name| name.trim().trim_matches('`').to_owned());
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// The document that a heading of the second level opens a section for: `RFC 9293`, or a draft's name.
+/// Parses the document from a second-level heading: `RFC 9293`, or the name of a draft.
 fn document_of(heading: &str) -> Option<String> {
     let mut words = heading.split([' ', ':']);
     match words.next()? {
@@ -98,21 +99,21 @@ fn document_of(heading: &str) -> Option<String> {
     }
 }
 
-/// What the document says, and what is malformed in it.
+/// The parsed document, with its syntax errors.
 #[derive(Default)]
 struct Table {
-    /// The documents with a section, in order, with their lines.
+    /// The documents that have a section, in order, with their line numbers.
     sections: Vec<(String, usize)>,
     rows: Vec<Row>,
     /// Document, clause, reason.
     deviations: Vec<[String; 3]>,
-    /// The RFCs explained without a section.
+    /// The RFCs listed with a reason for having no section.
     untabulated: BTreeSet<u32>,
     malformed: Vec<String>,
 }
 
 fn table() -> Table {
-    let text = fs::read_to_string(root().join(DOCUMENT)).expect("the table is there");
+    let text = fs::read_to_string(root().join(DOCUMENT)).expect("docs/conformance.md is readable");
     let mut table = Table::default();
     let mut heading = "";
     for (n, line) in text.lines().enumerate() {
@@ -150,12 +151,15 @@ impl Table {
     }
 
     fn read_row(&mut self, document: String, line: usize, cells: &[String]) {
-        let [clause, level, asks, what_we_do, files, tests] = cells else {
-            let many = cells.len();
-            let error = format!("{DOCUMENT}:{line}: {document}: {many} cells, not 6: {cells:?}");
+        let [clause, level, requirement, implementation, files, tests] = cells else {
+            let count = cells.len();
+            let error = format!("{DOCUMENT}:{line}: {document}: {count} cells, not 6: {cells:?}");
             return self.malformed.push(error);
         };
-        if [clause, level, asks, what_we_do, files, tests].iter().any(|cell| cell.is_empty()) {
+        if [clause, level, requirement, implementation, files, tests]
+            .iter()
+            .any(|cell| cell.is_empty())
+        {
             self.malformed.push(format!("{DOCUMENT}:{line}: {document} {clause}: an empty cell"));
         }
         let row = Row {
@@ -163,7 +167,7 @@ impl Table {
             document,
             clause: clause.clone(),
             level: level.clone(),
-            what_we_do: what_we_do.clone(),
+            implementation: implementation.clone(),
             files: list(files),
             tests: list(tests),
         };
@@ -188,7 +192,7 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The documents that `text` cites, among `documents`. A citation may be broken by the end of a line.
+/// Returns true if `text` cites `document`. A citation may continue on the next line.
 fn cites(text: &str, document: &str) -> bool {
     let joined = text.lines().map(|line| line.trim_start().trim_start_matches(['/', '!', ' ']));
     let joined = joined.collect::<Vec<_>>().join(" ");
@@ -197,19 +201,19 @@ fn cites(text: &str, document: &str) -> bool {
     })
 }
 
-/// The test functions of `text`.
+/// Returns the names of the test functions in `text`.
 fn test_functions(text: &str) -> impl Iterator<Item = &str> {
-    let mut marked = false;
+    let mut is_test = false;
     text.lines().map(str::trim).filter_map(move |line| {
         if line.starts_with("#[test]") {
-            marked = true;
+            is_test = true;
         }
         let name = line.strip_prefix("fn ")?.split(['(', '<']).next()?;
-        core::mem::take(&mut marked).then_some(name)
+        core::mem::take(&mut is_test).then_some(name)
     })
 }
 
-/// Each test function, with the texts of the files that have one of that name.
+/// Maps each test name to the texts of the files that define it.
 fn tests_by_name(files: &[String]) -> BTreeMap<&str, Vec<&str>> {
     let mut tests: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for text in files {
@@ -225,24 +229,24 @@ fn sources() -> Vec<String> {
     for folder in ["src", "tests", "crates"] {
         collect(&root().join(folder), &mut paths);
     }
-    let read = |path| fs::read_to_string(path).expect("a source file is text");
+    let read = |path| fs::read_to_string(path).expect("a source file is UTF-8");
     paths.into_iter().map(read).collect()
 }
 
 #[track_caller]
-fn none_of(findings: Vec<String>) {
+fn assert_none(findings: Vec<String>) {
     assert!(findings.is_empty(), "\n{}", findings.join("\n"));
 }
 
 #[test]
 fn every_row_is_well_formed() {
-    none_of(table().malformed);
+    assert_none(table().malformed);
 }
 
 #[test]
-fn sections_stand_in_order_once_and_are_not_empty() {
+fn sections_are_sorted_unique_and_not_empty() {
     let table = table();
-    // RFCs by number, then drafts by name.
+    // Sorts RFCs by number, then drafts by name.
     let key = |document: &str| {
         let number = document.strip_prefix("RFC ").and_then(|n| n.parse::<u32>().ok());
         (number.unwrap_or(u32::MAX), document.to_owned())
@@ -259,7 +263,7 @@ fn sections_stand_in_order_once_and_are_not_empty() {
             findings.push(format!("{DOCUMENT}:{line}: {document} has no row"));
         }
     }
-    none_of(findings);
+    assert_none(findings);
 }
 
 #[test]
@@ -276,7 +280,7 @@ fn every_file_exists_and_cites_the_document() {
             }
         }
     }
-    none_of(findings);
+    assert_none(findings);
 }
 
 #[test]
@@ -295,11 +299,11 @@ fn every_test_exists_and_its_file_cites_the_document() {
             }
         }
     }
-    none_of(findings);
+    assert_none(findings);
 }
 
 #[test]
-fn the_deviations_are_those_of_the_rows() {
+fn the_list_of_deviations_matches_the_rows() {
     let table = table();
     let deviating = table.rows.iter().filter_map(|row| {
         row.deviation().map(|why| [row.document.clone(), row.clause.clone(), why.to_owned()])
@@ -311,10 +315,10 @@ fn the_deviations_are_those_of_the_rows() {
     let stale = table.deviations.iter().filter(|row| !expected.contains(row));
     let findings: Vec<_> = missing
         .map(|row| format!("not in the list of deviations: {row:?}"))
-        .chain(stale.map(|row| format!("in the list of deviations, but no row says so: {row:?}")))
+        .chain(stale.map(|row| format!("in the list of deviations, but not in any row: {row:?}")))
         .collect();
     let whole = lines.join("\n");
-    assert!(findings.is_empty(), "\n{}\nthe list would be\n{whole}", findings.join("\n"));
+    assert!(findings.is_empty(), "\n{}\nexpected list:\n{whole}", findings.join("\n"));
 }
 
 #[test]
@@ -335,13 +339,13 @@ fn every_label_of_rfc_9293_has_a_row() {
             }
         }
     }
-    none_of(findings);
+    assert_none(findings);
 }
 
 #[test]
-fn every_rfc_that_the_protocol_obeys_has_a_section_or_a_reason() {
+fn every_rfc_listed_by_the_tcp_layer_has_a_section_or_a_reason() {
     let table = table();
-    let text = fs::read_to_string(root().join("src/tcp/mod.rs")).expect("a source file is text");
+    let text = fs::read_to_string(root().join("src/tcp/mod.rs")).expect("a source file is UTF-8");
     let from = text.split("# What is obeyed").nth(1).expect("the list of what is obeyed");
     let list = from.split("//! # ").next().unwrap_or("");
     let numbers = list.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() >= 3);
@@ -351,14 +355,14 @@ fn every_rfc_that_the_protocol_obeys_has_a_section_or_a_reason() {
         let tabulated = table.sections.iter().any(|(section, _)| *section == document);
         if tabulated == table.untabulated.contains(&number) {
             findings.push(format!(
-                "{document}: of src/tcp/mod.rs: a section or a line in \"Cited, not tabulated\""
+                "{document} of src/tcp/mod.rs needs a section or a row in \"Cited, not tabulated\""
             ));
         }
     }
-    none_of(findings);
+    assert_none(findings);
 }
 
-/// What programs should not do is asked of ours: RFC 9293 SHLD-13, SHLD-23.
+/// RFC 9293 SHLD-13 and SHLD-23 restrict applications; check the bundled programs.
 #[test]
 fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {
     let mut paths = Vec::new();
@@ -367,12 +371,12 @@ fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {
     }
     let mut findings = Vec::new();
     for path in paths.iter().filter(|path| !path.ends_with("mux.rs")) {
-        let text = fs::read_to_string(path).expect("a source file is text");
+        let text = fs::read_to_string(path).expect("a source file is UTF-8");
         for call in ["write_urgent(", "SocketOption::DiffServ"] {
             if text.contains(call) {
                 findings.push(format!("{}: {call}", path.display()));
             }
         }
     }
-    none_of(findings);
+    assert_none(findings);
 }

@@ -1,6 +1,6 @@
-//! The shared object for packetdrill, loaded and called as packetdrill does: through its table of function
-//! pointers, system calls that block on a second thread, packets of IP by `netdev_send` and
-//! `netdev_receive`, and `getsockopt` of the C library for `tcp_info`.
+//! Loads and calls the shared object as packetdrill does: through its table of function pointers,
+//! with blocking system calls on a second thread, IP packets by `netdev_send` and `netdev_receive`,
+//! and the C library's `getsockopt` for `tcp_info`.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_longlong, c_uint, c_ulong, c_void};
 use std::mem::MaybeUninit;
@@ -26,7 +26,7 @@ const PSH: u16 = 0x08;
 
 type UserData = *mut c_void;
 
-/// `struct packetdrill_interface`, with the types that this test needs.
+/// `struct packetdrill_interface`. Functions that this test does not call are untyped pointers.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Interface {
@@ -76,24 +76,24 @@ struct Interface {
     splice: *const c_void,
 }
 
-// SAFETY: the stack behind the table may be called from any thread: packetdrill does so from two.
+// SAFETY: the stack behind the table may be called from any thread; packetdrill uses two threads.
 unsafe impl Send for Interface {}
 
-/// The shared object, beside the test's own program.
+/// Returns the path of the shared object, which cargo builds next to the test binary.
 fn library() -> CString {
-    let program = std::env::current_exe().expect("a path");
+    let program = std::env::current_exe().expect("the test binary has a path");
     let folder = program.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps");
-    // The one beside the folder is of the last `cargo build`, whatever its features were.
+    // The second one is from the last `cargo build`, with whatever features that had.
     let candidates =
         [folder.join("deps/liblinerate_packetdrill.so"), folder.join("liblinerate_packetdrill.so")];
     let found: PathBuf = candidates
         .into_iter()
         .find(|path| path.exists())
         .expect("cargo builds the shared object with the tests");
-    CString::new(found.into_os_string().into_encoded_bytes()).expect("no zero in a path")
+    CString::new(found.into_os_string().into_encoded_bytes()).expect("a path contains no NUL")
 }
 
-/// The stack, as packetdrill holds it.
+/// A stack behind packetdrill's table of functions.
 struct Stack {
     table: Interface,
 }
@@ -106,10 +106,11 @@ impl Stack {
     fn load_with(flags: &CStr) -> Self {
         type Init = unsafe extern "C" fn(*const c_char, *mut Interface);
         let mut table = MaybeUninit::<Interface>::uninit();
-        // SAFETY: the library is ours, and the function has this type.
+        // SAFETY: the function of our library has this type and initializes the whole table.
         let table = unsafe {
-            let how = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE | libc::RTLD_DEEPBIND;
-            let handle = libc::dlopen(library().as_ptr(), how);
+            let mode =
+                libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE | libc::RTLD_DEEPBIND;
+            let handle = libc::dlopen(library().as_ptr(), mode);
             assert!(!handle.is_null(), "dlopen failed");
             let init = libc::dlsym(handle, c"packetdrill_interface_init".as_ptr());
             assert!(!init.is_null(), "no packetdrill_interface_init");
@@ -128,7 +129,7 @@ impl Stack {
             sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(LOCAL.octets()) },
             sin_zero: [0; 8],
         };
-        // SAFETY: calls of the table, with arguments that live as long.
+        // SAFETY: calls through the table; the arguments outlive the calls.
         unsafe {
             let fd = (self.table.socket)(userdata, libc::AF_INET, libc::SOCK_STREAM, 0);
             assert!(fd >= 0);
@@ -141,7 +142,7 @@ impl Stack {
 
     fn now_us(&self) -> i64 {
         let mut now = MaybeUninit::<libc::timeval>::zeroed();
-        // SAFETY: as above; zeroes are a time.
+        // SAFETY: a call through the table with a valid pointer; zeroes are a valid `timeval`.
         let now = unsafe {
             (self.table.gettimeofday)(self.table.userdata, now.as_mut_ptr(), core::ptr::null_mut());
             now.assume_init()
@@ -150,11 +151,11 @@ impl Stack {
     }
 
     fn sleep_ms(&self, ms: u32) {
-        // SAFETY: a call of the table.
+        // SAFETY: a call through the table.
         unsafe { (self.table.usleep)(self.table.userdata, ms * 1000) };
     }
 
-    /// The peer sends a segment.
+    /// Sends a segment from the peer.
     fn inject(&self, (flags, seq, ack): (u16, u32, u32), options: OptionsOut<'_>, data: &[u8]) {
         let header = HeaderOut {
             src_port: PEER_PORT,
@@ -179,17 +180,17 @@ impl Stack {
             fragment: ipv4::Fragment::DONT,
         };
         let len = ip.emit(len, &mut packet).expect("room") + len;
-        // SAFETY: a call of the table, with the packet's own length.
+        // SAFETY: a call through the table, with the length of the packet.
         let sent =
             unsafe { (self.table.netdev_send)(self.table.userdata, packet.as_ptr().cast(), len) };
         assert_eq!(sent, 0);
     }
 
-    /// The next segment of the stack: when, its flags, SEQ and ACK, and its data.
+    /// Returns the next segment that the stack sends.
     fn sniff(&self) -> Sniffed {
         let mut packet = [0; 4096];
         let (mut len, mut at_us) = (packet.len(), 0);
-        // SAFETY: a call of the table, with the buffer's own length.
+        // SAFETY: a call through the table, with the length of the buffer.
         let received = unsafe {
             (self.table.netdev_receive)(
                 self.table.userdata,
@@ -199,8 +200,8 @@ impl Stack {
             )
         };
         assert_eq!(received, 0);
-        assert!(len > 0, "nothing will ever be sent");
-        let (ip, payload) = ipv4::parse(&packet[..len]).expect("a packet of IP");
+        assert!(len > 0, "the stack never sends another packet");
+        let (ip, payload) = ipv4::parse(&packet[..len]).expect("an IP packet");
         assert_eq!((ip.src, ip.dst), (LOCAL, REMOTE));
         let (header, data) = tcp::parse(payload).expect("a segment");
         Sniffed {
@@ -213,7 +214,7 @@ impl Stack {
         }
     }
 
-    /// A handshake of the peer's, up to its last ACK; gives our initial sequence number.
+    /// Completes a handshake from the peer. Returns the stack's initial sequence number.
     fn handshake(&self) -> u32 {
         let options = OptionsOut { mss: Some(1000), ..OptionsOut::default() };
         self.inject((SYN, 0, 0), options, &[]);
@@ -225,41 +226,41 @@ impl Stack {
 
     fn accept(&self, listener: c_int) -> c_int {
         let (at, len) = (core::ptr::null_mut(), core::ptr::null_mut());
-        // SAFETY: a call of the table; both pointers may be null.
+        // SAFETY: a call through the table; both pointers may be null.
         unsafe { (self.table.accept)(self.table.userdata, listener, at, len) }
     }
 
-    fn read(&self, fd: c_int, most: usize) -> Result<Vec<u8>, i32> {
-        let mut bytes = vec![0; most];
-        // SAFETY: a call of the table, with the buffer's own length.
+    fn read(&self, fd: c_int, max: usize) -> Result<Vec<u8>, i32> {
+        let mut bytes = vec![0; max];
+        // SAFETY: a call through the table, with the length of the buffer.
         let read =
-            unsafe { (self.table.read)(self.table.userdata, fd, bytes.as_mut_ptr().cast(), most) };
+            unsafe { (self.table.read)(self.table.userdata, fd, bytes.as_mut_ptr().cast(), max) };
         let read = usize::try_from(read).map_err(|_| errno())?;
         bytes.truncate(read);
         Ok(bytes)
     }
 
     fn write(&self, fd: c_int, bytes: &[u8]) -> isize {
-        // SAFETY: a call of the table, with the buffer's own length.
+        // SAFETY: a call through the table, with the length of the buffer.
         unsafe { (self.table.write)(self.table.userdata, fd, bytes.as_ptr().cast(), bytes.len()) }
     }
 
-    /// An option of one number.
-    fn set(&self, fd: c_int, level: c_int, name: c_int, value: c_int) {
+    /// Sets an integer socket option.
+    fn set_option(&self, fd: c_int, level: c_int, name: c_int, value: c_int) {
         let (at, len) = ((&raw const value).cast(), size_of::<c_int>() as c_uint);
-        // SAFETY: a call of the table, with the number's own length.
+        // SAFETY: a call through the table, with the size of the value.
         let set = unsafe { (self.table.setsockopt)(self.table.userdata, fd, level, name, at, len) };
         assert_eq!(set, 0);
     }
 
     fn close(&self, fd: c_int) {
-        // SAFETY: a call of the table.
+        // SAFETY: a call through the table.
         assert_eq!(unsafe { (self.table.close)(self.table.userdata, fd) }, 0);
     }
 
     fn set_non_blocking(&self, fd: c_int) {
         let flags = c_long::from(libc::O_RDWR | libc::O_NONBLOCK);
-        // SAFETY: a call of the table.
+        // SAFETY: a call through the table.
         let set = unsafe { (self.table.fcntl)(self.table.userdata, fd, libc::F_SETFL, flags) };
         assert_eq!(set, 0);
     }
@@ -267,7 +268,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: nothing is called after this.
+        // SAFETY: the table is not used after this.
         unsafe { (self.table.free)(self.table.userdata) };
     }
 }
@@ -303,29 +304,29 @@ fn a_connection_is_accepted_carries_data_and_closes() {
     stack.inject((ACK, 6, iss + 6), OptionsOut::default(), &[]);
 
     stack.close(fd);
-    let ours = stack.sniff();
-    assert_eq!((ours.flags, ours.seq), (FIN | ACK, iss + 6));
+    let fin = stack.sniff();
+    assert_eq!((fin.flags, fin.seq), (FIN | ACK, iss + 6));
     stack.inject((FIN | ACK, 6, iss + 7), OptionsOut::default(), &[]);
     assert_eq!(stack.sniff().ack, 7);
     stack.close(listener);
 }
 
 #[test]
-fn a_timer_fires_at_its_own_time_while_the_script_waits_for_a_packet() {
+fn a_timer_fires_on_time_while_the_script_waits_for_a_packet() {
     let stack = Stack::load();
     let _listener = stack.listener();
     let options = OptionsOut { mss: Some(1000), ..OptionsOut::default() };
     stack.inject((SYN, 0, 0), options, &[]);
     let first = stack.sniff();
-    let again = stack.sniff();
-    // RFC 6298 (2.1): one second before the first measurement.
-    let waited_us = again.at_us - first.at_us;
+    let repeated = stack.sniff();
+    // RFC 6298 (2.1): the RTO is one second before the first measurement.
+    let waited_us = repeated.at_us - first.at_us;
     assert!((1_000_000..1_005_000).contains(&waited_us), "{waited_us}");
-    assert_eq!((again.flags, again.seq), (SYN | ACK, first.seq));
+    assert_eq!((repeated.flags, repeated.seq), (SYN | ACK, first.seq));
 }
 
 #[test]
-fn the_clock_moves_by_what_is_slept_and_with_each_reading() {
+fn the_clock_advances_by_sleeping_and_with_each_reading() {
     let stack = Stack::load();
     let start = stack.now_us();
     assert_eq!(stack.now_us(), start + 1);
@@ -334,25 +335,25 @@ fn the_clock_moves_by_what_is_slept_and_with_each_reading() {
 }
 
 #[test]
-fn a_blocked_accept_sleeps_on_a_second_thread_and_wakes_at_the_time_of_the_ack() {
+fn a_blocked_accept_sleeps_on_a_second_thread_and_wakes_when_the_ack_arrives() {
     let stack = Stack::load();
     let listener = stack.listener();
     let table = stack.table;
-    let (tell_id, id) = mpsc::channel();
+    let (id_tx, id_rx) = mpsc::channel();
     let blocked = thread::spawn(move || {
         let caller = std::mem::ManuallyDrop::new(Stack { table });
         // SAFETY: a plain system call.
-        tell_id.send(unsafe { libc::gettid() }).expect("a listener");
+        id_tx.send(unsafe { libc::gettid() }).expect("the receiver exists");
         let fd = caller.accept(listener);
         (fd, caller.now_us())
     });
-    let thread = id.recv().expect("the thread's number");
+    let thread = id_rx.recv().expect("the thread sends its id");
     let sleeps = (0..1000).any(|_| {
         thread::sleep(Duration::from_millis(1));
         let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
         stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S')))
     });
-    assert!(sleeps, "packetdrill takes a call for blocked when its thread is in state S");
+    assert!(sleeps, "packetdrill considers a call blocked once its thread is in state S");
 
     stack.sleep_ms(100);
     stack.handshake();
@@ -364,7 +365,7 @@ fn a_blocked_accept_sleeps_on_a_second_thread_and_wakes_at_the_time_of_the_ack()
 }
 
 #[test]
-fn what_cannot_be_done_now_says_so() {
+fn invalid_and_blocking_calls_return_their_errors() {
     let stack = Stack::load();
     let listener = stack.listener();
     stack.set_non_blocking(listener);
@@ -373,12 +374,12 @@ fn what_cannot_be_done_now_says_so() {
     let fd = stack.accept(listener);
     stack.set_non_blocking(fd);
     assert_eq!(stack.read(fd, 10), Err(libc::EAGAIN));
-    let nowhere = core::ptr::null_mut();
-    // SAFETY: a bad pointer is what is tried; the library is to refuse it.
-    let read = unsafe { (stack.table.read)(stack.table.userdata, fd, nowhere, 0) };
+    let null = core::ptr::null_mut();
+    // SAFETY: the library must reject the null pointer without accessing it.
+    let read = unsafe { (stack.table.read)(stack.table.userdata, fd, null, 0) };
     assert_eq!(read, 0);
     // SAFETY: as above.
-    let written = unsafe { (stack.table.write)(stack.table.userdata, fd, nowhere, 10) };
+    let written = unsafe { (stack.table.write)(stack.table.userdata, fd, null, 10) };
     assert_eq!((written, errno()), (-1, libc::EFAULT));
     assert_eq!(stack.read(9999, 10), Err(libc::EBADF));
 }
@@ -392,8 +393,9 @@ fn tcp_info_comes_through_getsockopt_of_the_c_library() {
     let fd = stack.accept(listener);
     let mut info = [0_u8; 232];
     let mut len = info.len() as c_uint;
-    // SAFETY: the C library's call, with the buffer's own length. The library has put its own in its place.
-    let asked = unsafe {
+    // SAFETY: a call of the C library, with the length of the buffer. The shared object
+    // interposes the function.
+    let result = unsafe {
         libc::getsockopt(
             fd,
             libc::IPPROTO_TCP,
@@ -402,29 +404,29 @@ fn tcp_info_comes_through_getsockopt_of_the_c_library() {
             &raw mut len,
         )
     };
-    assert_eq!((asked, len as usize), (0, info.len()));
+    assert_eq!((result, len as usize), (0, info.len()));
     assert_eq!(info[0], 1, "TCP_ESTABLISHED");
     let word = |at: usize| u32::from_ne_bytes(info[at..at + 4].try_into().expect("four bytes"));
     assert_eq!(word(16), 1000, "tcpi_snd_mss");
     assert_eq!(word(80), 10, "tcpi_snd_cwnd, in segments (RFC 6928)");
 
-    // Descriptors that are not the stack's are still the kernel's.
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket of the kernel's");
+    // Other descriptors still go to the kernel.
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("binds a kernel socket");
     assert!(socket.take_error().expect("SO_ERROR").is_none());
 }
 
 #[test]
-fn poll_and_epoll_tell_what_is_ready() {
+fn poll_and_epoll_report_what_is_ready() {
     let stack = Stack::load();
     let Interface { userdata, poll, epoll_create, epoll_ctl, epoll_wait, .. } = stack.table;
     let listener = stack.listener();
     let iss = stack.handshake();
     let fd = stack.accept(listener);
-    let mut asked = libc::pollfd { fd, events: libc::POLLIN | libc::POLLOUT, revents: 0 };
-    // SAFETY: calls of the table, with structures of our own.
+    let mut pollfd = libc::pollfd { fd, events: libc::POLLIN | libc::POLLOUT, revents: 0 };
+    // SAFETY: calls through the table, with valid pointers to local structures.
     unsafe {
-        assert_eq!(poll(userdata, &raw mut asked, 1, 0), 1);
-        assert_eq!(asked.revents, libc::POLLOUT);
+        assert_eq!(poll(userdata, &raw mut pollfd, 1, 0), 1);
+        assert_eq!(pollfd.revents, libc::POLLOUT);
         let epoll = epoll_create(userdata, 1);
         let events = (libc::EPOLLIN | libc::EPOLLET) as u32;
         let mut event = libc::epoll_event { events, u64: 7 };
@@ -433,28 +435,33 @@ fn poll_and_epoll_tell_what_is_ready() {
         stack.inject((ACK | PSH, 1, iss + 1), OptionsOut::default(), b"hello");
         assert_eq!(epoll_wait(userdata, epoll, &raw mut event, 1, 0), 1);
         assert_eq!(({ event.u64 }, { event.events }), (7, libc::EPOLLIN as u32));
-        assert_eq!(epoll_wait(userdata, epoll, &raw mut event, 1, 0), 0, "an edge is told once");
+        assert_eq!(
+            epoll_wait(userdata, epoll, &raw mut event, 1, 0),
+            0,
+            "an edge is reported once"
+        );
     }
 }
 
-/// `struct tcp_info` of a socket.
+/// Returns the `struct tcp_info` of a socket.
 fn tcp_info(fd: c_int) -> Vec<u8> {
     let mut info = vec![0_u8; 248];
     let mut len = info.len() as c_uint;
     let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
-    // SAFETY: the C library's call, with the buffer's own length.
-    let asked =
+    // SAFETY: a call of the C library, with the length of the buffer.
+    let result =
         unsafe { libc::getsockopt(fd, level, name, info.as_mut_ptr().cast(), &raw mut len) };
-    assert_eq!(asked, 0);
+    assert_eq!(result, 0);
     info
 }
 
+/// Reads a 64-bit field of `tcp_info`.
 fn long(info: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(info[at..at + 8].try_into().expect("eight bytes"))
 }
 
 #[test]
-fn tcp_info_tells_of_recovery_and_of_what_limits_the_sender() {
+fn tcp_info_reports_recovery_and_the_limits_of_the_sender() {
     let stack = Stack::load();
     let listener = stack.listener();
     let options = OptionsOut { mss: Some(1000), sack_permitted: true, ..OptionsOut::default() };
@@ -479,7 +486,7 @@ fn tcp_info_tells_of_recovery_and_of_what_limits_the_sender() {
 }
 
 #[test]
-fn what_is_sent_with_more_to_follow_waits_and_is_not_pushed() {
+fn data_sent_with_msg_more_waits_and_has_no_psh() {
     let stack = Stack::load();
     let listener = stack.listener();
     let iss = stack.handshake();
@@ -487,7 +494,7 @@ fn what_is_sent_with_more_to_follow_waits_and_is_not_pushed() {
     let Interface { userdata, sendto, .. } = stack.table;
     let send = |len: usize, flags: c_int| {
         let bytes = vec![0_u8; len];
-        // SAFETY: a call of the table, with the buffer's own length and no address.
+        // SAFETY: a call through the table, with the length of the buffer and no address.
         unsafe { sendto(userdata, fd, bytes.as_ptr().cast(), len, flags, core::ptr::null(), 0) }
     };
     assert_eq!(send(1100, libc::MSG_MORE), 1100);
@@ -495,11 +502,11 @@ fn what_is_sent_with_more_to_follow_waits_and_is_not_pushed() {
     assert_eq!((first.data.len(), first.flags), (1000, ACK));
     stack.inject((ACK, 1, iss + 1001), OptionsOut::default(), &[]);
     let rest = stack.sniff();
-    assert_eq!((rest.data.len(), rest.flags), (100, ACK), "the answer lets it go, without PSH");
+    assert_eq!((rest.data.len(), rest.flags), (100, ACK), "the ACK releases it, without PSH");
 }
 
 #[test]
-fn the_mtu_bounds_the_segments() {
+fn the_mtu_limits_the_segment_size() {
     let stack = Stack::load_with(c"sysctls=off,mtu=600");
     let listener = stack.listener();
     stack.handshake();
@@ -509,7 +516,7 @@ fn the_mtu_bounds_the_segments() {
 }
 
 #[test]
-fn the_congestion_control_is_chosen_per_socket() {
+fn congestion_control_is_set_per_socket() {
     let stack = Stack::load();
     let Interface { userdata, getsockopt, setsockopt, .. } = stack.table;
     let listener = stack.listener();
@@ -517,20 +524,20 @@ fn the_congestion_control_is_chosen_per_socket() {
     let name = |fd: c_int| {
         let mut text = [0_u8; 16];
         let mut len = text.len() as c_uint;
-        // SAFETY: a call of the table, with the buffer's own length.
+        // SAFETY: a call through the table, with the length of the buffer.
         unsafe { getsockopt(userdata, fd, key.0, key.1, text.as_mut_ptr().cast(), &raw mut len) };
         String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned()
     };
     stack.handshake();
     let fd = stack.accept(listener);
-    // SAFETY: a call of the table, with the name's own length.
+    // SAFETY: a call through the table, with the length of the name.
     let set = unsafe { setsockopt(userdata, fd, key.0, key.1, c"reno".as_ptr().cast(), 4) };
     assert_eq!(set, 0);
     assert_eq!((name(fd), name(listener)), ("reno".to_owned(), "cubic".to_owned()));
 }
 
 #[test]
-fn the_window_is_bounded_by_the_receive_buffer_and_by_the_clamp() {
+fn the_receive_buffer_and_the_clamp_limit_the_window() {
     for (level, name) in
         [(libc::SOL_SOCKET, libc::SO_RCVBUF), (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP)]
     {
@@ -538,8 +545,8 @@ fn the_window_is_bounded_by_the_receive_buffer_and_by_the_clamp() {
         let listener = stack.listener();
         let iss = stack.handshake();
         let fd = stack.accept(listener);
-        stack.set(fd, level, name, 4000);
-        // What was offered before is not taken back: it is used up first.
+        stack.set_option(fd, level, name, 4000);
+        // The window offered before does not shrink: the peer uses it up first.
         let (mut seq, mut windows) = (1, Vec::new());
         for _ in 0..80 {
             stack.inject((ACK | PSH, seq, iss + 1), OptionsOut::default(), &[0; 1000]);
@@ -553,19 +560,19 @@ fn the_window_is_bounded_by_the_receive_buffer_and_by_the_clamp() {
 }
 
 #[test]
-fn a_listener_with_a_small_buffer_offers_little_from_the_beginning() {
+fn a_listener_with_a_small_buffer_offers_a_small_window_in_the_syn_ack() {
     let stack = Stack::load();
     let listener = stack.listener();
-    stack.set(listener, libc::SOL_SOCKET, libc::SO_RCVBUF, 8000);
+    stack.set_option(listener, libc::SOL_SOCKET, libc::SO_RCVBUF, 8000);
     stack.inject((SYN, 0, 0), OptionsOut { mss: Some(1000), ..OptionsOut::default() }, &[]);
     assert!(stack.sniff().window <= 8000);
 }
 
 #[test]
-fn a_listener_that_defers_accepts_who_has_something_to_say() {
+fn tcp_defer_accept_waits_for_data() {
     let stack = Stack::load();
     let listener = stack.listener();
-    stack.set(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 5);
+    stack.set_option(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 5);
     stack.set_non_blocking(listener);
     let iss = stack.handshake();
     assert_eq!((stack.accept(listener), errno()), (-1, libc::EAGAIN));
@@ -574,21 +581,21 @@ fn a_listener_that_defers_accepts_who_has_something_to_say() {
 }
 
 #[test]
-fn no_more_is_taken_than_may_wait_unsent() {
+fn tcp_notsent_lowat_limits_unsent_data() {
     let stack = Stack::load();
     let listener = stack.listener();
     stack.handshake();
     let fd = stack.accept(listener);
     stack.set_non_blocking(fd);
-    stack.set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, 5000);
-    // Ten segments go at once, the rest waits for the window.
+    stack.set_option(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, 5000);
+    // Ten segments are sent at once, the rest waits for the congestion window.
     assert_eq!(stack.write(fd, &[0; 20_000]), 20_000);
     assert_eq!((stack.write(fd, &[0; 1000]), errno()), (-1, libc::EAGAIN));
 }
 
 #[test]
-fn bursts_end_with_psh_unless_a_script_wants_none() {
-    // On a path without a round trip to speak of a burst is half of the initial window.
+fn bursts_end_with_psh_unless_disabled() {
+    // On a path with a negligible round trip a burst is half of the initial window.
     for (flags, pushed) in [(c"sysctls=off", 2), (c"sysctls=off,bursts=off", 0)] {
         let stack = Stack::load_with(flags);
         let listener = stack.listener();

@@ -1,14 +1,14 @@
-//! What a stack answered to a shot, without what may differ: its numbers, its clock, how it cuts and joins
-//! segments, and what it sends again.
+//! Describes the answer of a stack to a probe, without what may differ: absolute numbers, clock,
+//! segment boundaries and retransmissions.
 
 use std::fmt;
 
 use linerate::wire::tcp::flag;
 
-use super::sequences::Shot;
-use super::wire::Heard;
+use super::sequences::Probe;
+use super::wire::Reply;
 
-/// An answer in words: two stacks that do the same have the same.
+/// The description of an answer. Equal for two stacks that behave alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer(pub String);
 
@@ -19,33 +19,43 @@ impl fmt::Display for Answer {
 }
 
 impl Answer {
-    /// Of what came after a shot that was sent with `(seq, ack)`; the stack had acknowledged `next` and sent
-    /// up to `theirs` before.
-    pub fn of(heard: &[Heard], shot: &Shot, sent: (u32, u32), next: u32, theirs: u32) -> Self {
-        if let Some(reset) = heard.iter().find(|it| it.flags & flag::RST != 0) {
-            return Self(reset_words(reset, shot, sent, theirs));
+    /// Describes `replies` to a probe that was sent with `(seq, ack)`. `rcv_nxt` and `snd_nxt` are
+    /// those of the stack before the probe.
+    pub fn of(
+        replies: &[Reply],
+        probe: &Probe,
+        sent: (u32, u32),
+        rcv_nxt: u32,
+        snd_nxt: u32,
+    ) -> Self {
+        if let Some(reset) = replies.iter().find(|it| it.flags & flag::RST != 0) {
+            return Self(describe_reset(reset, probe, sent, snd_nxt));
         }
         let mut words = Vec::new();
-        if let Some(open) = heard.iter().find(|it| it.flags & flag::SYN != 0) {
-            words.push(syn_ack_words(open, sent));
+        if let Some(open) = replies.iter().find(|it| it.flags & flag::SYN != 0) {
+            words.push(describe_syn_ack(open, sent));
             let end = open.seq.wrapping_add(1);
-            return Self(more(words, heard, open.ack, end));
+            return Self(describe_new(words, replies, open.ack, end));
         }
-        Self(more(Vec::new(), heard, next, theirs))
+        Self(describe_new(Vec::new(), replies, rcv_nxt, snd_nxt))
     }
 }
 
-/// The ACK, the text and the FIN of the segments that are new.
-fn more(mut words: Vec<String>, heard: &[Heard], next: u32, theirs: u32) -> String {
-    let after = |it: &Heard| {
+/// Appends the ACK, the text and the FIN of the segments that are not retransmissions.
+fn describe_new(mut words: Vec<String>, replies: &[Reply], rcv_nxt: u32, snd_nxt: u32) -> String {
+    let after = |it: &Reply| {
         let fin = u32::from(it.flags & flag::FIN != 0);
-        it.seq.wrapping_add(it.len + fin).wrapping_sub(theirs) as i32
+        it.seq.wrapping_add(it.len + fin).wrapping_sub(snd_nxt) as i32
     };
-    let is_again = |it: &&Heard| (it.len > 0 || it.flags & flag::FIN != 0) && after(it) <= 0;
-    let new: Vec<_> =
-        heard.iter().filter(|it| it.flags & flag::SYN == 0).filter(|it| !is_again(it)).collect();
+    let is_retransmission =
+        |it: &&Reply| (it.len > 0 || it.flags & flag::FIN != 0) && after(it) <= 0;
+    let new: Vec<_> = replies
+        .iter()
+        .filter(|it| it.flags & flag::SYN == 0)
+        .filter(|it| !is_retransmission(it))
+        .collect();
     if let Some(last) = new.last() {
-        words.push(format!("ack{:+}", last.ack.wrapping_sub(next) as i32));
+        words.push(format!("ack{:+}", last.ack.wrapping_sub(rcv_nxt) as i32));
         let fin = new.iter().any(|it| it.flags & flag::FIN != 0);
         let text = new.iter().map(|it| after(it)).max().unwrap_or(0) - i32::from(fin);
         if text > 0 {
@@ -61,27 +71,28 @@ fn more(mut words: Vec<String>, heard: &[Heard], next: u32, theirs: u32) -> Stri
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
 
-fn syn_ack_words(open: &Heard, (seq, _): (u32, u32)) -> String {
+fn describe_syn_ack(open: &Reply, (seq, _): (u32, u32)) -> String {
     let mut options = vec![format!("mss {}", open.mss.unwrap_or(0))];
     let present =
-        [(open.scales, "scale"), (open.permits_sack, "sack"), (open.stamp.is_some(), "stamp")];
-    options.extend(present.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned()));
+        [(open.scales, "scale"), (open.permits_sack, "sack"), (open.timestamp.is_some(), "stamp")];
+    options
+        .extend(present.iter().filter(|(present, _)| *present).map(|(_, name)| (*name).to_owned()));
     let ack = open.ack.wrapping_sub(seq) as i32;
     format!("syn-ack of seq{ack:+} ({})", options.join(" "))
 }
 
-/// A reset, its numbers by where they come from.
-fn reset_words(reset: &Heard, shot: &Shot, (seq, ack): (u32, u32), theirs: u32) -> String {
-    let ends = u32::from(shot.flags & flag::SYN != 0) + u32::from(shot.flags & flag::FIN != 0);
+/// Describes a reset, with the origin of its numbers.
+fn describe_reset(reset: &Reply, probe: &Probe, (seq, ack): (u32, u32), snd_nxt: u32) -> String {
+    let syn_fin = u32::from(probe.flags & flag::SYN != 0) + u32::from(probe.flags & flag::FIN != 0);
     let number = match reset.seq {
-        it if shot.flags & flag::ACK != 0 && it == ack => "seg.ack",
+        it if probe.flags & flag::ACK != 0 && it == ack => "seg.ack",
         0 => "0",
-        it if it == theirs => "snd.nxt",
+        it if it == snd_nxt => "snd.nxt",
         _ => "another",
     };
     let acknowledges = match reset.ack {
         _ if reset.flags & flag::ACK == 0 => "",
-        it if it == seq.wrapping_add(shot.len + ends) => " ack seg.end",
+        it if it == seq.wrapping_add(probe.len + syn_fin) => " ack seg.end",
         _ => " ack another",
     };
     format!("rst seq {number}{acknowledges}")

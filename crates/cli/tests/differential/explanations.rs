@@ -1,20 +1,20 @@
-//! The differences that are known, and why they are: the table of `docs/differential.md`.
+//! The known differences with their reasons: the table of `docs/differential.md`.
 
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::play::Play;
+use super::replay::Replay;
 
 const DOCUMENT: &str = "docs/differential.md";
 
-/// The head of the table.
+/// The header of the table.
 const COLUMNS: &str = "| before | sent | kernel | linerate | why |";
 
-/// The first answer in which two plays of a sequence differ; what comes after it follows from it.
+/// The first answer in which two replays of a sequence differ. Later ones follow from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The shot before.
+    /// The previous probe.
     before: String,
     sent: String,
     kernel: String,
@@ -22,13 +22,13 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub fn first(kernel: &Play, linerate: &Play) -> Option<Self> {
+    pub fn first(kernel: &Replay, linerate: &Replay) -> Option<Self> {
         let answers = kernel.answers.iter().zip(&linerate.answers);
         let at = answers.clone().position(|(kernel, linerate)| kernel != linerate)?;
-        let before = at.checked_sub(1).map_or("-".to_owned(), |it| kernel.shots[it].to_string());
+        let before = at.checked_sub(1).map_or("-".to_owned(), |it| kernel.probes[it].to_string());
         Some(Self {
             before,
-            sent: kernel.shots[at].to_string(),
+            sent: kernel.probes[at].to_string(),
             kernel: kernel.answers[at].to_string(),
             linerate: linerate.answers[at].to_string(),
         })
@@ -47,11 +47,11 @@ struct Row {
     is_used: bool,
 }
 
-/// The table.
+/// The rows of the table.
 pub struct Explanations(Vec<Row>);
 
 impl Explanations {
-    /// As the document has it; `*` in a cell stands for any text.
+    /// Reads the rows from the document. `*` in a cell matches any text.
     pub fn read() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(DOCUMENT);
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{DOCUMENT}: {e}"));
@@ -67,22 +67,22 @@ impl Explanations {
         Self(rows.take_while(|line| line.starts_with('|')).map(row).collect())
     }
 
-    /// A difference was seen, be it only once: the row that tells of it is of use.
-    pub fn note(&mut self, it: &Difference) {
-        let _ = self.explain(it);
+    /// Marks the row of a difference as used, even if the difference occurs only once.
+    pub fn mark_used(&mut self, it: &Difference) {
+        let _ = self.covers(it);
     }
 
-    /// Whether a row tells of the difference.
-    pub fn explain(&mut self, it: &Difference) -> bool {
+    /// Returns true if a row matches the difference, and marks the row as used.
+    pub fn covers(&mut self, it: &Difference) -> bool {
         let texts = [&it.before, &it.sent, &it.kernel, &it.linerate];
-        let fits = |row: &&mut Row| {
+        let is_match = |row: &&mut Row| {
             row.cells.iter().zip(texts).all(|(pattern, text)| matches(pattern, text))
         };
-        let row = self.0.iter_mut().find(fits);
+        let row = self.0.iter_mut().find(is_match);
         row.map(|row| row.is_used = true).is_some()
     }
 
-    /// Rows that told of nothing.
+    /// Returns the rows that matched no difference.
     pub fn unused(&self) -> Vec<String> {
         let unused = self.0.iter().filter(|row| !row.is_used);
         unused.map(|row| format!("| {} |", row.cells.join(" | "))).collect()
@@ -98,7 +98,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 #[test]
-fn a_star_stands_for_any_text() {
+fn a_star_matches_any_text() {
     assert!(matches("rst*", "rst seq+1") && matches("*", "") && matches("a*c", "abc"));
     assert!(!matches("rst", "rst seq+1") && !matches("a*c", "ab") && !matches("b*", "abc"));
 }
