@@ -101,9 +101,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         ));
     }
     eprintln!("simulating {}, starting with seed {seed}", worlds(options.runs));
-    let begun = Instant::now();
+    let started = Instant::now();
     let sum = run_all(options, seed)?;
-    let took = begun.elapsed().as_secs_f64();
+    let took = started.elapsed().as_secs_f64();
     if options.json {
         output::print_json(&json!({
             "seed": seed,

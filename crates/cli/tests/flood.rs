@@ -27,16 +27,16 @@ const CONNECTIONS: usize = 240;
 const CLIENTS: usize = 24;
 
 /// Timeout of a connect: about as long as the kernel takes for five SYN retransmissions.
-const PATIENCE: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Sends SYNs until `stop` is set, and counts them in `sent`.
 fn flood(server: MacAddr, stop: &AtomicBool, sent: &AtomicU64) {
     let config = Config { mode: Mode::Copy, ..Config::new("veth0", 0) };
     let mut link = XskLink::open(&config).expect("a socket on the clients' interface");
     let mut rng = Rng::new(7);
-    let begun = Instant::now();
+    let started = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let now = Moment::from_nanos(begun.elapsed().as_nanos() as u64);
+        let now = Moment::from_nanos(started.elapsed().as_nanos() as u64);
         for _ in 0..64 {
             let Some(mut frame) = link.reserve() else { break };
             let len = forge(frame.buffer(), server, &mut rng);
@@ -82,16 +82,16 @@ fn forge(bytes: &mut [u8], server: MacAddr, rng: &mut Rng) -> usize {
 
 /// Opens a connection. Also returns the duration of the handshake.
 fn open() -> Result<(TcpStream, Duration), std::io::Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let target = SocketAddr::from((LEFT_OWN, PORT));
-    let stream = TcpStream::connect_timeout(&target, PATIENCE)?;
-    Ok((stream, begun.elapsed()))
+    let stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
+    Ok((stream, started.elapsed()))
 }
 
 /// Closes a connection from both ends. If the flood displaced the last ACK of the handshake, the
 /// FIN carries the cookie.
 fn close(mut stream: TcpStream) -> Result<(), std::io::Error> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(CONNECT_TIMEOUT))?;
     stream.shutdown(Shutdown::Write)?;
     let end = stream.read(&mut [0; 1])?;
     assert_eq!(end, 0, "the service sends no data");
@@ -115,10 +115,10 @@ fn every_kernel_handshake_succeeds_during_a_syn_flood() {
         let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
         inside(&net.right(), move || flood(mac, &stop, &sent))
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     // Fill the server's table of handshakes before the clients connect.
     while sent.load(Ordering::Relaxed) < 60_000 {
-        assert!(begun.elapsed() < PATIENCE, "the flood is too slow");
+        assert!(started.elapsed() < CONNECT_TIMEOUT, "the flood is too slow");
         std::thread::sleep(Duration::from_millis(10));
     }
     let clients: Vec<_> = (0..CLIENTS)
@@ -130,7 +130,7 @@ fn every_kernel_handshake_succeeds_during_a_syn_flood() {
         .collect();
     let opened: Vec<_> =
         clients.into_iter().map(|client| client.join().expect("a client's thread")).collect();
-    let (syns, seconds) = (sent.load(Ordering::Relaxed), begun.elapsed().as_secs_f64());
+    let (syns, seconds) = (sent.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
     stop.store(true, Ordering::Relaxed);
     flooder.join().expect("the flooder's thread");
 

@@ -21,7 +21,7 @@ pub const PREFIX: u8 = 16;
 /// Interface counters of dropped packets, on transmit and receive.
 const DROPPED: [&str; 2] = ["tx_dropped", "rx_dropped"];
 
-/// Where the kernel runs the receive path of the veth pair.
+/// Context in which the kernel runs the receive path of the veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Napi {

@@ -41,7 +41,7 @@ pub enum Direction {
     Receive,
 }
 
-/// When the connect pattern closes a connection.
+/// Turn in which the connect pattern closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
     /// In the same turn that it opens: a stack may send the FIN with the last ACK of the handshake.
@@ -77,7 +77,7 @@ pub struct Plan {
     pub bytes_per_connection: Option<u64>,
     /// Direction of a stream.
     pub direction: Direction,
-    /// When the connect pattern closes a connection.
+    /// Turn in which the connect pattern closes a connection.
     pub closing: Closing,
     /// Sends the first request in the SYN where possible (TCP Fast Open).
     pub fast_open: bool,
