@@ -1,4 +1,4 @@
-//! A point in time as a date, in UTC, in the two forms that services write.
+//! Dates in UTC, in the two formats that the services send.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,12 +32,12 @@ pub struct Civil {
 }
 
 impl Civil {
-    /// Of a point in time since 1970; before, 1970 begins.
+    /// Converts a point in time to UTC. Times before 1970 become the start of 1970.
     pub fn of(time: SystemTime) -> Self {
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let days = seconds / 86_400;
-        // Howard Hinnant, "chrono-compatible low-level date algorithms": years begin in March, so that
-        // the leap day is the last of its year.
+        // Howard Hinnant, "chrono-compatible low-level date algorithms": a year starts in March, so
+        // the leap day is its last day.
         let shifted = days + 719_468;
         let (era, of_era) = (shifted / 146_097, shifted % 146_097);
         let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -55,14 +55,14 @@ impl Civil {
         }
     }
 
-    /// `Tuesday, February 29, 2000 12:34:56-UTC` and a line's end: the form that RFC 867 suggests.
+    /// Formats `Tuesday, February 29, 2000 12:34:56-UTC` and CRLF, as RFC 867 suggests.
     pub fn daytime_line(&self) -> String {
         let Self { year, month, day, weekday, hour, minute, second } = *self;
         let (weekday, month) = (DAYS[weekday], MONTHS[month]);
         format!("{weekday}, {month} {day}, {year} {hour:02}:{minute:02}:{second:02}-UTC\r\n")
     }
 
-    /// `Tue, 29 Feb 2000 12:34:56 GMT`: IMF-fixdate (RFC 9110 §5.6.7).
+    /// Formats `Tue, 29 Feb 2000 12:34:56 GMT`: IMF-fixdate (RFC 9110 §5.6.7).
     pub fn http_date(&self) -> String {
         let Self { year, month, day, weekday, hour, minute, second } = *self;
         let (weekday, month) = (&DAYS[weekday][..3], &MONTHS[month][..3]);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_around_leap_days_and_turns_of_years_are_right() {
+    fn dates_around_leap_days_and_year_ends_are_correct() {
         for (seconds, expected) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
             (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),

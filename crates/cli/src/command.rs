@@ -11,7 +11,7 @@ use super::{check, load, serve, simulate, trace};
 
 /// A kernel-bypass TCP/IP stack: AF_XDP rings, pinned workers, a batched TCP state machine.
 ///
-/// Exit status: 0 done, 1 failed, 2 bad usage.
+/// Exit status: 0 success, 1 failure, 2 bad usage.
 #[derive(Parser)]
 #[command(name = "linerate", version, max_term_width = 100, propagate_version = true)]
 struct CommandLine {
@@ -34,9 +34,9 @@ enum Command {
     Simulate(simulate::Options),
 }
 
-/// Runs the subcommand that the arguments name.
+/// Parses the arguments and runs the subcommand.
 pub fn main() -> ExitCode {
-    // clap prints help on standard output with status 0, and complaints on standard error with status 2.
+    // clap prints help to standard output (status 0) and usage errors to standard error (status 2).
     let result = match CommandLine::parse().command {
         Command::Check(options) => check::run(&options),
         Command::Serve(options) => serve::run(&options),
@@ -65,7 +65,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_declaration_of_the_command_line_is_sound() {
+    fn command_line_definition_is_valid() {
         CommandLine::command().debug_assert();
     }
 }

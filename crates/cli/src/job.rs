@@ -1,47 +1,49 @@
-//! What an engine is asked to run, and what it tells at the end.
+//! The input and the result of an engine.
 //!
-//! An engine (linerate's runtime, or [`kernel`](super::kernel)) promises:
+//! An engine (linerate's runtime, or [`kernel`](super::kernel)) guarantees:
 //!
-//! - one [`Service`] per worker, made by [`Job::make_service`] on the calling thread, `on_start` first;
-//! - `listeners[k]` on every address, on every worker, told to the service as `ListenerId(k)`;
-//! - [`Job::ready`] once, after every listener accepts;
-//! - a worker ends when its service calls [`Io::stop`](linerate::shard::Io::stop) or [`Job::stop`] is
-//!   raised (seen within 100 ms); the engine returns when all have.
+//! - One [`Service`] per worker, created by [`Job::make_service`] on the calling thread. The first
+//!   callback is `on_start`.
+//! - `listeners[k]` listens on every address and every worker. The service sees it as
+//!   `ListenerId(k)`.
+//! - [`Job::ready`] is called once, after every listener accepts connections.
+//! - A worker ends when its service calls [`Io::stop`](linerate::shard::Io::stop) or [`Job::stop`]
+//!   is raised (noticed within 100 ms). The engine returns when all workers have ended.
 
 use linerate::shard::Service;
 
 use super::options::StackOptions;
 use super::stop::Stop;
 
-/// Makes the service of a worker, by its number.
+/// Creates the service of the worker with the given index.
 pub type MakeService<'a> = &'a dyn Fn(usize) -> Box<dyn Service + Send>;
 
 /// A TCP port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// On every address of the stack.
+    /// Port number, on every address of the stack.
     pub port: u16,
-    /// Connections that may wait to be accepted.
+    /// Maximum number of connections waiting to be accepted.
     pub backlog: u32,
 }
 
-/// What an engine is asked to run.
+/// A program for an engine to run.
 pub struct Job<'a> {
-    /// The stack's options, checked.
+    /// Validated options of the stack.
     pub options: &'a StackOptions,
-    /// In the order of their `ListenerId`s.
+    /// Listeners, in the order of their `ListenerId`s.
     pub listeners: &'a [Listen],
-    /// The program, once per worker.
+    /// Creates the service of each worker.
     pub make_service: MakeService<'a>,
-    /// Raised to end it from outside.
+    /// Ends the job when raised.
     pub stop: &'a Stop,
-    /// Called once, when connections are accepted.
+    /// Called once, when the listeners accept connections.
     pub ready: &'a dyn Fn(),
 }
 
-/// What an engine tells at the end: its counters, by name, zero ones left out.
+/// Final report of an engine: its non-zero counters by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Drops by reason, frames, resets and the like.
+    /// Drops by reason, frames, resets and so on.
     pub counters: Vec<(String, u64)>,
 }

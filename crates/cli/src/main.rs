@@ -1,15 +1,16 @@
-//! The command line. It sees only the public crate: what it can do, any program can do.
+//! The command line. It uses only the public API of the library, so any program can do the same.
 //!
 //! Services ([`service`]) and load patterns ([`load`]) are written once, against
-//! [`linerate::shard::Service`] and [`linerate::shard::Io`], and run on either stack behind [`stack`]:
-//! linerate's workers, or the kernel's sockets ([`kernel`]). Both stacks are so measured by the same
-//! program, down to the clock readings.
+//! [`linerate::shard::Service`] and [`linerate::shard::Io`]. They run on either stack behind
+//! [`stack`]: linerate's workers, or kernel sockets ([`kernel`]). The same program measures both
+//! stacks, down to the clock readings.
 //!
-//! Contract of every subcommand: exit status 0 done, 1 failed, 2 bad usage; with `--json` one object on
-//! standard output and nothing else there; progress and complaints on standard error; each error says
-//! what was tried, what went wrong and what to do about it ([`failure`]).
+//! Contract of every subcommand: exit status 0 for success, 1 for failure, 2 for bad usage. With
+//! `--json`, standard output carries one object and nothing else. Progress and errors go to
+//! standard error. Every error says what was tried, what went wrong and what to do about it
+//! ([`failure`]).
 
-// The measurements of the feature `lab` share these modules; without it some of their code is idle.
+// The benchmarks of the feature `lab` share these modules; without it some of their code is unused.
 #![cfg_attr(not(feature = "lab"), allow(dead_code, unused_imports))]
 
 #[cfg(feature = "lab")]

@@ -1,4 +1,5 @@
-//! `linerate simulate`: whole stacks in a world made of one seed, with a bad network, watched at every step.
+//! `linerate simulate`: complete stacks in a simulated world drawn from one seed, over a bad
+//! network, with every invariant checked at every step.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,35 +12,42 @@ use serde_json::json;
 use super::failure::Failure;
 use super::output;
 
-/// Run the stack in simulated worlds, each drawn whole from its seed, and check that nothing breaks.
+/// Run the stack in simulated worlds, each drawn from its seed, and check that no invariant breaks.
 ///
-/// A world has two to four hosts with random settings, conversations of many kinds, and a storm of loss,
-/// reordering, duplication, corruption and silence, after which everything must come to its end: every byte in
-/// its place, every connection closed by an exchange of FINs or an error that the world explains, nothing left
-/// behind. The same seed gives the same world to the last frame.
+/// A world has two to four hosts with random settings and many kinds of conversations. First comes
+/// a storm of loss, reordering, duplication, corruption and outages; then the network heals, and
+/// everything must finish: every byte delivered in order, every connection closed cleanly or with
+/// an error that the faults explain, no state left behind. The same seed reproduces the same world,
+/// frame by frame.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-JSON (--json): seed, runs, failed (a list of objects with seed, at_ms, what, command), frames, bytes,
-conversations, world_seconds, seconds, trace (of all frames of all worlds; the same for the same seeds).
+JSON (--json): seed, runs, failed (a list of objects with seed, at_ms, what, command), frames,
+bytes, conversations, world_seconds, seconds, trace (a hash of all frames of all worlds; equal seeds
+give equal hashes).
 
 Examples:
   linerate simulate --seed 7
   linerate simulate --runs 10000
   linerate simulate --seed 7 --verbose --pcap seven.pcap")]
 pub struct Options {
-    /// The seed of the first world [default: another each time, which is told]
+    /// Seed of the first world [default: a new one each time, printed at the start]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Worlds to run, of this seed and those after it
-    #[arg(long, value_name = "M", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Number of worlds to run, with consecutive seeds
+    #[arg(
+        long,
+        value_name = "M",
+        default_value = "1",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     runs: u64,
 
-    /// Tell of each world what was drawn and what came of it
+    /// Print the scenario and the outcome of each world
     #[arg(long, short)]
     verbose: bool,
 
-    /// Record the frames of the one world that is run (.pcap or .pcapng)
+    /// Capture the frames of the world to this file (.pcap or .pcapng); needs a single world
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 
@@ -48,12 +56,12 @@ pub struct Options {
     json: bool,
 }
 
-/// How often it is told how far it is.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Interval between progress lines.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What all worlds were like.
+/// Totals over all worlds.
 #[derive(Default)]
-struct Sum {
+struct Totals {
     frames: u64,
     bytes: u64,
     conversations: u64,
@@ -62,7 +70,7 @@ struct Sum {
     failed: Vec<Violation>,
 }
 
-impl Sum {
+impl Totals {
     fn add(&mut self, outcome: &Outcome) {
         self.frames += outcome.frames;
         self.bytes += outcome.bytes;
@@ -72,35 +80,35 @@ impl Sum {
     }
 }
 
-/// Runs the worlds.
+/// Runs the worlds and prints the result.
 ///
 /// # Errors
-/// When an invariant broke in one of them, or the capture file cannot be written.
+/// When an invariant breaks in any world, or the capture file cannot be written.
 pub fn run(options: &Options) -> Result<(), Failure> {
     if options.pcap.is_some() && options.runs > 1 {
         return Err(Failure::usage(
-            "cannot record these worlds",
-            format!("--pcap takes one world, and there are {}", options.runs),
-            "leave --runs out",
+            "cannot capture these worlds",
+            format!("--pcap captures one world, but --runs is {}", options.runs),
+            "omit --runs",
         ));
     }
     let seed = options.seed.unwrap_or_else(draw);
     if seed.checked_add(options.runs - 1).is_none() {
         return Err(Failure::usage(
             "cannot run these worlds",
-            "the seeds end at 2^64",
+            "the last seed would exceed 2^64",
             "use a smaller --seed",
         ));
     }
-    eprintln!("simulating {} of seed {seed}", worlds(options.runs));
-    let begun = Instant::now();
+    eprintln!("simulating {}, starting with seed {seed}", worlds(options.runs));
+    let started = Instant::now();
     let sum = run_all(options, seed)?;
-    let took = begun.elapsed().as_secs_f64();
+    let took = started.elapsed().as_secs_f64();
     if options.json {
         output::print_json(&json!({
             "seed": seed,
             "runs": options.runs,
-            "failed": sum.failed.iter().map(described).collect::<Vec<_>>(),
+            "failed": sum.failed.iter().map(violation_json).collect::<Vec<_>>(),
             "frames": sum.frames,
             "bytes": sum.bytes,
             "conversations": sum.conversations,
@@ -110,7 +118,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }));
     } else {
         output::print(&format!(
-            "{}, {} conversations, {} frames, {} bytes read, {:.0} s of their time in {took:.1} s; trace {:016x}\n",
+            "{}, {} conversations, {} frames, {} bytes read, {:.0} s simulated in {took:.1} s; \
+             trace {:016x}\n",
             worlds(options.runs),
             sum.conversations,
             sum.frames,
@@ -122,16 +131,16 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     match sum.failed.as_slice() {
         [] => Ok(()),
         [first, ..] => Err(Failure::new(
-            format!("{} of {} broke", worlds(sum.failed.len() as u64), options.runs),
-            format!("the first by seed {}", first.seed),
-            format!("see it again with `{} --verbose`, and report it", command(first.seed)),
+            format!("simulation failed in {} of {}", sum.failed.len(), worlds(options.runs)),
+            format!("the first failing seed is {}", first.seed),
+            format!("reproduce it with `{} --verbose` and report it", command(first.seed)),
         )),
     }
 }
 
-fn run_all(options: &Options, seed: u64) -> Result<Sum, Failure> {
-    let mut sum = Sum::default();
-    let mut told = Instant::now();
+fn run_all(options: &Options, seed: u64) -> Result<Totals, Failure> {
+    let mut sum = Totals::default();
+    let mut reported_at = Instant::now();
     for (done, seed) in (seed..=seed + (options.runs - 1)).enumerate() {
         let scenario = Scenario::draw(seed);
         if options.verbose {
@@ -148,13 +157,13 @@ fn run_all(options: &Options, seed: u64) -> Result<Sum, Failure> {
                 sum.add(&outcome);
             }
             Err(violation) => {
-                eprintln!("{violation}\n  to see it again: {}", command(seed));
+                eprintln!("{violation}\n  to reproduce: {}", command(seed));
                 sum.failed.push(violation);
             }
         }
-        if told.elapsed() > TELL_EVERY {
-            told = Instant::now();
-            eprintln!("{} of {}, {} broke", done + 1, worlds(options.runs), sum.failed.len());
+        if reported_at.elapsed() > PROGRESS_INTERVAL {
+            reported_at = Instant::now();
+            eprintln!("{} of {} done, {} failed", done + 1, worlds(options.runs), sum.failed.len());
         }
     }
     Ok(sum)
@@ -168,7 +177,7 @@ fn command(seed: u64) -> String {
     format!("linerate simulate --seed {seed}")
 }
 
-fn described(violation: &Violation) -> serde_json::Value {
+fn violation_json(violation: &Violation) -> serde_json::Value {
     json!({
         "seed": violation.seed,
         "at_ms": violation.at.as_millis(),
@@ -177,7 +186,7 @@ fn described(violation: &Violation) -> serde_json::Value {
     })
 }
 
-/// Another seed each time; small enough to be typed.
+/// Draws a seed from the clock, short enough to type.
 fn draw() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_nanos() as u64 % 1_000_000_000_000
@@ -185,25 +194,25 @@ fn draw() -> u64 {
 
 fn recorder(path: &Path) -> Result<Recorder, Failure> {
     Recorder::create(path, Duration::ZERO).map_err(|error| {
-        Failure::new("cannot record the world", error, "name a file that can be written")
+        Failure::new("cannot create the capture file", error, "give a writable path with --pcap")
     })
 }
 
-/// Shows every frame to the recorder.
+/// Returns a witness that passes every frame to the recorder.
 fn witness(recorder: &Recorder) -> Witness {
     let recorder = recorder.clone();
     Box::new(move |now, frame| recorder.record(now, Direction::Out, frame))
 }
 
-/// Everything is written, or it is told what is not.
+/// Flushes the recorder and fails if frames are missing from the file.
 fn close(recorder: &Recorder) -> Result<(), Failure> {
     recorder.flush();
     match recorder.lost() {
         None => Ok(()),
         Some((lost, cause)) => Err(Failure::new(
-            format!("cannot record the world: {lost} frames are lost"),
+            format!("the capture is incomplete: {lost} frames are missing"),
             cause,
-            "make room, or name a file elsewhere",
+            "free disk space, or give another path with --pcap",
         )),
     }
 }

@@ -1,9 +1,9 @@
-//! Sizes as they are written on the command line: `64K`, `16M`, `64K:16M`.
+//! Sizes in the notation of the command line: `64K`, `16M`, `64K:16M`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Bytes, by powers of 1024: `4096`, `64K`, `16M`, `2G`.
+/// A number of bytes, with binary units: `4096`, `64K`, `16M`, `2G`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
@@ -11,7 +11,7 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: write it as in 4096, 64K, 16M or 2G");
+        let wrong = || format!("`{text}` is not a size; write it like 4096, 64K, 16M or 2G");
         let text_of = text.trim().to_ascii_uppercase();
         let (digits, shift) = match text_of.strip_suffix(['K', 'M', 'G']) {
             Some(digits) if text_of.ends_with('K') => (digits, 10),
@@ -34,16 +34,16 @@ impl fmt::Display for Size {
     }
 }
 
-/// The size that a buffer begins with and the largest that it may grow to: `64K:16M`; one size is both.
+/// Initial and maximum size of a buffer: `64K:16M`. A single size sets both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferSizes {
-    /// To begin with, bytes.
+    /// Initial size in bytes.
     pub initial: u32,
-    /// At most, bytes.
+    /// Maximum size in bytes.
     pub max: u32,
 }
 
-/// The least that holds a segment and the largest window that there is (RFC 7323 §2.3).
+/// From the smallest buffer that holds a segment to the largest window (RFC 7323 §2.3).
 const BOUNDS: core::ops::RangeInclusive<u64> = 2048..=1 << 30;
 
 impl FromStr for BufferSizes {
@@ -53,12 +53,10 @@ impl FromStr for BufferSizes {
         let (initial, max) = text.split_once(':').unwrap_or((text, text));
         let (initial, max): (Size, Size) = (initial.parse()?, max.parse()?);
         if initial > max {
-            return Err(format!(
-                "it begins with {initial}, more than the {max} that it may grow to"
-            ));
+            return Err(format!("the initial size {initial} exceeds the maximum {max}"));
         }
         if !BOUNDS.contains(&initial.0) || !BOUNDS.contains(&max.0) {
-            return Err("a buffer has between 2K and 1G".to_owned());
+            return Err("a buffer must have between 2K and 1G".to_owned());
         }
         Ok(Self { initial: initial.0 as u32, max: max.0 as u32 })
     }
@@ -75,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_they_are_written() {
+    fn sizes_parse_and_print_round_trip() {
         for (text, bytes) in [("4096", 4096), ("64K", 65_536), ("16m", 16 << 20), ("2G", 2 << 30)] {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
@@ -88,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_begin_small_and_grow() {
+    fn buffer_sizes_are_checked_for_order_and_bounds() {
         let sizes = |text: &str| text.parse::<BufferSizes>().map(|b| (b.initial, b.max));
         assert_eq!(sizes("64K:16M"), Ok((65_536, 16 << 20)));
         assert_eq!(sizes("1M"), Ok((1 << 20, 1 << 20)));

@@ -1,14 +1,14 @@
-//! The seam between what runs (services, load patterns) and what it runs on: the choice of the stack.
+//! Selects the stack that a job runs on: linerate or the kernel.
 
 use super::failure::Failure;
 use super::job::{Job, Report};
 use super::options::Stack;
 use super::{engine, kernel};
 
-/// Runs the job on the stack that its options name, until it ends.
+/// Runs the job to its end on the stack that its options select.
 ///
 /// # Errors
-/// When the stack cannot be brought up.
+/// When the stack cannot be started.
 pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     match job.options.stack {
         Stack::Linerate => engine::run(job),

@@ -1,4 +1,4 @@
-//! The wish to stop, as SIGINT and SIGTERM tell it.
+//! The stop flag that SIGINT and SIGTERM raise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,20 +7,21 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::failure::Failure;
 
-/// A flag that anyone may raise and nobody lowers.
+/// A shared flag that is raised once and stays raised.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// A flag that SIGINT and SIGTERM raise. A second signal ends the process at once, for the case that
-    /// the clean end hangs.
+    /// Returns a flag that SIGINT and SIGTERM raise. A second signal ends the process immediately,
+    /// in case the clean shutdown hangs.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
     pub fn on_signals() -> Result<Self, Failure> {
         let stop = Self::default();
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag still down.
+            // The order matters: at the first signal the conditional handler must find the flag
+            // clear.
             signal_hook::flag::register_conditional_shutdown(
                 signal,
                 128 + signal,
@@ -34,7 +35,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Whether it is raised.
+    /// Returns true once the flag is raised.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! `linerate bench` as a program: its contract in JSON, and that nothing is left behind, whichever way it
-//! ends. Needs root and two cores; fails loudly without.
+//! `linerate bench` as a program: the JSON contract, and cleanup however it ends. Fails without
+//! root and two cores.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use serde_json::Value;
 fn bench(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_linerate"));
     command.arg("bench").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().expect("the program starts")
+    command.spawn().expect("the binary starts")
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Processes that have the interface of the bench process `pid` on their command line.
+/// Returns the command lines that contain the interface of the bench process `pid`.
 fn children_of(pid: u32) -> Vec<String> {
     let needle = format!("--interface=b{}", pid % 100_000);
     let all = std::fs::read_dir("/proc").expect("procfs").flatten();
@@ -34,12 +34,12 @@ fn interfaces() -> String {
     text(&Command::new("ip").args(["-o", "link"]).output().expect("iproute2").stdout)
 }
 
-fn nothing_is_left_of(pid: u32) {
+fn assert_cleaned_up(pid: u32) {
     assert_eq!(children_of(pid), Vec::<String>::new());
     assert!(!interfaces().contains(&format!("b{}", pid % 100_000)));
     assert!(!namespaces().contains(&format!("linerate-{pid}-")));
     let folder = std::env::temp_dir().join(format!("linerate-bench-{pid}"));
-    assert!(!folder.exists(), "{} is left", folder.display());
+    assert!(!folder.exists(), "{} still exists", folder.display());
 }
 
 fn number(value: &Value, path: &str) -> f64 {
@@ -50,7 +50,7 @@ fn number(value: &Value, path: &str) -> f64 {
 }
 
 fn check_pattern(report: &Value, name: &str, rate: &str) {
-    let pattern = report.pointer(&format!("/patterns/{name}")).expect("the pattern was run");
+    let pattern = report.pointer(&format!("/patterns/{name}")).expect("the report has the pattern");
     assert!(number(pattern, "/ratio_to_kernel") > 0.0);
     assert!(number(pattern, "/share_of_ceiling") > 0.0);
     for stack in ["linerate", "kernel"] {
@@ -58,14 +58,14 @@ fn check_pattern(report: &Value, name: &str, rate: &str) {
         assert_eq!((&median["stack"], &median["pattern"]), (&stack.into(), &name.into()));
         assert!(number(median, &format!("/{rate}")) > 0.0);
         assert_eq!(median["failed"], serde_json::json!({}), "{stack} {name}");
-        let runs = median["runs"].as_array().expect("all runs are told");
+        let runs = median["runs"].as_array().expect("a list of runs");
         assert_eq!((runs.len(), &runs[0][rate]), (1, &median[rate]));
         assert!(runs[0]["device_drops"]["client_tx"].is_u64());
     }
 }
 
 #[test]
-fn the_json_is_that_of_the_contract_and_nothing_is_left_behind() {
+fn json_matches_the_contract_and_the_run_cleans_up() {
     let folder = std::env::temp_dir().join(format!("linerate-bench-test-{}", std::process::id()));
     let child = bench(&[
         "--duration=0.5",
@@ -97,27 +97,27 @@ fn the_json_is_that_of_the_contract_and_nothing_is_left_behind() {
     for file in ["report.json", "connect-linerate-1.hgrm", "connect-kernel-1.teardown.hgrm"] {
         assert!(folder.join(file).is_file(), "{file}");
     }
-    std::fs::remove_dir_all(&folder).expect("it was just written");
-    nothing_is_left_of(pid);
+    std::fs::remove_dir_all(&folder).expect("the report directory exists");
+    assert_cleaned_up(pid);
 }
 
 #[test]
-fn a_signal_ends_it_in_order() {
+fn sigterm_stops_the_run_and_cleans_up() {
     let child = bench(&["--duration=20", "--runs=1", "--patterns=connect"]);
     let pid = child.id();
     let until = Instant::now() + Duration::from_secs(30);
     while children_of(pid).is_empty() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
-    kill(Pid::from_raw(pid as i32), Signal::SIGTERM).expect("it still runs");
+    kill(Pid::from_raw(pid as i32), Signal::SIGTERM).expect("the process runs");
     let Output { status, stderr, .. } = child.wait_with_output().expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", text(&stderr));
-    assert!(text(&stderr).contains("a signal came"), "{}", text(&stderr));
-    nothing_is_left_of(pid);
+    assert!(text(&stderr).contains("received a signal"), "{}", text(&stderr));
+    assert_cleaned_up(pid);
 }
 
 #[test]
-fn killed_it_takes_its_children_along() {
+fn sigkill_also_ends_the_children() {
     let mut child = bench(&["--duration=20", "--runs=1", "--patterns=connect"]);
     let pid = child.id();
     let wait_until = |done: fn(u32) -> bool| {
@@ -127,15 +127,15 @@ fn killed_it_takes_its_children_along() {
         }
     };
     wait_until(|pid| !children_of(pid).is_empty());
-    child.kill().expect("it still runs");
-    child.wait().expect("it is gone");
+    child.kill().expect("the process runs");
+    child.wait().expect("the process exits");
     wait_until(|pid| children_of(pid).is_empty());
     assert_eq!(children_of(pid), Vec::<String>::new());
     let _ = std::fs::remove_dir_all(std::env::temp_dir().join(format!("linerate-bench-{pid}")));
 }
 
 #[test]
-fn one_core_for_two_ends_is_bad_usage() {
+fn a_single_core_is_bad_usage() {
     let output = bench(&["--cores=0"]).wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--cores"), "{}", text(&output.stderr));

@@ -1,5 +1,5 @@
-//! SYNs from senders that do not exist, as fast as an AF_XDP socket sends them, against a server that the
-//! kernel's clients want to reach over the same link (RFC 4987). Every handshake must succeed.
+//! A SYN flood (RFC 4987) from spoofed addresses, as fast as an AF_XDP socket can send, against a
+//! server that kernel clients connect to over the same link. Every handshake must succeed.
 
 mod support;
 
@@ -20,23 +20,23 @@ use support::{LEFT_OWN, Net, cidr, inside};
 
 const PORT: u16 = 9000;
 
-/// Connections that the kernel's clients open during the flood.
+/// Connections that the kernel clients open during the flood.
 const CONNECTIONS: usize = 240;
 
-/// So many at once.
+/// Concurrent clients.
 const CLIENTS: usize = 24;
 
-/// As long as the kernel tries to connect with five retransmissions: none may need more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of a connect: about as long as the kernel takes for five SYN retransmissions.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Sends SYNs until it is told to stop; gives how many and for how long.
+/// Sends SYNs until `stop` is set, and counts them in `sent`.
 fn flood(server: MacAddr, stop: &AtomicBool, sent: &AtomicU64) {
     let config = Config { mode: Mode::Copy, ..Config::new("veth0", 0) };
     let mut link = XskLink::open(&config).expect("a socket on the clients' interface");
     let mut rng = Rng::new(7);
-    let begun = Instant::now();
+    let started = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let now = Moment::from_nanos(begun.elapsed().as_nanos() as u64);
+        let now = Moment::from_nanos(started.elapsed().as_nanos() as u64);
         for _ in 0..64 {
             let Some(mut frame) = link.reserve() else { break };
             let len = forge(frame.buffer(), server, &mut rng);
@@ -48,7 +48,7 @@ fn flood(server: MacAddr, stop: &AtomicBool, sent: &AtomicU64) {
     }
 }
 
-/// A SYN of nobody.
+/// Writes a SYN from a random, spoofed address. Returns the frame length.
 fn forge(bytes: &mut [u8], server: MacAddr, rng: &mut Rng) -> usize {
     let src = Ipv4Addr::new(198, 18 + (rng.next_u32() as u8 & 1), rng.next_u32() as u8, 7);
     let vlan = vlan::Tags::NONE;
@@ -80,31 +80,31 @@ fn forge(bytes: &mut [u8], server: MacAddr, rng: &mut Rng) -> usize {
     at + ipv4::HEADER_LEN + len
 }
 
-/// Opens a connection; gives how long the handshake took.
+/// Opens a connection. Also returns the duration of the handshake.
 fn open() -> Result<(TcpStream, Duration), std::io::Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let target = SocketAddr::from((LEFT_OWN, PORT));
-    let stream = TcpStream::connect_timeout(&target, PATIENCE)?;
-    Ok((stream, begun.elapsed()))
+    let stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
+    Ok((stream, started.elapsed()))
 }
 
-/// Closes a connection, both ends. The last ACK of its handshake may have been lost in the flood: then the FIN
-/// brings the cookie back.
+/// Closes a connection from both ends. If the flood displaced the last ACK of the handshake, the
+/// FIN carries the cookie.
 fn close(mut stream: TcpStream) -> Result<(), std::io::Error> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(CONNECT_TIMEOUT))?;
     stream.shutdown(Shutdown::Write)?;
     let end = stream.read(&mut [0; 1])?;
-    assert_eq!(end, 0, "the service says nothing");
+    assert_eq!(end, 0, "the service sends no data");
     Ok(())
 }
 
-/// The value below which this share of the sorted ones is.
+/// Returns a percentile of sorted values.
 fn percentile(sorted: &[Duration], share: f64) -> Duration {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
 #[test]
-fn every_handshake_of_the_kernel_succeeds_during_a_flood_of_syns() {
+fn every_kernel_handshake_succeeds_during_a_syn_flood() {
     // RFC 4987 §3.6
     let net = Net::new();
     let mut server =
@@ -115,10 +115,10 @@ fn every_handshake_of_the_kernel_succeeds_during_a_flood_of_syns() {
         let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
         inside(&net.right(), move || flood(mac, &stop, &sent))
     };
-    let begun = Instant::now();
-    // The table of handshakes must be full before anyone knocks.
+    let started = Instant::now();
+    // Fill the server's table of handshakes before the clients connect.
     while sent.load(Ordering::Relaxed) < 60_000 {
-        assert!(begun.elapsed() < PATIENCE, "the flood does not get under way");
+        assert!(started.elapsed() < CONNECT_TIMEOUT, "the flood is too slow");
         std::thread::sleep(Duration::from_millis(10));
     }
     let clients: Vec<_> = (0..CLIENTS)
@@ -130,7 +130,7 @@ fn every_handshake_of_the_kernel_succeeds_during_a_flood_of_syns() {
         .collect();
     let opened: Vec<_> =
         clients.into_iter().map(|client| client.join().expect("a client's thread")).collect();
-    let (syns, seconds) = (sent.load(Ordering::Relaxed), begun.elapsed().as_secs_f64());
+    let (syns, seconds) = (sent.load(Ordering::Relaxed), started.elapsed().as_secs_f64());
     stop.store(true, Ordering::Relaxed);
     flooder.join().expect("the flooder's thread");
 
@@ -138,15 +138,16 @@ fn every_handshake_of_the_kernel_succeeds_during_a_flood_of_syns() {
         opened.into_iter().flat_map(|opened| opened.expect("every handshake succeeds")).unzip();
     took.sort();
     assert_eq!(took.len(), CONNECTIONS);
-    // What the flood crowds out of the ring is sent again; after it nothing is in the way.
+    // The flood displaced some segments from the RX ring. With the flood over, retransmissions
+    // arrive.
     for stream in streams {
         close(stream).expect("every connection is closed by both ends");
     }
     let counters = server.counters();
     let counted = |name: &str| counters.get(name).copied().unwrap_or_default();
     eprintln!(
-        "{:.0} SYNs a second for {seconds:.1} s; handshakes: {CONNECTIONS} of {CONNECTIONS}, p50 {:?}, \
-         p99 {:?}; {} segments reached the server, {} cookies sent, {} accepted",
+        "{:.0} SYNs per second for {seconds:.1} s; handshakes: {CONNECTIONS} of {CONNECTIONS}, \
+         p50 {:?}, p99 {:?}; {} segments reached the server, {} cookies sent, {} accepted",
         syns as f64 / seconds,
         percentile(&took, 0.5),
         percentile(&took, 0.99),

@@ -1,5 +1,5 @@
-//! Our stack against our stack over a real veth pair whose link loses, delays, reorders, doubles and
-//! corrupts frames: nothing acknowledged is lost, and the content is intact.
+//! Two linerate stacks over a veth pair that loses, delays, reorders, duplicates and corrupts
+//! frames: no acknowledged byte is lost, and the content stays intact.
 
 mod support;
 
@@ -30,12 +30,12 @@ fn through(impairment: &'static str, connections: usize, bytes: usize) {
 }
 
 #[test]
-fn through_five_percent_loss_with_reordering_the_content_is_intact() {
+fn content_is_intact_through_five_percent_loss_with_reordering() {
     through("loss=5%,reorder=5%,delay=1ms,seed=11", 8, 500_000);
 }
 
 #[test]
-fn through_duplication_and_corruption_the_content_is_intact() {
+fn content_is_intact_through_duplication_and_corruption() {
     through("duplicate=3%,corrupt=1%,loss=1%,seed=12", 8, 500_000);
 }
 

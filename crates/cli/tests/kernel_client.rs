@@ -1,5 +1,5 @@
-//! The kernel's TCP as the client of our server, over a real veth pair: it judges our handshakes, data,
-//! half-closes and teardowns.
+//! Kernel clients against our server, over a veth pair: handshakes, data, half-closes and
+//! teardowns.
 
 mod support;
 
@@ -22,30 +22,30 @@ fn at(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-/// Sends `sent` on one thread while it reads what comes back on another; closes its side when all is
-/// sent and reads to the end.
+/// Sends `sent`, closes its side, and returns everything received to the end. Reads on a second
+/// thread while sending.
 fn echo(address: SocketAddr, sent: Vec<u8>) -> Vec<u8> {
     let mut stream = connect(address);
-    let mut reader = stream.try_clone().expect("a socket can be shared");
+    let mut reader = stream.try_clone().expect("the socket is cloned");
     let expected = sent.len();
     let read = std::thread::spawn(move || {
         let mut back = Vec::with_capacity(expected);
         reader.read_to_end(&mut back).expect("the echo ends with a FIN");
         back
     });
-    stream.write_all(&sent).expect("the echo takes what is sent");
+    stream.write_all(&sent).expect("the echo service reads");
     stream.shutdown(Shutdown::Write).expect("the connection is open");
     read.join().expect("the reader does not panic")
 }
 
 fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).expect("ends with a FIN, not a reset");
+    stream.read_to_end(&mut bytes).expect("the stream ends with a FIN, not a reset");
     bytes
 }
 
 #[test]
-fn one_byte_and_one_segment_come_back_over_ipv4_and_ipv6() {
+fn echo_of_small_sizes_is_intact_over_ipv4_and_ipv6() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
@@ -59,7 +59,7 @@ fn one_byte_and_one_segment_come_back_over_ipv4_and_ipv6() {
 }
 
 #[test]
-fn a_hundred_megabytes_come_back_intact() {
+fn echo_of_a_hundred_megabytes_is_intact() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
@@ -71,11 +71,12 @@ fn a_hundred_megabytes_come_back_intact() {
 }
 
 #[test]
-fn the_server_goes_on_sending_after_the_client_has_closed_its_side() {
+fn server_keeps_sending_after_the_client_closes_its_side() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
-        // The client sends and closes before it reads at all: most of the echo flows in CLOSE-WAIT.
+        // The client sends and closes before it reads, so the server sends most of the echo in
+        // CLOSE-WAIT.
         let mut stream = connect(at(LEFT_OWN.into(), 7));
         let sent = pattern(3, 150_000);
         stream.write_all(&sent).unwrap();
@@ -86,25 +87,25 @@ fn the_server_goes_on_sending_after_the_client_has_closed_its_side() {
 }
 
 #[test]
-fn the_client_goes_on_sending_after_the_server_has_closed_its_side() {
+fn client_keeps_sending_after_the_server_closes_its_side() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
-        // `daytime` sends one line and closes first; what we still send must be taken, not reset.
+        // `daytime` sends one line and closes first. It must accept data after that, not reset.
         let mut stream = connect(at(LEFT_OWN.into(), 13));
         let line = read_to_end(&mut stream);
         assert!(line.ends_with(b"\n") && line.len() > 10, "{line:?}");
         for _ in 0..50 {
-            stream.write_all(&[7; 1000]).expect("a half-closed server still takes data");
+            stream.write_all(&[7; 1000]).expect("a half-closed server accepts data");
         }
         std::thread::sleep(Duration::from_millis(100));
-        stream.shutdown(Shutdown::Write).expect("no reset came");
+        stream.shutdown(Shutdown::Write).expect("no reset arrived");
         assert!(stream.take_error().unwrap().is_none());
     });
 }
 
 #[test]
-fn the_side_that_closes_first_is_the_one_in_time_wait() {
+fn the_active_closer_ends_in_time_wait() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
@@ -132,12 +133,12 @@ fn chargen_streams_to_a_slow_reader_without_losing_a_byte() {
     let _server = serve(&net, "");
     net.on_right(|| {
         let mut stream = connect(at(LEFT_OWN.into(), 19));
-        // Long enough for both windows to fill and the persist timer to be armed.
+        // Long enough to fill the receive window and arm the persist timer.
         std::thread::sleep(Duration::from_millis(700));
         let mut bytes = vec![0; 8_000_000];
         stream.read_exact(&mut bytes).unwrap();
         assert!(bytes.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()));
-        // The pattern repeats: a lost or doubled piece breaks the period.
+        // The pattern repeats: lost or duplicated data breaks the period.
         let period =
             (1..100_000).find(|p| bytes[..200_000 - p] == bytes[*p..200_000]).expect("a period");
         assert!(bytes[period..] == bytes[..bytes.len() - period]);
@@ -145,7 +146,7 @@ fn chargen_streams_to_a_slow_reader_without_losing_a_byte() {
 }
 
 #[test]
-fn two_thousand_connections_at_once() {
+fn two_thousand_concurrent_connections_complete() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
@@ -167,7 +168,7 @@ fn two_thousand_connections_at_once() {
 }
 
 #[test]
-fn a_closed_port_refuses_and_an_aborted_connection_harms_nobody() {
+fn closed_port_refuses_and_aborts_do_not_affect_other_connections() {
     let net = Net::new();
     let _server = serve(&net, "");
     net.on_right(|| {
@@ -175,7 +176,7 @@ fn a_closed_port_refuses_and_an_aborted_connection_harms_nobody() {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         for _ in 0..50 {
             let stream = connect(at(LEFT_OWN.into(), 19));
-            // SO_LINGER of zero: the kernel resets the connection in mid-stream.
+            // With SO_LINGER of zero, the kernel resets the connection mid-stream.
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
             drop(stream);
         }
@@ -185,7 +186,7 @@ fn a_closed_port_refuses_and_an_aborted_connection_harms_nobody() {
 }
 
 #[test]
-fn ping_is_answered_over_ipv4_and_ipv6() {
+fn ping_works_over_ipv4_and_ipv6() {
     let net = Net::new();
     let _server = serve(&net, "");
     let right = net.right();
@@ -197,7 +198,7 @@ fn ping_is_answered_over_ipv4_and_ipv6() {
 }
 
 #[test]
-fn curl_and_wrk_are_served_over_http() {
+fn http_serves_curl_and_wrk() {
     let net = Net::new();
     let _server = serve(&net, "");
     let right = net.right();
@@ -215,7 +216,7 @@ fn curl_and_wrk_are_served_over_http() {
 }
 
 #[test]
-fn the_interface_of_a_stopped_or_killed_server_is_the_kernels_again() {
+fn kernel_traffic_flows_after_the_server_stops_or_is_killed() {
     let net = Net::new();
     let left = net.left();
     let attached = || {
@@ -231,31 +232,31 @@ fn the_interface_of_a_stopped_or_killed_server_is_the_kernels_again() {
     assert!(attached());
     kernel_serves(&net);
     assert_eq!(server.stop(), Some(0), "a clean stop");
-    assert!(!attached(), "a stopped server leaves no program behind");
+    assert!(!attached(), "a stopped server detaches its XDP program");
     kernel_serves(&net);
 
     let mut server = serve(&net, "");
     assert!(attached());
     server.kill();
-    eventually("a killed server leaves no program behind", || !attached());
+    eventually("the XDP program of a killed server is detached", || !attached());
     kernel_serves(&net);
-    let mut again = serve(&net, "");
+    let mut restarted = serve(&net, "");
     net.on_right(|| {
         let sent = pattern(1, 1000);
         assert!(echo(at(LEFT_OWN.into(), 7), sent.clone()) == sent);
     });
-    assert_eq!(again.stop(), Some(0));
+    assert_eq!(restarted.stop(), Some(0));
 }
 
 #[test]
-fn a_stop_closes_what_is_open_instead_of_leaving_it_hanging() {
+fn stopping_the_server_ends_open_connections() {
     let net = Net::new();
     let mut server = serve(&net, "");
     let mut stream = net.on_right(|| connect(at(LEFT_OWN.into(), 7)));
     let exit = std::thread::spawn(move || server.stop());
     let began = Instant::now();
     let mut rest = Vec::new();
-    // A FIN or a reset, but an end within the grace.
+    // A FIN or a reset, but within the grace period.
     let _ = stream.read_to_end(&mut rest);
     assert!(began.elapsed() < Duration::from_secs(15));
     drop(stream);
@@ -263,7 +264,7 @@ fn a_stop_closes_what_is_open_instead_of_leaving_it_hanging() {
 }
 
 #[test]
-fn the_kernels_own_services_work_on_the_shared_address() {
+fn kernel_services_work_on_the_shared_address() {
     let net = Net::new();
     let address: IpAddr = support::LEFT.into();
     let _server = net.serve(&format!("--mode shared --address {} --service echo:7", cidr(address)));
@@ -308,7 +309,7 @@ fn two_queues_on_two_workers_serve_every_connection() {
                 std::thread::spawn(move || {
                     for n in 0..50 {
                         let sent = pattern(thread * 1000 + n, 20_000);
-                        // Threads enter namespaces one by one; children of this one are inside too.
+                        // A namespace belongs to a thread; threads spawned by this one inherit it.
                         for address in both(LEFT_OWN) {
                             assert!(echo(at(address, 7), sent.clone()) == sent);
                         }

@@ -1,4 +1,4 @@
-//! Our stack as the client of the kernel's TCP, over a real veth pair.
+//! linerate as the client of kernel servers, over a veth pair.
 
 mod support;
 
@@ -10,14 +10,15 @@ use linerate::shard::CloseReason;
 use support::client::{Client, Closing, Outcome, own_stack};
 use support::{LEFT, Net, RIGHT_OWN, both, pattern, v6};
 
-/// Serves on the left with kernel sockets until the namespace goes: each connection on its own thread.
+/// Serves on the left with kernel sockets, one thread per connection.
 fn kernel_service(net: &Net, port: u16, serve: fn(TcpStream)) {
     for address in both(LEFT) {
         let listener =
             net.on_left(move || TcpListener::bind((address, port)).expect("a free port"));
-        // With the 128 of the standard library the kernel forgets most of two thousand handshakes that end
-        // at once, and resets those whose SYN cookies have grown old when they get their turn.
-        socket2::SockRef::from(&listener).listen(4096).expect("a longer queue");
+        // The standard library uses a backlog of 128. With it, the kernel drops most of two
+        // thousand simultaneous handshakes, and resets those whose SYN cookies expire before they
+        // are accepted.
+        socket2::SockRef::from(&listener).listen(4096).expect("a longer backlog");
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 std::thread::spawn(move || serve(stream));
@@ -35,16 +36,17 @@ fn echo(mut stream: TcpStream) {
     }
 }
 
-/// Reads everything first, then answers: the whole answer flows through the half-closed connection.
-fn echo_after_the_end(mut stream: TcpStream) {
+/// Reads to the end before it responds, so the whole response flows through the half-closed
+/// connection.
+fn echo_after_fin(mut stream: TcpStream) {
     let mut all = Vec::new();
     if stream.read_to_end(&mut all).is_ok() {
-        // The test sees what is missing.
+        // Ignore errors: the test checks the content.
         let _ = stream.write_all(&all);
     }
 }
 
-/// Closes first, then takes what comes and says nothing.
+/// Sends one line and closes its side first, then discards what it receives.
 fn close_first(mut stream: TcpStream) {
     let _ = stream.write_all(b"bye\n");
     let _ = stream.shutdown(Shutdown::Write);
@@ -63,7 +65,7 @@ fn run(net: &Net, client: Client, limit: u64) -> Vec<Outcome> {
 }
 
 #[test]
-fn what_is_sent_comes_back_intact_from_one_byte_to_a_hundred_megabytes() {
+fn echo_is_intact_from_zero_bytes_to_a_hundred_megabytes() {
     let net = Net::new();
     kernel_service(&net, 7, echo);
     for address in both(LEFT) {
@@ -78,9 +80,9 @@ fn what_is_sent_comes_back_intact_from_one_byte_to_a_hundred_megabytes() {
 }
 
 #[test]
-fn the_whole_answer_arrives_through_a_half_closed_connection() {
+fn response_arrives_through_a_half_closed_connection() {
     let net = Net::new();
-    kernel_service(&net, 7, echo_after_the_end);
+    kernel_service(&net, 7, echo_after_fin);
     let closing = Closing::AfterWriting;
     let client = Client { target: at(LEFT.into(), 7), connections: 3, bytes: 3_000_000, closing };
     for (n, outcome) in run(&net, client, 60).into_iter().enumerate() {
@@ -90,7 +92,7 @@ fn the_whole_answer_arrives_through_a_half_closed_connection() {
 }
 
 #[test]
-fn we_go_on_sending_after_the_server_has_closed() {
+fn client_keeps_sending_after_the_server_closes() {
     let net = Net::new();
     kernel_service(&net, 13, close_first);
     let closing = Closing::AfterWriting;
@@ -104,7 +106,7 @@ fn we_go_on_sending_after_the_server_has_closed() {
 }
 
 #[test]
-fn two_thousand_connections_at_once() {
+fn two_thousand_concurrent_connections_complete() {
     let net = Net::new();
     kernel_service(&net, 7, echo);
     let closing = Closing::AfterWriting;
@@ -116,7 +118,7 @@ fn two_thousand_connections_at_once() {
 }
 
 #[test]
-fn a_closed_port_of_the_kernel_refuses() {
+fn closed_kernel_port_refuses_the_connection() {
     let net = Net::new();
     for address in both(LEFT) {
         let closing = Closing::AfterWriting;
@@ -126,7 +128,7 @@ fn a_closed_port_of_the_kernel_refuses() {
 }
 
 #[test]
-fn from_the_kernels_own_address_in_shared_mode() {
+fn shared_mode_connects_from_the_kernels_address() {
     let net = Net::new();
     kernel_service(&net, 7, echo);
     let outcomes = net.on_right(|| {

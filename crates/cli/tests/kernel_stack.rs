@@ -1,5 +1,5 @@
-//! The services and the load patterns over the kernel's sockets, on the loopback interface: `serve` and
-//! `load` as a user runs them, against each other and against plain sockets.
+//! Services and load patterns over kernel sockets, on the loopback interface: `serve` and `load` as
+//! a user runs them, against each other and against plain sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -22,9 +22,9 @@ impl Server {
     }
 
     fn start_at(host: &str, service: &str, more: &[&str]) -> Self {
-        // A port that was free a moment ago; nobody else in this test binary is given it again soon.
+        // Find a free port. The kernel does not assign it again soon, so `serve` can bind it.
         let probe = TcpListener::bind((host, 0)).expect("the loopback interface is up");
-        let address = probe.local_addr().expect("it is bound");
+        let address = probe.local_addr().expect("the listener is bound");
         drop(probe);
         let mut child = Command::new(LINERATE)
             .args(["serve", "--stack", "kernel", "--address", host])
@@ -34,14 +34,14 @@ impl Server {
             .spawn()
             .expect("the binary is built");
         let mut first = String::new();
-        let out = child.stdout.take().expect("it is piped");
-        BufReader::new(out).read_line(&mut first).expect("it writes text");
+        let out = child.stdout.take().expect("stdout is piped");
+        BufReader::new(out).read_line(&mut first).expect("the server prints a line");
         assert_eq!(first, "ready\n");
         Self { child, address }
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("it serves");
+        let stream = TcpStream::connect(self.address).expect("the server accepts");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("the timeout is not zero");
         stream
     }
@@ -58,7 +58,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs `load` and returns its exit status and its object.
+/// Runs `load --json` and returns its exit status and its report.
 fn load(target: &str, arguments: &[&str]) -> (i32, Value) {
     let output = Command::new(LINERATE)
         .args(["load", "--stack", "kernel", "--json", "--target", target])
@@ -77,27 +77,27 @@ fn assert_clean(report: &Value, connections: u64) {
 
 fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
-    stream.read_to_end(&mut all).expect("it ends with a FIN");
+    stream.read_to_end(&mut all).expect("the stream ends with a FIN");
     all
 }
 
 #[test]
-fn echo_returns_everything_also_what_is_sent_before_a_half_close() {
+fn echo_returns_everything_sent_before_a_half_close() {
     let server = Server::start("echo", &[]);
     let mut stream = server.connect();
     let sent: Vec<u8> = (0..20_000_000u32).map(|at| (at * 7 / 3) as u8).collect();
-    let mut writer = stream.try_clone().expect("a descriptor is free");
+    let mut writer = stream.try_clone().expect("the socket is cloned");
     let copy = sent.clone();
     let writing = std::thread::spawn(move || {
-        writer.write_all(&copy).expect("the echo is read");
-        writer.shutdown(Shutdown::Write).expect("it is open");
+        writer.write_all(&copy).expect("the echo service reads");
+        writer.shutdown(Shutdown::Write).expect("the connection is open");
     });
     assert!(read_all(&mut stream) == sent);
     writing.join().expect("the writer succeeds");
 }
 
 #[test]
-fn echo_holds_a_bounded_amount_for_a_peer_that_does_not_read() {
+fn echo_buffers_a_bounded_amount_if_the_peer_does_not_read() {
     let server = Server::start("echo", &[]);
     let mut stream = server.connect();
     stream.set_write_timeout(Some(Duration::from_millis(500))).expect("the timeout is not zero");
@@ -105,18 +105,18 @@ fn echo_holds_a_bounded_amount_for_a_peer_that_does_not_read() {
     let mut written = 0;
     while let Ok(count) = stream.write(&chunk) {
         written += count;
-        assert!(written < 200 << 20, "it takes everything and sends nothing back");
+        assert!(written < 200 << 20, "echo buffers without a limit");
     }
-    stream.shutdown(Shutdown::Write).expect("it is open");
+    stream.shutdown(Shutdown::Write).expect("the connection is open");
     assert_eq!(read_all(&mut stream).len(), written);
 }
 
 #[test]
-fn discard_reads_everything_and_says_nothing() {
+fn discard_reads_everything_and_sends_nothing() {
     let server = Server::start("discard", &[]);
     let mut stream = server.connect();
-    stream.write_all(&vec![0; 5 << 20]).expect("it is read");
-    stream.shutdown(Shutdown::Write).expect("it is open");
+    stream.write_all(&vec![0; 5 << 20]).expect("the service reads");
+    stream.shutdown(Shutdown::Write).expect("the connection is open");
     assert!(read_all(&mut stream).is_empty());
 }
 
@@ -125,23 +125,24 @@ fn chargen_streams_its_pattern_until_the_peer_closes() {
     let server = Server::start("chargen", &[]);
     let mut stream = server.connect();
     let mut got = vec![0; 3 << 20];
-    stream.read_exact(&mut got).expect("it streams");
-    // RFC 864: 72 characters and a line's end; the next line begins one character further.
+    stream.read_exact(&mut got).expect("the service sends");
+    // RFC 864: lines of 72 characters and CRLF; each line starts one character later in the
+    // pattern.
     assert!(got.starts_with(b" !\"#"));
     assert_eq!(&got[72..78], b"\r\n!\"#$");
     assert!(got.iter().zip(&got[95 * 74..]).all(|(one, next)| one == next));
-    stream.shutdown(Shutdown::Write).expect("it is open");
+    stream.shutdown(Shutdown::Write).expect("the connection is open");
     read_all(&mut stream);
 }
 
 #[test]
-fn daytime_sends_a_line_closes_first_and_takes_what_still_comes() {
+fn daytime_sends_a_line_closes_first_and_accepts_more_data() {
     let server = Server::start("daytime", &[]);
     let mut stream = server.connect();
-    let line = String::from_utf8(read_all(&mut stream)).expect("it is text");
+    let line = String::from_utf8(read_all(&mut stream)).expect("valid UTF-8");
     assert!(line.ends_with("-UTC\r\n") && line.matches('\n').count() == 1, "{line}");
     for _ in 0..10 {
-        stream.write_all(&[0; 10_000]).expect("it still takes data, without a reset");
+        stream.write_all(&[0; 10_000]).expect("the service accepts data without a reset");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -151,37 +152,37 @@ fn close_waits_for_the_peer() {
     let server = Server::start("close", &[]);
     let mut stream = server.connect();
     stream.set_read_timeout(Some(Duration::from_millis(200))).expect("the timeout is not zero");
-    assert!(stream.read(&mut [0; 10]).is_err(), "it says and closes nothing by itself");
-    stream.shutdown(Shutdown::Write).expect("it is open");
+    assert!(stream.read(&mut [0; 10]).is_err(), "it sends nothing and does not close first");
+    stream.shutdown(Shutdown::Write).expect("the connection is open");
     assert!(read_all(&mut stream).is_empty());
 }
 
 #[test]
-fn http_serves_a_file_with_keep_alive_and_refusals() {
+fn http_serves_a_file_with_keep_alive_and_404() {
     let path = std::env::temp_dir().join(format!("linerate-http-{}.html", std::process::id()));
     let body: String = (0..200_000).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
-    std::fs::write(&path, &body).expect("the temporary folder can be written to");
-    let server = Server::start("http", &["--file", path.to_str().expect("the path is text")]);
+    std::fs::write(&path, &body).expect("the temporary directory is writable");
+    let server = Server::start("http", &["--file", path.to_str().expect("the path is UTF-8")]);
     let mut stream = server.connect();
-    let name = path.file_name().and_then(|name| name.to_str()).expect("it has a name");
+    let name = path.file_name().and_then(|name| name.to_str()).expect("the path has a file name");
     write!(
         stream,
         "GET /{name} HTTP/1.1\r\nHost: a\r\n\r\nGET /other HTTP/1.1\r\nHost: a\r\n\r\n\
          HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     )
-    .expect("it reads");
-    let text = String::from_utf8(read_all(&mut stream)).expect("it is text");
+    .expect("the server reads");
+    let text = String::from_utf8(read_all(&mut stream)).expect("valid UTF-8");
     let answers: Vec<&str> = text.split("HTTP/1.1 ").skip(1).collect();
     assert_eq!(answers.len(), 3);
     assert!(answers[0].starts_with("200 OK") && answers[0].ends_with(&body));
     assert!(answers[0].contains("Content-Type: text/html"));
     assert!(answers[1].starts_with("404 ") && answers[2].starts_with("200 OK"));
     assert!(answers[2].contains("Content-Length: 200000") && answers[2].ends_with("\r\n\r\n"));
-    std::fs::remove_file(&path).expect("it is ours");
+    std::fs::remove_file(&path).expect("the file exists");
 }
 
 #[test]
-fn connect_opens_and_closes_every_connection_by_both_fins() {
+fn connect_closes_every_connection_cleanly() {
     let server = Server::start("close", &[]);
     let (status, report) =
         load(&server.target(), &["--pattern", "connect", "--connections", "3000"]);
@@ -203,7 +204,7 @@ fn connect_works_when_the_peer_closes_first() {
 }
 
 #[test]
-fn connect_for_a_time_counts_what_it_opened_in_that_time() {
+fn connect_with_a_duration_counts_connections_opened_in_it() {
     let server = Server::start("close", &["--cores", "0,1"]);
     let arguments = ["--pattern", "connect", "--duration", "1", "--cores", "0,1"];
     let (status, report) = load(&server.target(), &arguments);
@@ -214,13 +215,13 @@ fn connect_for_a_time_counts_what_it_opened_in_that_time() {
 }
 
 #[test]
-fn several_sources_are_used_in_turn() {
+fn source_addresses_are_used_round_robin() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
-    let target = listener.local_addr().expect("it is bound").to_string();
+    let target = listener.local_addr().expect("the listener is bound").to_string();
     let accepting = std::thread::spawn(move || {
         let mut peers: Vec<String> = (0..6)
             .map(|_| {
-                let (mut stream, peer) = listener.accept().expect("they come");
+                let (mut stream, peer) = listener.accept().expect("the clients connect");
                 read_all(&mut stream);
                 peer.ip().to_string()
             })
@@ -233,13 +234,13 @@ fn several_sources_are_used_in_turn() {
     arguments.extend(addresses);
     let (_, report) = load(&target, &arguments);
     assert_clean(&report, 6);
-    let peers = accepting.join().expect("it accepts");
+    let peers = accepting.join().expect("the accepting thread succeeds");
     let expected = ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map(|it| [it, it]).concat();
     assert_eq!(peers, expected);
 }
 
 #[test]
-fn request_checks_every_answer() {
+fn request_verifies_every_response() {
     let server = Server::start("echo", &[]);
     for (bytes, connections) in [("1", "50"), ("64", "50"), ("3M", "3")] {
         let arguments =
@@ -247,7 +248,7 @@ fn request_checks_every_answer() {
         let (status, report) =
             load(&server.target(), &[&arguments[..], &["--requests-per-connection", "4"]].concat());
         assert_eq!(status, 0);
-        let connections: u64 = connections.parse().expect("it is a number");
+        let connections: u64 = connections.parse().expect("a number");
         assert_clean(&report, connections);
         assert_eq!(report["requests"], connections * 4);
         assert_eq!(report["request"]["count"], connections * 4);
@@ -256,14 +257,14 @@ fn request_checks_every_answer() {
 }
 
 #[test]
-fn a_wrong_answer_is_a_failure() {
+fn a_wrong_response_counts_as_corrupt() {
     let server = Server::start("chargen", &[]);
     let (_, report) = load(&server.target(), &["--pattern", "request", "--connections", "2"]);
     assert_eq!(report["failed"]["corrupt"], 2, "{report}");
 }
 
 #[test]
-fn request_for_a_time_measures_after_the_ramp() {
+fn request_with_a_duration_measures_after_the_ramp() {
     let server = Server::start("echo", &[]);
     let arguments = ["--pattern", "request", "--duration", "0.5", "--concurrency", "4"];
     let (status, report) = load(&server.target(), &[&arguments[..], &["--idle", "spin"]].concat());
@@ -288,7 +289,7 @@ fn stream_sends_to_discard_and_receives_from_chargen() {
 }
 
 #[test]
-fn stream_through_echo_comes_back_whole() {
+fn stream_through_echo_receives_every_byte() {
     let server = Server::start("echo", &[]);
     let arguments = ["--pattern", "stream", "--connections", "3", "--bytes-per-connection", "5M"];
     let (status, report) = load(&server.target(), &arguments);
@@ -310,9 +311,9 @@ fn idle_holds_its_connections_and_closes_them() {
 }
 
 #[test]
-fn a_target_that_refuses_is_reported_and_exits_with_1() {
+fn a_refusing_target_is_reported_with_exit_status_1() {
     let probe = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
-    let target = probe.local_addr().expect("it is bound").to_string();
+    let target = probe.local_addr().expect("the listener is bound").to_string();
     drop(probe);
     let (status, report) = load(&target, &["--pattern", "connect", "--connections", "5"]);
     assert_eq!((status, &report["failed"]["refused"]), (1, &5.into()));
@@ -320,12 +321,12 @@ fn a_target_that_refuses_is_reported_and_exits_with_1() {
 }
 
 #[test]
-fn a_peer_that_resets_is_a_failure_by_that_cause() {
+fn a_reset_by_the_peer_is_counted_as_reset() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
-    let target = listener.local_addr().expect("it is bound").to_string();
+    let target = listener.local_addr().expect("the listener is bound").to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Closing with unread data is a reset.
+            // Closing with unread data resets the connection.
             let _ = stream.peek(&mut [0; 1]);
         }
     });
@@ -334,7 +335,7 @@ fn a_peer_that_resets_is_a_failure_by_that_cause() {
 }
 
 #[test]
-fn ipv6_works_alike() {
+fn load_works_over_ipv6() {
     let server = Server::start_at("::1", "echo", &[]);
     let arguments = ["--pattern", "request", "--connections", "20", "--address", "::1/128"];
     let (status, report) = load(&server.target(), &arguments);
@@ -343,31 +344,31 @@ fn ipv6_works_alike() {
 }
 
 #[test]
-fn histograms_are_written_beside_each_other() {
+fn handshake_and_teardown_histograms_are_written() {
     let server = Server::start("close", &[]);
     let path = std::env::temp_dir().join(format!("linerate-{}.hgrm", std::process::id()));
-    let name = path.to_str().expect("the path is text");
+    let name = path.to_str().expect("the path is UTF-8");
     load(&server.target(), &["--pattern", "connect", "--connections", "50", "--histogram", name]);
     for path in [path.clone(), path.with_extension("teardown.hgrm")] {
-        let text = std::fs::read_to_string(&path).expect("it was written");
+        let text = std::fs::read_to_string(&path).expect("the histogram exists");
         assert!(text.contains("Percentile") && text.contains("Total count    =           50]"));
-        std::fs::remove_file(&path).expect("it is ours");
+        std::fs::remove_file(&path).expect("the file exists");
     }
 }
 
 #[test]
-fn serve_ends_with_0_on_a_signal() {
+fn serve_exits_with_0_on_sigterm() {
     use nix::sys::signal::{Signal, kill};
     let mut server = Server::start("echo", &[]);
     let id = i32::try_from(server.child.id()).expect("a process id fits");
-    kill(nix::unistd::Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
-    let asked = Instant::now();
-    assert_eq!(server.child.wait().expect("it ends").code(), Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(2));
+    kill(nix::unistd::Pid::from_raw(id), Signal::SIGTERM).expect("the process runs");
+    let signalled_at = Instant::now();
+    assert_eq!(server.child.wait().expect("the process exits").code(), Some(0));
+    assert!(signalled_at.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
-fn load_reports_what_it_has_on_a_signal() {
+fn load_reports_partial_results_on_sigint() {
     use nix::sys::signal::{Signal, kill};
     let server = Server::start("echo", &[]);
     let child = Command::new(LINERATE)
@@ -378,8 +379,8 @@ fn load_reports_what_it_has_on_a_signal() {
         .expect("the binary is built");
     std::thread::sleep(Duration::from_millis(700));
     let id = i32::try_from(child.id()).expect("a process id fits");
-    kill(nix::unistd::Pid::from_raw(id), Signal::SIGINT).expect("it runs");
-    let output = child.wait_with_output().expect("it ends");
+    kill(nix::unistd::Pid::from_raw(id), Signal::SIGINT).expect("the process runs");
+    let output = child.wait_with_output().expect("the process exits");
     let report: Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert_eq!(output.status.code(), Some(0));
     assert!(report["requests"].as_u64() > Some(0), "{report}");

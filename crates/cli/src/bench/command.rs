@@ -1,4 +1,4 @@
-//! The options of `linerate bench`, and its run from beginning to end.
+//! Options of `linerate bench`, and the whole run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::ceiling::Task;
+use super::ceiling::CeilingConfig;
 use super::folder::Folder;
-use super::lab::Napi;
 use super::suite::Suite;
+use super::testbed::Napi;
 use super::trial::Conditions;
 use super::workload::Workload;
-use super::{outcome, table};
+use super::{report, table};
 use crate::failure::Failure;
 use crate::load::Pattern;
 use crate::network::{self, Numbers};
@@ -20,65 +20,74 @@ use crate::options::Idle;
 use crate::output;
 use crate::stop::Stop;
 
-/// Measure this stack beside the kernel's and beside the raw AF_XDP ceiling, over veth pairs of its own.
+/// Benchmark linerate against the kernel's stack and the raw AF_XDP ceiling, over private veth
+/// pairs.
 ///
-/// Needs root, two cores, iproute2 and ethtool. Touches nothing of the host's network: all happens in
-/// namespaces without a name, which are gone when it ends, however it ends.
+/// Needs root, two cores, iproute2 and ethtool. Does not touch the host's network: everything runs
+/// in unnamed namespaces, which disappear when the benchmark ends, even if it is killed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each time, in turn: the ceiling (raw echo of 64-byte frames by batch, and a stateless exchange of the seven
-segments of a connection), linerate, the kernel. Each run is `linerate serve` in one namespace and `linerate
-load` in the other, over a veth pair made for it; ratios are taken pair by pair.
+Each round measures, in turn: the ceiling (raw echo of 64-byte frames by batch size, and a stateless
+exchange of the seven segments of a connection), linerate, the kernel. A run is `linerate serve` in
+one namespace and `linerate load` in the other, over a new veth pair. Ratios compare the two runs of
+a round.
 
-JSON (--json): ceiling (echo: a list by batch of round_trips_per_second and latency; connections_per_second
-of the exchange; spread, lost, drops), patterns (by name: linerate and kernel, each the JSON of `load` of the
-median run with packets and device_drops, and runs, all of them; ratio_to_kernel, share_of_ceiling, spreads;
-request has single, the same of one connection), settings, seconds.
+JSON (--json): ceiling (echo: a list by batch size of round_trips_per_second and latency;
+connections_per_second of the exchange; spread, lost, drops), patterns (by name: linerate and
+kernel, each the JSON of `load` of the median run, with device_drops and, for connect,
+segments_per_connection, and runs, a list of all; ratio_to_kernel, share_of_ceiling, spreads;
+request has single, the same for one connection), settings, seconds.
 
 Examples:
   linerate bench
   linerate bench --patterns connect --runs 9 --duration 3 --report report
   linerate bench --napi threaded --json > bench.json")]
 pub struct Options {
-    /// What to measure: connect, request, stream, idle
+    /// Load patterns to measure: connect, request, stream, idle
     #[arg(long, value_enum, value_delimiter = ',', default_value = "connect,request")]
     patterns: Vec<Pattern>,
 
-    /// Times that each is run on each stack
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Runs of each pattern on each stack
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "5",
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
     runs: u16,
 
     /// Seconds to measure in each run
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = network::seconds)]
     duration: Duration,
 
-    /// Connections at once [default: connect and idle 64, request 16, stream 1]
+    /// Concurrent connections [default: connect and idle 64, request 16, stream 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     concurrency: Option<u64>,
 
-    /// request: bytes of a request and of its answer; units k, M
+    /// request: size of a request and of its response; units k, M
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = network::bytes)]
     request_bytes: u64,
 
-    /// CPU cores of the server and of the client
+    /// CPU cores of the server and the client
     #[arg(long, value_name = "LIST", default_value = "0,1")]
     cores: Numbers,
 
-    /// What idle workers do, on both stacks
+    /// Idle policy of the workers, on both stacks
     #[arg(long, value_enum, default_value = "spin")]
     idle: Idle,
 
-    /// How the veth pair delivers frames, to both stacks: as the kernel makes it, or by a thread on the
-    /// other core than the end it receives for
+    /// Delivery mode of the veth pair, for both stacks: inline in the sender's system call (the
+    /// default of veth), or in NAPI threads, each on the core of the sending end
     #[arg(long, value_enum, default_value = "inline")]
     napi: Napi,
 
-    /// connect: the client closes in the turn that it opened, so that linerate joins its FIN with the
-    /// handshake's ACK (see `load --join-fin`)
+    /// connect: the client closes in the same turn that the connection opens, so that linerate
+    /// sends its FIN with the last ACK of the handshake (see `load --join-fin`)
     #[arg(long)]
     join_fin: bool,
 
-    /// Leave report.json, the .hgrm histograms and what both ends said (.log) of all runs in this folder
+    /// Write report.json, and the histograms (.hgrm) and standard error (.log) of all runs, to this
+    /// directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 
@@ -87,16 +96,16 @@ pub struct Options {
     json: bool,
 }
 
-/// Measures and reports.
+/// Runs the benchmark and prints the report.
 ///
 /// # Errors
-/// When the options make no sense, the host lacks something, a run fails as a whole, or a signal comes.
+/// When the options are invalid, the host lacks a requirement, a run fails, or a signal arrives.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let cores = cores(options)?;
     let stop = Stop::on_signals()?;
     let folder = Folder::new(options.report.as_deref())?;
     let results = suite(options, cores, &folder).run(&stop)?;
-    let report = outcome::json(&results, &settings(options));
+    let report = report::json(&results, &settings(options));
     if options.report.is_some() {
         folder.write("report.json", &format!("{report:#}\n"))?;
     }
@@ -109,19 +118,19 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn cores(options: &Options) -> Result<[usize; 2], Failure> {
-    let tried = "cannot measure on these cores";
+    let tried = "cannot benchmark on these cores";
     let &[server, client] = options.cores.0.as_slice() else {
-        let wrong = format!("{} cores for two ends", options.cores.0.len());
-        return Err(Failure::usage(tried, wrong, "give two with --cores, as in 0,1"));
+        let wrong = format!("need 2 cores, got {}", options.cores.0.len());
+        return Err(Failure::usage(tried, wrong, "give two cores, as in --cores 0,1"));
     };
-    let there = core_affinity::get_core_ids().unwrap_or_default();
-    match [server, client].iter().find(|core| there.iter().all(|it| it.id != **core as usize)) {
+    let available = core_affinity::get_core_ids().unwrap_or_default();
+    match [server, client].iter().find(|core| available.iter().all(|it| it.id != **core as usize)) {
         Some(core) => {
             let wrong = format!("this process may not use core {core}");
             Err(Failure::usage(
                 tried,
                 wrong,
-                "give two that it may with --cores (`nproc`, `taskset -p $$`)",
+                "give --cores from its affinity mask (`taskset -cp $$`)",
             ))
         }
         None => Ok([server as usize, client as usize]),
@@ -160,10 +169,10 @@ fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<
             join_fin: options.join_fin,
             folder: folder.path().to_owned(),
         },
-        task: Task {
+        ceiling: CeilingConfig {
             cores,
             napi: options.napi,
-            // More in flight than the device's ring holds would measure its losses.
+            // With more connections in flight, the device's ring would overflow.
             concurrency: options.concurrency.unwrap_or(64).min(128) as u16,
             echo_span: span(250, 8).into(),
             exchange_span: span(1000, 2).into(),

@@ -1,21 +1,21 @@
-//! Latencies by percentile, read back from a `.hgrm` file and drawn side by side.
+//! Latencies by percentile: parses `.hgrm` files and draws two of them side by side.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Values by the share of all that they are not below, ascending.
+/// Pairs of value and cumulative share, in ascending order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve(Vec<(f64, f64)>);
 
-/// The rows that are drawn.
+/// Percentiles that are drawn.
 const ROWS: [(&str, f64); 6] =
     [("p10", 0.1), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
-/// Columns of a bar: the longest.
+/// Length of the longest bar, in columns.
 const WIDTH: usize = 30;
 
 impl Curve {
-    /// From the text of the file: rows of value, share, count; all else is skipped.
+    /// Parses the text of a file: rows of value, share and count. Skips all other lines.
     pub fn parse(text: &str) -> Self {
         let rows = text.lines().filter_map(|line| {
             let mut cells = line.split_whitespace().map(str::parse::<f64>);
@@ -24,19 +24,20 @@ impl Curve {
         Self(rows.collect())
     }
 
-    /// From the file; empty when there is none.
+    /// Reads a file; empty if it cannot be read.
     pub fn read(path: &Path) -> Self {
         Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
     }
 
-    /// The smallest value that this share of all are not above.
+    /// Returns the smallest value that at least this share of all values do not exceed.
     fn value_at(&self, share: f64) -> Option<f64> {
         let found = self.0.iter().find(|(_, reached)| *reached >= share - 1e-12);
         found.or(self.0.last()).map(|(value, _)| *value)
     }
 }
 
-/// Two curves, a row a percentile; bars are logarithmic, so that a factor is the same length everywhere.
+/// Draws two curves with one pair of bars per percentile. Bars are logarithmic, so equal ratios
+/// have equal length.
 pub fn draw(title: &str, linerate: &Curve, kernel: &Curve) -> String {
     let mut text = format!("  {title}, µs\n");
     let both =
@@ -44,7 +45,7 @@ pub fn draw(title: &str, linerate: &Curve, kernel: &Curve) -> String {
     let all = || both().flat_map(|(ours, theirs)| [ours, theirs]).flatten();
     let (low, high) = all().fold((f64::MAX, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
     if all().next().is_none() {
-        return text + "    nothing was measured\n";
+        return text + "    no data\n";
     }
     let bar = |value: Option<f64>| {
         let value = value.unwrap_or(low).max(low);
@@ -70,7 +71,7 @@ mod tests {
         #[Mean    =  2.0, StdDeviation   = 0.0]\n";
 
     #[test]
-    fn percentiles_are_read_back() {
+    fn percentiles_are_parsed_from_the_file() {
         let curve = Curve::parse(FILE);
         let at = |share| curve.value_at(share);
         assert_eq!(
@@ -81,12 +82,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_as_long_as_the_logarithm() {
+    fn bars_have_logarithmic_length() {
         let curve = Curve::parse(FILE);
         let text = draw("request", &curve, &Curve::default());
         let bars: Vec<usize> = text.lines().map(|line| line.matches('▇').count()).collect();
         assert_eq!(bars.iter().max(), Some(&WIDTH));
         assert!(text.contains("p99.9") && text.contains("64.0"), "{text}");
-        assert!(draw("x", &Curve::default(), &Curve::default()).contains("nothing"));
+        assert!(draw("x", &Curve::default(), &Curve::default()).contains("no data"));
     }
 }

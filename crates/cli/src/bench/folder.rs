@@ -1,59 +1,55 @@
-//! The folder in which runs leave their histograms: the user's, or one of our own for as long as needed.
+//! The directory for histograms and logs: the one of `--report`, or a temporary one.
 
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// A folder that exists.
+/// An existing directory.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    is_ours: bool,
+    is_temporary: bool,
 }
 
 impl Folder {
-    /// The one that the user named, or a temporary one, which goes when this is dropped.
+    /// Creates the directory `named`, or a temporary one that is removed on drop.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the directory cannot be created.
     pub fn new(named: Option<&Path>) -> Result<Self, Failure> {
         let temporary =
             || std::env::temp_dir().join(format!("linerate-bench-{}", std::process::id()));
         let path = named.map_or_else(temporary, Path::to_owned);
         std::fs::create_dir_all(&path).and_then(|()| path.canonicalize()).map_or_else(
             |error| {
-                let tried = format!("cannot make the folder {}", path.display());
-                Err(Failure::new(
-                    tried,
-                    error,
-                    "give a folder that can be written to with --report",
-                ))
+                let tried = format!("cannot create the directory {}", path.display());
+                Err(Failure::new(tried, error, "give a writable directory with --report"))
             },
-            |path| Ok(Self { path, is_ours: named.is_none() }),
+            |path| Ok(Self { path, is_temporary: named.is_none() }),
         )
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes a file into it.
+    /// Writes a file into the directory.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// When the file cannot be written.
     pub fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         std::fs::write(&path, content).map_err(|error| {
             let tried = format!("cannot write {}", path.display());
-            Failure::new(tried, error, "give a folder that can be written to with --report")
+            Failure::new(tried, error, "give a writable directory with --report")
         })
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.is_ours {
+        if self.is_temporary {
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }

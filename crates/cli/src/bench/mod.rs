@@ -1,25 +1,26 @@
-//! `linerate bench`: this stack, the kernel's, and the raw AF_XDP ceiling, over the same veth pair in turn.
+//! `linerate bench`: measures linerate, the kernel's stack and the raw AF_XDP ceiling in turn, over
+//! identical veth pairs.
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`lab`] | the veth pair between two [namespaces](super::netns), fresh for every run |
-//! | [`ceiling`] | what the kernel's AF_XDP path allows without any stack |
-//! | [`trial`] | one run: `serve` and `load` of this same program, bounded in time |
-//! | [`workload`], [`suite`] | what is run, and the order that makes figures comparable |
-//! | [`figures`], [`outcome`], [`table`], [`curve`] | medians and spreads; the JSON; the text |
+//! | [`testbed`] | the veth pair between two [namespaces](super::netns), new for every run |
+//! | [`ceiling`] | the limit of the kernel's AF_XDP path, without a stack |
+//! | [`trial`] | one run: `serve` and `load` of this program, with time limits |
+//! | [`workload`], [`suite`] | what runs, and in which order, so that results are comparable |
+//! | [`stats`], [`report`], [`table`], [`curve`] | medians and spreads; the JSON; the tables |
 //!
-//! Every figure that is compared with another was measured within seconds of it, under the same conditions:
-//! a core for each end, the same idling, addresses, pattern and program.
+//! Results that are compared were measured within seconds of each other, under the same conditions:
+//! one core per end, the same idle policy, addresses, pattern and program.
 
 mod ceiling;
 mod command;
 mod curve;
-mod figures;
 mod folder;
-mod lab;
-mod outcome;
+mod report;
+mod stats;
 mod suite;
 mod table;
+mod testbed;
 mod trial;
 mod workload;
 

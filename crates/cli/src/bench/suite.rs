@@ -1,11 +1,11 @@
-//! All runs of a benchmark, interleaved: ceiling, linerate, kernel, and again.
+//! All runs of a benchmark, interleaved in rounds: ceiling, linerate, kernel.
 //!
-//! A machine's speed changes from second to second, a virtual one's most of all. Figures that are compared
-//! are therefore measured right after each other, and compared pair by pair.
+//! The speed of a machine changes from second to second, especially of a virtual one. Results that
+//! are compared are therefore measured directly one after the other, and compared pair by pair.
 
 use std::time::Instant;
 
-use super::ceiling::{self, Ceiling, Measured, Task};
+use super::ceiling::{self, Ceiling, CeilingConfig, Measurement};
 use super::folder::Folder;
 use super::trial::{self, Conditions, Run};
 use super::workload::Workload;
@@ -15,63 +15,63 @@ use crate::netns::interrupted;
 use crate::options::Stack;
 use crate::stop::Stop;
 
-/// The times that one workload was run, index by index beside each other.
+/// All runs of one workload. The lists are parallel, one entry per round.
 pub struct Series {
-    /// What was run.
+    /// The workload.
     pub workload: Workload,
-    /// On this stack.
+    /// Runs on linerate.
     pub linerate: Vec<Run>,
-    /// On the kernel's.
+    /// Runs on the kernel's stack.
     pub kernel: Vec<Run>,
-    /// What the ceiling was each time, in the unit of the workload; empty where there is none.
+    /// Ceiling of each round, in the unit of the workload; empty if the workload has none.
     pub ceiling: Vec<f64>,
-    /// The same for the segments that linerate really sent, where that is known.
-    pub ceiling_alike: Vec<f64>,
+    /// Ceiling of an exchange of as many segments as linerate sent, where that is known.
+    pub ceiling_same_segments: Vec<f64>,
 }
 
-/// Everything that was measured.
+/// Results of the benchmark.
 pub struct Results {
-    /// In the order of the workloads.
+    /// One series per workload, in their order.
     pub series: Vec<Series>,
-    /// Over all times.
+    /// The ceiling over all rounds.
     pub ceiling: Ceiling,
-    /// How long it all took.
+    /// Time that the benchmark took.
     pub took: std::time::Duration,
 }
 
-/// What to run, how often.
+/// The runs of a benchmark.
 pub struct Suite<'a> {
-    /// Where the runs leave their files.
+    /// Directory for histograms and logs.
     pub folder: &'a Folder,
-    /// In this order.
+    /// Workloads, in the order in which they run.
     pub workloads: Vec<Workload>,
-    /// Times each.
+    /// Rounds per workload.
     pub runs: usize,
-    /// Under these conditions.
+    /// Conditions of all runs.
     pub conditions: Conditions,
-    /// The ceiling, measured each time.
-    pub task: Task,
+    /// Configuration of the ceiling measurement.
+    pub ceiling: CeilingConfig,
 }
 
 impl Suite<'_> {
-    /// Runs it all.
+    /// Runs the benchmark.
     ///
     /// # Errors
-    /// At the first run that fails as a whole, and when a signal comes.
+    /// When a run fails or a signal arrives.
     pub fn run(&self, stop: &Stop) -> Result<Results, Failure> {
         let started = Instant::now();
-        let (mut series, mut times) = (Vec::new(), Vec::new());
+        let (mut series, mut rounds) = (Vec::new(), Vec::new());
         for workload in &self.workloads {
-            series.push(self.run_workload(workload, &mut times, stop)?);
+            series.push(self.run_workload(workload, &mut rounds, stop)?);
         }
-        let ceiling = Ceiling::of(&self.task, &times).ok_or_else(interrupted)?;
+        let ceiling = Ceiling::of(&self.ceiling, &rounds).ok_or_else(interrupted)?;
         Ok(Results { series, ceiling, took: started.elapsed() })
     }
 
     fn run_workload(
         &self,
         workload: &Workload,
-        times: &mut Vec<Measured>,
+        rounds: &mut Vec<Measurement>,
         stop: &Stop,
     ) -> Result<Series, Failure> {
         let mut series = Series {
@@ -79,41 +79,42 @@ impl Suite<'_> {
             linerate: Vec::new(),
             kernel: Vec::new(),
             ceiling: Vec::new(),
-            ceiling_alike: Vec::new(),
+            ceiling_same_segments: Vec::new(),
         };
         for number in 1..=self.runs {
             if stop.is_raised() {
                 return Err(interrupted());
             }
-            let place = format!("{} {number}/{}", workload.name(), self.runs);
-            eprintln!("{place}: the ceiling");
-            let measured = ceiling::measure(&self.task)?;
+            let label = format!("{} {number}/{}", workload.name(), self.runs);
+            eprintln!("{label}: ceiling");
+            let measured = ceiling::measure(&self.ceiling)?;
             series.ceiling.extend(ceiling_of(workload, &measured));
             for stack in [Stack::Linerate, Stack::Kernel] {
-                eprintln!("{place}: {}", stack.name());
+                eprintln!("{label}: {}", stack.name());
                 let run = trial::run(stack, workload, &self.conditions, number, stop)?;
-                tell(&place, stack, workload, &run);
+                print_result(&label, stack, workload, &run);
                 self.folder.write(
                     &format!("{}-{}-{number}.log", workload.name(), stack.name()),
-                    &run.remarks,
+                    &run.log,
                 )?;
                 match stack {
                     Stack::Linerate => {
-                        let alike = run.segments().map(|it| measured.connections_per_second_in(it));
-                        series.ceiling_alike.extend(alike);
+                        let ceiling =
+                            run.segments().map(|it| measured.connections_per_second_in(it));
+                        series.ceiling_same_segments.extend(ceiling);
                         series.linerate.push(run);
                     }
                     Stack::Kernel => series.kernel.push(run),
                 }
             }
-            times.push(measured);
+            rounds.push(measured);
         }
         Ok(series)
     }
 }
 
-/// What nothing can exceed over the same link; for bulk and for idle connections there is no such figure.
-fn ceiling_of(workload: &Workload, measured: &Measured) -> Option<f64> {
+/// Returns the upper limit over the same link. Bulk transfer and idle connections have no ceiling.
+fn ceiling_of(workload: &Workload, measured: &Measurement) -> Option<f64> {
     match workload.pattern {
         Pattern::Connect => Some(measured.connections_per_second()),
         Pattern::Request => Some(measured.round_trips_per_second(workload.concurrency)),
@@ -121,10 +122,10 @@ fn ceiling_of(workload: &Workload, measured: &Measured) -> Option<f64> {
     }
 }
 
-fn tell(place: &str, stack: Stack, workload: &Workload, run: &Run) {
+fn print_result(label: &str, stack: Stack, workload: &Workload, run: &Run) {
     let (rate, failed, drops) = (run.number(workload.rate()), run.failed(), run.drops.total());
     eprintln!(
-        "{place}: {} {rate:.0} {}, {failed} failed, {drops} dropped by the devices",
+        "{label}: {} {rate:.0} {}, {failed} failed, {drops} dropped by the interfaces",
         stack.name(),
         workload.rate().replace('_', " "),
     );

@@ -1,15 +1,15 @@
-//! What a benchmark has shown, for people.
+//! The report of a benchmark as text.
 
 use std::fmt::Write as _;
 
 use super::ceiling::Ceiling;
 use super::curve::{self, Curve};
-use super::figures::Spread;
-use super::outcome::{Verdict, median_run};
+use super::report::{Comparison, median_run};
+use super::stats::Spread;
 use super::suite::{Results, Series};
 use super::trial::Run;
 
-/// All of it.
+/// Formats all results.
 pub fn text(results: &Results) -> String {
     let mut text = of_ceiling(&results.ceiling);
     for series in &results.series {
@@ -21,14 +21,14 @@ pub fn text(results: &Results) -> String {
 }
 
 fn of_ceiling(ceiling: &Ceiling) -> String {
-    let mut text = format!("the ceiling: raw AF_XDP without a stack ({})\n", ceiling.attachment);
+    let mut text = format!("ceiling: raw AF_XDP without a stack ({})\n", ceiling.attachment);
     let _ = writeln!(
         text,
         "  {:<28} {:>10} {:>10} {:>10} {:>9} {:>9} {:>7}",
-        "a second", "min", "median", "max", "p50 µs", "p99 µs", "lost"
+        "per second", "min", "median", "max", "p50 µs", "p99 µs", "lost"
     );
     for echo in &ceiling.echo {
-        let name = format!("echo of 64 bytes, batch {}", echo.batch);
+        let name = format!("64-byte echo, batch {}", echo.batch);
         let micros = |nanos: u64| format!("{:.1}", nanos as f64 / 1e3);
         let (p50, p99) = echo
             .latency
@@ -37,10 +37,10 @@ fn of_ceiling(ceiling: &Ceiling) -> String {
         let _ = writeln!(text, "{} {p50:>9} {p99:>9} {:>7}", row(&name, echo.spread), echo.lost);
     }
     for it in [&ceiling.exchange, &ceiling.joined] {
-        let name = format!("{} segments, {} at once", it.segments, it.concurrency);
+        let name = format!("{} segments, {} in flight", it.segments, it.concurrency);
         let _ = writeln!(text, "{} {:>9} {:>9} {:>7}", row(&name, it.spread), "", "", it.lost);
     }
-    let _ = writeln!(text, "  dropped by devices and sockets: {}", ceiling.drops.total());
+    let _ = writeln!(text, "  dropped by interfaces and sockets: {}", ceiling.drops.total());
     text
 }
 
@@ -49,9 +49,9 @@ fn row(name: &str, spread: Spread) -> String {
 }
 
 fn of_series(series: &Series) -> String {
-    let verdict = Verdict::of(series);
+    let comparison = Comparison::of(series);
     let workload = &series.workload;
-    let mut text = format!("{}, {} at once\n", workload.pattern.name(), workload.concurrency);
+    let mut text = format!("{}, {} concurrent\n", workload.pattern.name(), workload.concurrency);
     let _ = writeln!(
         text,
         "  {:<28} {:>10} {:>10} {:>10} {:>9} {:>9} {:>7}",
@@ -60,48 +60,50 @@ fn of_series(series: &Series) -> String {
         "median",
         "max",
         "failed",
-        "re-sent",
+        "retrans",
         "dropped"
     );
     let stacks = [
-        ("linerate", verdict.linerate_spread, &series.linerate),
-        ("kernel", verdict.kernel_spread, &series.kernel),
+        ("linerate", comparison.linerate_spread, &series.linerate),
+        ("kernel", comparison.kernel_spread, &series.kernel),
     ];
     for (name, spread, runs) in stacks {
         if let Some(spread) = spread {
             let sum = |count: fn(&Run) -> u64| runs.iter().map(count).sum::<u64>();
             let (failed, dropped) = (sum(Run::failed), sum(|run| run.drops.total()));
-            let again = sum(|run| run.number("retransmissions") as u64);
-            let _ = writeln!(text, "{} {failed:>9} {again:>9} {dropped:>7}", row(name, spread));
+            let retransmitted = sum(|run| run.number("retransmissions") as u64);
+            let _ =
+                writeln!(text, "{} {failed:>9} {retransmitted:>9} {dropped:>7}", row(name, spread));
         }
     }
-    if let Some(spread) = verdict.ceiling_spread {
+    if let Some(spread) = comparison.ceiling_spread {
         let _ = writeln!(text, "{}", row("ceiling", spread));
     }
-    text += &ratios(series, &verdict);
+    text += &ratios(series, &comparison);
     text += &latencies(series);
     text
 }
 
-fn ratios(series: &Series, verdict: &Verdict) -> String {
+fn ratios(series: &Series, comparison: &Comparison) -> String {
     let mut text = String::new();
-    if let Some(ratio) = verdict.ratio_spread {
+    if let Some(ratio) = comparison.ratio_spread {
         let Spread { min, median, max } = ratio;
         let _ = writeln!(
             text,
-            "  linerate is {median:.2} times the kernel (pair by pair: {min:.2} to {max:.2})"
+            "  linerate: {median:.2} times the kernel (pair by pair: {min:.2} to {max:.2})"
         );
     }
-    if let Some(share) = verdict.share_of_ceiling {
-        let _ = writeln!(text, "  and {:.0} % of the ceiling", share * 100.0);
+    if let Some(share) = comparison.share_of_ceiling {
+        let _ = writeln!(text, "  linerate: {:.0} % of the ceiling", share * 100.0);
     }
     let segments = |runs: &[Run]| median_run(series, runs).and_then(Run::segments);
     if let (Some(ours), Some(theirs)) = (segments(&series.linerate), segments(&series.kernel)) {
-        let _ = writeln!(text, "  segments a connection: {ours:.2}; the kernel: {theirs:.2}");
+        let _ = writeln!(text, "  segments per connection: linerate {ours:.2}, kernel {theirs:.2}");
     }
-    if let Some(share) = verdict.share_of_ceiling_in_as_many_segments {
+    if let Some(share) = comparison.share_of_ceiling_in_as_many_segments {
         let share = share * 100.0;
-        let _ = writeln!(text, "  and {share:.0} % of an exchange of as many segments");
+        let _ =
+            writeln!(text, "  linerate: {share:.0} % of a stateless exchange of as many segments");
     }
     text
 }

@@ -1,11 +1,12 @@
-//! One run of one stack: `serve` at one end of a fresh pair, `load` at the other, this same program both.
+//! One run on one stack: this program as `serve` at one end of a new veth pair and as `load` at the
+//! other.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::lab::{Drops, Lab, Napi, PREFIX, Side, Wish};
+use super::testbed::{Drops, Napi, PREFIX, Side, Testbed, TestbedConfig};
 use super::workload::{PORT, Workload};
 use crate::failure::Failure;
 use crate::load::Pattern;
@@ -13,71 +14,73 @@ use crate::netns::Child;
 use crate::options::Stack;
 use crate::stop::Stop;
 
-/// How long a server may take to be ready, and a client beyond its measurement: the ramp, the drain.
+/// Time limit for a server to become ready, and for a client beyond its measurement (ramp and
+/// drain).
 const SLACK: Duration = Duration::from_secs(20);
 
-/// Opens a second that the addresses are laid out for, and ports of one address, roughly. A TIME-WAIT holds
-/// its port for longer than a run lasts, and both stacks slow down as the last free ones are searched for.
-const OPENS_A_SECOND_MAX: u64 = 200_000;
-const PORTS_AN_ADDRESS: u64 = 32_000;
+/// Opens per second and ports per address, both approximate, from which the number of client
+/// addresses is derived. A TIME-WAIT occupies its port for longer than a run lasts, and both stacks
+/// slow down while they search for the last free ports.
+const OPENS_PER_SECOND_MAX: u64 = 200_000;
+const PORTS_PER_ADDRESS: u64 = 32_000;
 
-/// Addresses of the client at most: less than a shard can hold.
+/// Maximum number of client addresses: fewer than a shard can hold.
 const SOURCES_MAX: u64 = 128;
 
-/// What all runs have in common.
+/// Conditions that all runs share.
 #[derive(Clone, Debug)]
 pub struct Conditions {
-    /// The cores of server and client.
+    /// Cores of the server and the client.
     pub cores: [usize; 2],
-    /// How frames arrive.
+    /// Delivery mode of the veth pair.
     pub napi: Napi,
-    /// What idle workers do: the same on both stacks.
+    /// Idle policy of the workers, the same on both stacks.
     pub idle: &'static str,
-    /// How long a run is measured.
+    /// Length of the measurement.
     pub duration: Duration,
-    /// Bytes of a request and of its answer.
+    /// Size of a request and of its response.
     pub request_bytes: u64,
-    /// The client leaves no room between handshake and close.
+    /// The client closes in the same turn that the connection opens.
     pub join_fin: bool,
-    /// Where the runs leave their histograms.
+    /// Directory for histograms.
     pub folder: PathBuf,
 }
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The JSON of `load`, with what the devices counted added to it.
+    /// The JSON of `load`, extended with the counts of the interfaces.
     pub report: Map<String, Value>,
-    /// Packets that the devices dropped.
+    /// Packets that the interfaces dropped.
     pub drops: Drops,
-    /// What both ends had to say on standard error.
-    pub remarks: String,
-    /// The files with the latencies, by name.
+    /// Standard error of both ends.
+    pub log: String,
+    /// Latency histogram files by name.
     pub histograms: Vec<(&'static str, PathBuf)>,
 }
 
 impl Run {
-    /// A number of the report; zero when it is not there.
+    /// Returns a number from the report; zero if it is missing.
     pub fn number(&self, key: &str) -> f64 {
         self.report.get(key).and_then(Value::as_f64).unwrap_or(0.0)
     }
 
-    /// Segments of a connection, where all there was were opens and closes.
+    /// Returns the segments per connection; only for the connect pattern.
     pub fn segments(&self) -> Option<f64> {
         self.report.get("segments_per_connection").and_then(Value::as_f64)
     }
 
-    /// Failed connections in all.
+    /// Returns the total number of failed connections.
     pub fn failed(&self) -> u64 {
         let causes = self.report.get("failed").and_then(Value::as_object);
         causes.map_or(0, |causes| causes.values().filter_map(Value::as_u64).sum())
     }
 }
 
-/// Runs a workload on a stack, once.
+/// Runs a workload once on a stack.
 ///
 /// # Errors
-/// When the pair cannot be made, either end fails or hangs, or a signal came.
+/// When the pair cannot be created, either end fails or hangs, or a signal arrives.
 pub fn run(
     stack: Stack,
     workload: &Workload,
@@ -88,51 +91,51 @@ pub fn run(
     let sources = sources(conditions.duration);
     let kernel_sources = (stack == Stack::Kernel).then_some(sources);
     let Conditions { cores, napi, duration, .. } = *conditions;
-    let lab = Lab::new(&Wish { cores, napi, kernel_sources })?;
-    let mut server = Child::spawn(lab.end(Side::Server), &serve(stack, workload, conditions))?;
+    let testbed = Testbed::new(&TestbedConfig { cores, napi, kernel_sources })?;
+    let mut server = Child::spawn(testbed.end(Side::Server), &serve(stack, workload, conditions))?;
     server.await_line(SLACK, stop)?;
-    let before = lab.drops();
-    let packets_before = lab.packets();
+    let before = testbed.drops();
+    let packets_before = testbed.packets();
     let file =
         conditions.folder.join(format!("{}-{}-{number}.hgrm", workload.name(), stack.name()));
     let arguments = load(stack, workload, conditions, sources, &file);
-    let client = Child::spawn(lab.end(Side::Client), &arguments)?;
-    let (output, client_remarks) = client.await_end(duration + SLACK, stop)?;
-    let drops = lab.drops().since(&before);
-    let packets = lab.packets() - packets_before;
-    let server_remarks = server.finish();
+    let client = Child::spawn(testbed.end(Side::Client), &arguments)?;
+    let (output, client_log) = client.await_end(duration + SLACK, stop)?;
+    let drops = testbed.drops().since(&before);
+    let packets = testbed.packets() - packets_before;
+    let server_log = server.finish();
     let mut report = parse(&output)?;
     let served = match stack {
-        Stack::Linerate => counter(&server_remarks, "passive-opens"),
-        Stack::Kernel => lab.passive_opens(),
+        Stack::Linerate => counter(&server_log, "passive-opens"),
+        Stack::Kernel => testbed.passive_opens(),
     };
     if let (Pattern::Connect, Some(served @ 1..)) = (workload.pattern, served) {
         report.insert("segments_per_connection".into(), (packets as f64 / served as f64).into());
     }
     report.insert("device_drops".into(), serde_json::json!(drops));
-    let remarks = format!("serve:\n{server_remarks}load:\n{client_remarks}");
-    Ok(Run { report, drops, remarks, histograms: histograms(workload, &file) })
+    let log = format!("serve:\n{server_log}load:\n{client_log}");
+    Ok(Run { report, drops, log, histograms: histograms(workload, &file) })
 }
 
-/// Source addresses that a run needs so that neither stack runs out of ports.
+/// Returns the number of source addresses that a run needs so that neither stack runs out of ports.
 fn sources(duration: Duration) -> usize {
     let seconds = duration.as_secs() + 2;
-    (seconds * OPENS_A_SECOND_MAX).div_ceil(PORTS_AN_ADDRESS).clamp(8, SOURCES_MAX) as usize
+    (seconds * OPENS_PER_SECOND_MAX).div_ceil(PORTS_PER_ADDRESS).clamp(8, SOURCES_MAX) as usize
 }
 
-/// A counter that `serve` tells when it ends.
-fn counter(remarks: &str, name: &str) -> Option<u64> {
-    let line = remarks.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+/// Returns a counter that `serve` prints when it ends.
+fn counter(log: &str, name: &str) -> Option<u64> {
+    let line = log.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line?.trim().parse().ok()
 }
 
 fn parse(output: &str) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(output).map_err(|error| {
-        Failure::new("cannot read what `linerate load` reported", error, "report this as a bug")
+        Failure::new("cannot parse the JSON of `linerate load`", error, "report this as a bug")
     })
 }
 
-/// The arguments that both ends share.
+/// Returns the arguments that both ends share.
 fn common(stack: Stack, side: Side, conditions: &Conditions) -> Vec<String> {
     vec![
         format!("--stack={}", stack.name()),
@@ -175,7 +178,8 @@ fn load(
     arguments
 }
 
-/// The files that `load` writes: that of `--histogram`, and one of the teardowns beside it.
+/// Returns the files that `load` writes: that of `--histogram`, and the teardown histogram beside
+/// it.
 fn histograms(workload: &Workload, file: &Path) -> Vec<(&'static str, PathBuf)> {
     let names = workload.latencies().iter();
     names
@@ -191,10 +195,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_is_found_by_its_whole_name() {
-        let remarks = "note: x\npassive-opens-refused: 1\npassive-opens: 42\n";
-        assert_eq!(counter(remarks, "passive-opens"), Some(42));
-        assert_eq!(counter(remarks, "finished"), None);
+    fn counter_matches_the_whole_name() {
+        let log = "note: x\npassive-opens-refused: 1\npassive-opens: 42\n";
+        assert_eq!(counter(log, "passive-opens"), Some(42));
+        assert_eq!(counter(log, "finished"), None);
     }
 
     #[test]

@@ -1,26 +1,28 @@
-//! What is run on both stacks: a pattern of load at one concurrency, and the service that answers it.
+//! Workloads for both stacks: a load pattern with its concurrency, and the service that it needs.
 
 use crate::load::Pattern;
 
-/// The port of the service.
+/// Port of the service.
 pub const PORT: u16 = 7009;
 
-/// A pattern at one concurrency.
+/// A load pattern with its concurrency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// What happens on a connection.
+    /// Load pattern.
     pub pattern: Pattern,
-    /// Connections at once.
+    /// Concurrent connections.
     pub concurrency: u64,
-    /// One connection of a pattern that is also run with many: its latency is the point.
+    /// True for the run with one connection, which measures latency, of a pattern that also runs
+    /// with many.
     pub single: bool,
 }
 
-/// Connections held by the idle pattern.
+/// Connections that the idle pattern holds.
 const IDLE_CONNECTIONS: u64 = 10_000;
 
 impl Workload {
-    /// The runs of a pattern: the request pattern has a second one, of one connection.
+    /// Returns the workloads of a pattern. The request pattern has a second one, with one
+    /// connection.
     pub fn of(pattern: Pattern, concurrency: Option<u64>) -> Vec<Self> {
         let usual = match pattern {
             Pattern::Connect | Pattern::Idle => 64,
@@ -36,13 +38,13 @@ impl Workload {
         }
     }
 
-    /// The name of its files, and of its progress.
+    /// Returns the name used for files and progress lines.
     pub fn name(&self) -> String {
         let suffix = if self.single { "-single" } else { "" };
         format!("{}{suffix}", self.pattern.name())
     }
 
-    /// What serves it.
+    /// Returns the name of the service.
     pub const fn service(&self) -> &'static str {
         match self.pattern {
             Pattern::Connect => "close",
@@ -51,7 +53,7 @@ impl Workload {
         }
     }
 
-    /// The key of `load`'s JSON by which runs are compared: more is better.
+    /// Returns the key in the JSON of `load` by which runs are compared; higher is better.
     pub const fn rate(&self) -> &'static str {
         match self.pattern {
             Pattern::Connect | Pattern::Idle => "connections_per_second",
@@ -60,7 +62,7 @@ impl Workload {
         }
     }
 
-    /// The latencies that its report has.
+    /// Returns the names of the latencies in the report.
     pub const fn latencies(&self) -> &'static [&'static str] {
         match self.pattern {
             Pattern::Connect | Pattern::Idle => &["handshake", "teardown"],
@@ -69,7 +71,7 @@ impl Workload {
         }
     }
 
-    /// The arguments of `load` that say what to do.
+    /// Returns the arguments of `load` for this workload.
     pub fn arguments(&self, request_bytes: u64) -> Vec<String> {
         let mut arguments = vec![
             format!("--pattern={}", self.pattern.name()),

@@ -1,4 +1,4 @@
-//! The options of `linerate load`, and its run from beginning to end.
+//! Options of `linerate load`, and the whole run.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -28,32 +28,33 @@ use crate::output;
 use crate::stack;
 use crate::stop::Stop;
 
-/// Bytes of a stream on each connection of a run of so many connections, unless told otherwise.
-const STREAM_BYTES: u64 = 16 << 20;
+/// Default for `--bytes-per-connection` in a run with `--connections`.
+const STREAM_BYTES_DEFAULT: u64 = 16 << 20;
 
-/// Seconds of a run that is not told how long to be.
-const SECONDS: Duration = Duration::from_secs(10);
+/// Default for `--duration`.
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Generate load from the stack and measure it: connections, requests, bulk, idle connections.
+/// Generate load and measure it: connections, requests, bulk transfer, idle connections.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Patterns:
-  connect  opens and closes, again and again; handshake and teardown latencies apart
-  request  sends --request-bytes on each of --concurrency kept connections, awaits as many bytes back
-           (echo), checks them, repeats; request latency
-  stream   bulk on each of --concurrency connections: to discard, or from chargen
+  connect  opens and closes connections in a loop; reports handshake and teardown latency
+  request  sends --request-bytes on each of --concurrency persistent connections, waits for the same
+           bytes back (echo), verifies them, repeats; reports request latency
+  stream   bulk transfer on each of --concurrency connections: to discard, or from chargen
   idle     opens --connections (or --concurrency) connections and holds them
 
-A run lasts --duration after a ramp (kept connections open) and a warm-up, or --connections in all. At its
-end the open connections are closed; those not closed within --grace are failures (`unfinished`).
+A run measures for --duration after a ramp (persistent connections open) and a warm-up, or until
+--connections have finished. Then it closes the open connections; those not closed within --grace
+count as failures (`unfinished`).
 
-JSON (--json): pattern, stack, seconds, connections_opened, connections_completed (closed by a full
-exchange of FINs), connections_per_second (idle: opened, by the second of the ramp), requests,
-requests_per_second, bytes_sent and bytes_received (payload), bits_per_second (payload, both ways), failed
-(cause -> count), retransmissions (kernel: of the network namespace), handshake, teardown, request: each
-null or count, p50, p90, p99, p999, max, mean, in nanoseconds.
+JSON (--json): pattern, stack, seconds, connections_opened, connections_completed (closed cleanly,
+by FINs in both directions), connections_per_second (idle: opened per second during the ramp),
+requests, requests_per_second, bytes_sent and bytes_received (payload), bits_per_second (payload,
+both directions), failed (cause -> count), retransmissions (kernel: of the whole network namespace),
+handshake, teardown, request: each null or count, p50, p90, p99, p999, max, mean, in nanoseconds.
 
-Exit status 1 if no connection was established at all.
+Exit status 1 if no connection was established.
 
 Examples:
   linerate load --interface eth0 --address 10.0.0.1/24 --target 10.0.0.2:9000 --pattern connect \\
@@ -62,27 +63,32 @@ Examples:
   linerate load --interface eth0 --address 10.0.0.1/24 --target 10.0.0.2:7 --pattern request \\
       --concurrency 1 --request-bytes 64 --histogram request.hgrm")]
 pub struct Options {
-    /// Where to connect to; repeat for several, taken in turn. IPv6 as [fd00::2]:80
+    /// Address to connect to; repeat for round robin over several. IPv6: [fd00::2]:80
     #[arg(long = "target", value_name = "ADDR:PORT", required = true)]
     targets: Vec<SocketAddr>,
 
-    /// What to do on the connections
+    /// Load pattern
     #[arg(long, value_enum)]
     pattern: Pattern,
 
-    /// Connections at once, over all workers (idle: handshakes at once)
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Concurrent connections, total over all workers (idle: concurrent handshakes)
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "64",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     concurrency: u64,
 
-    /// How long to measure, in seconds [default: 10, unless --connections is given]
+    /// Seconds to measure [default: 10, unless --connections is given]
     #[arg(long, value_name = "SECONDS", value_parser = network::seconds)]
     duration: Option<Duration>,
 
-    /// Connections in all, over all workers; each is measured (idle: how many to hold)
+    /// Connections to open, total over all workers; all are measured (idle: connections to hold)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     connections: Option<u64>,
 
-    /// Seconds to run before measuring [default: a tenth of the duration, at most 1; 0 for a run of
+    /// Seconds to run before measuring [default: a tenth of the duration, at most 1; 0 with
     /// --connections]
     #[arg(long, value_name = "SECONDS", value_parser = network::seconds)]
     warm_up: Option<Duration>,
@@ -91,31 +97,31 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = network::seconds)]
     grace: Duration,
 
-    /// request: bytes of a request and of its answer; units k, M
+    /// request: size of a request and of its response; units k, M
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = network::bytes)]
     request_bytes: u64,
 
-    /// request: requests on a connection before it is closed [default: no end; 1 with --connections]
+    /// request: requests per connection before it closes [default: unlimited; 1 with --connections]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests_per_connection: Option<u64>,
 
-    /// stream: bytes on a connection before it is closed; units k, M, G [default: no end; 16M with
+    /// stream: bytes per connection before it closes; units k, M, G [default: unlimited; 16M with
     /// --connections]
     #[arg(long, value_name = "BYTES", value_parser = network::bytes)]
     bytes_per_connection: Option<u64>,
 
-    /// stream: which way; auto receives from a target that begins to send at once, and sends to others
+    /// stream: direction; auto receives if the target sends immediately, otherwise sends
     #[arg(long, value_enum, default_value = "auto")]
     direction: Direction,
 
-    /// connect: close in the turn that the connection opened, so that linerate may join its FIN with the
-    /// handshake's last ACK (five segments instead of seven; the kernel cannot)
+    /// connect: close in the same turn that the connection opens, so that linerate may send its FIN
+    /// with the last ACK of the handshake (five segments instead of seven; the kernel cannot)
     #[arg(long)]
     join_fin: bool,
 
-    /// Write the latency histogram (percentiles, microseconds, the text format of HdrHistogram): of the
-    /// request pattern its requests, of the others the handshakes; connect and idle write their teardowns
-    /// beside it, as FILE.teardown.hgrm
+    /// Write a latency histogram (percentiles in microseconds, HdrHistogram text format): request
+    /// latency for the request pattern, handshake latency for the others. connect and idle also
+    /// write teardown latency to FILE.teardown.hgrm
     #[arg(long, value_name = "FILE.hgrm")]
     histogram: Option<PathBuf>,
 
@@ -127,11 +133,11 @@ pub struct Options {
     stack: StackOptions,
 }
 
-/// Runs the pattern and reports.
+/// Runs the pattern and prints the report.
 ///
 /// # Errors
-/// When the options make no sense, the stack does not come up, a file cannot be written, or nothing was
-/// ever connected.
+/// When the options are invalid, the stack does not start, a file cannot be written, or no
+/// connection was established.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let plan = plan(options)?;
     let tally = measure(options, &plan)?;
@@ -144,12 +150,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.histogram {
         write_histograms(path, plan.pattern, &tally)?;
     }
-    if report.is_barren() {
+    if report.has_no_connections() {
         return Err(Failure::new(
             format!("no connection to {} was established", list(&plan.targets)),
             format!("the main cause was `{}`", report.main_cause()),
-            "see that the target serves that port (`linerate serve`), and that it can be reached \
-             (address, gateway, firewall)",
+            "check that the target serves that port (`linerate serve`) and is reachable (address, \
+             gateway, firewall)",
         ));
     }
     Ok(())
@@ -163,7 +169,8 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
     let workers = options.stack.workers();
     let results: Vec<session::Result> = (0..workers).map(|_| session::Result::default()).collect();
     let gauges: Vec<Arc<Gauges>> = (0..workers).map(|_| Arc::default()).collect();
-    // The session sees the signal and drains; the stack itself is not to be stopped under it.
+    // The signal makes the session drain. The stack gets a flag of its own, which stays clear, so
+    // that it keeps running until the session has finished.
     let signal = Stop::on_signals()?;
     let progress = Progress::start(gauges.clone());
     let outcome = stack::run(&Job {
@@ -172,7 +179,7 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
         make_service: &|worker| {
             let (result, gauges) = (Arc::clone(&results[worker]), Arc::clone(&gauges[worker]));
             let share = plan.share(worker, workers);
-            make(Session::new(share, signal.clone(), result, gauges))
+            make_pattern(Session::new(share, signal.clone(), result, gauges))
         },
         stop: &Stop::default(),
         ready: &|| {},
@@ -191,7 +198,7 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
     Ok(total)
 }
 
-fn make(session: Session) -> Box<dyn Service + Send> {
+fn make_pattern(session: Session) -> Box<dyn Service + Send> {
     match session.plan.pattern {
         Pattern::Connect => Box::new(Connect::new(session)),
         Pattern::Request => Box::new(Request::new(session)),
@@ -204,13 +211,13 @@ fn plan(options: &Options) -> Result<Plan, Failure> {
     options.stack.check()?;
     check(options)?;
     let is_counted = options.connections.is_some() && options.pattern != Pattern::Idle;
-    let duration = options.duration.or_else(|| (!is_counted).then_some(SECONDS));
+    let duration = options.duration.or_else(|| (!is_counted).then_some(DURATION_DEFAULT));
     let warm_up = options.warm_up.unwrap_or_else(|| match duration {
         Some(duration) if !is_counted => (duration / 10).min(Duration::from_secs(1)),
         _ => Duration::ZERO,
     });
-    // The kernel has sent the handshake's ACK before it tells of the connection.
-    let at_once = options.join_fin || options.stack.stack == Stack::Kernel;
+    // The kernel has sent the last ACK of the handshake before it reports the connection.
+    let closes_in_same_turn = options.join_fin || options.stack.stack == Stack::Kernel;
     Ok(Plan {
         pattern: options.pattern,
         targets: options.targets.clone(),
@@ -222,33 +229,38 @@ fn plan(options: &Options) -> Result<Plan, Failure> {
         grace: options.grace.into(),
         request_bytes: options.request_bytes as usize,
         requests_per_connection: options.requests_per_connection.or(is_counted.then_some(1)),
-        bytes_per_connection: options.bytes_per_connection.or(is_counted.then_some(STREAM_BYTES)),
+        bytes_per_connection: options
+            .bytes_per_connection
+            .or(is_counted.then_some(STREAM_BYTES_DEFAULT)),
         direction: options.direction,
-        closing: if at_once { Closing::AtOnce } else { Closing::NextTurn },
+        closing: if closes_in_same_turn { Closing::SameTurn } else { Closing::NextTurn },
         fast_open: options.stack.fast_open,
     })
 }
 
 fn check(options: &Options) -> Result<(), Failure> {
-    let tried = "cannot generate such a load";
+    let tried = "cannot generate this load";
     let usage = |wrong: String, remedy: &str| Err(Failure::usage(tried, wrong, remedy));
     if !(1..=64 << 20).contains(&options.request_bytes) {
-        let wrong = format!("a request of {} bytes", options.request_bytes);
+        let wrong = format!("requests of {} bytes are out of range", options.request_bytes);
         return usage(wrong, "use --request-bytes from 1 to 64M");
     }
     if options.concurrency < options.stack.workers() as u64 {
         let wrong =
             format!("{} connections for {} workers", options.concurrency, options.stack.workers());
-        return usage(wrong, "give every worker one: a larger --concurrency, or fewer --queues");
+        return usage(
+            wrong,
+            "use at least one connection per worker: raise --concurrency, or use fewer --queues",
+        );
     }
     let addresses = &options.stack.addresses;
     for target in &options.targets {
         if target.port() == 0 {
-            return usage(format!("port 0 of {target}"), "give the port that the target serves");
+            return usage(format!("{target} has port 0"), "give the port that the target serves");
         }
-        let is_alike = |it: &network::Cidr| it.address.is_ipv4() == target.is_ipv4();
-        if !addresses.is_empty() && !addresses.iter().any(is_alike) {
-            let wrong = format!("no --address of the family of {target}");
+        let same_family = |it: &network::Cidr| it.address.is_ipv4() == target.is_ipv4();
+        if !addresses.is_empty() && !addresses.iter().any(same_family) {
+            let wrong = format!("no --address has the address family of {target}");
             return usage(wrong, "add an --address of that family");
         }
     }
@@ -276,7 +288,7 @@ fn write_histogram(path: &Path, latencies: &Latencies) -> Result<(), Failure> {
         Failure::new(
             format!("cannot write the histogram {}", path.display()),
             error,
-            "give a --histogram in a folder that exists and can be written to",
+            "give --histogram a path in an existing, writable directory",
         )
     })
 }

@@ -1,31 +1,31 @@
-//! Open and close, again and again: as many connections in flight as asked for.
+//! The connect pattern: opens and closes connections in a loop, with a fixed number in flight.
 //!
-//! A connection's number holds all there is to remember: whether it counts, whether it was established,
-//! and whether and when we closed it.
+//! The user data of a connection holds its whole state: whether it is measured, whether it was
+//! established, and whether and when we closed it.
 
 use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
 use super::plan::Closing;
-use super::session::{End, Session};
+use super::session::{ConnectionEnd, Session};
 
 const COUNTS: u64 = 1;
 const OPENED: u64 = 2;
 const CLOSED: u64 = 4;
-/// Above the flags: when we closed, in nanoseconds; 0 where the peer closed first, since then our close
-/// only answers.
+/// The bits above the flags hold the time of our close in nanoseconds, or 0 if the peer closed
+/// first: then our close is only a response, and its teardown is not measured.
 const CLOSED_AT_SHIFT: u32 = 3;
 
-/// One worker's opens and closes.
+/// The connect pattern on one worker.
 pub struct Connect {
     session: Session,
-    /// Established, to be closed in a later turn than the one that stands beside them.
+    /// Established connections to close in a later turn, each with the time of its turn.
     to_close: Vec<(Instant, ConnId)>,
     drain: [u8; 2048],
 }
 
 impl Connect {
-    /// Of a session.
+    /// Creates the pattern for a session.
     pub fn new(session: Session) -> Self {
         let to_close = Vec::with_capacity(session.plan.concurrency.min(1 << 20) as usize);
         Self { session, to_close, drain: [0; 2048] }
@@ -40,8 +40,8 @@ impl Connect {
         }
     }
 
-    /// Later than now, so not in this turn; sooner than any next one.
-    fn ask_for_next_turn(io: &mut dyn Io) {
+    /// Sets an alarm for the next turn: after this turn's time, before that of any later turn.
+    fn wake_next_turn(io: &mut dyn Io) {
         io.set_alarm(io.now() + Duration::from_nanos(1));
     }
 
@@ -65,10 +65,10 @@ impl Service for Connect {
         self.session.on_opened(io.now(), user & COUNTS != 0, took);
         io.set_user_data(conn, user | OPENED);
         match self.session.plan.closing {
-            Closing::AtOnce => Self::close_first(io, conn),
+            Closing::SameTurn => Self::close_first(io, conn),
             Closing::NextTurn => {
                 self.to_close.push((io.now(), conn));
-                Self::ask_for_next_turn(io);
+                Self::wake_next_turn(io);
             }
         }
     }
@@ -85,10 +85,10 @@ impl Service for Connect {
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, reason: CloseReason) {
         let closed_at = Some(user >> CLOSED_AT_SHIFT).filter(|nanos| *nanos != 0);
-        let end = End {
-            ending,
+        let end = ConnectionEnd {
+            reason,
             opened: user & OPENED != 0,
             counts: user & COUNTS != 0,
             closed_at: closed_at.map(Instant::from_nanos),
@@ -99,16 +99,17 @@ impl Service for Connect {
     }
 
     fn on_alarm(&mut self, io: &mut dyn Io) {
-        // An alarm of the turn before can ring after connections were established in this one: their
-        // last ACK of the handshake is still to go out alone.
+        // An alarm set in the previous turn can fire after connections were established in this
+        // turn. Skip those: the last ACK of their handshake must leave in a segment of its own
+        // first.
         let now = io.now();
         let due = self.to_close.partition_point(|(established, _)| *established < now);
         for (_, conn) in self.to_close.drain(..due) {
-            // A handle may have become stale since: its connection broke, and this does nothing.
+            // A handle is stale if its connection failed meanwhile; then this does nothing.
             Self::close_first(io, conn);
         }
         if !self.to_close.is_empty() {
-            Self::ask_for_next_turn(io);
+            Self::wake_next_turn(io);
         }
         self.session.tick(io);
         self.fill(io);

@@ -1,21 +1,21 @@
-//! The percentile text format (`.hgrm`) of HdrHistogram, which its plotters read.
+//! The percentile text format (`.hgrm`) of HdrHistogram, as its plotters read it.
 //!
-//! Values are written in microseconds, with three decimals: nothing of a nanosecond is lost.
+//! Values are in microseconds with three decimals, so they keep nanosecond precision.
 
 use std::io::{self, Write};
 
 use super::tally::Latencies;
 
-/// Steps between one halving of the distance to 100 % and the next: what the plotters expect.
-const STEPS_A_HALF: u32 = 5;
+/// Steps per halving of the distance to 100 %, as the plotters expect.
+const STEPS_PER_HALVING: u32 = 5;
 
-/// Nanoseconds in the unit of the file.
+/// Nanoseconds per unit of the file.
 const SCALE: f64 = 1000.0;
 
 /// Writes all percentiles of `latencies`.
 ///
 /// # Errors
-/// Those of the writer.
+/// When the writer fails.
 pub fn write(out: &mut dyn Write, latencies: &Latencies) -> io::Result<()> {
     writeln!(
         out,
@@ -23,7 +23,7 @@ pub fn write(out: &mut dyn Write, latencies: &Latencies) -> io::Result<()> {
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
     )?;
     let mut total = 0;
-    for value in latencies.iter_quantiles(STEPS_A_HALF) {
+    for value in latencies.iter_quantiles(STEPS_PER_HALVING) {
         total += value.count_since_last_iteration();
         let quantile = value.quantile_iterated_to();
         write!(
@@ -47,7 +47,7 @@ pub fn write(out: &mut dyn Write, latencies: &Latencies) -> io::Result<()> {
     let max = latencies.max() as f64 / SCALE;
     writeln!(out, "#[Max     = {max:12.3}, Total count    = {:12}]", latencies.len())?;
     let buckets = latencies.buckets();
-    // Three significant digits take 2048 sub-buckets.
+    // Three significant digits need 2048 sub-buckets.
     writeln!(out, "#[Buckets = {buckets:12}, SubBuckets     = {:12}]", 2048)
 }
 
@@ -58,12 +58,12 @@ mod tests {
     use linerate::time::Duration;
 
     #[test]
-    fn the_file_ends_at_all_of_the_values() {
+    fn last_row_counts_all_values() {
         let mut all = latencies();
         (1..=1000).for_each(|micros| record(&mut all, Duration::from_micros(micros)));
         let mut out = Vec::new();
-        write(&mut out, &all).expect("a vector takes all");
-        let text = String::from_utf8(out).expect("it is text");
+        write(&mut out, &all).expect("writing to a vector cannot fail");
+        let text = String::from_utf8(out).expect("valid UTF-8");
         let rows: Vec<Vec<f64>> = text
             .lines()
             .filter(|line| line.starts_with(' ') && !line.contains("Value"))

@@ -1,47 +1,48 @@
-//! Open and hold many connections that do nothing; close them in slices at the end.
+//! The idle pattern: opens many connections, holds them, and closes them in batches at the end.
 
 use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
-use super::session::{End, Session};
+use super::session::{ConnectionEnd, Session};
 
-/// Connections closed in one turn: all at once would be a burst that no queue on the way holds.
-const CLOSES_A_TURN: usize = 256;
+/// Connections closed per turn. Closing all at once would send a burst that overflows queues on the
+/// path.
+const CLOSES_PER_TURN: usize = 256;
 
-/// The pause between two slices of closes: the peer has its share of a shared core.
+/// Pause between two batches of closes, so that a peer on the same core gets CPU time.
 const CLOSE_PAUSE: Duration = Duration::from_millis(1);
 
-/// A held connection.
+/// A connection that is held open.
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
     conn: Option<ConnId>,
     closed_at: Option<Instant>,
 }
 
-/// One worker's held connections; a connection's number is its place.
+/// The idle pattern on one worker. The user data of a connection is its slot in `held`.
 pub struct Idle {
     session: Session,
     held: Vec<Held>,
     free: Vec<usize>,
-    /// All places before this one are closed, once the drain has begun.
+    /// During the drain: all slots before this one have been closed.
     closed_to: usize,
 }
 
 impl Idle {
-    /// Of a session.
+    /// Creates the pattern for a session.
     pub fn new(session: Session) -> Self {
         Self { session, held: Vec::new(), free: Vec::new(), closed_to: 0 }
     }
 
     fn fill(&mut self, io: &mut dyn Io) {
         while self.session.wants_more(io.now()) {
-            let place = self.free.pop().unwrap_or(self.held.len());
-            if place == self.held.len() {
+            let slot = self.free.pop().unwrap_or(self.held.len());
+            if slot == self.held.len() {
                 self.held.push(Held::default());
             }
-            self.held[place] = Held::default();
-            if self.session.open(io, place as u64).is_none() {
-                self.free.push(place);
+            self.held[slot] = Held::default();
+            if self.session.open(io, slot as u64).is_none() {
+                self.free.push(slot);
                 break;
             }
         }
@@ -49,7 +50,7 @@ impl Idle {
 
     fn close_some(&mut self, io: &mut dyn Io) {
         let from = self.closed_to;
-        self.closed_to = (from + CLOSES_A_TURN).min(self.held.len());
+        self.closed_to = (from + CLOSES_PER_TURN).min(self.held.len());
         for held in &mut self.held[from..self.closed_to] {
             if let Some(conn) = held.conn
                 && held.closed_at.is_none()
@@ -72,10 +73,10 @@ impl Service for Idle {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
         self.session.on_opened(io.now(), true, took);
-        let place = io.user_data(conn) as usize;
-        self.held[place].conn = Some(conn);
-        if self.session.is_draining() && place < self.closed_to {
-            self.held[place].closed_at = Some(io.now());
+        let slot = io.user_data(conn) as usize;
+        self.held[slot].conn = Some(conn);
+        if self.session.is_draining() && slot < self.closed_to {
+            self.held[slot].closed_at = Some(io.now());
             io.close(conn);
         }
         self.fill(io);
@@ -90,17 +91,17 @@ impl Service for Idle {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
-        let place = user as usize;
-        let held = std::mem::take(&mut self.held[place]);
-        self.free.push(place);
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, reason: CloseReason) {
+        let slot = user as usize;
+        let held = std::mem::take(&mut self.held[slot]);
+        self.free.push(slot);
         let fault = held.closed_at.is_none().then_some("closed-by-peer");
-        let end = End {
-            ending,
+        let end = ConnectionEnd {
+            reason,
             opened: held.conn.is_some(),
             counts: true,
             closed_at: held.closed_at,
-            fault: fault.filter(|_| held.conn.is_some() && ending == CloseReason::Finished),
+            fault: fault.filter(|_| held.conn.is_some() && reason == CloseReason::Finished),
         };
         self.session.on_ended(io, &end);
         self.fill(io);

@@ -1,8 +1,9 @@
-//! `linerate load`: patterns of load, each a [`linerate::shard::Service`] written once for both stacks.
+//! `linerate load`: load patterns, each a [`linerate::shard::Service`] written once for both
+//! stacks.
 //!
-//! [`session`] owns what all patterns share: opening and counting connections, the stages of a run (ramp,
-//! warm-up, measurement, drain), failures by cause. A pattern owns what happens on a connection. A
-//! [`tally`] per worker is merged into the [`report`] at the end.
+//! [`session`] owns what all patterns share: opening and counting connections, the stages of a run
+//! (ramp, warm-up, measurement, drain), and failures by cause. A pattern defines what happens on a
+//! connection. Each worker has a [`tally`]; they are merged into the [`report`] at the end.
 
 mod command;
 mod connect;

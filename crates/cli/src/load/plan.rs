@@ -1,25 +1,25 @@
-//! What a worker is to do: the command line, checked, and shared out among the workers.
+//! The validated plan of a run, divided among the workers.
 
 use std::net::{IpAddr, SocketAddr};
 
 use clap::ValueEnum;
 use linerate::time::Duration;
 
-/// What happens on the connections.
+/// A load pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Pattern {
-    /// Open and close, again and again.
+    /// Open and close connections in a loop.
     Connect,
-    /// Request and response over kept connections: sends --request-bytes, awaits as many (echo).
+    /// Request and response on persistent connections (echo).
     Request,
-    /// Bulk in one direction: to discard, or from chargen.
+    /// Bulk transfer in one direction: to discard, or from chargen.
     Stream,
-    /// Open and hold many connections that do nothing.
+    /// Open many connections and hold them idle.
     Idle,
 }
 
 impl Pattern {
-    /// As the command line and reports write it.
+    /// Returns the name used on the command line and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -30,63 +30,66 @@ impl Pattern {
     }
 }
 
-/// Which way a stream flows.
+/// Direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Direction {
-    /// Receive if the target begins to send at once, else send.
+    /// Receive if the target sends immediately, otherwise send.
     Auto,
-    /// To the target.
+    /// Send to the target.
     Send,
-    /// From the target.
+    /// Receive from the target.
     Receive,
 }
 
-/// When a connection of the connect pattern is closed.
+/// Turn in which the connect pattern closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
-    /// In the turn that it opened: a stack may join the FIN with the handshake's last ACK.
-    AtOnce,
-    /// In the next turn: seven segments a connection, as any program on sockets makes them.
+    /// In the same turn that it opens: a stack may send the FIN with the last ACK of the handshake.
+    SameTurn,
+    /// In the next turn: seven segments per connection, as with any program on kernel sockets.
     NextTurn,
 }
 
-/// One worker's part.
+/// The plan of one worker.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What happens on a connection.
+    /// Load pattern.
     pub pattern: Pattern,
-    /// Where to, in turn.
+    /// Targets, used round robin.
     pub targets: Vec<SocketAddr>,
-    /// From where, in turn; empty leaves it to the stack.
+    /// Source addresses, used round robin. If empty, the stack chooses.
     pub sources: Vec<IpAddr>,
-    /// Connections at once; for idle: handshakes at once.
+    /// Concurrent connections; for idle: concurrent handshakes.
     pub concurrency: u64,
-    /// Connections in all; for idle: to hold.
+    /// Total number of connections; for idle: connections to hold.
     pub connections: Option<u64>,
-    /// How long to measure.
+    /// Length of the measurement.
     pub duration: Option<Duration>,
-    /// How long to run before measuring.
+    /// Length of the warm-up.
     pub warm_up: Duration,
-    /// How long to wait for the open connections at the end.
+    /// Time that open connections have to close at the end.
     pub grace: Duration,
-    /// Bytes of a request.
+    /// Size of a request.
     pub request_bytes: usize,
-    /// Requests on a connection before it is closed.
+    /// Requests per connection before it closes.
     pub requests_per_connection: Option<u64>,
-    /// Bytes of a stream before it is closed.
+    /// Bytes per stream before it closes.
     pub bytes_per_connection: Option<u64>,
-    /// Which way a stream flows.
+    /// Direction of a stream.
     pub direction: Direction,
-    /// When the connect pattern closes.
+    /// Turn in which the connect pattern closes a connection.
     pub closing: Closing,
-    /// Whether the first request goes with the SYN where that can be.
+    /// Sends the first request in the SYN where possible (TCP Fast Open).
     pub fast_open: bool,
 }
 
 impl Plan {
-    /// The part of worker `index` of `workers`: its share of the numbers, all of the rest, and its own
-    /// source addresses where there are enough for all, so that no two workers want the same port. Each begins
-    /// with another target, so that few connections of many workers still go to all.
+    /// Returns the plan of worker `index` of `workers`.
+    ///
+    /// The workers divide the connection counts. They also divide the source addresses if there are
+    /// at least as many as workers, so that no two workers compete for the same ports. Each worker
+    /// starts with a different target, so that a few connections on many workers still reach all
+    /// targets.
     pub fn share(&self, index: usize, workers: usize) -> Self {
         let part = |total: u64| {
             let (index, workers) = (index as u64, workers as u64);
@@ -108,8 +111,8 @@ impl Plan {
         }
     }
 
-    /// Whether all of a connection's life lies within the measurement, however long that takes: a run of
-    /// so many connections, rather than of so many seconds.
+    /// Returns true if the run ends after a number of connections, not after a duration. Then the
+    /// measurement covers the whole life of every connection.
     pub fn is_counted(&self) -> bool {
         self.connections.is_some() && self.pattern != Pattern::Idle
     }
@@ -133,13 +136,13 @@ pub(super) mod tests {
             requests_per_connection: None,
             bytes_per_connection: None,
             direction: Direction::Auto,
-            closing: Closing::AtOnce,
+            closing: Closing::SameTurn,
             fast_open: false,
         }
     }
 
     #[test]
-    fn the_shares_add_up() {
+    fn shares_of_all_workers_add_up_to_the_plan() {
         let mut plan = plan(Pattern::Connect);
         plan.sources = (1..=5).map(|host| IpAddr::from([10, 0, 0, host])).collect();
         let shares: Vec<Plan> = (0..3).map(|index| plan.share(index, 3)).collect();
@@ -149,7 +152,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn workers_with_one_connection_each_go_to_all_targets() {
+    fn workers_with_one_connection_each_reach_all_targets() {
         let mut plan = plan(Pattern::Request);
         plan.targets = vec![([127, 0, 0, 1], 7).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 7).into()];
         let firsts = (0..4).map(|index| plan.share(index, 4).targets[0].is_ipv4());

@@ -1,4 +1,4 @@
-//! The line on a terminal that tells how a run goes.
+//! The progress line on the terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::tally::Tally;
 
-/// What a worker publishes some fifty times a second.
+/// Counts that a worker publishes about fifty times per second.
 #[derive(Debug, Default)]
 pub struct Gauges {
     live: AtomicU64,
@@ -20,7 +20,7 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Makes the worker's counts visible.
+    /// Publishes the worker's current counts.
     pub fn publish(&self, tally: &Tally, live: u64) {
         self.live.store(live, Ordering::Relaxed);
         self.opened.store(tally.opened, Ordering::Relaxed);
@@ -30,22 +30,22 @@ impl Gauges {
     }
 }
 
-/// A thread that writes the line once a second, on a terminal only.
+/// A thread that prints the line once per second if standard error is a terminal.
 pub struct Progress {
     end: Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Progress {
-    /// Over these workers' gauges.
+    /// Starts the thread over the gauges of all workers.
     pub fn start(gauges: Vec<Arc<Gauges>>) -> Self {
         let (end, ended) = channel();
-        let is_seen = std::io::stderr().is_terminal();
-        let thread = is_seen.then(|| std::thread::spawn(move || watch(&gauges, &ended)));
+        let is_terminal = std::io::stderr().is_terminal();
+        let thread = is_terminal.then(|| std::thread::spawn(move || watch(&gauges, &ended)));
         Self { end, thread }
     }
 
-    /// Takes the line away.
+    /// Stops the thread and clears the line.
     pub fn finish(mut self) {
         let _ = self.end.send(());
         if let Some(thread) = self.thread.take() {

@@ -1,4 +1,4 @@
-//! What a run has shown: the object of `--json` (a contract: keys, units) and the text for people.
+//! The report of a run: the object of `--json` (a contract: keys and units) and the text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use super::plan::Pattern;
 use super::tally::{Latencies, Tally};
 use crate::options::Stack;
 
-/// Percentiles in nanoseconds.
+/// Latency percentiles in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Percentiles {
     count: u64,
-    /// Half of all are not above.
+    /// Median.
     pub p50: u64,
     p90: u64,
-    /// Nor 99 of a hundred above this.
+    /// 99th percentile.
     pub p99: u64,
     p999: u64,
     max: u64,
@@ -24,7 +24,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// Of a histogram that has anything in it.
+    /// Returns the percentiles of a histogram; `None` if it is empty.
     pub fn of(latencies: &Latencies) -> Option<Self> {
         (!latencies.is_empty()).then(|| Self {
             count: latencies.len(),
@@ -38,7 +38,7 @@ impl Percentiles {
     }
 }
 
-/// A run of `load`.
+/// The report of a run of `load`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pattern: &'static str,
@@ -60,11 +60,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// From what all workers counted.
+    /// Builds the report from the merged tally of all workers.
     pub fn new(pattern: Pattern, stack: Stack, tally: &Tally) -> Self {
         let seconds = tally.measured.as_secs_f64();
         let rate = |count: f64, seconds: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
-        // Idle connections all open in the ramp, before the time in which they are held.
+        // Idle connections open during the ramp, before the measurement.
         let connections_per_second = match pattern {
             Pattern::Idle => rate(tally.opened as f64, tally.ramp.as_secs_f64()),
             _ => rate(tally.completed as f64, seconds),
@@ -90,12 +90,12 @@ impl Report {
         }
     }
 
-    /// Nothing was ever connected.
-    pub fn is_barren(&self) -> bool {
+    /// Returns true if no connection was established.
+    pub fn has_no_connections(&self) -> bool {
         self.connections_opened == 0
     }
 
-    /// The most frequent cause of failure.
+    /// Returns the most frequent cause of failure.
     pub fn main_cause(&self) -> &'static str {
         self.failed.iter().max_by_key(|(_, times)| **times).map_or("timed-out", |(cause, _)| cause)
     }
@@ -106,12 +106,12 @@ impl fmt::Display for Report {
         writeln!(f, "{} on {}, {:.3} s", self.pattern, self.stack, self.seconds)?;
         writeln!(
             f,
-            "  connections   {} opened, {} closed by both FINs, {:.0} a second",
+            "  connections   {} opened, {} closed cleanly, {:.0} per second",
             self.connections_opened, self.connections_completed, self.connections_per_second
         )?;
         if self.requests > 0 {
             let (all, rate) = (self.requests, self.requests_per_second);
-            writeln!(f, "  requests      {all}, {rate:.0} a second")?;
+            writeln!(f, "  requests      {all} total, {rate:.0} per second")?;
         }
         if self.bytes_sent + self.bytes_received > 0 {
             writeln!(
@@ -126,7 +126,7 @@ impl fmt::Display for Report {
             self.failed.iter().map(|(cause, times)| format!("{times} {cause}")).collect();
         let causes = if causes.is_empty() { "none".into() } else { causes.join(", ") };
         writeln!(f, "  failed        {causes}")?;
-        writeln!(f, "  sent again    {} segments", self.retransmissions)?;
+        writeln!(f, "  retransmitted {} segments", self.retransmissions)?;
         let latencies = [
             ("handshake", &self.handshake),
             ("teardown", &self.teardown),
@@ -159,11 +159,11 @@ mod tests {
     use linerate::time::Duration;
 
     #[test]
-    fn the_keys_are_those_of_the_contract() {
+    fn json_keys_match_the_contract() {
         let mut tally = Tally::new();
         record(&mut tally.handshake, Duration::from_micros(7));
         let report = Report::new(Pattern::Connect, Stack::Kernel, &tally);
-        let json = serde_json::to_value(&report).expect("it is plain data");
+        let json = serde_json::to_value(&report).expect("plain data serializes");
         let mut keys: Vec<&str> =
             json.as_object().into_iter().flat_map(|it| it.keys()).map(String::as_str).collect();
         keys.sort_unstable();
@@ -194,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_time_has_no_rates() {
+    fn rates_of_a_run_without_duration_are_zero() {
         let report = Report::new(Pattern::Request, Stack::Kernel, &Tally::new());
-        assert_eq!((report.requests_per_second, report.is_barren()), (0.0, true));
+        assert_eq!((report.requests_per_second, report.has_no_connections()), (0.0, true));
     }
 }

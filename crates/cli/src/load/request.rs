@@ -1,16 +1,16 @@
-//! Request and response over kept connections, one request at a time on each: sends so many bytes, awaits
-//! the same bytes back, and checks them.
+//! The request pattern: on each persistent connection, sends a request, waits for the same bytes
+//! back, verifies them, and sends the next one.
 
 use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
-use super::session::{End, Session};
+use super::session::{ConnectionEnd, Session};
 use super::tally::record;
 
-/// Bytes read at a time.
+/// Maximum bytes per read.
 const CHUNK: usize = 64 * 1024;
 
-/// One connection and the request under way on it.
+/// A connection and its current request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Exchange {
     opened: bool,
@@ -22,7 +22,7 @@ struct Exchange {
     fault: Option<&'static str>,
 }
 
-/// One worker's requests; a connection's number is its place.
+/// The request pattern on one worker. The user data of a connection is its slot in `exchanges`.
 pub struct Request {
     session: Session,
     payload: Box<[u8]>,
@@ -32,9 +32,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// Of a session.
+    /// Creates the pattern for a session.
     pub fn new(session: Session) -> Self {
-        // No two neighbouring requests' bytes are alike at the same distance, so that a shift shows.
+        // The payload has no short period, so shifted data fails the comparison.
         let payload =
             (0..session.plan.request_bytes).map(|at| (at * 131 + at / 251) as u8).collect();
         Self {
@@ -48,61 +48,61 @@ impl Request {
 
     fn fill(&mut self, io: &mut dyn Io) {
         while self.session.wants_more(io.now()) {
-            let place = self.free.pop().unwrap_or(self.exchanges.len());
-            if place == self.exchanges.len() {
+            let slot = self.free.pop().unwrap_or(self.exchanges.len());
+            if slot == self.exchanges.len() {
                 self.exchanges.push(Exchange::default());
             }
-            self.exchanges[place] = Exchange::default();
-            if self.open(io, place).is_none() {
-                self.free.push(place);
+            self.exchanges[slot] = Exchange::default();
+            if self.open(io, slot).is_none() {
+                self.free.push(slot);
                 break;
             }
         }
     }
 
-    /// Opens a connection, its first request with it where that is wanted.
-    fn open(&mut self, io: &mut dyn Io, place: usize) -> Option<()> {
+    /// Opens a connection, with the first request in the SYN if Fast Open is enabled.
+    fn open(&mut self, io: &mut dyn Io, slot: usize) -> Option<()> {
         if !self.session.plan.fast_open {
-            return self.session.open(io, place as u64).map(|_| ());
+            return self.session.open(io, slot as u64).map(|_| ());
         }
-        let (_, taken) = self.session.open_with(io, place as u64, &self.payload)?;
-        let exchange = &mut self.exchanges[place];
-        (exchange.sent, exchange.begun_at) = (taken, io.now());
+        let (_, written) = self.session.open_with(io, slot as u64, &self.payload)?;
+        let exchange = &mut self.exchanges[slot];
+        (exchange.sent, exchange.begun_at) = (written, io.now());
         if self.session.is_measuring() {
-            self.session.tally.bytes_sent += taken as u64;
+            self.session.tally.bytes_sent += written as u64;
         }
         Some(())
     }
 
-    fn begin(&mut self, io: &mut dyn Io, conn: ConnId, place: usize) {
-        let exchange = &mut self.exchanges[place];
+    fn begin(&mut self, io: &mut dyn Io, conn: ConnId, slot: usize) {
+        let exchange = &mut self.exchanges[slot];
         (exchange.sent, exchange.received) = (0, 0);
         exchange.begun_at = io.now();
-        self.send(io, conn, place);
+        self.send(io, conn, slot);
     }
 
-    fn send(&mut self, io: &mut dyn Io, conn: ConnId, place: usize) {
-        let exchange = &mut self.exchanges[place];
+    fn send(&mut self, io: &mut dyn Io, conn: ConnId, slot: usize) {
+        let exchange = &mut self.exchanges[slot];
         if exchange.sent == self.payload.len() || exchange.closed_at.is_some() {
             return;
         }
-        let taken = io.write(conn, &self.payload[exchange.sent..]);
-        exchange.sent += taken;
+        let written = io.write(conn, &self.payload[exchange.sent..]);
+        exchange.sent += written;
         if self.session.is_measuring() {
-            self.session.tally.bytes_sent += taken as u64;
+            self.session.tally.bytes_sent += written as u64;
         }
     }
 
-    fn close(&mut self, io: &mut dyn Io, conn: ConnId, place: usize) {
-        if self.exchanges[place].closed_at.is_none() {
-            self.exchanges[place].closed_at = Some(io.now());
+    fn close(&mut self, io: &mut dyn Io, conn: ConnId, slot: usize) {
+        if self.exchanges[slot].closed_at.is_none() {
+            self.exchanges[slot].closed_at = Some(io.now());
             io.close(conn);
         }
     }
 
-    /// So many bytes of the answer are in the buffer.
-    fn on_bytes(&mut self, io: &mut dyn Io, conn: ConnId, place: usize, count: usize) {
-        let exchange = &mut self.exchanges[place];
+    /// Processes the first `count` bytes of the buffer as part of the response.
+    fn on_bytes(&mut self, io: &mut dyn Io, conn: ConnId, slot: usize, count: usize) {
+        let exchange = &mut self.exchanges[slot];
         let expected = self.payload.get(exchange.received..exchange.received + count);
         if expected != Some(&self.buffer[..count]) || exchange.received + count > exchange.sent {
             exchange.fault = Some("corrupt");
@@ -121,11 +121,11 @@ impl Request {
             self.session.tally.requests += 1;
             record(&mut self.session.tally.request, io.now().since(exchange.begun_at));
         }
-        let had_all = self.session.plan.requests_per_connection == Some(exchange.answered);
-        if had_all || self.session.is_draining() {
-            self.close(io, conn, place);
+        let is_last = self.session.plan.requests_per_connection == Some(exchange.answered);
+        if is_last || self.session.is_draining() {
+            self.close(io, conn, slot);
         } else {
-            self.begin(io, conn, place);
+            self.begin(io, conn, slot);
         }
     }
 }
@@ -138,50 +138,50 @@ impl Service for Request {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
         self.session.on_opened(io.now(), true, took);
-        let place = io.user_data(conn) as usize;
-        self.exchanges[place].opened = true;
+        let slot = io.user_data(conn) as usize;
+        self.exchanges[slot].opened = true;
         if self.session.is_draining() {
-            self.close(io, conn, place);
-        } else if self.exchanges[place].sent > 0 {
-            self.send(io, conn, place);
+            self.close(io, conn, slot);
+        } else if self.exchanges[slot].sent > 0 {
+            self.send(io, conn, slot);
         } else {
-            self.begin(io, conn, place);
+            self.begin(io, conn, slot);
         }
         self.fill(io);
     }
 
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user_data(conn) as usize;
-        self.send(io, conn, place);
+        let slot = io.user_data(conn) as usize;
+        self.send(io, conn, slot);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user_data(conn) as usize;
+        let slot = io.user_data(conn) as usize;
         loop {
             let count = io.read(conn, &mut self.buffer);
             if count == 0 {
                 return;
             }
-            if self.exchanges[place].closed_at.is_none() {
-                self.on_bytes(io, conn, place, count);
+            if self.exchanges[slot].closed_at.is_none() {
+                self.on_bytes(io, conn, slot, count);
             }
         }
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user_data(conn) as usize;
-        if self.exchanges[place].closed_at.is_none() {
-            self.exchanges[place].fault = Some("closed-by-peer");
-            self.close(io, conn, place);
+        let slot = io.user_data(conn) as usize;
+        if self.exchanges[slot].closed_at.is_none() {
+            self.exchanges[slot].fault = Some("closed-by-peer");
+            self.close(io, conn, slot);
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
-        let place = user as usize;
-        let exchange = std::mem::take(&mut self.exchanges[place]);
-        self.free.push(place);
-        let end = End {
-            ending,
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, reason: CloseReason) {
+        let slot = user as usize;
+        let exchange = std::mem::take(&mut self.exchanges[slot]);
+        self.free.push(slot);
+        let end = ConnectionEnd {
+            reason,
             opened: exchange.opened,
             counts: true,
             closed_at: exchange.closed_at,

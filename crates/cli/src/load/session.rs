@@ -1,11 +1,13 @@
-//! What all patterns share on one worker: opening and counting connections, and the stages of a run.
+//! The part of a run that all patterns share, on one worker: opening and counting connections, and
+//! the stages of the run.
 //!
-//! A run of so many connections (`connect`, `request` and `stream` with `--connections`) is measured as a
-//! whole. A run of so many seconds is measured between a warm-up and a drain; the patterns that keep their
-//! connections open them before (the ramp). A connection of the connect pattern belongs to the stage
-//! that it was opened in: what was opened while measuring counts, even when it ends in the drain.
+//! A run with a number of connections (`connect`, `request` and `stream` with `--connections`) is
+//! measured as a whole. A run with a duration is measured between a warm-up and a drain; patterns
+//! with persistent connections open them before the warm-up, in the ramp. A connection of the
+//! connect pattern belongs to the stage in which it opens: one that opens during the measurement
+//! counts, even if it ends in the drain.
 //!
-//! Refuses to know what happens on a connection.
+//! The session does not know what happens on a connection.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,19 +17,19 @@ use linerate::time::{Duration, Instant};
 
 use super::plan::{Pattern, Plan};
 use super::progress::Gauges;
-use super::tally::{Tally, cause_of_ending, cause_of_error, record};
+use super::tally::{Tally, cause_of_close, cause_of_error, record};
 use crate::stop::Stop;
 
-/// How often the stages and the gauges are looked after when nothing else calls.
+/// Interval of the timer that advances the stages and publishes the gauges.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The pause after a failed open; doubled with each failure in a row, up to 64 times this.
+/// Pause after a failed open. Doubles with each consecutive failure, up to 64 times.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long the ramp waits for one more connection before the run goes on with those there are.
-const RAMP_PATIENCE: Duration = Duration::from_secs(5);
+/// Time that the ramp waits for the next connection before the run continues with those it has.
+const RAMP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a worker leaves its tally.
+/// Slot in which a worker stores its final tally.
 pub type Result = Arc<Mutex<Option<Tally>>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +41,17 @@ enum Stage {
     Over,
 }
 
-/// One worker's run.
+/// The run of one worker.
 pub struct Session {
-    /// What to do.
+    /// The plan of this worker.
     pub plan: Plan,
-    /// What was counted.
+    /// Counts and latencies.
     pub tally: Tally,
     stage: Stage,
     stop: Stop,
     result: Result,
     gauges: Arc<Gauges>,
-    begun: u64,
+    attempts: u64,
     live: u64,
     handshakes: u64,
     failures_in_a_row: u32,
@@ -60,7 +62,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A run that has not begun.
+    /// Creates a session that has not started.
     pub fn new(plan: Plan, stop: Stop, result: Result, gauges: Arc<Gauges>) -> Self {
         Self {
             plan,
@@ -69,7 +71,7 @@ impl Session {
             stop,
             result,
             gauges,
-            begun: 0,
+            attempts: 0,
             live: 0,
             handshakes: 0,
             failures_in_a_row: 0,
@@ -80,7 +82,7 @@ impl Session {
         }
     }
 
-    /// The run begins.
+    /// Starts the run.
     pub fn start(&mut self, io: &mut dyn Io) {
         let now = io.now();
         self.last_open = now;
@@ -94,47 +96,48 @@ impl Session {
         self.tick(io);
     }
 
-    /// Whether what happens now counts.
+    /// Returns true during the measurement.
     pub fn is_measuring(&self) -> bool {
         matches!(self.stage, Stage::Measure { .. })
     }
 
-    /// Whether open connections should come to their end.
+    /// Returns true once open connections should close.
     pub fn is_draining(&self) -> bool {
         matches!(self.stage, Stage::Drain { .. } | Stage::Over)
     }
 
-    /// Whether a connection that opens now counts. Connections that are kept always do.
+    /// Returns true if a connection that opens now counts. Persistent connections always count.
     pub fn counts_connections(&self) -> bool {
         self.is_measuring() || self.plan.pattern != Pattern::Connect
     }
 
-    /// Whether another connection should be opened now.
+    /// Returns true if another connection should open now.
     pub fn wants_more(&self, now: Instant) -> bool {
         if self.is_draining() || now < self.pause_until {
             return false;
         }
         if self.plan.pattern == Pattern::Idle {
-            return self.handshakes < self.plan.concurrency && self.live < self.held();
+            return self.handshakes < self.plan.concurrency && self.live < self.connections_max();
         }
-        let is_within_budget = self.plan.connections.is_none_or(|all| self.begun < all);
+        let is_within_budget = self.plan.connections.is_none_or(|all| self.attempts < all);
         is_within_budget && self.live < self.plan.concurrency
     }
 
-    /// Connections that are held at once.
-    fn held(&self) -> u64 {
+    /// Returns the maximum number of open connections.
+    fn connections_max(&self) -> u64 {
         match self.plan.pattern {
             Pattern::Idle => self.plan.connections.unwrap_or(self.plan.concurrency),
             _ => self.plan.concurrency,
         }
     }
 
-    /// Opens one connection to the next target, from the next source of its family.
+    /// Opens a connection to the next target, from the next source address of the same family.
     pub fn open(&mut self, io: &mut dyn Io, user: u64) -> Option<ConnId> {
         self.open_by(io, user, |io, open| io.connect(open))
     }
 
-    /// The same with data, some of which may travel in the SYN; gives how much of it was taken.
+    /// Like [`Self::open`], with data of which some may travel in the SYN. Also returns the number
+    /// of bytes that the stack accepted.
     pub fn open_with(
         &mut self,
         io: &mut dyn Io,
@@ -151,15 +154,16 @@ impl Session {
         user: u64,
         connect: impl FnOnce(&mut dyn Io, &ConnectOptions) -> core::result::Result<T, ConnectError>,
     ) -> Option<T> {
-        let number = self.begun;
-        self.begun += 1;
+        let number = self.attempts;
+        self.attempts += 1;
         let remote = self.plan.targets[(number % self.plan.targets.len() as u64) as usize];
         let of_family = |source: &&std::net::IpAddr| source.is_ipv4() == remote.is_ipv4();
         let sources = self.plan.sources.iter().filter(of_family);
         let count = sources.clone().count() as u64;
-        // The quotient, so that every source meets every target.
-        let turn = number / self.plan.targets.len() as u64;
-        let local = (count > 0).then(|| sources.clone().nth((turn % count) as usize).copied());
+        // Advance the source once per round over the targets, so that every source meets every
+        // target.
+        let round = number / self.plan.targets.len() as u64;
+        let local = (count > 0).then(|| sources.clone().nth((round % count) as usize).copied());
         match connect(io, &ConnectOptions { remote, local: local.flatten(), user }) {
             Ok(opened) => {
                 self.live += 1;
@@ -174,7 +178,7 @@ impl Session {
         }
     }
 
-    /// A connection opened.
+    /// Records an established connection.
     pub fn on_opened(&mut self, now: Instant, counts: bool, took: Duration) {
         self.last_open = now;
         self.handshakes = self.handshakes.saturating_sub(1);
@@ -185,15 +189,14 @@ impl Session {
         }
     }
 
-    /// A connection ended. `opened`: it had been established; `closed_at`: when we closed it; `fault`:
-    /// what the pattern has against it, though TCP may be content.
-    pub fn on_ended(&mut self, io: &mut dyn Io, end: &End) {
+    /// Records the end of a connection.
+    pub fn on_ended(&mut self, io: &mut dyn Io, end: &ConnectionEnd) {
         self.live = self.live.saturating_sub(1);
         self.last_end = io.now();
         if !end.opened {
             self.handshakes = self.handshakes.saturating_sub(1);
         }
-        match cause_of_ending(end.ending) {
+        match cause_of_close(end.reason) {
             None => {
                 if end.counts {
                     self.tally.completed += 1;
@@ -216,7 +219,7 @@ impl Session {
         }
     }
 
-    /// Failures in a row slow the opening down, so that a dead target is not hammered.
+    /// Backs off after consecutive failures, so as not to flood a dead target.
     fn pause(&mut self, io: &mut dyn Io) {
         let shift = self.failures_in_a_row.min(6);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -224,7 +227,7 @@ impl Session {
         io.set_alarm(self.pause_until);
     }
 
-    /// Moves to the next stage when it is time, and sees to it that it is called again.
+    /// Advances to the next stage when it is due, and sets the next alarm.
     pub fn tick(&mut self, io: &mut dyn Io) {
         let now = io.now();
         if now < self.tick_at {
@@ -236,7 +239,7 @@ impl Session {
         match self.stage {
             Stage::Ramp { since } if self.is_ramped(now) => self.end_ramp(now, since),
             Stage::WarmUp { until } if now >= until => self.stage = self.measure(now),
-            Stage::Measure { until, .. } if now >= until || self.is_spent() => {
+            Stage::Measure { until, .. } if now >= until || self.is_complete() => {
                 self.begin_drain(now);
             }
             _ => {}
@@ -263,10 +266,10 @@ impl Session {
         regular.min(edge).min(resume)
     }
 
-    /// Every connection that is to be kept has been opened, or has failed for good.
+    /// Returns true once all persistent connections are open, or no more have opened for a while.
     fn is_ramped(&self, now: Instant) -> bool {
-        let is_full = self.handshakes == 0 && self.live >= self.held();
-        is_full || now.since(self.last_open) >= RAMP_PATIENCE
+        let is_full = self.handshakes == 0 && self.live >= self.connections_max();
+        is_full || now.since(self.last_open) >= RAMP_TIMEOUT
     }
 
     fn end_ramp(&mut self, now: Instant, since: Instant) {
@@ -277,11 +280,11 @@ impl Session {
         self.stage = Stage::WarmUp { until: now + self.plan.warm_up };
     }
 
-    /// A run of so many connections has had them all.
-    fn is_spent(&self) -> bool {
+    /// Returns true once a run with a number of connections has finished all of them.
+    fn is_complete(&self) -> bool {
         self.plan.is_counted()
             && self.live == 0
-            && self.plan.connections.is_some_and(|all| self.begun >= all)
+            && self.plan.connections.is_some_and(|all| self.attempts >= all)
     }
 
     fn measure(&mut self, now: Instant) -> Stage {
@@ -296,8 +299,8 @@ impl Session {
 
     fn begin_drain(&mut self, now: Instant) {
         self.tally.measured = match self.stage {
-            // The last connection's end, not the tick after it.
-            Stage::Measure { since, .. } if self.is_spent() => self.last_end.since(since),
+            // Up to the end of the last connection, not up to the tick after it.
+            Stage::Measure { since, .. } if self.is_complete() => self.last_end.since(since),
             Stage::Measure { since, .. } => now.since(since),
             _ => Duration::ZERO,
         };
@@ -315,17 +318,17 @@ impl Session {
     }
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
-    /// As the stack says.
-    pub ending: CloseReason,
-    /// It had been established.
+pub struct ConnectionEnd {
+    /// Reason that the stack reports.
+    pub reason: CloseReason,
+    /// True if it was established.
     pub opened: bool,
-    /// It belongs to the measurement.
+    /// True if it belongs to the measurement.
     pub counts: bool,
-    /// When we closed our direction, if we did.
+    /// Time of our close; `None` excludes the connection from the teardown latencies.
     pub closed_at: Option<Instant>,
-    /// What the pattern has against it.
+    /// Failure that the pattern detected, even if TCP closed the connection cleanly.
     pub fault: Option<&'static str>,
 }

@@ -1,24 +1,24 @@
-//! Bulk in one direction on each connection: to the target, or from it. What a target sends back while it
-//! is sent to (echo) is received too.
+//! The stream pattern: bulk transfer in one direction on each connection, to the target or from it.
+//! While sending, it also receives what the target sends back (echo).
 
 use linerate::shard::{CloseReason, ConnId, Io, Service};
 use linerate::time::{Duration, Instant};
 
 use super::plan::Direction;
-use super::session::{End, Session};
+use super::session::{ConnectionEnd, Session};
 
-/// Bytes moved at a time.
+/// Maximum bytes per read or write.
 const CHUNK: usize = 64 * 1024;
 
-/// How long a target may keep silent before it counts as one that is to be sent to: longer than any
-/// round trip of a benchmark, shorter than the shortest warm-up.
-const SILENCE: Duration = Duration::from_millis(50);
+/// With direction `auto`, time without received data after which a connection sends: longer than
+/// any round trip in a benchmark, shorter than the shortest warm-up.
+const AUTO_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// One connection.
 #[derive(Clone, Copy, Debug)]
 struct Flow {
     conn: Option<ConnId>,
-    /// `Auto` while it is undecided.
+    /// `Auto` until resolved.
     direction: Direction,
     decide_at: Instant,
     moved: u64,
@@ -26,7 +26,7 @@ struct Flow {
     fault: Option<&'static str>,
 }
 
-/// One worker's streams; a connection's number is its place.
+/// The stream pattern on one worker. The user data of a connection is its slot in `flows`.
 pub struct Stream {
     session: Session,
     payload: Box<[u8]>,
@@ -37,7 +37,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Of a session.
+    /// Creates the pattern for a session.
     pub fn new(session: Session) -> Self {
         Self {
             session,
@@ -49,7 +49,7 @@ impl Stream {
         }
     }
 
-    fn fresh(&self) -> Flow {
+    fn new_flow(&self) -> Flow {
         Flow {
             conn: None,
             direction: self.session.plan.direction,
@@ -62,41 +62,41 @@ impl Stream {
 
     fn fill(&mut self, io: &mut dyn Io) {
         while self.session.wants_more(io.now()) {
-            let place = self.free.pop().unwrap_or(self.flows.len());
-            let fresh = self.fresh();
-            if place == self.flows.len() {
+            let slot = self.free.pop().unwrap_or(self.flows.len());
+            let fresh = self.new_flow();
+            if slot == self.flows.len() {
                 self.flows.push(fresh);
             }
-            self.flows[place] = fresh;
-            if self.session.open(io, place as u64).is_none() {
-                self.free.push(place);
+            self.flows[slot] = fresh;
+            if self.session.open(io, slot as u64).is_none() {
+                self.free.push(slot);
                 break;
             }
         }
     }
 
-    /// Sends until there is no room, or the connection has had its bytes.
-    fn send(&mut self, io: &mut dyn Io, conn: ConnId, place: usize) {
+    /// Sends until the send buffer is full or the connection has sent all its bytes.
+    fn send(&mut self, io: &mut dyn Io, conn: ConnId, slot: usize) {
         let most = self.session.plan.bytes_per_connection.unwrap_or(u64::MAX);
-        let flow = &mut self.flows[place];
+        let flow = &mut self.flows[slot];
         while flow.direction == Direction::Send && flow.closed_at.is_none() {
             let length = (most - flow.moved).min(CHUNK as u64) as usize;
-            let taken = io.write(conn, &self.payload[..length]);
-            flow.moved += taken as u64;
+            let written = io.write(conn, &self.payload[..length]);
+            flow.moved += written as u64;
             if self.session.is_measuring() {
-                self.session.tally.bytes_sent += taken as u64;
+                self.session.tally.bytes_sent += written as u64;
             }
             if flow.moved == most {
                 flow.closed_at = Some(io.now());
                 io.close(conn);
-            } else if taken < length {
+            } else if written < length {
                 return;
             }
         }
     }
 
-    fn close(&mut self, io: &mut dyn Io, place: usize) {
-        let flow = &mut self.flows[place];
+    fn close(&mut self, io: &mut dyn Io, slot: usize) {
+        let flow = &mut self.flows[slot];
         if let Some(conn) = flow.conn
             && flow.closed_at.is_none()
         {
@@ -105,17 +105,17 @@ impl Stream {
         }
     }
 
-    /// Sends to the targets that have kept silent.
-    fn decide(&mut self, io: &mut dyn Io) {
+    /// Starts to send on connections with direction `auto` whose target sent nothing in time.
+    fn resolve_auto(&mut self, io: &mut dyn Io) {
         let now = io.now();
-        for place in 0..self.flows.len() {
-            let flow = &mut self.flows[place];
+        for slot in 0..self.flows.len() {
+            let flow = &mut self.flows[slot];
             if flow.direction != Direction::Auto || flow.decide_at > now {
                 continue;
             }
             if let Some(conn) = flow.conn {
                 flow.direction = Direction::Send;
-                self.send(io, conn, place);
+                self.send(io, conn, slot);
             }
         }
     }
@@ -129,23 +129,23 @@ impl Service for Stream {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
         self.session.on_opened(io.now(), true, took);
-        let place = io.user_data(conn) as usize;
-        self.flows[place].conn = Some(conn);
-        self.flows[place].decide_at = io.now() + SILENCE;
+        let slot = io.user_data(conn) as usize;
+        self.flows[slot].conn = Some(conn);
+        self.flows[slot].decide_at = io.now() + AUTO_TIMEOUT;
         if self.session.is_draining() {
-            self.close(io, place);
+            self.close(io, slot);
         }
-        self.send(io, conn, place);
+        self.send(io, conn, slot);
         self.fill(io);
     }
 
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user_data(conn) as usize;
-        self.send(io, conn, place);
+        let slot = io.user_data(conn) as usize;
+        self.send(io, conn, slot);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user_data(conn) as usize;
+        let slot = io.user_data(conn) as usize;
         loop {
             let count = io.read(conn, &mut self.buffer) as u64;
             if count == 0 {
@@ -154,7 +154,7 @@ impl Service for Stream {
             if self.session.is_measuring() {
                 self.session.tally.bytes_received += count;
             }
-            let flow = &mut self.flows[place];
+            let flow = &mut self.flows[slot];
             if flow.direction == Direction::Auto {
                 flow.direction = Direction::Receive;
             }
@@ -163,26 +163,26 @@ impl Service for Stream {
             }
         }
         let most = self.session.plan.bytes_per_connection.unwrap_or(u64::MAX);
-        if self.flows[place].direction == Direction::Receive && self.flows[place].moved >= most {
-            self.close(io, place);
+        if self.flows[slot].direction == Direction::Receive && self.flows[slot].moved >= most {
+            self.close(io, slot);
         }
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let place = io.user_data(conn) as usize;
-        if self.flows[place].closed_at.is_none() {
-            self.flows[place].fault = Some("closed-by-peer");
-            self.close(io, place);
+        let slot = io.user_data(conn) as usize;
+        if self.flows[slot].closed_at.is_none() {
+            self.flows[slot].fault = Some("closed-by-peer");
+            self.close(io, slot);
         }
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
-        let place = user as usize;
-        let fresh = self.fresh();
-        let flow = std::mem::replace(&mut self.flows[place], fresh);
-        self.free.push(place);
-        let end = End {
-            ending,
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, reason: CloseReason) {
+        let slot = user as usize;
+        let fresh = self.new_flow();
+        let flow = std::mem::replace(&mut self.flows[slot], fresh);
+        self.free.push(slot);
+        let end = ConnectionEnd {
+            reason,
             opened: flow.conn.is_some(),
             counts: true,
             closed_at: flow.closed_at,
@@ -196,9 +196,9 @@ impl Service for Stream {
         self.session.tick(io);
         if self.session.is_draining() && !self.is_closing {
             self.is_closing = true;
-            (0..self.flows.len()).for_each(|place| self.close(io, place));
+            (0..self.flows.len()).for_each(|slot| self.close(io, slot));
         }
-        self.decide(io);
+        self.resolve_auto(io);
         self.fill(io);
     }
 }

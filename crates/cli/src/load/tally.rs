@@ -1,4 +1,4 @@
-//! What one worker has counted.
+//! Counts and latencies of one worker.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use hdrhistogram::Histogram;
 use linerate::shard::{CloseReason, ConnectError};
 use linerate::time::Duration;
 
-/// Latencies in nanoseconds, three significant digits, up to an hour.
+/// Histogram of latencies in nanoseconds, with three significant digits, up to one hour.
 pub type Latencies = Histogram<u64>;
 
-/// An hour: longer than any timeout of TCP.
+/// One hour: longer than any TCP timeout.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
-/// An empty histogram; all its memory is there from the start.
+/// Returns an empty histogram with all memory allocated.
 pub fn latencies() -> Latencies {
     Latencies::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are constant and valid")
 }
@@ -22,32 +22,32 @@ pub fn latencies() -> Latencies {
 pub struct Tally {
     /// Connections that reached ESTABLISHED.
     pub opened: u64,
-    /// Connections closed by a full exchange of FINs.
+    /// Connections closed cleanly, by FINs in both directions.
     pub completed: u64,
-    /// Requests answered.
+    /// Completed requests.
     pub requests: u64,
-    /// Payload handed to the stack.
+    /// Payload bytes written to the stack.
     pub bytes_sent: u64,
-    /// Payload taken from the stack.
+    /// Payload bytes read from the stack.
     pub bytes_received: u64,
-    /// Connections that did not open, or did not end well, by cause.
+    /// Failed connections by cause: not opened, or not closed cleanly.
     pub failed: BTreeMap<&'static str, u64>,
-    /// Segments sent again.
+    /// Retransmitted segments.
     pub retransmissions: u64,
     /// Length of the measurement.
     pub measured: Duration,
-    /// Time to open the connections that are kept; zero where none are.
+    /// Time that it took to open the persistent connections; zero if the pattern has none.
     pub ramp: Duration,
     /// From SYN to SYN-ACK.
     pub handshake: Latencies,
-    /// From our close to the end of the exchange of FINs.
+    /// From our close to the end of the FIN exchange.
     pub teardown: Latencies,
-    /// From the first byte of a request to the last one of its answer.
+    /// From the first byte of a request to the last byte of its response.
     pub request: Latencies,
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// Creates an empty tally.
     pub fn new() -> Self {
         Self {
             opened: 0,
@@ -65,19 +65,19 @@ impl Tally {
         }
     }
 
-    /// One more failure.
+    /// Counts a failure.
     pub fn fail(&mut self, cause: &'static str) {
         self.fail_times(cause, 1);
     }
 
-    /// Several of one cause.
+    /// Counts several failures with the same cause.
     pub fn fail_times(&mut self, cause: &'static str, times: u64) {
         if times > 0 {
             *self.failed.entry(cause).or_insert(0) += times;
         }
     }
 
-    /// Adds another worker's. The workers ran side by side: times are not added up.
+    /// Adds the tally of another worker. Workers run concurrently, so times are not added.
     pub fn merge(&mut self, other: &Self) {
         self.opened += other.opened;
         self.completed += other.completed;
@@ -100,14 +100,14 @@ impl Tally {
     }
 }
 
-/// Adds a latency; those past the end count as an hour.
+/// Records a latency; values above one hour count as one hour.
 pub fn record(latencies: &mut Latencies, span: Duration) {
     latencies.saturating_record(span.as_nanos().max(1));
 }
 
-/// The cause of a bad ending; `None` for a good one.
-pub fn cause_of_ending(ending: CloseReason) -> Option<&'static str> {
-    Some(match ending {
+/// Returns the name of a close reason as a failure; `None` for a clean close.
+pub fn cause_of_close(reason: CloseReason) -> Option<&'static str> {
+    Some(match reason {
         CloseReason::Finished => return None,
         CloseReason::Aborted => "aborted",
         CloseReason::Reset => "reset",
@@ -119,7 +119,7 @@ pub fn cause_of_ending(ending: CloseReason) -> Option<&'static str> {
     })
 }
 
-/// The cause of an open that could not begin.
+/// Returns the name of a connect error as a failure.
 pub fn cause_of_error(error: ConnectError) -> &'static str {
     match error {
         ConnectError::NoAddress => "no-address",
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_workers_add_up() {
+    fn merge_adds_counts_and_keeps_the_longest_time() {
         let (mut one, mut two) = (Tally::new(), Tally::new());
         one.opened = 1;
         one.measured = Duration::from_secs(3);

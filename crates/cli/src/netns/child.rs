@@ -1,7 +1,9 @@
-//! This program once more, as a child in a namespace, never for longer than it is waited for.
+//! Another instance of this program as a child process in a namespace. It never outlives its
+//! [`Child`].
 //!
-//! `setpriv` (util-linux) has the child end when this process is killed. The child is in a process group of
-//! its own, out of the terminal's: on Ctrl-C we stop it, in order.
+//! `setpriv` (util-linux) makes the child receive SIGTERM when this process is killed. The child
+//! has its own process group, so Ctrl-C in the terminal does not reach it; the parent stops it in
+//! an orderly way.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -18,33 +20,33 @@ use super::pair::End;
 use crate::failure::Failure;
 use crate::stop::Stop;
 
-/// How often a wait looks whether to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Interval at which waits check the stop flag.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a child may take to end when asked.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time that a child has to exit after SIGTERM, before SIGKILL.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running child.
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
-    /// Chunks of its standard output; disconnected at its end.
+    /// Chunks of standard output; disconnected when the child closes it.
     output: Receiver<Vec<u8>>,
-    said: Vec<u8>,
-    complaints: Option<JoinHandle<String>>,
+    stdout: Vec<u8>,
+    stderr: Option<JoinHandle<String>>,
     command: String,
 }
 
 impl Child {
-    /// Starts `linerate ARGUMENTS` at `end`.
+    /// Starts `linerate ARGUMENTS` in the namespace of `end`.
     ///
     /// # Errors
-    /// When no process can be made.
+    /// When the process cannot be started.
     pub fn spawn(end: &End, arguments: &[impl AsRef<OsStr>]) -> Result<Self, Failure> {
         let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
         let line = format!("linerate {}", words.join(" "));
-        // Not /proc/self/exe, which would be `setpriv` by the time it is looked at; but what it stands for,
-        // by our number, so that it holds even if the file was replaced meanwhile.
+        // /proc/self/exe would resolve to `setpriv`. The path with our process id keeps pointing to
+        // this program, even if its file is replaced meanwhile.
         let program = format!("/proc/{}/exe", std::process::id());
         let mut command = Command::new("setpriv");
         command.arg("--pdeathsig=TERM").arg(program).args(arguments).process_group(0);
@@ -58,7 +60,7 @@ impl Child {
 
     fn watch(mut process: std::process::Child, command: String) -> Self {
         let (sender, output) = channel();
-        let mut stdout = process.stdout.take().expect("it was piped");
+        let mut stdout = process.stdout.take().expect("stdout is piped");
         std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(len @ 1..) = stdout.read(&mut chunk) {
@@ -67,43 +69,44 @@ impl Child {
                 }
             }
         });
-        let mut stderr = process.stderr.take().expect("it was piped");
-        let complaints = std::thread::spawn(move || {
+        let mut stderr = process.stderr.take().expect("stderr is piped");
+        let stderr = std::thread::spawn(move || {
             let mut text = Vec::new();
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self { process, output, said: Vec::new(), complaints: Some(complaints), command }
+        Self { process, output, stdout: Vec::new(), stderr: Some(stderr), command }
     }
 
-    /// Waits for a first line of output.
+    /// Waits for the first line of standard output.
     ///
     /// # Errors
-    /// When the child ends first, takes longer than `limit`, or we are to stop.
+    /// When the child exits first, takes longer than `limit`, or `stop` is raised.
     pub fn await_line(&mut self, limit: Duration, stop: &Stop) -> Result<(), Failure> {
-        self.read_until(limit, stop, |said| said.contains(&b'\n')).and_then(|ended| match ended {
-            Ended::No => Ok(()),
-            Ended::Yes => Err(self.failed()),
+        self.read_until(limit, stop, |stdout| stdout.contains(&b'\n')).and_then(|state| match state
+        {
+            State::Running => Ok(()),
+            State::Exited => Err(self.failed()),
         })
     }
 
-    /// Waits for the child's end and gives what it wrote to standard output and to standard error.
+    /// Waits for the child to exit. Returns its standard output and standard error.
     ///
     /// # Errors
-    /// When it fails, takes longer than `limit`, or we are to stop.
+    /// When the child fails, takes longer than `limit`, or `stop` is raised.
     pub fn await_end(mut self, limit: Duration, stop: &Stop) -> Result<(String, String), Failure> {
         match self.read_until(limit, stop, |_| false)? {
-            Ended::Yes if self.process.wait().is_ok_and(|status| status.success()) => {
-                Ok((String::from_utf8_lossy(&self.said).into_owned(), self.complaints()))
+            State::Exited if self.process.wait().is_ok_and(|status| status.success()) => {
+                Ok((String::from_utf8_lossy(&self.stdout).into_owned(), self.stderr()))
             }
             _ => Err(self.failed()),
         }
     }
 
-    /// Asks the child to end and waits; gives what it had to say on standard error.
+    /// Stops the child, waits for it to exit, and returns its standard error.
     pub fn finish(mut self) -> String {
-        self.end();
-        self.complaints()
+        self.stop();
+        self.stderr()
     }
 
     fn read_until(
@@ -111,15 +114,15 @@ impl Child {
         limit: Duration,
         stop: &Stop,
         is_enough: impl Fn(&[u8]) -> bool,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<State, Failure> {
         let until = Instant::now() + limit;
         loop {
-            if is_enough(&self.said) {
-                return Ok(Ended::No);
+            if is_enough(&self.stdout) {
+                return Ok(State::Running);
             }
-            match self.output.recv_timeout(LOOK_EVERY) {
-                Ok(chunk) => self.said.extend(chunk),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Yes),
+            match self.output.recv_timeout(POLL_INTERVAL) {
+                Ok(chunk) => self.stdout.extend(chunk),
+                Err(RecvTimeoutError::Disconnected) => return Ok(State::Exited),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if stop.is_raised() {
@@ -132,31 +135,31 @@ impl Child {
     }
 
     fn failed(&mut self) -> Failure {
-        self.end();
-        let said = self.complaints();
-        let wrong = match said.trim() {
-            "" => "it did not come to its end in time".to_owned(),
+        self.stop();
+        let stderr = self.stderr();
+        let wrong = match stderr.trim() {
+            "" => "it did not finish in time".to_owned(),
             text => text.to_owned(),
         };
         let tried = format!("cannot run `{}` in a namespace", self.command);
         Failure::new(
             tried,
             wrong,
-            "mend what it says; `linerate check` tells what this host can do",
+            "fix the reported cause; `linerate check` shows what this host supports",
         )
     }
 
-    fn complaints(&mut self) -> String {
-        self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    fn stderr(&mut self) -> String {
+        self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 
-    /// SIGTERM; one that does not listen is killed.
-    fn end(&mut self) {
+    /// Sends SIGTERM, and SIGKILL if the child does not exit in time.
+    fn stop(&mut self) {
         if !matches!(self.process.try_wait(), Ok(None)) {
             return;
         }
         let _ = kill(Pid::from_raw(self.process.id() as i32), Signal::SIGTERM);
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + STOP_TIMEOUT;
         while let Ok(None) = self.process.try_wait() {
             if Instant::now() > until {
                 let _ = self.process.kill();
@@ -168,17 +171,17 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 
-/// Whether the child has ended.
-enum Ended {
-    No,
-    Yes,
+/// State of the child process.
+enum State {
+    Running,
+    Exited,
 }
 
-/// A signal came.
+/// Returns the failure of a run that a signal interrupted.
 pub fn interrupted() -> Failure {
-    Failure::new("the run was stopped", "a signal came", "run it again to its end")
+    Failure::new("the run was interrupted", "received a signal", "run it again and let it finish")
 }

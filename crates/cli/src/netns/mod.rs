@@ -1,13 +1,14 @@
-//! Network namespaces for runs of this program's own, in which nothing of the host can be in the way, and
-//! of which nothing is left, however a run ends.
+//! Private network namespaces for measurements. They are isolated from the host's network, and
+//! nothing of them remains, however a run ends.
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`namespace`] | a namespace without a name, that lives as long as a thread of ours |
-//! | [`pair`] | two of them joined by a veth pair; its settings and counters |
-//! | [`child`] | this program once more, inside one of them |
+//! | [`namespace`] | an unnamed namespace that lives as long as its thread |
+//! | [`pair`] | two namespaces joined by a veth pair; its settings and counters |
+//! | [`child`] | another instance of this program, inside a namespace |
 //!
-//! They know nothing of what is run there: addresses and the kernel's TCP settings are the caller's.
+//! This module does not know what runs inside: the caller sets addresses and the kernel's TCP
+//! settings.
 
 mod child;
 mod namespace;

@@ -1,8 +1,9 @@
-//! A network namespace without a name, for as long as a thread of ours, or a child of it, lives in it.
+//! An unnamed network namespace that exists while its thread, or a child of that thread, runs in
+//! it.
 //!
-//! Nothing has to be removed: the kernel takes the namespace and its interfaces away with the last process
-//! in it, however that ends. `/sys` is mounted anew inside, since it shows the interfaces of the namespace
-//! that mounted it.
+//! It needs no cleanup: the kernel removes the namespace and its interfaces with the last process
+//! in it, however that ends. The thread mounts a new `/sys`, because sysfs shows the interfaces of
+//! the namespace that mounted it.
 
 use std::any::Any;
 use std::sync::mpsc::{Sender, channel, sync_channel};
@@ -15,20 +16,20 @@ use crate::failure::Failure;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that lives in a network namespace of its own and does there what it is given.
+/// A thread in its own network namespace that runs the jobs given to it.
 #[derive(Debug)]
 pub struct Namespace {
-    /// `None` only while being dropped.
+    /// `None` only during drop.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     path: String,
 }
 
 impl Namespace {
-    /// A fresh one, with nothing in it but a loopback interface that is down.
+    /// Creates a namespace with only a loopback interface, which is down.
     ///
     /// # Errors
-    /// Without the privilege (CAP_SYS_ADMIN).
+    /// Without CAP_SYS_ADMIN.
     pub fn new() -> Result<Self, Failure> {
         let (jobs, inbox) = channel::<Job>();
         let (entered, result) = sync_channel(1);
@@ -49,24 +50,25 @@ impl Namespace {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), path })
     }
 
-    /// A file that stands for the namespace.
+    /// Returns the path of the file that refers to the namespace.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Runs `job` inside. What it spawns, opens and reads belongs to the namespace.
+    /// Runs `job` inside the namespace: processes, sockets and files in `/proc` and `/sys` are
+    /// those of the namespace.
     ///
     /// # Panics
-    /// When `job` does.
+    /// When `job` panics.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = sync_channel::<Result<T, Box<dyn Any + Send>>>(1);
         let wrapped = move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
             let _ = done.send(outcome);
         };
-        let jobs = self.jobs.as_ref().expect("only drop takes it");
-        jobs.send(Box::new(wrapped)).expect("the thread lives as long as its inbox");
-        match result.recv().expect("each job answers once") {
+        let jobs = self.jobs.as_ref().expect("jobs is only taken in drop");
+        jobs.send(Box::new(wrapped)).expect("the thread runs until the channel closes");
+        match result.recv().expect("each job sends one result") {
             Ok(value) => value,
             Err(panic) => std::panic::resume_unwind(panic),
         }
@@ -82,16 +84,16 @@ impl Drop for Namespace {
     }
 }
 
-/// Gives the calling thread a network namespace and a view of it in `/sys`; its thread id.
+/// Moves the calling thread to a new network namespace with its own `/sys`. Returns the thread id.
 fn enter() -> nix::Result<i32> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
     let nothing: Option<&str> = None;
-    // Before anything is mounted, so that the host never sees it.
+    // Make the mounts private first, so that the new /sys does not propagate to the host.
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), nothing)?;
     Ok(nix::unistd::gettid().as_raw())
 }
 
 fn failure(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new("cannot make a network namespace", error, "run as root (CAP_SYS_ADMIN is needed)")
+    Failure::new("cannot create a network namespace", error, "run as root (needs CAP_SYS_ADMIN)")
 }

@@ -1,7 +1,7 @@
-//! Two fresh namespaces joined by a veth pair.
+//! Two new namespaces joined by a veth pair.
 //!
-//! Owns what every run wants alike: one queue each way, no checksums left undone, no chatter of the
-//! kernel's own. Works through `ip` and `ethtool`, as an operator would by hand.
+//! Owns the settings that every run shares: one queue per direction, complete checksums, no IPv6
+//! autoconfiguration traffic from the kernel. Uses `ip` and `ethtool`, as an operator would.
 
 use std::process::Command;
 
@@ -11,34 +11,34 @@ use super::namespace::Namespace;
 use crate::failure::Failure;
 use crate::network::Cidr;
 
-/// One half of the veth pair, as it is to be.
+/// Configuration of one interface of the veth pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cable {
-    /// The interface's name.
+    /// Interface name.
     pub interface: String,
-    /// Its link-layer address.
+    /// MAC address.
     pub mac: MacAddr,
 }
 
-/// One end: a namespace with its half of the veth pair. Dropping it takes both away.
+/// One end: a namespace with its interface of the veth pair. Dropping it removes both.
 #[derive(Debug)]
 pub struct End {
     namespace: Namespace,
     interface: String,
 }
 
-/// Two ends.
+/// Two namespaces joined by a veth pair.
 #[derive(Debug)]
 pub struct Pair {
-    /// In the order in which they were asked for.
+    /// The two ends, in the order of the arguments of [`Pair::new`].
     pub ends: [End; 2],
 }
 
 impl Pair {
-    /// Makes the pair and brings it up, without addresses.
+    /// Creates the pair and brings it up, without addresses.
     ///
     /// # Errors
-    /// Without the privileges, or without iproute2 and ethtool.
+    /// Without root privileges, or without iproute2 and ethtool.
     pub fn new(cables: [Cable; 2]) -> Result<Self, Failure> {
         let [near, far] = cables;
         let ends = [End::new(&near)?, End::new(&far)?];
@@ -65,38 +65,39 @@ impl End {
     fn bring_up(&self) -> Result<(), Failure> {
         let name = self.interface.clone();
         self.run(move || {
-            // The kernel's own neighbour discovery is not part of what is run.
+            // Keep the kernel's router solicitations and duplicate address detection off the link.
             setting(&format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1")?;
-            // Partial checksums are a shortcut of the kernel with itself, which a wire does not offer.
+            // With tx offload, veth passes partial checksums, which a real wire never carries.
             tool("ethtool", &format!("-K {name} tx off"))?;
             tool("ip", "link set lo up")?;
             tool("ip", &format!("link set {name} up"))
         })
     }
 
-    /// The name of its half of the veth pair.
+    /// Returns the interface name.
     pub fn interface(&self) -> &str {
         &self.interface
     }
 
-    /// Runs `job` inside. What it spawns, opens and reads belongs to the namespace.
+    /// Runs `job` inside the namespace.
     ///
     /// # Panics
-    /// When `job` does.
+    /// When `job` panics.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         self.namespace.run(job)
     }
 
-    /// Gives the kernel's stack an address here.
+    /// Adds an address of the kernel's stack to the interface.
     ///
     /// # Errors
-    /// What `ip` complains about.
+    /// When `ip` fails.
     pub fn add_address(&self, address: Cidr) -> Result<(), Failure> {
         let arguments = format!("address add {address} dev {}", self.interface);
         self.run(move || tool("ip", &arguments))
     }
 
-    /// Counters of the interface, as /sys/class/net names them; zero where it has no such counter.
+    /// Reads counters of the interface by their names in /sys/class/net; a missing counter reads as
+    /// zero.
     pub fn counted<const N: usize>(&self, names: [&'static str; N]) -> [u64; N] {
         let folder = format!("/sys/class/net/{}/statistics", self.interface);
         self.run(move || {
@@ -108,10 +109,10 @@ impl End {
     }
 }
 
-/// Sets what the kernel offers as a file, in the calling thread's namespace.
+/// Writes a kernel setting in /proc or /sys, in the calling thread's namespace.
 ///
 /// # Errors
-/// Without the privilege, or on a kernel that does not have it.
+/// Without root privileges, or on a kernel without this setting.
 pub fn setting(path: &str, value: &str) -> Result<(), Failure> {
     std::fs::write(path, value).map_err(|error| {
         Failure::new(
@@ -122,21 +123,21 @@ pub fn setting(path: &str, value: &str) -> Result<(), Failure> {
     })
 }
 
-/// Runs a tool of the host in the calling thread's namespace.
+/// Runs a command of the host in the calling thread's namespace.
 ///
 /// # Errors
-/// When it is not there, or with what it complains about.
+/// When the command is not installed, or fails; the failure contains its standard error.
 pub fn tool(name: &str, arguments: &str) -> Result<(), Failure> {
     let tried = || format!("cannot set up the veth pair: {name} {arguments}");
     let output =
         Command::new(name).args(arguments.split_whitespace()).output().map_err(|error| {
-            Failure::new(tried(), error, "install iproute2 and ethtool (scripts/setup does)")
+            Failure::new(tried(), error, "install iproute2 and ethtool (scripts/setup)")
         })?;
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Failure::new(tried(), said, "run as root, on a kernel with veth"))
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Failure::new(tried(), stderr, "run as root, on a kernel with veth"))
 }
 
 #[cfg(test)]
@@ -154,18 +155,22 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_carries_packets_and_is_gone_afterwards() {
+    fn pair_carries_packets_and_is_removed_on_drop() {
         if !nix::unistd::geteuid().is_root() {
             let refused = Pair::new(cables()).expect_err("namespaces need root");
             assert!(refused.to_string().contains("root"));
             return;
         }
-        let pair = Pair::new(cables()).expect("root may");
+        let pair = Pair::new(cables()).expect("the test runs as root");
         for (end, address) in pair.ends.iter().zip(["10.99.7.1/24", "10.99.7.2/24"]) {
-            end.add_address(address.parse().expect("an address")).expect("it is free");
+            end.add_address(address.parse().expect("valid address")).expect("unused address");
         }
-        let knock = || TcpStream::connect("10.99.7.2:9").expect_err("nobody listens").kind();
-        assert_eq!(pair.ends[0].run(knock), ErrorKind::ConnectionRefused, "the other end answers");
+        let connect = || TcpStream::connect("10.99.7.2:9").expect_err("no listener").kind();
+        assert_eq!(
+            pair.ends[0].run(connect),
+            ErrorKind::ConnectionRefused,
+            "the other end answers"
+        );
         let [sent] = pair.ends[0].counted(["tx_packets"]);
         let [received, none] = pair.ends[1].counted(["rx_packets", "no_such_counter"]);
         assert!(sent >= 2 && received >= 2 && none == 0, "{sent} {received} {none}");
@@ -176,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tool_complains_about_is_told() {
-        let refused = tool("ip", "link set nosuch0 up").expect_err("there is no such interface");
+    fn failure_contains_the_stderr_of_the_command() {
+        let refused = tool("ip", "link set nosuch0 up").expect_err("no such interface");
         assert!(refused.to_string().contains("nosuch0"), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! The options of `linerate path`, and its runs in their order.
+//! Options of `linerate path`, and the order of its runs.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use linerate::link::impair::Impairments;
 use serde_json::json;
 
-use super::contest::{self, Conditions, Streams};
+use super::experiment::{self, Conditions, Flows};
 use super::report::{self, Runs};
 use crate::failure::Failure;
 use crate::network;
@@ -14,28 +14,33 @@ use crate::options::{CongestionControl, Stack};
 use crate::output;
 use crate::stop::Stop;
 
-/// Measure bulk through a path made bad: this stack, the kernel's through the same path, and both at once.
+/// Measure bulk throughput over an impaired path: linerate, the kernel's stack, and both at the
+/// same time.
 ///
-/// Needs root, two cores, iproute2 and ethtool. Touches nothing of the host's network: all happens in
-/// namespaces without a name, around a box that forwards frames with delay, loss, a rate and a queue.
+/// Needs root, two cores, iproute2 and ethtool. Does not touch the host's network: everything runs
+/// in unnamed namespaces, around a middlebox that forwards frames with delay, loss, a rate limit
+/// and a queue.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Alone: a stack sends and receives by itself; the ratio is taken run by run. Together: streams of both
-stacks share the path, as many of each; Jain's index is 1 when both get the same, 0.5 when one gets all.
-Each run has its own seed, the same for all stacks and congestion controls.
+Alone: each stack has the path to itself; the ratio compares run by run. Together: both stacks share
+the path, with the same number of flows each; Jain's index is 1 if both get the same rate, 0.5 if
+one gets all. Each run has its own seed, the same for all stacks and congestion controls.
 
-The path is written as for --impair of `serve`; tx is from senders to receivers, rx the way back. The rate
-counts whole frames; the queue is in frames: 83 of them are one round trip of 20 ms at 50 Mbit/s.
+The path has the syntax of `serve --impair`; tx is from senders to receivers, rx the reverse
+direction. The rate counts whole frames. The queue is in frames: 83 frames are one round trip of
+20 ms at 50 Mbit/s.
 
-JSON (--json): through, flows, duration, kernel, controls (a list of congestion_control, linerate and kernel:
-bits a second run by run, ratio_to_kernel, together: [linerate, kernel] run by run, jain, frames).
+JSON (--json): through, flows, duration, kernel, controls (a list of congestion_control, linerate
+and kernel: bits per second of each run, ratio_to_kernel, together: [linerate, kernel] of each run,
+jain, frames).
 
 Examples:
   linerate path
   linerate path --congestion-control newreno,cubic --only alone --runs 7 --duration 20
-  linerate path --through 'delay=10ms;tx:rate=50mbit,queue=83' --only together --flows 2 --duration 60")]
+  linerate path --through 'delay=10ms;tx:rate=50mbit,queue=83' --only together --flows 2 \\
+      --duration 60")]
 pub struct Options {
-    /// What the path does to frames
+    /// Impairments of the path
     #[arg(
         long,
         value_name = "SPEC",
@@ -43,23 +48,33 @@ pub struct Options {
     )]
     through: String,
 
-    /// Congestion controls to compare; the kernel needs them too
+    /// Congestion controls to compare; the kernel must have them too
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", default_value = "cubic")]
     congestion_control: Vec<CongestionControl>,
 
-    /// Leave out the other contest
+    /// Run only this arrangement
     #[arg(long, value_enum)]
-    only: Option<Contest>,
+    only: Option<Arrangement>,
 
-    /// Streams of each stack at once
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=64))]
+    /// Concurrent flows per stack
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1",
+        value_parser = clap::value_parser!(u64).range(1..=64)
+    )]
     flows: u64,
 
-    /// Times that each is run
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Runs of each arrangement
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "5",
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
     runs: u16,
 
-    /// Seconds that streams may settle before they are measured
+    /// Seconds that flows settle before the measurement
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = network::seconds)]
     settle: Duration,
 
@@ -72,28 +87,28 @@ pub struct Options {
     json: bool,
 }
 
-/// Who is on the path.
+/// Stacks that use the path at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Contest {
-    /// One stack after the other.
+enum Arrangement {
+    /// One stack at a time.
     Alone,
-    /// Both stacks.
+    /// Both stacks at the same time.
     Together,
 }
 
-/// Measures and reports.
+/// Runs the measurements and prints the report.
 ///
 /// # Errors
-/// When the path makes no sense, the host lacks something, a run fails, or a signal comes.
+/// When the path is invalid, the host lacks a requirement, a run fails, or a signal arrives.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let impairments: Impairments = options.through.parse().map_err(|error| {
-        Failure::usage("cannot make that path", error, "mend --through (`linerate path --help`)")
+        Failure::usage("cannot parse --through", error, "see `linerate path --help` for the syntax")
     })?;
     let stop = Stop::on_signals()?;
     let (settle, duration) = (options.settle, options.duration);
     let conditions = Conditions { impairments, settle, duration };
     let mut all: Vec<_> =
-        options.congestion_control.iter().map(|control| fresh(*control)).collect();
+        options.congestion_control.iter().map(|control| empty_runs(*control)).collect();
     for number in 0..u64::from(options.runs) {
         let seed = impairments.seed.wrapping_add(number);
         for runs in &mut all {
@@ -102,11 +117,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     if options.json {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         output::print_json(&json!({
             "through": options.through,
             "flows": options.flows,
             "duration": options.duration.as_secs_f64(),
-            "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+            "kernel": kernel.trim(),
             "controls": report::json(&all),
         }));
     } else {
@@ -115,11 +131,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn fresh(control: CongestionControl) -> Runs {
+fn empty_runs(control: CongestionControl) -> Runs {
     Runs { control, linerate: Vec::new(), kernel: Vec::new(), together: Vec::new() }
 }
 
-/// One run of each contest.
+/// Runs each arrangement once.
 fn measure(
     runs: &mut Runs,
     options: &Options,
@@ -127,19 +143,19 @@ fn measure(
     seed: u64,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    let of = |stack| Streams {
+    let of = |stack| Flows {
         sender: stack,
         receiver: stack,
         count: options.flows,
         control: runs.control,
     };
     let (ours, kernel) = (of(Stack::Linerate), of(Stack::Kernel));
-    if options.only != Some(Contest::Together) {
-        runs.linerate.push(contest::run(&[ours], conditions, seed, stop)?);
-        runs.kernel.push(contest::run(&[kernel], conditions, seed, stop)?);
+    if options.only != Some(Arrangement::Together) {
+        runs.linerate.push(experiment::run(&[ours], conditions, seed, stop)?);
+        runs.kernel.push(experiment::run(&[kernel], conditions, seed, stop)?);
     }
-    if options.only != Some(Contest::Alone) {
-        runs.together.push(contest::run(&[ours, kernel], conditions, seed, stop)?);
+    if options.only != Some(Arrangement::Alone) {
+        runs.together.push(experiment::run(&[ours, kernel], conditions, seed, stop)?);
     }
     Ok(())
 }

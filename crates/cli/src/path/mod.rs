@@ -1,17 +1,17 @@
-//! `linerate path`: bulk through a path made bad, this stack beside the kernel's through the same one.
+//! `linerate path`: bulk transfer over an impaired path, linerate compared with the kernel's stack.
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`middle`] | the box in the middle: all that crosses it meets one [impaired](linerate::link::impair) line |
-//! | [`contest`] | one run: senders and receivers in [namespaces](super::netns) around the box |
-//! | [`report`] | medians, ratios and shares; the table and the JSON |
-//! | [`command`] | the options, and the order of the runs |
+//! | [`middlebox`] | forwards all frames over one [impaired](linerate::link::impair) link |
+//! | [`experiment`] | one run: senders and receivers in [namespaces](super::netns) |
+//! | [`report`] | medians, ratios and shares; the JSON and the table |
+//! | [`command`] | options, and the order of the runs |
 //!
-//! What is compared is measured in turn, run by run, through the same network by the same seed.
+//! Runs that are compared alternate, and use the same network with the same seed.
 
 mod command;
-mod contest;
-mod middle;
+mod experiment;
+mod middlebox;
 mod report;
 
 pub use command::{Options, run};

@@ -1,33 +1,33 @@
-//! What the runs of all contests came to: medians, ratios pair by pair, shares.
+//! Results of all runs: medians, ratios pair by pair, shares.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::contest::Outcome;
+use super::experiment::Outcome;
 use crate::options::CongestionControl;
 
-/// The runs of one congestion control.
+/// All runs with one congestion control.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    /// Which.
+    /// Congestion control.
     pub control: CongestionControl,
-    /// Alone: a stack at both ends.
+    /// Runs of linerate alone, at both ends.
     pub linerate: Vec<Outcome>,
-    /// The kernel's at both ends.
+    /// Runs of the kernel's stack alone, at both ends.
     pub kernel: Vec<Outcome>,
-    /// Both stacks at the same time, this one first.
+    /// Runs of both stacks at the same time; linerate is the first group.
     pub together: Vec<Outcome>,
 }
 
-/// The middle of some values; of an even number, between the two in the middle.
+/// Returns the median; for an even number of values, the mean of the two in the middle.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let (upper, lower) = (values.len() / 2, values.len().checked_sub(1)? / 2);
     Some(f64::midpoint(values[lower], values[upper]))
 }
 
-/// Jain's index of fairness: 1 is equal, 1/n is all to one.
+/// Returns Jain's fairness index: 1 if all rates are equal, 1/n if one flow gets everything.
 fn jain(rates: &[f64]) -> f64 {
     let (sum, squares) = rates.iter().fold((0.0, 0.0), |(s, q), rate| (s + rate, q + rate * rate));
     if squares > 0.0 { sum * sum / (rates.len() as f64 * squares) } else { 0.0 }
@@ -38,13 +38,13 @@ fn rates(outcomes: &[Outcome]) -> Vec<f64> {
 }
 
 impl Runs {
-    /// How much more than the kernel's arrived, pair by pair.
+    /// Returns the ratios of linerate's rate to the kernel's, pair by pair.
     fn ratios(&self) -> Vec<f64> {
         let pairs = rates(&self.linerate).into_iter().zip(rates(&self.kernel));
         pairs.filter(|(_, kernel)| *kernel > 0.0).map(|(ours, kernel)| ours / kernel).collect()
     }
 
-    fn indices(&self) -> Vec<f64> {
+    fn fairness(&self) -> Vec<f64> {
         self.together.iter().map(|outcome| jain(&outcome.rates)).collect()
     }
 
@@ -67,7 +67,7 @@ impl Runs {
             "kernel": rates(&self.kernel),
             "ratio_to_kernel": median(self.ratios()),
             "together": together,
-            "jain": median(self.indices()),
+            "jain": median(self.fairness()),
             "frames": {
                 "linerate": frames(&self.linerate),
                 "kernel": frames(&self.kernel),
@@ -77,12 +77,12 @@ impl Runs {
     }
 }
 
-/// All as JSON, without the settings.
+/// Formats all runs as JSON, without the settings.
 pub fn json(all: &[Runs]) -> Value {
     all.iter().map(Runs::json).collect()
 }
 
-/// The table.
+/// Formats the table.
 pub fn text(all: &[Runs]) -> String {
     let mut text = format!(
         "{:<9} {:>10} {:>10} {:>7}   {:>10} {:>10} {:>6}\n",
@@ -101,7 +101,7 @@ pub fn text(all: &[Runs]) -> String {
             plain(median(runs.ratios())),
             megabits(runs.shares(0)),
             megabits(runs.shares(1)),
-            plain(median(runs.indices())),
+            plain(median(runs.fairness())),
         );
     }
     text
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_and_jains_index_are_what_they_are() {
+    fn median_and_jains_index_match_known_values() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
         assert_eq!(median(Vec::new()), None);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_taken_pair_by_pair_and_shares_stack_by_stack() {
+    fn ratios_are_computed_pair_by_pair_and_shares_per_stack() {
         let runs = Runs {
             control: CongestionControl::Cubic,
             linerate: vec![outcome(&[4e6]), outcome(&[9e6])],

@@ -1,43 +1,43 @@
-//! Raw echo: frames of 64 bytes there and back, as many in flight as the batch is large.
+//! Raw echo of 64-byte frames, with as many frames in flight as the batch size.
 //!
-//! A frame carries the number of its place in the window and nothing that needs a sum. A frame that the
-//! device lost is missed after a while, counted, and its place filled again, so that the window never
-//! shrinks.
+//! A frame carries the number of its slot in the window. A frame that the device drops is counted
+//! as lost after a timeout and its slot is refilled, so that the window does not shrink.
 
 use linerate::link::Frame;
 use linerate::time::{Duration, Instant};
 use linerate::wire::tcp;
 
-use super::end::{End, Responder, Turn};
+use super::endpoint::{Endpoint, Responder, Turn};
 use super::segment::Route;
 use crate::load::{Latencies, latencies, record};
 
-/// What the field calls minimum-size, without the frame check sequence that no socket sees.
+/// Frame length in bytes, without the FCS, which sockets do not see.
 const FRAME_LEN: usize = 64;
 
-/// Headers of Ethernet, IPv4 and TCP; behind them the place in the window, two bytes.
+/// Length of the Ethernet, IPv4 and TCP headers. The slot number follows, in two bytes.
 const HEADERS_LEN: usize = 14 + 20 + 20;
 
-/// A round trip takes microseconds; a core that the host or its scheduler takes away, up to a tenth of a
-/// second. A frame missed too early would be in flight twice.
-pub const MISSED_AFTER: Duration = Duration::from_millis(200);
+/// Timeout after which a frame counts as lost. A round trip takes microseconds, but a core that the
+/// hypervisor or the scheduler preempts can stall for up to a tenth of a second. With a shorter
+/// timeout, a delayed frame would be in flight twice.
+pub const LOSS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What came of it.
-pub struct Echoed {
-    /// Round trips.
+/// Result of an echo measurement.
+pub struct EchoResult {
+    /// Completed round trips.
     pub round_trips: u64,
-    /// In this time.
+    /// Length of the measurement.
     pub span: Duration,
-    /// From the turn that sent a frame to the turn that received it.
+    /// Latency from the turn that sends a frame to the turn that receives it.
     pub latencies: Latencies,
-    /// Frames that never came back.
+    /// Lost frames.
     pub lost: u64,
 }
 
-/// Sends every frame back where it came from.
-pub struct Mirror;
+/// Returns every frame to its sender.
+pub struct EchoResponder;
 
-impl Responder for Mirror {
+impl Responder for EchoResponder {
     #[inline]
     fn on_frame(&mut self, turn: &mut Turn<'_>, mut frame: Frame) {
         if frame.len() == FRAME_LEN {
@@ -49,7 +49,7 @@ impl Responder for Mirror {
     }
 }
 
-/// Exchanges the two Ethernet addresses and the two IPv4 addresses; sums do not change by that.
+/// Swaps the Ethernet addresses and the IPv4 addresses. The checksums stay valid.
 #[inline]
 fn swap(frame: &mut Frame) {
     let (macs, rest) = frame.split_at_mut(12);
@@ -60,16 +60,16 @@ fn swap(frame: &mut Frame) {
 }
 
 /// Keeps `batch` frames in flight for `span`.
-pub fn volley(end: &mut End, route: &Route, batch: usize, span: Duration) -> Echoed {
+pub fn ping_pong(end: &mut Endpoint, route: &Route, batch: usize, span: Duration) -> EchoResult {
     let sent_at = vec![Instant::ZERO; batch];
     let mut window = Window { route, sent_at, latencies: latencies(), lost: 0, returned: 0 };
-    let span = end.ask(batch, &mut window, span);
+    let span = end.run_for(batch, &mut window, span);
     let Window { latencies, lost, returned, .. } = window;
-    // The first look found all places empty.
-    Echoed { round_trips: returned, span, latencies, lost: lost.saturating_sub(batch as u64) }
+    // The first check fills the empty window and counts every slot as lost.
+    EchoResult { round_trips: returned, span, latencies, lost: lost.saturating_sub(batch as u64) }
 }
 
-/// The places in flight.
+/// The frames in flight.
 struct Window<'a> {
     route: &'a Route,
     sent_at: Vec<Instant>,
@@ -81,38 +81,38 @@ struct Window<'a> {
 impl Responder for Window<'_> {
     #[inline]
     fn on_frame(&mut self, turn: &mut Turn<'_>, frame: Frame) {
-        let place = frame
+        let slot = frame
             .get(HEADERS_LEN..HEADERS_LEN + 2)
             .map_or(usize::MAX, |bytes| usize::from(u16::from_be_bytes([bytes[0], bytes[1]])));
-        match self.sent_at.get_mut(place) {
+        match self.sent_at.get_mut(slot) {
             Some(sent_at) if frame.len() == FRAME_LEN => {
                 record(&mut self.latencies, turn.now.since(*sent_at));
                 *sent_at = turn.now;
                 self.returned += 1;
-                send(turn, frame, place, self.route);
+                send(turn, frame, slot, self.route);
             }
             _ => turn.release(frame),
         }
     }
 
-    /// Sends anew what has been away for too long.
-    fn look(&mut self, turn: &mut Turn<'_>) {
-        for (place, sent_at) in self.sent_at.iter_mut().enumerate() {
-            if turn.now.since(*sent_at) > MISSED_AFTER {
+    /// Replaces frames that have been in flight for too long.
+    fn check_timeouts(&mut self, turn: &mut Turn<'_>) {
+        for (slot, sent_at) in self.sent_at.iter_mut().enumerate() {
+            if turn.now.since(*sent_at) > LOSS_TIMEOUT {
                 let Some(frame) = turn.reserve() else { return };
                 *sent_at = turn.now;
                 self.lost += 1;
-                send(turn, frame, place, self.route);
+                send(turn, frame, slot, self.route);
             }
         }
     }
 }
 
 #[inline]
-fn send(turn: &mut Turn<'_>, mut frame: Frame, place: usize, route: &Route) {
+fn send(turn: &mut Turn<'_>, mut frame: Frame, slot: usize, route: &Route) {
     let header = tcp::HeaderOut { src_port: 7, dst_port: 7, ..tcp::HeaderOut::default() };
     let mut payload = [0; FRAME_LEN - HEADERS_LEN];
-    payload[..2].copy_from_slice(&(place as u16).to_be_bytes());
+    payload[..2].copy_from_slice(&(slot as u16).to_be_bytes());
     route.write(&mut frame, &header, &payload);
     turn.send(frame);
 }

@@ -1,70 +1,75 @@
-//! The ceiling, measured once: both ends opened on a fresh pair, each on a thread on a core of its own.
+//! One measurement of the ceiling, on a new veth pair, with each endpoint on its own thread and
+//! core.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use linerate::time::Duration;
 
-use super::echo::{self, Echoed, Mirror};
-use super::end::{End, Place};
-use super::exchange::{self, Exchanged, Joining, Server};
+use super::echo::{self, EchoResponder, EchoResult};
+use super::endpoint::{Endpoint, EndpointConfig};
+use super::exchange::{self, ExchangeResult, Joining, Server};
 use super::segment::Route;
-use crate::bench::lab::{Drops, Lab, Napi, Side, Wish};
+use crate::bench::testbed::{Drops, Napi, Side, Testbed, TestbedConfig};
 use crate::failure::Failure;
 
-/// In-flight frames of the echo, and frames of a turn.
+/// Batch sizes of the echo: frames in flight and maximum frames per turn.
 pub const BATCHES: [usize; 4] = [1, 16, 64, 256];
 
-/// Segments of a connection, opened and closed.
+/// Segments that open and close a connection.
 pub const SEGMENTS: u8 = 7;
 
-/// The same with each end's FIN joined to its ACK.
+/// Segments that open and close a connection if both ends join their FIN with an ACK.
 pub const SEGMENTS_JOINED: u8 = 5;
 
-/// What to measure.
+/// Configuration of a ceiling measurement.
 #[derive(Clone, Copy, Debug)]
-pub struct Task {
-    /// The cores of the server's end and of the client's.
+pub struct CeilingConfig {
+    /// Cores of the server and the client.
     pub cores: [usize; 2],
-    /// How frames arrive.
+    /// Delivery mode of the veth pair.
     pub napi: Napi,
     /// Connections in flight in the exchange.
     pub concurrency: u16,
-    /// How long each echo is measured.
+    /// Length of each echo measurement.
     pub echo_span: Duration,
-    /// How long each exchange is.
+    /// Length of each exchange measurement.
     pub exchange_span: Duration,
 }
 
-/// What came of it.
-pub struct Measured {
-    /// In the order of [`BATCHES`].
-    pub echoes: Vec<Echoed>,
-    /// Opens and closes in seven segments.
-    pub exchange: Exchanged,
-    /// The same with what can be joined joined.
-    pub joined: Exchanged,
-    /// Packets that the devices and the sockets dropped meanwhile.
+/// Result of a ceiling measurement.
+pub struct Measurement {
+    /// Echo results, in the order of [`BATCHES`].
+    pub echoes: Vec<EchoResult>,
+    /// Exchange of seven segments per connection.
+    pub exchange: ExchangeResult,
+    /// Exchange of five segments per connection.
+    pub joined: ExchangeResult,
+    /// Packets that the interfaces and sockets dropped during the measurement.
     pub drops: Drops,
-    /// How the program is attached and the sockets bound.
+    /// Attach mode of the XDP program and bind mode of the sockets.
     pub attachment: String,
 }
 
-/// Measures on a pair of its own.
+/// Measures the ceiling on a new pair.
 ///
 /// # Errors
-/// When the pair cannot be made or AF_XDP is not to be had.
-pub fn measure(task: &Task) -> Result<Measured, Failure> {
-    let lab = Lab::new(&Wish { cores: task.cores, napi: task.napi, kernel_sources: None })?;
-    let before = lab.drops();
-    let [at_server, at_client] = [Side::Server, Side::Client].map(|side| Place {
+/// When the pair cannot be created or AF_XDP is not available.
+pub fn measure(config: &CeilingConfig) -> Result<Measurement, Failure> {
+    let testbed = Testbed::new(&TestbedConfig {
+        cores: config.cores,
+        napi: config.napi,
+        kernel_sources: None,
+    })?;
+    let before = testbed.drops();
+    let [at_server, at_client] = [Side::Server, Side::Client].map(|side| EndpointConfig {
         interface: side.interface(),
         mac: side.mac(),
         address: side.address(0),
-        core: task.cores[usize::from(side == Side::Client)],
+        core: config.cores[usize::from(side == Side::Client)],
     });
-    let open = |side: Side, place: &Place| {
-        let place = place.clone();
-        lab.end(side).run(move || End::open(&place))
+    let open = |side: Side, config: &EndpointConfig| {
+        let config = config.clone();
+        testbed.end(side).run(move || Endpoint::open(&config))
     };
     let mut server = open(Side::Server, &at_server)?;
     let mut client = open(Side::Client, &at_client)?;
@@ -74,37 +79,37 @@ pub fn measure(task: &Task) -> Result<Measured, Failure> {
         side_by_side(
             &mut server,
             &mut client,
-            |end, stop| end.serve(batch, &mut Mirror, stop),
-            |end| echo::volley(end, &there, batch, task.echo_span),
+            |end, stop| end.run_until(batch, &mut EchoResponder, stop),
+            |end| echo::ping_pong(end, &there, batch, config.echo_span),
         )
     });
     let [exchange, joined] = [SEGMENTS, SEGMENTS_JOINED].map(Joining::of).map(|joining| {
-        let (in_flight, span) = (task.concurrency, task.exchange_span);
+        let (in_flight, span) = (config.concurrency, config.exchange_span);
         side_by_side(
             &mut server,
             &mut client,
-            |end, stop| end.serve(exchange::BATCH, &mut Server { route: &back, joining }, stop),
+            |end, stop| end.run_until(exchange::BATCH, &mut Server { route: &back, joining }, stop),
             |end| exchange::open_and_close(end, &there, joining, in_flight, span),
         )
     });
-    let mut drops = lab.drops().since(&before);
+    let mut drops = testbed.drops().since(&before);
     drops.sockets = server.statistics().rx_dropped + client.statistics().rx_dropped;
     let attachment = client.description();
-    Ok(Measured { echoes: echoes.into(), exchange, joined, drops, attachment })
+    Ok(Measurement { echoes: echoes.into(), exchange, joined, drops, attachment })
 }
 
-/// Runs the server's part for as long as the client's takes.
+/// Runs the server's closure on a second thread for as long as the client's closure runs.
 fn side_by_side<T: Send>(
-    server: &mut End,
-    client: &mut End,
-    serve: impl FnOnce(&mut End, &AtomicBool) + Send,
-    ask: impl FnOnce(&mut End) -> T + Send,
+    server: &mut Endpoint,
+    client: &mut Endpoint,
+    serve: impl FnOnce(&mut Endpoint, &AtomicBool) + Send,
+    run_client: impl FnOnce(&mut Endpoint) -> T + Send,
 ) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| serve(server, &stop));
-        let asked = scope.spawn(|| ask(client)).join();
+        let result = scope.spawn(|| run_client(client)).join();
         stop.store(true, Ordering::Relaxed);
-        asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

@@ -1,14 +1,16 @@
-//! What the kernel's own AF_XDP path allows on the veth pair, measured beside the stacks in the same run.
+//! The upper limit of the kernel's AF_XDP path on the veth pair, measured in the same rounds as the
+//! stacks.
 //!
-//! Two figures, both without a stack: raw [`echo`], by batch; and the [`exchange`] of a connection's seven
-//! segments by rule. [`measure`] takes both once; [`summary`] makes one report of several times.
+//! Two measurements, both without a stack: a raw [`echo`] by batch size, and a stateless
+//! [`exchange`] of the seven segments of a connection. [`measure`] runs both once; [`summary`]
+//! combines several rounds.
 
 mod echo;
-mod end;
+mod endpoint;
 mod exchange;
 mod measure;
 mod segment;
 mod summary;
 
-pub use measure::{Measured, Task, measure};
+pub use measure::{CeilingConfig, Measurement, measure};
 pub use summary::Ceiling;

@@ -1,4 +1,5 @@
-//! Hand-made frames: an Ethernet, an IPv4 and a TCP header, sums verified in and computed out.
+//! Frames with Ethernet, IPv4 and TCP headers: checksums are verified on receive and computed on
+//! transmit.
 
 use std::net::Ipv4Addr;
 
@@ -7,9 +8,9 @@ use linerate::wire::checksum::{PseudoHeader, Verdict};
 use linerate::wire::tcp::Timestamps;
 use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, ethernet, ipv4, tcp, vlan};
 
-use super::end::Place;
+use super::endpoint::EndpointConfig;
 
-/// From where to where the frames of one end go.
+/// Source and destination addresses of the frames of one endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     src_mac: MacAddr,
@@ -19,16 +20,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// From one end to the other.
-    pub fn between(from: &Place, to: &Place) -> Self {
+    /// Returns the route from one endpoint to the other.
+    pub fn between(from: &EndpointConfig, to: &EndpointConfig) -> Self {
         Self { src_mac: from.mac, dst_mac: to.mac, src: from.address, dst: to.address }
     }
 
-    /// Writes a frame with this segment and `payload`.
+    /// Writes a frame with this TCP header and payload.
     #[inline]
     pub fn write(&self, frame: &mut Frame, header: &tcp::HeaderOut<'_>, payload: &[u8]) {
         let len = self.emit(frame.buffer(), header, payload);
-        frame.set_len(len.expect("a chunk has room for headers and a few bytes"));
+        frame.set_len(len.expect("a chunk holds the headers and a few bytes"));
     }
 
     #[inline]
@@ -57,33 +58,33 @@ impl Route {
     }
 }
 
-/// The fields that answers follow from.
+/// Fields of a received segment that replies depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The sender's port.
+pub struct Segment {
+    /// Source port.
     pub src_port: u16,
-    /// The receiver's port.
+    /// Destination port.
     pub dst_port: u16,
     /// SEG.SEQ.
     pub seq: u32,
     /// SEG.ACK.
     pub ack: u32,
-    /// The control bits.
+    /// Control bits.
     pub flags: u16,
-    /// The sender's clock.
+    /// TSval.
     pub timestamp: u32,
 }
 
-/// Reads a frame as a receiver of TCP must: every sum is checked.
+/// Parses a frame and verifies all its checksums.
 #[inline]
-pub fn read(frame: &[u8]) -> Option<Seen> {
+pub fn read(frame: &[u8]) -> Option<Segment> {
     let (_, packet) = ethernet::parse(frame).ok()?;
     let (ip, segment) = ipv4::parse(packet).ok()?;
     if tcp::verify(PseudoHeader::v4(ip.src, ip.dst), segment) != Verdict::Good {
         return None;
     }
     let (header, _) = tcp::parse(segment).ok()?;
-    Some(Seen {
+    Some(Segment {
         src_port: header.src_port,
         dst_port: header.dst_port,
         seq: header.seq,
@@ -93,9 +94,9 @@ pub fn read(frame: &[u8]) -> Option<Seen> {
     })
 }
 
-/// A segment with the options that a stack would send with these flags.
+/// Builds the header of a reply, with the options that a stack would send with these flags.
 #[inline]
-pub fn header(to: &Seen, seq: u32, ack: u32, flags: u16) -> tcp::HeaderOut<'static> {
+pub fn header(to: &Segment, seq: u32, ack: u32, flags: u16) -> tcp::HeaderOut<'static> {
     let is_syn = flags & tcp::flag::SYN != 0;
     tcp::HeaderOut {
         src_port: to.dst_port,

@@ -1,74 +1,75 @@
-//! The ceiling of a whole benchmark: medians over all times that it was measured.
+//! The ceiling of a whole benchmark: medians over all rounds.
 
 use serde::Serialize;
 
-use super::exchange::Exchanged;
-use super::measure::{BATCHES, Measured, SEGMENTS, SEGMENTS_JOINED, Task};
-use crate::bench::figures::Spread;
-use crate::bench::lab::Drops;
+use super::exchange::ExchangeResult;
+use super::measure::{BATCHES, CeilingConfig, Measurement, SEGMENTS, SEGMENTS_JOINED};
+use crate::bench::stats::Spread;
+use crate::bench::testbed::Drops;
 use crate::load::{Percentiles, latencies};
 
-/// Raw echo at one batch size.
+/// Raw echo with one batch size.
 #[derive(Clone, Debug, Serialize)]
 pub struct Echo {
-    /// Frames in flight, and most frames of a turn.
+    /// Frames in flight, and maximum frames per turn.
     pub batch: usize,
-    /// The median.
+    /// Median over all rounds.
     pub round_trips_per_second: f64,
-    /// Over all times.
+    /// Spread over all rounds.
     pub spread: Spread,
-    /// Frames that did not come back.
+    /// Lost frames.
     pub lost: u64,
-    /// Of all round trips, nanoseconds.
+    /// Round-trip latency in nanoseconds.
     pub latency: Option<Percentiles>,
 }
 
 /// The stateless exchange.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exchange {
-    /// Segments of a connection.
+    /// Segments per connection.
     pub segments: u8,
     /// Connections in flight.
     pub concurrency: u16,
-    /// The median.
+    /// Median over all rounds.
     pub connections_per_second: f64,
-    /// Over all times.
+    /// Spread over all rounds.
     pub spread: Spread,
-    /// Connections that a lost segment broke off.
+    /// Connections abandoned because a segment was lost.
     pub lost: u64,
 }
 
-/// The `ceiling` of the contract.
+/// The object `ceiling` of the JSON contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ceiling {
-    /// How the program was attached and the sockets bound.
+    /// Attach mode of the XDP program and bind mode of the sockets.
     pub attachment: String,
-    /// By batch.
+    /// Echo results by batch size.
     pub echo: Vec<Echo>,
-    /// Seven segments a connection.
+    /// Exchange of seven segments per connection.
     #[serde(flatten)]
     pub exchange: Exchange,
-    /// FINs joined to ACKs, which a stack may do.
+    /// Exchange of five segments per connection: both FINs piggybacked on ACKs.
     pub joined: Exchange,
-    /// What devices and sockets dropped, in all.
+    /// Total drops of interfaces and sockets.
     pub drops: Drops,
 }
 
-impl Measured {
-    /// Connections a second of the exchange in seven segments.
+impl Measurement {
+    /// Returns the connections per second of the exchange of seven segments.
     pub fn connections_per_second(&self) -> f64 {
         self.exchange.per_second()
     }
 
-    /// Connections a second of an exchange in so many segments: between the two that were measured, the
-    /// time of a connection grows evenly with each.
+    /// Returns the connections per second of an exchange of `segments` segments. Interpolates the
+    /// time per connection linearly between the two measured exchanges.
     pub fn connections_per_second_in(&self, segments: f64) -> f64 {
         let (seven, five) = (1.0 / self.exchange.per_second(), 1.0 / self.joined.per_second());
         let each = (seven - five) / f64::from(SEGMENTS - SEGMENTS_JOINED);
         1.0 / (five + each * (segments - f64::from(SEGMENTS_JOINED)).max(0.0))
     }
 
-    /// Round trips a second with at most so many in flight.
+    /// Returns the round trips per second of the largest batch size with at most `in_flight`
+    /// frames.
     pub fn round_trips_per_second(&self, in_flight: u64) -> f64 {
         let fitting = BATCHES.iter().rposition(|batch| *batch as u64 <= in_flight).unwrap_or(0);
         self.rate(fitting)
@@ -81,46 +82,46 @@ impl Measured {
 }
 
 impl Ceiling {
-    /// Of all times; `None` when there was none.
-    pub fn of(task: &Task, times: &[Measured]) -> Option<Self> {
+    /// Combines all rounds; `None` without rounds.
+    pub fn of(config: &CeilingConfig, rounds: &[Measurement]) -> Option<Self> {
         let mut drops = Drops::default();
-        times.iter().for_each(|it| drops.add(&it.drops));
+        rounds.iter().for_each(|it| drops.add(&it.drops));
         Some(Self {
-            attachment: times.first()?.attachment.clone(),
-            echo: (0..BATCHES.len()).filter_map(|index| echo(index, times)).collect(),
-            exchange: exchange(task, SEGMENTS, times.iter().map(|it| &it.exchange))?,
-            joined: exchange(task, SEGMENTS_JOINED, times.iter().map(|it| &it.joined))?,
+            attachment: rounds.first()?.attachment.clone(),
+            echo: (0..BATCHES.len()).filter_map(|index| echo(index, rounds)).collect(),
+            exchange: exchange(config, SEGMENTS, rounds.iter().map(|it| &it.exchange))?,
+            joined: exchange(config, SEGMENTS_JOINED, rounds.iter().map(|it| &it.joined))?,
             drops,
         })
     }
 }
 
 fn exchange<'a>(
-    task: &Task,
+    config: &CeilingConfig,
     segments: u8,
-    times: impl Iterator<Item = &'a Exchanged> + Clone,
+    rounds: impl Iterator<Item = &'a ExchangeResult> + Clone,
 ) -> Option<Exchange> {
-    let spread = Spread::of(times.clone().map(Exchanged::per_second))?;
+    let spread = Spread::of(rounds.clone().map(ExchangeResult::per_second))?;
     Some(Exchange {
         segments,
-        concurrency: task.concurrency,
+        concurrency: config.concurrency,
         connections_per_second: spread.median,
         spread,
-        lost: times.map(|it| it.lost).sum(),
+        lost: rounds.map(|it| it.lost).sum(),
     })
 }
 
-fn echo(index: usize, times: &[Measured]) -> Option<Echo> {
-    let spread = Spread::of(times.iter().map(|it| it.rate(index)))?;
+fn echo(index: usize, rounds: &[Measurement]) -> Option<Echo> {
+    let spread = Spread::of(rounds.iter().map(|it| it.rate(index)))?;
     let mut all = latencies();
-    for time in times {
+    for time in rounds {
         all.add(&time.echoes[index].latencies).expect("all histograms have the same bounds");
     }
     Some(Echo {
         batch: BATCHES[index],
         round_trips_per_second: spread.median,
         spread,
-        lost: times.iter().map(|it| it.echoes[index].lost).sum(),
+        lost: rounds.iter().map(|it| it.echoes[index].lost).sum(),
         latency: Percentiles::of(&all),
     })
 }

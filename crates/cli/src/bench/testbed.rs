@@ -1,6 +1,7 @@
-//! A veth pair between two fresh network namespaces, set up alike for both stacks.
+//! A veth pair between two new network namespaces, with the same settings for both stacks.
 //!
-//! Fresh for every run: nothing of one run (TIME-WAITs, ports, neighbours, counters) is left to the next.
+//! Every run gets a new pair, so it inherits no state from the previous one (TIME-WAITs, ports,
+//! neighbours, counters).
 
 use std::net::Ipv4Addr;
 
@@ -14,48 +15,48 @@ use crate::failure::Failure;
 use crate::netns::{Cable, End, Pair, setting, tool};
 use crate::network::Cidr;
 
-/// Bits of the network of all addresses here.
+/// Prefix length of all addresses.
 pub const PREFIX: u8 = 16;
 
-/// The counters of packets that an interface lost, sending and receiving.
+/// Interface counters of dropped packets, on transmit and receive.
 const DROPPED: [&str; 2] = ["tx_dropped", "rx_dropped"];
 
-/// Where the kernel runs the receiving half of the veth pair.
+/// Context in which the kernel runs the receive path of the veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Napi {
-    /// On the sender's core, within its system call: as the kernel makes a veth pair.
+    /// In the sender's system call, on its core: the default of veth.
     Inline,
-    /// In a thread, on the other core than the end it receives for, behind a pfifo queue.
+    /// In a NAPI thread on the core of the sending end, with a pfifo qdisc on each interface.
     Threaded,
 }
 
-/// Which half of the pair.
+/// A side of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Where connections are opened to.
+    /// Accepts connections.
     Server,
-    /// Where they are opened from.
+    /// Opens connections.
     Client,
 }
 
-/// Packets lost on the pair.
+/// Packets dropped on the pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drops {
-    /// Counted by the server's interface: the client's ring was full.
+    /// Dropped on transmit by the server's interface: the client's ring was full.
     pub server_tx: u64,
-    /// Counted by the server's interface on arrival.
+    /// Dropped on receive by the server's interface.
     pub server_rx: u64,
-    /// Counted by the client's interface: the server's ring was full.
+    /// Dropped on transmit by the client's interface: the server's ring was full.
     pub client_tx: u64,
-    /// Counted by the client's interface on arrival.
+    /// Dropped on receive by the client's interface.
     pub client_rx: u64,
-    /// Counted by the AF_XDP sockets that are this process's own: rx ring full, fill ring empty.
+    /// Dropped by the AF_XDP sockets of this process: RX ring full or fill ring empty.
     pub sockets: u64,
 }
 
 impl Drops {
-    /// What came since `earlier`.
+    /// Returns the drops since `earlier`.
     pub const fn since(&self, earlier: &Self) -> Self {
         Self {
             server_tx: self.server_tx.saturating_sub(earlier.server_tx),
@@ -66,7 +67,7 @@ impl Drops {
         }
     }
 
-    /// Both together.
+    /// Adds `other`.
     pub const fn add(&mut self, other: &Self) {
         self.server_tx += other.server_tx;
         self.server_rx += other.server_rx;
@@ -75,31 +76,33 @@ impl Drops {
         self.sockets += other.sockets;
     }
 
-    /// In all.
+    /// Returns the total.
     pub const fn total(&self) -> u64 {
         self.server_tx + self.server_rx + self.client_tx + self.client_rx + self.sockets
     }
 }
 
-/// What the pair has to be.
+/// Configuration of a testbed.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
-    /// The cores of the server and of the client.
+pub struct TestbedConfig {
+    /// Cores of the server and the client.
     pub cores: [usize; 2],
-    /// How frames arrive.
+    /// Delivery mode of the veth pair.
     pub napi: Napi,
-    /// The kernel gets the addresses, so many on the client's side; `None` leaves it without.
+    /// For a run on the kernel's stack: the number of client addresses to configure. `None` leaves
+    /// the kernel without addresses.
     pub kernel_sources: Option<usize>,
 }
 
-/// The pair. Dropping it takes everything away.
+/// The pair. Dropping it removes everything.
 #[derive(Debug)]
-pub struct Lab {
+pub struct Testbed {
     pair: Pair,
 }
 
 impl Side {
-    /// The interface on this side. Unique to the process, since the threads of NAPI are named after it.
+    /// Returns the interface name. It is unique to this process, because NAPI threads are named
+    /// after it.
     pub fn interface(self) -> String {
         let end = match self {
             Self::Server => 's',
@@ -108,7 +111,7 @@ impl Side {
         format!("b{}{end}", std::process::id() % 100_000)
     }
 
-    /// Its link-layer address.
+    /// Returns the MAC address.
     pub const fn mac(self) -> MacAddr {
         match self {
             Self::Server => MacAddr([0x02, 0x6c, 0x72, 0, 0, 1]),
@@ -116,7 +119,7 @@ impl Side {
         }
     }
 
-    /// The address number `index` on this side.
+    /// Returns the address with this index.
     pub const fn address(self, index: usize) -> Ipv4Addr {
         let [high, low] = ((index + 1) as u16).to_be_bytes();
         match self {
@@ -126,28 +129,28 @@ impl Side {
     }
 }
 
-impl Lab {
-    /// Makes the pair.
+impl Testbed {
+    /// Creates the pair.
     ///
     /// # Errors
-    /// Without the privileges, or without iproute2 and ethtool.
-    pub fn new(wish: &Wish) -> Result<Self, Failure> {
+    /// Without root privileges, or without iproute2 and ethtool.
+    pub fn new(config: &TestbedConfig) -> Result<Self, Failure> {
         let cables = [Side::Server, Side::Client]
             .map(|side| Cable { interface: side.interface(), mac: side.mac() });
-        let lab = Self { pair: Pair::new(cables)? };
+        let testbed = Self { pair: Pair::new(cables)? };
         for side in [Side::Server, Side::Client] {
-            if let Some(sources) = wish.kernel_sources {
-                lab.give_to_kernel(side, sources)?;
+            if let Some(sources) = config.kernel_sources {
+                testbed.configure_kernel(side, sources)?;
             }
-            if wish.napi == Napi::Threaded {
-                let cores = wish.cores;
-                lab.end(side).run(move || thread_napi(side, cores))?;
+            if config.napi == Napi::Threaded {
+                let cores = config.cores;
+                testbed.end(side).run(move || thread_napi(side, cores))?;
             }
         }
-        Ok(lab)
+        Ok(testbed)
     }
 
-    /// A side of the pair.
+    /// Returns the end on this side.
     pub const fn end(&self, side: Side) -> &End {
         match side {
             Side::Server => &self.pair.ends[0],
@@ -155,22 +158,22 @@ impl Lab {
         }
     }
 
-    /// What the interfaces dropped since they were made.
+    /// Returns the drops of the interfaces since their creation.
     pub fn drops(&self) -> Drops {
         let [server_tx, server_rx] = self.end(Side::Server).counted(DROPPED);
         let [client_tx, client_rx] = self.end(Side::Client).counted(DROPPED);
         Drops { server_tx, server_rx, client_tx, client_rx, sockets: 0 }
     }
 
-    /// Packets that both interfaces sent since they were made.
+    /// Returns the number of packets that both interfaces sent since their creation.
     pub fn packets(&self) -> u64 {
         let sent = |side| self.end(side).counted(["tx_packets"])[0];
         sent(Side::Server) + sent(Side::Client)
     }
 
-    /// Connections that the kernel's stack on the server's side took in.
+    /// Returns the number of connections that the kernel's stack accepted on the server's side.
     pub fn passive_opens(&self) -> Option<u64> {
-        // Of the thread, not the process: its namespace is another.
+        // /proc/net would show the namespace of the main thread, not of this one.
         let read = || std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
         let text = self.end(Side::Server).run(read);
         let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
@@ -179,8 +182,9 @@ impl Lab {
         values.split_whitespace().nth(at)?.parse().ok()
     }
 
-    /// Lets the kernel's stack work on a side: its addresses, so many on the client's, and settings.
-    fn give_to_kernel(&self, side: Side, sources: usize) -> Result<(), Failure> {
+    /// Configures addresses and settings of the kernel's stack on a side; `sources` is the number
+    /// of addresses on the client's side.
+    fn configure_kernel(&self, side: Side, sources: usize) -> Result<(), Failure> {
         let end = self.end(side);
         let count = if side == Side::Client { sources } else { 1 };
         for index in 0..count {
@@ -190,15 +194,15 @@ impl Lab {
     }
 }
 
-/// The kernel's stack with every chance: all ports for active opens, TIME-WAITs without a bound and
-/// reusable, and a congestion control of the RFCs where the host prefers another.
+/// Tunes the kernel's stack for the benchmark: all ports for active opens, a practically unlimited
+/// number of TIME-WAITs with reuse, and CUBIC or NewReno as congestion control.
 fn kernel_settings() -> Result<(), Failure> {
     let ipv4 = |name: &str, value: &str| setting(&format!("/proc/sys/net/ipv4/{name}"), value);
     ipv4("tcp_congestion_control", "cubic").or_else(|_| ipv4("tcp_congestion_control", "reno"))?;
     ipv4("ip_local_port_range", "1024 65535")?;
     ipv4("tcp_tw_reuse", "1")?;
     ipv4("tcp_max_tw_buckets", "4194304")?;
-    // Listed in some kernels only as a setting of the host.
+    // Some kernels offer these only in the initial namespace.
     let _ = ipv4("tcp_max_syn_backlog", "65536");
     let _ = setting("/proc/sys/net/core/somaxconn", "65536");
     Ok(())
@@ -206,7 +210,7 @@ fn kernel_settings() -> Result<(), Failure> {
 
 fn thread_napi(side: Side, [server_core, client_core]: [usize; 2]) -> Result<(), Failure> {
     let name = side.interface();
-    // Without GRO a veth without a program has no NAPI to be threaded.
+    // Without GRO and without an XDP program, veth does not use NAPI.
     tool("ethtool", &format!("-K {name} gro on"))?;
     setting(&format!("/sys/class/net/{name}/threaded"), "1")?;
     tool("tc", &format!("qdisc replace dev {name} root pfifo"))?;
@@ -218,11 +222,12 @@ fn thread_napi(side: Side, [server_core, client_core]: [usize; 2]) -> Result<(),
     });
     pinned.map_err(|error| {
         let tried = format!("cannot pin the NAPI thread of {name}");
-        Failure::new(tried, error, "use --napi inline, or other --cores")
+        Failure::new(tried, error, "use --napi inline, or different --cores")
     })
 }
 
-/// Kernel threads whose name begins so (the kernel cuts names to fifteen bytes).
+/// Returns the kernel threads whose name starts with `prefix` (the kernel truncates names to 15
+/// bytes).
 fn threads_named(prefix: &str) -> impl Iterator<Item = i32> {
     let prefix = prefix.to_owned();
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();

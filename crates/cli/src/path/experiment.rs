@@ -1,7 +1,8 @@
-//! One run: streams from senders to receivers, all at the same time, through one box.
+//! One run: concurrent flows from senders to receivers, through one middlebox.
 //!
-//! A sender serves `chargen`, a receiver is `load` that takes from it: what is measured is what arrives.
-//! Namespaces are fresh for every run, so that the kernel remembers nothing of the path.
+//! A sender is `serve` with `chargen`, a receiver is `load` that reads from it, so the rates are
+//! those of received data. Every run gets new namespaces, so that the kernel has no cached metrics
+//! of the path.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,63 +11,63 @@ use linerate::link::impair::Impairments;
 use linerate::wire::MacAddr;
 use serde_json::Value;
 
-use super::middle::{Middle, Port, Side};
+use super::middlebox::{Middlebox, Port, Side};
 use crate::failure::Failure;
 use crate::netns::{Cable, Child, End, Pair, tool};
 use crate::network::Cidr;
 use crate::options::{CongestionControl, Stack};
 use crate::stop::Stop;
 
-/// The port that a sender serves on.
+/// Port of the senders.
 const PORT: u16 = 19;
 
-/// Bits of the network of all addresses here.
+/// Prefix length of all addresses.
 const PREFIX: u8 = 16;
 
-/// How long an end may take to be ready, and beyond its measurement.
+/// Time limit for a host to become ready, and beyond its measurement.
 const SLACK: Duration = Duration::from_secs(30);
 
-/// Streams from one sender to one receiver.
+/// Flows from one sender to one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Streams {
-    /// Whose congestion control sends.
+pub struct Flows {
+    /// Stack that sends.
     pub sender: Stack,
-    /// Whose acknowledgments answer.
+    /// Stack that receives.
     pub receiver: Stack,
-    /// How many.
+    /// Number of flows.
     pub count: u64,
-    /// The congestion control.
+    /// Congestion control of the sender.
     pub control: CongestionControl,
 }
 
-/// What all runs have in common.
+/// Conditions that all runs share.
 #[derive(Clone, Debug)]
 pub struct Conditions {
-    /// What is done to frames: tx is from senders to receivers.
+    /// Impairments of the path; tx is from senders to receivers.
     pub impairments: Impairments,
-    /// How long the streams may settle.
+    /// Time that the flows settle before the measurement.
     pub settle: Duration,
-    /// How long they are measured.
+    /// Length of the measurement.
     pub duration: Duration,
 }
 
-/// What came of it.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Bits a second that arrived, of payload, of each group of streams.
+    /// Received payload of each group of flows, in bits per second.
     pub rates: Vec<f64>,
-    /// Frames of senders that went in, that chance took, and that found the queue full.
+    /// Frames of the senders: sent, lost at random, and dropped because the queue was full.
     pub frames: [u64; 3],
 }
 
-/// Where an end is: its number in the run, and its side.
+/// A host: its index in the run, and its side.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Host {
     index: u8,
     side: Side,
 }
 
-impl Place {
+impl Host {
     const fn address(self) -> Ipv4Addr {
         let net = match self.side {
             Side::Sender => 0,
@@ -85,12 +86,12 @@ impl Place {
     }
 }
 
-/// Runs all groups at once, with the path's chance drawn from `seed`.
+/// Runs all groups concurrently. The random impairments derive from `seed`.
 ///
 /// # Errors
-/// When the path cannot be made, an end fails or hangs, or a signal came.
+/// When the path cannot be created, a host fails or hangs, or a signal arrives.
 pub fn run(
-    groups: &[Streams],
+    groups: &[Flows],
     conditions: &Conditions,
     seed: u64,
     stop: &Stop,
@@ -99,13 +100,13 @@ pub fn run(
     let mut ports = Vec::new();
     for (index, group) in groups.iter().enumerate() {
         for (side, stack) in [(Side::Sender, group.sender), (Side::Receiver, group.receiver)] {
-            let place = Place { index: index as u8, side };
-            let (pair, port) = plug_in(place, stack, groups.len() as u8)?;
+            let host = Host { index: index as u8, side };
+            let (pair, port) = attach_host(host, stack, groups.len() as u8)?;
             ends.push(pair);
             ports.push(port);
         }
     }
-    let middle = Middle::start(ports, &Impairments { seed, ..conditions.impairments });
+    let middlebox = Middlebox::start(ports, &Impairments { seed, ..conditions.impairments });
     let mut senders = Vec::new();
     for (index, group) in groups.iter().enumerate() {
         let arguments = serve(index as u8, group);
@@ -127,47 +128,47 @@ pub fn run(
         rates.push(rate(&output)?);
     }
     senders.into_iter().for_each(|sender| drop(sender.finish()));
-    let [sent, _] = middle.finish();
+    let [sent, _] = middlebox.finish();
     Ok(Outcome { rates, frames: [sent.frames, sent.lost, sent.overflowed] })
 }
 
-/// An end and its cable into the box.
-fn plug_in(place: Place, stack: Stack, groups: u8) -> Result<(Pair, Port), Failure> {
-    let (interface, mac) = (place.interface(), place.mac());
+/// Creates a host and connects it to the middlebox.
+fn attach_host(host: Host, stack: Stack, groups: u8) -> Result<(Pair, Port), Failure> {
+    let (interface, mac) = (host.interface(), host.mac());
     let plug = format!("{interface}m");
-    let plug_mac = MacAddr([0x02, 0x6c, 0x72, 2, place.side as u8, place.index]);
+    let plug_mac = MacAddr([0x02, 0x6c, 0x72, 2, host.side as u8, host.index]);
     let pair = Pair::new([
         Cable { interface: interface.clone(), mac },
         Cable { interface: plug.clone(), mac: plug_mac },
     ])?;
     if stack == Stack::Kernel {
-        give_to_kernel(&pair.ends[0], place)?;
+        configure_kernel(&pair.ends[0], host)?;
     }
-    let other = if place.side == Side::Sender { Side::Receiver } else { Side::Sender };
-    let peers: Vec<_> = (0..groups).map(|index| Place { index, side: other }.address()).collect();
-    let port = pair.ends[1].run(move || Port::open(&plug, place.side, mac, &peers))?;
+    let other = if host.side == Side::Sender { Side::Receiver } else { Side::Sender };
+    let peers: Vec<_> = (0..groups).map(|index| Host { index, side: other }.address()).collect();
+    let port = pair.ends[1].run(move || Port::open(&plug, host.side, mac, &peers))?;
     Ok((pair, port))
 }
 
-/// The kernel's stack gets the address, and segments of the path's size: a box that forwards packets gets
-/// packets.
-fn give_to_kernel(end: &End, place: Place) -> Result<(), Failure> {
-    end.add_address(Cidr { address: place.address().into(), prefix: PREFIX })?;
-    let interface = place.interface();
+/// Configures the kernel's stack: adds the address, and disables segmentation offloads, because the
+/// middlebox forwards single frames.
+fn configure_kernel(end: &End, host: Host) -> Result<(), Failure> {
+    end.add_address(Cidr { address: host.address().into(), prefix: PREFIX })?;
+    let interface = host.interface();
     end.run(move || tool("ethtool", &format!("-K {interface} tso off gso off gro off")))
 }
 
-/// The arguments that both ends share.
-fn common(stack: Stack, place: Place, group: &Streams) -> Vec<String> {
+/// Returns the arguments that both ends share.
+fn common(stack: Stack, host: Host, group: &Flows) -> Vec<String> {
     let mut arguments = vec![
         format!("--stack={}", stack.name()),
-        format!("--interface={}", place.interface()),
-        format!("--address={}/{PREFIX}", place.address()),
-        format!("--cores={}", usize::from(place.side == Side::Receiver)),
+        format!("--interface={}", host.interface()),
+        format!("--address={}/{PREFIX}", host.address()),
+        format!("--cores={}", usize::from(host.side == Side::Receiver)),
         format!("--congestion-control={}", group.control.name()),
     ];
     if stack == Stack::Linerate {
-        // Nobody else is there, and the first probe would take as long as the path.
+        // No other host has this address, and duplicate address detection would delay the start.
         arguments.push("--claim=off".to_owned());
         if group.control == CongestionControl::Dctcp {
             arguments.push("--ecn=accurate".to_owned());
@@ -176,19 +177,19 @@ fn common(stack: Stack, place: Place, group: &Streams) -> Vec<String> {
     arguments
 }
 
-fn serve(index: u8, group: &Streams) -> Vec<String> {
-    let place = Place { index, side: Side::Sender };
+fn serve(index: u8, group: &Flows) -> Vec<String> {
+    let host = Host { index, side: Side::Sender };
     let mut arguments = vec!["serve".to_owned()];
-    arguments.extend(common(group.sender, place, group));
+    arguments.extend(common(group.sender, host, group));
     arguments.push(format!("--service=chargen:{PORT}"));
     arguments
 }
 
-fn load(index: u8, group: &Streams, conditions: &Conditions) -> Vec<String> {
-    let place = Place { index, side: Side::Receiver };
-    let target = Place { index, side: Side::Sender }.address();
+fn load(index: u8, group: &Flows, conditions: &Conditions) -> Vec<String> {
+    let host = Host { index, side: Side::Receiver };
+    let target = Host { index, side: Side::Sender }.address();
     let mut arguments = vec!["load".to_owned()];
-    arguments.extend(common(group.receiver, place, group));
+    arguments.extend(common(group.receiver, host, group));
     arguments.extend([
         format!("--target={target}:{PORT}"),
         "--pattern=stream".to_owned(),
@@ -205,13 +206,13 @@ fn load(index: u8, group: &Streams, conditions: &Conditions) -> Vec<String> {
 fn rate(output: &str) -> Result<f64, Failure> {
     let report: Result<Value, _> = serde_json::from_str(output);
     let failure = |wrong: &dyn std::fmt::Display| {
-        Failure::new("cannot read what `linerate load` reported", wrong, "report this as a bug")
+        Failure::new("cannot parse the JSON of `linerate load`", wrong, "report this as a bug")
     };
     let report = report.map_err(|error| failure(&error))?;
     let number = |key| report.get(key).and_then(Value::as_f64);
     match (number("bytes_received"), number("seconds")) {
         (Some(bytes), Some(seconds)) if seconds > 0.0 => Ok(bytes * 8.0 / seconds),
-        _ => Err(failure(&"no bytes_received and seconds in it")),
+        _ => Err(failure(&"bytes_received or seconds is missing")),
     }
 }
 
@@ -220,22 +221,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_of_what_arrived() {
+    fn rate_counts_received_bytes() {
         let report = r#"{"bytes_received": 2500000, "bytes_sent": 7, "seconds": 2.0}"#;
         assert_eq!(rate(report).expect("a report"), 10e6);
         assert!(rate("{}").is_err() && rate("no").is_err());
     }
 
     #[test]
-    fn ends_have_names_and_addresses_of_their_own() {
-        let places = [Side::Sender, Side::Receiver]
-            .map(|side| [0, 1].map(|index| Place { index, side }))
+    fn hosts_have_unique_names_and_addresses() {
+        let hosts = [Side::Sender, Side::Receiver]
+            .map(|side| [0, 1].map(|index| Host { index, side }))
             .concat();
-        for (n, place) in places.iter().enumerate() {
-            assert!(place.interface().len() < 15, "with the plug's letter: {}", place.interface());
-            for other in &places[n + 1..] {
-                assert_ne!(place.interface(), other.interface());
-                assert_ne!((place.address(), place.mac()), (other.address(), other.mac()));
+        for (n, host) in hosts.iter().enumerate() {
+            assert!(host.interface().len() < 15, "too long with the suffix: {}", host.interface());
+            for other in &hosts[n + 1..] {
+                assert_ne!(host.interface(), other.interface());
+                assert_ne!((host.address(), host.mac()), (other.address(), other.mac()));
             }
         }
     }

@@ -1,20 +1,20 @@
-//! Medians and spreads of a handful of runs.
+//! Medians, spreads and ratios of a few runs.
 
 use serde::Serialize;
 
-/// Smallest, middle, largest.
+/// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// The smallest.
+    /// Minimum.
     pub min: f64,
-    /// The middle one; of an even number, the lower of the two in the middle.
+    /// Median; for an even number of values, the lower of the two in the middle.
     pub median: f64,
-    /// The largest.
+    /// Maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of some values; `None` when there are none.
+    /// Computes the spread of the values; `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let order = order(&values);
@@ -24,7 +24,8 @@ impl Spread {
     }
 }
 
-/// Which of the values is the median: one of them, so that the run it belongs to can be shown.
+/// Returns the index of the median value. The median is always one of the values, so that the run
+/// it belongs to can be shown.
 pub fn median_index(values: &[f64]) -> Option<usize> {
     order(values).get(values.len().saturating_sub(1) / 2).copied()
 }
@@ -35,7 +36,7 @@ fn order(values: &[f64]) -> Vec<usize> {
     order
 }
 
-/// The quotients of two series, pair by pair; pairs without a divisor are left out.
+/// Divides two series pair by pair; omits pairs whose divisor is zero.
 pub fn ratios(dividends: &[f64], divisors: &[f64]) -> Vec<f64> {
     let pairs = dividends.iter().zip(divisors);
     pairs
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_one_of_the_values() {
+    fn median_is_one_of_the_values() {
         let values = [5.0, 1.0, 4.0, 2.0];
         assert_eq!(Spread::of(values), Some(Spread { min: 1.0, median: 2.0, max: 5.0 }));
         assert_eq!(median_index(&values), Some(3));
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_taken_pair_by_pair() {
+    fn ratios_are_computed_pair_by_pair() {
         assert_eq!(ratios(&[6.0, 1.0, 9.0], &[2.0, 0.0, 3.0]), [3.0, 3.0]);
     }
 }

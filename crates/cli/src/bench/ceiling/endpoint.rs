@@ -1,6 +1,7 @@
-//! One end of the raw measurements: an AF_XDP link with the XDP program before it, and no stack.
+//! One endpoint of the raw measurements: an AF_XDP link with the XDP program, without a stack.
 //!
-//! Owns the turn: receive a batch, answer each frame, flush once. Refuses to know what the frames mean.
+//! Owns the turn: receive a batch, pass each frame to a responder, flush once. Does not interpret
+//! frames.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,92 +17,94 @@ use nix::unistd::Pid;
 
 use crate::failure::Failure;
 
-/// Where an end stands.
+/// Configuration of an endpoint.
 #[derive(Clone, Debug)]
-pub struct Place {
-    /// The interface in the network namespace of the thread that opens the end.
+pub struct EndpointConfig {
+    /// Interface in the network namespace of the thread that opens the endpoint.
     pub interface: String,
-    /// Its link-layer address.
+    /// MAC address.
     pub mac: MacAddr,
-    /// The address that frames for it carry.
+    /// IPv4 address.
     pub address: Ipv4Addr,
-    /// The core that its thread is pinned to.
+    /// Core that the thread is pinned to.
     pub core: usize,
 }
 
-/// Turns between two looks at what is missing.
-const LOOK_EVERY: u32 = 4096;
+/// Number of turns between two checks for lost frames.
+const TURNS_PER_TIMEOUT_CHECK: u32 = 4096;
 
-/// Nothing has arrived for so long: nothing is in flight any more.
-const QUIET: Duration = Duration::from_millis(5);
+/// Time without received frames after which no frame is in flight.
+const DRAIN_QUIET: Duration = Duration::from_millis(5);
 
-/// What an end does with what arrives.
+/// Processes received frames.
 pub trait Responder {
-    /// A frame, to be sent back, or released.
+    /// Processes a frame; must send or release it.
     fn on_frame(&mut self, turn: &mut Turn<'_>, frame: Frame);
 
-    /// Once in a while: what has not come may be lost, and may be sent again.
-    fn look(&mut self, _turn: &mut Turn<'_>) {}
+    /// Checks for lost frames; called periodically.
+    fn check_timeouts(&mut self, _turn: &mut Turn<'_>) {}
 }
 
-/// Answers nothing.
-struct Silence;
+/// Releases every frame without a reply.
+struct Discard;
 
-impl Responder for Silence {
+impl Responder for Discard {
     fn on_frame(&mut self, turn: &mut Turn<'_>, frame: Frame) {
         turn.release(frame);
     }
 }
 
-/// A link and its program. The program goes first, thus is detached before the socket is closed.
-pub struct End {
+/// A link and its XDP program. The field order matters: the program is detached before the socket
+/// closes.
+pub struct Endpoint {
     program: Program,
     link: XskLink,
     frames: Vec<Frame>,
     clock: Clock,
-    /// When the turn began.
+    /// Time at the start of the turn.
     now: Instant,
     core: usize,
 }
 
-/// What a turn's frames are answered with.
+/// The link, as responders see it during a turn.
 pub struct Turn<'a> {
     link: &'a mut XskLink,
-    /// When the turn began.
+    /// Time at the start of the turn.
     pub now: Instant,
 }
 
-impl End {
-    /// Opens the end in the calling thread's network namespace.
+impl Endpoint {
+    /// Opens the endpoint in the calling thread's network namespace.
     ///
     /// # Errors
-    /// Without the privileges or the kernel for AF_XDP.
-    pub fn open(place: &Place) -> Result<Self, Failure> {
-        let name = &place.interface;
+    /// Without root privileges, or on a kernel without AF_XDP.
+    pub fn open(config: &EndpointConfig) -> Result<Self, Failure> {
+        let name = &config.interface;
         let refused = |wrong: &dyn std::fmt::Display| {
             Failure::new(
                 format!("cannot measure the raw AF_XDP ceiling on {name}"),
                 wrong,
-                "run as root on a kernel with AF_XDP (`linerate check` tells)",
+                "run as root on a kernel with AF_XDP (see `linerate check`)",
             )
         };
         let link = XskLink::open(&xsk::Config::new(name, 0)).map_err(|error| refused(&error))?;
-        let program = attach(place, &link).map_err(|error| refused(&error))?;
+        let program = attach(config, &link).map_err(|error| refused(&error))?;
         let (clock, frames) = (Clock::new(), Vec::with_capacity(256));
-        Ok(Self { program, link, frames, now: clock.now(), clock, core: place.core })
+        Ok(Self { program, link, frames, now: clock.now(), clock, core: config.core })
     }
 
-    /// Pins the calling thread and answers until `stop`.
-    pub fn serve(&mut self, batch: usize, responder: &mut impl Responder, stop: &AtomicBool) {
+    /// Pins the calling thread and processes frames until `stop` is set.
+    pub fn run_until(&mut self, batch: usize, responder: &mut impl Responder, stop: &AtomicBool) {
         self.pin();
         while !stop.load(Ordering::Relaxed) {
             self.turn(batch, responder);
         }
     }
 
-    /// Pins the calling thread and answers for `span`, with a look at what is missing first and once in a
-    /// while; then lets everything in flight run out. Gives how long it really took.
-    pub fn ask(
+    /// Pins the calling thread and processes frames for `span`, checking for lost frames at the
+    /// start and periodically. Then drains the frames in flight. Returns the actual duration,
+    /// without the drain.
+    pub fn run_for(
         &mut self,
         batch: usize,
         responder: &mut impl Responder,
@@ -110,8 +113,8 @@ impl End {
         self.pin();
         let started = self.clock.now();
         for turns in 0_u32.. {
-            if turns % LOOK_EVERY == 0 {
-                responder.look(&mut Turn { link: &mut self.link, now: self.clock.now() });
+            if turns % TURNS_PER_TIMEOUT_CHECK == 0 {
+                responder.check_timeouts(&mut Turn { link: &mut self.link, now: self.clock.now() });
             }
             self.turn(batch, responder);
             if self.now.since(started) >= span {
@@ -123,7 +126,7 @@ impl End {
         took
     }
 
-    /// Answers up to `batch` frames and flushes.
+    /// Processes up to `batch` frames and flushes. Returns the number of frames received.
     #[inline]
     fn turn(&mut self, batch: usize, responder: &mut impl Responder) -> usize {
         self.now = self.clock.now();
@@ -136,19 +139,19 @@ impl End {
         received
     }
 
-    /// Drops whatever still arrives, until nothing has for some milliseconds.
+    /// Releases received frames until none has arrived for [`DRAIN_QUIET`].
     fn drain(&mut self) {
         let mut last = self.clock.now();
         loop {
-            if self.turn(256, &mut Silence) > 0 {
+            if self.turn(256, &mut Discard) > 0 {
                 last = self.now;
-            } else if self.now.since(last) > QUIET {
+            } else if self.now.since(last) > DRAIN_QUIET {
                 return;
             }
         }
     }
 
-    /// A core that this machine has not leaves the thread where it is.
+    /// Pins the calling thread. If the core does not exist, the thread stays unpinned.
     fn pin(&self) {
         let mut cores = CpuSet::new();
         if cores.set(self.core).is_ok() {
@@ -156,12 +159,12 @@ impl End {
         }
     }
 
-    /// What the link and its socket have counted.
+    /// Returns the counters of the link and its socket.
     pub fn statistics(&mut self) -> Statistics {
         self.link.statistics()
     }
 
-    /// How the program is attached and the socket bound, in words.
+    /// Describes how the program is attached and the socket is bound.
     pub fn description(&self) -> String {
         let attached = self.program.attachment().map_or("not attached", |it| it.mode.name());
         format!("{attached} XDP, {} mode", self.link.bound().name())
@@ -175,24 +178,24 @@ impl Turn<'_> {
         self.link.transmit(self.now, frame);
     }
 
-    /// An empty frame to fill.
+    /// Returns an empty frame to fill.
     #[inline]
     pub fn reserve(&mut self) -> Option<Frame> {
         self.link.reserve()
     }
 
-    /// Gives a frame back unsent.
+    /// Releases a frame without sending it.
     #[inline]
     pub fn release(&mut self, frame: Frame) {
         self.link.release(frame);
     }
 }
 
-fn attach(place: &Place, link: &XskLink) -> Result<Program, Box<dyn std::error::Error>> {
+fn attach(config: &EndpointConfig, link: &XskLink) -> Result<Program, Box<dyn std::error::Error>> {
     let mut program = Program::load()?;
     program.set_policy(Policy { role: Role::Exclusive, ..Policy::default() })?;
-    program.attach(&place.interface, XdpMode::Auto)?;
+    program.attach(&config.interface, XdpMode::Auto)?;
     program.insert_socket(0, link.fd())?;
-    program.claim_address(place.address.into())?;
+    program.claim_address(config.address.into())?;
     Ok(program)
 }

@@ -1,8 +1,8 @@
-//! The box in the middle: a switch between senders and receivers, of which all frames that cross it meet
-//! one impaired line.
+//! The middlebox: a switch between senders and receivers that passes all frames over one impaired
+//! link.
 //!
-//! Owns AF_XDP links to all ends and the thread that moves frames between them. Refuses to know what a
-//! frame means beyond its destination.
+//! Owns AF_XDP links to all hosts and the thread that forwards frames between them. Looks at
+//! nothing in a frame but its destination.
 
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
@@ -23,28 +23,28 @@ use nix::sys::time::TimeSpec;
 
 use crate::failure::Failure;
 
-/// Frames taken from a link at a time.
+/// Maximum frames received from a link at a time.
 const BATCH: usize = 64;
 
-/// Frames of each side of the line: what waits and travels, and the batches in hand.
+/// Frames on each side of the impaired link: queued, in flight, and in the current batches.
 const FRAMES: usize = 16 * 1024;
 
-/// A sleep that would be shorter is spun away: the kernel wakes late by about as much.
+/// Spin instead of sleeping for less than this: the kernel wakes a thread late by about as much.
 const SLEEP_MIN: Duration = Duration::from_micros(60);
 
-/// The longest sleep: how late the wish to stop is noticed.
+/// Maximum sleep; bounds the delay until the stop flag is noticed.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
 
-/// On which side of the line an end is.
+/// Side of the impaired link that a host is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What it sends takes the line's tx direction.
+    /// Its frames use the tx direction of the link.
     Sender,
-    /// What it sends takes the line's rx direction.
+    /// Its frames use the rx direction of the link.
     Receiver,
 }
 
-/// A link to one end. The program goes first, thus is detached before the socket is closed.
+/// A link to one host. The field order matters: the program is detached before the socket closes.
 pub struct Port {
     _program: Program,
     link: XskLink,
@@ -53,11 +53,12 @@ pub struct Port {
 }
 
 impl Port {
-    /// Opens the link on `interface` of the calling thread's namespace, for an end with the link-layer
-    /// address `mac` that sends to `peers`.
+    /// Opens the link on `interface` in the calling thread's namespace, to a host with the MAC
+    /// address
+    /// `mac` that sends to `peers`.
     ///
     /// # Errors
-    /// Without the privileges or the kernel for AF_XDP.
+    /// Without root privileges, or on a kernel without AF_XDP.
     pub fn open(
         interface: &str,
         side: Side,
@@ -67,9 +68,9 @@ impl Port {
         attach(interface, peers).map_or_else(
             |wrong| {
                 Err(Failure::new(
-                    format!("cannot put a box in the path at {interface}"),
+                    format!("cannot attach the middlebox to {interface}"),
                     wrong,
-                    "run as root on a kernel with AF_XDP (`linerate check` tells)",
+                    "run as root on a kernel with AF_XDP (see `linerate check`)",
                 ))
             },
             |(program, link)| Ok(Self { _program: program, link, side, mac }),
@@ -90,20 +91,20 @@ fn attach(
     Ok((program, link))
 }
 
-/// The box at work. Dropping it stops it.
+/// A running middlebox. Dropping it stops its thread.
 #[derive(Debug)]
-pub struct Middle {
+pub struct Middlebox {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<[Counts; 2]>>,
 }
 
-impl Middle {
-    /// Starts to move frames between `ports`.
+impl Middlebox {
+    /// Starts a thread that forwards frames between `ports`.
     pub fn start(ports: Vec<Port>, impairments: &Impairments) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (mut switch, told) = (Switch::new(ports, impairments), Arc::clone(&stop));
+        let (mut switch, stop_flag) = (Switch::new(ports, impairments), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stop_flag.load(Ordering::Relaxed) {
                 switch.turn();
             }
             [switch.near.tx_counts(), switch.near.rx_counts()]
@@ -111,7 +112,7 @@ impl Middle {
         Self { stop, thread: Some(thread) }
     }
 
-    /// Stops; what happened to the frames of senders, and to those of receivers.
+    /// Stops the thread. Returns the counts of the frames of senders and of receivers.
     pub fn finish(mut self) -> [Counts; 2] {
         self.end().unwrap_or_default()
     }
@@ -122,7 +123,7 @@ impl Middle {
     }
 }
 
-impl Drop for Middle {
+impl Drop for Middlebox {
     fn drop(&mut self) {
         self.end();
     }
@@ -130,7 +131,7 @@ impl Drop for Middle {
 
 struct Switch {
     ports: Vec<Port>,
-    /// The senders' end of the line, and the receivers'.
+    /// The senders' end of the impaired link; `far` is the receivers' end.
     near: Impaired<MemoryLink>,
     far: MemoryLink,
     frames: Vec<Frame>,
@@ -146,22 +147,23 @@ impl Switch {
     }
 
     fn turn(&mut self) {
-        self.take_in();
-        self.let_out();
+        self.forward_to_line();
+        self.forward_to_hosts();
         let now = self.clock.now();
         self.ports.iter_mut().for_each(|port| port.link.flush(now));
         self.wait();
     }
 
-    /// From the ends onto the line.
-    fn take_in(&mut self) {
+    /// Moves received frames from the hosts onto the impaired link.
+    fn forward_to_line(&mut self) {
         let Self { ports, near, far, frames, clock } = self;
         for port in ports {
             port.link.receive(clock.now(), BATCH, frames);
-            // Read again: what arrived while another program had the core did not enter before.
+            // Read the clock after receiving: frames may have arrived while this thread was
+            // preempted, and must not enter the link in the past.
             let now = clock.now();
             for frame in frames.drain(..) {
-                // Without a free frame it is lost, as in a switch that is short of memory.
+                // Without a free frame, the copy is dropped, as in a switch without buffer space.
                 match port.side {
                     Side::Sender => copy(&frame, near, now),
                     Side::Receiver => copy(&frame, far, now),
@@ -171,8 +173,8 @@ impl Switch {
         }
     }
 
-    /// From the line to the ends.
-    fn let_out(&mut self) {
+    /// Moves frames that are due from the impaired link to the hosts.
+    fn forward_to_hosts(&mut self) {
         let Self { ports, near, far, frames, clock } = self;
         let now = clock.now();
         near.flush(now);
@@ -189,7 +191,7 @@ impl Switch {
         far.flush(now);
     }
 
-    /// Until a frame arrives, or one is due.
+    /// Waits until a frame arrives or is due.
     fn wait(&self) {
         let links = self.ports.iter().filter_map(|port| port.link.deadline());
         let due_at = links.chain(self.near.deadline()).min();
@@ -201,7 +203,7 @@ impl Switch {
         let mut fds: Vec<_> =
             fds.map(|fd: BorrowedFd<'_>| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let span = std::time::Duration::from(span - SLEEP_MIN);
-        // Interrupted or refused: the next turn looks again.
+        // Ignore errors: the next turn polls again.
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(span)), None);
     }
 }
@@ -213,7 +215,7 @@ fn copy(frame: &Frame, link: &mut impl linerate::link::Link, now: linerate::time
     }
 }
 
-/// To the end on that side that the frame is for, or to all of them.
+/// Delivers a frame to its destination on `side`, or to all hosts there if it is multicast.
 fn deliver(ports: &mut [Port], side: Side, frame: &Frame, clock: &Clock) {
     let dst = frame.first_chunk().map_or(MacAddr::BROADCAST, |dst| MacAddr(*dst));
     let is_for = |port: &&mut Port| port.side == side && (dst.is_multicast() || port.mac == dst);
