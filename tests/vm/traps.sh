@@ -17,7 +17,7 @@ split_frames() {
     [ "$driver" != igb ] || [ "$(counter drop.truncated)" -gt 0 ] || fail "split frames were not counted"
 }
 
-# The stack reads the table, whatever it is: answers arrive on the queue that opened. virtio-net's
+# The stack reads the table that is set: answers arrive on the queue that opened. virtio-net's
 # RSS stops when a program is attached after a user has set the table; --set-rss sets it again.
 other_tables() {
     set_queues 2
