@@ -72,8 +72,6 @@
 pub mod limits;
 pub mod link;
 pub mod metrics;
-#[cfg(feature = "packetdrill")]
-pub mod packetdrill;
 pub mod rng;
 pub mod role;
 #[cfg(feature = "xdp")]

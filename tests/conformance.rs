@@ -222,8 +222,9 @@ fn tests_by_name(files: &[String]) -> BTreeMap<&str, Vec<&str>> {
 
 fn sources() -> Vec<String> {
     let mut paths = Vec::new();
-    collect(&root().join("src"), &mut paths);
-    collect(&root().join("tests"), &mut paths);
+    for folder in ["src", "tests", "crates"] {
+        collect(&root().join(folder), &mut paths);
+    }
     let read = |path| fs::read_to_string(path).expect("a source file is text");
     paths.into_iter().map(read).collect()
 }
@@ -361,7 +362,7 @@ fn every_rfc_that_the_protocol_obeys_has_a_section_or_a_reason() {
 #[test]
 fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {
     let mut paths = Vec::new();
-    for folder in ["src/cli/service", "src/cli/load", "examples"] {
+    for folder in ["crates/cli/src/service", "crates/cli/src/load", "examples"] {
         collect(&root().join(folder), &mut paths);
     }
     let mut findings = Vec::new();

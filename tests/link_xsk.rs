@@ -1,6 +1,5 @@
 //! The AF_XDP link over a real veth pair. Needs root: each test makes a network namespace of its own
 //! for its thread, which the kernel removes with the thread. Fails loudly where it can't.
-#![cfg(feature = "xdp")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;

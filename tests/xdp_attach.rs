@@ -2,7 +2,6 @@
 //!
 //! Needs root, and veth pairs in namespaces of its own, and fails without: scripts/test runs it so. Each
 //! test runs once more, as a process of its own inside its namespace.
-#![cfg(feature = "xdp")]
 
 #[path = "xdp_attach/namespace.rs"]
 mod namespace;

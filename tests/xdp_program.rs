@@ -2,7 +2,6 @@
 //!
 //! Needs root (or CAP_BPF and CAP_NET_ADMIN) and fails without: scripts/test runs it so. Frames are built
 //! here by hand rather than by `wire`, so that one mistake cannot hide another.
-#![cfg(feature = "xdp")]
 
 #[path = "xdp_program/frames.rs"]
 mod frames;

@@ -6,6 +6,7 @@
 mod frame;
 pub mod impair;
 pub mod memory;
+#[cfg(feature = "pcap")]
 pub mod pcap;
 #[cfg(feature = "xdp")]
 pub mod xsk;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+#[cfg(feature = "pcap")]
 use std::path::PathBuf;
 
 use super::idle::IdlePolicy;
@@ -91,6 +92,7 @@ pub struct StackConfig {
     /// Source ports of active opens; `None` is [`StackConfig::ports_of`] the role.
     pub source_ports: Option<RangeInclusive<u16>>,
     /// Write every frame that crosses the wire to this file, pcap or pcapng by its ending.
+    #[cfg(feature = "pcap")]
     pub capture: Option<PathBuf>,
     /// Put a bad network around the links; each worker draws from a seed of its own.
     pub impairments: Option<Impairments>,
@@ -141,6 +143,7 @@ impl StackConfig {
             listeners: Vec::new(),
             opens: false,
             source_ports: None,
+            #[cfg(feature = "pcap")]
             capture: None,
             impairments: None,
             claiming: Some(DadConfig::QUICK),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+#[cfg(feature = "pcap")]
 use crate::link::pcap::CaptureError;
 use crate::link::xsk::OpenError;
 use crate::shard::ListenError;
@@ -78,7 +79,8 @@ pub enum StartError {
         /// The port.
         port: u16,
     },
-    /// The capture file could not be made.
+    /// The capture file could not be created.
+    #[cfg(feature = "pcap")]
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The system refused something else.

@@ -21,6 +21,7 @@
 
 mod barrier;
 mod budget;
+mod capture;
 mod census;
 mod clock;
 mod config;

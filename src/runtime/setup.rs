@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::budget::{Budget, Share};
+use super::capture::Capture;
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
 use super::cores::{Cores, Visit};
@@ -16,7 +17,6 @@ use super::steering::{self, OffloadGuard, RssGuard, steering};
 use super::watch::Watch;
 use crate::link::Link;
 use crate::link::impair::{Impaired, Impairments};
-use crate::link::pcap::{Recorder, Tap};
 use crate::link::xsk::{self, Bound, XskLink};
 use crate::shard::{Config, Shard};
 use crate::wire::ethernet::MacAddr;
@@ -214,10 +214,7 @@ impl<'a> Plan<'a> {
         let (native, stamped) = program.attachment().map_or((false, false), |attachment| {
             (attachment.mode == AttachedMode::Native, attachment.hints.stamp)
         });
-        let recorder = match &self.config.capture {
-            Some(path) => Some(Recorder::create(path, Clock::new().unix_origin())?),
-            None => None,
-        };
+        let capture = Capture::create(self.config)?;
         for (number, queue) in queues.iter().enumerate() {
             let visit = self.visit(number);
             let link = XskLink::open(&self.socket(*queue, native, stamped))?;
@@ -231,7 +228,7 @@ impl<'a> Plan<'a> {
             if let Some(fd) = link.wait_fd() {
                 program.insert_socket(*queue, fd)?;
             }
-            opened.links.push(self.wrap(Box::new(link), recorder.as_ref(), number));
+            opened.links.push(self.wrap(Box::new(link), &capture, number));
         }
         // A zero-copy socket resets its queue, which some drivers do to the whole NIC.
         opened.notes.extend(self.await_carrier());
@@ -261,17 +258,15 @@ impl<'a> Plan<'a> {
         self.config.chunk.unwrap_or(if is_short && is_whole { HALF_PAGE } else { PAGE })
     }
 
-    /// The recorder sees what crosses the wire, so it sits inside the impairments.
+    /// Puts the capture and the impairments around a link: the capture inside, where it sees what crosses the
+    /// wire.
     fn wrap(
         &self,
         link: Box<dyn Link + Send>,
-        recorder: Option<&Recorder>,
+        capture: &Capture,
         number: usize,
     ) -> Box<dyn Link + Send> {
-        let link = match recorder {
-            Some(recorder) => Box::new(Tap::new(link, recorder.clone())),
-            None => link,
-        };
+        let link = capture.tap(link);
         match self.config.impairments {
             Some(impairments) => {
                 let seed = impairments.seed.wrapping_add(number as u64);

@@ -1,0 +1,442 @@
+//! What a service can do on the kernel's sockets: [`Io`] over a slab of [`Socket`]s and one epoll
+//! instance.
+//!
+//! Owns the connections of one thread. A call never calls the service back: what follows from it is
+//! queued as a [`Notice`], which [`dispatch`](super::dispatch) delivers after the callback returns.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use linerate::shard::{
+    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, SocketOption,
+};
+use linerate::tcp::congestion::Algorithm;
+use linerate::time::Instant;
+use mio::net::TcpStream;
+use mio::{Interest, Poll, Token};
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, TcpKeepalive, Type};
+
+use super::socket::{Outcome, Socket};
+use super::tcp_info;
+use super::{errors, fast_open};
+use crate::options::{CongestionControl, StackOptions};
+
+/// What the service is still to be told.
+#[derive(Debug)]
+pub enum Notice {
+    /// The peer's FIN was read.
+    PeerClosed(ConnId),
+    /// The connection is gone.
+    Closed(ConnId, u64, CloseReason),
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    socket: Option<Socket>,
+}
+
+/// The connections of one thread.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) poll: Poll,
+    pub(super) now: Instant,
+    pub(super) notices: VecDeque<Notice>,
+    /// Connections that used up their share of this turn.
+    pub(super) deferred: Vec<ConnId>,
+    pub(super) alarm_at: Option<Instant>,
+    pub(super) is_stopping: bool,
+    pub(super) turn: u64,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    clock: std::time::Instant,
+    nagle: bool,
+    congestion: Option<CongestionControl>,
+    max_connections: usize,
+    /// The source address that the kernel picks by itself, by target.
+    picked_sources: HashMap<IpAddr, Option<IpAddr>>,
+    scratch: Box<[u8]>,
+    /// RetransSegs at the start; `None` for all workers but the first.
+    retransmissions_before: Option<u64>,
+}
+
+impl Worker {
+    /// A worker without connections.
+    ///
+    /// # Errors
+    /// When there is no epoll instance to be had.
+    pub fn new(number: usize, options: &StackOptions) -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            now: Instant::ZERO,
+            notices: VecDeque::new(),
+            deferred: Vec::new(),
+            alarm_at: None,
+            is_stopping: false,
+            turn: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            clock: std::time::Instant::now(),
+            nagle: options.nagle,
+            congestion: options.congestion_control,
+            max_connections: options.max_connections as usize,
+            picked_sources: HashMap::new(),
+            scratch: vec![0; 64 * 1024].into_boxed_slice(),
+            retransmissions_before: (number == 0).then(tcp_info::retransmissions_of_namespace),
+        })
+    }
+
+    /// Reads the clock.
+    pub(super) fn tick(&mut self) -> Instant {
+        let nanos = u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // Zero means "never" to some services.
+        self.now = Instant::from_nanos(nanos.saturating_add(1));
+        self.now
+    }
+
+    pub(super) fn socket(&self, conn: ConnId) -> Option<&Socket> {
+        let slot = self.slots.get(conn.index as usize)?;
+        slot.socket.as_ref().filter(|_| slot.generation == conn.generation)
+    }
+
+    pub(super) fn socket_mut(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        let turn = self.turn;
+        let slot = self.slots.get_mut(conn.index as usize)?;
+        let socket = slot.socket.as_mut().filter(|_| slot.generation == conn.generation)?;
+        socket.enter_turn(turn);
+        Some(socket)
+    }
+
+    /// Takes a connection in and has epoll watch it.
+    pub(super) fn insert(&mut self, mut socket: Socket) -> io::Result<ConnId> {
+        let index = self.free.pop().unwrap_or(self.slots.len() as u32);
+        if index as usize == self.slots.len() {
+            self.slots.push(Slot::default());
+        }
+        let generation = self.slots[index as usize].generation;
+        let conn = ConnId { index, generation };
+        let interest = if socket.room_watched {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        if let Err(error) = self.poll.registry().register(&mut socket.stream, token(conn), interest)
+        {
+            self.free.push(index);
+            return Err(error);
+        }
+        self.slots[index as usize].socket = Some(socket);
+        Ok(conn)
+    }
+
+    /// Closes the descriptor; the handle is stale from now on.
+    pub(super) fn remove(&mut self, conn: ConnId, ending: CloseReason) {
+        let Some(slot) = self.slots.get_mut(conn.index as usize) else { return };
+        if slot.generation != conn.generation {
+            return;
+        }
+        if let Some(socket) = slot.socket.take() {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free.push(conn.index);
+            self.notices.push_back(Notice::Closed(conn, socket.user, ending));
+        }
+    }
+
+    /// Looks at the connection again in the next turn, though no event may come.
+    pub(super) fn defer(&mut self, conn: ConnId) {
+        if let Some(socket) = self.socket_mut(conn)
+            && !socket.deferred
+        {
+            socket.deferred = true;
+            self.deferred.push(conn);
+        }
+    }
+
+    /// Has epoll tell when there is room, from the first short write on.
+    fn watch_room(&mut self, conn: ConnId) {
+        let slot = &mut self.slots[conn.index as usize];
+        let Some(socket) = slot.socket.as_mut().filter(|socket| !socket.room_watched) else {
+            return;
+        };
+        socket.room_watched = true;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().reregister(&mut socket.stream, token(conn), both).is_err() {
+            self.remove(conn, CloseReason::NoBuffers);
+        }
+    }
+
+    /// Both directions are closed as far as a program can see: the connection is over.
+    pub(super) fn finish(&mut self, conn: ConnId) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        if let Some(socket) = self.socket_mut(conn) {
+            socket.drain(&mut scratch);
+        }
+        self.scratch = scratch;
+        self.remove(conn, CloseReason::Finished);
+    }
+
+    /// Sends our FIN once nothing is staged.
+    pub(super) fn try_fin(&mut self, conn: ConnId) {
+        let Some(socket) = self.socket_mut(conn) else { return };
+        if !socket.fin_wanted || socket.fin_sent || socket.is_staging() {
+            return;
+        }
+        if socket.peer_closed {
+            return self.finish(conn);
+        }
+        if let Err(error) = socket.send_fin() {
+            // ENOTCONN: it broke just now, and the socket knows by what.
+            let cause = socket.stream.take_error().ok().flatten().unwrap_or(error);
+            self.remove(conn, errors::ending(&cause));
+        }
+    }
+
+    fn open_socket(
+        &mut self,
+        open: &ConnectOptions,
+        early: Option<&Early<'_>>,
+    ) -> io::Result<TcpStream> {
+        let domain = Domain::for_address(open.remote);
+        let socket = socket2::Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        if let Some(name) = self.congestion {
+            socket.set_tcp_congestion(name.kernel_name().as_bytes())?;
+        }
+        if let Some(local) = open.local
+            && self.picked_source(open.remote) != Some(local)
+        {
+            setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+            socket.bind(&SocketAddr::new(local, 0).into())?;
+        }
+        if early.is_some() {
+            fast_open::connect(&socket)?;
+        }
+        match socket.connect(&open.remote.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok(TcpStream::from_std(socket.into())),
+        }
+    }
+
+    /// Opens; with data in the SYN where the kernel has a cookie of the server's. Gives how much it took.
+    fn open(
+        &mut self,
+        open: &ConnectOptions,
+        early: Option<&Early<'_>>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        if self.connections() >= self.max_connections {
+            return Err(ConnectError::TableFull);
+        }
+        let opened_at = self.tick();
+        match self.open_socket(open, early) {
+            Ok(mut stream) => {
+                // Without a cookie the handshake is under way, and the socket takes nothing yet.
+                let taken = early.map_or(0, |early| stream.write(early.data).unwrap_or(0));
+                let socket = Socket::connecting(stream, open.user, opened_at, self.nagle);
+                let conn = self.insert(socket).map_err(|_| ConnectError::TableFull)?;
+                Ok((conn, taken))
+            }
+            Err(error) => {
+                let ending = errors::of_connect(&error)?;
+                // Refused before it was ever watched: a handle that is stale already, and its notice.
+                let conn = ConnId { index: u32::MAX, generation: 0 };
+                self.notices.push_back(Notice::Closed(conn, open.user, ending));
+                Ok((conn, 0))
+            }
+        }
+    }
+
+    /// The source that the kernel's routes give for a target, found once by an unsent datagram's socket.
+    fn picked_source(&mut self, remote: SocketAddr) -> Option<IpAddr> {
+        *self.picked_sources.entry(remote.ip()).or_insert_with(|| {
+            let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(any).ok()?;
+            socket.connect(remote).ok()?;
+            socket.local_addr().ok().map(|address| address.ip())
+        })
+    }
+}
+
+/// What epoll knows a connection by.
+pub(super) fn token(conn: ConnId) -> Token {
+    Token((conn.generation as usize) << 32 | conn.index as usize)
+}
+
+impl Io for Worker {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
+        self.open(open, None).map(|(conn, _)| conn)
+    }
+
+    fn connect_with(
+        &mut self,
+        open: &ConnectOptions,
+        early: &Early<'_>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        self.open(open, Some(early))
+    }
+
+    fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
+        let Some(socket) = self.socket_mut(conn) else { return 0 };
+        match socket.read(buffer) {
+            Outcome::Bytes(bytes) => bytes,
+            Outcome::End => {
+                if !socket.peer_closed {
+                    socket.peer_closed = true;
+                    self.notices.push_back(Notice::PeerClosed(conn));
+                }
+                0
+            }
+            Outcome::Broken(error) => {
+                self.remove(conn, errors::ending(&error));
+                0
+            }
+        }
+    }
+
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        let Some(socket) = self.socket_mut(conn) else { return 0 };
+        match socket.write(bytes) {
+            Outcome::Bytes(taken) => {
+                if socket.is_staging() {
+                    self.watch_room(conn);
+                } else if taken < bytes.len() && socket.share_is_spent() {
+                    self.defer(conn);
+                }
+                taken
+            }
+            Outcome::Broken(error) => {
+                self.remove(conn, errors::ending(&error));
+                0
+            }
+            Outcome::End => 0,
+        }
+    }
+
+    fn write_room(&self, conn: ConnId) -> usize {
+        self.socket(conn).map_or(0, Socket::room)
+    }
+
+    fn readable(&self, conn: ConnId) -> usize {
+        self.socket(conn).filter(|socket| socket.readable).map_or(0, |socket| {
+            // The kernel copies to count: past a page, "more" is answer enough.
+            let mut buffer = [0; 4096];
+            socket.stream.peek(&mut buffer).unwrap_or(0)
+        })
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let Some(socket) = self.socket_mut(conn) else { return };
+        if socket.connecting {
+            return self.remove(conn, CloseReason::Aborted);
+        }
+        socket.fin_wanted = true;
+        self.try_fin(conn);
+    }
+
+    fn close_both(&mut self, conn: ConnId) {
+        // Closing the descriptor is what the kernel calls it; it goes on by itself.
+        if self.socket(conn).is_some() {
+            self.remove(conn, CloseReason::Finished);
+        }
+    }
+
+    fn close_by(&mut self, conn: ConnId, deadline: Instant) {
+        if let Some(socket) = self.socket(conn) {
+            let linger = Some(deadline.since(self.now).into());
+            let _ = socket2::SockRef::from(&socket.stream).set_linger(linger);
+        }
+        self.close_both(conn);
+    }
+
+    fn abort(&mut self, conn: ConnId) {
+        if let Some(socket) = self.socket(conn) {
+            // Closing with a linger time of zero is how a program sends a reset.
+            let linger = Some(std::time::Duration::ZERO);
+            let _ = socket2::SockRef::from(&socket.stream).set_linger(linger);
+            self.remove(conn, CloseReason::Aborted);
+        }
+    }
+
+    fn set_option(&mut self, conn: ConnId, option: SocketOption) {
+        let Some(socket) = self.socket_mut(conn) else { return };
+        // What the kernel refuses stays as it was: a choice is a wish.
+        let _ = match option {
+            SocketOption::Nagle(on) => {
+                socket.nodelay_set = true;
+                socket.stream.set_nodelay(!on)
+            }
+            SocketOption::KeepAlive(on) => socket2::SockRef::from(&socket.stream).set_keepalive(on),
+            SocketOption::KeepAliveTimes(times) => {
+                let times = TcpKeepalive::new()
+                    .with_time(times.idle.into())
+                    .with_interval(times.interval.into())
+                    .with_retries(u32::from(times.probes));
+                socket2::SockRef::from(&socket.stream).set_tcp_keepalive(&times)
+            }
+            SocketOption::Cork(on) => socket2::SockRef::from(&socket.stream).set_tcp_cork(on),
+            SocketOption::QuickAck(on) => {
+                socket2::SockRef::from(&socket.stream).set_tcp_quickack(on)
+            }
+            SocketOption::UserTimeout(span) => socket2::SockRef::from(&socket.stream)
+                .set_tcp_user_timeout(span.map(std::time::Duration::from)),
+            SocketOption::CongestionControl(algorithm) => {
+                let name = match algorithm {
+                    Algorithm::NewReno => "reno",
+                    other => other.name(),
+                };
+                socket2::SockRef::from(&socket.stream).set_tcp_congestion(name.as_bytes())
+            }
+            SocketOption::WindowMax(Some(bytes)) => {
+                socket2::SockRef::from(&socket.stream).set_recv_buffer_size(bytes as usize)
+            }
+            // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
+            // is set by an option that takes a privilege of its own to use well. ECN is the host's choice.
+            SocketOption::PacingRateMax(_)
+            | SocketOption::WindowMax(None)
+            | SocketOption::MoreFollows(_)
+            | SocketOption::UserTimeoutOption(_)
+            | SocketOption::SynRetries(_)
+            | SocketOption::Ecn(_) => Ok(()),
+            SocketOption::DiffServ(code_point) => {
+                let class = u32::from(code_point.min(63)) << 2;
+                let socket = socket2::SockRef::from(&socket.stream);
+                socket.set_tos_v4(class).or_else(|_| socket.set_tclass_v6(class))
+            }
+        };
+    }
+
+    fn user_data(&self, conn: ConnId) -> u64 {
+        self.socket(conn).map_or(0, |socket| socket.user)
+    }
+
+    fn set_user_data(&mut self, conn: ConnId, user: u64) {
+        if let Some(socket) = self.socket_mut(conn) {
+            socket.user = user;
+        }
+    }
+
+    fn info(&self, conn: ConnId) -> Option<ConnInfo> {
+        tcp_info::of(&self.socket(conn)?.stream)
+    }
+
+    fn retransmissions(&self) -> u64 {
+        self.retransmissions_before
+            .map_or(0, |before| tcp_info::retransmissions_of_namespace().saturating_sub(before))
+    }
+
+    fn set_alarm(&mut self, at: Instant) {
+        self.alarm_at = Some(self.alarm_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    fn connections(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}

@@ -1,0 +1,179 @@
+//! From a capture file to the segments of one connection.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use linerate::link::pcap::Reader;
+use linerate::wire::{EtherType, Protocol, ethernet, ipv4, ipv6, tcp};
+
+use crate::failure::Failure;
+
+/// One segment as it was captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// Unix time.
+    pub at: Duration,
+    /// From.
+    pub src: SocketAddr,
+    /// To.
+    pub dst: SocketAddr,
+    /// SEG.SEQ.
+    pub seq: u32,
+    /// SEG.ACK.
+    pub ack: u32,
+    /// Control bits, see [`tcp::flag`].
+    pub flags: u16,
+    /// SEG.WND, not scaled.
+    pub window: u16,
+    /// Bytes of data.
+    pub length: u32,
+    /// Maximum segment size offered.
+    pub mss: Option<u16>,
+    /// Window scale offered.
+    pub window_shift: Option<u8>,
+    /// SACK permitted.
+    pub sack_permitted: bool,
+    /// TSval and TSecr.
+    pub timestamps: Option<(u32, u32)>,
+    /// Whether the sum is right, or left to an offload behind the place of capture.
+    pub is_intact: bool,
+}
+
+impl Captured {
+    /// Whether a control bit is set.
+    pub fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// A SYN that answers none: the connection's first segment.
+    pub fn opens(&self) -> bool {
+        self.has(tcp::flag::SYN) && !self.has(tcp::flag::ACK)
+    }
+
+    /// The sequence number after this segment: SYN and FIN take one each.
+    pub fn end(&self) -> u32 {
+        let control = u32::from(self.has(tcp::flag::SYN)) + u32::from(self.has(tcp::flag::FIN));
+        self.seq.wrapping_add(self.length).wrapping_add(control)
+    }
+
+    fn is_of(&self, one: SocketAddr, other: SocketAddr) -> bool {
+        (self.src, self.dst) == (one, other) || (self.src, self.dst) == (other, one)
+    }
+}
+
+/// The segments of a capture, connection by connection, in the order of their first segments. A SYN
+/// with a new sequence number between the same sockets begins another connection.
+///
+/// # Errors
+/// When the file cannot be read or holds no TCP.
+pub fn connections(path: &Path) -> Result<Vec<Vec<Captured>>, Failure> {
+    let tried = format!("cannot draw the ladder of {}", path.display());
+    let failed = |error| {
+        Failure::new(&tried, error, "give a pcap or pcapng file of Ethernet frames with --read")
+    };
+    let mut reader = Reader::open(path).map_err(failed)?;
+    let mut connections: Vec<Vec<Captured>> = Vec::new();
+    while let Some(record) = reader.poll_record().map_err(failed)? {
+        if let Some(segment) = segment(record.at, &record.bytes) {
+            place(&mut connections, segment);
+        }
+    }
+    if connections.is_empty() {
+        return Err(Failure::new(tried, "there is no TCP in it", "capture TCP, on Ethernet"));
+    }
+    Ok(connections)
+}
+
+fn place(connections: &mut Vec<Vec<Captured>>, segment: Captured) {
+    // The latest one between these sockets is the one that is alive.
+    let known = connections.iter_mut().rev().find(|it| it[0].is_of(segment.src, segment.dst));
+    match known {
+        Some(known) if !(segment.opens() && known.iter().all(|it| it.seq != segment.seq)) => {
+            known.push(segment);
+        }
+        // Both SYNs of a simultaneous open belong to one connection.
+        Some(known) if known.iter().all(|it| it.opens() && it.src != segment.src) => {
+            known.push(segment);
+        }
+        _ => connections.push(vec![segment]),
+    }
+}
+
+/// The TCP segment in a frame, if there is a whole one.
+fn segment(at: Duration, frame: &[u8]) -> Option<Captured> {
+    let (link, packet) = ethernet::parse(frame).ok()?;
+    let (src, dst, bytes): (IpAddr, IpAddr, &[u8]) = match link.ethertype {
+        EtherType::IPV4 => {
+            let (header, payload) = ipv4::parse(packet).ok()?;
+            let is_tcp = header.protocol == Protocol::TCP && !header.fragment.is_fragment();
+            is_tcp.then_some((header.src.into(), header.dst.into(), payload))?
+        }
+        EtherType::IPV6 => {
+            let (header, payload) = ipv6::parse(packet).ok()?;
+            let is_tcp = header.protocol == Protocol::TCP && header.fragment.is_none();
+            is_tcp.then_some((header.src.into(), header.dst.into(), payload))?
+        }
+        _ => return None,
+    };
+    let (header, data) = tcp::parse(bytes).ok()?;
+    let pseudo = linerate::wire::checksum::PseudoHeader::new(src, dst)?;
+    Some(Captured {
+        at,
+        src: SocketAddr::new(src, header.src_port),
+        dst: SocketAddr::new(dst, header.dst_port),
+        seq: header.seq,
+        ack: header.ack,
+        flags: header.flags,
+        window: header.window,
+        length: data.len() as u32,
+        mss: header.options.mss,
+        window_shift: header.options.window_shift,
+        sack_permitted: header.options.sack_permitted,
+        timestamps: header.options.timestamps.map(|it| (it.value, it.echo)),
+        is_intact: tcp::verify(pseudo, bytes) != linerate::wire::checksum::Verdict::Bad,
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A segment between the client (port 1) and the server (port 2).
+    pub(crate) fn seg(from: u16, flags: u16, seq: u32, ack: u32, length: u32) -> Captured {
+        let socket = |port| SocketAddr::from(([10, 0, 0, port as u8], port));
+        Captured {
+            at: Duration::ZERO,
+            src: socket(from),
+            dst: socket(3 - from),
+            seq,
+            ack,
+            flags,
+            window: 100,
+            length,
+            mss: None,
+            window_shift: None,
+            sack_permitted: false,
+            timestamps: None,
+            is_intact: true,
+        }
+    }
+
+    #[test]
+    fn a_second_syn_between_the_same_sockets_is_another_connection() {
+        let mut all = Vec::new();
+        place(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
+        place(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
+        place(&mut all, seg(2, tcp::flag::SYN | tcp::flag::ACK, 9, 6, 0));
+        place(&mut all, seg(1, tcp::flag::SYN, 70, 0, 0));
+        assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1]);
+    }
+
+    #[test]
+    fn the_syns_of_a_simultaneous_open_are_one_connection() {
+        let mut all = Vec::new();
+        place(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
+        place(&mut all, seg(2, tcp::flag::SYN, 9, 0, 0));
+        assert_eq!(all.len(), 1);
+    }
+}

@@ -1,0 +1,224 @@
+//! The world behind a lock, and how a call waits.
+//!
+//! Owns the threads' part: a blocked call sleeps on a condition variable (a futex, so that packetdrill sees
+//! its thread in state S) until the thread that moves the clock has made it come true.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+use super::calls::Written;
+use super::errno::Errno;
+use super::flags::Flags;
+use super::socket::Socket;
+use super::world::World;
+use linerate::time::{Duration, Instant};
+
+/// Real time in which a thread that was woken has certainly returned to the script. Less, and a script that looks
+/// at what its blocked call gave may look too early; more, and a script with many of them takes long.
+const RETURN_TIME: core::time::Duration = core::time::Duration::from_millis(2);
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Not at all.
+    None,
+    /// So long.
+    For(Duration),
+    /// As long as it takes.
+    Endless,
+}
+
+/// One stack, as one `userdata` of packetdrill's table.
+pub(super) struct Adapter {
+    world: Mutex<World>,
+    finished: Condvar,
+    /// The thread that moves the clock: the one that loaded us.
+    driver: ThreadId,
+    /// A blocked call has come true, and its thread may not have returned yet.
+    returning: AtomicBool,
+    /// What threads that were woken read from the clock next.
+    woken: Mutex<Vec<(ThreadId, Instant)>>,
+}
+
+impl Adapter {
+    pub(super) fn new(flags: &str) -> Self {
+        Self {
+            world: Mutex::new(World::new(Flags::of_program(flags))),
+            finished: Condvar::new(),
+            driver: thread::current().id(),
+            returning: AtomicBool::new(false),
+            woken: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call that returns at once.
+    pub(super) fn call<R>(&self, call: impl FnOnce(&mut World) -> R) -> R {
+        let mut world = self.lock();
+        let result = call(&mut world);
+        self.wake(&world);
+        result
+    }
+
+    fn wake(&self, world: &World) {
+        if world.has_finished() {
+            self.returning.store(true, Ordering::Relaxed);
+            self.finished.notify_all();
+        }
+    }
+
+    /// The script waits: time for threads that were woken to return to it, which it sees only then.
+    pub(super) fn pause(&self) {
+        if self.returning.swap(false, Ordering::Relaxed) {
+            thread::sleep(RETURN_TIME);
+        }
+    }
+
+    /// A call that waits until `attempt` has a result. `None` when patience has come to its end.
+    pub(super) fn wait<R: Send + 'static>(
+        &self,
+        patience: Patience,
+        mut attempt: impl FnMut(&mut World) -> Option<R> + Send + 'static,
+    ) -> Option<R> {
+        let mut world = self.lock();
+        let first = attempt(&mut world);
+        self.wake(&world);
+        let until = match patience {
+            _ if first.is_some() => return first,
+            Patience::None => return None,
+            Patience::For(span) => Some(world.now() + span),
+            Patience::Endless => None,
+        };
+        let slot = Arc::new(Mutex::new(None));
+        let result = Arc::clone(&slot);
+        let number = world.add_waiter(
+            until,
+            Box::new(move |world| {
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                *slot = attempt(world);
+                slot.is_some()
+            }),
+        );
+        if thread::current().id() == self.driver {
+            while world.take_finished(number).is_none() {
+                if !world.step() {
+                    // Nothing will ever happen again.
+                    world.remove_waiter(number);
+                    break;
+                }
+            }
+        } else {
+            world = self
+                .finished
+                .wait_while(world, |world| !world.is_finished(number))
+                .unwrap_or_else(PoisonError::into_inner);
+            let at = world.take_finished(number).unwrap_or(world.now());
+            self.woken().push((thread::current().id(), at));
+        }
+        drop(world);
+        result.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How long a call on a descriptor may wait, by the socket, the call's flags and the socket's timeout.
+    pub(super) fn patience(
+        &self,
+        fd: i32,
+        flags: i32,
+        timeout: impl FnOnce(&Socket) -> Option<Duration>,
+    ) -> Result<Patience, Errno> {
+        self.call(|world| {
+            let socket = world.sockets.of(fd)?;
+            Ok(match timeout(socket) {
+                _ if socket.non_blocking || flags & libc::MSG_DONTWAIT != 0 => Patience::None,
+                Some(span) => Patience::For(span),
+                None => Patience::Endless,
+            })
+        })
+    }
+
+    /// Connects, and waits for the answer where the socket does.
+    pub(super) fn connect(&self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
+        let patience = self.patience(fd, 0, |socket| socket.options.send_timeout)?;
+        match self.call(|world| world.connect(fd, remote)) {
+            Err(Errno::EINPROGRESS | Errno::EALREADY) if patience != Patience::None => {
+                let answer = self.wait(patience, move |world| world.connected(fd));
+                answer.unwrap_or(Err(Errno::EINPROGRESS))
+            }
+            other => other,
+        }
+    }
+
+    /// Opens with data in the SYN where that can be, and writes the rest (`MSG_FASTOPEN`, or a first write
+    /// after `TCP_FASTOPEN_CONNECT`).
+    pub(super) fn write_early(
+        &self,
+        fd: i32,
+        remote: Option<SocketAddr>,
+        mut written: Written,
+    ) -> Result<usize, Errno> {
+        let patience = self.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
+        let waits = patience != Patience::None;
+        match self.call(|world| world.open_early(fd, remote, &mut written, waits)) {
+            Ok(()) => {}
+            Err(Errno::EINPROGRESS) if waits => {
+                let answer = self.wait(patience, move |world| world.connected(fd));
+                answer.unwrap_or(Err(Errno::EINPROGRESS))?;
+            }
+            Err(Errno::EINPROGRESS) if written.taken() > 0 => return Ok(written.taken()),
+            Err(error) => return Err(error),
+        }
+        self.write(fd, patience, written)
+    }
+
+    /// Writes, and waits for room where the socket does. What was taken before an end of patience, or an
+    /// error, counts.
+    pub(super) fn write(
+        &self,
+        fd: i32,
+        patience: Patience,
+        written: Written,
+    ) -> Result<usize, Errno> {
+        let written = Arc::new(Mutex::new(written));
+        let shared = Arc::clone(&written);
+        let attempt = move |world: &mut World| {
+            world.write(fd, &mut shared.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        self.wait(patience, attempt).unwrap_or_else(|| {
+            let taken = written.lock().unwrap_or_else(PoisonError::into_inner).taken();
+            if taken > 0 { Ok(taken) } else { Err(Errno::EAGAIN) }
+        })
+    }
+
+    /// Whether a descriptor is of this stack.
+    pub(super) fn owns(&self, fd: i32) -> bool {
+        self.lock().sockets.owns(fd)
+    }
+
+    /// Now; the clock stands.
+    pub(super) fn now(&self) -> Instant {
+        self.lock().now()
+    }
+
+    /// Reads the clock, which moves by a microsecond: who spins on it gets on.
+    pub(super) fn read_clock(&self) -> Instant {
+        let this = thread::current().id();
+        let mut woken = self.woken();
+        if let Some(place) = woken.iter().position(|(thread, _)| *thread == this) {
+            return woken.swap_remove(place).1;
+        }
+        drop(woken);
+        self.call(|world| {
+            world.advance(Duration::from_micros(1));
+            world.now()
+        })
+    }
+
+    fn woken(&self) -> MutexGuard<'_, Vec<(ThreadId, Instant)>> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,187 @@
+//! poll and epoll: what a descriptor is ready for.
+
+use std::collections::BTreeMap;
+
+use crate::errno::Errno;
+use crate::socket::{Edges, Socket, State};
+use crate::world::World;
+
+use super::data::unsent;
+
+const IN: u32 = libc::EPOLLIN as u32;
+const OUT: u32 = libc::EPOLLOUT as u32;
+const ERR: u32 = libc::EPOLLERR as u32;
+const HUP: u32 = libc::EPOLLHUP as u32;
+const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+const READ_NORMAL: u32 = libc::EPOLLRDNORM as u32;
+const WRITE_NORMAL: u32 = libc::EPOLLWRNORM as u32;
+const EDGE: u32 = libc::EPOLLET as u32;
+const ONE_SHOT: u32 = libc::EPOLLONESHOT as u32;
+
+/// What is told whether it was asked for or not.
+const ALWAYS: u32 = ERR | HUP;
+
+/// A watched descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watched {
+    /// What is asked for, and how.
+    pub(crate) events: u32,
+    /// The program's own word.
+    pub(crate) data: u64,
+    /// The edges that were told; `None` when even the present state was not.
+    told: Option<Edges>,
+    /// A one-shot that was told.
+    spent: bool,
+}
+
+/// A watched set.
+#[derive(Debug, Default)]
+pub(crate) struct Epoll {
+    watched: BTreeMap<i32, Watched>,
+}
+
+/// What `epoll_ctl` asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EpollChange {
+    Add { events: u32, data: u64 },
+    Modify { events: u32, data: u64 },
+    Delete,
+}
+
+impl Epoll {
+    /// The descriptor is closed.
+    pub(crate) fn forget(&mut self, fd: i32) {
+        self.watched.remove(&fd);
+    }
+
+    fn change(&mut self, fd: i32, change: EpollChange) -> Result<(), Errno> {
+        let known = self.watched.contains_key(&fd);
+        match change {
+            EpollChange::Add { .. } if known => return Err(Errno::EEXIST),
+            EpollChange::Modify { .. } | EpollChange::Delete if !known => {
+                return Err(Errno::ENOENT);
+            }
+            EpollChange::Add { events, data } | EpollChange::Modify { events, data } => {
+                let watched = Watched { events, data, told: None, spent: false };
+                self.watched.insert(fd, watched);
+            }
+            EpollChange::Delete => self.forget(fd),
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// What a socket is ready for.
+    pub(crate) fn readiness(&self, socket: &Socket) -> u32 {
+        let error = if socket.error.is_some() { ERR } else { 0 };
+        error
+            | match &socket.state {
+                State::Fresh => OUT | WRITE_NORMAL | HUP,
+                State::Listening { .. } if self.first_to_accept(socket).is_none() => 0,
+                State::Listening { .. } => IN | READ_NORMAL,
+                State::Deferred(_) => OUT | WRITE_NORMAL,
+                State::Connecting(_) => 0,
+                State::Connected(_) => self.readiness_of_connection(socket),
+                State::Over => IN | READ_NORMAL | OUT | WRITE_NORMAL | RDHUP | HUP,
+            }
+    }
+
+    fn readiness_of_connection(&self, socket: &Socket) -> u32 {
+        let ended = socket.peer_closed || socket.read_shut;
+        let mut ready = 0;
+        if ended || self.readable(socket) >= socket.options.receive_low_water.max(1) {
+            ready |= IN | READ_NORMAL;
+        }
+        if ended {
+            ready |= RDHUP;
+        }
+        if socket.write_shut || self.is_writable(socket) {
+            ready |= OUT | WRITE_NORMAL;
+        }
+        if ended && socket.write_shut {
+            ready |= HUP;
+        }
+        ready
+    }
+
+    /// Whether a third of the send buffer is free, and half of what may be unsent (`TCP_NOTSENT_LOWAT`), as the
+    /// kernel has it.
+    fn is_writable(&self, socket: &Socket) -> bool {
+        let Some(info) = self.inspect(socket) else { return true };
+        let limit = socket.options.send_buffer.unwrap_or_else(|| self.settings().send_buffer);
+        let unsent = unsent(&info);
+        info.send_queued.saturating_mul(3) < limit.saturating_mul(2)
+            && unsent.saturating_mul(2) < socket.options.unsent_max()
+    }
+
+    /// `poll`: what of each descriptor is ready; `None` when nothing is.
+    pub(crate) fn poll(&mut self, asked: &[(i32, i16)]) -> Option<Vec<i16>> {
+        let ready_for = |(fd, events): &(i32, i16)| match self.sockets.of(*fd) {
+            _ if *fd < 0 => 0,
+            Ok(socket) => (self.readiness(socket) & (u32::from(*events as u16) | ALWAYS)) as i16,
+            Err(_) => libc::POLLNVAL,
+        };
+        let answers: Vec<i16> = asked.iter().map(ready_for).collect();
+        answers.iter().any(|events| *events != 0).then_some(answers)
+    }
+
+    pub(crate) fn epoll_ctl(
+        &mut self,
+        epoll: i32,
+        fd: i32,
+        change: EpollChange,
+    ) -> Result<(), Errno> {
+        self.sockets.of(fd)?;
+        self.sockets.epoll(epoll)?.change(fd, change)
+    }
+
+    /// `epoll_wait`: what is ready and was not told; `None` when nothing is.
+    pub(crate) fn epoll_wait(
+        &mut self,
+        epoll: i32,
+        most: usize,
+    ) -> Option<Result<Vec<(u32, u64)>, Errno>> {
+        let mut set = match self.sockets.epoll(epoll) {
+            Ok(epoll) => core::mem::take(epoll),
+            Err(error) => return Some(Err(error)),
+        };
+        let mut told = Vec::new();
+        for (fd, watched) in &mut set.watched {
+            if told.len() < most
+                && let Ok(socket) = self.sockets.of(*fd)
+                && let Some(ready) = self.news(socket, watched)
+            {
+                told.push((ready, watched.data));
+            }
+        }
+        if let Ok(epoll) = self.sockets.epoll(epoll) {
+            *epoll = set;
+        }
+        (!told.is_empty()).then_some(Ok(told))
+    }
+
+    /// What is to be told of a watched socket now.
+    fn news(&self, socket: &Socket, watched: &mut Watched) -> Option<u32> {
+        let ready = self.readiness(socket) & (watched.events | ALWAYS);
+        if ready == 0 || watched.spent {
+            return None;
+        }
+        if watched.events & EDGE != 0 {
+            let edges = socket.edges;
+            let before = watched.told.replace(edges);
+            let wakes = |kinds: u32, now: u32, before: u32| {
+                watched.events & (kinds | ALWAYS) & ready != 0 && now != before
+            };
+            let news = before.is_none_or(|before| {
+                wakes(IN | RDHUP, edges.readable, before.readable)
+                    || wakes(OUT, edges.writable, before.writable)
+            });
+            if !news {
+                return None;
+            }
+        }
+        watched.spent = watched.events & ONE_SHOT != 0;
+        Some(ready)
+    }
+}

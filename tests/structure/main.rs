@@ -1,0 +1,147 @@
+//! Ratchets on the structure of the source: no circle of files, short functions, short lines, plain
+//! openings of doc comments, few dependencies. A list of exceptions may only shrink: a test fails as well
+//! when an exception is no longer needed.
+
+mod circles;
+mod graph;
+mod lexer;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use graph::Crate;
+use lexer::Source;
+
+/// The longest function, lines from `fn` to its closing brace.
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// Functions over [`FUNCTION_LINES_MAX`], `file: function`. May only shrink.
+const LONG_FUNCTIONS: &[&str] = &[];
+
+/// The widest line, columns: what rustfmt leaves of code, and what a comment may take.
+const COLUMNS_MAX: usize = 100;
+
+/// Crates that a user of the library compiles, itself included: without AF_XDP, and with it.
+const CRATES_MAX: [(&str, usize); 2] = [("--no-default-features", 14), ("--features=xdp", 44)];
+
+/// Crates that belong to the command line.
+const NOT_IN_THE_LIBRARY: &[&str] =
+    &["clap", "hdrhistogram", "httparse", "mio", "serde", "serde_json", "signal-hook", "socket2"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of the workspace.
+fn everything() -> Vec<Source> {
+    let folders = ["src", "crates", "tests", "benches", "examples", "fuzz/fuzz_targets"];
+    folders.iter().flat_map(|folder| lexer::collect(root(), folder)).collect()
+}
+
+#[track_caller]
+fn none_of(findings: &[String]) {
+    assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
+}
+
+/// Types below, steps above: a file that defines what a struct holds and has steps of that struct is in a
+/// circle with the file of the struct.
+#[test]
+fn no_files_of_a_crate_import_each_other_in_a_circle() {
+    for folder in ["src", "crates/cli/src", "crates/packetdrill/src"] {
+        let circles = circles::of(&Crate::read(root(), folder).imports());
+        let lines = circles.iter().map(|circle| circle.join("\n    "));
+        none_of(&lines.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_function_fits_a_screen() {
+    let mut long = BTreeSet::new();
+    for source in everything() {
+        for (name, lines) in source.functions() {
+            if lines > FUNCTION_LINES_MAX {
+                long.insert(format!("{}: {name}", source.path));
+            }
+        }
+    }
+    let known: BTreeSet<String> = LONG_FUNCTIONS.iter().map(|&entry| entry.to_owned()).collect();
+    none_of(&long.difference(&known).cloned().collect::<Vec<_>>());
+    none_of(&known.difference(&long).map(|f| format!("{f} is short now")).collect::<Vec<_>>());
+}
+
+#[test]
+fn comments_fit_a_hundred_columns() {
+    let mut wide = Vec::new();
+    for source in everything() {
+        for (n, line) in source.text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            // A table and an address cannot be wrapped.
+            let is_whole = line.contains("// |") || line.contains("//! |") || line.contains("://");
+            if is_comment && !is_whole && line.chars().count() > COLUMNS_MAX {
+                wide.push(format!("{}:{}", source.path, n + 1));
+            }
+        }
+    }
+    none_of(&wide);
+}
+
+#[test]
+fn doc_comments_open_with_a_verb_or_a_noun() {
+    let mut findings = Vec::new();
+    for source in everything() {
+        for (n, line) in source.text.lines().enumerate() {
+            let text = line.trim_start();
+            let text =
+                text.strip_prefix("/// ").or_else(|| text.strip_prefix("//! ")).unwrap_or("");
+            let opening = text.split(' ').next().unwrap_or("");
+            if ["What", "Whether", "How", "Who", "Which"].contains(&opening) {
+                findings.push(format!("{}:{}: {}", source.path, n + 1, line.trim()));
+            }
+        }
+    }
+    none_of(&findings);
+}
+
+#[test]
+fn a_module_is_a_file_or_a_folder_and_not_both() {
+    let files: BTreeSet<String> = everything().into_iter().map(|source| source.path).collect();
+    let both = |path: &&String| {
+        let folder = path.strip_suffix(".rs").map(|stem| format!("{stem}/"));
+        folder.is_some_and(|folder| files.iter().any(|other| other.starts_with(&folder)))
+    };
+    // A test's file beside its folder is cargo's form: tests/NAME.rs is the root of a crate.
+    let library = files.iter().filter(|path| path.contains("src/"));
+    none_of(&library.filter(both).cloned().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_library_depends_on_few_crates() {
+    for (features, crates_max) in CRATES_MAX {
+        let crates = dependencies(features);
+        assert!(crates.len() <= crates_max, "{features}: {} crates: {crates:?}", crates.len());
+        let lines = NOT_IN_THE_LIBRARY.iter().filter(|name| crates.contains(**name));
+        none_of(&lines.map(|name| format!("{features}: {name}")).collect::<Vec<_>>());
+    }
+}
+
+/// Names of the crates that `linerate` compiles with these features.
+fn dependencies(features: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args([
+            "tree",
+            "--locked",
+            "--package=linerate",
+            "--edges=normal",
+            "--prefix=none",
+            features,
+        ])
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("cargo prints text");
+    let name_and_version = |line: &str| line.trim_end_matches(" (*)").to_owned();
+    let lines: BTreeSet<String> = text.lines().map(name_and_version).collect();
+    lines.iter().map(|line| line.split(' ').next().unwrap_or("").to_owned()).collect()
+}
