@@ -88,7 +88,7 @@ fn throughput_over_round_trip() {
 
 fn throughput_over_queue() {
     table(
-        "Throughput, queueing delay and segments sent again over the queue: 100 Mbit/s, 20 ms",
+        "Throughput, queueing delay and retransmitted segments over the queue: 100 Mbit/s, 20 ms",
         "queue",
         &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0],
         |queue_bdp| format!("{queue_bdp} BDP"),
@@ -120,7 +120,7 @@ fn throughput_over_rate() {
 
 /// NewReno starts as in RFC 5681, CUBIC with HyStart++.
 fn slow_start() {
-    println!("\nSegments sent again in the first two seconds: 100 Mbit/s, a queue of 4 BDP\n");
+    println!("\nRetransmitted segments in the first two seconds: 100 Mbit/s, a queue of 4 BDP\n");
     println!("| round trip | newreno | cubic |\n|---|---|---|");
     for rtt_ms in [10, 20, 50] {
         let cells = [Algorithm::NewReno, Algorithm::Cubic].map(|algorithm| {
@@ -140,7 +140,7 @@ fn slow_start() {
 /// A queue that marks above a threshold, with Accurate ECN.
 fn marks() {
     println!("\nMarks instead of losses: a queue of 4 BDP that marks from a threshold on\n");
-    println!("| path | threshold | flow | share | queueing | segments sent again |");
+    println!("| path | threshold | flow | share | queueing | retransmitted |");
     println!("|---|---|---|---|---|---|");
     let lan = (1000, 1, 20, &[Algorithm::Dctcp, Algorithm::Cubic][..]);
     let wan = (100, 20, 83, &Algorithm::ALL[..]);
@@ -168,7 +168,7 @@ fn fairness() {
     println!(
         "\nFairness: 100 Mbit/s, 20 ms, a queue of 1 BDP, flows half a second apart, over a minute\n"
     );
-    println!("| flows | shares | in all | Jain | queueing |\n|---|---|---|---|---|");
+    println!("| flows | shares | total | Jain | queueing |\n|---|---|---|---|---|");
     let mut mixes: Vec<Vec<Algorithm>> = Vec::new();
     for algorithm in SHOWN {
         mixes.extend([vec![algorithm; 2], vec![algorithm; 4]]);

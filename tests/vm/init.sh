@@ -1,10 +1,12 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# The first process of the guest of scripts/vm: drivers, two NICs in two namespaces, then the script.
+# Init of the guest of scripts/vm: loads the drivers, puts two NICs into two namespaces, runs the
+# scripts.
 #
-#   namespace A: eth0, 10.77.0.1/24 and fd77::1/64      namespace B: eth1, 10.77.0.2/24 and fd77::2/64
+#   namespace A: eth0, 10.77.0.1/24 and fd77::1/64
+#   namespace B: eth1, 10.77.0.2/24 and fd77::2/64
 #
-# These are the kernel's; linerate's own are .11 and ::11 in A, .12 and ::12 in B.
+# These are the kernel's addresses. linerate uses .11 and ::11 in A, .12 and ::12 in B.
 export PATH=/bin:/sbin HOME=/tmp
 /bin/busybox mkdir -p /sbin /proc /sys /dev /run /tmp
 /bin/busybox --install -s /sbin
@@ -25,7 +27,7 @@ while [ $tries -lt 100 ] && [ ! -e /sys/class/net/eth1 ]; do
     tries=$((tries + 1))
 done
 
-# busybox prefers an `ip` of its own, which knows less.
+# busybox prefers its own `ip` applet, which lacks features.
 ip() { /bin/ip "$@"; }
 for end in A:eth0:1 B:eth1:2; do
     IFS=: read -r namespace interface host <<END

@@ -1,10 +1,11 @@
-# What the guest's scripts share: servers and loads at both ends, and their figures. Sourced by busybox sh.
+# Shared by the guest's scripts: servers and loads at both ends, and their figures. Sourced by
+# busybox sh.
 # shellcheck shell=dash
 
-# busybox prefers an `ip` of its own, which knows less.
+# busybox prefers its own `ip` applet, which lacks features.
 ip() { /bin/ip "$@"; }
 
-# Runs a command in a namespace: A has eth0, B has eth1.
+# at NAMESPACE COMMAND...: runs a command in a namespace. A has eth0, B has eth1.
 at() {
     at_namespace=$1
     shift
@@ -16,10 +17,11 @@ say() {
     echo "vm [$say_uptime]: $*"
 }
 
-# Ends the script; the log has what the programs said, queue by queue, and what the drivers counted.
+# Ends the script. The log gets the output of the programs, with their figures per queue, and the
+# drivers' counters.
 fail() {
     say "FAILED: $*"
-    # What the server counted is the better half of the story.
+    # Stop the server gracefully first: it prints its counters at exit.
     [ -n "$server" ] && kill -TERM "$server" 2>/dev/null && usleep 4000000
     for fail_log in /tmp/server.out /tmp/server.err /tmp/load.err /tmp/load.json; do
         [ -s $fail_log ] && sed "s,^,    $(basename $fail_log): ," $fail_log
@@ -27,7 +29,7 @@ fail() {
     for fail_end in A/eth0 B/eth1; do
         ip -n ${fail_end%/*} link show ${fail_end#*/}
         at ${fail_end%/*} ethtool -S ${fail_end#*/} | grep -v ': 0$' | sed "s,^,    ${fail_end#*/}: ,"
-        # The kernel's own: what it sent again, and what it dropped.
+        # The kernel's own counters: retransmissions and drops.
         at ${fail_end%/*} grep -hE '^(Tcp|TcpExt):' /proc/net/snmp /proc/net/netstat | awk -v end="${fail_end#*/}" '
             $1 == last { for (i = 2; i <= NF; i++) if ($i + 0 > 0) printf "    %s: %s %s\n", end, name[i], $i }
             { last = $1; for (i = 2; i <= NF; i++) name[i] = $i }'
@@ -37,7 +39,7 @@ fail() {
     exit 1
 }
 
-# wait_for SECONDS COMMAND: whether it came true in time.
+# wait_for SECONDS COMMAND: repeats the command until it succeeds; fails at the deadline.
 wait_for() {
     wait_left=$(($1 * 4))
     shift
@@ -49,7 +51,9 @@ wait_for() {
     return 1
 }
 
-# The guest has one core for both ends: a worker that spins keeps the other from answering.
+# own_addresses NAMESPACE: options for linerate's interface and addresses. Workers sleep when idle:
+# the guest has one core for both ends, and a spinning worker would keep the other end from
+# answering.
 own_addresses() {
     case $1 in
         A) echo "--idle sleep --interface eth0 --address 10.77.0.11/24 --address fd77::11/64" ;;
@@ -57,15 +61,16 @@ own_addresses() {
     esac
 }
 
-# Options of `serve` and `load` for a stack, kernel or a mode of ours, with that many queues.
+# stack_options NAMESPACE STACK QUEUES: options of `serve` and `load`. STACK is kernel or one of
+# linerate's modes.
 stack_options() {
     case $2 in
         kernel) echo "--stack kernel" ;;
         zero-copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode native --zero-copy on" ;;
         copy) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode native --zero-copy off" ;;
         generic) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --set-rss --xdp-mode generic" ;;
-        # As zero-copy, on queues that the NIC spreads flows over as it likes.
-        foreseen) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy on" ;;
+        # As zero-copy, with the NIC's own indirection table.
+        own-table) echo "$(own_addresses "$1") --queues 0-$(($3 - 1)) --xdp-mode native --zero-copy on" ;;
         auto) echo "$(own_addresses "$1") --queues 0-$(($3 - 1))" ;;
     esac
 }
@@ -73,7 +78,8 @@ stack_options() {
 server=
 server_at=
 
-# serve STACK QUEUES [OPTION...]: a server in B, ready when this returns. It echoes on port 7, closes on port 9.
+# serve STACK QUEUES [OPTION...]: starts a server in B and waits until it is ready. It serves echo
+# on port 7 and close on port 9.
 serve() {
     serve_stack=$1 serve_queues=$2
     shift 2
@@ -87,14 +93,15 @@ serve() {
     wait_for 30 grep -q ready /tmp/server.out || fail "the server ($serve_stack, $serve_queues queues) is not ready"
 }
 
-# Ends the server, which must end well; what it said is in /tmp/server.err.
+# Stops the server, which must exit with status 0. Its report is in /tmp/server.err.
 stop_server() {
     kill -TERM "$server"
-    wait "$server" || fail "the server ended badly"
+    wait "$server" || fail "the server exited with an error"
     server=
 }
 
-# Both links up: a kernel that sends into a link that is being reset tries again only a second later.
+# Waits until both links are up: a kernel that sends into a link during its reset retries only a
+# second later.
 links_up() {
     for links_up_end in A/eth0 B/eth1; do
         wait_for 10 sh -c "/bin/ip -n ${links_up_end%/*} link show ${links_up_end#*/} | grep -q LOWER_UP" ||
@@ -102,8 +109,8 @@ links_up() {
     done
 }
 
-# load STACK QUEUES PORT OPTION...: from A to both addresses of the server, IPv4 and IPv6 in turn. One that comes to
-# a standstill fails after five minutes.
+# load STACK QUEUES PORT OPTION...: runs a load from A to both addresses of the server, IPv4 and
+# IPv6 in turn. A load that stalls fails after five minutes.
 load() {
     load_stack=$1 load_queues=$2 load_port=$3
     shift 3
@@ -116,35 +123,38 @@ load() {
         fail "load ($load_stack, $load_queues queues, $*)"
 }
 
-# The sum of a figure over the queues of an end, from the lines that it wrote on its standard error.
-over_queues() {
+# sum_over_queues FILE NAME: the sum of a figure over all queues, from the lines that a program
+# wrote on its standard error.
+sum_over_queues() {
     sed -n "s/^queue [0-9]*:.* $2 \([0-9]*\).*/\1/p" "$1" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-# Whether every queue of an end has at least so much of a figure: carries FILE NAME QUEUES LEAST.
+# carries FILE NAME QUEUES LEAST: succeeds if each of the QUEUES queues has at least LEAST of a
+# figure.
 carries() {
     carries_queues=$(sed -n "s/^queue [0-9]*:.* $2 \([0-9]*\).*/\1/p" "$1" | awk -v least="$4" '$1 >= least' | wc -l)
     [ "$carries_queues" = "$3" ]
 }
 
-# A counter in a server's report; 0 when it is not there.
+# counter NAME: a counter of the server's report; 0 if the report does not list it.
 counter() { sed -n "s/^$1: \([0-9]*\)$/\1/p" /tmp/server.err | grep . || echo 0; }
 
-# The number under a name in the last load's JSON.
+# figure NAME: a number of the last load's JSON.
 figure() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" /tmp/load.json | head -n 1; }
 
-# Whether the last load's JSON tells of no failure at all.
+# Succeeds if the last load's JSON reports no failures.
 no_failures() { tr -d ' \n' </tmp/load.json | grep -q '"failed":{}'; }
 
-# kernels_sums on|off: whether the kernel's ends leave their checksums to the NIC. virtio-net hands them on undone,
-# which its driver undoes for a native program, and nobody for a generic one.
-kernels_sums() {
+# kernel_tx_offload on|off: sets whether the kernel leaves TCP checksums to the NIC. virtio-net
+# passes them on partial: its driver prevents that for a native program, but nothing does for a
+# generic one.
+kernel_tx_offload() {
     [ "$driver" = virtio ] || return 0
     at A ethtool -K eth0 tx "$1" >/dev/null
     at B ethtool -K eth1 tx "$1" >/dev/null
 }
 
-# Gives both NICs so many queues, and waits for their links.
+# set_queues N: gives both NICs N queues, and waits for their links.
 set_queues() {
     for set_end in A/eth0 B/eth1; do
         set_namespace=${set_end%/*} set_interface=${set_end#*/}
@@ -155,9 +165,10 @@ set_queues() {
     links_up
 }
 
-# batches on|off: whether whoever runs goes on for a while when another wakes, so that frames are dealt with in batches.
-# Each change of process empties the emulator's TLB, which costs more than what a process does with one frame: the
-# kernel's client to our server takes a quarter of the time so. Off is how Linux has it, where races show.
+# batches on|off: with `on` a running process is not preempted at once when another wakes, so that
+# frames are processed in batches. Each context switch empties the emulator's TLB, which costs more
+# than processing one frame: with batches the kernel's client to linerate's server takes a quarter
+# of the time. `off` is Linux's default, and exposes races.
 batches() {
     case $1 in
         on) echo NO_WAKEUP_PREEMPTION && echo 6000000 >/sys/kernel/debug/sched/base_slice_ns ;;

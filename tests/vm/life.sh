@@ -1,10 +1,10 @@
-# What happens to a NIC while the stack runs on it: recovery, or a clear end.
+# Changes to a NIC while the stack runs on it: the stack recovers, or ends with a clear message.
 # shellcheck shell=dash
 . /vm/lib.sh
 
 few=$((connections < 2000 ? connections / 20 : 100))
 
-# Connections of kernel clients to our server, before and after something happened.
+# still_serves WHEN: the kernel's client can connect to linerate's server.
 still_serves() {
     for still_try in 1 2 3; do
         load kernel 1 9 --pattern connect --connections "$few" --concurrency 16
@@ -13,14 +13,15 @@ still_serves() {
             return
         fi
     done
-    fail "$1: does not serve any more"
+    fail "$1: no longer serves"
 }
 
-# A service of the kernel on the same NIC and address: busybox's own, asked again and again.
+# Succeeds if a service on the kernel's stack answers, on the same NIC and address.
 kernel_answers() { at A sh -c 'echo hello | timeout 5 nc 10.77.0.2 2222 | grep -q hello'; }
 
-# Shared mode: the kernel's service goes on through attach, run, crash and detach. virtio-net adds a queue of its own
-# with a program, whose flows would be the kernel's: refused, since it does not serve these ports.
+# Shared mode: the kernel's service works through attach, run, crash and detach. With a program
+# attached, virtio-net adds a queue of its own, whose flows would pass to the kernel and be refused,
+# as it does not serve these ports: --set-rss keeps flows off that queue.
 shared_mode() {
     set_queues 2
     at B nc -ll -p 2222 -e cat &
@@ -44,8 +45,8 @@ shared_mode() {
     done
     server=
     kill $shared_cat
-    # Who is killed does not put the table back.
-    at B ethtool -X eth1 default || fail "the table of eth1 cannot be set back"
+    # A killed process does not restore the table.
+    at B ethtool -X eth1 default || fail "the table of eth1 cannot be restored"
     say "shared mode: the kernel's service answered through attach, run, end and crash"
 }
 
@@ -57,30 +58,31 @@ link_flap() {
         ip -n ${flap_end%/*} link set ${flap_end#*/} down
         sleep 1
         ip -n ${flap_end%/*} link set ${flap_end#*/} up
-        # Going down takes the kernel's IPv6 addresses away.
+        # The kernel removes its IPv6 addresses when a link goes down.
         ip -n A addr add fd77::1/64 dev eth0 nodad 2>/dev/null
         wait_for 10 sh -c "/bin/ip -n ${flap_end%/*} link show ${flap_end#*/} | grep -q LOWER_UP"
         still_serves "after ${flap_end#*/} went down and up"
     done
 }
 
-# Fewer queues are refused by the kernel while sockets are on them; more leave some without a worker, and the
-# stack says so.
+# The kernel refuses to remove queues that have sockets. Added queues have no worker, and the stack
+# reports them.
 more_queues() {
-    at B ethtool -L eth1 combined 1 2>/dev/null && fail "queues with sockets were taken away"
+    at B ethtool -L eth1 combined 1 2>/dev/null && fail "the kernel removed queues with sockets"
     if [ "$driver" = virtio ]; then
-        # Its driver changes none while a program is attached (virtnet_set_channels of drivers/net/virtio_net.c).
-        at B ethtool -L eth1 combined 4 2>/dev/null && fail "eth1 took 4 queues under a program"
+        # Its driver refuses any change while a program is attached (virtnet_set_channels of
+        # drivers/net/virtio_net.c).
+        at B ethtool -L eth1 combined 4 2>/dev/null && fail "eth1 accepted 4 queues with a program attached"
         still_serves "after ethtool -L was refused"
         return
     fi
     at B ethtool -L eth1 combined 4 || fail "eth1 does not take 4 queues"
     wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
-    wait_for 5 grep -q 'no worker' /tmp/server.err || fail "queues without a worker were not told of"
-    # A table that was set by hand, as ours was, holds the queues that it names.
+    wait_for 5 grep -q 'no worker' /tmp/server.err || fail "queues without a worker were not reported"
+    # The kernel keeps the queues that a user-set table names, and linerate has set it.
     at B ethtool -X eth1 default
     at B ethtool -X eth1 equal 2
-    at B ethtool -L eth1 combined 2 || fail "eth1 does not take 2 queues again"
+    at B ethtool -L eth1 combined 2 || fail "eth1 does not go back to 2 queues"
     wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
     still_serves "after ethtool -L"
 }
@@ -88,14 +90,15 @@ more_queues() {
 other_mtu() {
     ip -n B link set eth1 mtu 1400 || fail "the MTU cannot be changed"
     wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
-    wait_for 5 grep -q 'MTU' /tmp/server.err || fail "the MTU was not told of"
+    wait_for 5 grep -q 'MTU' /tmp/server.err || fail "the new MTU was not reported"
     still_serves "after the MTU changed"
     ip -n B link set eth1 mtu 1500
 }
 
-# The driver takes its interface away. On virtio-net with all its queues in use, so that a native program adds none:
-# Linux 7.3.4 takes back no receive queue of an interface that is being unregistered (netif_set_real_num_rx_queues of
-# net/core/dev.c; it does so with those to send on), and waits for good for one that was added.
+# The driver removes its interface. On virtio-net all its queues are in use, so that a native
+# program adds none: Linux 7.3.4 does not release an added receive queue of an interface that is
+# being unregistered (netif_set_real_num_rx_queues of net/core/dev.c; it does release transmit
+# queues), and waits for it for ever.
 removal() {
     wait_for 10 sh -c "/bin/ip -n B link show eth1 | grep -q LOWER_UP"
     removal_device=$(at B ethtool -i eth1 | sed -n 's/^bus-info: //p')
@@ -106,9 +109,9 @@ removal() {
         usleep 250000
         removal_left=$((removal_left - 1))
     done
-    wait "$server" && fail "an interface that is gone is no success"
+    wait "$server" && fail "the server exited with status 0 though its interface is gone"
     server=
-    grep -q 'interface was removed' /tmp/server.err || fail "the removal is not told"
+    grep -q 'interface was removed' /tmp/server.err || fail "the removal was not reported"
     say "removal: $(grep 'interface was removed' /tmp/server.err | head -n 1)"
 }
 
