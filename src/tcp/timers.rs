@@ -5,44 +5,9 @@
 //! connection is kept alive, one that waits for a last FIN is timed out. Timeouts back off (RFC 2525 §2.10),
 //! and nothing that the peer sends stops a probe but a window (§2.12).
 
-use super::connection::Connection;
-use super::interface::{CloseReason, Env, Events};
-use super::marks::Marks;
-use super::{KeepAlive, Phase};
+use crate::tcp::state::{Marks, R1};
+use crate::tcp::{CloseReason, Connection, Env, Events, KeepAlive, Phase};
 use crate::time::{Duration, Instant};
-
-/// R1 of RFC 9293 §3.8.3:
-///   > The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO (SHLD-10).
-///
-/// Fewer, and a burst of losses would alarm programs; more, and they hear of a dead path late.
-pub(super) const R1: u8 = 3;
-
-/// The deadlines; [`Instant::FAR`] is off.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct Timers {
-    /// Retransmit (RFC 6298), Persist (RFC 9293 §3.8.6.1), or the override of silly-window avoidance.
-    pub(super) retransmit_at: Instant,
-    /// DelayedAck (RFC 9293 §3.8.6.3).
-    pub(super) ack_at: Instant,
-    /// KeepAlive (RFC 9293 §3.8.4), the end of FIN-WAIT-2, or that of a close with a deadline.
-    pub(super) idle_at: Instant,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self { retransmit_at: Instant::FAR, ack_at: Instant::FAR, idle_at: Instant::FAR }
-    }
-}
-
-impl Timers {
-    /// The next deadline.
-    #[inline]
-    pub(super) fn earliest(&self) -> Option<Instant> {
-        let at = self.retransmit_at.min(self.ack_at).min(self.idle_at);
-        (at != Instant::FAR).then_some(at)
-    }
-}
 
 impl Connection {
     /// Does what is due.
@@ -77,11 +42,6 @@ impl Connection {
             self.marks.remove(Marks::WANTS_ROOM);
             self.events.insert(Events::WRITABLE);
         }
-    }
-
-    /// Whether what was sent last was sent again as often as R1 says, or more often.
-    pub const fn is_past_r1(&self) -> bool {
-        self.recovery.backoff() >= R1
     }
 
     /// RFC 9293 §3.8.3 (e):

@@ -4,7 +4,7 @@
 //! both together past the limit; so what was promised is there when it is asked for. Refuses to know
 //! connections and memory.
 
-use super::pool::{FLOOR, FLOOR_SHIFT, SHIFT_MAX};
+use super::class::{FLOOR, FLOOR_SHIFT, SHIFT_MAX};
 use super::promise::{Promise, shift_of};
 
 /// Neither direction may have more than three quarters: a server that echoes could else fill its memory
@@ -47,7 +47,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(in crate::tcp) fn new(limit: usize) -> Self {
         let mut accounts = Self {
             limit,
             promised: 0,
@@ -91,7 +91,7 @@ impl Accounts {
 
     /// Windows raised, windows lowered, and refusals since the last call, if there were any.
     #[inline]
-    pub(super) const fn take_counts(&mut self) -> Option<(u64, u64, u64)> {
+    pub(in crate::tcp) const fn take_counts(&mut self) -> Option<(u64, u64, u64)> {
         let counts = (self.raised, self.lowered, self.refused);
         if self.raised | self.lowered | self.refused == 0 {
             return None;
@@ -122,7 +122,7 @@ impl Accounts {
     }
 
     /// All windows were looked at.
-    pub(super) const fn reopened(&mut self) {
+    pub(in crate::tcp) const fn reopened(&mut self) {
         self.owes_windows = false;
     }
 
@@ -131,7 +131,7 @@ impl Accounts {
         self.owes_windows = true;
     }
 
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    pub(in crate::tcp) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.settle();
     }

@@ -3,48 +3,14 @@
 //! Owns the order of the steps. What each kind of news is taken for is in `heed`; what it means to
 //! congestion control and to the stage of recovery is in `episode`.
 
-use super::undo::Duplicate;
-use super::{ECHOED_RTT_MS_MAX, Stage};
 use crate::tcp::congestion::Ack;
-use crate::tcp::connection::Connection;
-use crate::tcp::flight::{Delivered, Flight};
-use crate::tcp::interface::Env;
-use crate::tcp::marks::Marks;
+use crate::tcp::flight::Flight;
 use crate::tcp::rate::micros;
-use crate::tcp::{Segment, SeqNum};
-use crate::time::{Duration, Instant};
-
-/// What one ACK tells, all of it together.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct News {
-    /// Newly acknowledged, cumulatively or selectively.
-    pub(super) delivered: u32,
-    /// The shortest round trip of the segments that were sent once.
-    rtt_us: Option<u32>,
-    /// Something arrived that was sent once, and before the end of the episode.
-    pub(super) original: bool,
-    /// The highest number that it tells of.
-    pub(super) highest: SeqNum,
-    /// SND.UNA before it.
-    pub(super) una: SeqNum,
-    /// Nothing was selectively acknowledged before it.
-    pub(super) blank: bool,
-    /// Bytes that it acknowledges cumulatively.
-    pub(super) bytes: u32,
-}
-
-impl News {
-    fn add(&mut self, segment: &Delivered, now_us: u32, recover: SeqNum) {
-        self.delivered += segment.len;
-        self.highest = self.highest.latest(segment.end);
-        if segment.resent {
-            return;
-        }
-        self.original |= segment.end.at_or_before(recover);
-        let rtt_us = now_us.wrapping_sub(segment.sent_us);
-        self.rtt_us = Some(self.rtt_us.map_or(rtt_us, |least| least.min(rtt_us)));
-    }
-}
+use crate::tcp::recovery::detect::{Answer, Duplicate, Finding, News, Verdict};
+use crate::tcp::scoreboard::Delivered;
+use crate::tcp::state::{Marks, Stage};
+use crate::tcp::{Connection, EcnMode, Env, Flags, Segment, SeqNum};
+use crate::time::Instant;
 
 impl Connection {
     /// Whether `segment` may tell something to the scoreboard, or of duplicates after it.
@@ -139,7 +105,7 @@ impl Connection {
     }
 
     /// All that the ACK delivers, with RFC 8985 §6.2 steps 2 and 3 for each segment.
-    fn take_news(
+    pub(in crate::tcp) fn take_news(
         &self,
         env: &Env<'_>,
         segment: &Segment<'_>,
@@ -193,7 +159,7 @@ impl Connection {
     }
 
     /// SND.UNA <- SEG.ACK (RFC 6675 §4: what is selected stays in the buffer); returns how many bytes that acknowledges.
-    fn advance(&mut self, env: &mut Env<'_>, ack: SeqNum) -> u32 {
+    pub(in crate::tcp) fn advance(&mut self, env: &mut Env<'_>, ack: SeqNum) -> u32 {
         let acked = ack.distance_from(self.snd.una);
         self.recovery.give_up_at = Instant::FAR;
         self.snd.advance_una(ack);
@@ -209,40 +175,118 @@ impl Connection {
         }
         bytes
     }
+}
 
-    /// RFC 6298 §3 and §4: one sample a round trip goes into SRTT, of a segment that was sent once or whose
-    /// echo tells which copy arrived. RACK takes all of the first kind (RFC 8985 §6.2 step 1).
-    fn measure(
+/// What an ACK says of the past: of duplicates, of probes, of a spurious timeout.
+impl Connection {
+    /// RFC 8985 §6.2 step 4, and RFC 3708.
+    pub(in crate::tcp) fn heed_duplicate(
         &mut self,
         env: &Env<'_>,
         segment: &Segment<'_>,
         news: &News,
-        advanced: bool,
-    ) -> Option<Duration> {
-        let echoed = || {
-            let ms = self.echoed_ms(env.now, segment).filter(|&ms| ms <= ECHOED_RTT_MS_MAX)?;
-            Some(Duration::from_millis(u64::from(ms.max(1))))
-        };
-        let exact = news.rtt_us.map(|us| Duration::from_micros(u64::from(us)));
-        let rtt = exact.or_else(|| if advanced { echoed() } else { None })?;
-        let recovery = &mut self.recovery;
-        let mut delayed = None;
-        if let Some(flight) = &mut recovery.flight {
-            flight.tail.on_rtt();
-            delayed = flight.undo.take_delayed(segment.ack);
-            if let Some(us) = news.rtt_us {
-                flight.path.on_rtt(us, env.now);
+        duplicate: Option<Duplicate>,
+    ) {
+        let Some((left, right)) = duplicate else { return };
+        let Some(flight) = self.recovery.flight.as_deref_mut() else { return };
+        flight.counts.duplicates = flight.counts.duplicates.saturating_add(1);
+        // A probe that was sent for nothing tells of a late ACK, not of the order.
+        if !flight.tail.is_probe_of(right) {
+            flight.rack.on_dsack(self.snd.una, self.snd.nxt, &mut flight.reordering);
+        }
+        let mss = u32::from(self.snd.mss);
+        if flight.undo.on_duplicate((left, right), mss, news.una, news.blank) {
+            self.undo_reduction(env, segment, news.bytes);
+        }
+    }
+
+    /// RFC 8985 §7.4.
+    pub(in crate::tcp) fn heed_probe(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        duplicate: Option<Duplicate>,
+        delivered: u32,
+    ) {
+        let Some(flight) = &mut self.recovery.flight else { return };
+        let is_bare = delivered == 0 && segment.is_empty() && segment.rare.sack.is_empty();
+        let twice = duplicate.map(|(_, right)| right);
+        match flight.tail.on_ack(segment.ack, twice, is_bare) {
+            Verdict::Nothing => {}
+            Verdict::Vain => flight.path.set_holds_acks(true),
+            Verdict::Repaired => {
+                flight.path.set_holds_acks(false);
+                if self.recovery.stage == Stage::Open {
+                    self.answer_repaired_loss(env.now);
+                }
             }
         }
-        let round = !recovery.is_timing || segment.ack.at_or_after(recovery.timed);
-        if let Some(before) = delayed {
-            let margin = env.settings.rto_margin;
-            recovery.rtt.on_sample_after_spurious_timeout(&before, rtt, margin);
-        } else if advanced && round {
-            recovery.is_timing = false;
-            recovery.rtt.on_sample(rtt);
-            recovery.backoff = 0;
+    }
+
+    /// RFC 5682 §3.1.
+    pub(in crate::tcp) fn heed_forward_probe(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        news: &News,
+        advances: bool,
+    ) {
+        if self.recovery.stage != Stage::TimedOut {
+            return;
         }
-        Some(rtt)
+        let snd = &self.snd;
+        let answer = Answer {
+            ack: segment.ack,
+            advances,
+            original: news.original,
+            highest: news.highest,
+            nxt: snd.nxt,
+            has_new: snd.unsent() > 0 && snd.window_from(snd.nxt) > 0,
+        };
+        let Some(flight) = &mut self.recovery.flight else { return };
+        if flight.forward.on_ack(&answer) == Finding::Spurious {
+            self.undo_reduction(env, segment, news.bytes);
+        }
+    }
+
+    /// RFC 3522 §3.2.
+    pub(in crate::tcp) fn heed_echo(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        news: &News,
+        duplicate: bool,
+    ) {
+        let all = self.snd.una == self.snd.nxt;
+        let stamps = self.marks.has(Marks::TIMESTAMPS);
+        let Some(flight) = self.recovery.flight.as_deref_mut().filter(|_| stamps) else { return };
+        if flight.undo.is_refuted_by_echo(segment, duplicate, all) {
+            self.undo_reduction(env, segment, news.bytes);
+        }
+    }
+
+    /// All that was taken for lost arrives before any of it was sent again: RFC 3522 §3.2 knows without an
+    /// echo that these are the originals.
+    pub(in crate::tcp) fn heed_arrivals(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        news: &News,
+    ) {
+        let late =
+            self.recovery.stage == Stage::Selective
+                && self.recovery.flight.as_deref().is_some_and(|flight| {
+                    flight.board.waiting() == 0 && flight.undo.is_untouched()
+                });
+        if late {
+            self.undo_reduction(env, segment, news.bytes);
+        }
+    }
+
+    /// RFC 4015 §3.4:
+    ///   > This is unless the acceptable ACK signals congestion through the ECN-Echo flag [RFC3168]. In
+    ///   > that case, the TCP sender MUST refrain from reversing congestion control state.
+    pub(in crate::tcp) fn echoes_congestion(&self, segment: &Segment<'_>) -> bool {
+        self.ecn == EcnMode::Classic && segment.flags.contains(Flags::ECE)
     }
 }
