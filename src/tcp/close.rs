@@ -1,7 +1,5 @@
-//! How the program ends a connection: half, both directions, both with a deadline, at once
-//! (RFC 9293 §3.10.4, §3.10.5, §3.6.1).
-//!
-//! Owns the calls. What the peer's FIN and ACKs then do is in `arrive`, what time does in `timers`.
+//! The end of a connection: by the program (RFC 9293 §3.10.4, §3.10.5, §3.6.1), by a completed exchange of FINs,
+//! or by an error. The peer's FIN and ACKs are processed in `receive` and `arrive`, deadlines in `timers`.
 
 use crate::tcp::state::{Marks, Timers};
 use crate::tcp::{Assembler, BufferPool, CloseReason, Connection, Env, Events, Phase, TimeWait};
@@ -86,7 +84,7 @@ impl Connection {
     fn discard_unread(&mut self, env: &mut Env<'_>) {
         if !self.incoming.is_empty() {
             self.let_go_received(env.pool, env.settings);
-            self.tell_end_when_drained();
+            self.notify_closed_when_drained();
         }
     }
 }
@@ -102,7 +100,7 @@ impl Connection {
             self.let_go_sent(env.pool);
             self.holes = Assembler::default();
             self.release_flight(env.pool);
-            return self.tell_end_when_drained();
+            return self.notify_closed_when_drained();
         }
         self.release(env.pool);
         self.events.insert(Events::CLOSED);
@@ -120,11 +118,11 @@ impl Connection {
         self.let_go_sent(env.pool);
         self.release_flight(env.pool);
         self.close_reason = Some(CloseReason::Finished);
-        self.tell_end_when_drained();
+        self.notify_closed_when_drained();
     }
 
     /// Tells of the end once nothing is left to read: the handle dies with it.
-    pub(super) fn tell_end_when_drained(&mut self) {
+    pub(super) fn notify_closed_when_drained(&mut self) {
         if self.phase.is_last() && self.incoming.is_empty() {
             self.events.insert(Events::CLOSED);
         }

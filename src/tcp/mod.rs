@@ -59,6 +59,7 @@ mod isn;
 mod mss;
 mod open;
 mod options;
+mod phase;
 pub mod rate;
 mod receive;
 mod recovery;
@@ -84,6 +85,7 @@ pub use embryo::{CookieContent, Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use fast_open::{Attempt, Cookie, CookieKeys, FastOpen, Form, Judgement, Outcome, SynData};
 pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError, Repairs};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
+pub use phase::Phase;
 pub use rtt::Rtt;
 pub use segment::{
     Flags, Options, RareOptions, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout,
@@ -91,6 +93,6 @@ pub use segment::{
 pub use send::Plan;
 pub use seq::SeqNum;
 pub use settings::{KeepAlive, MtuProbing, Settings};
-pub use state::{Assembler, Connection, PathMtuEvent, PathSizes, Phase, TooManyHoles};
+pub use state::{Assembler, Connection, PathMtuEvent, PathSizes, TooManyHoles};
 pub use time_wait::{REUSE_DELAY, TimeWait, TimeWaitAnswer};
 pub use window::WindowShift;

@@ -114,7 +114,7 @@ impl Connection {
     /// What runs is measured anew, and the peer is to hear of it.
     pub(super) fn on_user_timeout_changed(&mut self, env: &Env<'_>) {
         let negotiation = &mut self.choices_mut().negotiation;
-        negotiation.owed = negotiation.enabled;
+        negotiation.pending = negotiation.enabled;
         let span = self.user_timeout(env.settings);
         self.recovery.on_user_timeout(env.now, span);
         // A retransmission that was armed beyond the new limit comes no later than it.
@@ -136,10 +136,10 @@ impl Connection {
     ) -> Option<UserTimeout> {
         let span = self.user_timeout_advertised(settings)?;
         let negotiation = &mut self.choices.as_mut()?.negotiation;
-        if !negotiation.enabled || !negotiation.owed {
+        if !negotiation.enabled || !negotiation.pending {
             return None;
         }
-        negotiation.owed = syn;
+        negotiation.pending = syn;
         Some(UserTimeout::from_span(span))
     }
 

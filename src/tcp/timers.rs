@@ -1,9 +1,9 @@
-//! When a connection wants to be woken, and what it does then.
+//! What a connection does when a deadline passes, and how the deadlines are set.
 //!
-//! Owns the deadlines, by purpose. Three slots serve six timers, since their purposes exclude each
-//! other: with data outstanding there is a retransmission, with a closed window a probe; an idle
-//! connection is kept alive, one that waits for a last FIN is timed out. Timeouts back off (RFC 2525 §2.10),
-//! and nothing that the peer sends stops a probe but a window (§2.12).
+//! Three slots serve six timers, since their purposes exclude each other: with data outstanding there is a
+//! retransmission, with a closed window a probe; an idle connection is kept alive, one that waits for a last FIN
+//! times out. Timeouts back off (RFC 2525 §2.10), and nothing that the peer sends stops a probe but a window
+//! (§2.12).
 
 use crate::tcp::state::{Marks, R1};
 use crate::tcp::{CloseReason, Connection, Env, Events, KeepAlive, Phase};
@@ -29,12 +29,12 @@ impl Connection {
     fn on_retransmit_deadline(&mut self, env: &mut Env<'_>) {
         if self.phase.is_opening() {
             self.on_syn_timeout(env);
-            self.tell_of_r1();
+            self.notify_r1();
         } else if self.phase.may_send() && self.snd.wnd == 0 && !self.outgoing.is_empty() {
             self.on_persist_timeout(env);
         } else if self.snd.outstanding() > 0 {
             self.on_alarm(env);
-            self.tell_of_r1();
+            self.notify_r1();
         } else if self.phase.may_send() && self.snd.unsent() > 0 {
             self.marks.insert(Marks::OVERRIDE);
         } else if self.marks.has(Marks::WANTS_ROOM) {
@@ -47,7 +47,7 @@ impl Connection {
     /// RFC 9293 §3.8.3 (e):
     ///   > TCP implementations SHOULD inform the application of the delivery problem [...], when R1 is
     ///   > reached and before R2 (SHLD-9).
-    fn tell_of_r1(&mut self) {
+    fn notify_r1(&mut self) {
         if self.recovery.backoff() == R1 && !self.phase.is_last() {
             self.events.insert(Events::UNANSWERED);
         }
@@ -64,7 +64,7 @@ impl Connection {
             && self.timers.retransmit_at == Instant::FAR
             && self.snd.outstanding() == 0
             && !self.is_held_back()
-            && !self.owes_data()
+            && !self.has_pending_data()
         {
             self.timers.retransmit_at = env.now + self.rto_backed_off(env.settings);
         }

@@ -1,4 +1,4 @@
-//! A segment arrives: RFC 9293 §3.10.7.3 for SYN-SENT, §3.10.7.4 for the rest, one function per step.
+//! A segment arrives: RFC 9293 §3.10.7.4, one function per step.
 //!
 //! Owns the order of the checks. A step that ends the processing breaks with the [`Disposition`].
 
@@ -214,7 +214,7 @@ impl Connection {
             return Break(Disposition::Reset);
         }
         self.establish(env, segment);
-        self.heed_ecn(env, segment);
+        self.on_ecn_feedback(env, segment);
         Continue(())
     }
 
@@ -241,7 +241,7 @@ impl Connection {
             self.challenge(env);
             return Break(Disposition::BadAck);
         }
-        self.heed_ecn(env, segment);
+        self.on_ecn_feedback(env, segment);
         if self.is_selective(segment) {
             self.on_selective_ack(env, segment);
         } else if ack != self.snd.una {

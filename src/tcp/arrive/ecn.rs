@@ -2,7 +2,7 @@
 //! IP header, and the peer's feedback.
 
 use crate::tcp::ecn::handshake::{answered, asked};
-use crate::tcp::ecn::{Accurate, Classic, Ecn, Feedback, Told, Urgency};
+use crate::tcp::ecn::{Accurate, Classic, Echo, Ecn, Feedback, Urgency};
 use crate::tcp::state::{Marks, Stage};
 use crate::tcp::{Codepoint, Connection, EcnMode, Env, Flags, Segment, Settings};
 
@@ -31,7 +31,7 @@ impl Connection {
                 let mut ecn = Ecn::new(Feedback::Accurate(accurate), iss);
                 // RFC 9768 §3.2.2.2: "the TCP Client still triggers the congestion control actions
                 // necessary to respond to the CE feedback".
-                ecn.owes_response = our_syn == Codepoint::Ce;
+                ecn.response_pending = our_syn == Codepoint::Ce;
                 ecn
             }
         };
@@ -86,23 +86,23 @@ impl Connection {
 
     /// An acceptable ACK came: before SND.UNA advances.
     #[inline]
-    pub(in crate::tcp) fn heed_ecn(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn on_ecn_feedback(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
         if self.ecn != EcnMode::None {
-            self.heed_marks(env, segment);
+            self.on_ecn_marks(env, segment);
         }
     }
 
-    fn heed_marks(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+    fn on_ecn_marks(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
         let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
         let acked = segment.ack.distance_from(self.snd.una);
-        let Told { congestion, bytes } = match &mut ecn.feedback {
+        let Echo { congestion, bytes } = match &mut ecn.feedback {
             Feedback::Classic(classic) => classic.on_ack(segment, acked),
             Feedback::Accurate(accurate) => {
                 accurate.on_ack(segment, acked, u32::from(self.snd.mss))
             }
         };
         ecn.marked = ecn.marked.saturating_add(bytes);
-        let congestion = congestion || core::mem::take(&mut ecn.owes_response);
+        let congestion = congestion || core::mem::take(&mut ecn.response_pending);
         // RFC 3168 §6.1.2:
         //   > TCP should not react to congestion indications more than once every window of data
         if !congestion || segment.ack.before(ecn.responded) {

@@ -1,4 +1,5 @@
-//! A segment arrives in SYN-SENT: RFC 9293 §3.10.7.3; and how a handshake completes.
+//! A segment arrives in SYN-SENT (RFC 9293 §3.10.7.3), and how a handshake completes, simultaneous opens
+//! (§3.5) included.
 
 use core::ops::ControlFlow::{Break, Continue};
 

@@ -4,7 +4,7 @@
 //! Owns the counters under the RFC's names: `r` of what we received, `s` of what the peer says that it did.
 
 use super::codepoint::{ByteCounters, Codepoint};
-use super::echo::{Told, Urgency};
+use super::echo::{Echo, Urgency};
 use super::handshake::{reflected, reflection};
 use crate::tcp::Segment;
 
@@ -155,7 +155,7 @@ impl Accurate {
     }
 
     /// Whether an ACK without anything else is owed, to tell of the SYN-ACK (§3.2.2.1).
-    pub(in crate::tcp) const fn owes_reflection(&self) -> bool {
+    pub(in crate::tcp) const fn has_pending_reflection(&self) -> bool {
         self.syn_ack.is_some()
     }
 
@@ -222,7 +222,7 @@ impl Accurate {
     }
 
     /// An acceptable ACK came, not superseded, that acknowledges `acked` new bytes in segments of `mss`.
-    pub(in crate::tcp) fn on_ack(&mut self, segment: &Segment<'_>, acked: u32, mss: u32) -> Told {
+    pub(in crate::tcp) fn on_ack(&mut self, segment: &Segment<'_>, acked: u32, mss: u32) -> Echo {
         let field = super::handshake::field(segment.flags);
         let option = segment.rare.accecn.as_ref();
         if core::mem::take(&mut self.is_first) {
@@ -235,13 +235,13 @@ impl Accurate {
             }
         }
         if !self.heeds {
-            return Told::default();
+            return Echo::default();
         }
         self.decode(field, option, acked, mss)
     }
 
     /// The first feedback: about the SYN-ACK if it is a pure ACK to the server (table 4).
-    fn on_first_ack(&mut self, segment: &Segment<'_>, field: u8) -> Option<Told> {
+    fn on_first_ack(&mut self, segment: &Segment<'_>, field: u8) -> Option<Echo> {
         let pure = segment.is_empty() && segment.rare.sack.is_empty();
         if field == 0 {
             // Table 4, note 1:
@@ -250,7 +250,7 @@ impl Accurate {
             // §3.2.2.4 advises the same when any first feedback has a field of zero.
             self.is_capable = false;
             self.heeds = false;
-            return Some(Told::default());
+            return Some(Echo::default());
         }
         if !(pure && self.is_server) {
             return None;
@@ -260,11 +260,11 @@ impl Accurate {
         self.is_capable &= came.is_none_or(|came| came == Codepoint::NotEct);
         let congestion = came == Some(Codepoint::Ce);
         self.s_cep += u8::from(congestion);
-        Some(Told { congestion, bytes: 0 })
+        Some(Echo { congestion, bytes: 0 })
     }
 
     /// RFC 9768 appendix A.2.
-    fn decode(&mut self, field: u8, option: Option<&ByteCounters>, acked: u32, mss: u32) -> Told {
+    fn decode(&mut self, field: u8, option: Option<&ByteCounters>, acked: u32, mss: u32) -> Echo {
         let packets = acked.div_ceil(mss.max(1));
         let least = u32::from(field.wrapping_sub(self.s_cep) & 7);
         let bytes = self.decode_bytes(option);
@@ -290,7 +290,7 @@ impl Accurate {
             self.is_capable = false;
         }
         let estimate = marks.saturating_mul(mss);
-        Told {
+        Echo {
             congestion: marks > 0 || bytes.is_some_and(|bytes| bytes > 0),
             bytes: bytes.unwrap_or_else(|| {
                 self.s_ceb = self.s_ceb.wrapping_add(estimate) & BYTES_MASK;

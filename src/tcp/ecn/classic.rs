@@ -1,7 +1,7 @@
 //! Classic feedback (RFC 3168 §6.1): the receiver sets ECE until the sender says CWR.
 
 use super::codepoint::Codepoint;
-use super::echo::Told;
+use super::echo::Echo;
 use crate::tcp::{Flags, Segment};
 
 /// Both directions of a connection's feedback.
@@ -10,7 +10,7 @@ pub(in crate::tcp) struct Classic {
     /// A mark came and the peer has not said that it responded.
     echoes: bool,
     /// We reduced the window, and the peer is to hear of it with the next new data.
-    owes_cwr: bool,
+    cwr_pending: bool,
     /// ssthresh when it was last looked at: whatever lowers it was a reduction.
     ssthresh: u32,
     /// Our packets may bear ECT.
@@ -19,7 +19,7 @@ pub(in crate::tcp) struct Classic {
 
 impl Classic {
     pub(in crate::tcp) const fn new(is_capable: bool) -> Self {
-        Self { echoes: false, owes_cwr: false, ssthresh: u32::MAX, is_capable }
+        Self { echoes: false, cwr_pending: false, ssthresh: u32::MAX, is_capable }
     }
 
     /// Whether our packets may bear ECT.
@@ -44,14 +44,14 @@ impl Classic {
     }
 
     /// An acceptable ACK came that acknowledges `acked` new bytes.
-    pub(in crate::tcp) fn on_ack(&self, segment: &Segment<'_>, acked: u32) -> Told {
+    pub(in crate::tcp) fn on_ack(&self, segment: &Segment<'_>, acked: u32) -> Echo {
         let congestion = segment.flags.contains(Flags::ECE);
-        Told { congestion, bytes: if congestion { acked } else { 0 } }
+        Echo { congestion, bytes: if congestion { acked } else { 0 } }
     }
 
     /// We respond to a mark.
     pub(in crate::tcp) const fn on_response(&mut self) {
-        self.owes_cwr = true;
+        self.cwr_pending = true;
     }
 
     /// The flags of a segment; `fresh` when it carries data that was never sent.
@@ -61,9 +61,9 @@ impl Classic {
     ///   > retransmit timeout, a Fast Retransmit, or in response to an ECN Notification), the TCP sender
     ///   > sets the CWR flag in the TCP header of the first new data packet
     pub(in crate::tcp) fn flags(&mut self, fresh: bool, ssthresh: u32) -> Flags {
-        self.owes_cwr |= ssthresh < self.ssthresh;
+        self.cwr_pending |= ssthresh < self.ssthresh;
         self.ssthresh = ssthresh;
         let echo = if self.echoes { Flags::ECE } else { Flags::default() };
-        if fresh && core::mem::take(&mut self.owes_cwr) { echo.with(Flags::CWR) } else { echo }
+        if fresh && core::mem::take(&mut self.cwr_pending) { echo.with(Flags::CWR) } else { echo }
     }
 }

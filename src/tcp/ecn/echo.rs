@@ -3,7 +3,7 @@
 
 /// What an ACK tells of marks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::tcp) struct Told {
+pub(in crate::tcp) struct Echo {
     /// Whether there was congestion.
     pub(in crate::tcp) congestion: bool,
     /// How many bytes came marked.

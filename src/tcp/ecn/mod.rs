@@ -25,5 +25,5 @@ mod state;
 pub(super) use accurate::Accurate;
 pub(super) use classic::Classic;
 pub use codepoint::{ByteCounters, Codepoint, EcnMode, EcnPolicy};
-pub(super) use echo::{Told, Urgency};
+pub(super) use echo::{Echo, Urgency};
 pub(super) use state::{Ecn, Feedback};

@@ -16,7 +16,7 @@ pub(in crate::tcp) struct Ecn {
     /// Bytes that the peer says came marked, and congestion control was not told of yet.
     pub(in crate::tcp) marked: u32,
     /// A mark on our SYN, when there was no window to reduce.
-    pub(in crate::tcp) owes_response: bool,
+    pub(in crate::tcp) response_pending: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(in crate::tcp) enum Feedback {
 
 impl Ecn {
     pub(in crate::tcp) const fn new(feedback: Feedback, iss: SeqNum) -> Self {
-        Self { feedback, responded: iss, marked: 0, owes_response: false }
+        Self { feedback, responded: iss, marked: 0, response_pending: false }
     }
 
     /// The state of a server that agreed to `mode`, whose peer's SYN came with `syn`. `capable` says whether it
@@ -65,7 +65,7 @@ impl Ecn {
     }
 
     /// Whether an ACK alone is owed, to tell how the SYN-ACK came (RFC 9768 §3.2.2.1).
-    pub(in crate::tcp) const fn owes_reflection(&self) -> bool {
-        matches!(&self.feedback, Feedback::Accurate(accurate) if accurate.owes_reflection())
+    pub(in crate::tcp) const fn has_pending_reflection(&self) -> bool {
+        matches!(&self.feedback, Feedback::Accurate(accurate) if accurate.has_pending_reflection())
     }
 }

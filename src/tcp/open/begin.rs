@@ -1,7 +1,7 @@
-//! How a connection begins: with a SYN of ours, or as what an embryo becomes.
+//! The first value of every field: of an active open, and of a connection that an embryo becomes.
 //!
-//! Owns the first value of every field. The parts are made ready before the whole is put together, once: it is
-//! large, and who opens and closes pays for each field that is written twice.
+//! The parts are prepared first and assembled once: a connection is large, and each field that is written twice
+//! costs time at every open.
 
 use crate::tcp::buffer::Promise;
 use crate::tcp::ecn::Ecn;

@@ -228,13 +228,13 @@ impl Connection {
             self.rcv.ts_recent = timestamps.value;
         }
         self.note_ecn_of_syn_again(segment);
-        self.early.insert(EarlyMarks::OWES_SYN_ACK);
+        self.early.insert(EarlyMarks::SYN_ACK_PENDING);
         Break(Disposition::Accepted)
     }
 
     /// The SYN-ACK was sent, first or again.
     pub(in crate::tcp) fn note_syn_ack_sent(&mut self) {
-        self.early.remove(EarlyMarks::OWES_SYN_ACK);
+        self.early.remove(EarlyMarks::SYN_ACK_PENDING);
         if self.snd.una == self.snd.iss {
             self.snd.advance_una(self.snd.iss + 1);
         }
@@ -249,7 +249,7 @@ impl Connection {
         }
         self.recovery.back_off();
         self.marks.insert(Marks::SYN_TIMED_OUT);
-        self.early.insert(EarlyMarks::OWES_SYN_ACK);
+        self.early.insert(EarlyMarks::SYN_ACK_PENDING);
     }
 
     /// RFC 7413 §4.2.2:
@@ -265,7 +265,7 @@ impl Connection {
         if segment.ack.before(self.snd.iss + 1) || segment.ack.after(self.snd.nxt) {
             return Break(Disposition::Reset);
         }
-        self.early.remove(EarlyMarks::OWES_SYN_ACK);
+        self.early.remove(EarlyMarks::SYN_ACK_PENDING);
         self.timers.retransmit_at = Instant::FAR;
         self.measure_handshake(env, segment);
         let window = self.snd.shift.scale(segment.window);

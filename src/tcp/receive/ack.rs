@@ -1,8 +1,9 @@
-//! What the receiver selects: the SACK option of our ACKs (RFC 2018), and what arrived twice (RFC 2883).
+//! The ACKs of the receiver: when one is due (RFC 9293 §3.8.6.3, RFC 2525 §2.13), its SACK option (RFC 2018),
+//! and the report of a duplicate (RFC 2883).
 //!
-//! Owns the order and the number of the blocks. The ranges themselves are `Connection::holes`, most
-//! recent first; the duplicate not yet told of is in the receive half. Nothing selected is given up
-//! later: the bytes lie in the receive buffer, within the window that was offered for them.
+//! Owns the order and the number of the blocks. The ranges are in `Connection::holes`, most recent first; the
+//! duplicate to report is in the receive half. Data that was reported is never discarded: it is in the receive
+//! buffer, within the window that was offered.
 
 use crate::tcp::state::{Marks, QUICK_ACKS_ALWAYS};
 use crate::tcp::{Connection, Env, Events, SackBlocks, SeqNum};

@@ -1,8 +1,8 @@
-//! The memory behind the two buffers of a connection: how it is asked for, grows, and goes back.
+//! The memory behind the receive window: how a connection reserves it, grows it, and returns it.
 //!
-//! Owns the rule that a receive ring has memory only within the promise of the connection, so that what was
-//! acknowledged, or reported past a hole (RFC 2018 §8), always keeps its place. What is offered of it to the peer is in `offer`, how much of it a fast
-//! program needs in `tuning`.
+//! Invariant: a receive ring has memory only within the promise of the connection, so that data that was
+//! acknowledged, or reported past a hole (RFC 2018 §8), always has its place. `offer` decides how much of it is
+//! offered; `buffer::tuning` measures how much a fast program needs.
 
 use crate::tcp::buffer::{FLOOR, Promise, TunerKey};
 use crate::tcp::state::Marks;

@@ -1,11 +1,8 @@
-//! The receive half: what arrived in order, what the peer was promised, when it hears of it
-//! (RFC 9293 §3.3.1, §3.8.6).
+//! The text and the FIN of a segment: in order, past a hole, and to the program (RFC 9293 §3.10.7.4, seventh and
+//! eighth).
 //!
-//! Owns RCV.NXT, the state of the delayed ACK, and the data that arrived: in order in
-//! `Connection::incoming`, past a hole in the same ring with `Connection::holes` telling where. Its memory is
-//! in `memory`, the window in `offer`.
-//! Invariants: an offered edge is never taken back; what lies past a hole is kept (RFC 2525 §2.5, and §2.13
-//! for how many segments one ACK may answer).
+//! Text in order is in `Connection::incoming`; text past a hole is in the same ring, and `Connection::holes`
+//! says where. Invariant: text past a hole is kept (RFC 2525 §2.5).
 
 use crate::tcp::state::Marks;
 use crate::tcp::{Assembler, Connection, Disposition, Env, Events, Phase, SeqNum};
@@ -123,7 +120,7 @@ impl Connection {
             self.let_go_received(env.pool, env.settings);
         }
         self.note_room(env);
-        self.tell_end_when_drained();
+        self.notify_closed_when_drained();
         wanted as usize
     }
 }

@@ -81,7 +81,7 @@ impl Recovery {
     }
 
     /// Congestion control hears of an ACK.
-    pub(in crate::tcp) fn tell(&mut self, ack: Ack) {
+    pub(in crate::tcp) fn report_ack(&mut self, ack: Ack) {
         let rated = self.controller.measures_rate();
         let flight = self.flight.as_deref_mut().filter(|_| rated);
         let rate = flight.and_then(|flight| flight.rate.take_sample());

@@ -1,6 +1,6 @@
 //! Measuring the round-trip time: at the handshake, and by the ACKs of a flight (RFC 6298, RFC 7323 §4).
 
-use crate::tcp::recovery::detect::News;
+use crate::tcp::recovery::detect::AckSummary;
 use crate::tcp::state::{ECHOED_RTT_MS_MAX, EarlyMarks, Marks};
 use crate::tcp::{Connection, Env, Segment};
 use crate::time::{Duration, Instant};
@@ -42,21 +42,21 @@ impl Connection {
         &mut self,
         env: &Env<'_>,
         segment: &Segment<'_>,
-        news: &News,
+        summary: &AckSummary,
         advanced: bool,
     ) -> Option<Duration> {
         let echoed = || {
             let ms = self.echoed_ms(env.now, segment).filter(|&ms| ms <= ECHOED_RTT_MS_MAX)?;
             Some(Duration::from_millis(u64::from(ms.max(1))))
         };
-        let exact = news.rtt_us.map(|us| Duration::from_micros(u64::from(us)));
+        let exact = summary.rtt_us.map(|us| Duration::from_micros(u64::from(us)));
         let rtt = exact.or_else(|| if advanced { echoed() } else { None })?;
         let recovery = &mut self.recovery;
         let mut delayed = None;
         if let Some(flight) = &mut recovery.flight {
             flight.tail.on_rtt();
             delayed = flight.undo.take_delayed(segment.ack);
-            if let Some(us) = news.rtt_us {
+            if let Some(us) = summary.rtt_us {
                 flight.path.on_rtt(us, env.now);
             }
         }

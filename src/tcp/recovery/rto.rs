@@ -1,7 +1,7 @@
-//! The retransmission timer (RFC 6298), and its slot, which the probe of a tail and the reordering window
-//! share with it: the earliest has it (RFC 8985 §8).
+//! The retransmission timer (RFC 6298), the persist timer, and the slot that they share with the tail probe and
+//! the reordering window: the earliest has it (RFC 8985 §8).
 //!
-//! Owns what a timeout means. Refuses to know what is sent again first: it marks, `transmit` sends.
+//! Owns what a timeout means: it marks segments as lost, and `send::transmit` retransmits them.
 
 use crate::tcp::flight::Alarm;
 use crate::tcp::rate::micros;

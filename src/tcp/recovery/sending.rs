@@ -1,6 +1,4 @@
-//! What is lost and may be sent again, what is in flight, and what sending a segment tells recovery.
-//!
-//! Owns the bookkeeping of the flight on the way out; `transmit` asks and sends.
+//! The flight on the way out: what may be sent, what is in flight, and the bookkeeping of a segment that is sent.
 
 use crate::tcp::congestion::Sent;
 use crate::tcp::flight::Alarm;

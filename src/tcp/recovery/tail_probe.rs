@@ -1,4 +1,5 @@
-//! Tail loss probes (RFC 8985 §7): when one is due, and the alarms of a flight after a segment or an ACK.
+//! Alarms of a flight before the timeout: when a tail loss probe is due (RFC 8985 §7), and when the reordering
+//! window ends (§6.2 step 5).
 
 use crate::tcp::flight::{Alarm, Flight};
 use crate::tcp::rate::{RateStamp, micros};

@@ -1,4 +1,4 @@
-//! Turns a plan into a segment, and counts it as sent.
+//! The segment of a plan, and the bookkeeping of what is sent. Sending is all or nothing.
 
 use super::transmit::{Kind, Plan};
 use crate::tcp::fast_open::SynLoad;

@@ -1,8 +1,7 @@
-//! Pacing: segments leave at the rate that congestion control gives, instead of as ACKs come.
+//! Pacing: segments leave at the rate of the congestion control instead of as ACKs arrive.
 //!
-//! Owns when the next segment may go, in the box of what few connections have. Asking changes nothing:
-//! whether data is held back is state, set when a segment is sent and cleared when time has come, by the
-//! deadline or by whatever wakes the connection first.
+//! Planning changes nothing: whether data is held back is state of the `Pacer`, set when a segment is sent and
+//! cleared when its time has come.
 
 use crate::tcp::state::Pacer;
 use crate::tcp::{Connection, Env};

@@ -1,8 +1,8 @@
-//! What a connection does for the search of its path (RFC 4821): when a probe goes, what is taken for one that
-//! was lost, and how the segments shrink and grow.
+//! The path MTU: probes of a larger size (RFC 4821), and segments that shrink and grow with what is found.
 //!
 //! A probe is the next data in one larger segment (RFC 4821 §9.1, "non-overlapping"). The scoreboard holds it as
-//! the segments of which it takes the place, so that what is lost of it is sent again in that size.
+//! the segments that it replaces, so that its retransmission has their size. The search itself is in
+//! `state::path_search`.
 
 use core::ops::Range;
 
@@ -208,7 +208,7 @@ impl Connection {
     /// What the search found out since the last call, for others who use the path.
     pub fn take_path_news(&mut self) -> Option<PathMtuEvent> {
         let size = self.packet_of(self.snd.mss);
-        self.search_mut()?.take_news(size)
+        self.search_mut()?.take_event(size)
     }
 
     /// What others have found out about the path by searching it (RFC 4821 §5.2). What is under way may

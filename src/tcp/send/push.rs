@@ -1,14 +1,11 @@
-//! PSH, and data that a program does not push yet (RFC 9293 §3.9.1.2).
+//! PSH: data that a program does not push yet, and bursts that end with PSH (RFC 9293 §3.9.1.2).
 //!
-//! Owns what the last write said: more will follow, so that nothing is pushed, and small segments wait for
-//! it until the peer answers or the override timeout. Owns which segments of a flight had PSH, for a host
-//! that sends in bursts: a segment sent again is the one that it was.
+//! After a write that announces more, nothing is pushed, and small segments wait until the peer answers or the
+//! override timeout expires. Where a host sends in bursts, a retransmission has PSH if the segment had it.
 //!
-//! Bursts that end with PSH: what a host with segmentation offload hands to its card at once.
-//!
-//! A receiver that gathers segments before it passes them on (GRO) holds the last of a burst back in the
-//! hope of more; PSH tells it that there is none. RFC 9293 §3.9.1.2 asks for PSH on the last of what is
-//! queued (MUST-61) and leaves the rest to the sender. Off unless the host wants it.
+//! A burst is what a host with segmentation offload hands to its NIC at once. A receiver that coalesces segments
+//! (GRO) holds the last of a burst back to wait for more; PSH says that no more follows. RFC 9293 §3.9.1.2 asks
+//! for PSH on the last segment of what is queued (MUST-61) and leaves the rest to the sender. Off by default.
 
 use crate::tcp::rate::micros;
 use crate::tcp::state::{Marks, Pushing};
@@ -84,7 +81,7 @@ impl Connection {
             self.burst = self.burst_segments(least);
         }
         self.burst -= 1;
-        let last = self.burst == 0 || !self.owes_data();
+        let last = self.burst == 0 || !self.has_pending_data();
         if last {
             self.burst = 0;
         }

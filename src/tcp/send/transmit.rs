@@ -1,9 +1,8 @@
-//! What a connection owes the peer: a list of questions, asked in order, one function each; and the
-//! segment that answers the first that says yes.
+//! The plan: which segment is next. A list of questions, asked in order, one function each; the first that has
+//! an answer decides.
 //!
-//! Owns the choice and the bookkeeping of what is sent. Asking changes nothing, so that `owes` and
-//! `poll_segment` can't disagree; sending is all or nothing. That an ACK is owed is state, asked last:
-//! so it rides on data or a FIN of the same turn. What is sent again is read from the same buffer (RFC 2525
+//! Planning changes nothing, so that `owes` and `poll_segment` agree. A pending ACK is state and is asked for
+//! last, so that it rides on data or on a FIN of the same turn. A retransmission reads the same buffer (RFC 2525
 //! §2.4), a timeout sends one segment (§2.14), and a FIN waits for nothing (§2.15).
 
 use super::path_mtu::PathProbe;
@@ -67,10 +66,10 @@ impl Connection {
     #[inline]
     pub(in crate::tcp) fn next_plan(&self) -> Option<Plan> {
         if self.is_quiet() {
-            debug_assert!(self.ask().is_none(), "who is quiet owes nothing");
+            debug_assert!(self.pending_plan().is_none(), "who is quiet owes nothing");
             return None;
         }
-        self.ask()
+        self.pending_plan()
     }
 
     /// Whether a look at a few fields is enough to know that nothing is owed. Most connections that a turn
@@ -87,75 +86,80 @@ impl Connection {
     }
 
     /// The questions.
-    fn ask(&self) -> Option<Plan> {
+    fn pending_plan(&self) -> Option<Plan> {
         if self.phase == Phase::Closed {
-            return self.owed_reset();
+            return self.pending_reset();
         }
         if self.phase.is_opening() {
-            return self.owed_syn().or_else(|| self.owed_early()).or_else(|| self.owed_ack());
+            return self
+                .pending_syn()
+                .or_else(|| self.pending_early())
+                .or_else(|| self.pending_ack());
         }
-        let reflection = self.owed_reflection();
+        let reflection = self.pending_reflection();
         reflection
-            .or_else(|| self.owed_data())
-            .or_else(|| self.owed_keep_alive())
-            .or_else(|| self.owed_ack())
+            .or_else(|| self.pending_data())
+            .or_else(|| self.pending_keep_alive())
+            .or_else(|| self.pending_ack())
     }
 
     /// The ACK that tells how the SYN-ACK came, before data? RFC 9768 §3.2.2.1:
     ///   > If an AccECN TCP Client intends to acknowledge the SYN/ACK with a packet that does not satisfy
     ///   > these conditions (e.g., it has data to include on the ACK), it SHOULD first send a pure ACK
     #[inline]
-    fn owed_reflection(&self) -> Option<Plan> {
-        let owed = self.ecn_state().is_some_and(Ecn::owes_reflection);
-        (owed && self.marks.has(Marks::ACK)).then(|| Plan::bare(self.snd.bare_seq()))
+    fn pending_reflection(&self) -> Option<Plan> {
+        let pending = self.ecn_state().is_some_and(Ecn::has_pending_reflection);
+        (pending && self.marks.has(Marks::ACK)).then(|| Plan::bare(self.snd.bare_seq()))
     }
 
     /// Whether data or a FIN may go.
-    pub(in crate::tcp) fn owes_data(&self) -> bool {
+    pub(in crate::tcp) fn has_pending_data(&self) -> bool {
         if self.phase.is_opening() {
-            return self.owed_early().is_some();
+            return self.pending_early().is_some();
         }
-        self.owed_data().is_some()
+        self.pending_data().is_some()
     }
 
     #[inline]
-    fn owed_data(&self) -> Option<Plan> {
+    fn pending_data(&self) -> Option<Plan> {
         if !self.phase.may_send() {
             return None;
         }
         if self.is_held_back() {
-            return self.owed_probe();
+            return self.pending_probe();
         }
-        self.owed_again().or_else(|| self.owed_probe()).or_else(|| self.owed_new())
+        self.pending_retransmission()
+            .or_else(|| self.pending_probe())
+            .or_else(|| self.pending_new())
     }
 
     /// A reset? RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>.
-    fn owed_reset(&self) -> Option<Plan> {
+    fn pending_reset(&self) -> Option<Plan> {
         let plan = Plan { seq: self.snd.nxt, len: 0, flags: Flags::RST, kind: Kind::Reset };
         self.marks.has(Marks::RESET).then_some(plan)
     }
 
     /// A SYN? The first, or again; with ACK once we know the peer's.
-    fn owed_syn(&self) -> Option<Plan> {
+    fn pending_syn(&self) -> Option<Plan> {
         let never_sent = self.snd.nxt == self.snd.iss;
         let lost =
-            self.snd.resend != self.snd.resend_end || self.early.has(EarlyMarks::OWES_SYN_ACK);
+            self.snd.resend != self.snd.resend_end || self.early.has(EarlyMarks::SYN_ACK_PENDING);
         let ack = if self.phase == Phase::SynReceived { Flags::ACK } else { Flags::default() };
         let plan = Plan { seq: self.snd.iss, len: 0, flags: Flags::SYN.with(ack), kind: Kind::Syn };
         (never_sent || lost).then_some(plan)
     }
 
     /// New data before the handshake is done? RFC 7413 §3: the server may "send data" before the ACK.
-    fn owed_early(&self) -> Option<Plan> {
+    fn pending_early(&self) -> Option<Plan> {
         let may = self.early.has(EarlyMarks::PASSIVE) && self.phase == Phase::SynReceived;
-        if may && !self.is_held_back() { self.owed_new() } else { None }
+        if may && !self.is_held_back() { self.pending_new() } else { None }
     }
 
     /// Data or FIN again?
     #[inline]
-    fn owed_again(&self) -> Option<Plan> {
+    fn pending_retransmission(&self) -> Option<Plan> {
         if self.recovery.flight.is_some() {
-            return self.owed_lost();
+            return self.pending_lost();
         }
         let snd = &self.snd;
         if snd.resend == snd.resend_end {
@@ -180,7 +184,7 @@ impl Connection {
     }
 
     /// A lost segment again, or what is missing of it? The last one takes company, as above.
-    fn owed_lost(&self) -> Option<Plan> {
+    fn pending_lost(&self) -> Option<Plan> {
         let snd = &self.snd;
         let piece = self.lost_piece()?;
         let reaches_new = piece.end == snd.nxt;
@@ -204,7 +208,7 @@ impl Connection {
     /// A zero-window probe? RFC 9293 §3.8.6.1:
     ///   > The sending TCP peer must regularly transmit at least one octet of new data (if available),
     ///   > or retransmit to the receiving TCP peer even if the send window is zero
-    fn owed_probe(&self) -> Option<Plan> {
+    fn pending_probe(&self) -> Option<Plan> {
         let snd = &self.snd;
         if !self.marks.has(Marks::PROBE) || snd.wnd > 0 || !snd.una.before(snd.end) {
             return None;
@@ -214,7 +218,7 @@ impl Connection {
 
     /// New data, with the FIN behind the last of it?
     #[inline]
-    fn owed_new(&self) -> Option<Plan> {
+    fn pending_new(&self) -> Option<Plan> {
         let snd = &self.snd;
         let closes = self.phase.ends_with_fin();
         let unsent = snd.unsent();
@@ -261,23 +265,23 @@ impl Connection {
         if !complete && len < usable {
             return false;
         }
-        let lone = snd.outstanding() == 0 || self.early.tells_no_small();
+        let lone = snd.outstanding() == 0 || self.early.has_no_small_segment();
         let quiet = lone || !self.marks.has(Marks::NAGLE);
         complete && (quiet || self.phase.ends_with_fin()) || quiet && len >= snd.wnd_max / 2
     }
 
     /// A keep-alive probe? RFC 9293 §3.8.4: a sequence number that the peer has acknowledged, so that it
     /// must answer; no data, since some would not take garbage.
-    fn owed_keep_alive(&self) -> Option<Plan> {
+    fn pending_keep_alive(&self) -> Option<Plan> {
         self.marks.has(Marks::KEEP_ALIVE).then(|| Plan::bare(self.snd.una - 1))
     }
 
     /// An ACK?
     #[inline]
-    fn owed_ack(&self) -> Option<Plan> {
-        let owed =
+    fn pending_ack(&self) -> Option<Plan> {
+        let pending =
             self.marks.has(Marks::ACK) || self.rcv.duplicates > 0 || self.rcv.duplicate_len > 0;
         let opening = self.phase.is_opening();
-        owed.then(|| Plan::bare(if opening { self.snd.nxt } else { self.snd.bare_seq() }))
+        pending.then(|| Plan::bare(if opening { self.snd.nxt } else { self.snd.bare_seq() }))
     }
 }

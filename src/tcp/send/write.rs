@@ -1,6 +1,6 @@
 //! Bytes that the program writes: the send buffer, its size, and its memory.
 //!
-//! The size follows the congestion window; `WRITABLE` is reported when a program that found no room has some.
+//! The size follows the congestion window. [`Events::WRITABLE`] follows a short write once there is room.
 
 use crate::tcp::buffer::Promise;
 use crate::tcp::state::Marks;
@@ -47,12 +47,12 @@ impl Connection {
         if self.outgoing.is_empty() {
             self.let_go_sent(env.pool);
         }
-        self.tell_of_room(env.settings);
+        self.notify_writable(env.settings);
     }
 
     /// A program that found no room is told of it, whether an ACK gave it back or, by selecting, added some.
     #[inline]
-    pub(in crate::tcp) fn tell_of_room(&mut self, settings: &Settings) {
+    pub(in crate::tcp) fn notify_writable(&mut self, settings: &Settings) {
         // A quarter of the buffer: less, and a program would be woken for every segment.
         if self.marks.has(Marks::WANTS_ROOM)
             && self.room(settings) >= self.send_buffer(settings) / 4
@@ -72,7 +72,7 @@ impl Connection {
         let wanted = Promise::credit(bytes).bytes();
         let mut size = wanted;
         while size > held {
-            if pool.accounts.lend(size - held).is_ok() {
+            if pool.accounts.allocate(size - held).is_ok() {
                 if self.outgoing.ensure(pool, size) {
                     return;
                 }

@@ -8,12 +8,12 @@ use super::challenge::Challenges;
 use super::early::EarlyMarks;
 use super::marks::Marks;
 use super::options::ConnectionOptions;
-use super::phase::Phase;
 use super::pushing::Pushing;
 use super::receive_half::ReceiveHalf;
 use super::recovery::Recovery;
 use super::send_half::SendHalf;
 use super::timers::{R1, Timers};
+use crate::tcp::Phase;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::isn::timestamp;
 use crate::tcp::{

@@ -11,7 +11,7 @@ impl EarlyMarks {
     /// The peer's SYN brought it to life before the handshake was done.
     pub(in crate::tcp) const PASSIVE: Self = Self(1 << 1);
     /// It is owed a SYN-ACK again.
-    pub(in crate::tcp) const OWES_SYN_ACK: Self = Self(1 << 2);
+    pub(in crate::tcp) const SYN_ACK_PENDING: Self = Self(1 << 2);
     /// There was data in the SYN, ours or the peer's.
     pub(in crate::tcp) const DATA: Self = Self(1 << 3);
     /// The SYN-ACK acknowledged all of that.
@@ -29,7 +29,7 @@ impl EarlyMarks {
 
     /// Whether it is known that no small segment is on its way.
     #[inline]
-    pub(in crate::tcp) const fn tells_no_small(self) -> bool {
+    pub(in crate::tcp) const fn has_no_small_segment(self) -> bool {
         self.0 & (Self::COUNTS_SMALL.0 | Self::SMALL.0) == Self::COUNTS_SMALL.0
     }
 

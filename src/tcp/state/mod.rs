@@ -6,7 +6,6 @@
 //! | file | |
 //! |---|---|
 //! | `connection` | the layout of a connection, plain accessors |
-//! | `phase` | the states of RFC 9293 and the edges between them |
 //! | `send_half`, `receive_half` | the sequence variables |
 //! | `assembler` | which bytes past RCV.NXT have arrived |
 //! | `timers`, `marks`, `early`, `challenge` | deadlines, flags, the budget of challenge ACKs |
@@ -22,7 +21,6 @@ mod marks;
 mod options;
 mod pacer;
 mod path_search;
-mod phase;
 mod pushing;
 mod receive_half;
 mod recovery;
@@ -40,7 +38,6 @@ pub(super) use options::ConnectionOptions;
 pub(super) use pacer::Pacer;
 pub use path_search::{PathMtuEvent, PathSizes};
 pub(super) use path_search::{Search, SearchOutcome};
-pub use phase::Phase;
 pub(super) use pushing::Pushing;
 pub(super) use receive_half::{QUICK_ACKS_ALWAYS, ReceiveHalf};
 pub(super) use recovery::{BACKOFF_MAX, DUPLICATE_ACKS, ECHOED_RTT_MS_MAX, Recovery, Stage};

@@ -1,4 +1,4 @@
-//! The pacer: when the next segment may leave.
+//! The pacer: when the next segment may leave, in the box of rare state.
 
 use crate::tcp::congestion::send_quantum;
 use crate::time::{Duration, Instant};

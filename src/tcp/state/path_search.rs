@@ -128,7 +128,7 @@ impl Search {
     }
 
     /// What there is to tell since the last call; `eff_pmtu` is the caller's.
-    pub(in crate::tcp) fn take_news(&mut self, eff_pmtu: u16) -> Option<PathMtuEvent> {
+    pub(in crate::tcp) fn take_event(&mut self, eff_pmtu: u16) -> Option<PathMtuEvent> {
         let (black_holes, arrived, lost) = (self.black_holes, self.arrived, self.lost);
         (self.black_holes, self.arrived, self.lost) = (0, 0, 0);
         let sizes =
@@ -379,7 +379,7 @@ mod tests {
             sizes.push(size);
         }
         assert_eq!(sizes, [1500, 1200, 600, 552, 552]);
-        assert_eq!(search.take_news(552).map(|news| news.black_holes), Some(3));
+        assert_eq!(search.take_event(552).map(|event| event.black_holes), Some(3));
         let mut search = Search::new(1280, 1500);
         assert_eq!(search.on_full_stop(1280, 1280, 1280), 1280, "IPv6 links take as much");
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an offered edge never moves back (RFC 9293 §3.8.6).
 
-use super::phase::Phase;
+use crate::tcp::Phase;
 use crate::tcp::buffer::Promise;
 use crate::tcp::{SeqNum, WindowShift};
 

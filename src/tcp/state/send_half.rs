@@ -1,4 +1,4 @@
-//! The send half: the send sequence variables and what follows from them alone (RFC 9293 §3.3.1).
+//! The send half: the send sequence variables and what follows from them alone (RFC 9293 §3.3.1, RFC 7323 §2.4).
 
 use crate::tcp::mss::MSS_DEFAULT;
 use crate::tcp::{SeqNum, WindowShift};

@@ -89,7 +89,7 @@ fn when_r1_is_reached_segments_shrink_to_what_all_paths_take() {
     let (_, lost) = runs(&mut t, 1200, 20);
     assert_eq!(lost, [], "nothing is lost on the way any more");
     assert_eq!(t.c.snd.una, t.c.snd.end);
-    assert_eq!(t.c.take_path_news().map(|news| news.black_holes), Some(1));
+    assert_eq!(t.c.take_path_news().map(|event| event.black_holes), Some(1));
 }
 
 #[test]

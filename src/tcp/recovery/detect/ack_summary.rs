@@ -1,11 +1,11 @@
-//! What an ACK delivered, summed up for those who judge it.
+//! What one ACK delivered: the facts for the detectors.
 
 use crate::tcp::SeqNum;
 use crate::tcp::scoreboard::Delivered;
 
 /// What one ACK tells, all of it together.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tcp) struct News {
+pub(in crate::tcp) struct AckSummary {
     /// Newly acknowledged, cumulatively or selectively.
     pub(in crate::tcp) delivered: u32,
     /// The shortest round trip of the segments that were sent once.
@@ -22,7 +22,7 @@ pub(in crate::tcp) struct News {
     pub(in crate::tcp) bytes: u32,
 }
 
-impl News {
+impl AckSummary {
     pub(in crate::tcp) fn add(&mut self, segment: &Delivered, now_us: u32, recover: SeqNum) {
         self.delivered += segment.len;
         self.highest = self.highest.latest(segment.end);

@@ -19,7 +19,7 @@ mod repeats;
 mod tlp;
 mod undo;
 
-pub(in crate::tcp) use ack_summary::News;
+pub(in crate::tcp) use ack_summary::AckSummary;
 pub(in crate::tcp) use forward::{Answer, Finding, ForwardProbe};
 pub(in crate::tcp) use path::Path;
 pub(in crate::tcp) use prr::{Progress, Prr};

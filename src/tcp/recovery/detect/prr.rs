@@ -42,9 +42,9 @@ impl Prr {
             self.proportional(ssthresh)
         } else {
             // PRR-CRB: conservative; PRR-SSRB, one segment more, when recovery is in good progress.
-            let owed = self.delivered.saturating_sub(self.out).max(progress.delivered);
+            let deliverable = self.delivered.saturating_sub(self.out).max(progress.delivered);
             let more = if progress.safe { smss } else { 0 };
-            owed.saturating_add(more).min(ssthresh - progress.in_flight)
+            deliverable.saturating_add(more).min(ssthresh - progress.in_flight)
         };
         // "Force a fast retransmit upon entering recovery".
         if self.out == 0 && count == 0 {

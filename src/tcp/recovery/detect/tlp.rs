@@ -19,7 +19,7 @@ pub(in crate::tcp) struct TailProbe {
     unmeasured: bool,
     /// A probe is to be sent now.
     pub(in crate::tcp) due: bool,
-    /// It is to be the first segment, see [`Connection::nothing_acked`].
+    /// The probe is to be the first segment in flight: nothing of the flight was acknowledged.
     pub(in crate::tcp) is_first: bool,
 }
 
@@ -32,7 +32,7 @@ pub(in crate::tcp) enum Verdict {
     /// The probe repaired the loss of the last segment.
     Repaired,
     /// The probe was for nothing: the ACK was late.
-    Vain,
+    Spurious,
 }
 
 impl TailProbe {
@@ -96,9 +96,9 @@ impl TailProbe {
         }
         // "Case 1" and "case 2" tell that both copies arrived.
         match (self.is_again, told_twice, past) {
-            (true, true, _) => Verdict::Vain,
+            (true, true, _) => Verdict::Spurious,
             (true, false, true) => Verdict::Repaired,
-            (true, false, false) if is_bare => Verdict::Vain,
+            (true, false, false) if is_bare => Verdict::Spurious,
             _ => Verdict::Nothing,
         }
     }
