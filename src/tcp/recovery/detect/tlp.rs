@@ -19,7 +19,7 @@ pub(in crate::tcp) struct TailProbe {
     unmeasured: bool,
     /// A probe is to be sent now.
     pub(in crate::tcp) due: bool,
-    /// The probe is to be the first segment in flight: nothing of the flight was acknowledged.
+    /// The probe is the first segment: the peer has acknowledged nothing but the SYN.
     pub(in crate::tcp) is_first: bool,
 }
 
