@@ -35,6 +35,6 @@ pub(in crate::tcp) struct ConnectionOptions {
     pub(in crate::tcp) search: Option<Search>,
     /// The attempt at Fast Open, until what came of it is asked for.
     pub(in crate::tcp) opening: Option<Opening>,
-    /// Where urgent data ends, with [`Marks::URGENT`].
+    /// Where urgent data ends, with `Marks::URGENT`.
     pub(in crate::tcp) urgent: Urgent,
 }

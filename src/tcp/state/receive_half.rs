@@ -28,7 +28,7 @@ pub(in crate::tcp) struct ReceiveHalf {
     pub(in crate::tcp) ts_recent: u32,
     /// IRS.
     pub(in crate::tcp) irs: SeqNum,
-    /// Where the peer's FIN stands, with [`Marks::FIN_AHEAD`]: it came before all of the data.
+    /// Where the peer's FIN stands, with `Marks::FIN_AHEAD`: it came before all of the data.
     pub(in crate::tcp) fin: SeqNum,
     /// What arrived twice and is not yet told (RFC 2883): from here …
     pub(in crate::tcp) duplicate: SeqNum,
