@@ -36,7 +36,7 @@
 //! # Life of a packet
 //!
 //! `link/xsk` → `shard/ingress` → `wire/*` → `shard/codec` → `shard/flow_table` → `tcp/arrive` →
-//! `tcp/receive` → `shard/ready` → the program's [`shard::Service`] … `tcp/transmit` → `shard/codec` →
+//! `tcp/receive` → `shard/ready` → the program's [`shard::Service`] … `tcp/send` → `shard/codec` →
 //! `shard/egress` → `wire/*` → `link/xsk`. The simulator replaces only the two ends. `shard/codec` is the
 //! one place where what came from the network is checked and becomes typed. Between look-up and protocol a batch
 //! is put in another order: one kind of flow after the other (`shard/groups`), each flow's segments as they came.
@@ -66,7 +66,7 @@
 //! # Reading order
 //!
 //! [`shard::Service`] and [`shard::Io`], what a program sees; `shard/turn`, one turn of a worker;
-//! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/transmit`, the list of questions; `link/mod`, the
+//! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/send/transmit`, the plan of the next segment; `link/mod`, the
 //! life of a frame; `runtime/stack`, how it starts and stops.
 
 pub mod limits;

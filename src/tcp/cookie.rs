@@ -16,9 +16,11 @@ use core::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use super::ecn::handshake;
-use super::isn::timestamp;
-use super::{EcnMode, Embryo, Flags, Segment, SegmentOut, SeqNum, Settings, WindowShift};
+use crate::tcp::ecn::handshake;
+use crate::tcp::isn::timestamp;
+use crate::tcp::{
+    CookieContent, EcnMode, Embryo, Flags, Segment, SegmentOut, SeqNum, Settings, WindowShift,
+};
 use crate::time::{Duration, Instant};
 
 /// How long a period is: a cookie is good in its own and in the next, so for 64 to 128 seconds. Shorter,
@@ -36,25 +38,6 @@ const SHIFT_BITS: u32 = 0x0f;
 const NO_SHIFT: u32 = 0x0f;
 const SACK_BIT: u32 = 0x10;
 const ECN_BIT: u32 = 0x20;
-
-/// What a handshake agreed on: from a SYN, or remembered by the peer in a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CookieContent {
-    /// Our initial sequence number: the cookie itself.
-    pub iss: SeqNum,
-    /// The peer's.
-    pub irs: SeqNum,
-    /// The peer's MSS, rounded down to what a cookie can tell.
-    pub mss: u16,
-    /// The peer's window shift, if it offered one.
-    pub window_shift: Option<WindowShift>,
-    /// Whether the peer permits SACK.
-    pub sack_permitted: bool,
-    /// The form of congestion feedback that we agreed to.
-    pub ecn: EcnMode,
-    /// The peer's clock, if it uses timestamps.
-    pub ts_recent: Option<u32>,
-}
 
 /// Makes and checks cookies.
 #[derive(Clone)]

@@ -5,19 +5,11 @@
 //! ring that is warm. One that has met losses or reordering keeps the box, without the ring: it knows the
 //! path.
 
-mod delivery;
-mod queue;
-mod scoreboard;
-#[cfg(test)]
-mod tests;
-
-use delivery::Delivery;
-use scoreboard::Scoreboard;
-pub(super) use scoreboard::{Delivered, Piece, Tally};
-
-use super::SeqNum;
-use super::rate::RateEstimator;
-use super::recovery::{Alarm, ForwardProbe, Path, Prr, Rack, Reordering, TailProbe, Undo};
+use crate::tcp::SeqNum;
+use crate::tcp::delivery::Delivery;
+use crate::tcp::rate::RateEstimator;
+use crate::tcp::recovery::detect::{ForwardProbe, Path, Prr, Rack, Reordering, TailProbe, Undo};
+use crate::tcp::scoreboard::Scoreboard;
 use crate::time::Instant;
 
 /// Flights that a free list keeps: those that turn idle and busy again in one turn. More would hold the
@@ -40,6 +32,17 @@ pub(super) struct Counts {
     pub(super) reductions: u32,
     /// Reductions taken back.
     pub(super) undone: u32,
+}
+
+/// What the retransmission slot is armed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tcp) enum Alarm {
+    /// The timeout (RFC 6298), or the probe of a closed window.
+    Timeout,
+    /// A tail loss probe (RFC 8985 §7.2).
+    Probe,
+    /// The reordering window (RFC 8985 §6.2 step 5).
+    Reordering,
 }
 
 /// The state of a connection with data in flight.
@@ -75,7 +78,7 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    fn new() -> Self {
+    pub(in crate::tcp) fn new() -> Self {
         Self {
             board: Scoreboard::new(),
             rack: Rack::default(),

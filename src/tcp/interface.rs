@@ -1,7 +1,9 @@
 //! The words between a connection and its world: what it is lent, what it tells, how it judges.
 
-use super::congestion::Algorithm;
-use super::{BufferPool, Phase, Repairs, SeqNum, Settings, SynData, WindowShift};
+use core::ops::ControlFlow;
+
+use crate::tcp::congestion::Algorithm;
+use crate::tcp::{BufferPool, Phase, SeqNum, Settings, SynData, WindowShift};
 use crate::time::{Duration, Instant};
 
 /// What the world lends to a connection for one call.
@@ -134,6 +136,48 @@ pub enum Loss {
     Recovery,
     /// The timer has expired.
     TimedOut,
+}
+
+/// What a step decides: go on, or stop here.
+pub(super) type Step = ControlFlow<Disposition>;
+
+/// What loss recovery does and has done for a connection. Without SACK only the stage is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Where it stands.
+    pub stage: Loss,
+    /// Bytes that are taken for lost and wait to be sent again.
+    pub waiting: u32,
+    /// Bytes that the peer has selectively acknowledged.
+    pub selected: u32,
+    /// Segments taken for lost so far.
+    pub lost: u32,
+    /// Segments that the peer reported to have had already (RFC 2883): sent again for nothing, or by the
+    /// network.
+    pub duplicates: u32,
+    /// Probes of the end of a flight (RFC 8985 §7).
+    pub probes: u32,
+    /// Reductions of the congestion window for losses.
+    pub reductions: u32,
+    /// Those of them that were taken back, since nothing was lost (RFC 3522, RFC 3708, RFC 5682).
+    pub undone: u32,
+    /// Whether the path has been seen to change the order (RFC 8985 §6.2 step 3).
+    pub reordering_seen: bool,
+}
+
+impl Repairs {
+    /// Of who has lost nothing.
+    pub const NONE: Self = Self {
+        stage: Loss::None,
+        waiting: 0,
+        selected: 0,
+        lost: 0,
+        duplicates: 0,
+        probes: 0,
+        reductions: 0,
+        undone: 0,
+        reordering_seen: false,
+    };
 }
 
 /// How a connection is doing.

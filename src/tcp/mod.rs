@@ -6,10 +6,20 @@
 //! | kind | states (RFC 9293 §3.3.2) | here |
 //! |---|---|---|
 //! | [`Embryo`] | SYN-RECEIVED of a passive open | `embryo` |
-//! | [`Connection`] | SYN-SENT, SYN-RECEIVED of a simultaneous open, ESTABLISHED … LAST-ACK | `connection` |
+//! | [`Connection`] | SYN-SENT, SYN-RECEIVED of a simultaneous open, ESTABLISHED … LAST-ACK | `state` |
 //! | [`TimeWait`] | TIME-WAIT | `time_wait` |
 //!
 //! LISTEN is the shard's listener; CLOSED is no entry at all.
+//!
+//! # Types below, steps above
+//!
+//! | folder | |
+//! |---|---|
+//! | `segment`, `seq`, `settings`, `interface`, … | the vocabulary |
+//! | `buffer`, `scoreboard`, `ecn`, `fast_open`, `congestion`, `recovery::detect`, `flight` | the parts: they do not know connections |
+//! | `state` | the types that a [`Connection`] holds |
+//! | `open`, `arrive`, `receive`, `send`, `recovery`, `close`, `timers`, `options`, `urgent` | the steps |
+//! | `calls`, `info` | what the shard and the program call |
 //!
 //! # What is obeyed
 //!
@@ -33,68 +43,56 @@
 //! | 9293 §3.4.2: MSL of 2 minutes | `Settings::msl`, 30 s | as hosts do |
 
 mod arrive;
-mod assembler;
 mod buffer;
-mod burst;
-mod challenge;
-mod choices;
-mod closing;
+mod calls;
+mod close;
 pub mod congestion;
-mod connection;
 mod cookie;
+mod delivery;
 mod ecn;
 mod embryo;
 mod fast_open;
 mod flight;
+mod info;
 mod interface;
 mod isn;
-mod marks;
-mod memory;
-mod offer;
-mod opening;
-mod pacing;
-mod path_probe;
-mod path_search;
+mod mss;
+mod open;
+mod options;
 mod phase;
-mod push;
 pub mod rate;
 mod receive;
 mod recovery;
 mod rtt;
-mod sack;
+mod scoreboard;
 mod segment;
 mod send;
 mod seq;
 mod settings;
+mod state;
 mod time_wait;
 mod timers;
-mod transmit;
-mod tuning;
 mod urgent;
-mod user_timeout;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use assembler::{Assembler, TooManyHoles};
 pub use buffer::{Accounts, BufferPool, RingBuffer};
-pub use connection::Connection;
-pub use cookie::{CookieContent, CookieJar};
+pub use cookie::CookieJar;
 pub use ecn::{ByteCounters, Codepoint, EcnMode, EcnPolicy};
-pub use embryo::{Embryo, EmbryoAnswer, EmbryoDeadline};
+pub use embryo::{CookieContent, Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use fast_open::{Attempt, Cookie, CookieKeys, FastOpen, Form, Judgement, Outcome, SynData};
-pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError};
+pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError, Repairs};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};
-pub use path_search::{MtuProbing, PathMtuEvent, PathSizes};
 pub use phase::Phase;
-pub use recovery::Repairs;
 pub use rtt::Rtt;
 pub use segment::{
     Flags, Options, RareOptions, SackBlocks, Segment, SegmentOut, Timestamps, UserTimeout,
 };
+pub use send::Plan;
 pub use seq::SeqNum;
-pub use settings::{KeepAlive, Settings};
+pub use settings::{KeepAlive, MtuProbing, Settings};
+pub use state::{Assembler, Connection, PathMtuEvent, PathSizes, TooManyHoles};
 pub use time_wait::{REUSE_DELAY, TimeWait, TimeWaitAnswer};
-pub use transmit::Plan;
 pub use window::WindowShift;

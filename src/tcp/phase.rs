@@ -84,13 +84,13 @@ impl Phase {
 
     /// Both SYNs are not yet acknowledged: only SYNs may be sent.
     #[inline]
-    pub(super) const fn is_opening(self) -> bool {
+    pub(in crate::tcp) const fn is_opening(self) -> bool {
         matches!(self, Self::SynSent | Self::SynReceived)
     }
 
     /// What was written before may still be on its way: data may be sent, and sent again.
     #[inline]
-    pub(super) const fn may_send(self) -> bool {
+    pub(in crate::tcp) const fn may_send(self) -> bool {
         matches!(
             self,
             Self::Established | Self::CloseWait | Self::FinWait1 | Self::Closing | Self::LastAck
@@ -99,30 +99,30 @@ impl Phase {
 
     /// Our direction is closed: a FIN follows the last byte written.
     #[inline]
-    pub(super) const fn ends_with_fin(self) -> bool {
+    pub(in crate::tcp) const fn ends_with_fin(self) -> bool {
         matches!(self, Self::FinWait1 | Self::Closing | Self::LastAck)
     }
 
     /// The program may still write (RFC 9293 §3.10.2: before ESTABLISHED it is queued).
     #[inline]
-    pub(super) const fn may_write(self) -> bool {
+    pub(in crate::tcp) const fn may_write(self) -> bool {
         matches!(self, Self::SynSent | Self::SynReceived | Self::Established | Self::CloseWait)
     }
 
     /// The peer has not ended its direction: text and a FIN are taken (RFC 9293 §3.10.7.4, seventh).
     #[inline]
-    pub(super) const fn may_receive(self) -> bool {
+    pub(in crate::tcp) const fn may_receive(self) -> bool {
         matches!(self, Self::Established | Self::FinWait1 | Self::FinWait2)
     }
 
     /// The peer's FIN was reached in order; not known any more in CLOSED.
-    pub(super) const fn peer_has_closed(self) -> bool {
+    pub(in crate::tcp) const fn peer_has_closed(self) -> bool {
         matches!(self, Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait)
     }
 
     /// The exchange of FINs is complete, or there will be none.
     #[inline]
-    pub(super) const fn is_last(self) -> bool {
+    pub(in crate::tcp) const fn is_last(self) -> bool {
         matches!(self, Self::TimeWait | Self::Closed)
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the smoothed mean and deviation. Refuses to know which segments may be timed (Karn's algorithm)
 //! and how often the timer has backed off: both are the connection's.
 
-use super::Settings;
+use crate::tcp::Settings;
 use crate::time::Duration;
 
 /// The longest sample that is kept, microseconds: eight times it still fits in 32 bits.

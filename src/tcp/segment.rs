@@ -3,10 +3,7 @@
 
 use core::num::NonZeroU16;
 
-use super::ecn::{ByteCounters, Codepoint};
-use super::fast_open::FastOpen;
-use super::seq::SeqNum;
-use super::window::WindowShift;
+use crate::tcp::{ByteCounters, Codepoint, FastOpen, SeqNum, WindowShift};
 use crate::time::Duration;
 
 /// The control bits (RFC 9293 §3.1), in wire order: FIN is bit 0.

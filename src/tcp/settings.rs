@@ -1,9 +1,8 @@
 //! What a host may choose about TCP: one `Settings` per shard, shared by all its connections.
 
-use super::congestion::{Algorithm, SlowStartExit};
-use super::ecn::EcnPolicy;
-use super::path_search::MtuProbing;
-use super::send::MSS_DEFAULT;
+use crate::tcp::EcnPolicy;
+use crate::tcp::congestion::{Algorithm, SlowStartExit};
+use crate::tcp::mss::MSS_DEFAULT;
 use crate::time::Duration;
 
 /// The tunable part of the protocol. Every field's default is what its RFC names.
@@ -142,6 +141,18 @@ impl Default for KeepAlive {
     fn default() -> Self {
         Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
     }
+}
+
+/// Whether paths are searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MtuProbing {
+    /// Not at all: only ICMP tells of a path's MTU.
+    Off,
+    /// On paths that lose what is large and say nothing of it: a "black hole" (RFC 2923 §2.1).
+    #[default]
+    BlackHole,
+    /// On every path: packets are small at first (RFC 4821 §7.2), and grow by what probes find.
+    On,
 }
 
 impl Settings {

@@ -3,8 +3,8 @@
 //! Owns the two sequence numbers and the peer's clock. Refuses to know when it ends and whether
 //! timestamps were in use: the table that holds it knows both, for many entries at once.
 
-use super::isn::timestamp;
-use super::{Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps};
+use crate::tcp::isn::timestamp;
+use crate::tcp::{Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps};
 use crate::time::{Duration, Instant};
 
 /// A connection in TIME-WAIT.

@@ -1,48 +1,13 @@
-//! When a connection wants to be woken, and what it does then.
+//! What a connection does when a deadline passes, and how the deadlines are set.
 //!
-//! Owns the deadlines, by purpose. Three slots serve six timers, since their purposes exclude each
-//! other: with data outstanding there is a retransmission, with a closed window a probe; an idle
-//! connection is kept alive, one that waits for a last FIN is timed out. Timeouts back off (RFC 2525 §2.10),
-//! and nothing that the peer sends stops a probe but a window (§2.12).
+//! Three slots serve six timers, since their purposes exclude each other: with data outstanding there is a
+//! retransmission, with a closed window a probe; an idle connection is kept alive, one that waits for a last FIN
+//! times out. Timeouts back off (RFC 2525 §2.10), and nothing that the peer sends stops a probe but a window
+//! (§2.12).
 
-use super::connection::Connection;
-use super::interface::{CloseReason, Env, Events};
-use super::marks::Marks;
-use super::{KeepAlive, Phase};
+use crate::tcp::state::{Marks, R1};
+use crate::tcp::{CloseReason, Connection, Env, Events, KeepAlive, Phase};
 use crate::time::{Duration, Instant};
-
-/// R1 of RFC 9293 §3.8.3:
-///   > The value of R1 SHOULD correspond to at least 3 retransmissions, at the current RTO (SHLD-10).
-///
-/// Fewer, and a burst of losses would alarm programs; more, and they hear of a dead path late.
-pub(super) const R1: u8 = 3;
-
-/// The deadlines; [`Instant::FAR`] is off.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct Timers {
-    /// Retransmit (RFC 6298), Persist (RFC 9293 §3.8.6.1), or the override of silly-window avoidance.
-    pub(super) retransmit_at: Instant,
-    /// DelayedAck (RFC 9293 §3.8.6.3).
-    pub(super) ack_at: Instant,
-    /// KeepAlive (RFC 9293 §3.8.4), the end of FIN-WAIT-2, or that of a close with a deadline.
-    pub(super) idle_at: Instant,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self { retransmit_at: Instant::FAR, ack_at: Instant::FAR, idle_at: Instant::FAR }
-    }
-}
-
-impl Timers {
-    /// The next deadline.
-    #[inline]
-    pub(super) fn earliest(&self) -> Option<Instant> {
-        let at = self.retransmit_at.min(self.ack_at).min(self.idle_at);
-        (at != Instant::FAR).then_some(at)
-    }
-}
 
 impl Connection {
     /// Does what is due.
@@ -64,12 +29,12 @@ impl Connection {
     fn on_retransmit_deadline(&mut self, env: &mut Env<'_>) {
         if self.phase.is_opening() {
             self.on_syn_timeout(env);
-            self.tell_of_r1();
+            self.notify_r1();
         } else if self.phase.may_send() && self.snd.wnd == 0 && !self.outgoing.is_empty() {
             self.on_persist_timeout(env);
         } else if self.snd.outstanding() > 0 {
             self.on_alarm(env);
-            self.tell_of_r1();
+            self.notify_r1();
         } else if self.phase.may_send() && self.snd.unsent() > 0 {
             self.marks.insert(Marks::OVERRIDE);
         } else if self.marks.has(Marks::WANTS_ROOM) {
@@ -79,15 +44,10 @@ impl Connection {
         }
     }
 
-    /// Whether what was sent last was sent again as often as R1 says, or more often.
-    pub const fn is_past_r1(&self) -> bool {
-        self.recovery.backoff() >= R1
-    }
-
     /// RFC 9293 §3.8.3 (e):
     ///   > TCP implementations SHOULD inform the application of the delivery problem [...], when R1 is
     ///   > reached and before R2 (SHLD-9).
-    fn tell_of_r1(&mut self) {
+    fn notify_r1(&mut self) {
         if self.recovery.backoff() == R1 && !self.phase.is_last() {
             self.events.insert(Events::UNANSWERED);
         }
@@ -104,7 +64,7 @@ impl Connection {
             && self.timers.retransmit_at == Instant::FAR
             && self.snd.outstanding() == 0
             && !self.is_held_back()
-            && !self.owes_data()
+            && !self.has_pending_data()
         {
             self.timers.retransmit_at = env.now + self.rto_backed_off(env.settings);
         }

@@ -4,19 +4,8 @@
 //! §6), so that nothing is lost to a program that does not ask. Invariant: without [`Marks::URGENT`] both
 //! pointers mean nothing, so that none outlives half the sequence space.
 
-use super::connection::Connection;
-use super::interface::{Env, Events};
-use super::marks::Marks;
-use super::{Segment, SeqNum};
-
-/// Where urgent data ends: after its last byte.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Urgent {
-    /// SND.UP; at or before SND.UNA when nothing of ours is urgent.
-    snd_up: SeqNum,
-    /// RCV.UP; at or before what was read when nothing of the peer's is.
-    rcv_up: SeqNum,
-}
+use crate::tcp::state::{Marks, Urgent};
+use crate::tcp::{Connection, Env, Events, Segment, SeqNum};
 
 impl Connection {
     /// Sixth, check the URG bit:

@@ -4,7 +4,7 @@
 //! both together past the limit; so what was promised is there when it is asked for. Refuses to know
 //! connections and memory.
 
-use super::pool::{FLOOR, FLOOR_SHIFT, SHIFT_MAX};
+use super::class::{FLOOR, FLOOR_SHIFT, SHIFT_MAX};
 use super::promise::{Promise, shift_of};
 
 /// Neither direction may have more than three quarters: a server that echoes could else fill its memory
@@ -37,7 +37,7 @@ pub struct Accounts {
     /// Promises by log2, so that the largest are found first when memory is short.
     held: [u32; SHIFT_MAX as usize + 1],
     /// A window stays closed for want of memory.
-    owes_windows: bool,
+    windows_pending: bool,
     /// Windows that could grow.
     raised: u64,
     /// Windows that had to give way.
@@ -47,14 +47,14 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(in crate::tcp) fn new(limit: usize) -> Self {
         let mut accounts = Self {
             limit,
             promised: 0,
             lent: 0,
             credit: 0,
             held: [0; SHIFT_MAX as usize + 1],
-            owes_windows: false,
+            windows_pending: false,
             raised: 0,
             lowered: 0,
             refused: 0,
@@ -91,7 +91,7 @@ impl Accounts {
 
     /// Windows raised, windows lowered, and refusals since the last call, if there were any.
     #[inline]
-    pub(super) const fn take_counts(&mut self) -> Option<(u64, u64, u64)> {
+    pub(in crate::tcp) const fn take_counts(&mut self) -> Option<(u64, u64, u64)> {
         let counts = (self.raised, self.lowered, self.refused);
         if self.raised | self.lowered | self.refused == 0 {
             return None;
@@ -118,20 +118,20 @@ impl Accounts {
 
     /// Whether windows that are closed for want of memory can be opened now.
     pub const fn can_reopen(&self) -> bool {
-        self.owes_windows && self.credit > 0
+        self.windows_pending && self.credit > 0
     }
 
     /// All windows were looked at.
-    pub(super) const fn reopened(&mut self) {
-        self.owes_windows = false;
+    pub(in crate::tcp) const fn reopened(&mut self) {
+        self.windows_pending = false;
     }
 
     /// A window stays closed for want of memory.
     pub(in crate::tcp) const fn note_closed(&mut self) {
-        self.owes_windows = true;
+        self.windows_pending = true;
     }
 
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    pub(in crate::tcp) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.settle();
     }
@@ -183,7 +183,7 @@ impl Accounts {
 
     /// Lends `bytes` more to a send buffer. What is more than the floor leaves enough for others.
     #[inline]
-    pub(in crate::tcp) fn lend(&mut self, bytes: u32) -> Result<(), Refused> {
+    pub(in crate::tcp) fn allocate(&mut self, bytes: u32) -> Result<(), Refused> {
         let share = self.limit / 4 * SHARE_QUARTERS;
         let free = self.free().min(share.saturating_sub(self.lent));
         let most = if bytes <= FLOOR { free } else { free / GROWTH };

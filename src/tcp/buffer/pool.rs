@@ -1,23 +1,15 @@
 //! The memory itself, in classes of powers of two.
 
 use super::accounts::Accounts;
+use super::class::{CLASSES, class_bytes, class_of};
+use super::tuning::Tuners;
 use crate::tcp::flight::FlightPool;
-use crate::tcp::tuning::Tuners;
-
-/// log2 of the smallest class: a request, or one full segment. Smaller, and a single MSS would need two
-/// steps.
-pub(in crate::tcp) const FLOOR_SHIFT: u8 = 11;
-/// The smallest class in bytes: the least that a window is opened for.
-pub(in crate::tcp) const FLOOR: u32 = 1 << FLOOR_SHIFT;
-/// log2 of the largest class, 1 GiB: the largest window that there is (RFC 7323 §2.3).
-pub(in crate::tcp) const SHIFT_MAX: u8 = 30;
-const CLASSES: usize = (SHIFT_MAX - FLOOR_SHIFT + 1) as usize;
 
 /// The memory of a shard's buffers, in classes of powers of two, within a limit. Once a class is warm
 /// nothing is allocated: buffers move between their owners and the free lists.
 #[derive(Debug)]
 pub struct BufferPool {
-    pub(super) classes: [Class; CLASSES],
+    pub(in crate::tcp) classes: [Class; CLASSES],
     /// Bytes lent out.
     in_use: usize,
     /// Bytes on the free lists.
@@ -31,8 +23,8 @@ pub struct BufferPool {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Class {
-    pub(super) free: Vec<Box<[u8]>>,
+pub(in crate::tcp) struct Class {
+    pub(in crate::tcp) free: Vec<Box<[u8]>>,
     /// Buffers of this class that exist, lent out or resting: `free` has room for all of them, so that
     /// giving one back never allocates.
     count: usize,
@@ -59,7 +51,7 @@ impl BufferPool {
 
     /// The same for an owner that gives `back` bytes in exchange: only while it moves does it hold both, and
     /// for that moment the limit may be passed by the smaller of the two.
-    pub(super) fn acquire_for(&mut self, min: u32, back: usize) -> Option<Box<[u8]>> {
+    pub(in crate::tcp) fn acquire_for(&mut self, min: u32, back: usize) -> Option<Box<[u8]>> {
         let index = class_of(min)?;
         let bytes = class_bytes(index);
         if self.in_use.saturating_sub(back) + bytes > self.limit() {
@@ -154,17 +146,4 @@ impl BufferPool {
             }
         }
     }
-}
-
-/// The smallest class that holds `bytes`.
-const fn class_of(bytes: u32) -> Option<usize> {
-    if bytes == 0 || bytes > 1 << SHIFT_MAX {
-        return None;
-    }
-    let shift = bytes.next_power_of_two().trailing_zeros();
-    Some(shift.saturating_sub(FLOOR_SHIFT as u32) as usize)
-}
-
-const fn class_bytes(index: usize) -> usize {
-    1 << (index + FLOOR_SHIFT as usize)
 }

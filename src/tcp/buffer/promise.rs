@@ -1,6 +1,6 @@
 //! What the receive buffer of a connection may grow to, and whether memory is set aside for it, in a byte.
 
-use super::pool::{FLOOR_SHIFT, SHIFT_MAX};
+use super::class::{FLOOR_SHIFT, SHIFT_MAX};
 
 /// RCV.BUFF as a power of two, and whether it is held: entered in the accounts of the pool.
 ///
@@ -57,14 +57,14 @@ impl Promise {
     }
 
     /// Another power, all of it set aside or nothing.
-    pub(super) const fn with(self, shift: u8, held: bool) -> Self {
+    pub(in crate::tcp) const fn with(self, shift: u8, held: bool) -> Self {
         Self(self.0 & TUNED | if held { shift | HELD } else { shift })
     }
 }
 
 /// log2 of the smallest class that holds `bytes`.
 #[inline]
-pub(super) const fn shift_of(bytes: u32) -> u8 {
+pub(in crate::tcp) const fn shift_of(bytes: u32) -> u8 {
     let shift = if bytes <= 1 { 0 } else { (bytes - 1).ilog2() as u8 + 1 };
     if shift < FLOOR_SHIFT {
         FLOOR_SHIFT

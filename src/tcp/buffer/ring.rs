@@ -3,7 +3,8 @@
 //! Owns the content and where it begins. Refuses to know whose memory it is: that comes from the pool and
 //! goes back to it.
 
-use super::{BufferPool, FLOOR};
+use super::class::FLOOR;
+use super::pool::BufferPool;
 
 /// A ring of bytes. Holds memory only while it has something to hold. Offsets count from the first
 /// stored byte.
@@ -51,7 +52,7 @@ impl RingBuffer {
     }
 
     #[must_use]
-    fn resize(&mut self, pool: &mut BufferPool, bytes: u32) -> bool {
+    pub(in crate::tcp) fn resize(&mut self, pool: &mut BufferPool, bytes: u32) -> bool {
         let Some(mut memory) = pool.acquire_for(bytes, self.memory.len()) else { return false };
         let (first, second) = self.runs(0, self.memory.len().min(memory.len()));
         memory[..first.len()].copy_from_slice(first);
@@ -118,7 +119,7 @@ impl RingBuffer {
 
     /// Where `offset` lies in the memory, which must not be empty.
     #[inline]
-    fn position(&self, offset: u32) -> usize {
+    pub(in crate::tcp) fn position(&self, offset: u32) -> usize {
         (self.head as usize + offset as usize) & (self.memory.len() - 1)
     }
 

@@ -302,7 +302,7 @@ proptest! {
                 Claim::Lower(who, needed) => accounts.lower(&mut promises[who], needed),
                 Claim::Unhold(who) => accounts.unhold(&mut promises[who]),
                 Claim::Lend(who, bytes) => {
-                    lent[who] += if accounts.lend(bytes).is_ok() { bytes } else { 0 };
+                    lent[who] += if accounts.allocate(bytes).is_ok() { bytes } else { 0 };
                 }
                 Claim::GiveBack(who) => accounts.give_back(core::mem::take(&mut lent[who])),
             }

@@ -3,8 +3,9 @@
 //!
 //! Owns the counters under the RFC's names: `r` of what we received, `s` of what the peer says that it did.
 
+use super::codepoint::{ByteCounters, Codepoint};
+use super::echo::{Echo, Urgency};
 use super::handshake::{reflected, reflection};
-use super::{ByteCounters, Codepoint, Told, Urgency};
 use crate::tcp::Segment;
 
 /// The byte counters have 24 bits on the wire.
@@ -52,7 +53,7 @@ enum Trust {
 
 /// Both directions of a connection's feedback.
 #[derive(Clone, Debug)]
-pub(super) struct Accurate {
+pub(in crate::tcp) struct Accurate {
     r: Received,
     s_cep: u8,
     s_ceb: u32,
@@ -80,7 +81,7 @@ impl Accurate {
     /// RFC 9768 §3.2.2.3: a SYN that went as Not-ECT and came as anything else shows a path that mangles the
     /// field: "for the remainder of the half-connection the Client is advised to send non-ECN-capable
     /// packets, but it still ought to respond to any feedback".
-    pub(super) fn client(our_syn: Codepoint, syn_ack: Codepoint) -> Self {
+    pub(in crate::tcp) fn client(our_syn: Codepoint, syn_ack: Codepoint) -> Self {
         let is_capable = our_syn == Codepoint::NotEct;
         let mut state = Self { is_server: false, ..Self::server(Codepoint::NotEct, is_capable) };
         // §3.2.2.2: "it MUST increment r.cep, but no more than once".
@@ -90,7 +91,7 @@ impl Accurate {
     }
 
     /// We agreed to the peer's SYN, which came as `peer_syn`.
-    pub(super) const fn server(peer_syn: Codepoint, is_capable: bool) -> Self {
+    pub(in crate::tcp) const fn server(peer_syn: Codepoint, is_capable: bool) -> Self {
         Self {
             r: Received {
                 cep: CEP_FIRST,
@@ -115,7 +116,11 @@ impl Accurate {
 
     /// An acceptable segment came that is no SYN; `unacknowledged` when there was data to acknowledge before
     /// it.
-    pub(super) fn on_packet(&mut self, segment: &Segment<'_>, unacknowledged: bool) -> Urgency {
+    pub(in crate::tcp) fn on_packet(
+        &mut self,
+        segment: &Segment<'_>,
+        unacknowledged: bool,
+    ) -> Urgency {
         let r = &mut self.r;
         let len = segment.payload.len() as u32;
         let before = core::mem::replace(&mut r.last, segment.ecn);
@@ -143,20 +148,20 @@ impl Accurate {
     }
 
     /// A SYN-ACK came again: it is acknowledged as the first was (§3.2.2.1).
-    pub(super) const fn on_syn_ack_again(&mut self, came: Codepoint) {
+    pub(in crate::tcp) const fn on_syn_ack_again(&mut self, came: Codepoint) {
         if !self.is_server {
             self.syn_ack = Some(came);
         }
     }
 
     /// Whether an ACK without anything else is owed, to tell of the SYN-ACK (§3.2.2.1).
-    pub(super) const fn owes_reflection(&self) -> bool {
+    pub(in crate::tcp) const fn has_pending_reflection(&self) -> bool {
         self.syn_ack.is_some()
     }
 
     /// The ACE field of a segment: the count, but once the reflection, on an ACK that is `bare` of data and
     /// of SACK blocks.
-    pub(super) fn ace(&mut self, bare: bool, without_sack: bool) -> u8 {
+    pub(in crate::tcp) fn ace(&mut self, bare: bool, without_sack: bool) -> u8 {
         self.r.marks = 0;
         let syn_ack = if bare { self.syn_ack.take() } else { None };
         match syn_ack.filter(|_| without_sack) {
@@ -167,7 +172,7 @@ impl Accurate {
 
     /// The option of a segment, if one is owed and takes no more than `room` bytes: every counter that has
     /// ever changed (§3.2.3.3, the recommended simple scheme). `carries_data` spends a trial more.
-    pub(super) fn option(&mut self, room: u32, carries_data: bool) -> Option<ByteCounters> {
+    pub(in crate::tcp) fn option(&mut self, room: u32, carries_data: bool) -> Option<ByteCounters> {
         let tries = self.trials == 2 || self.trials == 1 && carries_data;
         if !self.r.grown && !tries {
             return None;
@@ -197,17 +202,17 @@ impl Accurate {
     }
 
     /// The flags of a SYN-ACK.
-    pub(super) const fn syn_ack_field(&self) -> u8 {
+    pub(in crate::tcp) const fn syn_ack_field(&self) -> u8 {
         reflection(self.peer_syn)
     }
 
     /// Whether our packets may bear ECT.
-    pub(super) const fn is_capable(&self) -> bool {
+    pub(in crate::tcp) const fn is_capable(&self) -> bool {
         self.is_capable
     }
 
     /// The option of a SYN-ACK came, or did not.
-    pub(super) fn on_first_option(&mut self, option: Option<&ByteCounters>) {
+    pub(in crate::tcp) fn on_first_option(&mut self, option: Option<&ByteCounters>) {
         let Some(option) = option else { return };
         // RFC 9768 §3.2.3.2.4: "If it runs a test and either initial value is zero, the Client will switch
         // into a mode that ignores AccECN Options".
@@ -217,7 +222,7 @@ impl Accurate {
     }
 
     /// An acceptable ACK came, not superseded, that acknowledges `acked` new bytes in segments of `mss`.
-    pub(super) fn on_ack(&mut self, segment: &Segment<'_>, acked: u32, mss: u32) -> Told {
+    pub(in crate::tcp) fn on_ack(&mut self, segment: &Segment<'_>, acked: u32, mss: u32) -> Echo {
         let field = super::handshake::field(segment.flags);
         let option = segment.rare.accecn.as_ref();
         if core::mem::take(&mut self.is_first) {
@@ -230,13 +235,13 @@ impl Accurate {
             }
         }
         if !self.heeds {
-            return Told::default();
+            return Echo::default();
         }
         self.decode(field, option, acked, mss)
     }
 
     /// The first feedback: about the SYN-ACK if it is a pure ACK to the server (table 4).
-    fn on_first_ack(&mut self, segment: &Segment<'_>, field: u8) -> Option<Told> {
+    fn on_first_ack(&mut self, segment: &Segment<'_>, field: u8) -> Option<Echo> {
         let pure = segment.is_empty() && segment.rare.sack.is_empty();
         if field == 0 {
             // Table 4, note 1:
@@ -245,7 +250,7 @@ impl Accurate {
             // §3.2.2.4 advises the same when any first feedback has a field of zero.
             self.is_capable = false;
             self.heeds = false;
-            return Some(Told::default());
+            return Some(Echo::default());
         }
         if !(pure && self.is_server) {
             return None;
@@ -255,11 +260,11 @@ impl Accurate {
         self.is_capable &= came.is_none_or(|came| came == Codepoint::NotEct);
         let congestion = came == Some(Codepoint::Ce);
         self.s_cep += u8::from(congestion);
-        Some(Told { congestion, bytes: 0 })
+        Some(Echo { congestion, bytes: 0 })
     }
 
     /// RFC 9768 appendix A.2.
-    fn decode(&mut self, field: u8, option: Option<&ByteCounters>, acked: u32, mss: u32) -> Told {
+    fn decode(&mut self, field: u8, option: Option<&ByteCounters>, acked: u32, mss: u32) -> Echo {
         let packets = acked.div_ceil(mss.max(1));
         let least = u32::from(field.wrapping_sub(self.s_cep) & 7);
         let bytes = self.decode_bytes(option);
@@ -285,7 +290,7 @@ impl Accurate {
             self.is_capable = false;
         }
         let estimate = marks.saturating_mul(mss);
-        Told {
+        Echo {
             congestion: marks > 0 || bytes.is_some_and(|bytes| bytes > 0),
             bytes: bytes.unwrap_or_else(|| {
                 self.s_ceb = self.s_ceb.wrapping_add(estimate) & BYTES_MASK;

@@ -1,15 +1,16 @@
 //! Classic feedback (RFC 3168 §6.1): the receiver sets ECE until the sender says CWR.
 
-use super::{Codepoint, Told};
+use super::codepoint::Codepoint;
+use super::echo::Echo;
 use crate::tcp::{Flags, Segment};
 
 /// Both directions of a connection's feedback.
 #[derive(Clone, Debug)]
-pub(super) struct Classic {
+pub(in crate::tcp) struct Classic {
     /// A mark came and the peer has not said that it responded.
     echoes: bool,
     /// We reduced the window, and the peer is to hear of it with the next new data.
-    owes_cwr: bool,
+    cwr_pending: bool,
     /// ssthresh when it was last looked at: whatever lowers it was a reduction.
     ssthresh: u32,
     /// Our packets may bear ECT.
@@ -17,12 +18,12 @@ pub(super) struct Classic {
 }
 
 impl Classic {
-    pub(super) const fn new(is_capable: bool) -> Self {
-        Self { echoes: false, owes_cwr: false, ssthresh: u32::MAX, is_capable }
+    pub(in crate::tcp) const fn new(is_capable: bool) -> Self {
+        Self { echoes: false, cwr_pending: false, ssthresh: u32::MAX, is_capable }
     }
 
     /// Whether our packets may bear ECT.
-    pub(super) const fn is_capable(&self) -> bool {
+    pub(in crate::tcp) const fn is_capable(&self) -> bool {
         self.is_capable
     }
 
@@ -33,7 +34,7 @@ impl Classic {
     ///   > receives a CWR packet
     ///
     /// A packet that says CWR and is marked itself begins anew.
-    pub(super) fn on_packet(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn on_packet(&mut self, segment: &Segment<'_>) {
         if segment.flags.contains(Flags::CWR) {
             self.echoes = false;
         }
@@ -43,14 +44,14 @@ impl Classic {
     }
 
     /// An acceptable ACK came that acknowledges `acked` new bytes.
-    pub(super) fn on_ack(&self, segment: &Segment<'_>, acked: u32) -> Told {
+    pub(in crate::tcp) fn on_ack(&self, segment: &Segment<'_>, acked: u32) -> Echo {
         let congestion = segment.flags.contains(Flags::ECE);
-        Told { congestion, bytes: if congestion { acked } else { 0 } }
+        Echo { congestion, bytes: if congestion { acked } else { 0 } }
     }
 
     /// We respond to a mark.
-    pub(super) const fn on_response(&mut self) {
-        self.owes_cwr = true;
+    pub(in crate::tcp) const fn on_response(&mut self) {
+        self.cwr_pending = true;
     }
 
     /// The flags of a segment; `fresh` when it carries data that was never sent.
@@ -59,10 +60,10 @@ impl Classic {
     ///   > When an ECN-Capable TCP sender reduces its congestion window for any reason (because of a
     ///   > retransmit timeout, a Fast Retransmit, or in response to an ECN Notification), the TCP sender
     ///   > sets the CWR flag in the TCP header of the first new data packet
-    pub(super) fn flags(&mut self, fresh: bool, ssthresh: u32) -> Flags {
-        self.owes_cwr |= ssthresh < self.ssthresh;
+    pub(in crate::tcp) fn flags(&mut self, fresh: bool, ssthresh: u32) -> Flags {
+        self.cwr_pending |= ssthresh < self.ssthresh;
         self.ssthresh = ssthresh;
         let echo = if self.echoes { Flags::ECE } else { Flags::default() };
-        if fresh && core::mem::take(&mut self.owes_cwr) { echo.with(Flags::CWR) } else { echo }
+        if fresh && core::mem::take(&mut self.cwr_pending) { echo.with(Flags::CWR) } else { echo }
     }
 }

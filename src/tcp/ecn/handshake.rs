@@ -4,7 +4,7 @@
 //! Everything is a function of the three flags AE, CWR and ECE, here read as one number, AE the highest
 //! bit, as the tables print them.
 
-use super::{Codepoint, EcnMode, EcnPolicy};
+use super::codepoint::{Codepoint, EcnMode, EcnPolicy};
 use crate::tcp::Flags;
 
 /// Where the three flags stand.

@@ -1,6 +1,6 @@
 //! What an embryo answers to a segment: RFC 9293 §3.10.7.4 for SYN-RECEIVED, one step after the other.
 
-use super::{Embryo, EmbryoAnswer, NO_ECT, TIMESTAMPS, UNTIMED};
+use super::state::{Embryo, EmbryoAnswer, NO_ECT, TIMESTAMPS, UNTIMED};
 use crate::tcp::ecn::handshake;
 use crate::tcp::{Disposition, EcnMode, Flags, Segment, SeqNum, Settings};
 
@@ -61,7 +61,7 @@ impl Embryo {
     /// The peer's SYN came again, asking for the same as before or for nothing (RFC 9768 §3.1.5):
     ///   > MUST reset the connection with a RST packet, if it receives a 'Classic' ECN-setup SYN [...] and a
     ///   > SYN requesting AccECN feedback during the same handshake
-    fn on_syn_again(&mut self, syn: &Segment<'_>) -> EmbryoAnswer {
+    pub(in crate::tcp) fn on_syn_again(&mut self, syn: &Segment<'_>) -> EmbryoAnswer {
         match (self.ecn_mode(), handshake::asked(syn.flags)) {
             (EcnMode::Classic, EcnMode::Accurate) | (EcnMode::Accurate, EcnMode::Classic) => {
                 return EmbryoAnswer::Refuse;
@@ -82,7 +82,11 @@ impl Embryo {
 
     /// RFC 7323 §5.3 R1: a segment older than TS.Recent is not acceptable; §3.2: one without a timestamp
     /// SHOULD be dropped in silence. Resets are exempt from both.
-    fn check_timestamp(&self, segment: &Segment<'_>, settings: &Settings) -> Option<EmbryoAnswer> {
+    pub(in crate::tcp) fn check_timestamp(
+        &self,
+        segment: &Segment<'_>,
+        settings: &Settings,
+    ) -> Option<EmbryoAnswer> {
         if !self.has(TIMESTAMPS) || segment.flags.rst() {
             return None;
         }
@@ -95,7 +99,7 @@ impl Embryo {
     }
 
     /// RFC 7323 §4.3 (2): SEG.TSval becomes TS.Recent if SEG.SEQ <= Last.ACK.sent, which is RCV.NXT here.
-    fn note_timestamp(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn note_timestamp(&mut self, segment: &Segment<'_>) {
         if let (Some(ts), true) =
             (segment.options.timestamps, segment.seq.at_or_before(self.rcv_nxt()))
         {

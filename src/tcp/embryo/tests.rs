@@ -2,6 +2,11 @@
 //! 2018 §2 an embryo keeps.
 
 use super::*;
+use crate::tcp::{
+    Disposition, EcnMode, Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps,
+    WindowShift,
+};
+use crate::time::{Duration, Instant};
 
 const IRS: SeqNum = SeqNum(u32::MAX); // the peer's first byte is number 0
 const ISS: SeqNum = SeqNum(1000);

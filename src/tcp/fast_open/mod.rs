@@ -9,18 +9,15 @@
 //! |---|---|
 //! | `cookie` | the option of a SYN |
 //! | `keys` | how a server makes cookies, and knows its own (§4.1.2) |
-//! | `early` | the yes-or-no state of a connection |
-//! | `active` | the client's part (§4.2.2) |
-//! | `passive` | the server's part (§4.2.2) |
+//! | `attempt` | a client's attempt and its outcome |
+//!
+//! The steps of a connection are in `open::fast_open`.
 
-mod active;
+mod attempt;
 mod cookie;
-mod early;
 mod keys;
-mod passive;
 
-pub use active::{Attempt, Outcome, SynData};
-pub(super) use active::{Opening, SynLoad};
+pub use attempt::{Attempt, Outcome, SynData};
+pub(super) use attempt::{Opening, SynLoad};
 pub use cookie::{Cookie, FastOpen, Form};
-pub(super) use early::EarlyMarks;
 pub use keys::{CookieKeys, Judgement};

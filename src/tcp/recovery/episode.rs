@@ -5,15 +5,11 @@
 
 use core::ops::Range;
 
-use super::prr::Progress;
-use super::rack::{Overdue, Rack};
-use super::{Alarm, Recovery, Stage};
 use crate::tcp::congestion::Ack;
-use crate::tcp::connection::Connection;
-use crate::tcp::flight::Flight;
-use crate::tcp::interface::Env;
 use crate::tcp::rate::micros;
-use crate::tcp::{Segment, SeqNum};
+use crate::tcp::recovery::detect::{Overdue, Progress, Rack};
+use crate::tcp::state::{Recovery, Stage};
+use crate::tcp::{Connection, Env, Segment, SeqNum};
 use crate::time::Instant;
 
 /// Sequence numbers from here to there.
@@ -25,7 +21,11 @@ fn holds(span: &Span, seq: SeqNum) -> bool {
 
 impl Recovery {
     /// RFC 8985 §6.2 step 5: what is lost now, in bytes, and how many microseconds from now the next may be.
-    fn find_losses(&mut self, now: Instant, spared: Option<Span>) -> (u32, Option<u32>) {
+    pub(in crate::tcp) fn find_losses(
+        &mut self,
+        now: Instant,
+        spared: Option<Span>,
+    ) -> (u32, Option<u32>) {
         let recovering = self.stage != Stage::Open;
         let Some(flight) = self.flight.as_deref_mut() else { return (0, None) };
         let Some(oldest) = flight.board.oldest_sent() else { return (0, None) };
@@ -63,7 +63,7 @@ impl Recovery {
 
     /// RFC 9937 §6.2, on every ACK that delivers something in fast recovery, or while the flight comes down for
     /// an echo of congestion.
-    pub(super) fn reduce(&mut self, delivered: u32, safe: bool, mss: u16) {
+    pub(in crate::tcp) fn reduce(&mut self, delivered: u32, safe: bool, mss: u16) {
         let Some(flight) = self.flight.as_deref_mut() else { return };
         let reducing = flight.reducing.map(|(_, target)| target);
         let takes_part = self.stage == Stage::Selective || reducing.is_some();
@@ -81,7 +81,7 @@ impl Recovery {
     }
 
     /// Congestion control hears of an ACK.
-    pub(super) fn tell(&mut self, ack: Ack) {
+    pub(in crate::tcp) fn report_ack(&mut self, ack: Ack) {
         let rated = self.controller.measures_rate();
         let flight = self.flight.as_deref_mut().filter(|_| rated);
         let rate = flight.and_then(|flight| flight.rate.take_sample());
@@ -92,7 +92,7 @@ impl Recovery {
 impl Connection {
     /// The same, for congestion control to answer: a lost probe of the path is sent again, and is no sign of
     /// congestion (RFC 4821 §7.6.2).
-    pub(super) fn find_losses(&mut self, now: Instant) -> (u32, Option<u32>) {
+    pub(in crate::tcp) fn find_losses(&mut self, now: Instant) -> (u32, Option<u32>) {
         let spared = self.path_probe_span();
         let (lost, due) = self.recovery.find_losses(now, spared);
         let forgiven = lost > 0 && self.is_lost_path_probe(now);
@@ -100,7 +100,7 @@ impl Connection {
     }
 
     /// RFC 6675 §5 (4): fast recovery begins, with an ACK that delivered so much.
-    pub(super) fn enter_recovery(&mut self, now: Instant, delivered: u32, bytes: u32) {
+    pub(in crate::tcp) fn enter_recovery(&mut self, now: Instant, delivered: u32, bytes: u32) {
         self.on_loss_beside_path_probe();
         self.recovery.end_reduction();
         let (snd, recovery) = (&self.snd, &mut self.recovery);
@@ -119,7 +119,7 @@ impl Connection {
 
     /// A loss that a probe repaired: RFC 8985 §7.4.2,
     ///   > invoke congestion control to react to the loss event the probe has repaired
-    pub(super) fn answer_repaired_loss(&mut self, now: Instant) {
+    pub(in crate::tcp) fn answer_repaired_loss(&mut self, now: Instant) {
         let in_flight = self.in_flight();
         self.recovery.end_reduction();
         let controller = &mut self.recovery.controller;
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     /// SND.UNA advanced: RFC 6675 §5.1, recovery ends when RecoveryPoint is acknowledged.
-    pub(super) fn leave_recovery(&mut self, now: Instant) {
+    pub(in crate::tcp) fn leave_recovery(&mut self, now: Instant) {
         let in_flight = self.in_flight();
         let recovery = &mut self.recovery;
         let stage = recovery.stage;
@@ -158,7 +158,12 @@ impl Connection {
     /// Nothing was lost: RFC 4015 §3.1 (8) and (9), RFC 3708 §3. What waits to be sent again does so no
     /// longer, and the window is given back. It was a delay, or a change of order: then fast recovery begins
     /// later from here on. `bytes` is what the ACK acknowledges.
-    pub(super) fn undo_reduction(&mut self, env: &Env<'_>, segment: &Segment<'_>, bytes: u32) {
+    pub(in crate::tcp) fn undo_reduction(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        bytes: u32,
+    ) {
         let echo = self.echoes_congestion(segment);
         let burst = bytes.min(u32::from(env.settings.initial_window) * u32::from(self.snd.mss));
         let cwnd = self.snd.outstanding() + burst;
@@ -190,61 +195,30 @@ impl Connection {
             flight.counts.undone = flight.counts.undone.saturating_add(1);
         }
     }
+}
 
-    /// The reordering window of a segment is over (RFC 8985 §6.2 step 5).
-    pub(super) fn on_reordering_deadline(&mut self, env: &Env<'_>) {
-        let (lost, due) = self.find_losses(env.now);
-        if lost > 0 && self.recovery.stage == Stage::Open {
-            self.enter_recovery(env.now, 0, 0);
-        }
-        if lost > 0 {
-            // No ACK clocks this: one segment goes for it.
-            self.recovery.reduce(u32::from(self.snd.mss), false, self.snd.mss);
-        }
-        match due {
-            Some(micros) => self.arm_reordering(env, micros),
-            None => self.arm_alarm(env, Alarm::Timeout),
-        }
-    }
-
-    /// RFC 6298 (5.2), (5.3), and the alarms that come before it.
-    pub(super) fn arm_after_ack(&mut self, env: &mut Env<'_>, advanced: bool, due: Option<u32>) {
-        if self.snd.outstanding() == 0 {
-            self.timers.retransmit_at = Instant::FAR;
-            self.recovery.set_alarm(Alarm::Timeout);
-            return self.rest_flight(env);
-        }
-        if advanced && let Some(flight) = &mut self.recovery.flight {
-            flight.timer_since = env.now;
-        }
-        if let Some(micros) = due {
-            return self.arm_reordering(env, micros);
-        }
-        if advanced || self.recovery.alarm() == Alarm::Reordering {
-            self.timers.retransmit_at = Instant::FAR;
-        } else if self.recovery.alarm() != Alarm::Probe {
+/// Reductions for an echo of congestion.
+impl Connection {
+    /// ECN says congestion, for the first time in this window of data; before SND.UNA advances.
+    pub(in crate::tcp) fn answer_congestion_echo(&mut self, now: Instant) {
+        let (outstanding, nxt) = (self.snd.outstanding(), self.snd.nxt);
+        let controller = &mut self.recovery.controller;
+        controller.on_congestion_echo(outstanding, now);
+        if !controller.shrinks_by_prr() {
             return;
         }
-        let timeout_at = self.timeout_at(env);
-        match self.probe_at(env, timeout_at) {
-            // A duplicate does not put the probe off.
-            Some(_) if !advanced && self.recovery.alarm() == Alarm::Probe => {}
-            Some(at) => {
-                self.recovery.set_alarm(Alarm::Probe);
-                self.timers.retransmit_at = at;
-            }
-            None => self.arm_alarm(env, Alarm::Timeout),
+        if let Some(flight) = self.recovery.flight.as_deref_mut() {
+            flight.prr.begin(outstanding - flight.board.selected());
+            // May be less than ssthresh: RFC 3168 §6.1.2 lets echoes go on down to one segment.
+            flight.reducing = Some((nxt, controller.cwnd()));
         }
     }
 
-    /// Nothing is in flight: the memory goes back, unless something is remembered in it.
-    fn rest_flight(&mut self, env: &mut Env<'_>) {
-        let counts = self.recovery.controller.measures_rate();
-        let keeps = |flight: &&mut Flight| counts || flight.remembers();
-        if let Some(flight) = self.recovery.flight.as_deref_mut().filter(keeps) {
-            flight.rest();
-        } else if let Some(flight) = self.recovery.flight.take() {
-            env.pool.flights.release(flight);
+    /// SND.UNA advanced: what was in flight when the echo came has arrived.
+    pub(in crate::tcp) fn leave_reduction(&mut self) {
+        let until = self.recovery.flight.as_deref().and_then(|flight| flight.reducing);
+        if until.is_some_and(|(until, _)| self.snd.una.at_or_after(until)) {
+            self.recovery.end_reduction();
         }
     }
 }

@@ -3,15 +3,10 @@
 //!
 //! Owns the meaning of ACKs without blocks. What is to be sent again is a range of the send half.
 
-use super::{Recovery, Stage};
-use crate::tcp::Segment;
 use crate::tcp::congestion::Ack;
-use crate::tcp::connection::Connection;
-use crate::tcp::interface::Env;
+use crate::tcp::state::{DUPLICATE_ACKS, Recovery, Stage};
+use crate::tcp::{Connection, Env, Segment};
 use crate::time::Instant;
-
-/// Duplicate ACKs that tell of a loss (RFC 5681 §3.2).
-pub(super) const DUPLICATE_ACKS: u8 = 3;
 
 impl Recovery {
     /// RFC 5681 §3.2 (4): each additional duplicate ACK tells of one more segment that left.

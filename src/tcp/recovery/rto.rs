@@ -1,30 +1,35 @@
-//! The retransmission timer (RFC 6298), and its slot, which the probe of a tail and the reordering window
-//! share with it: the earliest has it (RFC 8985 §8).
+//! The retransmission timer (RFC 6298), the persist timer, and the slot that they share with the tail probe and
+//! the reordering window: the earliest has it (RFC 8985 §8).
 //!
-//! Owns what a timeout means. Refuses to know what is sent again first: it marks, `transmit` sends.
+//! Owns what a timeout means: it marks segments as lost, and `send::transmit` retransmits them.
 
-use super::rack::Overdue;
-use super::{Recovery, Stage};
-use crate::tcp::connection::Connection;
-use crate::tcp::interface::{CloseReason, Env};
+use crate::tcp::flight::Alarm;
 use crate::tcp::rate::micros;
-use crate::tcp::timers::R1;
+use crate::tcp::recovery::detect::Overdue;
+use crate::tcp::state::{BACKOFF_MAX, EarlyMarks, Marks, R1, Recovery, Stage};
+use crate::tcp::{CloseReason, Connection, Env, Settings};
 use crate::time::{Duration, Instant};
 
-/// What the retransmission slot is armed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tcp) enum Alarm {
-    /// The timeout (RFC 6298), or the probe of a closed window.
-    Timeout,
-    /// A tail loss probe (RFC 8985 §7.2).
-    Probe,
-    /// The reordering window (RFC 8985 §6.2 step 5).
-    Reordering,
-}
+/// RFC 6298 (5.7): the timeout after a handshake that lost a SYN and gave no measurement.
+const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 
 impl Connection {
+    /// The retransmission timeout before backoff.
+    pub(in crate::tcp) fn rto(&self, settings: &Settings) -> Duration {
+        let lost_syn = self.marks.has(Marks::SYN_TIMED_OUT) && !self.phase.is_opening();
+        if lost_syn && self.recovery.rtt.srtt().is_none() {
+            return RTO_AFTER_LOST_SYN.min(settings.rto_max);
+        }
+        self.recovery.rtt.rto(settings)
+    }
+
+    /// The retransmission timeout. RFC 6298 (5.5): "RTO <- RTO * 2", at most `rto_max`.
+    pub(in crate::tcp) fn rto_backed_off(&self, settings: &Settings) -> Duration {
+        self.rto(settings).times(1 << self.recovery.backoff).min(settings.rto_max)
+    }
+
     /// When the timeout is due: RTO after the timer was last started.
-    pub(super) fn timeout_at(&self, env: &Env<'_>) -> Instant {
+    pub(in crate::tcp) fn timeout_at(&self, env: &Env<'_>) -> Instant {
         let since = self.recovery.flight.as_deref().map_or(env.now, |flight| flight.timer_since);
         let limit = self.recovery.give_up_at.min(env.now + self.user_timeout(env.settings));
         (since + self.rto_backed_off(env.settings)).min(limit).max(env.now)
@@ -43,7 +48,7 @@ impl Connection {
     }
 
     /// Arms the slot with `alarm`, at the latest for the timeout.
-    pub(super) fn arm_alarm(&mut self, env: &Env<'_>, alarm: Alarm) {
+    pub(in crate::tcp) fn arm_alarm(&mut self, env: &Env<'_>, alarm: Alarm) {
         self.recovery.set_alarm(alarm);
         self.timers.retransmit_at = self.timeout_at(env);
     }
@@ -66,7 +71,7 @@ impl Connection {
     }
 
     /// The reordering window of the segment sent longest ago ends in `micros`.
-    pub(super) fn arm_reordering(&mut self, env: &Env<'_>, micros: u32) {
+    pub(in crate::tcp) fn arm_reordering(&mut self, env: &Env<'_>, micros: u32) {
         let at = env.now + Duration::from_micros(u64::from(micros));
         self.recovery.set_alarm(Alarm::Reordering);
         self.timers.retransmit_at = at.min(self.timeout_at(env));
@@ -125,19 +130,81 @@ impl Connection {
     }
 }
 
-impl Recovery {
-    /// What the retransmission slot of the timers is armed for.
-    #[inline]
-    pub(super) fn alarm(&self) -> Alarm {
-        self.flight.as_deref().map_or(Alarm::Timeout, |flight| flight.alarm)
+/// Timeouts of a SYN and of a closed window.
+impl Connection {
+    /// The timer expired for our SYN.
+    pub(in crate::tcp) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
+        if self.early.has(EarlyMarks::PASSIVE) {
+            return self.on_syn_ack_timeout(env);
+        }
+        // RFC 9293 §3.8.3: R2 for a SYN.
+        let spent = self.recovery.backoff >= self.syn_retries(env.settings).min(BACKOFF_MAX);
+        if spent || self.has_user_timeout() && self.gives_up(env) {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        self.back_off();
+        self.marks.insert(Marks::SYN_TIMED_OUT);
+        self.note_syn_timeout();
+        self.snd.resend_syn();
     }
 
-    pub(super) fn set_alarm(&mut self, alarm: Alarm) {
-        if let Some(flight) = &mut self.flight {
-            flight.alarm = alarm;
+    /// The timer expired with the window closed (RFC 9293 §3.8.6.1).
+    pub(in crate::tcp) fn on_persist_timeout(&mut self, env: &mut Env<'_>) {
+        if self.gives_up(env) {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        self.back_off();
+        if let Some(flight) = &mut self.recovery.flight {
+            flight.timer_since = env.now;
+        }
+        self.recovery.set_alarm(Alarm::Timeout);
+        if env.settings.probe_without_data {
+            self.marks.insert(Marks::KEEP_ALIVE);
+            self.arm_retransmit(env);
+        } else {
+            self.marks.insert(Marks::PROBE);
         }
     }
 
+    /// The peer answers though its window is closed: RFC 9293 §3.8.6.1,
+    ///   > As long as the receiving TCP peer continues to send acknowledgments in response to the probe
+    ///   > segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
+    pub(in crate::tcp) fn on_closed_window(&mut self, env: &Env<'_>) {
+        self.recovery.give_up_at = Instant::FAR;
+        // What has to be probed from here on is the window.
+        if self.recovery.alarm() != Alarm::Timeout {
+            self.restart_timer(env);
+        }
+    }
+
+    /// The window opened. What was sent into the closed one was thrown away.
+    pub(in crate::tcp) fn on_opened_window(&mut self, env: &Env<'_>) {
+        self.recovery.backoff = 0;
+        if self.marks.has(Marks::PROBED) {
+            match &mut self.recovery.flight {
+                Some(flight) => flight.board.lose_all(false),
+                None => self.snd.resend_all(),
+            }
+        }
+        self.marks.remove(Marks::PROBE.with(Marks::PROBED));
+        self.restart_timer(env);
+    }
+
+    /// R2 (RFC 9293 §3.8.3): counted from the transmission whose timer was the first to expire.
+    fn gives_up(&mut self, env: &Env<'_>) -> bool {
+        if self.recovery.give_up_at == Instant::FAR {
+            let span = self.user_timeout(env.settings) - self.rto_backed_off(env.settings);
+            self.recovery.give_up_at = env.now + span;
+        }
+        self.recovery.give_up_at <= env.now
+    }
+
+    pub(in crate::tcp) fn back_off(&mut self) {
+        self.recovery.back_off();
+    }
+}
+
+impl Recovery {
     /// RFC 8985 §6.3, RACK_mark_losses_on_RTO:
     ///   > If SEG.SEQ == SND.UNA OR Segment.xmit_ts + RACK.rtt + RACK.reo_wnd - Now() <= 0:
     ///   >     Segment.lost = TRUE

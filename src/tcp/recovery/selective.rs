@@ -1,50 +1,16 @@
-//! What an ACK tells of a flight with a scoreboard: RFC 2018 §5, RFC 2883 §4, RFC 8985 §6.2, in steps.
+//! An ACK of a flight with a scoreboard: RFC 2018 §5, RFC 2883 §4, RFC 8985 §6.2, in steps.
 //!
-//! Owns the order of the steps. What each kind of news is taken for is in `heed`; what it means to
+//! Owns the order of the steps, and passes the facts of an ACK to the detectors. What a decision means to
 //! congestion control and to the stage of recovery is in `episode`.
 
-use super::undo::Duplicate;
-use super::{ECHOED_RTT_MS_MAX, Stage};
 use crate::tcp::congestion::Ack;
-use crate::tcp::connection::Connection;
-use crate::tcp::flight::{Delivered, Flight};
-use crate::tcp::interface::Env;
-use crate::tcp::marks::Marks;
+use crate::tcp::flight::Flight;
 use crate::tcp::rate::micros;
-use crate::tcp::{Segment, SeqNum};
-use crate::time::{Duration, Instant};
-
-/// What one ACK tells, all of it together.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct News {
-    /// Newly acknowledged, cumulatively or selectively.
-    pub(super) delivered: u32,
-    /// The shortest round trip of the segments that were sent once.
-    rtt_us: Option<u32>,
-    /// Something arrived that was sent once, and before the end of the episode.
-    pub(super) original: bool,
-    /// The highest number that it tells of.
-    pub(super) highest: SeqNum,
-    /// SND.UNA before it.
-    pub(super) una: SeqNum,
-    /// Nothing was selectively acknowledged before it.
-    pub(super) blank: bool,
-    /// Bytes that it acknowledges cumulatively.
-    pub(super) bytes: u32,
-}
-
-impl News {
-    fn add(&mut self, segment: &Delivered, now_us: u32, recover: SeqNum) {
-        self.delivered += segment.len;
-        self.highest = self.highest.latest(segment.end);
-        if segment.resent {
-            return;
-        }
-        self.original |= segment.end.at_or_before(recover);
-        let rtt_us = now_us.wrapping_sub(segment.sent_us);
-        self.rtt_us = Some(self.rtt_us.map_or(rtt_us, |least| least.min(rtt_us)));
-    }
-}
+use crate::tcp::recovery::detect::{AckSummary, Answer, Duplicate, Finding, Verdict};
+use crate::tcp::scoreboard::Delivered;
+use crate::tcp::state::{Marks, Stage};
+use crate::tcp::{Connection, EcnMode, Env, Flags, Segment, SeqNum};
+use crate::time::Instant;
 
 impl Connection {
     /// Whether `segment` may tell something to the scoreboard, or of duplicates after it.
@@ -66,22 +32,22 @@ impl Connection {
         };
         let prior_in_flight = flight.board.pipe();
         let (cwnd_limited, used) = (flight.full_until.is_some(), flight.peak);
-        let mut news = self.take_news(env, segment, &mut flight, duplicate.is_some());
+        let mut summary = self.summarize(env, segment, &mut flight, duplicate.is_some());
         self.recovery.flight = Some(flight);
-        news.bytes = if advanced { self.advance(env, segment.ack) } else { 0 };
+        summary.bytes = if advanced { self.advance(env, segment.ack) } else { 0 };
         let (una, nxt) = (self.snd.una, self.snd.nxt);
         if let Some(flight) = &mut self.recovery.flight {
-            flight.delivery.on_ack(env.now, news.delivered, una, nxt);
+            flight.delivery.on_ack(env.now, summary.delivered, una, nxt);
         }
         let undone = self.undone();
-        let rtt = self.measure(env, segment, &news, advanced);
+        let rtt = self.measure(env, segment, &summary, advanced);
         if advanced {
-            self.heed_echo(env, segment, &news, duplicate.is_some());
+            self.on_timestamp_echo(env, segment, &summary, duplicate.is_some());
         }
-        self.heed_duplicate(env, segment, &news, duplicate);
-        self.heed_probe(env, segment, duplicate, news.delivered);
-        self.heed_forward_probe(env, segment, &news, advanced);
-        self.heed_arrivals(env, segment, &news);
+        self.on_dsack(env, segment, &summary, duplicate);
+        self.on_tail_probe_ack(env, segment, duplicate, summary.delivered);
+        self.on_forward_probe_ack(env, segment, &summary, advanced);
+        self.on_late_arrivals(env, segment, &summary);
         if advanced {
             self.leave_recovery(env.now);
             self.leave_reduction();
@@ -89,20 +55,20 @@ impl Connection {
         }
         let (lost, due) = self.find_losses(env.now);
         if lost > 0 && self.recovery.stage == Stage::Open {
-            self.enter_recovery(env.now, news.delivered, news.bytes);
+            self.enter_recovery(env.now, summary.delivered, summary.bytes);
         }
         // An ACK that tells of congestion is no sign that all goes well.
         let safe = advanced && lost == 0 && !self.echoes_congestion(segment);
-        self.recovery.reduce(news.delivered, safe, self.snd.mss);
+        self.recovery.reduce(summary.delivered, safe, self.snd.mss);
         let grows = self.undone() == undone && !self.recovery.is_reducing();
         // RFC 4015 §3.4: "the value of cwnd must not be changed any further for that ACK".
-        if news.delivered > 0 || lost > 0 {
-            self.tell_of_room(env.settings);
-            let ce = self.take_marked(news.delivered);
-            self.recovery.tell(Ack {
+        if summary.delivered > 0 || lost > 0 {
+            self.notify_writable(env.settings);
+            let ce = self.take_marked(summary.delivered);
+            self.recovery.report_ack(Ack {
                 now: env.now,
-                bytes: if grows { news.bytes } else { 0 },
-                delivered: news.delivered,
+                bytes: if grows { summary.bytes } else { 0 },
+                delivered: summary.delivered,
                 lost,
                 prior_in_flight,
                 used,
@@ -139,18 +105,18 @@ impl Connection {
     }
 
     /// All that the ACK delivers, with RFC 8985 §6.2 steps 2 and 3 for each segment.
-    fn take_news(
+    pub(in crate::tcp) fn summarize(
         &self,
         env: &Env<'_>,
         segment: &Segment<'_>,
         flight: &mut Flight,
         first_is_duplicate: bool,
-    ) -> News {
+    ) -> AckSummary {
         let (now, now_us, recover) = (env.now, micros(env.now), self.recovery.recover);
         let (rated, mut late) = (self.recovery.controller.measures_rate(), None);
         let Flight { board, rack, rate, reordering, path, .. } = flight;
         let min_rtt = path.min_rtt_us();
-        let mut news = News {
+        let mut summary = AckSummary {
             delivered: 0,
             rtt_us: None,
             original: false,
@@ -160,7 +126,7 @@ impl Connection {
             bytes: 0,
         };
         let mut each = |d: Delivered| {
-            news.add(&d, now_us, recover);
+            summary.add(&d, now_us, recover);
             let earlier = d.resent && self.echoes_before(now, d.sent_us, segment);
             late = late.max(rack.on_delivered(&d, now_us, earlier, min_rtt, reordering));
             if rated {
@@ -179,7 +145,7 @@ impl Connection {
         if let Some(bytes) = late {
             reordering.note(bytes, self.snd.mss);
         }
-        news
+        summary
     }
 
     /// RFC 8985 §6.2 step 2: "ACK.ts_option.echo_reply < Segment.xmit_ts".
@@ -193,7 +159,7 @@ impl Connection {
     }
 
     /// SND.UNA <- SEG.ACK (RFC 6675 §4: what is selected stays in the buffer); returns how many bytes that acknowledges.
-    fn advance(&mut self, env: &mut Env<'_>, ack: SeqNum) -> u32 {
+    pub(in crate::tcp) fn advance(&mut self, env: &mut Env<'_>, ack: SeqNum) -> u32 {
         let acked = ack.distance_from(self.snd.una);
         self.recovery.give_up_at = Instant::FAR;
         self.snd.advance_una(ack);
@@ -209,40 +175,118 @@ impl Connection {
         }
         bytes
     }
+}
 
-    /// RFC 6298 §3 and §4: one sample a round trip goes into SRTT, of a segment that was sent once or whose
-    /// echo tells which copy arrived. RACK takes all of the first kind (RFC 8985 §6.2 step 1).
-    fn measure(
+/// What an ACK says of the past: of duplicates, of probes, of a spurious timeout.
+impl Connection {
+    /// RFC 8985 §6.2 step 4, and RFC 3708.
+    pub(in crate::tcp) fn on_dsack(
         &mut self,
         env: &Env<'_>,
         segment: &Segment<'_>,
-        news: &News,
-        advanced: bool,
-    ) -> Option<Duration> {
-        let echoed = || {
-            let ms = self.echoed_ms(env.now, segment).filter(|&ms| ms <= ECHOED_RTT_MS_MAX)?;
-            Some(Duration::from_millis(u64::from(ms.max(1))))
-        };
-        let exact = news.rtt_us.map(|us| Duration::from_micros(u64::from(us)));
-        let rtt = exact.or_else(|| if advanced { echoed() } else { None })?;
-        let recovery = &mut self.recovery;
-        let mut delayed = None;
-        if let Some(flight) = &mut recovery.flight {
-            flight.tail.on_rtt();
-            delayed = flight.undo.take_delayed(segment.ack);
-            if let Some(us) = news.rtt_us {
-                flight.path.on_rtt(us, env.now);
+        summary: &AckSummary,
+        duplicate: Option<Duplicate>,
+    ) {
+        let Some((left, right)) = duplicate else { return };
+        let Some(flight) = self.recovery.flight.as_deref_mut() else { return };
+        flight.counts.duplicates = flight.counts.duplicates.saturating_add(1);
+        // A probe that was sent for nothing tells of a late ACK, not of the order.
+        if !flight.tail.is_probe_of(right) {
+            flight.rack.on_dsack(self.snd.una, self.snd.nxt, &mut flight.reordering);
+        }
+        let mss = u32::from(self.snd.mss);
+        if flight.undo.on_duplicate((left, right), mss, summary.una, summary.blank) {
+            self.undo_reduction(env, segment, summary.bytes);
+        }
+    }
+
+    /// RFC 8985 §7.4.
+    pub(in crate::tcp) fn on_tail_probe_ack(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        duplicate: Option<Duplicate>,
+        delivered: u32,
+    ) {
+        let Some(flight) = &mut self.recovery.flight else { return };
+        let is_bare = delivered == 0 && segment.is_empty() && segment.rare.sack.is_empty();
+        let twice = duplicate.map(|(_, right)| right);
+        match flight.tail.on_ack(segment.ack, twice, is_bare) {
+            Verdict::Nothing => {}
+            Verdict::Spurious => flight.path.set_holds_acks(true),
+            Verdict::Repaired => {
+                flight.path.set_holds_acks(false);
+                if self.recovery.stage == Stage::Open {
+                    self.answer_repaired_loss(env.now);
+                }
             }
         }
-        let round = !recovery.is_timing || segment.ack.at_or_after(recovery.timed);
-        if let Some(before) = delayed {
-            let margin = env.settings.rto_margin;
-            recovery.rtt.on_sample_after_spurious_timeout(&before, rtt, margin);
-        } else if advanced && round {
-            recovery.is_timing = false;
-            recovery.rtt.on_sample(rtt);
-            recovery.backoff = 0;
+    }
+
+    /// RFC 5682 §3.1.
+    pub(in crate::tcp) fn on_forward_probe_ack(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        summary: &AckSummary,
+        advances: bool,
+    ) {
+        if self.recovery.stage != Stage::TimedOut {
+            return;
         }
-        Some(rtt)
+        let snd = &self.snd;
+        let answer = Answer {
+            ack: segment.ack,
+            advances,
+            original: summary.original,
+            highest: summary.highest,
+            nxt: snd.nxt,
+            has_new: snd.unsent() > 0 && snd.window_from(snd.nxt) > 0,
+        };
+        let Some(flight) = &mut self.recovery.flight else { return };
+        if flight.forward.on_ack(&answer) == Finding::Spurious {
+            self.undo_reduction(env, segment, summary.bytes);
+        }
+    }
+
+    /// RFC 3522 §3.2.
+    pub(in crate::tcp) fn on_timestamp_echo(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        summary: &AckSummary,
+        duplicate: bool,
+    ) {
+        let all = self.snd.una == self.snd.nxt;
+        let stamps = self.marks.has(Marks::TIMESTAMPS);
+        let Some(flight) = self.recovery.flight.as_deref_mut().filter(|_| stamps) else { return };
+        if flight.undo.is_refuted_by_echo(segment, duplicate, all) {
+            self.undo_reduction(env, segment, summary.bytes);
+        }
+    }
+
+    /// All that was taken for lost arrives before any of it was sent again: RFC 3522 §3.2 knows without an
+    /// echo that these are the originals.
+    pub(in crate::tcp) fn on_late_arrivals(
+        &mut self,
+        env: &Env<'_>,
+        segment: &Segment<'_>,
+        summary: &AckSummary,
+    ) {
+        let late =
+            self.recovery.stage == Stage::Selective
+                && self.recovery.flight.as_deref().is_some_and(|flight| {
+                    flight.board.waiting() == 0 && flight.undo.is_untouched()
+                });
+        if late {
+            self.undo_reduction(env, segment, summary.bytes);
+        }
+    }
+
+    /// RFC 4015 §3.4:
+    ///   > This is unless the acceptable ACK signals congestion through the ECN-Echo flag [RFC3168]. In
+    ///   > that case, the TCP sender MUST refrain from reversing congestion control state.
+    pub(in crate::tcp) fn echoes_congestion(&self, segment: &Segment<'_>) -> bool {
+        self.ecn == EcnMode::Classic && segment.flags.contains(Flags::ECE)
     }
 }

@@ -1,27 +1,14 @@
-//! What is lost and may be sent again, what is in flight, and what sending a segment tells recovery.
-//!
-//! Owns the bookkeeping of the flight on the way out; `transmit` asks and sends.
+//! The flight on the way out: what may be sent, what is in flight, and the bookkeeping of a segment that is sent.
 
-use super::{Alarm, Stage};
-use crate::tcp::SeqNum;
 use crate::tcp::congestion::Sent;
-use crate::tcp::connection::Connection;
-use crate::tcp::flight::Piece;
-use crate::tcp::interface::Env;
-use crate::tcp::marks::Marks;
+use crate::tcp::flight::Alarm;
 use crate::tcp::rate::{RateStamp, micros};
+use crate::tcp::scoreboard::Piece;
+use crate::tcp::state::{Marks, Stage};
+use crate::tcp::{Connection, Env, SeqNum};
 use crate::time::Instant;
 
 impl Connection {
-    /// What congestion control counts: the pipe (RFC 6675 §4), or FlightSize less what is to be sent again.
-    #[inline]
-    pub(in crate::tcp) fn in_flight(&self) -> u32 {
-        match &self.recovery.flight {
-            Some(flight) => flight.board.pipe(),
-            None => self.snd.in_flight(),
-        }
-    }
-
     /// The lost segment that may be sent again now. RFC 6675 §5 (C): "If cwnd - pipe >= 1 SMSS", and the
     /// first one of an episode whatever cwnd is (RFC 6675 §5 (4.3), RFC 6298 (5.4)).
     #[inline]
@@ -42,14 +29,6 @@ impl Connection {
     fn probes_with_new(&self) -> bool {
         let takes = self.snd.unsent() > 0 && self.snd.window_from(self.snd.nxt) > 0;
         takes && !self.recovery.flight.as_deref().is_some_and(|flight| flight.tail.is_first)
-    }
-
-    /// Whether the peer has acknowledged our SYN and nothing else. Then the probe is the first segment, where
-    /// RFC 8985 §7.3 takes the highest: a listener that answered with a SYN cookie and had no room for the
-    /// connection when the last ACK came (RFC 4987 §3.6) knows it by the first segment alone, and answers
-    /// any other with a reset. The answer to the first tells as much: by SACK, what came of the rest.
-    pub(super) fn nothing_acked(&self) -> bool {
-        self.snd.una == self.snd.iss + 1
     }
 
     /// How much new data may be in flight; none while something waits to be sent again. What is selected

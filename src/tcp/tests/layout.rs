@@ -11,6 +11,6 @@ fn a_connection_takes_at_most_304_bytes() {
 
 #[test]
 fn what_opening_and_closing_touch_stands_in_the_first_bytes() {
-    assert!(offset_of!(Connection, snd) + size_of::<crate::tcp::send::SendHalf>() <= 52);
+    assert!(offset_of!(Connection, snd) + size_of::<crate::tcp::state::SendHalf>() <= 52);
     assert!(offset_of!(Connection, incoming) <= 112, "{}", offset_of!(Connection, incoming));
 }

@@ -89,7 +89,7 @@ fn when_r1_is_reached_segments_shrink_to_what_all_paths_take() {
     let (_, lost) = runs(&mut t, 1200, 20);
     assert_eq!(lost, [], "nothing is lost on the way any more");
     assert_eq!(t.c.snd.una, t.c.snd.end);
-    assert_eq!(t.c.take_path_news().map(|news| news.black_holes), Some(1));
+    assert_eq!(t.c.take_path_news().map(|event| event.black_holes), Some(1));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_probe_that_is_lost_alone_is_sent_again_in_parts_and_is_no_congestion() {
     let lengths: Vec<_> = again.iter().take(2).map(|s| (s.seq, s.len)).collect();
     assert_eq!(lengths, [(1, BASE), (1 + BASE, FULL - BASE)]);
     assert!(cwnd(&t) >= before, "{} from {before}", cwnd(&t));
-    assert_eq!(t.c.recovery.stage, crate::tcp::recovery::Stage::Open);
+    assert_eq!(t.c.recovery.stage, crate::tcp::state::Stage::Open);
     let end = sent.last().map_or(0, |s| s.seq + s.len);
     t.after_ms(RTT_MS).gets(ack(end));
     // Not at once again: as many round trips as there are packets in cwnd (§7.6.2).
@@ -160,7 +160,7 @@ fn a_probe_that_is_lost_with_others_is_congestion_and_tells_nothing() {
     for segment in &sent[2..6] {
         t.gets(ack(1).sack(sent[2].seq..segment.seq + segment.len));
     }
-    assert!(t.c.recovery.stage != crate::tcp::recovery::Stage::Open && cwnd(&t) < before);
+    assert!(t.c.recovery.stage != crate::tcp::state::Stage::Open && cwnd(&t) < before);
     let end = sent.last().map_or(0, |s| s.seq + s.len);
     t.sent();
     t.after_ms(RTT_MS).gets(ack(end));

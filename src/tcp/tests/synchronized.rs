@@ -23,9 +23,9 @@ enum Fate {
     /// Dropped in silence.
     Dropped,
     /// Dropped, and the peer is told where we are.
-    Told,
+    Echo,
 }
-use Fate::{Acked, Dropped, Told, Used};
+use Fate::{Acked, Dropped, Echo, Used};
 
 /// Sequence numbers of the connection, relative.
 struct Numbers {
@@ -68,7 +68,7 @@ fn ignored(phase: Phase) -> (Phase, Fate) {
 
 /// Nothing changes, the peer is told where we are.
 fn told(phase: Phase) -> (Phase, Fate) {
-    (phase, Told)
+    (phase, Echo)
 }
 
 /// Text is taken and acknowledged where the peer may still send (seventh), else ignored.
@@ -140,7 +140,7 @@ const KINDS: [Kind; 36] = [
     kind(
         "a RST in the window",
         |n| rst(n.rcv_nxt + 1),
-        |phase| (phase, if phase == TimeWait { Dropped } else { Told }),
+        |phase| (phase, if phase == TimeWait { Dropped } else { Echo }),
     ),
     kind("a RST left of the window", |n| rst(n.rcv_nxt - 1), ignored),
     kind("a RST right of the window", |n| rst(n.edge + 1), ignored),
@@ -193,14 +193,14 @@ fn check(t: &mut Script, kind: &Kind) {
     let after = Numbers::of(t);
     match expected {
         Used | Dropped => assert!(sent.is_empty(), "{name} in {phase:?} is answered by {sent:?}"),
-        Acked | Told => {
+        Acked | Echo => {
             assert_eq!(sent.len(), 1, "{name} in {phase:?}: {sent:?}");
             let (seq, ack) = (sent[0].seq, sent[0].ack);
             assert_eq!((seq, ack), (after.nxt, after.rcv_nxt), "{name} in {phase:?}");
             assert_eq!((sent[0].flags, sent[0].len), (Flags::ACK, 0), "{name} in {phase:?}");
         }
     }
-    if matches!(expected, Dropped | Told) {
+    if matches!(expected, Dropped | Echo) {
         assert_eq!(after.rcv_nxt, before.rcv_nxt, "{name} in {phase:?}");
         assert_eq!(after.una, before.una, "{name} in {phase:?}");
     }

@@ -1,0 +1,134 @@
+//! What arriving segments say of congestion (RFC 3168, RFC 9768): the agreement of the SYNs, the marks of the
+//! IP header, and the peer's feedback.
+
+use crate::tcp::ecn::handshake::{answered, asked};
+use crate::tcp::ecn::{Accurate, Classic, Echo, Ecn, Feedback, Urgency};
+use crate::tcp::state::{Marks, Stage};
+use crate::tcp::{Codepoint, Connection, EcnMode, Env, Flags, Segment, Settings};
+
+impl Connection {
+    /// The peer's SYN or SYN-ACK came in SYN-SENT. RFC 9768 §3.1.5: the first one tells, no later one
+    /// changes it.
+    pub(in crate::tcp) fn agree_on_ecn(&mut self, settings: &Settings, syn: &Segment<'_>) {
+        let policy = self.ecn_policy(settings);
+        let wish = policy.wish();
+        let iss = self.snd.iss;
+        if !syn.flags.ack() {
+            // Both opened at once: what both asked for, each agreeing as a server does.
+            let capable = policy.wish_after(self.recovery.backoff()) == wish;
+            let mode = asked(syn.flags).min(wish);
+            if let Some(ecn) = Ecn::server(mode, syn.ecn, capable, iss) {
+                self.begin_ecn(ecn);
+            }
+            return;
+        }
+        let ecn = match answered(wish, syn.flags) {
+            (EcnMode::None, _) => return,
+            (EcnMode::Classic, _) => Ecn::new(Feedback::Classic(Classic::new(true)), iss),
+            (EcnMode::Accurate, our_syn) => {
+                let mut accurate = Accurate::client(our_syn, syn.ecn);
+                accurate.on_first_option(syn.rare.accecn.as_ref());
+                let mut ecn = Ecn::new(Feedback::Accurate(accurate), iss);
+                // RFC 9768 §3.2.2.2: "the TCP Client still triggers the congestion control actions
+                // necessary to respond to the CE feedback".
+                ecn.response_pending = our_syn == Codepoint::Ce;
+                ecn
+            }
+        };
+        self.begin_ecn(ecn);
+    }
+
+    /// The peer's SYN came again, after data of ours perhaps. RFC 9768 §3.1.5: the latest one tells how it
+    /// came, and after one that asks for nothing, ECT is not to be sent.
+    pub(in crate::tcp) fn note_ecn_of_syn_again(&mut self, syn: &Segment<'_>) {
+        let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
+        let capable = asked(syn.flags) != EcnMode::None;
+        match &mut ecn.feedback {
+            Feedback::Classic(classic) => *classic = Classic::new(classic.is_capable() && capable),
+            Feedback::Accurate(accurate) => {
+                *accurate = Accurate::server(syn.ecn, accurate.is_capable() && capable);
+            }
+        }
+    }
+
+    /// The peer's SYN-ACK came again, after ours to the first may have been lost.
+    pub(in crate::tcp) fn note_syn_ack_again(&mut self, segment: &Segment<'_>) {
+        let is_syn_ack = segment.flags.contains(Flags::SYN.with(Flags::ACK));
+        if is_syn_ack
+            && segment.seq == self.rcv.irs
+            && let Some(ecn) = Self::ecn_state_of(&mut self.choices)
+            && let Feedback::Accurate(accurate) = &mut ecn.feedback
+        {
+            accurate.on_syn_ack_again(segment.ecn);
+        }
+    }
+
+    /// An acceptable segment came.
+    #[inline]
+    pub(in crate::tcp) fn note_codepoint(&mut self, segment: &Segment<'_>) {
+        if self.ecn != EcnMode::None {
+            self.note_mark(segment);
+        }
+    }
+
+    fn note_mark(&mut self, segment: &Segment<'_>) {
+        let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
+        match &mut ecn.feedback {
+            Feedback::Classic(classic) => classic.on_packet(segment),
+            Feedback::Accurate(accurate) => {
+                let unacknowledged = self.rcv.nxt != self.rcv.acked;
+                if accurate.on_packet(segment, unacknowledged) == Urgency::Now {
+                    self.marks.insert(Marks::ACK);
+                }
+            }
+        }
+    }
+
+    /// An acceptable ACK came: before SND.UNA advances.
+    #[inline]
+    pub(in crate::tcp) fn on_ecn_feedback(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+        if self.ecn != EcnMode::None {
+            self.on_ecn_marks(env, segment);
+        }
+    }
+
+    fn on_ecn_marks(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
+        let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
+        let acked = segment.ack.distance_from(self.snd.una);
+        let Echo { congestion, bytes } = match &mut ecn.feedback {
+            Feedback::Classic(classic) => classic.on_ack(segment, acked),
+            Feedback::Accurate(accurate) => {
+                accurate.on_ack(segment, acked, u32::from(self.snd.mss))
+            }
+        };
+        ecn.marked = ecn.marked.saturating_add(bytes);
+        let congestion = congestion || core::mem::take(&mut ecn.response_pending);
+        // RFC 3168 §6.1.2:
+        //   > TCP should not react to congestion indications more than once every window of data
+        if !congestion || segment.ack.before(ecn.responded) {
+            return;
+        }
+        ecn.responded = self.snd.nxt;
+        // In recovery the window of this flight was reduced already.
+        if self.recovery.stage == Stage::Open {
+            self.answer_congestion_echo(env.now);
+        }
+        if let Some(ecn) = Self::ecn_state_of(&mut self.choices)
+            && let Feedback::Classic(classic) = &mut ecn.feedback
+        {
+            classic.on_response();
+        }
+    }
+
+    /// How much of the `delivered` bytes came marked.
+    #[inline]
+    pub(in crate::tcp) fn take_marked(&mut self, delivered: u32) -> u32 {
+        if self.ecn == EcnMode::None {
+            return 0;
+        }
+        let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return 0 };
+        let marked = ecn.marked.min(delivered);
+        ecn.marked -= marked;
+        marked
+    }
+}

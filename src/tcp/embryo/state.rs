@@ -1,0 +1,395 @@
+//! SYN-RECEIVED of a passive open: 28 bytes until the handshake is done.
+//!
+//! Owns what the two SYNs agreed on and when the SYN-ACK is due again. Refuses to know addresses, its
+//! place in a table, and data. What comes with a SYN "should be queued for processing later" (RFC 9293
+//! §3.10.7.2); we keep and acknowledge the SYN alone, since a flood could fill any queue, and the peer
+//! sends the rest again as after any loss. What comes with the ACK is fed by the caller to the connection
+//! that the embryo becomes.
+
+use super::cookie_content::CookieContent;
+use crate::tcp::ecn::handshake;
+use crate::tcp::isn::timestamp;
+use crate::tcp::mss::MSS_DEFAULT;
+use crate::tcp::{
+    ByteCounters, Codepoint, Disposition, EcnMode, Flags, MtuProbing, Options, RareOptions,
+    Segment, SegmentOut, SeqNum, Settings, Timestamps, WindowShift,
+};
+use crate::time::{Duration, Instant};
+
+/// The smallest MSS taken from a peer: with 12 bytes of timestamps in each segment, less would make one
+/// byte of data cost a packet, or none fit at all (CVE-2019-11479).
+const MSS_MIN: u16 = 64;
+
+/// The most doublings of the timeout: 1 s becomes a day, and no shift overflows.
+const BACKOFF_MAX: u8 = 16;
+
+/// An embryonic connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Embryo {
+    pub(super) iss: SeqNum,
+    pub(super) irs: SeqNum,
+    /// TS.Recent; meaningless without [`TIMESTAMPS`].
+    pub(super) ts_recent: u32,
+    /// Milliseconds, modulo 2^32.
+    pub(super) deadline_ms: u32,
+    /// Microseconds, modulo 2^32: 71 minutes, more than an embryo lives.
+    pub(super) opened_us: u32,
+    pub(super) mss: u16,
+    pub(super) listener: u16,
+    /// Ours in the high nibble, the peer's in the low.
+    pub(super) shifts: u8,
+    pub(super) flags: u8,
+    pub(super) retransmissions: u8,
+    /// What was agreed on about ECN, see the masks.
+    pub(super) ecn: u8,
+}
+
+/// Both sides offered window scaling.
+const SCALING: u8 = 1;
+/// Both sides offered timestamps.
+pub(super) const TIMESTAMPS: u8 = 2;
+/// Both sides permit SACK.
+const SACK: u8 = 4;
+/// The time between SYN-ACK and ACK says nothing: the SYN-ACK was sent more than once (Karn), or by way
+/// of a cookie.
+pub(super) const UNTIMED: u8 = 16;
+
+/// The upper bits of the flags: how often the window was halved since memory was short; all of them, it is
+/// closed.
+const HALVED_SHIFT: u32 = 5;
+const CLOSED: u8 = 7;
+
+/// Of `Embryo::ecn`: the mode.
+const MODE_MASK: u8 = 3;
+/// How the peer's latest SYN came.
+const CODEPOINT_SHIFT: u32 = 2;
+/// A SYN or SYN-ACK without ECN was on the way too: our packets bear no ECT (RFC 9768 §3.1.5).
+pub(super) const NO_ECT: u8 = 16;
+
+/// Timeouts after which a SYN-ACK no longer tells of accurate ECN (RFC 9768 §3.2.3.2.2).
+const ACCURATE_SYN_ACKS: u8 = 2;
+
+/// What an embryo answers to a segment. The dispositions name the drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum EmbryoAnswer {
+    /// The handshake is done: make it a connection and feed it the same segment.
+    Establish,
+    /// The peer's SYN again: send [`Embryo::syn_ack`].
+    SynAckAgain,
+    /// Send [`Embryo::ack`], within the limit for challenge ACKs (RFC 5961 §7).
+    Ack(Disposition),
+    /// Send [`SegmentOut::reset_for`] this segment; the embryo stays.
+    Reset,
+    /// Send [`SegmentOut::reset_for`] this segment, and remove the embryo.
+    Refuse,
+    /// Reset by the peer: remove it.
+    Remove,
+    /// Nothing.
+    Ignore(Disposition),
+}
+
+/// What an embryo does at its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum EmbryoDeadline {
+    /// Send [`Embryo::syn_ack`]; there is a new deadline.
+    Retransmit,
+    /// It was answered too often in vain: remove it, without a word to the peer.
+    GiveUp,
+    /// The deadline lies ahead.
+    NotYet,
+}
+
+impl Embryo {
+    /// From a SYN that a listener takes. `ipv6` chooses the MSS.
+    pub fn from_syn(
+        syn: &Segment<'_>,
+        listener: u16,
+        iss: SeqNum,
+        now: Instant,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> Self {
+        let content = CookieContent {
+            iss,
+            irs: syn.seq,
+            mss: syn.options.mss.unwrap_or(MSS_DEFAULT[usize::from(ipv6)]),
+            window_shift: syn.options.window_shift,
+            sack_permitted: syn.options.sack_permitted,
+            ecn: handshake::asked(syn.flags),
+            ts_recent: syn.options.timestamps.map(|ts| ts.value),
+        };
+        let mut embryo = Self::new(&content, listener, now, settings, ipv6);
+        embryo.note_codepoint(syn.ecn);
+        embryo
+    }
+
+    /// From the ACK of a cookie; fed that ACK, it answers [`EmbryoAnswer::Establish`] like any other.
+    pub fn from_cookie(
+        cookie: &CookieContent,
+        listener: u16,
+        now: Instant,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> Self {
+        let mut embryo = Self::new(cookie, listener, now, settings, ipv6);
+        embryo.flags |= UNTIMED;
+        embryo
+    }
+
+    pub(in crate::tcp) fn new(
+        content: &CookieContent,
+        listener: u16,
+        now: Instant,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> Self {
+        let peer_shift = content.window_shift.unwrap_or_default();
+        let our_shift = WindowShift::for_buffer(settings.receive_buffer);
+        let mut embryo = Self {
+            iss: content.iss,
+            irs: content.irs,
+            ts_recent: content.ts_recent.unwrap_or_default(),
+            deadline_ms: 0,
+            opened_us: micros(now),
+            // RFC 9293 §3.7.1: what the peer takes and what our own path takes, whichever is less.
+            mss: content.mss.min(settings.mss[usize::from(ipv6)]).max(MSS_MIN),
+            listener,
+            shifts: our_shift.get() << 4 | peer_shift.get(),
+            flags: content_flags(content, settings),
+            retransmissions: 0,
+            ecn: settings.ecn.agrees_to(content.ecn) as u8,
+        };
+        embryo.arm(now, settings);
+        embryo
+    }
+
+    /// The SYN-ACK is to tell of a window of `credit` at most, or about that: before it is sent first.
+    #[inline]
+    pub fn offer_at_most(&mut self, credit: u32, settings: &Settings) {
+        if credit < settings.syn_window() {
+            let halved = (1..CLOSED).find(|halved| settings.syn_window() >> halved <= credit);
+            let bits = if credit == 0 { CLOSED } else { halved.unwrap_or(CLOSED) };
+            self.flags |= bits << HALVED_SHIFT;
+        }
+    }
+
+    /// RCV.WND until the handshake is done.
+    #[inline]
+    pub(in crate::tcp) fn syn_window(&self, settings: &Settings) -> u32 {
+        match self.flags >> HALVED_SHIFT {
+            0 => settings.syn_window(),
+            CLOSED => 0,
+            halved => settings.syn_window() >> halved,
+        }
+    }
+
+    /// The SYN-ACK, first or again.
+    pub fn syn_ack(
+        &self,
+        now: Instant,
+        timestamp_offset: u32,
+        settings: &Settings,
+        ipv6: bool,
+    ) -> SegmentOut<'static> {
+        SegmentOut {
+            seq: self.iss,
+            ack: self.rcv_nxt(),
+            flags: Flags::SYN.with(Flags::ACK).with(self.ecn_flags()),
+            window: self.syn_window(settings) as u16,
+            options: Options {
+                mss: Some(settings.mss[usize::from(ipv6)]),
+                // RFC 7323 §2.2, §3.2: in a SYN-ACK only if it was in the SYN.
+                window_shift: self.has(SCALING).then(|| self.our_shift()),
+                timestamps: self.stamp(now, timestamp_offset),
+                // RFC 2018 §2, as the others.
+                sack_permitted: self.has(SACK),
+            },
+            rare: RareOptions { accecn: self.ecn_option(), ..RareOptions::NONE },
+            ..SegmentOut::default()
+        }
+    }
+
+    /// An empty ACK that tells where we are: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
+    pub fn ack(
+        &self,
+        now: Instant,
+        timestamp_offset: u32,
+        settings: &Settings,
+    ) -> SegmentOut<'static> {
+        SegmentOut {
+            seq: self.iss + 1,
+            ack: self.rcv_nxt(),
+            flags: Flags::ACK,
+            window: self.our_shift().field(self.syn_window(settings)),
+            options: Options {
+                timestamps: self.stamp(now, timestamp_offset),
+                ..Options::default()
+            },
+            ..SegmentOut::default()
+        }
+    }
+
+    /// The deadline of the SYN-ACK passed, or may have.
+    pub fn on_deadline(&mut self, now: Instant, settings: &Settings) -> EmbryoDeadline {
+        if self.deadline(now) > now {
+            return EmbryoDeadline::NotYet;
+        }
+        if self.retransmissions >= settings.syn_ack_retries {
+            return EmbryoDeadline::GiveUp;
+        }
+        self.retransmissions += 1;
+        self.flags |= UNTIMED;
+        if self.ecn_mode() == EcnMode::Accurate && self.retransmissions >= ACCURATE_SYN_ACKS {
+            self.ecn |= NO_ECT;
+        }
+        self.arm(now, settings);
+        EmbryoDeadline::Retransmit
+    }
+
+    /// When [`Self::on_deadline`] wants to be called. Kept in 32 bits of milliseconds, so `now` tells
+    /// which of the instants 49 days apart is meant.
+    pub fn deadline(&self, now: Instant) -> Instant {
+        let now_ms = now.as_millis();
+        let ahead = self.deadline_ms.wrapping_sub(now_ms as u32) as i32;
+        Instant::from_millis(now_ms.saturating_add_signed(i64::from(ahead)))
+    }
+
+    /// Sets the deadline: RFC 6298 (5.5), the timeout doubles each time.
+    fn arm(&mut self, now: Instant, settings: &Settings) {
+        let doublings = self.retransmissions.min(BACKOFF_MAX);
+        let timeout = settings.rto_initial.times(1 << doublings).min(settings.rto_max);
+        // Rounded up to the next millisecond: never early.
+        self.deadline_ms = (now + timeout + Duration::from_nanos(999_999)).as_millis() as u32;
+    }
+
+    /// Our initial sequence number.
+    pub const fn iss(&self) -> SeqNum {
+        self.iss
+    }
+
+    /// The peer's initial sequence number.
+    pub const fn irs(&self) -> SeqNum {
+        self.irs
+    }
+
+    /// What a segment to the peer may carry, options and data: the lesser of its MSS and ours.
+    pub const fn mss(&self) -> u16 {
+        self.mss
+    }
+
+    /// Our and the peer's window shift, when both sides scale (RFC 7323 §2.2).
+    pub const fn shifts(&self) -> Option<(WindowShift, WindowShift)> {
+        if self.has(SCALING) { Some((self.our_shift(), self.peer_shift())) } else { None }
+    }
+
+    /// TS.Recent, when both sides use timestamps (RFC 7323 §3.2).
+    pub const fn timestamps(&self) -> Option<u32> {
+        if self.has(TIMESTAMPS) { Some(self.ts_recent) } else { None }
+    }
+
+    /// Whether both sides permit SACK (RFC 2018 §2).
+    pub const fn sack_permitted(&self) -> bool {
+        self.has(SACK)
+    }
+
+    /// The form of congestion feedback that we agreed to.
+    pub const fn ecn_mode(&self) -> EcnMode {
+        match self.ecn & MODE_MASK {
+            0 => EcnMode::None,
+            1 => EcnMode::Classic,
+            _ => EcnMode::Accurate,
+        }
+    }
+
+    /// Whether the connection that it becomes begins without any of what is kept apart since few have it.
+    #[inline]
+    pub fn is_plain(&self, settings: &Settings) -> bool {
+        self.ecn_mode() == EcnMode::None && settings.mtu_probing != MtuProbing::On
+    }
+
+    /// How the peer's latest SYN came.
+    pub(in crate::tcp) const fn syn_codepoint(&self) -> Codepoint {
+        Codepoint::from_bits(self.ecn >> CODEPOINT_SHIFT)
+    }
+
+    /// Whether our packets may bear ECT.
+    pub(in crate::tcp) const fn may_send_ect(&self) -> bool {
+        self.ecn & NO_ECT == 0
+    }
+
+    /// RFC 9768 §3.1.5: "MUST feed back the IP-ECN field on the latest valid SYN".
+    pub(in crate::tcp) const fn note_codepoint(&mut self, came: Codepoint) {
+        self.ecn = self.ecn & !(3 << CODEPOINT_SHIFT) | came.bits() << CODEPOINT_SHIFT;
+    }
+
+    /// What the SYN-ACK tells of ECN. RFC 9768 §3.2.3.2.2: when it is not answered, first without the
+    /// option, then without the flags, should a path lose what it does not know.
+    fn ecn_flags(&self) -> Flags {
+        let silent = self.retransmissions >= ACCURATE_SYN_ACKS;
+        match self.ecn_mode() {
+            EcnMode::Accurate if silent => Flags::default(),
+            mode => handshake::agreement(mode, self.syn_codepoint()),
+        }
+    }
+
+    fn ecn_option(&self) -> Option<ByteCounters> {
+        (self.ecn_mode() == EcnMode::Accurate && !self.has(UNTIMED)).then(ByteCounters::initial)
+    }
+
+    /// The listener that took the SYN.
+    pub const fn listener(&self) -> u16 {
+        self.listener
+    }
+
+    /// How often our timer sent the SYN-ACK again. RFC 5681 §3.1: past 0 the initial window is 1 segment.
+    pub const fn retransmissions(&self) -> u8 {
+        self.retransmissions
+    }
+
+    /// The time since the SYN, if that is the round trip of our SYN-ACK: not when it was sent more than
+    /// once (Karn's algorithm, RFC 6298 §3) or with a cookie.
+    pub fn handshake_rtt(&self, now: Instant) -> Option<Duration> {
+        let elapsed = micros(now).wrapping_sub(self.opened_us);
+        (!self.has(UNTIMED)).then(|| Duration::from_micros(u64::from(elapsed)))
+    }
+
+    /// RCV.NXT: after the SYN.
+    pub(in crate::tcp) fn rcv_nxt(&self) -> SeqNum {
+        self.irs + 1
+    }
+
+    pub(in crate::tcp) const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    const fn our_shift(&self) -> WindowShift {
+        if self.has(SCALING) {
+            WindowShift::from_offer(self.shifts >> 4)
+        } else {
+            WindowShift::ZERO
+        }
+    }
+
+    const fn peer_shift(&self) -> WindowShift {
+        WindowShift::from_offer(self.shifts & 0x0f)
+    }
+
+    pub(in crate::tcp) fn stamp(&self, now: Instant, offset: u32) -> Option<Timestamps> {
+        self.has(TIMESTAMPS)
+            .then(|| Timestamps { value: timestamp(now, offset), echo: self.ts_recent })
+    }
+}
+
+/// What both sides can, as flags.
+fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
+    let flag = |bit: u8, on: bool| if on { bit } else { 0 };
+    flag(SCALING, content.window_shift.is_some() && settings.window_scaling)
+        | flag(TIMESTAMPS, content.ts_recent.is_some() && settings.timestamps)
+        | flag(SACK, content.sack_permitted && settings.sack)
+}
+
+fn micros(now: Instant) -> u32 {
+    (now.as_nanos() / 1_000) as u32
+}

@@ -1,0 +1,279 @@
+//! The two ends of a TCP Fast Open (RFC 7413). The client (§4.2.2): the first SYN with a cookie and data, or
+//! with the request for a cookie; later ones without both; what the SYN-ACK says to that. The server (§4.2.2):
+//! data of a SYN, and a handshake that completes after it.
+//!
+//! Owns the attempt until its outcome is taken. Refuses to know whether an attempt is worth making: the caller
+//! remembers servers.
+
+use core::ops::ControlFlow::{Break, Continue};
+
+use crate::tcp::fast_open::Outcome;
+use crate::tcp::fast_open::{Opening, SynLoad};
+use crate::tcp::interface::Step;
+use crate::tcp::mss::MSS_DEFAULT;
+use crate::tcp::rate::{RateStamp, micros};
+use crate::tcp::state::{EarlyMarks, Marks};
+use crate::tcp::{
+    Attempt, CloseReason, Connection, Disposition, Embryo, Env, FastOpen, Flags, Phase, Segment,
+    SeqNum, SynData,
+};
+use crate::time::Instant;
+
+/// The client.
+impl Connection {
+    /// Opens by `attempt`; to be called before the SYN is sent.
+    pub fn attempt_fast_open(&mut self, attempt: Attempt) {
+        debug_assert!(self.phase == Phase::SynSent && self.snd.nxt == self.snd.iss);
+        self.early.insert(EarlyMarks::TRIES);
+        let outcome = Outcome { asked: matches!(attempt, Attempt::Ask(_)), ..Outcome::default() };
+        self.choices_mut().opening = Some(Opening { attempt, outcome, path_mss: None });
+    }
+
+    /// The first SYN-ACK is to have this option.
+    pub fn renew_cookie(&mut self, option: FastOpen) {
+        self.early.insert(EarlyMarks::TRIES);
+        let attempt = Attempt::Send { cookie: Some(option), mss: 0 };
+        let outcome = Outcome::default();
+        self.choices_mut().opening = Some(Opening { attempt, outcome, path_mss: None });
+    }
+
+    /// What came of the attempt, once, when the handshake is over in either way.
+    pub fn take_fast_open_outcome(&mut self) -> Option<Outcome> {
+        let over = !self.phase.is_opening() && !self.early.has(EarlyMarks::PASSIVE);
+        if !self.early.has(EarlyMarks::TRIES) || !over {
+            return None;
+        }
+        self.early.remove(EarlyMarks::TRIES);
+        Some(self.choices.as_mut()?.opening.take()?.outcome)
+    }
+
+    /// Whether there was data in the SYN.
+    pub const fn syn_data(&self) -> SynData {
+        let early = self.early;
+        match (
+            early.has(EarlyMarks::DATA),
+            early.has(EarlyMarks::PASSIVE),
+            early.has(EarlyMarks::ACKED),
+        ) {
+            (false, ..) => SynData::None,
+            (true, true, _) => SynData::Received,
+            (true, false, true) => SynData::Acknowledged,
+            (true, false, false) => SynData::Sent,
+        }
+    }
+
+    fn opening_mut(&mut self) -> Option<&mut Opening> {
+        self.choices.as_mut()?.opening.as_mut()
+    }
+
+    /// What the SYN takes along that is about to be sent. RFC 7413 §4.2.2:
+    ///   > To deal with network or servers dropping SYN packets with payload or unknown options, when the
+    ///   > SYN timer fires, the client SHOULD retransmit a SYN packet without data and Fast Open options.
+    pub(in crate::tcp) fn load_of_syn(&mut self, ours: u16) -> SynLoad {
+        let is_first = self.snd.nxt == self.snd.iss;
+        let queued = self.outgoing.len();
+        let Some(opening) = self.opening_mut().filter(|_| is_first) else {
+            return SynLoad::default();
+        };
+        let len = opening.attempt.room(ours).min(queued);
+        opening.outcome.sent = len > 0;
+        let option = match opening.attempt {
+            Attempt::Ask(form) => Some(FastOpen { form, cookie: None }),
+            Attempt::Send { cookie, .. } => cookie,
+        };
+        SynLoad { option, len }
+    }
+
+    /// The first SYN was sent, with `len` bytes of data.
+    pub(in crate::tcp) fn note_syn_data_sent(&mut self, len: u32) {
+        if len > 0 {
+            self.early.insert(EarlyMarks::DATA);
+            self.snd.nxt = self.snd.nxt.latest(self.snd.iss + 1 + len);
+        }
+    }
+
+    /// The MSS that a SYN announces, on a path that was found to take less.
+    pub(in crate::tcp) fn mss_of_syn(&self, ours: u16) -> u16 {
+        let opening = self.choices.as_ref().and_then(|choices| choices.opening.as_ref());
+        opening.and_then(|opening| opening.path_mss).map_or(ours, |path| path.min(ours))
+    }
+
+    /// The SYN is sent again by the timer.
+    pub(in crate::tcp) fn note_syn_timeout(&mut self) {
+        if let Some(opening) = self.opening_mut() {
+            opening.outcome.timed_out = true;
+        }
+    }
+
+    /// The path takes packets of `mtu` bytes, and the SYN had data: it goes again, at once and without, as
+    /// after a timeout.
+    pub(in crate::tcp) fn on_syn_too_big(&mut self, mtu: u32) {
+        if self.phase != Phase::SynSent || !self.early.has(EarlyMarks::DATA) {
+            return;
+        }
+        let headers = if self.marks.has(Marks::IPV6) { 60 } else { 40 };
+        let mss = u16::try_from(mtu.saturating_sub(headers)).unwrap_or(u16::MAX);
+        if let Some(opening) = self.opening_mut().filter(|opening| !opening.outcome.too_big) {
+            opening.outcome.too_big = true;
+            opening.path_mss = Some(mss);
+            self.snd.resend_syn();
+        }
+    }
+
+    /// Our SYN is acknowledged up to `segment.ack`, and SND.UNA stands there. RFC 7413 §4.2.2:
+    ///   > The client SHOULD retransmit any unacknowledged data in the first ACK packet
+    ///
+    /// It is sent again, in segments of the MSS that is known now, and is no loss: a server that takes no data
+    /// in SYNs is no sign of congestion.
+    #[cold]
+    pub(in crate::tcp) fn on_early_answer(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+        let first: SeqNum = self.snd.iss + 1;
+        let acked = segment.ack.distance_from(first);
+        if self.early.has(EarlyMarks::DATA) {
+            if acked > 0 {
+                self.drop_acked(env, acked);
+            }
+            if self.snd.outstanding() == 0 {
+                self.early.insert(EarlyMarks::ACKED);
+                // What is left of a request goes with the ACK: its answer needs no ACKs to grow by.
+                if self.snd.unsent() > 0 {
+                    self.rcv.quick = 0;
+                }
+            } else {
+                self.resend_syn_data(env);
+            }
+        }
+        let mss = MSS_DEFAULT[usize::from(self.marks.has(Marks::IPV6))];
+        if let Some(opening) = self.opening_mut() {
+            opening.outcome.acked = acked > 0;
+            if segment.flags.syn() {
+                let had_option = !matches!(opening.attempt, Attempt::Send { cookie: None, .. });
+                opening.outcome.answer = segment.rare.fast_open.filter(|_| had_option);
+                opening.outcome.mss = Some(segment.options.mss.unwrap_or(mss));
+            }
+        }
+    }
+
+    /// The data of the SYN that is not acknowledged is to be sent again. Its end had PSH, as the end of all that
+    /// was sent at once.
+    fn resend_syn_data(&mut self, env: &mut Env<'_>) {
+        if !self.marks.has(Marks::SACK) {
+            return self.snd.resend_all();
+        }
+        let (una, nxt, mss) = (self.snd.una, self.snd.nxt, u32::from(self.snd.mss));
+        let flight = self.recovery.flight.insert(env.pool.flights.acquire(una, env.now));
+        flight.board.on_sent(nxt, micros(env.now), RateStamp::default());
+        flight.board.cut(mss);
+        flight.board.on_pushed(nxt, true);
+        flight.is_alone = nxt.distance_from(una) <= mss;
+    }
+}
+
+/// The server.
+impl Connection {
+    /// A passive open by a SYN whose cookie is good, `embryo` telling what is agreed on. It owes the
+    /// SYN-ACK; the caller then gives it the SYN's data, by [`Self::take_syn_data`].
+    pub fn from_fast_open(
+        env: &mut Env<'_>,
+        embryo: &Embryo,
+        timestamp_offset: u32,
+        ipv6: bool,
+        syn: &Segment<'_>,
+    ) -> Self {
+        let mut c = Self::agreed(env, embryo, timestamp_offset, ipv6);
+        c.early.insert(EarlyMarks::PASSIVE);
+        c.rcv.acked = c.rcv.irs;
+        // RFC 7413 §4.2.2:
+        //   > If the FastOpened flag is set, the server MUST follow [RFC5681] (based on [RFC3390]) to set
+        //   > the initial congestion window for sending more data packets.
+        c.recovery.begin(&c.snd, env, false, None);
+        // RFC 7323 §2.2: the window of a SYN is not scaled.
+        c.snd.set_window(u32::from(syn.window), syn.seq, c.snd.iss + 1);
+        c
+    }
+
+    /// RFC 7413 §4.2.2: "Buffer the data and notify the application." A FIN waits for the handshake: SYN-ACK
+    /// and data come first.
+    pub fn take_syn_data(&mut self, env: &mut Env<'_>, syn: &Segment<'_>) {
+        let end = syn.seq + 1 + syn.payload.len() as u32;
+        if !syn.payload.is_empty() && self.receive_text(env, syn.seq + 1, syn.payload).is_ok() {
+            self.early.insert(EarlyMarks::DATA);
+        }
+        if syn.flags.fin() && self.rcv.nxt == end {
+            self.rcv.fin = end;
+            self.marks.insert(Marks::FIN_AHEAD);
+        }
+        self.settle(env);
+    }
+
+    /// Whether it is one that RFC 7413 §4.2 counts as pending.
+    pub fn is_pending_fast_open(&self) -> bool {
+        self.early.has(EarlyMarks::PASSIVE) && self.phase == Phase::SynReceived
+    }
+
+    /// Its SYN came again: the SYN-ACK was lost, or is slow.
+    pub(in crate::tcp) fn is_syn_again(&self, segment: &Segment<'_>) -> bool {
+        let flags = segment.flags;
+        self.early.has(EarlyMarks::PASSIVE)
+            && flags.syn()
+            && !flags.intersects(Flags::ACK.with(Flags::RST))
+            && segment.seq == self.rcv.irs
+    }
+
+    pub(in crate::tcp) fn on_syn_again(&mut self, segment: &Segment<'_>) -> Step {
+        if let Some(timestamps) = segment.options.timestamps
+            && self.marks.has(Marks::TIMESTAMPS)
+            && timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32 > 0
+        {
+            self.rcv.ts_recent = timestamps.value;
+        }
+        self.note_ecn_of_syn_again(segment);
+        self.early.insert(EarlyMarks::SYN_ACK_PENDING);
+        Break(Disposition::Accepted)
+    }
+
+    /// The SYN-ACK was sent, first or again.
+    pub(in crate::tcp) fn note_syn_ack_sent(&mut self) {
+        self.early.remove(EarlyMarks::SYN_ACK_PENDING);
+        if self.snd.una == self.snd.iss {
+            self.snd.advance_una(self.snd.iss + 1);
+        }
+    }
+
+    /// RFC 7413 §4.2.2:
+    ///   > If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment with neither data nor
+    ///   > Fast Open options for compatibility reasons.
+    pub(in crate::tcp) fn on_syn_ack_timeout(&mut self, env: &mut Env<'_>) {
+        if self.recovery.backoff() >= env.settings.syn_ack_retries {
+            return self.end(env, CloseReason::TimedOut);
+        }
+        self.recovery.back_off();
+        self.marks.insert(Marks::SYN_TIMED_OUT);
+        self.early.insert(EarlyMarks::SYN_ACK_PENDING);
+    }
+
+    /// RFC 7413 §4.2.2:
+    ///   > Upon receiving an ACK acknowledging the SYN sequence, the server decrements
+    ///   > PendingFastOpenRequests and advances to the ESTABLISHED state.
+    ///
+    /// It may acknowledge data as well: what follows is done as in ESTABLISHED.
+    pub(in crate::tcp) fn on_syn_ack_acked(
+        &mut self,
+        env: &mut Env<'_>,
+        segment: &Segment<'_>,
+    ) -> Step {
+        if segment.ack.before(self.snd.iss + 1) || segment.ack.after(self.snd.nxt) {
+            return Break(Disposition::Reset);
+        }
+        self.early.remove(EarlyMarks::SYN_ACK_PENDING);
+        self.timers.retransmit_at = Instant::FAR;
+        self.measure_handshake(env, segment);
+        let window = self.snd.shift.scale(segment.window);
+        self.snd.set_window(window, segment.seq, segment.ack);
+        self.enter_established(env);
+        if self.snd.outstanding() > 0 {
+            self.restart_timer(env);
+        }
+        Continue(())
+    }
+}

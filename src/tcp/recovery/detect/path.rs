@@ -1,0 +1,95 @@
+//! What is known of the path, in four bytes: the least round trip of late (RFC 8985 §6.2 step 1), and
+//! whether the peer holds its ACKs back.
+//!
+//! Owns the minimum over a window of time.
+
+use crate::time::Instant;
+
+/// How long a least round trip counts, in units of 2^16 ms: five and a half minutes, since paths change.
+/// Shorter, and a queue of our own making is taken for the path; longer, and a path that became longer is
+/// taken for one that changes the order.
+const WINDOW: u32 = 5;
+
+/// The least round trip in microseconds, up to 16 seconds; 0 is none yet.
+const RTT: u32 = (1 << 24) - 1;
+
+/// When it was measured, in units of 2^16 ms, modulo 2^7.
+const AT: u32 = (1 << 7) - 1;
+
+/// Where that stands.
+const AT_SHIFT: u32 = 24;
+
+/// The peer has been seen to hold ACKs back for longer than probes allow.
+const HOLDS_ACKS: u32 = 1 << 31;
+
+/// See above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::tcp) struct Path(u32);
+
+impl Path {
+    /// A round trip was measured. RACK.min_RTT:
+    ///   > The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that can
+    ///   > adapt when migrating to significantly longer paths
+    #[inline]
+    pub(in crate::tcp) fn on_rtt(&mut self, rtt_us: u32, now: Instant) {
+        let at = (now.as_millis() >> 16) as u32 & AT;
+        let stale = at.wrapping_sub(self.0 >> AT_SHIFT) & AT > WINDOW;
+        let known = self.min_rtt_us();
+        if known == 0 || rtt_us <= known || stale {
+            self.0 = self.0 & HOLDS_ACKS | at << AT_SHIFT | rtt_us.clamp(1, RTT);
+        }
+    }
+
+    /// RACK.min_RTT, microseconds; 0 before the first measurement.
+    #[inline]
+    pub(in crate::tcp) const fn min_rtt_us(self) -> u32 {
+        self.0 & RTT
+    }
+
+    /// Whether the peer holds ACKs back.
+    pub(in crate::tcp) const fn holds_acks(self) -> bool {
+        self.0 & HOLDS_ACKS != 0
+    }
+
+    /// A probe told it, or that it was not for nothing.
+    pub(in crate::tcp) const fn set_holds_acks(&mut self, holds: bool) {
+        self.0 = self.0 & !HOLDS_ACKS | if holds { HOLDS_ACKS } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(samples: &[(u32, u64)]) -> Path {
+        let mut path = Path::default();
+        for &(us, at_ms) in samples {
+            path.on_rtt(us, Instant::from_millis(at_ms));
+        }
+        path
+    }
+
+    #[test]
+    fn the_least_round_trip_is_that_of_the_last_minutes() {
+        // RFC 8985 §6.2 step 1: "rather than tracking a simple global minimum of all RTT measurements".
+        let least = |samples| after(samples).min_rtt_us();
+        assert_eq!(least(&[]), 0);
+        assert_eq!(least(&[(900, 0), (300, 1), (700, 2)]), 300);
+        assert_eq!(least(&[(300, 0), (700, 200_000)]), 300);
+        assert_eq!(least(&[(300, 0), (700, 400_000)]), 700, "the path became longer");
+        assert_eq!(least(&[(300, 8_000_000), (700, 8_500_000)]), 700, "the clock went round");
+        assert_eq!(least(&[(0, 0)]), 1, "too short to be measured, and measured");
+        assert_eq!(least(&[(u32::MAX, 0)]), RTT);
+    }
+
+    #[test]
+    fn a_peer_that_holds_acks_back_is_known_whatever_the_round_trip() {
+        let mut path = after(&[(900, 5_000_000)]);
+        path.set_holds_acks(true);
+        path.on_rtt(300, Instant::from_millis(6_000_000));
+        assert_eq!((path.min_rtt_us(), path.holds_acks()), (300, true));
+        path.set_holds_acks(false);
+        assert_eq!((path.min_rtt_us(), path.holds_acks()), (300, false));
+        assert_eq!(size_of::<Path>(), 4);
+    }
+}

@@ -1,0 +1,386 @@
+//! The search for the largest packet that a path takes, without a word from its routers (RFC 4821 §7, with
+//! the terms of RFC 8899 §5.1).
+//!
+//! Owns the range of sizes that may still be right, and the probe under way. Sizes are those of packets, IP
+//! header included. Refuses to know segments: who sends tells what became of the probe.
+
+use core::ops::Range;
+
+use crate::tcp::SeqNum;
+use crate::time::{Duration, Instant};
+
+/// RFC 4821 §7.3: "the probe size range is small enough that further probing is no longer worth its cost".
+/// Half of this is lost of every packet at most; each halving costs a probe.
+const STEP: u16 = 8;
+
+/// RFC 4821 §7.3: the time after which `search_high` is reset "MUST NOT be less than 5 minutes and is
+/// recommended to be 10 minutes". RFC 8899 §5.1.1: `PMTU_RAISE_TIMER`.
+const RAISE_AFTER: Duration = Duration::from_secs(600);
+
+/// RFC 4821 §7.6.3: after a timeout the next probe waits five times as long.
+const AFTER_TIMEOUT: u64 = 5;
+
+/// The sizes of a path, bytes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathSizes {
+    /// What is sent now: `eff_pmtu`, or PLPMTU.
+    pub eff_pmtu: u16,
+    /// What the path is known, or expected, to take.
+    pub search_low: u16,
+    /// The most that it may take.
+    pub search_high: u16,
+}
+
+/// What a search has found out, for all who use the path (RFC 4821 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathMtuEvent {
+    /// The sizes now.
+    pub sizes: PathSizes,
+    /// Black holes met since the last news.
+    pub black_holes: u8,
+    /// Probes that arrived.
+    pub arrived: u8,
+    /// Probes that the path did not take.
+    pub lost: u8,
+}
+
+/// The probe under way.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    seq: SeqNum,
+    end: SeqNum,
+    size: u16,
+    /// When it was found lost.
+    lost_at: Option<Instant>,
+    /// Other segments around it were lost as well.
+    company: bool,
+}
+
+/// A path being searched.
+#[derive(Clone, Debug)]
+pub(in crate::tcp) struct Search {
+    low: u16,
+    high: u16,
+    /// What `high` is reset to.
+    most: u16,
+    /// `high` itself was not tried: what was lost may have been lost for another reason, and then it is found
+    /// out by one probe.
+    high_untried: bool,
+    /// No probe goes before …
+    next_at: Instant,
+    /// … which has not come yet.
+    rests: bool,
+    probe: Option<Probe>,
+    black_holes: u8,
+    arrived: u8,
+    lost: u8,
+}
+
+/// What became of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(in crate::tcp) enum SearchOutcome {
+    /// Nothing yet, or nothing that tells of the path (RFC 4821 §7.6.4).
+    Nothing,
+    /// The path takes packets of this size.
+    Takes(u16),
+    /// It does not take the probe's.
+    TooLarge,
+}
+
+impl Search {
+    /// A path that takes `low`, and perhaps up to `high`.
+    pub(in crate::tcp) const fn new(low: u16, high: u16) -> Self {
+        Self {
+            low,
+            high,
+            most: high,
+            high_untried: true,
+            next_at: Instant::ZERO,
+            rests: false,
+            probe: None,
+            black_holes: 0,
+            arrived: 0,
+            lost: 0,
+        }
+    }
+
+    /// The size to probe with now.
+    #[inline]
+    pub(in crate::tcp) fn due(&self) -> Option<u16> {
+        if self.rests || self.probe.is_some() || self.is_over() {
+            return None;
+        }
+        let middle = self.low + (self.high - self.low).div_ceil(2);
+        Some(if self.high_untried { self.high } else { middle })
+    }
+
+    /// RFC 8899 §5.2, Search Complete.
+    const fn is_over(&self) -> bool {
+        self.high <= self.low || !self.high_untried && self.high - self.low < STEP
+    }
+
+    /// Another connection has found that the path takes `size`: gives what of that counts for this one.
+    pub(in crate::tcp) fn learn(&mut self, size: u16) -> u16 {
+        self.low = self.low.max(size.min(self.most));
+        self.high = self.high.max(self.low);
+        self.low
+    }
+
+    /// What there is to tell since the last call; `eff_pmtu` is the caller's.
+    pub(in crate::tcp) fn take_event(&mut self, eff_pmtu: u16) -> Option<PathMtuEvent> {
+        let (black_holes, arrived, lost) = (self.black_holes, self.arrived, self.lost);
+        (self.black_holes, self.arrived, self.lost) = (0, 0, 0);
+        let sizes =
+            PathSizes { eff_pmtu, search_low: self.low, search_high: self.high.max(self.low) };
+        let any = black_holes | arrived | lost != 0;
+        any.then_some(PathMtuEvent { sizes, black_holes, arrived, lost })
+    }
+
+    /// Time has passed.
+    pub(in crate::tcp) fn wake(&mut self, now: Instant) {
+        if !self.rests || now < self.next_at {
+            return;
+        }
+        self.rests = false;
+        if self.is_over() {
+            (self.high, self.high_untried) = (self.most, true);
+        }
+    }
+
+    /// A probe of `size` bytes goes, from `seq` to `end`.
+    pub(in crate::tcp) fn on_sent(&mut self, seq: SeqNum, end: SeqNum, size: u16) {
+        self.probe = Some(Probe { seq, end, size, lost_at: None, company: false });
+    }
+
+    /// The numbers of the probe under way.
+    pub(in crate::tcp) fn span(&self) -> Option<Range<SeqNum>> {
+        self.probe.as_ref().map(|probe| probe.seq..probe.end)
+    }
+
+    /// The numbers from here to there are lost, and they are all that waits to be sent again. Whether it is
+    /// the probe alone. RFC 4821 §7.6.2:
+    ///   > When only the probe is lost, it is treated as an indication that the Path MTU is smaller than the
+    ///   > probe size. In this case alone, the loss SHOULD NOT be interpreted as congestion signal.
+    pub(in crate::tcp) fn forgives(&mut self, now: Instant, from: SeqNum, to: SeqNum) -> bool {
+        let Some(probe) = self.probe.as_mut() else { return false };
+        if to.at_or_before(probe.seq) || from.at_or_after(probe.end) {
+            return false;
+        }
+        let alone = from.at_or_after(probe.seq) && to.at_or_before(probe.end);
+        // What was sent again in its place and is lost as well is an ordinary loss.
+        let first = probe.lost_at.is_none_or(|at| at == now);
+        probe.lost_at = probe.lost_at.or(Some(now));
+        probe.company |= !alone;
+        first && !probe.company
+    }
+
+    /// Something else was lost.
+    pub(in crate::tcp) fn on_congestion(&mut self) {
+        if let Some(probe) = &mut self.probe {
+            probe.company = true;
+        }
+    }
+
+    /// All up to `una` is acknowledged, and a congestion window's worth of round trips takes `window`.
+    pub(in crate::tcp) fn on_acked(
+        &mut self,
+        now: Instant,
+        una: SeqNum,
+        window: Duration,
+    ) -> SearchOutcome {
+        let Some(probe) = self.probe.filter(|probe| una.at_or_after(probe.end)) else {
+            return SearchOutcome::Nothing;
+        };
+        self.probe = None;
+        match probe.lost_at {
+            None => {
+                self.succeed(now, probe.size);
+                SearchOutcome::Takes(probe.size)
+            }
+            Some(_) if probe.company => SearchOutcome::Nothing,
+            Some(_) => {
+                self.fail(now, probe.size, window);
+                SearchOutcome::TooLarge
+            }
+        }
+    }
+
+    /// The timer expired, with all before `una` acknowledged.
+    pub(in crate::tcp) fn on_timeout(
+        &mut self,
+        now: Instant,
+        una: SeqNum,
+        window: Duration,
+    ) -> SearchOutcome {
+        match self.probe.take() {
+            // RFC 4821 §7.5, timeout failure: nothing before the probe was lost.
+            Some(probe) if probe.seq == una && !probe.company => {
+                self.fail(now, probe.size, window.times(AFTER_TIMEOUT));
+                SearchOutcome::TooLarge
+            }
+            _ => SearchOutcome::Nothing,
+        }
+    }
+
+    fn succeed(&mut self, now: Instant, size: u16) {
+        self.low = self.low.max(size);
+        self.high_untried &= self.high > self.low;
+        self.arrived = self.arrived.saturating_add(1);
+        if self.is_over() {
+            self.rest(now, RAISE_AFTER);
+        }
+    }
+
+    /// RFC 4821 §7.6.2: "set search_high to the probe size minus one", and
+    ///   > PLPMTUD MUST NOT probe again until an interval that is larger than the expected interval between
+    ///   > congestion control events. [...] The simplest estimate [...] is the same number of round trips as
+    ///   > the current congestion window in packets.
+    fn fail(&mut self, now: Instant, size: u16, window: Duration) {
+        self.high = (size - 1).max(self.low);
+        self.high_untried = false;
+        self.lost = self.lost.saturating_add(1);
+        self.rest(now, if self.is_over() { RAISE_AFTER } else { window });
+    }
+
+    pub(in crate::tcp) fn rest(&mut self, now: Instant, span: Duration) {
+        self.next_at = now + span;
+        self.rests = true;
+    }
+
+    /// ICMP tells that the path takes packets of `mtu` bytes at most.
+    pub(in crate::tcp) fn on_too_big(&mut self, mtu: u16) {
+        if mtu < self.high {
+            (self.high, self.high_untried) = (mtu, true);
+            self.low = self.low.min(mtu);
+            self.probe = None;
+        }
+    }
+
+    /// Nothing arrives any more of what has `eff_pmtu` bytes: the size to go on with. RFC 4821 §7.7:
+    ///   > If eff_pmtu is larger than search_low, set eff_pmtu to search_low. Otherwise, set both eff_pmtu
+    ///   > and search_low to the initial value for search_low. Upon additional successive timeouts, search_low
+    ///   > and eff_pmtu SHOULD be halved, with a lower bound
+    pub(in crate::tcp) fn on_full_stop(&mut self, eff_pmtu: u16, base: u16, least: u16) -> u16 {
+        self.probe = None;
+        self.rests = false;
+        let size = if eff_pmtu > self.low {
+            self.low
+        } else if eff_pmtu > base {
+            base
+        } else {
+            (eff_pmtu / 2).max(least)
+        };
+        if size < eff_pmtu {
+            self.black_holes = self.black_holes.saturating_add(1);
+            self.low = size;
+            // What was lost just now, and may have been lost for another reason.
+            (self.high, self.high_untried) = (eff_pmtu.max(self.high), true);
+        }
+        size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_millis(1000);
+    const WINDOW: Duration = Duration::from_secs(1);
+
+    /// The sizes probed on a path that takes `mtu`, with what was found in the end.
+    fn probed(mut search: Search, mtu: u16) -> (Vec<u16>, u16) {
+        let mut sizes = Vec::new();
+        let mut now = NOW;
+        while let Some(size) = search.due() {
+            sizes.push(size);
+            search.on_sent(SeqNum(1), SeqNum(2), size);
+            if size > mtu {
+                assert!(search.forgives(now, SeqNum(1), SeqNum(2)));
+            }
+            let _ = search.on_acked(now, SeqNum(2), WINDOW);
+            now += WINDOW;
+            search.wake(now);
+            assert!(sizes.len() < 20, "the search ends: {sizes:?}");
+        }
+        (sizes, search.low)
+    }
+
+    #[test]
+    fn a_search_ends_close_below_what_the_path_takes() {
+        // RFC 4821 §7.3
+        for mtu in 1200..=1500 {
+            let (sizes, found) = probed(Search::new(1200, 1500), mtu);
+            assert!(found <= mtu && mtu - found < STEP, "{mtu}: {found} by {sizes:?}");
+            assert!(sizes.len() <= 8, "{mtu}: {sizes:?}");
+        }
+        let (_, found) = probed(Search::new(1280, 9000), 4352);
+        assert!(found > 4352 - STEP);
+    }
+
+    #[test]
+    fn what_was_lost_for_another_reason_is_found_out_by_one_probe() {
+        assert_eq!(probed(Search::new(1200, 1500), 1500), (vec![1500], 1500));
+    }
+
+    #[test]
+    fn a_failed_probe_is_followed_by_a_window_of_round_trips() {
+        // RFC 4821 §7.6.2, §7.6.3
+        for (timeout, rest) in [(false, WINDOW), (true, WINDOW.times(5))] {
+            let mut search = Search::new(1200, 1500);
+            search.on_sent(SeqNum(1), SeqNum(2), 1500);
+            let outcome = if timeout {
+                search.on_timeout(NOW, SeqNum(1), WINDOW)
+            } else {
+                assert!(search.forgives(NOW, SeqNum(1), SeqNum(2)));
+                search.on_acked(NOW, SeqNum(2), WINDOW)
+            };
+            assert_eq!(outcome, SearchOutcome::TooLarge);
+            search.wake(NOW + (rest - Duration::from_millis(1)));
+            assert_eq!(search.due(), None);
+            search.wake(NOW + rest);
+            assert_eq!(search.due(), Some(1350));
+        }
+    }
+
+    #[test]
+    fn a_probe_that_is_lost_with_others_tells_nothing_and_is_tried_again() {
+        // RFC 4821 §7.6.4
+        let mut search = Search::new(1200, 1500);
+        search.on_sent(SeqNum(1), SeqNum(2), 1500);
+        assert!(!search.forgives(NOW, SeqNum(1), SeqNum(3)));
+        search.on_congestion();
+        assert!(!search.forgives(NOW, SeqNum(1), SeqNum(2)));
+        assert_eq!(search.on_timeout(NOW, SeqNum(0), WINDOW), SearchOutcome::Nothing);
+        assert_eq!(search.due(), Some(1500));
+    }
+
+    #[test]
+    fn a_finished_search_begins_anew_after_ten_minutes() {
+        // RFC 4821 §7.3, RFC 8899 §5.1.1
+        let mut search = Search::new(1200, 1500);
+        search.on_sent(SeqNum(1), SeqNum(2), 1500);
+        assert_eq!(search.on_acked(NOW, SeqNum(2), WINDOW), SearchOutcome::Takes(1500));
+        search.on_too_big(1400);
+        assert_eq!(search.due(), None);
+        search.wake(NOW + Duration::from_secs(599));
+        assert_eq!(search.due(), None);
+        search.wake(NOW + Duration::from_secs(600));
+        assert_eq!(search.due(), Some(1500));
+    }
+
+    #[test]
+    fn each_full_stop_takes_the_size_down() {
+        // RFC 4821 §7.7
+        let mut search = Search::new(1200, 1500);
+        let mut sizes = vec![1500];
+        for _ in 0..4 {
+            let size = search.on_full_stop(sizes[sizes.len() - 1], 1200, 552);
+            sizes.push(size);
+        }
+        assert_eq!(sizes, [1500, 1200, 600, 552, 552]);
+        assert_eq!(search.take_event(552).map(|event| event.black_holes), Some(3));
+        let mut search = Search::new(1280, 1500);
+        assert_eq!(search.on_full_stop(1280, 1280, 1280), 1280, "IPv6 links take as much");
+    }
+}
