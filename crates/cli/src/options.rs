@@ -34,7 +34,8 @@ impl Stack {
 pub enum Mode {
     /// The stack has addresses of its own and answers ARP, NDP and ICMP echo itself.
     Exclusive,
-    /// The interface keeps the kernel's address; the stack takes over only the ports of the services.
+    /// The interface keeps the kernel's address; the stack takes over only the ports of the
+    /// services.
     Shared,
 }
 
@@ -147,8 +148,8 @@ pub enum Probing {
 pub enum Idle {
     /// Poll without a pause: lowest latency, a core at 100 %.
     Spin,
-    /// Poll for a moment, then sleep until something arrives; sleep at once while other threads want the
-    /// core (kernel: always at once).
+    /// Poll for a moment, then sleep until something arrives; sleep at once while other threads
+    /// want the core (kernel: always at once).
     Adaptive,
     /// Sleep at once until something arrives: for workers that share a core.
     Sleep,
@@ -158,24 +159,25 @@ pub enum Idle {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct StackOptions {
-    /// Whose TCP to use: linerate's own over AF_XDP, or the kernel's sockets over epoll, for comparison
+    /// Whose TCP to use: linerate's own over AF_XDP, or the kernel's sockets over epoll, for
+    /// comparison
     #[arg(long, value_enum, default_value = "linerate")]
     pub stack: Stack,
 
-    /// Network interface to run on, for example eth0. Required with --stack linerate; with --stack kernel
-    /// the kernel's routes decide
+    /// Network interface to run on, for example eth0. Required with --stack linerate; with --stack
+    /// kernel the kernel's routes decide
     #[arg(long, value_name = "IF")]
     pub interface: Option<String>,
 
-    /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for several.
-    /// Required with --stack linerate, unless --slaac or --mode shared. With --stack kernel these must be
-    /// addresses of this host [default with --stack kernel: all of them]
+    /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for
+    /// several. Required with --stack linerate, unless --slaac or --mode shared. With --stack
+    /// kernel these must be addresses of this host [default with --stack kernel: all of them]
     #[arg(long = "address", value_name = "CIDR")]
     pub addresses: Vec<Cidr>,
 
-    /// Autoconfigure IPv6 addresses from router advertisements (SLAAC), in addition to --address; use the
-    /// advertised routes and parameters too. Meanwhile the kernel receives no advertisements on the
-    /// interface
+    /// Autoconfigure IPv6 addresses from router advertisements (SLAAC), in addition to --address;
+    /// use the advertised routes and parameters too. Meanwhile the kernel receives no
+    /// advertisements on the interface
     #[arg(long)]
     pub slaac: bool,
 
@@ -183,32 +185,36 @@ pub struct StackOptions {
     #[arg(long = "gateway", value_name = "IP")]
     pub gateways: Vec<IpAddr>,
 
-    /// Queues of the interface to use, one worker per queue: 0, 0-1 or 0,2 [default: 0]. With --stack
-    /// kernel only the number of queues matters: one thread per queue
+    /// Queues of the interface to use, one worker per queue: 0, 0-1 or 0,2 [default: 0]. With
+    /// --stack kernel only the number of queues matters: one thread per queue
     #[arg(long, value_name = "LIST")]
     pub queues: Option<Numbers>,
 
-    /// Set the NIC's RSS table to spread flows over these queues only; restored at exit. linerate only
+    /// Set the NIC's RSS table to spread flows over these queues only; restored at exit. linerate
+    /// only
     #[arg(long)]
     pub set_rss: bool,
 
-    /// Turn off NIC offloads that break AF_XDP (LRO, VLAN stripping); restored at exit. linerate only
+    /// Turn off NIC offloads that break AF_XDP (LRO, VLAN stripping); restored at exit. linerate
+    /// only
     #[arg(long)]
     pub set_offloads: bool,
 
-    /// Timestamp each received frame and report in `linerate top` how long frames wait for the worker;
-    /// linerate only
+    /// Timestamp each received frame and report in `linerate top` how long frames wait for the
+    /// worker; linerate only
     #[arg(long)]
     pub rx_timestamps: bool,
 
-    /// Preferred busy polling: the worker's system calls poll the device, for up to this many microseconds
-    /// each, instead of interrupts. Requires napi_defer_hard_irqs and gro_flush_timeout; linerate only
+    /// Preferred busy polling: the worker's system calls poll the device, for up to this many
+    /// microseconds each, instead of interrupts. Requires napi_defer_hard_irqs and
+    /// gro_flush_timeout; linerate only
     #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "20",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub busy_poll: Option<u32>,
 
-    /// CPU cores to pin the workers to, in the order of the queues [default: cores that this process may
-    /// use, those of the NIC's NUMA node first, and one thread of each physical core before its second]
+    /// CPU cores to pin the workers to, in the order of the queues [default: cores that this
+    /// process may use, those of the NIC's NUMA node first, and one thread of each physical core
+    /// before its second]
     #[arg(long, value_name = "LIST")]
     pub cores: Option<Numbers>,
 
@@ -224,12 +230,13 @@ pub struct StackOptions {
     #[arg(long, value_enum, default_value = "auto")]
     pub zero_copy: ZeroCopy,
 
-    /// Frame memory in bytes: 2048, or 4096 for drivers that would split a packet over smaller chunks
-    /// [default: depends on the driver]
+    /// Frame memory in bytes: 2048, or 4096 for drivers that would split a packet over smaller
+    /// chunks [default: depends on the driver]
     #[arg(long, value_name = "BYTES", value_parser = chunk_bytes)]
     pub chunk_bytes: Option<u32>,
 
-    /// Congestion control of new connections [default: cubic; with --stack kernel the kernel's setting]
+    /// Congestion control of new connections [default: cubic; with --stack kernel the kernel's
+    /// setting]
     #[arg(long, value_enum, value_name = "NAME")]
     pub congestion_control: Option<CongestionControl>,
 
@@ -237,8 +244,8 @@ pub struct StackOptions {
     #[arg(long, value_enum, value_name = "SIGN")]
     pub slow_start: Option<SlowStart>,
 
-    /// Duplicate address detection before the stack uses its addresses (ARP probes for IPv4, neighbor
-    /// solicitations for IPv6)
+    /// Duplicate address detection before the stack uses its addresses (ARP probes for IPv4,
+    /// neighbor solicitations for IPv6)
     #[arg(long, value_enum, default_value = "quick")]
     pub claim: Claim,
 
@@ -246,42 +253,46 @@ pub struct StackOptions {
     #[arg(long, value_enum, default_value = "adaptive")]
     pub idle: Idle,
 
-    /// Hold small segments back while data is unacknowledged (Nagle's algorithm). Off by default on both
-    /// stacks (TCP_NODELAY)
+    /// Hold small segments back while data is unacknowledged (Nagle's algorithm). Off by default on
+    /// both stacks (TCP_NODELAY)
     #[arg(long)]
     pub nagle: bool,
 
-    /// Explicit congestion notification: never, when the peer requests it, always request it (RFC 3168),
-    /// or request accurate ECN (RFC 9768) [default: passive]; linerate only (kernel: net.ipv4.tcp_ecn)
+    /// Explicit congestion notification: never, when the peer requests it, always request it (RFC
+    /// 3168), or request accurate ECN (RFC 9768) [default: passive]; linerate only (kernel:
+    /// net.ipv4.tcp_ecn)
     #[arg(long, value_enum, value_name = "WHEN")]
     pub ecn: Option<Ecn>,
 
-    /// Probe paths for the largest packet that gets through (RFC 4821): none, only black holes for large
-    /// packets, or all [default: blackhole]; linerate only (kernel: net.ipv4.tcp_mtu_probing)
+    /// Probe paths for the largest packet that gets through (RFC 4821): none, only black holes for
+    /// large packets, or all [default: blackhole]; linerate only (kernel: net.ipv4.tcp_mtu_probing)
     #[arg(long, value_enum, value_name = "WHEN")]
     pub mtu_probing: Option<Probing>,
 
-    /// TCP Fast Open (RFC 7413): `serve` accepts data in a SYN with a valid cookie, `load` sends the first
-    /// request of a connection in the SYN once it has the server's cookie. Only for idempotent requests: a
-    /// server may receive the data twice. The kernel's sockets also need net.ipv4.tcp_fastopen=3
+    /// TCP Fast Open (RFC 7413): `serve` accepts data in a SYN with a valid cookie, `load` sends
+    /// the first request of a connection in the SYN once it has the server's cookie. Only for
+    /// idempotent requests: a server may receive the data twice. The kernel's sockets also need
+    /// net.ipv4.tcp_fastopen=3
     #[arg(long)]
     pub fast_open: bool,
 
     /// Frames received per turn, 1 to 256
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value = "64",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
 
     /// Connections per worker
-    #[arg(long, value_name = "N", default_value = "131072", value_parser = clap::value_parser!(u32).range(1..=67_108_864))]
+    #[arg(long, value_name = "N", default_value = "131072",
+        value_parser = clap::value_parser!(u32).range(1..=67_108_864))]
     pub max_connections: u32,
 
-    /// Receive buffer of a connection: initial size, and the maximum that it grows to as the program reads
-    /// faster [default: 64K:16M]; linerate only (kernel: net.ipv4.tcp_rmem)
+    /// Receive buffer of a connection: initial size, and the maximum that it grows to as the
+    /// program reads faster [default: 64K:16M]; linerate only (kernel: net.ipv4.tcp_rmem)
     #[arg(long, value_name = "INITIAL:MAX")]
     pub receive_buffer: Option<BufferSizes>,
 
-    /// Send buffer of a connection: initial size, and the maximum that it grows to with the congestion
-    /// window [default: 64K:16M]; linerate only (kernel: net.ipv4.tcp_wmem)
+    /// Send buffer of a connection: initial size, and the maximum that it grows to with the
+    /// congestion window [default: 64K:16M]; linerate only (kernel: net.ipv4.tcp_wmem)
     #[arg(long, value_name = "INITIAL:MAX")]
     pub send_buffer: Option<BufferSizes>,
 
@@ -290,8 +301,8 @@ pub struct StackOptions {
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Size>,
 
-    /// Total buffer memory, shared by all workers as they need it [default: --memory times the number of
-    /// workers]; linerate only
+    /// Total buffer memory, shared by all workers as they need it [default: --memory times the
+    /// number of workers]; linerate only
     #[arg(long, value_name = "SIZE")]
     pub memory_total: Option<Size>,
 
@@ -357,8 +368,8 @@ impl StackOptions {
             return Err(Failure::usage(
                 tried,
                 "--address is missing",
-                "give the stack its own address, as in --address 10.0.0.2/24, or use --slaac if the link \
-                 has a router",
+                "give the stack its own address, as in --address 10.0.0.2/24, or use --slaac if \
+                 the link has a router",
             ));
         }
         Ok(())

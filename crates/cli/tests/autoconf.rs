@@ -1,5 +1,5 @@
-//! IPv6 autoconfiguration (RFC 4861 §6.3.4, RFC 4862 §5.5.3) over a veth pair. The test sends the router
-//! advertisements, and the kernel is the peer.
+//! IPv6 autoconfiguration (RFC 4861 §6.3.4, RFC 4862 §5.5.3) over a veth pair. The test sends the
+//! router advertisements, and the kernel is the peer.
 
 mod support;
 
@@ -12,8 +12,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{Net, inside, linerate_json, sh};
 
-/// Builds a router advertisement (RFC 4861 §4.2, §4.6.2): a default router for half an hour and a prefix
-/// for autoconfiguration. The kernel fills in the checksum.
+/// Builds a router advertisement (RFC 4861 §4.2, §4.6.2): a default router for half an hour and a
+/// prefix for autoconfiguration. The kernel fills in the checksum.
 fn advertisement(prefix: Ipv6Addr) -> Vec<u8> {
     let mut message = vec![134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
     message.extend([3, 4, 64, 0xc0, 0, 0, 0x0e, 0x10, 0, 0, 0x0e, 0x10, 0, 0, 0, 0]);

@@ -1,7 +1,7 @@
-//! Checks our packets with an independent dissector. tshark reads a capture of each load pattern and must
-//! find no malformed packet, no bad checksum, no gap, and no retransmission that we did not count. On a
-//! loss-free path the only retransmission is a tail loss probe, when the machine stalls for longer than two
-//! round trips.
+//! Checks our packets with an independent dissector. tshark reads a capture of each load pattern
+//! and must find no malformed packet, no bad checksum, no gap, and no retransmission that we did
+//! not count. On a loss-free path the only retransmission is a tail loss probe, when the machine
+//! stalls for longer than two round trips.
 
 mod support;
 

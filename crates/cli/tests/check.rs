@@ -118,7 +118,8 @@ fn without_btf_the_program_attaches_without_metadata() {
     let net = Net::new();
     // `ip netns exec` mounts its own /sys, so this hides the BTF from this process only.
     let output = sh(&format!(
-        "ip netns exec {} sh -c 'mount -t tmpfs none /sys/kernel/btf && {} check --interface veth0 --json'",
+        "ip netns exec {} sh -c 'mount -t tmpfs none /sys/kernel/btf && \
+         {} check --interface veth0 --json'",
         net.right(),
         env!("CARGO_BIN_EXE_linerate")
     ));

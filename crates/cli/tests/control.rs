@@ -1,4 +1,5 @@
-//! `linerate top` and `linerate connections`, which query a running server through its control socket.
+//! `linerate top` and `linerate connections`, which query a running server through its control
+//! socket.
 
 mod support;
 

@@ -21,7 +21,8 @@ fn counted(ns: &str, name: &str) -> u64 {
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("a count")
 }
 
-/// Connects with a kernel socket, sends `request` in the SYN if the kernel has a cookie, and reads the echo.
+/// Connects with a kernel socket, sends `request` in the SYN if the kernel has a cookie, and reads
+/// the echo.
 fn exchange(target: SocketAddr, request: &[u8]) {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))
         .expect("a socket");
@@ -55,8 +56,8 @@ fn the_kernel_sends_data_in_the_syn_once_it_has_our_cookie() {
     }
 }
 
-/// Runs `load` from linerate to the kernel's sockets on the left, one connection after the other. Returns
-/// the JSON of one run and the log of another.
+/// Runs `load` from linerate to the kernel's sockets on the left, one connection after the other.
+/// Returns the JSON of one run and the log of another.
 fn loads(net: &Net, target: IpAddr, connections: u32) -> (serde_json::Value, String) {
     let own = if target.is_ipv4() { RIGHT_OWN.into() } else { v6(RIGHT_OWN).into() };
     let target = SocketAddr::new(target, 7);

@@ -1,8 +1,8 @@
 //! XDP metadata hints over veth pairs: restored VLAN tags, timestamps and hashes.
 //!
-//! With `txvlan on`, the default, a veth passes the VLAN tag beside the frame, as a NIC with `rxvlan on`
-//! does. Needs root and a kernel with hints in veth (Linux 6.8) that also allows device-bound programs with
-//! multi-buffer support. Fails without them.
+//! With `txvlan on`, the default, a veth passes the VLAN tag beside the frame, as a NIC with
+//! `rxvlan on` does. Needs root and a kernel with hints in veth (Linux 6.8) that also allows
+//! device-bound programs with multi-buffer support. Fails without them.
 
 mod support;
 
@@ -29,8 +29,9 @@ const HEADERS: usize = 14 + 20 + 20;
 const CUSTOMER: [u8; 4] = [0x81, 0x00, 3 << 5, 5];
 const SERVICE: [u8; 4] = [0x88, 0xa8, 3 << 5, 5];
 
-/// Creates two veth pairs with a bridge between them, in a new namespace of this thread. Frames from
-/// `source` go through the bridge to `linka`. On the way the kernel moves the tags out of the frame.
+/// Creates two veth pairs with a bridge between them, in a new namespace of this thread. Frames
+/// from `source` go through the bridge to `linka`. On the way the kernel moves the tags out of the
+/// frame.
 fn bridged() {
     unshare(CloneFlags::CLONE_NEWNET)
         .expect("this test creates a network namespace: run it as root, as scripts/test does");
@@ -252,15 +253,16 @@ fn only_requested_metadata_is_written() {
     assert_eq!(end.next().1, Metadata::default());
 }
 
-/// Sends a server a frame of VLAN 5 and an untagged one and returns its drops. Both frames are addressed to
-/// it and valid except for their TCP checksums.
+/// Sends a server a frame of VLAN 5 and an untagged one and returns its drops. Both frames are
+/// addressed to it and valid except for their TCP checksums.
 fn drops_of(mode: &str) -> serde_json::Value {
     let net = Net::new();
     let (left, right) = (net.left(), net.right());
     sh(&format!(
         "ip -n {right} link add source numrxqueues 1 numtxqueues 1 type veth peer name inlet && \
          ip -n {right} link add bridge0 type bridge && \
-         ip -n {right} link set inlet master bridge0 && ip -n {right} link set veth0 master bridge0 && \
+         ip -n {right} link set inlet master bridge0 && \
+         ip -n {right} link set veth0 master bridge0 && \
          for name in source inlet bridge0; do ip -n {right} link set $name up; done"
     ));
     let socket = std::env::temp_dir().join(format!("{left}.sock"));

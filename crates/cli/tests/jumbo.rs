@@ -1,4 +1,5 @@
-//! Jumbo frames of 9,000 bytes over a veth pair: several descriptors on the rings, one segment for TCP.
+//! Jumbo frames of 9,000 bytes over a veth pair: several descriptors on the rings, one segment for
+//! TCP.
 
 mod support;
 

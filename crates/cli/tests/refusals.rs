@@ -1,5 +1,5 @@
-//! Failures of `serve`: problems of the host, the interface or the arguments. Each exits with status 1, or 2
-//! for bad usage, and says what failed, why and what to do.
+//! Failures of `serve`: problems of the host, the interface or the arguments. Each exits with
+//! status 1, or 2 for bad usage, and says what failed, why and what to do.
 
 mod support;
 

@@ -12,8 +12,8 @@ pub fn findings(interface: &str) -> (Vec<Finding>, Option<Attachment>) {
     let (attached, program) = attach(interface);
     let bound = socket(interface, program.is_some());
     let attachment = program.as_ref().and_then(|program| program.attachment().cloned());
-    // A program must be detached before a socket in its map closes. This socket is already closed and
-    // was never in the map.
+    // A program must be detached before a socket in its map closes. This socket is already closed
+    // and was never in the map.
     drop(program);
     (vec![attached, bound], attachment)
 }

@@ -14,18 +14,19 @@ use crate::output;
 /// Check what this host supports: kernel, XDP mode, zero-copy, queues, privileges and more, with a
 /// hint for each problem.
 ///
-/// With --interface, also attaches the XDP program to the interface for a moment and opens an AF_XDP
-/// socket on queue 0. It claims nothing, so all traffic still reaches the kernel, but some NICs lose
-/// their link for about a second. With --probe, sends 256 SYNs to a host, each from its own port of the
-/// kernel's address, and records which queues receive the replies. This shows if the NIC spreads flows as
-/// its RSS settings say.
+/// With --interface, also attaches the XDP program to the interface for a moment and opens an
+/// AF_XDP socket on queue 0. It claims nothing, so all traffic still reaches the kernel, but some
+/// NICs lose their link for about a second. With --probe, sends 256 SYNs to a host, each from its
+/// own port of the kernel's address, and records which queues receive the replies. This shows if
+/// the NIC spreads flows as its RSS settings say.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-JSON (--json): ready (true if no finding is bad), interface (name or null), host and device (objects: name
-to an object with grade (good, fair, bad), value, hint (or null)), probe (null without --probe): peer, sent,
-answered, foreseen (replies on the queue that the RSS key and table predict; null if they predict none),
-queues (replies per queue), hashes (null if the driver reports none): told (replies with a hash from the NIC),
-computed (those whose hash matches the one computed from the key; null if the key is unknown).
+JSON (--json): ready (true if no finding is bad), interface (name or null), host and device
+(objects: name to an object with grade (good, fair, bad), value, hint (or null)), probe (null
+without --probe): peer, sent, answered, foreseen (replies on the queue that the RSS key and table
+predict; null if they predict none), queues (replies per queue), hashes (null if the driver reports
+none): told (replies with a hash from the NIC), computed (those whose hash matches the one computed
+from the key; null if the key is unknown).
 
 Examples:
   linerate check
@@ -103,7 +104,8 @@ fn device(name: &str, no_attempt: bool) -> Result<Vec<Finding>, Failure> {
         };
         Failure::new("cannot check the interface", error, remedy)
     })?;
-    // If another program is attached, the trial attach would fail. `interface::findings` reports it.
+    // If another program is attached, the trial attach would fail. `interface::findings` reports
+    // it.
     let attaches = !no_attempt && probe.program.is_none();
     let (trial, attachment) = if attaches { attempt::findings(name) } else { Default::default() };
     let mut all = interface::findings(&probe, attachment.as_ref());

@@ -11,8 +11,8 @@ use super::finding::Finding;
 const KERNEL_MIN: (u32, u32) = (5, 18);
 
 /// Capabilities that the stack needs, with their bits (linux/capability.h). Without CAP_PERFMON the
-/// verifier rejects a program that reads past a header of variable length. CAP_SYS_ADMIN includes the
-/// last two.
+/// verifier rejects a program that reads past a header of variable length. CAP_SYS_ADMIN includes
+/// the last two.
 const CAPABILITIES: [(&str, u32); 4] =
     [("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39), ("CAP_PERFMON", 38)];
 const CAP_IPC_LOCK: u32 = 14;
@@ -114,7 +114,7 @@ fn btf() -> Finding {
         false => Finding::fair(
             "btf",
             "not in this kernel",
-            "the stack cannot read driver metadata (timestamp, hash, VLAN tag); everything else works",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y to read driver metadata; all else works",
         ),
     }
 }

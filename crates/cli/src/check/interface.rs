@@ -7,7 +7,8 @@ use super::finding::Finding;
 /// Largest packet that fits in one chunk of 2,048 bytes, after headroom and Ethernet header.
 const MTU_PLAIN: u32 = 1774;
 
-/// Returns all findings about an interface. `attachment` describes the trial attach, if it succeeded.
+/// Returns all findings about an interface. `attachment` describes the trial attach, if it
+/// succeeded.
 pub fn findings(probe: &Probe, attachment: Option<&Attachment>) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
     all.extend(rings(probe));
@@ -50,8 +51,8 @@ fn mtu(probe: &Probe) -> Finding {
         "mtu",
         mtu.to_string(),
         format!(
-            "a packet larger than a chunk takes several buffers, which this driver cannot receive: run \
-             `ip link set {name} mtu 1500`"
+            "this driver cannot receive packets larger than a chunk, which take several buffers: \
+             run `ip link set {name} mtu 1500`"
         ),
     )
 }
@@ -93,8 +94,8 @@ fn rss(probe: &Probe) -> Finding {
                 "rss",
                 format!("Toeplitz, without the ports of {}", flows.join(" and ")),
                 format!(
-                    "all flows between two hosts share one queue, and the queue of a reply cannot be \
-                     predicted: run `ethtool -N {} rx-flow-hash {} sdfn`",
+                    "all flows between two hosts share one queue, and the queue of a reply cannot \
+                     be predicted: run `ethtool -N {} rx-flow-hash {} sdfn`",
                     probe.interface, flows[0]
                 ),
             )
@@ -199,8 +200,8 @@ fn occupied(probe: &Probe) -> Finding {
     }
 }
 
-/// Checks the checksum offload of a veth peer. With the offload on, its packets arrive without valid
-/// checksums.
+/// Checks the checksum offload of a veth peer. With the offload on, its packets arrive without
+/// valid checksums.
 fn checksum_of_peer(probe: &Probe) -> Option<Finding> {
     let name = "peer_checksum_offload";
     let peer = probe.peer.as_ref()?;
@@ -228,8 +229,8 @@ fn receive_merging(probe: &Probe) -> Option<Finding> {
     })
 }
 
-/// Checks VLAN stripping. If the tag is stripped and not restored, a frame of another VLAN looks like
-/// an untagged one.
+/// Checks VLAN stripping. If the tag is stripped and not restored, a frame of another VLAN looks
+/// like an untagged one.
 fn vlan(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     let name = "vlan_stripping";
     let strips = probe.vlan_stripping?;

@@ -35,7 +35,8 @@ fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Findin
     }
     if far > 0 {
         let hint = format!(
-            "the NIC's node has too few cores: use fewer queues (`ethtool -L {interface} combined N`)"
+            "the NIC's node has too few cores: use fewer queues (`ethtool -L {interface} combined \
+             N`)"
         );
         return Finding::fair(name, value, hint);
     }
@@ -66,8 +67,8 @@ fn interrupts(place: &Place, queues: u32) -> Option<Finding> {
     };
     let are_equal = checked.iter().all(|it| it.cores == checked[0].cores);
     if queues > 1 && checked.len() > 1 && are_equal && checked[0].cores.len() == 1 {
-        let hint = "all on one core: stop irqbalance and move each queue's interrupt to the core of its \
-                    worker (/proc/irq/N/smp_affinity_list)";
+        let hint = "all on one core: stop irqbalance and move each queue's interrupt to the core \
+                    of its worker (/proc/irq/N/smp_affinity_list)";
         return Some(Finding::fair(name, value, hint));
     }
     if checked.iter().any(|it| it.cores.iter().all(|core| !place.is_near(*core))) {

@@ -2,8 +2,8 @@
 //!
 //! The SYNs come from kernel sockets and go to a port on which nothing should listen. The XDP
 //! program redirects the replies before the kernel sees them. Owns the sockets, the program and the
-//! links while the probe runs. Claims only the source ports of these SYNs, which are bound first, so
-//! the kernel loses no other packet. [`rss_verdict`](super::rss_verdict) judges the result.
+//! links while the probe runs. Claims only the source ports of these SYNs, which are bound first,
+//! so the kernel loses no other packet. [`rss_verdict`](super::rss_verdict) judges the result.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -18,15 +18,15 @@ use socket2::{Domain, Socket, Type};
 
 use crate::failure::Failure;
 
-/// SYNs of one probe: enough that each of 16 queues receives about its share of the replies, and few
-/// enough that the peer does not mistake them for a flood.
+/// SYNs of one probe: enough that each of 16 queues receives about its share of the replies, and
+/// few enough that the peer does not mistake them for a flood.
 const SYNS: usize = 256;
 /// SYNs per burst: no more than the shortest ring holds.
 const BURST: usize = 32;
 /// Source ports: above the default range of Linux (`net.ipv4.ip_local_port_range`).
 const PORTS: std::ops::RangeInclusive<u16> = 61000..=65535;
-/// Quiet time after which the missing replies count as lost. The kernel retransmits a lost SYN after
-/// one second and again two seconds later.
+/// Quiet time after which the missing replies count as lost. The kernel retransmits a lost SYN
+/// after one second and again two seconds later.
 const QUIET_MS: u64 = 3_500;
 /// Upper bound on the wait, even while replies still trickle in.
 const WAIT_MAX_MS: u64 = 20_000;
@@ -222,8 +222,8 @@ impl Replies {
     }
 }
 
-/// Returns the local port that a segment of `peer` is addressed to. Does not verify the checksum: the
-/// payload is not used.
+/// Returns the local port that a segment of `peer` is addressed to. Does not verify the checksum:
+/// the payload is not used.
 fn local_port_of(frame: &[u8], peer: SocketAddr) -> Option<u16> {
     let (ethernet, packet) = ethernet::parse(frame).ok()?;
     let (source, protocol, segment) = match ethernet.ethertype {

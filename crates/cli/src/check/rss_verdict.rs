@@ -127,7 +127,8 @@ pub fn finding(interface: &str, replies: &Replies) -> Finding {
         return Finding::fair(
             name,
             format!("none of {sent} SYNs to {} was answered", replies.peer),
-            "probe a port that replies, even with a reset (--probe ADDRESS:PORT); many firewalls drop SYNs",
+            "probe a port that replies, even with a reset (--probe ADDRESS:PORT); many firewalls \
+             drop SYNs",
         );
     }
     let shares: Vec<String> =
@@ -151,19 +152,19 @@ fn advice(interface: &str, peer: SocketAddr, counts: &Counts) -> String {
     if counts.predicted_by_addresses == Some(counts.answered) {
         let kind = if peer.is_ipv4() { "tcp4" } else { "tcp6" };
         return format!(
-            "the NIC hashes addresses without ports: run `ethtool -N {interface} rx-flow-hash {kind} \
-             sdfn`; {harm}"
+            "the NIC hashes addresses without ports: run `ethtool -N {interface} rx-flow-hash \
+             {kind} sdfn`; {harm}"
         );
     }
     if let Some(queue) = counts.only_queue() {
         return format!(
-            "the NIC delivers everything to queue {queue} while a program is attached: have serve and \
-             load set its table (--set-rss); {harm}"
+            "the NIC delivers everything to queue {queue} while a program is attached: give serve \
+             and load --set-rss, which sets the table; {harm}"
         );
     }
     let table = format!(
-        "set the table again (`ethtool -X {interface} equal N` or --set-rss), and look for flow rules \
-         that bypass it (`ethtool -u {interface}`)"
+        "set the table again (`ethtool -X {interface} equal N` or --set-rss), and look for flow \
+         rules that bypass it (`ethtool -u {interface}`)"
     );
     // The hashes that the NIC reported show if the key or the table is wrong.
     let (wrong, remedy) = match counts.hashes {

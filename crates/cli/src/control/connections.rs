@@ -18,12 +18,14 @@ use crate::output;
 /// Queries a `linerate serve` or `load` of this user through its control socket.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The first line of a connection shows its state, bytes received but not read (Recv-Q), bytes written but not
-acknowledged (Send-Q), and both endpoints; the second line shows its congestion control, timers and windows.
+The first line of a connection shows its state, bytes received but not read (Recv-Q), bytes written
+but not acknowledged (Send-Q), and both endpoints; the second line shows its congestion control,
+timers and windows.
 
-JSON (--json): connections (a list of worker, local, remote, state, congestion_control, cwnd, ssthresh, rtt, rttvar,
-rtt_min, rto, retransmissions, timeouts, mss, send_window, receive_window, send_buffer, receive_buffer, bytes_acked,
-bytes_received, pacing_rate, in_flight, send_queued, receive_queued; in bytes, nanoseconds, bytes per second), shown.
+JSON (--json): connections (a list of worker, local, remote, state, congestion_control, cwnd,
+ssthresh, rtt, rttvar, rtt_min, rto, retransmissions, timeouts, mss, send_window, receive_window,
+send_buffer, receive_buffer, bytes_acked, bytes_received, pacing_rate, in_flight, send_queued,
+receive_queued; in bytes, nanoseconds, bytes per second), shown.
 
 Examples:
   linerate connections
@@ -162,12 +164,16 @@ mod tests {
 
     #[test]
     fn a_connection_takes_two_lines_and_one_in_time_wait_takes_one() {
-        let open = json!({ "state": "ESTABLISHED", "local": "10.0.0.1:7", "remote": "10.0.0.2:40000",
+        let open = json!({
+            "state": "ESTABLISHED", "local": "10.0.0.1:7", "remote": "10.0.0.2:40000",
             "receive_queued": 1, "send_queued": 2, "mss": 1448, "cwnd": 14480, "rtt": 52_000,
-            "congestion_control": "cubic" });
-        let over = json!({ "state": "TIME-WAIT", "local": "10.0.0.1:7", "remote": "10.0.0.2:40001",
-            "receive_queued": 0, "send_queued": 0, "mss": 0 });
-        let text = table(&[open, over]);
+            "congestion_control": "cubic",
+        });
+        let time_wait = json!({
+            "state": "TIME-WAIT", "local": "10.0.0.1:7", "remote": "10.0.0.2:40001",
+            "receive_queued": 0, "send_queued": 0, "mss": 0,
+        });
+        let text = table(&[open, time_wait]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         assert!(lines[1].starts_with("ESTABLISHED") && lines[1].contains("10.0.0.2:40000"));

@@ -14,8 +14,8 @@ pub fn since(now: &LatencyBuckets, before: &LatencyBuckets) -> LatencyBuckets {
     now.iter().filter_map(new).collect()
 }
 
-/// Returns count, p50, p90, p99, p999, max and mean in nanoseconds, or `null` for an empty histogram.
-/// The values are accurate to three per cent, since each is the middle of its bucket.
+/// Returns count, p50, p90, p99, p999, max and mean in nanoseconds, or `null` for an empty
+/// histogram. The values are accurate to three per cent, since each is the middle of its bucket.
 pub fn percentiles(buckets: &LatencyBuckets) -> Value {
     // Three digits are always valid, and the histogram resizes itself.
     let Ok(mut histogram) = Histogram::<u64>::new(3) else { return Value::Null };

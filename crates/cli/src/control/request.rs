@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// All counters. The response is one line.
     Figures,
-    /// The connections. The response is one line per connection, then a line with their number or an
-    /// error.
+    /// The connections. The response is one line per connection, then a line with their number or
+    /// an error.
     Connections(Filter),
 }
 

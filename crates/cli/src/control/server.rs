@@ -142,7 +142,8 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
-        // Another process may have removed the socket. The directory stays while other sockets use it.
+        // Another process may have removed the socket. The directory stays while other sockets use
+        // it.
         let _ = std::fs::remove_file(&self.path);
         let default = directory();
         if self.path.parent() == Some(&default) {

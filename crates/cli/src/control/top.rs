@@ -22,13 +22,15 @@ use crate::stop::Stop;
 /// Queries a `linerate serve` or `load` of this user through its control socket, until SIGINT.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-`turn` is the duration of turns that had work to do: an upper bound for how long a frame waits for its reply.
-`handshake` is the time from our SYN or SYN-ACK to its acknowledgment. `wait` is the time that frames waited between
-the driver and the worker's turn (only with --rx-timestamps on serve or load).
+`turn` is the duration of turns that had work to do: an upper bound for how long a frame waits for
+its reply. `handshake` is the time from our SYN or SYN-ACK to its acknowledgment. `wait` is the time
+that frames waited between the driver and the worker's turn (only with --rx-timestamps on serve or
+load).
 
-JSON (--json): pid, interface, uptime_seconds, seconds (the interval), connections, time_waits, events, drops and
-link (each an object: name to {total, per_second}), turn, handshake and wait (each null, or count p50 p90 p99 p999
-max mean in nanoseconds, of the interval), workers (a list of queue, connections, time_waits, events, link).
+JSON (--json): pid, interface, uptime_seconds, seconds (the interval), connections, time_waits,
+events, drops and link (each an object: name to {total, per_second}), turn, handshake and wait (each
+null, or count p50 p90 p99 p999 max mean in nanoseconds, of the interval), workers (a list of queue,
+connections, time_waits, events, link).
 
 Examples:
   linerate top
@@ -40,11 +42,13 @@ pub struct Options {
     control: Option<PathBuf>,
 
     /// Seconds between updates
-    #[arg(long, value_name = "S", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, value_name = "S", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=3600))]
     interval: u32,
 
     /// Exit after this many updates [default: run until SIGINT]
-    #[arg(long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "json",
+        value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
     /// Measure one interval and print one JSON object on standard output
@@ -179,7 +183,8 @@ mod tests {
     fn a_screen_leaves_out_counters_that_are_zero() {
         let both = |total: u64, rate: f64| json!({ "total": total, "per_second": rate });
         let text = screen(&json!({
-            "pid": 7, "interface": "eth0", "uptime_seconds": 3.2, "connections": 12, "time_waits": 3,
+            "pid": 7, "interface": "eth0", "uptime_seconds": 3.2,
+            "connections": 12, "time_waits": 3,
             "events": { "segments-in": both(900_000, 203_000.0), "resets-in": both(0, 0.0) },
             "drops": { "out-of-window": both(4, 0.0) },
             "turn": { "count": 9, "p50": 1200, "p99": 3400, "p999": 5000, "max": 9000 },

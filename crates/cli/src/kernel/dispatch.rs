@@ -83,8 +83,8 @@ fn on_writable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
     settle(worker, service);
 }
 
-/// Notifies a service that waits for room. If the connection has spent its budget, does so in the next
-/// turn, since epoll reports no further edge.
+/// Notifies a service that waits for room. If the connection has spent its budget, does so in the
+/// next turn, since epoll reports no further edge.
 fn notify_writable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
     let Some(socket) = worker.socket_mut(conn).filter(|socket| socket.awaits_room) else { return };
     if socket.room() > 0 {

@@ -18,8 +18,8 @@ pub fn close_reason(error: &io::Error) -> CloseReason {
     }
 }
 
-/// Maps an error of `socket`, `bind` or `connect`. `Ok` means a connection that failed at once, `Err` one
-/// that could not start.
+/// Maps an error of `socket`, `bind` or `connect`. `Ok` means a connection that failed at once,
+/// `Err` one that could not start.
 pub fn of_connect(error: &io::Error) -> Result<CloseReason, ConnectError> {
     match error.raw_os_error() {
         Some(libc::EADDRNOTAVAIL | libc::EAGAIN | libc::EADDRINUSE) => Err(ConnectError::NoPort),

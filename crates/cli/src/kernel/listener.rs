@@ -87,12 +87,13 @@ fn failure(at: SocketAddr, error: &std::io::Error) -> Failure {
             "stop the other program on that port (`ss -ltnp` shows it), or use another port"
         }
         Some(libc::EADDRNOTAVAIL) => {
-            "with --stack kernel, --address must be an address of this host; add it with `ip addr add`"
+            "add the address to this host with `ip addr add`, or give one that it has: --stack \
+             kernel requires that"
         }
         Some(libc::EACCES | libc::EPERM) => "run as root, or use a port above 1023",
         Some(libc::ENOENT) => {
-            "choose a congestion control from `sysctl net.ipv4.tcp_available_congestion_control`, or load \
-             its module"
+            "choose a congestion control from `sysctl \
+             net.ipv4.tcp_available_congestion_control`, or load its module"
         }
         _ => "check the address and the port",
     };

@@ -1,7 +1,7 @@
 //! One connection over a kernel socket: the descriptor and the engine's state.
 //!
-//! Owns the edge-triggered readiness, the bounded staging buffer for bytes that a short write left over,
-//! and the byte budget per turn. Knows nothing of services and slabs.
+//! Owns the edge-triggered readiness, the bounded staging buffer for bytes that a short write left
+//! over, and the byte budget per turn. Knows nothing of services and slabs.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -9,11 +9,12 @@ use std::net::Shutdown;
 use linerate::time::Instant;
 use mio::net::TcpStream;
 
-/// Size of the staging buffer: the bytes that `write_room` promises even if the socket's buffer is full.
+/// Size of the staging buffer: the bytes that `write_room` promises even if the socket's buffer is
+/// full.
 pub const STAGE: usize = 64 * 1024;
 
-/// Bytes that one connection may read, and may write, per turn. The kernel fills and drains the socket's
-/// buffers in the meantime, so without a budget a copying callback might never end.
+/// Bytes that one connection may read, and may write, per turn. The kernel fills and drains the
+/// socket's buffers in the meantime, so without a budget a copying callback might never end.
 const TURN_BUDGET: usize = 512 * 1024;
 
 /// Result of a read or write.
@@ -121,8 +122,8 @@ impl Socket {
         self.write_left = 0;
     }
 
-    /// Reads once. A read that does not fill the buffer has drained the socket (epoll(7)), so the next
-    /// call returns without a system call.
+    /// Reads once. A read that does not fill the buffer has drained the socket (epoll(7)), so the
+    /// next call returns without a system call.
     pub fn read(&mut self, buffer: &mut [u8]) -> Outcome {
         if !self.readable || self.read_left == 0 || buffer.is_empty() {
             return Outcome::Bytes(0);
@@ -153,7 +154,8 @@ impl Socket {
         if closed || self.is_staging() { 0 } else { self.write_left.min(STAGE) }
     }
 
-    /// Writes to the socket and stages the rest, up to [`room`](Self::room). Returns the bytes accepted.
+    /// Writes to the socket and stages the rest, up to [`room`](Self::room). Returns the bytes
+    /// accepted.
     pub fn write(&mut self, bytes: &[u8]) -> Outcome {
         let mut accepted = 0;
         while accepted < bytes.len() {

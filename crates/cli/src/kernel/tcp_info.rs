@@ -20,8 +20,8 @@ sockopt_impl!(
     libc::tcp_info
 );
 
-/// Maps the kernel's state numbers (include/net/tcp_states.h). 10 is LISTEN, which no stream is in; 12 is
-/// TCP_NEW_SYN_RECV.
+/// Maps the kernel's state numbers (include/net/tcp_states.h). 10 is LISTEN, which no stream is in;
+/// 12 is TCP_NEW_SYN_RECV.
 fn phase(number: u8) -> Phase {
     match number {
         1 => Phase::Established,
@@ -37,7 +37,8 @@ fn phase(number: u8) -> Phase {
     }
 }
 
-/// Reads TCP_INFO into a [`ConnInfo`]. Fields that it does not contain, such as queued bytes, are 0.
+/// Reads TCP_INFO into a [`ConnInfo`]. Fields that it does not contain, such as queued bytes, are
+/// 0.
 pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
     let info = getsockopt(stream, TcpInfo).ok()?;
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));

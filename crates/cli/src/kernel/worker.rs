@@ -217,8 +217,8 @@ impl Worker {
         }
     }
 
-    /// Opens a connection, with data in the SYN if the kernel has a cookie from the server. Returns the
-    /// number of bytes that the kernel accepted.
+    /// Opens a connection, with data in the SYN if the kernel has a cookie from the server. Returns
+    /// the number of bytes that the kernel accepted.
     fn open(
         &mut self,
         open: &ConnectOptions,
@@ -230,7 +230,8 @@ impl Worker {
         let opened_at = self.tick();
         match self.open_socket(open, early) {
             Ok(mut stream) => {
-                // Without a cookie the handshake is in progress, and the socket accepts no data yet.
+                // Without a cookie the handshake is in progress, and the socket accepts no data
+                // yet.
                 let accepted = early.map_or(0, |early| stream.write(early.data).unwrap_or(0));
                 let socket = Socket::connecting(stream, open.user, opened_at, self.nagle);
                 let conn = self.insert(socket).map_err(|_| ConnectError::TableFull)?;
@@ -238,7 +239,8 @@ impl Worker {
             }
             Err(error) => {
                 let reason = errors::of_connect(&error)?;
-                // The connection failed before it had a slot: return a stale handle and queue its notice.
+                // The connection failed before it had a slot: return a stale handle and queue its
+                // notice.
                 let conn = ConnId { index: u32::MAX, generation: 0 };
                 self.notices.push_back(Notice::Closed(conn, open.user, reason));
                 Ok((conn, 0))
@@ -246,8 +248,8 @@ impl Worker {
         }
     }
 
-    /// Returns the source address that the kernel's routes select for a target. Connects a UDP socket to
-    /// find it, which sends nothing, and caches the result.
+    /// Returns the source address that the kernel's routes select for a target. Connects a UDP
+    /// socket to find it, which sends nothing, and caches the result.
     fn default_source(&mut self, remote: SocketAddr) -> Option<IpAddr> {
         *self.default_sources.entry(remote.ip()).or_insert_with(|| {
             let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -394,8 +396,9 @@ impl Io for Worker {
             SocketOption::WindowMax(Some(bytes)) => {
                 socket2::SockRef::from(&socket.stream).set_recv_buffer_size(bytes as usize)
             }
-            // Not supported on kernel sockets: they have no such option, the SYN has left before the
-            // program gets the handle, pacing needs a privilege to work well, or (ECN) the host decides.
+            // Not supported on kernel sockets: they have no such option, the SYN has left before
+            // the program gets the handle, pacing needs a privilege to work well, or (ECN) the host
+            // decides.
             SocketOption::PacingRateMax(_)
             | SocketOption::WindowMax(None)
             | SocketOption::MoreFollows(_)

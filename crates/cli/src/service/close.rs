@@ -4,7 +4,8 @@ use linerate::shard::{ConnId, Io, Service};
 
 /// One worker's close service.
 pub struct Close {
-    /// Read buffer. Small, since no data is expected, but unread data would turn the close into a reset.
+    /// Read buffer. Small, since no data is expected, but unread data would turn the close into a
+    /// reset.
     buffer: [u8; 2048],
 }
 

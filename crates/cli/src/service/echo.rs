@@ -1,7 +1,7 @@
 //! Echo (RFC 862): sends back what it receives.
 //!
-//! Reads only what it can write at once, so that our receive window closes if the peer does not read its
-//! echo. When the peer closes, sends the rest and then closes.
+//! Reads only what it can write at once, so that our receive window closes if the peer does not
+//! read its echo. When the peer closes, sends the rest and then closes.
 
 use linerate::shard::{ConnId, Io, Service};
 
@@ -26,7 +26,8 @@ impl Echo {
         loop {
             let room = io.write_room(conn).min(self.buffer.len());
             if room == 0 {
-                // Only a short write triggers `on_writable`. Without room this write accepts nothing.
+                // Only a short write triggers `on_writable`. Without room this write accepts
+                // nothing.
                 io.write(conn, &[0]);
                 return;
             }
@@ -35,7 +36,8 @@ impl Echo {
                 break;
             }
             if io.write(conn, &self.buffer[..read]) < read {
-                // The promised room is gone: memory ran out. Abort rather than lose bytes of the echo.
+                // The promised room is gone: memory ran out. Abort rather than lose bytes of the
+                // echo.
                 return io.abort(conn);
             }
         }

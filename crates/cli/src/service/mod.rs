@@ -1,8 +1,8 @@
-//! The services of `linerate serve`, each a [`linerate::shard::Service`] that runs on both stacks: echo,
-//! discard, chargen, daytime, http and close.
+//! The services of `linerate serve`, each a [`linerate::shard::Service`] that runs on both stacks:
+//! echo, discard, chargen, daytime, http and close.
 //!
-//! [`Mux`] runs several services on one worker. A service keeps its state of a connection in the user
-//! data ([`Io::user_data`](linerate::shard::Io::user_data)); only `http` has a slab.
+//! [`Mux`] runs several services on one worker. A service keeps its state of a connection in the
+//! user data ([`Io::user_data`](linerate::shard::Io::user_data)); only `http` has a slab.
 
 mod buffer;
 mod chargen;

@@ -1,6 +1,8 @@
-//! Runs several services on one worker: dispatches by listener on accept, and by user data afterwards.
+//! Runs several services on one worker: dispatches by listener on accept, and by user data
+//! afterwards.
 //!
-//! The upper byte of [`Io::user_data`] is the index of the service; the service sees the lower 56 bits.
+//! The upper byte of [`Io::user_data`] is the index of the service; the service sees the lower 56
+//! bits.
 
 use linerate::shard::{
     CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, ListenerId, Service,

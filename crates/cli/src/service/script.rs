@@ -1,5 +1,5 @@
-//! A scripted stack with one connection, for unit tests of services: the test supplies the incoming data
-//! and inspects what the service sends.
+//! A scripted stack with one connection, for unit tests of services: the test supplies the incoming
+//! data and inspects what the service sends.
 
 use linerate::shard::{
     CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Io, ListenerId, Service,

@@ -1,8 +1,9 @@
-//! The client of a live trace: one connection to an echo server, paced so that each section of the ladder
-//! is visible.
+//! The client of a live trace: one connection to an echo server, paced so that each section of the
+//! ladder is visible.
 //!
-//! It connects, pauses, sends a quarter of its bytes and reads the echo. It pauses again, sends the rest
-//! and closes its direction at once, so the rest of the echo arrives on a half-closed connection.
+//! It connects, pauses, sends a quarter of its bytes and reads the echo. It pauses again, sends the
+//! rest and closes its direction at once, so the rest of the echo arrives on a half-closed
+//! connection.
 
 use std::sync::{Arc, Mutex};
 

@@ -17,19 +17,19 @@ use crate::output;
 
 /// Draw the ladder diagram of a TCP connection: handshake, data, half-close, teardown.
 ///
-/// Without --read, opens a connection: a client on linerate sends a quarter of --bytes to an echo server and
-/// reads the echo, then sends the rest and closes its direction, so the rest of the echo arrives on a
-/// half-closed connection. Runs over a veth pair between two temporary network namespaces (needs root), or
-/// from --interface and --address to --target.
+/// Without --read, opens a connection: a client on linerate sends a quarter of --bytes to an echo
+/// server and reads the echo, then sends the rest and closes its direction, so the rest of the echo
+/// arrives on a half-closed connection. Runs over a veth pair between two temporary network
+/// namespaces (needs root), or from --interface and --address to --target.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each line is a segment: time since the first segment, state of the left end, flags, seq and ack (relative; for
-SYNs also absolute), payload bytes, window in bytes, state of the right end. States are inferred from the
-segments that each end sends and receives (RFC 9293 figure 5).
+Each line is a segment: time since the first segment, state of the left end, flags, seq and ack
+(relative; for SYNs also absolute), payload bytes, window in bytes, state of the right end. States
+are inferred from the segments that each end sends and receives (RFC 9293 figure 5).
 
-JSON (--json): left, right, connections (number in the capture), segments: a list of time_ns, from (left or
-right), flags, seq, ack, seq_relative, ack_relative, length, window, again (retransmitted), intact (checksum
-valid), left, right (states), part (section of the ladder).
+JSON (--json): left, right, connections (number in the capture), segments: a list of time_ns, from
+(left or right), flags, seq, ack, seq_relative, ack_relative, length, window, again (retransmitted),
+intact (checksum valid), left, right (states), part (section of the ladder).
 
 Examples:
   linerate trace
@@ -42,7 +42,8 @@ pub struct Options {
     read: Option<PathBuf>,
 
     /// Number of the connection in the capture, from 1
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..))]
     connection: u32,
 
     /// Draw every segment, even in long runs of data
@@ -70,7 +71,8 @@ pub struct Options {
     address: Option<Cidr>,
 
     /// Live: bytes to send
-    #[arg(long, value_name = "BYTES", default_value = "4000", conflicts_with = "read", value_parser = clap::value_parser!(u32).range(2..=1 << 30))]
+    #[arg(long, value_name = "BYTES", default_value = "4000", conflicts_with = "read",
+        value_parser = clap::value_parser!(u32).range(2..=1 << 30))]
     bytes: u32,
 
     /// Live: save the capture in this file

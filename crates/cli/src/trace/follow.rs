@@ -1,4 +1,5 @@
-//! Follows one connection: the states of both ends after each segment, and the sections of the ladder.
+//! Follows one connection: the states of both ends after each segment, and the sections of the
+//! ladder.
 
 use std::net::SocketAddr;
 
@@ -100,8 +101,8 @@ pub fn follow(segments: &[Captured]) -> Option<Ladder> {
     Some(Ladder { left, right, before, steps })
 }
 
-/// Returns the window shifts of left and right end. RFC 7323 §2.2: windows are scaled only if both SYNs
-/// carry the option.
+/// Returns the window shifts of left and right end. RFC 7323 §2.2: windows are scaled only if both
+/// SYNs carry the option.
 fn window_shifts(segments: &[Captured], left: SocketAddr) -> [u8; 2] {
     let offer = |is_left: bool| {
         let mut syns = segments.iter().filter(|it| it.has(flag::SYN));

@@ -25,7 +25,8 @@ const CLIENT: &str = "10.99.0.1/24";
 const SERVER: &str = "10.99.0.2/24";
 const TARGET: &str = "10.99.0.2:7";
 
-/// Time limit for the server to become ready, and for the client to end. The client's own limit is shorter.
+/// Time limit for the server to become ready, and for the client to end. The client's own limit is
+/// shorter.
 const CHILD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The two ends of a live connection.
@@ -39,7 +40,8 @@ pub struct Route<'a> {
     pub target: SocketAddr,
 }
 
-/// Connects from an interface to an echo server on linerate's stack and returns the captured connections.
+/// Connects from an interface to an echo server on linerate's stack and returns the captured
+/// connections.
 ///
 /// # Errors
 /// Fails if the stack does not start, or the connection does not close cleanly after the full echo.
@@ -68,7 +70,8 @@ pub fn over_interface(
         Some((reason, received)) => Err(Failure::new(
             format!("cannot trace a connection to {}", route.target),
             format!("it closed with `{reason:?}` after {received} of {bytes} bytes were echoed"),
-            "check that an echo server runs there (`linerate serve --service echo:7`) and is reachable",
+            "check that an echo server (`linerate serve --service echo:7`) runs there and is \
+             reachable",
         )),
         None => Err(failure("it was interrupted")),
     }
@@ -96,8 +99,8 @@ fn options(route: &Route<'_>, capture: &Path) -> StackOptions {
     Line::parse_from(line).stack
 }
 
-/// Connects two temporary network namespaces, with an echo server on stack `peer`, and returns the captured
-/// connections.
+/// Connects two temporary network namespaces, with an echo server on stack `peer`, and returns the
+/// captured connections.
 ///
 /// # Errors
 /// Fails if the namespaces cannot be created, or the server or the client fails.

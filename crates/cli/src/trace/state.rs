@@ -1,6 +1,7 @@
 //! The state of one end, inferred from the segments that it sends and receives.
 //!
-//! RFC 9293 §3.3.2, figure 5, without the user calls: those show only in the segments that follow them.
+//! RFC 9293 §3.3.2, figure 5, without the user calls: those show only in the segments that follow
+//! them.
 
 use linerate::tcp::Phase::{
     self, CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, SynReceived,

@@ -32,11 +32,13 @@ pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"ui-monospace, monospace\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         width=\"{WIDTH}\" height=\"{height}\" font-family=\"ui-monospace, monospace\" \
+         font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
-         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#444\"/></marker></defs>\n"
+         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#444\"/></marker>\
+         </defs>\n"
     );
     for (x, name, state) in [
         (LEFT, ladder.left.to_string(), ladder.before.0),
@@ -46,7 +48,8 @@ pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
         write_text(&mut out, x, 50, "middle", "#777", state.name());
         let _ = writeln!(
             out,
-            "<line x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{}\" stroke=\"#000\" stroke-width=\"2\"/>",
+            "<line x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{}\" stroke=\"#000\" \
+             stroke-width=\"2\"/>",
             height - 20
         );
     }
@@ -80,7 +83,8 @@ fn draw_row(out: &mut String, y: usize, row: &Row<'_>) {
         Row::Heading(text) => {
             let _ = writeln!(
                 out,
-                "<line x1=\"20\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"#ccc\" stroke-dasharray=\"4 4\"/>",
+                "<line x1=\"20\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"#ccc\" \
+                 stroke-dasharray=\"4 4\"/>",
                 WIDTH - 20
             );
             write_text(out, 20, y - 5, "start", "#06c", text);

@@ -48,7 +48,8 @@ struct Running {
 }
 
 impl Client {
-    /// Runs on a new stack on `veth0` of this thread's namespace. Returns the outcome of each connection.
+    /// Runs on a new stack on `veth0` of this thread's namespace. Returns the outcome of each
+    /// connection.
     pub fn run(self, config: &StackConfig, limit: Duration) -> Vec<Outcome> {
         let (sender, receiver) = mpsc::channel();
         let expected = self.connections;

@@ -1,5 +1,5 @@
-//! Support for tests over real interfaces: namespaces joined by a veth pair, the built binary as a server,
-//! and threads inside a namespace. Everything is removed on drop.
+//! Support for tests over real interfaces: namespaces joined by a veth pair, the built binary as a
+//! server, and threads inside a namespace. Everything is removed on drop.
 #![allow(dead_code)]
 
 pub mod client;

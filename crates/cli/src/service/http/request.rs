@@ -133,9 +133,9 @@ fn content_length(value: &[u8]) -> Option<u64> {
 fn evaluate(head: &httparse::Request<'_, '_>, head_length: usize, content: &Content) -> Request {
     let is_old = head.version == Some(0);
     let seen = fields(head);
-    // RFC 9112 §3.2: a server MUST respond with 400 to an HTTP/1.1 request that lacks a Host field or
-    // has more than one. We support no transfer codings: GET and HEAD need none, and without decoding
-    // them the end of the body is unknown.
+    // RFC 9112 §3.2: a server MUST respond with 400 to an HTTP/1.1 request that lacks a Host field
+    // or has more than one. We support no transfer codings: GET and HEAD need none, and without
+    // decoding them the end of the body is unknown.
     if seen.is_bad || seen.is_chunked || (!is_old && seen.hosts != 1) || seen.hosts > 1 {
         return Request { is_old, ..Request::rejected(Status::BadRequest) };
     }
