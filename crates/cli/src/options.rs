@@ -159,8 +159,7 @@ pub enum Idle {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct StackOptions {
-    /// Whose TCP to use: linerate's own over AF_XDP, or the kernel's sockets over epoll, for
-    /// comparison
+    /// TCP stack: linerate over AF_XDP, or the kernel's sockets over epoll for comparison
     #[arg(long, value_enum, default_value = "linerate")]
     pub stack: Stack,
 

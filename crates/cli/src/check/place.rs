@@ -30,7 +30,8 @@ fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Findin
     };
     let far = chosen.iter().filter(|core| !place.is_near(**core)).count();
     if far == chosen.len() && far > 0 {
-        let hint = "no core is on the NIC's node: allow this process to use cores there (`taskset`, cpusets)";
+        let hint =
+            "no core is on the NIC's node: let this process use cores there (`taskset`, cpusets)";
         return Finding::fair(name, value, hint);
     }
     if far > 0 {

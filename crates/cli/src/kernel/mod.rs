@@ -5,7 +5,8 @@
 //! per connection, besides its share of `epoll_wait`:
 //!
 //! - Passive open, peer closes first: `accept4`, `epoll_ctl`, `read` (0 for the FIN), `close`.
-//! - Active open, we close first: `socket`, `connect`, `epoll_ctl`, `shutdown`, `read` (0), `close`.
+//! - Active open, we close first: `socket`, `connect`, `epoll_ctl`, `shutdown`, `read` (0),
+//!   `close`.
 //!
 //! Design:
 //!
