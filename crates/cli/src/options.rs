@@ -348,24 +348,24 @@ impl StackOptions {
     }
 
     fn check_linerate(&self) -> Result<(), Failure> {
-        let tried = "cannot start the stack";
+        let action = "cannot start the stack";
         if self.interface.is_none() {
             return Err(Failure::usage(
-                tried,
+                action,
                 "--interface is missing",
                 "give --interface a name that `ip link` lists, or use --stack kernel",
             ));
         }
         if self.slaac && self.mode == Mode::Shared {
             return Err(Failure::usage(
-                tried,
+                action,
                 "--slaac configures addresses of the stack, but --mode shared uses the kernel's",
                 "omit --slaac, or use --mode exclusive",
             ));
         }
         if self.addresses.is_empty() && !self.slaac && self.mode == Mode::Exclusive {
             return Err(Failure::usage(
-                tried,
+                action,
                 "--address is missing",
                 "give the stack its own address, as in --address 10.0.0.2/24, or use --slaac if \
                  the link has a router",

@@ -29,9 +29,9 @@ fn exchange(target: SocketAddr, request: &[u8]) {
     setsockopt(&socket, sockopt::TcpFastOpenConnect, &true).expect("net.ipv4.tcp_fastopen has 1");
     socket.connect(&target.into()).expect("connects, now or with the first write");
     let mut stream = TcpStream::from(socket);
-    stream.write_all(request).expect("the request goes");
+    stream.write_all(request).expect("the request is sent");
     let mut answer = vec![0; request.len()];
-    stream.read_exact(&mut answer).expect("the echo comes");
+    stream.read_exact(&mut answer).expect("the echo arrives");
     assert!(answer == request);
 }
 

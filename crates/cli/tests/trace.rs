@@ -41,11 +41,11 @@ fn frame(src: Ipv4Addr, dst: Ipv4Addr, flags: u16, seq: u32, ack: u32, data: &[u
         fragment: ipv4::Fragment::DONT,
     };
     let mut bytes = vec![0; 1514];
-    let at = link.emit(&mut bytes).expect("there is room");
+    let at = link.emit(&mut bytes).expect("the buffer is large enough");
     let length = segment.byte_len() + data.len();
-    let at = at + packet.emit(length, &mut bytes[at..]).expect("there is room");
+    let at = at + packet.emit(length, &mut bytes[at..]).expect("the buffer is large enough");
     let pseudo = PseudoHeader::v4(src, dst);
-    segment.emit(pseudo, (data, &[]), &mut bytes[at..]).expect("there is room");
+    segment.emit(pseudo, (data, &[]), &mut bytes[at..]).expect("the buffer is large enough");
     bytes.truncate(at + length);
     bytes
 }

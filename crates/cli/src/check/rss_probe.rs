@@ -57,15 +57,15 @@ pub struct Replies {
 /// # Errors
 /// Fails without a route to the peer, or if the program or a socket cannot be set up.
 pub fn run(interface: &str, peer: SocketAddr) -> Result<Replies, Failure> {
-    let tried = || format!("cannot probe {} through {interface}", peer.ip());
+    let action = || format!("cannot probe {} through {interface}", peer.ip());
     let local = local_towards(interface, peer).map_err(|error| {
         let remedy = format!("give {interface} an address of the peer's network, or a route to it");
-        Failure::new(tried(), error, remedy)
+        Failure::new(action(), error, remedy)
     })?;
     let sockets = sockets(interface, local);
     let ports = sockets.iter().map(|(port, _)| *port);
     let mut capture = Capture::open(interface, local, ports).map_err(|error| {
-        Failure::new(tried(), error, "stop other programs that use XDP on the interface")
+        Failure::new(action(), error, "stop other programs that use XDP on the interface")
     })?;
     let mut replies = Replies {
         peer,
@@ -165,7 +165,7 @@ impl Capture {
         Ok(self)
     }
 
-    /// Waits for the carrier. Without one the probe goes on and reports that no reply arrived.
+    /// Waits for the carrier. Without one the probe continues and reports that no reply arrived.
     fn await_carrier(&self, interface: &str) {
         let until = self.clock.now().as_millis() + CARRIER_WAIT_MS;
         while !xdp::has_carrier(interface) && self.clock.now().as_millis() < until {

@@ -217,7 +217,7 @@ pub(super) mod tests {
     }
 
     fn states(segments: &[Captured]) -> Vec<(Phase, Phase)> {
-        let ladder = follow(segments).expect("there are segments");
+        let ladder = follow(segments).expect("the capture has segments");
         let phase = |state: State| match state {
             State::In(phase) => phase,
             State::Listen => panic!("after a segment no end is in LISTEN"),
@@ -260,7 +260,7 @@ pub(super) mod tests {
 
     #[test]
     fn numbers_are_relative_to_the_initial_sequence_numbers() {
-        let steps = follow(&echo()).expect("there are segments").steps;
+        let steps = follow(&echo()).expect("the capture has segments").steps;
         let numbers: Vec<(u32, u32)> =
             steps.iter().map(|it| (it.seq_relative, it.ack_relative)).collect();
         assert_eq!(&numbers[..4], [(0, 0), (0, 1), (1, 1), (1, 1)]);
@@ -309,8 +309,8 @@ pub(super) mod tests {
         let mut segments = echo();
         segments.truncate(4);
         segments.push(seg(2, RST, 901, 0, 0));
-        let ladder = follow(&segments).expect("there are segments");
-        let last = ladder.steps.last().expect("there are segments");
+        let ladder = follow(&segments).expect("the capture has segments");
+        let last = ladder.steps.last().expect("the capture has segments");
         assert_eq!((last.left, last.right), (State::In(Closed), State::In(Closed)));
         assert_eq!(last.section, Section::Reset);
     }

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_drawing_has_one_arrow_per_segment_and_is_well_formed() {
-        let svg = draw(&follow(&echo()).expect("there are segments"), false);
+        let svg = draw(&follow(&echo()).expect("the capture has segments"), false);
         assert_eq!(svg.matches("marker-end").count(), echo().len());
         assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.contains("TIME-WAIT"));

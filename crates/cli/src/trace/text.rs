@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_ladder_shows_numbers_states_and_headings() {
-        let text = draw(&follow(&echo()).expect("there are segments"), false);
+        let text = draw(&follow(&echo()).expect("the capture has segments"), false);
         let lines: Vec<&str> = text.lines().collect();
         for words in [
             &["SYN seq=0 (100)", "SYN-SENT", "SYN-RECEIVED", ">|"][..],
@@ -161,7 +161,7 @@ mod tests {
         for _ in 0..100 {
             segments.insert(3, data.clone());
         }
-        let ladder = follow(&segments).expect("there are segments");
+        let ladder = follow(&segments).expect("the capture has segments");
         assert!(draw(&ladder, false).contains("... 85 segments, 850 bytes ->"));
         assert!(draw(&ladder, true).lines().count() > 110);
     }
