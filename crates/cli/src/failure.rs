@@ -1,61 +1,61 @@
-//! The one error type of the command line: what was tried, what went wrong, what to do.
+//! The error type of the command line: what failed, why, and what to do.
 
 use std::fmt;
 
-/// Whose fault it is, which is what the exit status tells.
+/// Origin of a failure. Determines the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
-    /// The command line asks for what cannot be: exit status 2.
+pub enum FailureKind {
+    /// Invalid command line: exit status 2.
     Usage,
-    /// The host, the network or the peer: exit status 1.
-    World,
+    /// Problem of the host, the network or the peer: exit status 1.
+    Runtime,
 }
 
-/// An error as the user reads it.
+/// An error message for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    blame: Blame,
-    tried: String,
-    wrong: String,
+    kind: FailureKind,
+    failed: String,
+    cause: String,
     remedy: String,
 }
 
 impl Failure {
-    /// The host, the network or the peer did not play along.
+    /// Creates a failure of the host, the network or the peer.
     pub fn new(
-        tried: impl Into<String>,
-        wrong: impl fmt::Display,
+        failed: impl Into<String>,
+        cause: impl fmt::Display,
         remedy: impl Into<String>,
     ) -> Self {
         Self {
-            blame: Blame::World,
-            tried: tried.into(),
-            wrong: wrong.to_string(),
+            kind: FailureKind::Runtime,
+            failed: failed.into(),
+            cause: cause.to_string(),
             remedy: remedy.into(),
         }
     }
 
-    /// The command line asks for what cannot be.
+    /// Creates a failure of an invalid command line.
     pub fn usage(
-        tried: impl Into<String>,
-        wrong: impl fmt::Display,
+        failed: impl Into<String>,
+        cause: impl fmt::Display,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { blame: Blame::Usage, ..Self::new(tried, wrong, remedy) }
+        Self { kind: FailureKind::Usage, ..Self::new(failed, cause, remedy) }
     }
 
-    /// 1 or 2.
+    /// Returns the exit status: 1 or 2.
     pub fn exit_status(&self) -> u8 {
-        match self.blame {
-            Blame::World => 1,
-            Blame::Usage => 2,
+        match self.kind {
+            FailureKind::Runtime => 1,
+            FailureKind::Usage => 2,
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}\n  to do: {}", self.tried, self.wrong, self.remedy)
+        write!(f, "{}: {}\n  to do: {}", self.failed, self.cause, self.remedy)
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_tells_what_was_tried_what_went_wrong_and_what_to_do() {
+    fn a_failure_says_what_failed_why_and_what_to_do() {
         let failure = Failure::new("cannot open x", "no such file", "create it");
         assert_eq!(failure.to_string(), "cannot open x: no such file\n  to do: create it");
         assert_eq!(failure.exit_status(), 1);

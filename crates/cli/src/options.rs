@@ -1,16 +1,16 @@
-//! The options that `serve`, `load` and `trace` share: which stack, on what, and how.
+//! The options that `serve`, `load` and `trace` share: the stack, its interface and its settings.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::control::Wish;
+use super::control::ControlOption;
 use super::failure::Failure;
 use super::network::{Cidr, Numbers};
 use super::sizes::{BufferSizes, Size};
 
-/// Whose TCP is used.
+/// The TCP implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Stack {
     /// This stack, over AF_XDP.
@@ -20,7 +20,7 @@ pub enum Stack {
 }
 
 impl Stack {
-    /// As reports write it.
+    /// Returns the name as reports write it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linerate => "linerate",
@@ -29,45 +29,46 @@ impl Stack {
     }
 }
 
-/// How the stack shares the interface with the kernel.
+/// Sharing of the interface with the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// The stack has addresses of its own and answers ARP, NDP and ICMP echo itself.
     Exclusive,
-    /// The interface keeps the kernel's address; only the services' ports are taken over.
+    /// The interface keeps the kernel's address; the stack takes over only the ports of the
+    /// services.
     Shared,
 }
 
-/// Where the XDP program runs.
+/// The XDP attach mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum XdpMode {
-    /// Native, and generic where the driver has none; says which.
+    /// Native, or generic if the driver does not support native; the start-up log shows which.
     Auto,
     /// In the driver.
     Native,
-    /// In the kernel's network core: works on every driver, slower.
+    /// In the kernel's network core: works with every driver, but is slower.
     Generic,
 }
 
-/// How the stack makes sure that its own addresses are nobody else's.
+/// Duplicate address detection: checks that no other host uses the stack's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Claim {
-    /// Asks for a quarter of a second.
+    /// Probes for a quarter of a second.
     Quick,
-    /// In the times of RFC 5227 and RFC 4862: up to seven seconds.
+    /// Uses the intervals of RFC 5227 and RFC 4862: up to seven seconds.
     Thorough,
-    /// Not at all.
+    /// No detection.
     Off,
 }
 
-/// Whether frames are shared with the device without a copy.
+/// Zero-copy mode of the AF_XDP sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ZeroCopy {
-    /// Where the driver can; says which.
+    /// Zero-copy if the driver supports it; the start-up log shows which.
     Auto,
-    /// Or fail.
+    /// Zero-copy; fails if the driver does not support it.
     On,
-    /// Never.
+    /// Copy.
     Off,
 }
 
@@ -85,7 +86,7 @@ pub enum CongestionControl {
 }
 
 impl CongestionControl {
-    /// As it is written.
+    /// Returns the name as the command line writes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Newreno => "newreno",
@@ -95,7 +96,7 @@ impl CongestionControl {
         }
     }
 
-    /// What the kernel calls it.
+    /// Returns the kernel's name for it.
     pub fn kernel_name(self) -> &'static str {
         match self {
             Self::Newreno => "reno",
@@ -106,15 +107,15 @@ impl CongestionControl {
     }
 }
 
-/// What ends the first slow start of CUBIC before a loss does.
+/// Early exit from the first slow start of CUBIC, before a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SlowStart {
-    /// HyStart++ (RFC 9406): slower once round trips grow, over if they stay so.
+    /// HyStart++ (RFC 9406): slows down when round trips grow, and exits if they stay longer.
     #[value(name = "hystart++")]
     HystartPlusPlus,
-    /// The first HyStart, as Linux has it: over once they grow.
+    /// The original HyStart, as in Linux: exits when round trips grow.
     Hystart,
-    /// Nothing.
+    /// None: only a loss ends slow start.
     Loss,
 }
 
@@ -123,185 +124,195 @@ pub enum SlowStart {
 pub enum Ecn {
     /// Never.
     Off,
-    /// When the peer asks.
+    /// When the peer requests it.
     Passive,
-    /// Asked for (RFC 3168).
+    /// Requests it (RFC 3168).
     On,
-    /// Asked for, in the accurate form (RFC 9768).
+    /// Requests accurate ECN (RFC 9768).
     Accurate,
 }
 
-/// Which paths are searched for the largest packet that they take.
+/// Packetization layer path MTU discovery (RFC 4821): the paths that are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Probing {
-    /// None: only ICMP tells.
+    /// None: the path MTU follows ICMP messages only.
     Off,
-    /// Those that lose what is large and say nothing.
+    /// Black holes: paths that drop large packets without an ICMP message.
     Blackhole,
-    /// All: packets are small at first.
+    /// All, starting with small packets.
     On,
 }
 
-/// What a worker does when there is nothing to do.
+/// Behaviour of an idle worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Idle {
-    /// Look again at once: lowest latency, a core at 100 %.
+    /// Poll without a pause: lowest latency, a core at 100 %.
     Spin,
-    /// Look again for a moment, then sleep until something arrives; at once while others want the core
-    /// (kernel: at once).
+    /// Poll for a moment, then sleep until something arrives; sleep at once while other threads
+    /// want the core (kernel: always at once).
     Adaptive,
-    /// Sleep at once until something arrives: for workers that share a core
+    /// Sleep at once until something arrives: for workers that share a core.
     Sleep,
 }
 
-/// Which stack, on what, and how.
+/// The stack, its interface and its settings.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub struct StackOptions {
-    /// Whose TCP to use: linerate's own over AF_XDP, or the kernel's sockets over epoll, for comparison
+    /// TCP stack: linerate over AF_XDP, or the kernel's sockets over epoll for comparison
     #[arg(long, value_enum, default_value = "linerate")]
     pub stack: Stack,
 
-    /// Network interface to run on, for example eth0 (needed for --stack linerate; the kernel's sockets
-    /// follow the kernel's routes instead)
+    /// Network interface to run on, for example eth0. Required with --stack linerate; with --stack
+    /// kernel the kernel's routes decide
     #[arg(long, value_name = "IF")]
     pub interface: Option<String>,
 
-    /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for several
-    /// (needed for --stack linerate). With --stack kernel these must be addresses of this host; none
-    /// means any of them
+    /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for
+    /// several. Required with --stack linerate, unless --slaac or --mode shared. With --stack
+    /// kernel these must be addresses of this host [default with --stack kernel: all of them]
     #[arg(long = "address", value_name = "CIDR")]
     pub addresses: Vec<Cidr>,
 
-    /// Make IPv6 addresses of what routers on the link say (SLAAC), beside those given; their routes and
-    /// parameters are taken too. The kernel does not hear routers on the interface meanwhile
+    /// Autoconfigure IPv6 addresses from router advertisements (SLAAC), in addition to --address;
+    /// use the advertised routes and parameters too. Meanwhile the kernel receives no
+    /// advertisements on the interface
     #[arg(long)]
     pub slaac: bool,
 
-    /// Next hop for what is outside of the addresses' networks; one for IPv4, one for IPv6
+    /// Default gateway; repeat for one IPv4 and one IPv6 gateway
     #[arg(long = "gateway", value_name = "IP")]
     pub gateways: Vec<IpAddr>,
 
-    /// Queues of the interface to take over, one worker each: 0, 0-1 or 0,2 [default: 0]. With --stack
-    /// kernel only their number counts: one thread each
+    /// Queues of the interface to use, one worker per queue: 0, 0-1 or 0,2 [default: 0]. With
+    /// --stack kernel only the number of queues matters: one thread per queue
     #[arg(long, value_name = "LIST")]
     pub queues: Option<Numbers>,
 
-    /// Have the NIC spread flows over these queues alone (its RSS table), until the end; linerate only
+    /// Set the NIC's RSS table to spread flows over these queues only; restored at exit. linerate
+    /// only
     #[arg(long)]
     pub set_rss: bool,
 
-    /// Turn off what breaks AF_XDP in the NIC (LRO, stripping of VLAN tags), until the end; linerate only
+    /// Turn off NIC offloads that break AF_XDP (LRO, VLAN stripping); restored at exit. linerate
+    /// only
     #[arg(long)]
     pub set_offloads: bool,
 
-    /// Stamp each frame when it comes in, and tell in `linerate top` how long frames wait for the worker's turn; linerate
-    /// only
+    /// Timestamp each received frame and report in `linerate top` how long frames wait for the
+    /// worker; linerate only
     #[arg(long)]
     pub rx_timestamps: bool,
 
-    /// Have the device driven by the worker's own calls, up to so many microseconds each, its interrupts off
-    /// (preferred busy polling); needs napi_defer_hard_irqs and gro_flush_timeout set; linerate only
+    /// Preferred busy polling: the worker's system calls poll the device, for up to this many
+    /// microseconds each, instead of interrupts. Requires napi_defer_hard_irqs and
+    /// gro_flush_timeout; linerate only
     #[arg(long, value_name = "MICROSECONDS", num_args = 0..=1, default_missing_value = "20",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub busy_poll: Option<u32>,
 
-    /// CPU cores to pin the workers to, in the order of the queues [default: the first ones this process
-    /// may use; those of the NIC's NUMA node before others, and one thread of a physical core before two]
+    /// CPU cores to pin the workers to, in the order of the queues [default: cores that this
+    /// process may use, those of the NIC's NUMA node first, and one thread of each physical core
+    /// before its second]
     #[arg(long, value_name = "LIST")]
     pub cores: Option<Numbers>,
 
-    /// How to live beside the kernel: own addresses, or own ports on the kernel's address
+    /// Sharing with the kernel: own addresses, or own ports on the kernel's address
     #[arg(long, value_enum, default_value = "exclusive")]
     pub mode: Mode,
 
-    /// Where the XDP program is attached
+    /// XDP attach mode
     #[arg(long, value_enum, default_value = "auto")]
     pub xdp_mode: XdpMode,
 
-    /// Share frames with the device without copying them
+    /// Share frames with the device without a copy
     #[arg(long, value_enum, default_value = "auto")]
     pub zero_copy: ZeroCopy,
 
-    /// Bytes of memory of a frame: 2048, or 4096 for drivers that split frames in less [default: by the driver]
+    /// Frame memory in bytes: 2048, or 4096 for drivers that would split a packet over smaller
+    /// chunks [default: depends on the driver]
     #[arg(long, value_name = "BYTES", value_parser = chunk_bytes)]
     pub chunk_bytes: Option<u32>,
 
-    /// Congestion control of new connections [default: the stack's own: cubic, or what the kernel is
-    /// set to]
+    /// Congestion control of new connections [default: cubic; with --stack kernel the kernel's
+    /// setting]
     #[arg(long, value_enum, value_name = "NAME")]
     pub congestion_control: Option<CongestionControl>,
 
-    /// What ends the first slow start of CUBIC before a loss does [default: hystart++]; linerate only
+    /// Early exit from the first slow start of CUBIC [default: hystart++]; linerate only
     #[arg(long, value_enum, value_name = "SIGN")]
     pub slow_start: Option<SlowStart>,
 
-    /// How addresses of its own are claimed: whether another station has them (ARP probes, duplicate address
-    /// detection)
+    /// Duplicate address detection before the stack uses its addresses (ARP probes for IPv4,
+    /// neighbor solicitations for IPv6)
     #[arg(long, value_enum, default_value = "quick")]
     pub claim: Claim,
 
-    /// What a worker does when idle
+    /// Behaviour of an idle worker
     #[arg(long, value_enum, default_value = "adaptive")]
     pub idle: Idle,
 
-    /// Hold small segments back while data is unacknowledged (Nagle's algorithm). Off unless given, on
+    /// Hold small segments back while data is unacknowledged (Nagle's algorithm). Off by default on
     /// both stacks (TCP_NODELAY)
     #[arg(long)]
     pub nagle: bool,
 
-    /// Explicit congestion notification: never; when the peer asks; ask (RFC 3168); ask for its accurate
-    /// form (RFC 9768) [default: passive]; linerate only (the kernel has net.ipv4.tcp_ecn)
+    /// Explicit congestion notification: never, when the peer requests it, always request it (RFC
+    /// 3168), or request accurate ECN (RFC 9768) [default: passive]; linerate only (kernel:
+    /// net.ipv4.tcp_ecn)
     #[arg(long, value_enum, value_name = "WHEN")]
     pub ecn: Option<Ecn>,
 
-    /// Search paths for the largest packet that they take (RFC 4821): never; those that lose large packets
-    /// without a word; all [default: blackhole]; linerate only (the kernel has net.ipv4.tcp_mtu_probing)
+    /// Probe paths for the largest packet that gets through (RFC 4821): none, only black holes for
+    /// large packets, or all [default: blackhole]; linerate only (kernel: net.ipv4.tcp_mtu_probing)
     #[arg(long, value_enum, value_name = "WHEN")]
     pub mtu_probing: Option<Probing>,
 
-    /// TCP Fast Open (RFC 7413): `serve` takes data from SYNs that show a cookie of its own, `load` sends the
-    /// first request of a connection in the SYN once it has the server's. Only for what can bear being served
-    /// twice. The kernel's sockets need net.ipv4.tcp_fastopen=3 as well
+    /// TCP Fast Open (RFC 7413): `serve` accepts data in a SYN with a valid cookie, `load` sends
+    /// the first request of a connection in the SYN once it has the server's cookie. Only for
+    /// idempotent requests: a server may receive the data twice. The kernel's sockets also need
+    /// net.ipv4.tcp_fastopen=3
     #[arg(long)]
     pub fast_open: bool,
 
-    /// Frames received in one turn, 1 to 256
-    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Frames received per turn, 1 to 256
+    #[arg(long, value_name = "N", default_value = "64",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
 
-    /// Connections one worker has room for
-    #[arg(long, value_name = "N", default_value = "131072", value_parser = clap::value_parser!(u32).range(1..=67_108_864))]
+    /// Connections per worker
+    #[arg(long, value_name = "N", default_value = "131072",
+        value_parser = clap::value_parser!(u32).range(1..=67_108_864))]
     pub max_connections: u32,
 
-    /// Receive buffer of a connection: what it begins with, and the most that it grows to as its program reads
-    /// faster [default: 64K:16M]; linerate only (the kernel has net.ipv4.tcp_rmem)
+    /// Receive buffer of a connection: initial size, and the maximum that it grows to as the
+    /// program reads faster [default: 64K:16M]; linerate only (kernel: net.ipv4.tcp_rmem)
     #[arg(long, value_name = "INITIAL:MAX")]
     pub receive_buffer: Option<BufferSizes>,
 
-    /// Send buffer of a connection: what it begins with, and the most that it grows to with the congestion
-    /// window [default: 64K:16M]; linerate only (the kernel has net.ipv4.tcp_wmem)
+    /// Send buffer of a connection: initial size, and the maximum that it grows to with the
+    /// congestion window [default: 64K:16M]; linerate only (kernel: net.ipv4.tcp_wmem)
     #[arg(long, value_name = "INITIAL:MAX")]
     pub send_buffer: Option<BufferSizes>,
 
-    /// Memory for the buffers of one worker's connections: when it is short, windows get smaller [default: 1G];
-    /// linerate only (the kernel has net.ipv4.tcp_mem)
+    /// Buffer memory of one worker's connections; when it runs short, receive windows shrink
+    /// [default: 1G]; linerate only (kernel: net.ipv4.tcp_mem)
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Size>,
 
-    /// Memory for the buffers of all workers together, which goes to those that need it [default: as much as
-    /// --memory gives to each]; linerate only
+    /// Total buffer memory, shared by all workers as they need it [default: --memory times the
+    /// number of workers]; linerate only
     #[arg(long, value_name = "SIZE")]
     pub memory_total: Option<Size>,
 
-    /// Write all frames of the stack to this pcap file (tcpdump does not see them); linerate only
+    /// Capture all frames of the stack in this pcap file (tcpdump does not see them); linerate only
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 
-    /// Socket through which `linerate top` and `linerate connections` ask; `off` for none [default:
-    /// /run/linerate/PID.sock, or linerate/PID.sock in XDG_RUNTIME_DIR]; linerate only
+    /// Control socket for `linerate top` and `linerate connections`; `off` for none [default:
+    /// /run/linerate/PID.sock as root, else linerate/PID.sock in XDG_RUNTIME_DIR]; linerate only
     #[arg(long, value_name = "PATH")]
-    pub control: Option<Wish>,
+    pub control: Option<ControlOption>,
 
     /// Impair the link, for example `loss=1%,delay=10ms,jitter=1ms,reorder=2%`; linerate only
     #[arg(long, value_name = "SPEC")]
@@ -312,15 +323,15 @@ fn chunk_bytes(text: &str) -> Result<u32, String> {
     match text {
         "2048" => Ok(2048),
         "4096" => Ok(4096),
-        _ => Err("a frame takes 2048 or 4096 bytes".to_owned()),
+        _ => Err("give 2048 or 4096".to_owned()),
     }
 }
 
 impl StackOptions {
-    /// Checks what one option alone cannot tell.
+    /// Checks that the options fit together.
     ///
     /// # Errors
-    /// Combinations that make no sense, as usage failures.
+    /// Returns a usage failure for an invalid combination.
     pub fn check(&self) -> Result<(), Failure> {
         match self.stack {
             Stack::Linerate => self.check_linerate()?,
@@ -330,33 +341,34 @@ impl StackOptions {
             Some(cores) if cores.0.len() != self.workers() => Err(Failure::usage(
                 "cannot pin the workers",
                 format!("{} cores for {} queues", cores.0.len(), self.workers()),
-                "give as many --cores as --queues: each queue has a worker on a core of its own",
+                "give one core in --cores for each queue in --queues",
             )),
             _ => Ok(()),
         }
     }
 
     fn check_linerate(&self) -> Result<(), Failure> {
-        let tried = "cannot bring the stack up";
+        let action = "cannot start the stack";
         if self.interface.is_none() {
             return Err(Failure::usage(
-                tried,
-                "no --interface is given",
-                "name one of `ip link` with --interface, or use --stack kernel",
+                action,
+                "--interface is missing",
+                "give --interface a name that `ip link` lists, or use --stack kernel",
             ));
         }
         if self.slaac && self.mode == Mode::Shared {
             return Err(Failure::usage(
-                tried,
-                "--slaac is given, and the addresses are the kernel's",
-                "leave --slaac out, or use --mode exclusive",
+                action,
+                "--slaac configures addresses of the stack, but --mode shared uses the kernel's",
+                "omit --slaac, or use --mode exclusive",
             ));
         }
         if self.addresses.is_empty() && !self.slaac && self.mode == Mode::Exclusive {
             return Err(Failure::usage(
-                tried,
-                "no --address is given",
-                "give the stack an address of its own, as in --address 10.0.0.2/24, or --slaac where a router tells one",
+                action,
+                "--address is missing",
+                "give the stack its own address, as in --address 10.0.0.2/24, or use --slaac if \
+                 the link has a router",
             ));
         }
         Ok(())
@@ -383,15 +395,15 @@ impl StackOptions {
             if given {
                 return Err(Failure::usage(
                     format!("cannot use {name} with --stack kernel"),
-                    "it acts on linerate's own stack, not on the kernel's sockets",
-                    format!("leave {name} out, or run with --stack linerate"),
+                    "it configures linerate's own stack, not the kernel's sockets",
+                    format!("omit {name}, or use --stack linerate"),
                 ));
             }
         }
         Ok(())
     }
 
-    /// One worker a queue; without queues, one a core; without both, one.
+    /// Returns the number of workers: one per queue, without --queues one per core, else one.
     pub fn workers(&self) -> usize {
         match (&self.queues, &self.cores) {
             (Some(queues), _) => queues.0.len(),

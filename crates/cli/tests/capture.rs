@@ -1,6 +1,7 @@
-//! An independent reader of what we put on the wire: tshark dissects a capture of each load pattern, and
-//! must find no malformed packet, no bad checksum, no gap, and no retransmission that was not counted. (On a
-//! loss-free path there is none, but for a probe where the machine stands still for longer than two round trips.)
+//! Checks our packets with an independent dissector. tshark reads a capture of each load pattern
+//! and must find no malformed packet, no bad checksum, no gap, and no retransmission that we did
+//! not count. On a loss-free path the only retransmission is a tail loss probe, when the machine
+//! stalls for longer than two round trips.
 
 mod support;
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use support::{LEFT_OWN, Net, RIGHT_OWN, cidr, linerate_json, sh, v6};
 
-/// A directory of its own, removed on drop.
+/// A temporary directory, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -21,12 +22,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What is left is in the system's temporary directory.
+        // On failure the files stay in the system's temporary directory.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Frames of `file` that match `filter`, one line each.
+/// Returns the frames of `file` that match `filter`, one line each.
 fn matching(file: &Path, filter: &str) -> Vec<String> {
     let checks = "-o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE";
     let text = sh(&format!("tshark -n {checks} -r {} -Y '{filter}' 2>/dev/null", file.display()));
@@ -82,10 +83,14 @@ fn a_dissector_finds_nothing_wrong_with_any_pattern() {
             assert_eq!(report["failed"], serde_json::json!({}), "{pattern} {family}: {report}");
             assert!(!matching(&file, "tcp.flags.syn == 1 && tcp.flags.ack == 1").is_empty());
             is_clean(&file);
-            let again =
+            let retransmitted =
                 matching(&file, &format!("tcp.analysis.retransmission && tcp.dstport == {port}"));
             let counted = report["retransmissions"].as_u64().expect("a number");
-            assert!(again.len() as u64 <= counted, "{counted} counted:\n{}", again.join("\n"));
+            assert!(
+                retransmitted.len() as u64 <= counted,
+                "{counted} counted:\n{}",
+                retransmitted.join("\n")
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The contract of the command line: exit statuses, help, errors that say what to do.
+//! The contract of the command line: exit statuses, help, and errors with a remedy.
 
 use std::process::{Command, Output};
 
@@ -11,16 +11,16 @@ fn linerate(arguments: &[&str]) -> Output {
 
 fn fails(status: i32, arguments: &[&str], words: &[&str]) {
     let output = linerate(arguments);
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {complaint}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {stderr}");
     assert!(output.stdout.is_empty(), "{arguments:?}: errors go to standard error");
     for word in words {
-        assert!(complaint.contains(word), "{arguments:?}: no `{word}` in: {complaint}");
+        assert!(stderr.contains(word), "{arguments:?}: no `{word}` in: {stderr}");
     }
 }
 
 #[test]
-fn every_subcommand_has_help_that_tells_its_options() {
+fn every_subcommand_has_help_that_lists_its_options() {
     for (subcommand, words) in [
         ("serve", &["--service", "--address", "--queues", "ready", "Examples:"][..]),
         ("check", &["--interface", "--json", "Examples:"]),
@@ -60,7 +60,7 @@ fn bad_usage_exits_with_2_and_says_why() {
 }
 
 #[test]
-fn what_the_host_refuses_exits_with_1_and_says_what_to_do() {
+fn runtime_failures_exit_with_1_and_say_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
     let port = taken.local_addr().expect("it is bound").port();
     let service = format!("echo:{port}");
@@ -73,7 +73,7 @@ fn what_the_host_refuses_exits_with_1_and_says_what_to_do() {
 }
 
 #[test]
-fn check_tells_of_the_host_and_refuses_what_is_no_interface() {
+fn check_reports_the_host_and_rejects_an_invalid_interface() {
     let output = linerate(&["check", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");

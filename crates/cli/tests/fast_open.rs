@@ -1,4 +1,4 @@
-//! TCP Fast Open (RFC 7413) against the kernel's, over a real veth pair, both ways.
+//! TCP Fast Open (RFC 7413) against the kernel over a veth pair, in both directions.
 
 mod support;
 
@@ -9,36 +9,37 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use support::{LEFT, LEFT_OWN, Net, RIGHT_OWN, Server, both, cidr, linerate, sh, v6};
 
-/// Lets the kernel of a namespace open and be opened with data.
-fn kernel_takes_part(ns: &str) {
+/// Enables Fast Open for clients and servers of the kernel in a namespace.
+fn enable_in_kernel(ns: &str) {
     sh(&format!("ip netns exec {ns} sysctl -qw net.ipv4.tcp_fastopen=3"));
 }
 
-/// One of the kernel's own counts in a namespace.
+/// Returns a counter of the kernel in a namespace.
 fn counted(ns: &str, name: &str) -> u64 {
     let text = sh(&format!("ip netns exec {ns} nstat -asz {name}"));
     let line = text.lines().find(|line| line.starts_with(name));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("a count")
 }
 
-/// The kernel opens with `request` in its SYN where it has a cookie, and reads the echo.
+/// Connects with a kernel socket, sends `request` in the SYN if the kernel has a cookie, and reads
+/// the echo.
 fn exchange(target: SocketAddr, request: &[u8]) {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))
         .expect("a socket");
     setsockopt(&socket, sockopt::TcpFastOpenConnect, &true).expect("net.ipv4.tcp_fastopen has 1");
     socket.connect(&target.into()).expect("connects, now or with the first write");
     let mut stream = TcpStream::from(socket);
-    stream.write_all(request).expect("the request goes");
+    stream.write_all(request).expect("the request is sent");
     let mut answer = vec![0; request.len()];
-    stream.read_exact(&mut answer).expect("the echo comes");
+    stream.read_exact(&mut answer).expect("the echo arrives");
     assert!(answer == request);
 }
 
 #[test]
-fn the_kernel_opens_with_data_once_it_has_our_cookie() {
+fn the_kernel_sends_data_in_the_syn_once_it_has_our_cookie() {
     // RFC 7413 §4.2.1, §4.2.2
     let net = Net::new();
-    kernel_takes_part(&net.right());
+    enable_in_kernel(&net.right());
     let addresses =
         format!("--address {} --address {}", cidr(LEFT_OWN.into()), cidr(v6(LEFT_OWN).into()));
     let _server = net.serve(&format!("{addresses} --service echo:7 --fast-open"));
@@ -49,13 +50,14 @@ fn the_kernel_opens_with_data_once_it_has_our_cookie() {
                 exchange(SocketAddr::new(address, 7), &vec![size as u8; size]);
             }
         });
-        let taken = counted(&net.right(), "TcpExtTCPFastOpenActive") - before;
-        assert_eq!(taken, 3, "all but the first, via {address}");
+        let accepted = counted(&net.right(), "TcpExtTCPFastOpenActive") - before;
+        assert_eq!(accepted, 3, "all but the first, via {address}");
         assert_eq!(counted(&net.right(), "TcpExtTCPFastOpenActiveFail"), 0);
     }
 }
 
-/// Our stack opens to the kernel's sockets on the left, one connection after the other.
+/// Runs `load` from linerate to the kernel's sockets on the left, one connection after the other.
+/// Returns the JSON of one run and the log of another.
 fn loads(net: &Net, target: IpAddr, connections: u32) -> (serde_json::Value, String) {
     let own = if target.is_ipv4() { RIGHT_OWN.into() } else { v6(RIGHT_OWN).into() };
     let target = SocketAddr::new(target, 7);
@@ -66,35 +68,35 @@ fn loads(net: &Net, target: IpAddr, connections: u32) -> (serde_json::Value, Str
     );
     let json = linerate(&net.right(), &format!("{arguments} --json")).output().expect("it runs");
     let text = linerate(&net.right(), &arguments).output().expect("it runs");
-    let told = String::from_utf8_lossy(&text.stderr).into_owned();
-    assert!(json.status.success() && text.status.success(), "{told}");
-    (serde_json::from_slice(&json.stdout).expect("one object"), told)
+    let log = String::from_utf8_lossy(&text.stderr).into_owned();
+    assert!(json.status.success() && text.status.success(), "{log}");
+    (serde_json::from_slice(&json.stdout).expect("one object"), log)
 }
 
 #[test]
-fn we_open_with_data_once_we_have_the_kernels_cookie() {
+fn we_send_data_in_the_syn_once_we_have_the_kernels_cookie() {
     // RFC 7413 §4.2.1, §4.2.2
     let net = Net::new();
-    kernel_takes_part(&net.left());
+    enable_in_kernel(&net.left());
     let arguments = "--stack kernel --service echo:7 --fast-open";
     let _server = Server::start(&net.left(), arguments);
     for address in both(LEFT) {
         let before = counted(&net.left(), "TcpExtTCPFastOpenPassive");
-        let (json, told) = loads(&net, address, 10);
+        let (json, log) = loads(&net, address, 10);
         assert_eq!((&json["connections_completed"], &json["requests"]), (&10.into(), &10.into()));
         assert_eq!(json["failed"], serde_json::json!({}), "{json}");
-        // Two runs, each with a stack of its own, that begins without a cookie.
-        let taken = counted(&net.left(), "TcpExtTCPFastOpenPassive") - before;
-        assert_eq!(taken, 18, "via {address}: {told}");
-        assert!(told.contains("fast-open-taken: 9"), "{told}");
+        // Two runs, each with a new stack that starts without a cookie.
+        let accepted = counted(&net.left(), "TcpExtTCPFastOpenPassive") - before;
+        assert_eq!(accepted, 18, "via {address}: {log}");
+        assert!(log.contains("fast-open-taken: 9"), "{log}");
     }
 }
 
 #[test]
-fn without_the_option_nobody_takes_part() {
+fn fast_open_is_off_by_default() {
     // RFC 7413 §4.2: off by default.
     let net = Net::new();
-    kernel_takes_part(&net.right());
+    enable_in_kernel(&net.right());
     let _server = net.serve(&format!("--address {} --service echo:7", cidr(LEFT_OWN.into())));
     net.on_right(|| {
         for _ in 0..3 {

@@ -1,8 +1,8 @@
-//! What drivers tell of a frame beside its bytes, over real veth pairs: VLAN tags that are put back, times and hashes.
+//! XDP metadata hints over veth pairs: restored VLAN tags, timestamps and hashes.
 //!
-//! A veth hands a tag over that its peer was given beside the bytes (`txvlan on`, the default), as a NIC with `rxvlan on`
-//! does. Needs root, and Linux with the hints of veth (6.8, and programs for frames of several buffers bound to a device);
-//! fails without.
+//! With `txvlan on`, the default, a veth passes the VLAN tag beside the frame, as a NIC with
+//! `rxvlan on` does. Needs root and a kernel with hints in veth (Linux 6.8) that also allows
+//! device-bound programs with multi-buffer support. Fails without them.
 
 mod support;
 
@@ -18,23 +18,23 @@ use nix::sched::{CloneFlags, unshare};
 use nix::time::{ClockId, clock_gettime};
 use support::{LEFT_OWN, Net, eventually, hardware_address, linerate_json, sh};
 
-/// The MAC that frames are sent to, unless it is a server's.
-const SOMEBODY: [u8; 6] = [2, 0, 0, 0, 0, 1];
-/// The address that is claimed, and one that is not.
+/// Destination MAC of frames that are not for a server.
+const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The claimed address, and one that is not claimed.
 const LOCAL: [u8; 4] = [10, 9, 8, 7];
 const OTHER: [u8; 4] = [10, 9, 8, 9];
 const HEADERS: usize = 14 + 20 + 20;
 
-/// A tag, as it stands in a frame: priority 3, VLAN 5.
+/// VLAN tags as they appear in a frame: priority 3, VLAN 5.
 const CUSTOMER: [u8; 4] = [0x81, 0x00, 3 << 5, 5];
 const SERVICE: [u8; 4] = [0x88, 0xa8, 3 << 5, 5];
 
-/// Two veth pairs with a bridge between them, in a namespace of this thread alone: what `source` sends goes through the
-/// bridge to `linka`. On its way the kernel takes the tags off, and keeps them beside the bytes.
+/// Creates two veth pairs with a bridge between them, in a new namespace of this thread. Frames
+/// from `source` go through the bridge to `linka`. On the way the kernel moves the tags out of the
+/// frame.
 fn bridged() {
-    unshare(CloneFlags::CLONE_NEWNET).expect(
-        "this test makes a network namespace: run it as root (scripts/test does), nothing is skipped",
-    );
+    unshare(CloneFlags::CLONE_NEWNET)
+        .expect("this test creates a network namespace: run it as root, as scripts/test does");
     veth("source", "inlet");
     veth("linkb", "linka");
     bridge("bridge0", ["inlet", "linkb"]);
@@ -46,10 +46,10 @@ fn veth(one: &str, other: &str) {
     [one, other].into_iter().for_each(up);
 }
 
-/// Without packets of the kernel's own.
+/// Brings an interface up without IPv6, so that the kernel sends no packets of its own.
 fn up(name: &str) {
     let no_ipv6 = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-    std::fs::write(no_ipv6, "1").expect("the kernel's own packets can be turned off");
+    std::fs::write(no_ipv6, "1").expect("IPv6 can be disabled");
     ip(&format!("link set {name} up"));
 }
 
@@ -61,14 +61,14 @@ fn bridge(name: &str, ports: [&str; 2]) {
 
 fn ip(arguments: &str) {
     let output =
-        Command::new("ip").args(arguments.split_whitespace()).output().expect("`ip` is there");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "ip {arguments}: {said}");
+        Command::new("ip").args(arguments.split_whitespace()).output().expect("`ip` is installed");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "ip {arguments}: {stderr}");
 }
 
-/// Ethernet with these tags, IPv4 and TCP as far as the XDP program looks.
+/// Builds an Ethernet frame with VLAN tags and as much of IPv4 and TCP as the XDP program parses.
 fn frame(tags: &[[u8; 4]], to: [u8; 4]) -> Vec<u8> {
-    frame_to(SOMEBODY, tags, to)
+    frame_to(OTHER_MAC, tags, to)
 }
 
 fn frame_to(mac: [u8; 6], tags: &[[u8; 4]], to: [u8; 4]) -> Vec<u8> {
@@ -104,7 +104,7 @@ impl Source {
     }
 }
 
-/// The receiving end, with the hints that it has.
+/// The receiving end, with the hints that the driver granted.
 struct End {
     program: Program,
     link: XskLink,
@@ -126,7 +126,7 @@ impl End {
         Self { program, link, hints }
     }
 
-    /// The next frame, and what came with it.
+    /// Returns the next frame with its metadata.
     fn next(&mut self) -> (Vec<u8>, Metadata) {
         let mut frames = Vec::<Frame>::new();
         for _ in 0..1000 {
@@ -137,10 +137,10 @@ impl End {
             let (frame, metadata) = (frames[0].to_vec(), self.link.metadata().to_vec());
             self.link.release(frames.remove(0));
             self.link.flush(Instant::ZERO);
-            assert_eq!(metadata.len(), 1, "as many as there are frames");
+            assert_eq!(metadata.len(), 1, "one entry per frame");
             return (frame, metadata[0]);
         }
-        panic!("no frame came in a second: {:?}", self.program.counters());
+        panic!("no frame arrived within a second: {:?}", self.program.counters());
     }
 }
 
@@ -153,7 +153,7 @@ fn monotonic() -> u64 {
 }
 
 #[test]
-fn a_tag_that_was_taken_off_is_back_in_its_place() {
+fn a_stripped_tag_is_restored() {
     bridged();
     let mut end = End::open("linka", XdpMode::Native, TAGS);
     assert_eq!(end.hints, TAGS);
@@ -167,7 +167,7 @@ fn a_tag_that_was_taken_off_is_back_in_its_place() {
 }
 
 #[test]
-fn tags_and_what_stands_in_front_of_frames_do_not_disturb_each_other() {
+fn restored_tags_and_metadata_do_not_interfere() {
     bridged();
     let mut end = End::open("linka", XdpMode::Native, ALL);
     let sent = frame(&[CUSTOMER], LOCAL);
@@ -180,7 +180,7 @@ fn tags_and_what_stands_in_front_of_frames_do_not_disturb_each_other() {
 #[test]
 fn without_the_hint_a_tag_is_lost() {
     bridged();
-    // What makes it one of VLAN 5 is not among the bytes that a generic program sees.
+    // A generic program sees the frame without its tag.
     let mut end = End::open("linka", XdpMode::Generic, TAGS);
     assert!(end.hints.is_empty());
     Source::open().send(&frame(&[CUSTOMER], LOCAL));
@@ -188,9 +188,9 @@ fn without_the_hint_a_tag_is_lost() {
 }
 
 #[test]
-fn what_passes_to_the_kernel_keeps_the_tag_that_it_has_there() {
+fn frames_that_pass_to_the_kernel_keep_their_tag() {
     bridged();
-    // linka hands it to the kernel, whose bridge hands it on to a second program.
+    // linka passes frames to the kernel, whose bridge forwards them to a second program.
     veth("onward", "last");
     bridge("bridge1", ["linka", "onward"]);
     let passing = End::open("linka", XdpMode::Native, ALL);
@@ -200,7 +200,7 @@ fn what_passes_to_the_kernel_keeps_the_tag_that_it_has_there() {
     let mut source = Source::open();
     for tags in [&[CUSTOMER][..], &[SERVICE, CUSTOMER], &[]] {
         source.send(&frame(tags, OTHER));
-        assert_eq!(last.next().0, frame(tags, OTHER), "one tag of each, and none twice");
+        assert_eq!(last.next().0, frame(tags, OTHER), "no tag is lost or duplicated");
     }
     let counters = passing.program.counters().expect("counters");
     assert_eq!(counters.redirected(), 0);
@@ -208,33 +208,33 @@ fn what_passes_to_the_kernel_keeps_the_tag_that_it_has_there() {
 }
 
 #[test]
-fn each_frame_has_the_time_of_the_systems_clock_at_which_it_came() {
+fn each_frame_has_its_arrival_time_on_the_system_clock() {
     bridged();
     let mut end = End::open("linka", XdpMode::Native, ALL);
     assert_eq!(end.hints, ALL);
     let mut source = Source::open();
-    // More than there are chunks: none has the time of the frame before it in the same.
+    // More frames than chunks: no frame has the timestamp of an earlier frame in the same chunk.
     for _ in 0..10_000 {
         let before = monotonic();
         source.send(&frame(&[], LOCAL));
         let stamp = end.next().1.stamp.expect("a time");
         let after = monotonic();
         assert!((before..=after).contains(&stamp.nanos), "{stamp:?}: {before} to {after}");
-        assert!(!stamp.by_driver && !stamp.driver_is_foreign, "a veth tells none of its own");
+        assert!(!stamp.by_driver && !stamp.driver_is_foreign, "a veth has no timestamps");
     }
 }
 
 #[test]
-fn the_hash_comes_with_the_frame() {
+fn each_frame_has_its_hash() {
     bridged();
     let mut end = End::open("linka", XdpMode::Native, ALL);
     Source::open().send(&frame(&[], LOCAL));
-    let (hash, _) = end.next().1.hash.expect("a veth has the kernel's");
-    assert_ne!(hash, 0, "the kernel makes 1 of a hash that is 0");
+    let (hash, _) = end.next().1.hash.expect("a veth reports the kernel's hash");
+    assert_ne!(hash, 0, "the kernel replaces a hash of 0 by 1");
 }
 
 #[test]
-fn a_generic_program_has_its_own_time_and_nothing_of_the_driver() {
+fn a_generic_program_has_timestamps_and_no_driver_metadata() {
     bridged();
     let mut end = End::open("linka", XdpMode::Generic, ALL);
     assert_eq!(end.hints, Hints { stamp: true, ..Hints::default() });
@@ -246,22 +246,23 @@ fn a_generic_program_has_its_own_time_and_nothing_of_the_driver() {
 }
 
 #[test]
-fn nothing_is_written_that_was_not_asked_for() {
+fn only_requested_metadata_is_written() {
     bridged();
     let mut end = End::open("linka", XdpMode::Native, TAGS);
     Source::open().send(&frame(&[], LOCAL));
     assert_eq!(end.next().1, Metadata::default());
 }
 
-/// What a server counts of a frame of VLAN 5 and of one without a tag, both for its own address, but for their TCP sums
-/// without fault.
+/// Sends a server a frame of VLAN 5 and an untagged one and returns its drops. Both frames are
+/// addressed to it and valid except for their TCP checksums.
 fn drops_of(mode: &str) -> serde_json::Value {
     let net = Net::new();
     let (left, right) = (net.left(), net.right());
     sh(&format!(
         "ip -n {right} link add source numrxqueues 1 numtxqueues 1 type veth peer name inlet && \
          ip -n {right} link add bridge0 type bridge && \
-         ip -n {right} link set inlet master bridge0 && ip -n {right} link set veth0 master bridge0 && \
+         ip -n {right} link set inlet master bridge0 && \
+         ip -n {right} link set veth0 master bridge0 && \
          for name in source inlet bridge0; do ip -n {right} link set $name up; done"
     ));
     let socket = std::env::temp_dir().join(format!("{left}.sock"));
@@ -284,14 +285,14 @@ fn drops_of(mode: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_frame_of_a_vlan_is_none_of_the_untagged_network() {
+fn a_frame_of_a_vlan_is_not_accepted_as_untagged() {
     let drops = drops_of("");
     assert_eq!(drops["not-ours"]["total"], 1, "{drops}");
-    assert_eq!(drops["tcp-checksum"]["total"], 1, "the other one was looked at: {drops}");
+    assert_eq!(drops["tcp-checksum"]["total"], 1, "the untagged frame was processed: {drops}");
 }
 
 #[test]
-fn where_tags_are_lost_it_would_be_one() {
+fn without_the_hint_a_frame_of_a_vlan_looks_untagged() {
     let drops = drops_of("--xdp-mode generic");
-    assert_eq!(drops["tcp-checksum"]["total"], 2, "so that the test above can fail: {drops}");
+    assert_eq!(drops["tcp-checksum"]["total"], 2, "the test above can fail: {drops}");
 }

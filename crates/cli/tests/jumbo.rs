@@ -1,4 +1,5 @@
-//! Frames of 9,000 bytes over a real veth pair: they are several descriptors on the rings, and one segment to TCP.
+//! Jumbo frames of 9,000 bytes over a veth pair: several descriptors on the rings, one segment for
+//! TCP.
 
 mod support;
 
@@ -10,7 +11,7 @@ const BYTES: u64 = 20 << 20;
 
 fn jumbo() -> Net {
     let net = Net::new();
-    // Peers that leave segments of 64 KiB to an offload would have them cut on the way, not sent.
+    // `Net` turns the transmit offloads off, so that the kernel sends segments of the MTU.
     for ns in [net.left(), net.right()] {
         sh(&format!("ip netns exec {ns} ip link set veth0 mtu 9000"));
     }
@@ -21,8 +22,7 @@ fn own(v4: std::net::Ipv4Addr) -> String {
     format!("--address {} --address {}", cidr(v4.into()), cidr(v6(v4).into()))
 }
 
-/// Requests of [`BYTES`] echoed intact over both families; the mean payload of the segments that went out must be
-/// beyond any frame of 1,500 bytes.
+/// Echoes requests of [`BYTES`] over both address families and checks the report.
 fn echoes(net: &Net, stack: &str, target: std::net::Ipv4Addr) -> serde_json::Value {
     let targets: String =
         both(target).iter().map(|ip| format!("--target {} ", SocketAddr::new(*ip, 7))).collect();
@@ -39,7 +39,7 @@ fn echoes(net: &Net, stack: &str, target: std::net::Ipv4Addr) -> serde_json::Val
     report
 }
 
-/// Bytes that a packet took on the average, which left the interface of a namespace.
+/// Returns the mean size in bytes of the packets that a namespace has sent.
 fn mean_packet(ns: &str) -> u64 {
     let shown: serde_json::Value =
         serde_json::from_str(&sh(&format!("ip netns exec {ns} ip -s -j link show veth0")))
@@ -49,16 +49,16 @@ fn mean_packet(ns: &str) -> u64 {
 }
 
 #[test]
-fn two_stacks_of_ours_exchange_segments_of_nine_thousand_bytes() {
+fn two_linerate_stacks_exchange_jumbo_segments() {
     let net = jumbo();
     let _server = net.serve(&format!("{} --service echo:7", own(LEFT_OWN)));
     echoes(&net, &format!("--interface veth0 {}", own(RIGHT_OWN)), LEFT_OWN);
-    // Data goes both ways, and an acknowledgement with most of it.
+    // Data flows in both directions, and most ACKs travel with data.
     assert!(mean_packet(&net.left()) > 3000, "{}", mean_packet(&net.left()));
 }
 
 #[test]
-fn the_kernel_gives_and_takes_them_too() {
+fn the_kernel_and_linerate_exchange_jumbo_segments() {
     let net = jumbo();
     let server = net.serve(&format!("{} --service echo:7", own(LEFT_OWN)));
     echoes(&net, "--stack kernel", LEFT_OWN);

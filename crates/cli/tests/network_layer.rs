@@ -1,18 +1,18 @@
-//! What lies below TCP, against the kernel over veth: fragments.
+//! The network layer against the kernel over a veth pair: IP fragments.
 
 mod support;
 
 use support::{LEFT_OWN, Net, both, cidr, sh, try_sh, v6};
 
-/// Exclusive mode on addresses of its own, both families.
+/// Serves in exclusive mode, on an IPv4 and an IPv6 address.
 fn serve(net: &Net, more: &str) -> support::Server {
     let [v4, v6] = both(LEFT_OWN).map(cidr);
     net.serve(&format!("--address {v4} --address {v6} --service echo:7 {more}"))
 }
 
-/// RFC 791 §3.2, RFC 8200 §4.5: the kernel cuts at the MTU of the route, linerate puts together.
+/// RFC 791 §3.2, RFC 8200 §4.5: the kernel fragments to the MTU of the route, linerate reassembles.
 #[test]
-fn pings_that_the_kernel_sends_in_fragments_are_answered() {
+fn fragmented_pings_are_answered() {
     for queues in [1, 2] {
         let net = Net::with_queues(queues);
         let more = if queues > 1 { "--queues 0-1" } else { "" };

@@ -1,17 +1,19 @@
-//! What only a try can tell: whether the program attaches, and how a socket is bound.
+//! The trial attach: attaches the program and opens a socket, since only a trial shows the XDP mode
+//! and zero-copy.
 
 use linerate::link::xsk::{Bound, Config, XskLink};
 use linerate::xdp::{AttachError, Attachment, Hints, Program, XdpMode};
 
 use super::finding::Finding;
 
-/// Attaches and opens, and takes both away again. Traffic passes to the kernel all the while: nothing
-/// is claimed. Tells how the program was attached, if it was.
+/// Attaches the program, opens a socket, then removes both. Claims nothing, so all traffic still
+/// reaches the kernel. Returns the findings, and how the program was attached if that succeeded.
 pub fn findings(interface: &str) -> (Vec<Finding>, Option<Attachment>) {
     let (attached, program) = attach(interface);
     let bound = socket(interface, program.is_some());
     let attachment = program.as_ref().and_then(|program| program.attachment().cloned());
-    // The program goes before the socket would have: here the socket has gone already, and was in no map.
+    // A program must be detached before a socket in its map closes. This socket is already closed
+    // and was never in the map.
     drop(program);
     (vec![attached, bound], attachment)
 }
@@ -32,7 +34,7 @@ fn attach(interface: &str) -> (Finding, Option<Program>) {
     }
 }
 
-/// Asks for whatever the driver can tell, to see which of it can be had.
+/// Attaches with all metadata hints requested, to see which of them the driver supports.
 fn with_all_hints(interface: &str) -> Result<Program, AttachError> {
     let mut program = Program::load()?;
     program.want_hints(Hints { vlan: true, stamp: true, hash: true });
@@ -40,7 +42,7 @@ fn with_all_hints(interface: &str) -> Result<Program, AttachError> {
     Ok(program)
 }
 
-/// Some drivers have zero-copy only while a program is attached.
+/// Opens a socket on queue 0. Some drivers support zero-copy only while a program is attached.
 fn socket(interface: &str, has_program: bool) -> Finding {
     let name = "zero_copy";
     let small = Config { rx_ring: 64, tx_ring: 64, held: 64, ..Config::new(interface, 0) };
@@ -49,9 +51,11 @@ fn socket(interface: &str, has_program: bool) -> Finding {
         Ok(_) if has_program => Finding::fair(
             name,
             "no: frames are copied",
-            "use a driver that has it (ixgbe, i40e, ice, mlx5, ...); veth never has",
+            "use a driver that supports zero-copy (ixgbe, i40e, ice, mlx5, ...); veth does not",
         ),
-        Ok(_) => Finding::fair(name, "no: frames are copied", "first get the program attached"),
-        Err(error) => Finding::bad(name, "no AF_XDP socket on queue 0", error.to_string()),
+        Ok(_) => Finding::fair(name, "no: frames are copied", "fix the program attach first"),
+        Err(error) => {
+            Finding::bad(name, "cannot open an AF_XDP socket on queue 0", error.to_string())
+        }
     }
 }

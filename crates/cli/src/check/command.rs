@@ -6,41 +6,43 @@ use linerate::xdp::{self, ProbeError, probe};
 use serde_json::{Map, Value, json};
 
 use super::finding::{Finding, Grade};
-use super::foreseen::{self, Peer};
-use super::{answers, attempt, host, interface, place};
+use super::rss_verdict::{self, Peer};
+use super::{attempt, host, interface, place, rss_probe};
 use crate::failure::Failure;
 use crate::output;
 
-/// Tell what this host can do: kernel, XDP mode, zero-copy, queues, privileges, ..., with a hint beside
-/// each shortcoming.
+/// Check what this host supports: kernel, XDP mode, zero-copy, queues, privileges and more, with a
+/// hint for each problem.
 ///
-/// With --interface it also attaches the XDP program to it for a moment, claiming nothing (all traffic
-/// passes), and opens an AF_XDP socket on queue 0; some NICs lose their link for a second by that. With --probe
-/// it sends 256 SYNs to that host, from the kernel's address and ports of their own, and looks which queues the
-/// answers come in on: whether the NIC spreads flows as it says.
+/// With --interface, also attaches the XDP program to the interface for a moment and opens an
+/// AF_XDP socket on queue 0. It claims nothing, so all traffic still reaches the kernel, but some
+/// NICs lose their link for about a second. With --probe, sends 256 SYNs to a host, each from its
+/// own port of the kernel's address, and records which queues receive the replies. This shows if
+/// the NIC spreads flows as its RSS settings say.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-JSON (--json): ready (nothing stands in the way), interface (name or null), host and device: objects, by
-name, of objects with grade (good, fair, bad), value, hint (or null); probe (null without --probe): peer,
-sent, answered, foreseen (of the answers, those on the queue that key and table say; null where nothing can be
-foreseen), queues (answers by queue), hashes (null where the driver tells none): told (with how many answers it
-told the NIC's hash), computed (of those, the ones that are what key and ports make; null where that is not known).
+JSON (--json): ready (true if no finding is bad), interface (name or null), host and device
+(objects: name to an object with grade (good, fair, bad), value, hint (or null)), probe (null
+without --probe): peer, sent, answered, foreseen (replies on the queue that the RSS key and table
+predict; null if they predict none), queues (replies per queue), hashes (null if the driver reports
+none): told (replies with a hash from the NIC), computed (those whose hash matches the one computed
+from the key; null if the key is unknown).
 
 Examples:
   linerate check
   linerate check --interface eth0 --json
   linerate check --interface eth0 --probe 10.0.0.1")]
 pub struct Options {
-    /// Network interface to look at, besides the host
+    /// Network interface to check, in addition to the host
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
 
-    /// Attach and open nothing, only ask
+    /// Attach no program and open no socket: only query the interface
     #[arg(long)]
     no_attempt: bool,
 
-    /// Ask this host too, by SYNs to port 1 or the one given, and see whether its answers come in on the queues
-    /// that the NIC's RSS key and table say
+    /// Send SYNs to this host (port 1 unless given) and compare the queues of its replies with the
+    /// prediction from the NIC's RSS key and table
     #[arg(
         long,
         value_name = "ADDRESS[:PORT]",
@@ -54,21 +56,21 @@ pub struct Options {
     json: bool,
 }
 
-/// Looks, and tells.
+/// Runs the checks and prints the findings.
 ///
 /// # Errors
-/// When the interface is none to be looked at.
+/// Fails if the interface does not exist or is not Ethernet, or if the probe cannot run.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let host = host::findings();
     let mut device = match &options.interface {
         Some(name) => device(name, options.no_attempt)?,
         None => Vec::new(),
     };
-    let mut answers = None;
+    let mut replies = None;
     if let (Some(name), Some(Peer(peer))) = (&options.interface, options.probe) {
-        let found = answers::ask(name, peer)?;
-        device.push(foreseen::finding(name, &found));
-        answers = Some(foreseen::object(&found));
+        let received = rss_probe::run(name, peer)?;
+        device.push(rss_verdict::finding(name, &received));
+        replies = Some(rss_verdict::object(&received));
     }
     let is_ready = host.iter().chain(&device).all(|it| it.grade != Grade::Bad);
     if options.json {
@@ -77,7 +79,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             "interface": options.interface,
             "host": object(&host),
             "device": object(&device),
-            "probe": answers,
+            "probe": replies,
         }));
         return Ok(());
     }
@@ -85,29 +87,30 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     host.iter().for_each(|it| text.push_str(&line(it)));
     match &options.interface {
         Some(name) => text.push_str(&format!("interface {name}\n")),
-        None => text.push_str("(an interface too: --interface IF, one of `ip link`)\n"),
+        None => text.push_str("(to check an interface too, add --interface IF)\n"),
     }
     device.iter().for_each(|it| text.push_str(&line(it)));
-    text.push_str(if is_ready { "ready\n" } else { "not ready: see the lines marked !!\n" });
+    text.push_str(if is_ready { "ready\n" } else { "not ready: fix the lines marked !!\n" });
     output::print(&text);
     Ok(())
 }
 
-fn device(name: &str, is_only_asked: bool) -> Result<Vec<Finding>, Failure> {
+fn device(name: &str, no_attempt: bool) -> Result<Vec<Finding>, Failure> {
     let probe = probe(name).map_err(|error| {
         let remedy = match error {
-            ProbeError::NoSuchInterface { .. } => "choose one of `ip link`",
-            ProbeError::NotEthernet { .. } => "choose an Ethernet interface, or a veth",
-            _ => "see that the interface is still there",
+            ProbeError::NoSuchInterface { .. } => "choose an interface that `ip link` lists",
+            ProbeError::NotEthernet { .. } => "choose an Ethernet or veth interface",
+            _ => "check that the interface still exists (`ip link`)",
         };
         Failure::new("cannot check the interface", error, remedy)
     })?;
-    // Another's program would be in the way of the attempt; that finding is made as well.
-    let is_tried = !is_only_asked && probe.program.is_none();
-    let (tried, attachment) = if is_tried { attempt::findings(name) } else { Default::default() };
+    // If another program is attached, the trial attach would fail. `interface::findings` reports
+    // it.
+    let attaches = !no_attempt && probe.program.is_none();
+    let (trial, attachment) = if attaches { attempt::findings(name) } else { Default::default() };
     let mut all = interface::findings(&probe, attachment.as_ref());
     all.extend(place::findings(name, &xdp::place(name), &Cores::read(), probe.rx_queues));
-    all.extend(tried);
+    all.extend(trial);
     Ok(all)
 }
 

@@ -1,45 +1,45 @@
-//! One line of the check.
+//! One finding of `linerate check`.
 
 use serde::Serialize;
 
-/// How good a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
-    /// As it should be, or neither good nor bad.
+    /// No problem, or plain information.
     Good,
-    /// It works, but could work better.
+    /// The stack works, but could work better.
     Fair,
-    /// The stack cannot run like this.
+    /// The stack cannot run.
     Bad,
 }
 
-/// What was looked at, what was found, and what to do about it.
+/// One checked property, its value and a hint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at; the key in JSON.
+    /// Name of the property; the key in JSON.
     #[serde(skip)]
     pub name: &'static str,
-    /// How good it is.
+    /// Severity.
     pub grade: Grade,
-    /// What was found.
+    /// Value found.
     pub value: String,
-    /// What to do; `null` when nothing is to be done.
+    /// Remedy; `null` if none is needed.
     pub hint: Option<String>,
 }
 
 impl Finding {
-    /// Nothing to be done.
+    /// Returns a finding that needs no remedy.
     pub fn good(name: &'static str, value: impl Into<String>) -> Self {
         Self { name, grade: Grade::Good, value: value.into(), hint: None }
     }
 
-    /// Could be better.
+    /// Returns a finding that could be improved.
     pub fn fair(name: &'static str, value: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { name, grade: Grade::Fair, value: value.into(), hint: Some(hint.into()) }
     }
 
-    /// Stands in the way.
+    /// Returns a finding that prevents the stack from running.
     pub fn bad(name: &'static str, value: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { grade: Grade::Bad, ..Self::fair(name, value, hint) }
     }

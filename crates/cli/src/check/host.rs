@@ -1,4 +1,4 @@
-//! What the host offers, whatever the interface.
+//! Findings about the host, independent of any interface.
 
 use std::path::Path;
 
@@ -10,14 +10,15 @@ use super::finding::Finding;
 /// The first kernel with `xdp.frags`, which the program needs.
 const KERNEL_MIN: (u32, u32) = (5, 18);
 
-/// Capabilities that the stack needs, by their bits (linux/capability.h). Without CAP_PERFMON the verifier takes no
-/// program that reads past a header whose length it must look up. The last two are contained in CAP_SYS_ADMIN.
+/// Capabilities that the stack needs, with their bits (linux/capability.h). Without CAP_PERFMON the
+/// verifier rejects a program that reads past a header of variable length. CAP_SYS_ADMIN includes
+/// the last two.
 const CAPABILITIES: [(&str, u32); 4] =
     [("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_BPF", 39), ("CAP_PERFMON", 38)];
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Everything about the host.
+/// Returns all findings about the host.
 pub fn findings() -> Vec<Finding> {
     vec![
         kernel(),
@@ -47,7 +48,7 @@ fn kernel() -> Finding {
     }
 }
 
-/// The first two numbers of `6.18.0-rc1`.
+/// Parses major and minor version of a kernel release such as `6.18.0-rc1`.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
@@ -63,7 +64,7 @@ fn af_xdp() -> Finding {
                 "use a kernel with CONFIG_XDP_SOCKETS=y",
             ),
             Some(libc::EPERM | libc::EACCES) => {
-                Finding::bad("af_xdp", "not permitted", "run as root, or with CAP_NET_RAW")
+                Finding::bad("af_xdp", "not permitted", "run as root or with CAP_NET_RAW")
             }
             _ => Finding::bad("af_xdp", error.to_string(), "run as root on Linux"),
         },
@@ -83,7 +84,7 @@ fn privileges() -> Finding {
     )
 }
 
-/// Whether the effective set of /proc/PID/status holds a capability.
+/// Returns true if the effective set of /proc/PID/status contains a capability.
 fn has_capability(status: &str, bit: u32) -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
@@ -109,11 +110,11 @@ fn program() -> Finding {
 fn btf() -> Finding {
     match Path::new("/sys/kernel/btf/vmlinux").exists() {
         true => Finding::good("btf", "available"),
-        // The plain program needs none.
+        // The program without metadata hints needs no BTF.
         false => Finding::fair(
             "btf",
             "not in this kernel",
-            "what drivers tell of frames beside their bytes is not read; all else works",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y to read driver metadata; all else works",
         ),
     }
 }
@@ -131,7 +132,7 @@ fn memlock() -> Finding {
         Ok((soft, _)) => Finding::fair(
             "memlock",
             format!("{} KiB", soft >> 10),
-            "too little to pin the frames' memory: `ulimit -l unlimited`, or CAP_IPC_LOCK",
+            "too little to pin the frame memory: run `ulimit -l unlimited`, or add CAP_IPC_LOCK",
         ),
         Err(error) => Finding::fair("memlock", error.to_string(), "check `ulimit -l`"),
     }
@@ -150,7 +151,7 @@ fn huge_pages() -> Finding {
     Finding::fair(
         "huge_pages",
         format!("none free of {total}"),
-        "fewer TLB misses with some: `sysctl -w vm.nr_hugepages=64`",
+        "reserve some for fewer TLB misses: `sysctl -w vm.nr_hugepages=64`",
     )
 }
 
@@ -159,17 +160,17 @@ fn busy_polling() -> Finding {
     match (setting("busy_poll"), setting("busy_read")) {
         (Some(poll), Some(read)) => Finding::good(
             "busy_polling",
-            format!("in the kernel; by default busy_poll {poll} us, busy_read {read} us"),
+            format!("available; defaults: busy_poll {poll} us, busy_read {read} us"),
         ),
-        // Only the first network namespace shows these; this one shows that it is not the first by lacking
-        // another such setting.
+        // Only the initial network namespace has these settings. If another such setting is missing
+        // too, this is not the initial namespace.
         _ if setting("netdev_max_backlog").is_none() => {
-            Finding::good("busy_polling", "its defaults are not shown in this network namespace")
+            Finding::good("busy_polling", "the defaults are not visible in this network namespace")
         }
         _ => Finding::fair(
             "busy_polling",
             "not in this kernel",
-            "for the lowest latency on a real NIC use a kernel with CONFIG_NET_RX_BUSY_POLL=y",
+            "use a kernel with CONFIG_NET_RX_BUSY_POLL=y for the lowest latency on a NIC",
         ),
     }
 }
@@ -178,11 +179,11 @@ fn cores() -> Finding {
     let count = core_affinity::get_core_ids().map_or(0, |all| all.len());
     let isolated = read("/sys/devices/system/cpu/isolated").filter(|list| !list.is_empty());
     let value = match &isolated {
-        Some(list) => format!("{count} may be used, {list} isolated"),
-        None => format!("{count} may be used, none isolated"),
+        Some(list) => format!("{count} usable, {list} isolated"),
+        None => format!("{count} usable, none isolated"),
     };
     match count {
-        0 | 1 => Finding::fair("cores", value, "give a worker that spins a core of its own"),
+        0 | 1 => Finding::fair("cores", value, "give a spinning worker a core of its own"),
         _ => Finding::good("cores", value),
     }
 }

@@ -1,13 +1,14 @@
-//! What an interface offers.
+//! Findings about a network interface.
 
 use linerate::xdp::{Attachment, Hints, Probe, XdpFeatures};
 
 use super::finding::Finding;
 
-/// The largest packet of a frame in a chunk of 2,048 bytes, headroom and Ethernet header off.
+/// Largest packet that fits in one chunk of 2,048 bytes, after headroom and Ethernet header.
 const MTU_PLAIN: u32 = 1774;
 
-/// Everything that its driver tells; `attachment` is how the program was attached, if it was.
+/// Returns all findings about an interface. `attachment` describes the trial attach, if it
+/// succeeded.
 pub fn findings(probe: &Probe, attachment: Option<&Attachment>) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
     all.extend(rings(probe));
@@ -50,32 +51,36 @@ fn mtu(probe: &Probe) -> Finding {
         "mtu",
         mtu.to_string(),
         format!(
-            "packets over a chunk take several buffers, which this driver does not receive: `ip link set {name} mtu \
-             1500`"
+            "this driver cannot receive packets larger than a chunk, which take several buffers: \
+             run `ip link set {name} mtu 1500`"
         ),
     )
 }
 
 fn queues(probe: &Probe) -> Finding {
     let Probe { rx_queues, tx_queues, rx_queues_max, interface, .. } = probe;
-    let value = format!("{rx_queues} receive (of {rx_queues_max} possible), {tx_queues} transmit");
+    let value = format!("{rx_queues} receive (maximum {rx_queues_max}), {tx_queues} transmit");
     if *rx_queues_max > *rx_queues {
-        let more = format!("one worker a queue; for more: `ethtool -L {interface} combined N`");
+        let more = format!("for more workers add queues: `ethtool -L {interface} combined N`");
         return Finding::fair("queues", value, more);
     }
     Finding::good("queues", value)
 }
 
-/// With short rings a burst is lost in the driver, where no socket counts it.
+/// Checks the ring sizes. With short rings the driver drops bursts, and no socket counts the drops.
 fn rings(probe: &Probe) -> Option<Finding> {
     const RX_MIN: u32 = 512;
     let rings = probe.rings?;
     let value = format!(
-        "{} receive (of {}), {} transmit (of {})",
+        "{} receive (maximum {}), {} transmit (maximum {})",
         rings.rx, rings.rx_max, rings.tx, rings.tx_max
     );
     if rings.rx < RX_MIN.min(rings.rx_max) {
-        let hint = format!("`ethtool -G {} rx {}`", probe.interface, rings.rx_max.min(2048));
+        let hint = format!(
+            "lengthen them: `ethtool -G {} rx {}`",
+            probe.interface,
+            rings.rx_max.min(2048)
+        );
         return Some(Finding::fair("rings", value, hint));
     }
     Some(Finding::good("rings", value))
@@ -89,8 +94,8 @@ fn rss(probe: &Probe) -> Finding {
                 "rss",
                 format!("Toeplitz, without the ports of {}", flows.join(" and ")),
                 format!(
-                    "two hosts then have one queue between them, and replies cannot be foreseen: `ethtool -N {} \
-                     rx-flow-hash {} sdfn`",
+                    "all flows between two hosts share one queue, and the queue of a reply cannot \
+                     be predicted: run `ethtool -N {} rx-flow-hash {} sdfn`",
                     probe.interface, flows[0]
                 ),
             )
@@ -98,7 +103,7 @@ fn rss(probe: &Probe) -> Finding {
         Some(rss) if rss.toeplitz => Finding::good(
             "rss",
             format!(
-                "Toeplitz, {} bytes of key, {} entries over queues {}",
+                "Toeplitz, key of {} bytes, table of {} entries over queues {}",
                 rss.key.len(),
                 rss.table.len(),
                 queues_of(&rss.table)
@@ -106,19 +111,22 @@ fn rss(probe: &Probe) -> Finding {
         ),
         Some(_) if probe.rx_queues > 1 => Finding::fair(
             "rss",
-            "not Toeplitz under a known key",
-            format!("replies cannot be foreseen: `ethtool -X {} hfunc toeplitz`", probe.interface),
+            "not Toeplitz with a known key",
+            format!(
+                "the queue of a reply cannot be predicted: run `ethtool -X {} hfunc toeplitz`",
+                probe.interface
+            ),
         ),
         _ if probe.rx_queues > 1 => Finding::fair(
             "rss",
             "unknown",
-            "which queue a reply comes to cannot be foreseen: frames are handed over between workers",
+            "the queue of a reply cannot be predicted: workers hand frames over to each other",
         ),
-        _ => Finding::good("rss", "one queue, nothing to spread"),
+        _ => Finding::good("rss", "not needed with one queue"),
     }
 }
 
-/// The queues of a table: `0-3`, or `0, 2` where some are left out.
+/// Formats the queues of a table: `0-3`, or `0, 2` if they are not contiguous.
 fn queues_of(table: &[u32]) -> String {
     let mut queues = table.to_vec();
     queues.sort_unstable();
@@ -133,13 +141,14 @@ fn queues_of(table: &[u32]) -> String {
 
 fn features(probe: &Probe) -> Finding {
     let Some(features) = probe.features else {
-        return Finding::good("driver_xdp", "the kernel does not tell (older than 6.3)");
+        return Finding::good("driver_xdp", "not reported by this kernel (older than 6.3)");
     };
     let value = names(features);
     if features.native() && features.redirect() {
         return Finding::good("driver_xdp", value);
     }
-    let hint = "expect generic XDP; for native use a driver that has it (veth, ixgbe, i40e, ice, mlx5, ...)";
+    let hint =
+        "expect generic XDP; native XDP needs a driver such as veth, ixgbe, i40e, ice or mlx5";
     Finding::fair("driver_xdp", value, hint)
 }
 
@@ -154,7 +163,7 @@ fn names(features: XdpFeatures) -> String {
     if had.is_empty() { "none".into() } else { had.join(", ") }
 }
 
-/// Neither good nor bad: docs/guide.md tells what becomes of it.
+/// Lists the driver's metadata. Plain information: docs/guide.md describes its use.
 fn metadata(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     let features = probe.features?;
     let list = |names: &mut dyn Iterator<Item = &'static str>| match names.collect::<Vec<_>>() {
@@ -163,12 +172,12 @@ fn metadata(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     };
     let (rx, tx) = (list(&mut features.rx_metadata()), list(&mut features.tx_metadata()));
     let tx = if tx == "none" { tx } else { format!("{tx} (not used)") };
-    let told = Hints::of_driver(features);
+    let offered = Hints::of_driver(features);
     let read = match attachment {
-        _ if told.is_empty() => String::new(),
-        None => "; which of it can be read is told once the program is attached".to_owned(),
+        _ if offered.is_empty() => String::new(),
+        None => "; attach the program to see which of it can be read".to_owned(),
         Some(Attachment { no_hints: Some(cause), .. }) => format!("; none is read: {cause}"),
-        Some(attachment) => format!("; read: {}", list(&mut attachment.hints.and(told).names())),
+        Some(attachment) => format!("; read: {}", list(&mut attachment.hints.and(offered).names())),
     };
     let value = match (&*rx, &*tx) {
         ("none", "none") => "none".to_owned(),
@@ -185,13 +194,14 @@ fn occupied(probe: &Probe) -> Finding {
             "attached_program",
             format!("id {id}"),
             format!(
-                "stop its owner (`bpftool prog show id {id}`), or `ip link set {name} xdp off`"
+                "stop its owner (`bpftool prog show id {id}`), or run `ip link set {name} xdp off`"
             ),
         ),
     }
 }
 
-/// A veth peer that leaves the sums to an offload hands over packets that fail any check.
+/// Checks the checksum offload of a veth peer. With the offload on, its packets arrive without
+/// valid checksums.
 fn checksum_of_peer(probe: &Probe) -> Option<Finding> {
     let name = "peer_checksum_offload";
     let peer = probe.peer.as_ref()?;
@@ -200,13 +210,13 @@ fn checksum_of_peer(probe: &Probe) -> Option<Finding> {
         (_, Some(false)) => Finding::good(name, format!("off on {shown}")),
         (Some(peer), Some(true)) => Finding::bad(
             name,
-            format!("on on {peer}: its packets come without their sums"),
+            format!("on on {peer}: its packets arrive without checksums"),
             format!("`ethtool -K {peer} tx off`"),
         ),
         _ => Finding::fair(
             name,
             format!("unknown: the peer ({shown}) is in another network namespace"),
-            "run `ethtool -K IF tx off` there, or its packets come without their sums",
+            "run `ethtool -K IF tx off` there, or its packets arrive without checksums",
         ),
     })
 }
@@ -219,23 +229,26 @@ fn receive_merging(probe: &Probe) -> Option<Finding> {
     })
 }
 
-/// A tag that is taken off and not put back makes a frame of another network one of ours.
+/// Checks VLAN stripping. If the tag is stripped and not restored, a frame of another VLAN looks
+/// like an untagged one.
 fn vlan(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     let name = "vlan_stripping";
     let strips = probe.vlan_stripping?;
-    let is_told = match attachment {
+    let is_restored = match attachment {
         Some(attachment) => attachment.hints.vlan,
         None => probe.features.is_some_and(XdpFeatures::tells_vlan),
     };
     let interface = &probe.interface;
     let value = "on: the stack does not see VLAN tags";
-    Some(match (strips, is_told, &probe.peer) {
+    Some(match (strips, is_restored, &probe.peer) {
         (false, ..) => Finding::good(name, "off"),
-        (true, true, _) => Finding::good(name, "on: the driver tells the tags, which are put back"),
-        // It has no hardware to strip with: it hands on what its peer left to it.
+        (true, true, _) => {
+            Finding::good(name, "on: the driver reports the tags, and the program restores them")
+        }
+        // A veth strips nothing itself: it passes on tags that its peer left out of the frame.
         (true, false, Some(peer)) => {
             let peer = peer.interface.as_deref().unwrap_or("IF");
-            let hint = format!("`ethtool -K {peer} txvlan off` at the other end, if it has VLANs");
+            let hint = format!("if it uses VLANs, run `ethtool -K {peer} txvlan off` on the peer");
             Finding::fair(name, value, hint)
         }
         (true, false, None) => {
@@ -244,7 +257,7 @@ fn vlan(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     })
 }
 
-/// The knobs that preferred busy polling needs.
+/// Shows the settings that preferred busy polling needs.
 fn deferral(probe: &Probe) -> Finding {
     let setting = |name: &str| {
         let path = format!("/sys/class/net/{}/{name}", probe.interface);
@@ -297,12 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_interface_has_no_bad_findings() {
+    fn a_working_interface_has_no_bad_findings() {
         assert!(findings(&probe(), None).iter().all(|it| it.grade != Grade::Bad));
     }
 
     #[test]
-    fn each_obstacle_is_found_and_has_a_hint() {
+    fn each_problem_is_found_and_has_a_hint() {
         let mut bad =
             Probe { up: false, program: Some(7), large_receive_offload: Some(true), ..probe() };
         if let Some(peer) = &mut bad.peer {
@@ -315,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_without_ports_is_advised_about_and_a_whole_one_is_not() {
+    fn a_hash_without_ports_gets_a_hint_and_a_hash_with_ports_does_not() {
         let rss = |without_ports| {
             Some(Rss { key: vec![1; 40], table: vec![0, 1], toeplitz: true, without_ports })
         };
@@ -325,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn short_rings_are_advised_about() {
+    fn short_rings_get_a_hint() {
         let rings = Some(linerate::xdp::Rings { rx: 256, rx_max: 4096, tx: 256, tx_max: 4096 });
         assert_eq!(grade(&Probe { rings, ..probe() }, "rings"), Some(Grade::Fair));
         assert_eq!(
@@ -346,24 +359,24 @@ mod tests {
     }
 
     #[test]
-    fn a_nic_that_strips_tags_is_advised_about_unless_they_are_put_back() {
+    fn a_nic_that_strips_tags_gets_a_hint_unless_the_tags_are_restored() {
         let nic = Probe { peer: None, driver: Some("ice".into()), ..probe() };
         let hint = |probe: &Probe, attachment: Option<&Attachment>| {
             let found = findings(probe, attachment);
             found.into_iter().find(|it| it.name == "vlan_stripping").and_then(|it| it.hint)
         };
-        let put_back = attachment(Hints { vlan: true, ..Hints::default() }, None);
+        let restored = attachment(Hints { vlan: true, ..Hints::default() }, None);
         let lost = attachment(Hints::default(), Some("refused"));
-        assert_eq!(hint(&nic, Some(&put_back)), None);
+        assert_eq!(hint(&nic, Some(&restored)), None);
         assert!(hint(&nic, Some(&lost)).is_some_and(|hint| hint.contains("-K veth0 rxvlan off")));
-        assert!(hint(&nic, None).is_some(), "a driver that tells nothing");
+        assert!(hint(&nic, None).is_some(), "a driver that reports no tags");
         assert!(hint(&probe(), None).is_some_and(|hint| hint.contains("-K veth1 txvlan off")));
         let off = Probe { vlan_stripping: Some(false), ..nic };
         assert_eq!(hint(&off, Some(&lost)), None);
     }
 
     #[test]
-    fn a_peer_out_of_sight_is_only_warned_of() {
+    fn a_peer_in_another_namespace_is_fair() {
         let mut probe = probe();
         probe.peer = Some(Peer { index: 3, interface: None, tx_checksum_offload: None });
         assert_eq!(grade(&probe, "peer_checksum_offload"), Some(Grade::Fair));

@@ -1,16 +1,17 @@
-//! `linerate check`: what this host and this interface can do, with a hint beside each shortcoming.
+//! `linerate check`: reports what the host and an interface support, with a hint for each problem.
 //!
-//! [`host`], [`interface`] and [`place`] each gather [`finding`]s; [`attempt`] tries what only a try can tell. Nothing
-//! is changed: a program attached for the attempt passes all traffic on, and goes at once. When told to, [`answers`]
-//! asks a peer and [`foreseen`] judges where its answers came in.
+//! [`host`], [`interface`] and [`place`] gather [`finding`]s; [`attempt`] attaches the program on
+//! trial. The check changes nothing: the trial program passes all traffic to the kernel and is
+//! detached at once. On request, [`rss_probe`] sends SYNs to a peer and [`rss_verdict`] compares
+//! the queues of the replies with the prediction.
 
-mod answers;
 mod attempt;
 mod command;
 mod finding;
-mod foreseen;
 mod host;
 mod interface;
 mod place;
+mod rss_probe;
+mod rss_verdict;
 
 pub use command::{Options, run};

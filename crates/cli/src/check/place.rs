@@ -1,11 +1,11 @@
-//! Where the interface sits in the machine, and which cores suit it.
+//! NUMA placement of the interface: its node, the cores of its workers, its interrupts.
 
 use linerate::runtime::Cores;
 use linerate::xdp::{Interrupt, Place, name_cores};
 
 use super::finding::Finding;
 
-/// Node, cores, interrupts; of an interface with so many receive queues.
+/// Returns the findings on node, cores and interrupts of an interface with `queues` receive queues.
 pub fn findings(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Vec<Finding> {
     let mut all: Vec<Finding> = node(place).into_iter().collect();
     all.push(workers(interface, place, cores, queues));
@@ -13,35 +13,38 @@ pub fn findings(interface: &str, place: &Place, cores: &Cores, queues: u32) -> V
     all
 }
 
-/// Workers on another node fetch every frame from afar.
+/// Reports the NIC's node. A worker on another node reads every frame across the interconnect.
 fn node(place: &Place) -> Option<Finding> {
     let node = place.node?;
     Some(Finding::good("numa_node", format!("{node}, cores {}", name_cores(&place.cores))))
 }
 
-/// The cores that workers of all queues would get.
+/// Reports the cores that would be assigned if every queue had a worker.
 fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Finding {
     let name = "worker_cores";
     let chosen = cores.choose(place, queues as usize);
     let list = chosen.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let value = match queues {
-        1 => format!("{list} for its queue"),
+        1 => format!("{list} for 1 queue"),
         _ => format!("{list} for {queues} queues"),
     };
     let far = chosen.iter().filter(|core| !place.is_near(**core)).count();
     if far == chosen.len() && far > 0 {
         let hint =
-            "none is on the NIC's node: let this process use some of it (`taskset`, cpusets)";
+            "no core is on the NIC's node: let this process use cores there (`taskset`, cpusets)";
         return Finding::fair(name, value, hint);
     }
     if far > 0 {
-        let hint =
-            "the NIC's node has not as many: fewer queues would do (`ethtool -L IF combined N`)";
+        let hint = format!(
+            "the NIC's node has too few cores: use fewer queues (`ethtool -L {interface} combined \
+             N`)"
+        );
         return Finding::fair(name, value, hint);
     }
     if chosen.len() < queues as usize {
         let hint = format!(
-            "one worker a core: `ethtool -L {interface} combined {}`, or take some queues alone (--queues, --set-rss)",
+            "fewer cores than queues: run `ethtool -L {interface} combined {}`, or serve only some \
+             queues (--queues with --set-rss)",
             chosen.len()
         );
         return Finding::fair(name, value, hint);
@@ -49,7 +52,7 @@ fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Findin
     Finding::good(name, value)
 }
 
-/// Which core takes which interrupt of the NIC.
+/// Reports which cores handle which interrupt of the NIC.
 fn interrupts(place: &Place, queues: u32) -> Option<Finding> {
     let name = "interrupts";
     if place.interrupts.is_empty() {
@@ -58,21 +61,21 @@ fn interrupts(place: &Place, queues: u32) -> Option<Finding> {
     let value = place.interrupts.iter().map(shown).collect::<Vec<_>>().join(", ");
     let of_queues: Vec<&Interrupt> =
         place.interrupts.iter().filter(|it| it.queue.is_some()).collect();
-    // Without names that tell, each counts.
-    let looked_at = match of_queues.len() {
+    // If no interrupt name shows its queue, check them all.
+    let checked = match of_queues.len() {
         0 => place.interrupts.iter().collect(),
         _ => of_queues,
     };
-    let are_alike = looked_at.iter().all(|it| it.cores == looked_at[0].cores);
-    if queues > 1 && looked_at.len() > 1 && are_alike && looked_at[0].cores.len() == 1 {
-        let hint = "all on one core: give each queue's the core of its worker (/proc/irq/N/smp_affinity_list), \
-                    and stop irqbalance";
+    let are_equal = checked.iter().all(|it| it.cores == checked[0].cores);
+    if queues > 1 && checked.len() > 1 && are_equal && checked[0].cores.len() == 1 {
+        let hint = "all on one core: stop irqbalance and move each queue's interrupt to the core \
+                    of its worker (/proc/irq/N/smp_affinity_list)";
         return Some(Finding::fair(name, value, hint));
     }
-    if looked_at.iter().any(|it| it.cores.iter().all(|core| !place.is_near(*core))) {
+    if checked.iter().any(|it| it.cores.iter().all(|core| !place.is_near(*core))) {
         let hint = format!(
-            "on another node than the NIC: give them its cores, {} (/proc/irq/N/smp_affinity_list), and stop \
-             irqbalance",
+            "on another node than the NIC: stop irqbalance and move them to cores {} \
+             (/proc/irq/N/smp_affinity_list)",
             name_cores(&place.cores)
         );
         return Some(Finding::fair(name, value, hint));
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupts_on_one_core_or_on_another_node_are_advised_about() {
+    fn interrupts_on_one_core_or_on_another_node_get_a_hint() {
         let queues = |first: &[usize], second: &[usize]| {
             vec![
                 interrupt(30, None, &[0]),
@@ -103,13 +106,13 @@ mod tests {
                 interrupt(32, Some(1), second),
             ]
         };
-        let nowhere = |interrupts| Place { interrupts, ..Place::default() };
+        let no_node = |interrupts| Place { interrupts, ..Place::default() };
         let on_node = |interrupts| Place { node: Some(1), cores: vec![2, 3], interrupts };
         let cases = [
-            (nowhere(queues(&[0], &[1])), 2, Grade::Good),
-            (nowhere(queues(&[0], &[0])), 2, Grade::Fair),
-            (nowhere(queues(&[0], &[0])), 1, Grade::Good),
-            // One of no queue may be where it likes.
+            (no_node(queues(&[0], &[1])), 2, Grade::Good),
+            (no_node(queues(&[0], &[0])), 2, Grade::Fair),
+            (no_node(queues(&[0], &[0])), 1, Grade::Good),
+            // An interrupt that belongs to no queue may be on any core.
             (on_node(queues(&[2], &[3])), 2, Grade::Good),
             (on_node(queues(&[2], &[1])), 2, Grade::Fair),
             (on_node(queues(&[0, 2], &[1, 3])), 2, Grade::Good),
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_and_the_cores_of_workers_are_told() {
+    fn the_node_and_the_cores_of_workers_are_reported() {
         let cores = Cores::read();
         let all = findings("eth9", &Place::default(), &cores, 1);
         assert_eq!(all.len(), 1, "a virtual interface has no node and no interrupts");

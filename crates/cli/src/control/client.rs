@@ -1,4 +1,4 @@
-//! The asking end of a control socket.
+//! The client end of a control socket.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -7,63 +7,63 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::place::{folder, living};
-use super::question::Question;
+use super::directory::{directory, live_sockets};
+use super::request::Request;
 use crate::failure::Failure;
 
-/// Longer than a stack looks away, and than a worker may take to answer it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Read timeout: longer than the server's poll interval plus the time a worker may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The socket that was named, or that of the only stack that runs.
+/// Returns the named socket, or the socket of the only running stack.
 ///
 /// # Errors
-/// When none or several run.
+/// Fails if no socket is named and no stack or several stacks are running.
 pub fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
-    let tried = "cannot tell which stack to ask";
-    match &living(&folder())[..] {
+    let failed = "cannot choose a control socket";
+    match &live_sockets(&directory())[..] {
         [only] => Ok(only.clone()),
         [] => Err(Failure::new(
-            tried,
-            format!("no stack has a control socket in {}", folder().display()),
-            "start `linerate serve` as this user, or name a socket with --control",
+            failed,
+            format!("no running stack has one in {}", directory().display()),
+            "start `linerate serve` as this user, or give the socket with --control",
         )),
         several => {
             let names: Vec<_> = several.iter().map(|it| it.display().to_string()).collect();
             Err(Failure::usage(
-                tried,
-                format!("{} run: {}", several.len(), names.join(", ")),
-                "name one of them with --control",
+                failed,
+                format!("{} stacks are running: {}", several.len(), names.join(", ")),
+                "give one of them with --control",
             ))
         }
     }
 }
 
-/// Asks, and gives each line of the answer to `each`.
+/// Sends a request and passes each line of the response to `each`.
 ///
 /// # Errors
-/// When nobody answers, or not in time, or with an error.
-pub fn ask(path: &Path, question: &Question, mut each: impl FnMut(Value)) -> Result<(), Failure> {
+/// Fails if the stack does not respond in time, or responds with an error.
+pub fn send(path: &Path, request: &Request, mut each: impl FnMut(Value)) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
-            format!("cannot ask the stack behind {}", path.display()),
+            format!("cannot query the stack at {}", path.display()),
             error,
-            "see whether it still runs; `linerate serve` opens a control socket unless told not to",
+            "check that it is still running, and that it was not started with --control off",
         )
     };
     let mut stream = UnixStream::connect(path).map_err(|error| failed(&error))?;
-    let line = serde_json::to_string(question).map_err(|error| failed(&error))?;
+    let line = serde_json::to_string(request).map_err(|error| failed(&error))?;
     stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(TIMEOUT))
         .and_then(|()| writeln!(stream, "{line}"))
         .map_err(|error| failed(&error))?;
     for line in BufReader::new(stream).lines() {
         let line = line.map_err(|error| failed(&error))?;
         let value: Value = serde_json::from_str(&line).map_err(|error| failed(&error))?;
         if let Some(error) = value.get("error") {
-            return Err(failed(&error.as_str().unwrap_or("it refuses the question")));
+            return Err(failed(&error.as_str().unwrap_or("it rejected the request")));
         }
         each(value);
     }

@@ -4,32 +4,35 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use linerate::tcp::Phase;
 use serde_json::{Value, json};
 
 use super::client;
-use super::question::{Filter, Question};
+use super::request::{Filter, Request};
 use super::text::time;
 use crate::failure::Failure;
 use crate::output;
 
-/// Tell the connections of a running stack: state, window, round trip, retransmissions.
+/// List the connections of a running stack: state, window, round trip, retransmissions.
 ///
-/// Asks a `linerate serve` or `load` of this user through its control socket.
+/// Queries a `linerate serve` or `load` of this user through its control socket.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Bytes received and not read, bytes written and not acknowledged, both ends; then, on a line of its own, what TCP
-knows of the path.
+The first line of a connection shows its state, bytes received but not read (Recv-Q), bytes written
+but not acknowledged (Send-Q), and both endpoints; the second line shows its congestion control,
+timers and windows.
 
-JSON (--json): connections (a list of worker, local, remote, state, congestion_control, cwnd, ssthresh, rtt, rttvar,
-rtt_min, rto, retransmissions, timeouts, mss, send_window, receive_window, send_buffer, receive_buffer, bytes_acked,
-bytes_received, pacing_rate, in_flight, send_queued, receive_queued; bytes, nanoseconds, bytes a second), shown.
+JSON (--json): connections (a list of worker, local, remote, state, congestion_control, cwnd,
+ssthresh, rtt, rttvar, rtt_min, rto, retransmissions, timeouts, mss, send_window, receive_window,
+send_buffer, receive_buffer, bytes_acked, bytes_received, pacing_rate, in_flight, send_queued,
+receive_queued; in bytes, nanoseconds, bytes per second), shown.
 
 Examples:
   linerate connections
   linerate connections --state ESTABLISHED --port 80 --limit 20
   linerate connections --control /run/linerate/4711.sock --json")]
 pub struct Options {
-    /// The stack's control socket [default: that of the only stack that runs]
+    /// Control socket of the stack [default: that of the only running stack]
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
 
@@ -41,7 +44,7 @@ pub struct Options {
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 
-    /// At most so many
+    /// Show at most this many connections
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 
@@ -50,46 +53,37 @@ pub struct Options {
     json: bool,
 }
 
-/// The names of RFC 9293 §3.3.2, in either case.
-const STATES: [&str; 9] = [
-    "SYN-SENT",
-    "SYN-RECEIVED",
-    "ESTABLISHED",
-    "FIN-WAIT-1",
-    "FIN-WAIT-2",
-    "CLOSE-WAIT",
-    "CLOSING",
-    "LAST-ACK",
-    "TIME-WAIT",
-];
-
+/// Parses a state by its name in RFC 9293 §3.3.2, in upper or lower case. A connection in CLOSED is
+/// never listed.
 fn state(text: &str) -> Result<String, String> {
     let name = text.to_ascii_uppercase().replace('_', "-");
-    if STATES.contains(&&*name) {
+    let states: Vec<_> =
+        Phase::ALL.iter().filter(|it| **it != Phase::Closed).map(|it| it.name()).collect();
+    if states.contains(&&*name) {
         return Ok(name);
     }
-    Err(format!("no such state; there are {}", STATES.join(", ")))
+    Err(format!("the states are {}", states.join(", ")))
 }
 
-/// Asks and prints.
+/// Requests the connections and prints them.
 ///
 /// # Errors
-/// When no stack answers.
+/// Fails if no stack responds.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let path = client::find(options.control.as_deref())?;
     let (states, port, limit) = (options.states.clone(), options.port, options.limit);
-    let question = Question::Connections(Filter { states, port, limit });
+    let request = Request::Connections(Filter { states, port, limit });
     let mut rows = Vec::new();
-    let mut whole = false;
-    client::ask(&path, &question, |value| match value.get("end") {
-        Some(_) => whole = true,
+    let mut is_complete = false;
+    client::send(&path, &request, |value| match value.get("end") {
+        Some(_) => is_complete = true,
         None => rows.push(value),
     })?;
-    if !whole {
+    if !is_complete {
         return Err(Failure::new(
-            format!("cannot read all that {} tells", path.display()),
-            "the stack ended meanwhile",
-            "ask again",
+            format!("cannot read all connections from {}", path.display()),
+            "the stack stopped before the end of its response",
+            "try again, or check that it is still running",
         ));
     }
     if options.json {
@@ -111,7 +105,7 @@ fn table(rows: &[Value]) -> String {
         "State", "Recv-Q", "Send-Q", "Local", "Remote"
     );
     for row in rows {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(
             out,
             "{:<12} {:>8} {:>8} {:<local$} {:<remote$}",
@@ -162,19 +156,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_known_in_either_case_and_others_are_refused() {
+    fn states_are_parsed_in_either_case_and_unknown_ones_are_rejected() {
         assert_eq!(state("fin_wait-1").as_deref(), Ok("FIN-WAIT-1"));
-        assert!(state("OPEN").is_err_and(|said| said.contains("ESTABLISHED")));
+        assert!(state("OPEN").is_err_and(|error| error.contains("ESTABLISHED")));
+        assert!(state("CLOSED").is_err());
     }
 
     #[test]
-    fn a_connection_takes_two_lines_and_one_without_state_takes_one() {
-        let open = json!({ "state": "ESTABLISHED", "local": "10.0.0.1:7", "remote": "10.0.0.2:40000",
+    fn a_connection_takes_two_lines_and_one_in_time_wait_takes_one() {
+        let open = json!({
+            "state": "ESTABLISHED", "local": "10.0.0.1:7", "remote": "10.0.0.2:40000",
             "receive_queued": 1, "send_queued": 2, "mss": 1448, "cwnd": 14480, "rtt": 52_000,
-            "congestion_control": "cubic" });
-        let over = json!({ "state": "TIME-WAIT", "local": "10.0.0.1:7", "remote": "10.0.0.2:40001",
-            "receive_queued": 0, "send_queued": 0, "mss": 0 });
-        let text = table(&[open, over]);
+            "congestion_control": "cubic",
+        });
+        let time_wait = json!({
+            "state": "TIME-WAIT", "local": "10.0.0.1:7", "remote": "10.0.0.2:40001",
+            "receive_queued": 0, "send_queued": 0, "mss": 0,
+        });
+        let text = table(&[open, time_wait]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         assert!(lines[1].starts_with("ESTABLISHED") && lines[1].contains("10.0.0.2:40000"));

@@ -1,21 +1,21 @@
-//! The control socket of a running stack, and what is asked through it: `linerate top` and
-//! `linerate connections`.
+//! The control socket of a running stack, and its clients `linerate top` and `linerate
+//! connections`.
 //!
-//! A Unix socket, by default named by the process in a folder of its own. One line of JSON asks; lines of JSON
-//! answer, and the end of the stream ends the answer. Who may open the socket may ask: the folder is its
-//! owner's alone.
+//! A Unix socket, by default named after the process ID in a directory of its own. A request is one
+//! line of JSON; the response is lines of JSON up to the end of the stream. File permissions are
+//! the only access control: only the owner may enter the directory.
 
 mod client;
 pub mod connections;
-mod door;
-mod place;
-mod question;
+mod directory;
+mod latency;
 mod rates;
+mod request;
 mod row;
+mod server;
 mod snapshot;
-mod spread;
 mod text;
 pub mod top;
 
-pub use door::Door;
-pub use place::Wish;
+pub use directory::ControlOption;
+pub use server::ControlServer as Door;

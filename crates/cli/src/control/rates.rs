@@ -1,17 +1,17 @@
-//! From two snapshots to what happened between them.
+//! Rates from the difference between two snapshots.
 
 use serde_json::{Map, Value, json};
 
+use super::latency::{percentiles, since};
 use super::snapshot::{Counts, Snapshot, Worker};
-use super::spread::{percentiles, since};
 
-/// A figure of a worker.
-type Of = fn(&Worker) -> &Counts;
+/// Selects a set of counters of a worker.
+type Select = fn(&Worker) -> &Counts;
 
-/// What `linerate top --json` prints.
+/// Returns the output of `linerate top --json`.
 pub fn figures(now: &Snapshot, before: &Snapshot) -> Value {
     let seconds = now.at_ns.saturating_sub(before.at_ns) as f64 / 1e9;
-    let between = |of: Of| table(&now.counts(of), &before.counts(of), seconds);
+    let between = |select: Select| table(&now.counts(select), &before.counts(select), seconds);
     let turns = since(&now.counts(|it| &it.turns), &before.counts(|it| &it.turns));
     let handshakes = since(&now.counts(|it| &it.handshakes), &before.counts(|it| &it.handshakes));
     let waits = since(&now.counts(|it| &it.waits), &before.counts(|it| &it.waits));
@@ -38,7 +38,7 @@ pub fn figures(now: &Snapshot, before: &Snapshot) -> Value {
 
 fn worker(is: &Worker, was: Option<&Worker>, seconds: f64) -> Value {
     let none = Counts::new();
-    let between = |of: Of| table(of(is), was.map_or(&none, of), seconds);
+    let between = |select: Select| table(select(is), was.map_or(&none, select), seconds);
     json!({
         "queue": is.queue,
         "connections": is.connections,
@@ -48,7 +48,7 @@ fn worker(is: &Worker, was: Option<&Worker>, seconds: f64) -> Value {
     })
 }
 
-/// Of each name the total, and how many a second there were.
+/// Returns the total and the rate per second of each counter.
 fn table(is: &Counts, was: &Counts, seconds: f64) -> Value {
     let entry = |(name, total): (&String, &u64)| {
         let new = total.saturating_sub(was.get(name).copied().unwrap_or(0));
@@ -61,9 +61,9 @@ fn table(is: &Counts, was: &Counts, seconds: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::snapshot::Spread;
+    use crate::control::snapshot::LatencyBuckets;
 
-    fn taken(at_ns: u64, segments: u64, drops: Option<u64>, handshakes: u64) -> Snapshot {
+    fn snapshot(at_ns: u64, segments: u64, drops: Option<u64>, handshakes: u64) -> Snapshot {
         let named = |name: &str, count| Counts::from([(name.to_owned(), count)]);
         let worker = Worker {
             queue: 3,
@@ -72,25 +72,25 @@ mod tests {
             events: named("segments-in", segments),
             drops: drops.map(|count| named("out-of-window", count)).unwrap_or_default(),
             link: named("rx_frames", segments),
-            turns: Spread::new(),
-            handshakes: Spread::from([(1_000_000, handshakes)]),
-            waits: Spread::from([(3_000, handshakes)]),
+            turns: LatencyBuckets::new(),
+            handshakes: LatencyBuckets::from([(1_000_000, handshakes)]),
+            waits: LatencyBuckets::from([(3_000, handshakes)]),
         };
         Snapshot { pid: 1, interface: "eth0".into(), at_ns, workers: vec![worker] }
     }
 
     #[test]
     fn rates_are_those_between_two_snapshots() {
-        let before = taken(1_000_000_000, 100, None, 5);
-        let told = figures(&taken(3_000_000_000, 700, Some(4), 25), &before);
+        let before = snapshot(1_000_000_000, 100, None, 5);
+        let report = figures(&snapshot(3_000_000_000, 700, Some(4), 25), &before);
         let both = |total: u64, rate: f64| json!({ "total": total, "per_second": rate });
-        assert_eq!(told["events"]["segments-in"], both(700, 300.0));
-        assert_eq!(told["drops"], json!({ "out-of-window": both(4, 2.0) }));
-        assert_eq!(told["workers"][0]["link"]["rx_frames"], both(700, 300.0));
-        assert_eq!((&told["connections"], &told["time_waits"]), (&json!(2), &json!(1)));
-        assert_eq!((&told["seconds"], &told["uptime_seconds"]), (&json!(2.0), &json!(3.0)));
-        assert_eq!(told["handshake"]["count"], 20);
-        assert_eq!(told["wait"]["count"], 20);
-        assert_eq!(told["turn"], Value::Null);
+        assert_eq!(report["events"]["segments-in"], both(700, 300.0));
+        assert_eq!(report["drops"], json!({ "out-of-window": both(4, 2.0) }));
+        assert_eq!(report["workers"][0]["link"]["rx_frames"], both(700, 300.0));
+        assert_eq!((&report["connections"], &report["time_waits"]), (&json!(2), &json!(1)));
+        assert_eq!((&report["seconds"], &report["uptime_seconds"]), (&json!(2.0), &json!(3.0)));
+        assert_eq!(report["handshake"]["count"], 20);
+        assert_eq!(report["wait"]["count"], 20);
+        assert_eq!(report["turn"], Value::Null);
     }
 }

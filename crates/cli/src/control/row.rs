@@ -3,8 +3,8 @@
 use linerate::shard::ConnInfo;
 use serde_json::{Value, json};
 
-/// A connection of a worker. Times in nanoseconds, sizes in bytes, rates in bytes a second; what a flow in
-/// SYN-RECEIVED or TIME-WAIT does not have is zero or null.
+/// Returns a connection of a worker. Times are in nanoseconds, sizes in bytes, rates in bytes per
+/// second. Fields that a flow in SYN-RECEIVED or TIME-WAIT lacks are zero or null.
 pub fn row(worker: usize, info: &ConnInfo) -> Value {
     json!({
         "worker": worker,

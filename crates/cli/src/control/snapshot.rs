@@ -1,5 +1,5 @@
-//! What a stack has counted at one time: the answer to [`Figures`](super::question::Question::Figures), as it
-//! goes through the socket.
+//! A snapshot of all counters of a stack: the response to
+//! [`Figures`](super::request::Request::Figures).
 
 use std::collections::BTreeMap;
 
@@ -10,47 +10,47 @@ use serde::{Deserialize, Serialize};
 /// Counts by name.
 pub type Counts = BTreeMap<String, u64>;
 
-/// Counts by duration, nanoseconds.
-pub type Spread = BTreeMap<u64, u64>;
+/// Latency histogram: counts by duration in nanoseconds, the middle of the bucket.
+pub type LatencyBuckets = BTreeMap<u64, u64>;
 
-/// All of it.
+/// All counters of a stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The process.
+    /// Process ID.
     pub pid: u32,
-    /// Its interface.
+    /// Network interface.
     pub interface: String,
-    /// Since the stack started, nanoseconds.
+    /// Nanoseconds since the stack started.
     pub at_ns: u64,
-    /// Worker by worker.
+    /// Counters of each worker.
     pub workers: Vec<Worker>,
 }
 
-/// One worker.
+/// The counters of one worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Worker {
-    /// Its queue.
+    /// Queue number.
     pub queue: u32,
-    /// Its connections, those in SYN-RECEIVED included.
+    /// Connections, including those in SYN-RECEIVED.
     pub connections: u64,
-    /// Its connections in TIME-WAIT.
+    /// Connections in TIME-WAIT.
     pub time_waits: u64,
-    /// What happened.
+    /// Events by name.
     pub events: Counts,
-    /// What was refused.
+    /// Dropped packets by reason.
     pub drops: Counts,
-    /// Frames and bytes.
+    /// Frame and byte counts.
     pub link: Counts,
-    /// How long turns took that found something to do.
-    pub turns: Spread,
-    /// How long handshakes took.
-    pub handshakes: Spread,
-    /// How long frames waited, where that is counted.
-    pub waits: Spread,
+    /// Duration of turns that had work to do.
+    pub turns: LatencyBuckets,
+    /// Duration of handshakes.
+    pub handshakes: LatencyBuckets,
+    /// Time that frames waited for a turn; empty without `--rx-timestamps`.
+    pub waits: LatencyBuckets,
 }
 
 impl Snapshot {
-    /// Of a report, `at_ns` after the start.
+    /// Converts a report made `at_ns` after the start.
     pub fn new(interface: &str, at_ns: u64, report: &Report) -> Self {
         Self {
             pid: std::process::id(),
@@ -60,12 +60,12 @@ impl Snapshot {
         }
     }
 
-    /// A figure of all workers together.
+    /// Returns the sum of a number over all workers.
     pub fn sum(&self, of: impl Fn(&Worker) -> u64) -> u64 {
         self.workers.iter().map(of).sum()
     }
 
-    /// Counts of all workers together.
+    /// Returns the sum of a set of counts over all workers.
     pub fn counts<K: Ord + Clone>(
         &self,
         of: impl Fn(&Worker) -> &BTreeMap<K, u64>,
@@ -82,7 +82,7 @@ impl Worker {
     fn new(report: &WorkerReport) -> Self {
         let counters = &report.counters;
         let named = |(name, count): (&str, u64)| (name.to_owned(), count);
-        let spread = |latencies: &Latencies| latencies.entries().collect();
+        let buckets = |latencies: &Latencies| latencies.entries().collect();
         let link = &report.link;
         Self {
             queue: report.queue,
@@ -106,9 +106,9 @@ impl Worker {
             ]
             .map(named)
             .into(),
-            turns: spread(&report.turns),
-            handshakes: spread(&report.handshakes),
-            waits: spread(&report.waits),
+            turns: buckets(&report.turns),
+            handshakes: buckets(&report.handshakes),
+            waits: buckets(&report.waits),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Times and rates for a reader.
+//! Formats times and rates for people.
 
-/// Nanoseconds.
+/// Formats nanoseconds.
 pub fn time(nanos: u64) -> String {
     match nanos {
         0..1_000 => format!("{nanos} ns"),
@@ -10,7 +10,7 @@ pub fn time(nanos: u64) -> String {
     }
 }
 
-/// So many a second.
+/// Formats a rate per second.
 pub fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e9 => format!("{:.2} G", rate / 1e9),

@@ -1,4 +1,4 @@
-//! `linerate top`: what a running stack does, second by second.
+//! `linerate top`: live statistics of a running stack.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -9,71 +9,75 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client;
-use super::question::Question;
 use super::rates::figures;
+use super::request::Request;
 use super::snapshot::Snapshot;
 use super::text::{rate, time};
 use crate::failure::Failure;
 use crate::output;
 use crate::stop::Stop;
 
-/// Tell what a running stack does: rates, drops by reason, latencies, worker by worker.
+/// Show live statistics of a running stack: rates, drops by reason, latencies, load per worker.
 ///
-/// Asks a `linerate serve` or `load` of this user through its control socket, again and again until SIGINT.
+/// Queries a `linerate serve` or `load` of this user through its control socket, until SIGINT.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-`turn` is how long the worker's turns took that found something to do: what a frame waits at most before it is
-answered. `handshake` is the time from our SYN or SYN-ACK to its answer. `wait` is how long frames waited between the
-driver and the worker's turn (serve and load --rx-timestamps).
+`turn` is the duration of turns that had work to do: an upper bound for how long a frame waits for
+its reply. `handshake` is the time from our SYN or SYN-ACK to its acknowledgment. `wait` is the time
+that frames waited between the driver and the worker's turn (only with --rx-timestamps on serve or
+load).
 
-JSON (--json): pid, interface, uptime_seconds, seconds (the interval), connections, time_waits, events, drops and
-link (each an object: name to {total, per_second}), turn, handshake and wait (each null, or count p50 p90 p99 p999
-max mean in nanoseconds, of the interval), workers (a list of queue, connections, time_waits, events, link).
+JSON (--json): pid, interface, uptime_seconds, seconds (the interval), connections, time_waits,
+events, drops and link (each an object: name to {total, per_second}), turn, handshake and wait (each
+null, or count p50 p90 p99 p999 max mean in nanoseconds, of the interval), workers (a list of queue,
+connections, time_waits, events, link).
 
 Examples:
   linerate top
   linerate top --interval 5 --count 3
   linerate top --control /run/linerate/4711.sock --json")]
 pub struct Options {
-    /// The stack's control socket [default: that of the only stack that runs]
+    /// Control socket of the stack [default: that of the only running stack]
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
 
-    /// Seconds between two looks
-    #[arg(long, value_name = "S", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    /// Seconds between updates
+    #[arg(long, value_name = "S", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..=3600))]
     interval: u32,
 
-    /// Look so many times, then end [default: until SIGINT]
-    #[arg(long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Exit after this many updates [default: run until SIGINT]
+    #[arg(long, value_name = "N", conflicts_with = "json",
+        value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Look once, and print one JSON object on standard output
+    /// Measure one interval and print one JSON object on standard output
     #[arg(long)]
     json: bool,
 }
 
-/// Asks, waits, asks again, and prints.
+/// Takes snapshots and prints the rates between them.
 ///
 /// # Errors
-/// When no stack answers.
+/// Fails if no stack responds.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let path = client::find(options.control.as_deref())?;
     let stop = Stop::on_signals()?;
-    let looks = if options.json { 1 } else { options.count.unwrap_or(u64::MAX) };
-    let clears = std::io::stdout().is_terminal() && looks > 1;
-    let mut before = look(&path)?;
-    for _ in 0..looks {
+    let updates = if options.json { 1 } else { options.count.unwrap_or(u64::MAX) };
+    let clears = std::io::stdout().is_terminal() && updates > 1;
+    let mut before = snapshot(&path)?;
+    for _ in 0..updates {
         wait(Duration::from_secs(u64::from(options.interval)), &stop);
         if stop.is_raised() && !options.json {
             break;
         }
-        let now = look(&path)?;
+        let now = snapshot(&path)?;
         let figures = figures(&now, &before);
         if options.json {
             output::print_json(&figures);
         } else {
-            let begin = if clears { "\x1b[H\x1b[2J" } else { "" };
-            output::print(&format!("{begin}{}\n", screen(&figures)));
+            let clear = if clears { "\x1b[H\x1b[2J" } else { "" };
+            output::print(&format!("{clear}{}\n", screen(&figures)));
         }
         before = now;
     }
@@ -91,21 +95,21 @@ fn wait(span: Duration, stop: &Stop) {
     }
 }
 
-fn look(path: &Path) -> Result<Snapshot, Failure> {
-    let mut answer = None;
-    client::ask(path, &Question::Figures, |value| answer = Some(value))?;
-    let strange = |error: &dyn std::fmt::Display| {
+fn snapshot(path: &Path) -> Result<Snapshot, Failure> {
+    let mut response = None;
+    client::send(path, &Request::Figures, |value| response = Some(value))?;
+    let invalid = |error: &dyn std::fmt::Display| {
         Failure::new(
-            format!("cannot read what {} tells", path.display()),
+            format!("cannot read the statistics from {}", path.display()),
             error,
-            "ask with the same version of linerate as the stack's",
+            "use the same version of linerate as the running stack",
         )
     };
-    let answer = answer.ok_or_else(|| strange(&"nothing"))?;
-    serde_json::from_value(answer).map_err(|error| strange(&error))
+    let response = response.ok_or_else(|| invalid(&"the response is empty"))?;
+    serde_json::from_value(response).map_err(|error| invalid(&error))
 }
 
-/// A screenful: what stands still is left out.
+/// Formats one screen. Leaves out counters that are zero.
 fn screen(figures: &Value) -> String {
     let mut out = format!(
         "linerate {} on {}, up {:.0} s: {} connections, {} in TIME-WAIT\n",
@@ -120,10 +124,10 @@ fn screen(figures: &Value) -> String {
         let mut heading = true;
         for (name, entry) in entries.iter().filter(|(_, entry)| entry["total"] != 0) {
             if std::mem::take(&mut heading) {
-                let _ = writeln!(out, "\n{title:<24} {:>12} {:>14}", "a second", "in all");
+                let _ = writeln!(out, "\n{title:<24} {:>12} {:>14}", "per second", "total");
             }
-            let a_second = rate(entry["per_second"].as_f64().unwrap_or(0.0));
-            let _ = writeln!(out, "{name:<24} {a_second:>12} {:>14}", entry["total"]);
+            let per_second = rate(entry["per_second"].as_f64().unwrap_or(0.0));
+            let _ = writeln!(out, "{name:<24} {per_second:>12} {:>14}", entry["total"]);
         }
     }
     out.push_str(&latencies(figures));
@@ -137,12 +141,12 @@ fn latencies(figures: &Value) -> String {
         "", "count", "p50", "p99", "p99.9", "max"
     );
     for name in ["turn", "handshake", "wait"] {
-        let spread = &figures[name];
-        if name == "wait" && spread.is_null() {
+        let latency = &figures[name];
+        if name == "wait" && latency.is_null() {
             continue;
         }
-        let at = |key: &str| spread[key].as_u64().map_or_else(|| "-".to_owned(), time);
-        let count = spread["count"].as_u64().unwrap_or(0);
+        let at = |key: &str| latency[key].as_u64().map_or_else(|| "-".to_owned(), time);
+        let count = latency["count"].as_u64().unwrap_or(0);
         let [p50, p99, p999, max] = ["p50", "p99", "p999", "max"].map(at);
         let _ = writeln!(out, "{name:<12} {count:>10} {p50:>10} {p99:>10} {p999:>10} {max:>10}");
     }
@@ -176,10 +180,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_screen_shows_what_moves_and_nothing_that_never_did() {
+    fn a_screen_leaves_out_counters_that_are_zero() {
         let both = |total: u64, rate: f64| json!({ "total": total, "per_second": rate });
         let text = screen(&json!({
-            "pid": 7, "interface": "eth0", "uptime_seconds": 3.2, "connections": 12, "time_waits": 3,
+            "pid": 7, "interface": "eth0", "uptime_seconds": 3.2,
+            "connections": 12, "time_waits": 3,
             "events": { "segments-in": both(900_000, 203_000.0), "resets-in": both(0, 0.0) },
             "drops": { "out-of-window": both(4, 0.0) },
             "turn": { "count": 9, "p50": 1200, "p99": 3400, "p999": 5000, "max": 9000 },
@@ -192,5 +197,6 @@ mod tests {
         assert!(text.contains("out-of-window") && !text.contains("resets-in"), "{text}");
         assert!(text.contains("3.4 µs") && text.contains("8.00 M"), "{text}");
         assert!(text.contains("wait") && text.contains("2.5 µs"), "{text}");
+        assert!(text.contains("per second") && text.contains("total"), "{text}");
     }
 }

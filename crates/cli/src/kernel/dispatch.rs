@@ -1,7 +1,7 @@
-//! From epoll's events to the service's callbacks.
+//! Turns epoll events into callbacks of the service.
 //!
-//! Owns their order: connected, readable, writable, peer closed, closed; and that no callback is made
-//! from within another.
+//! Owns the order of callbacks: connected, writable, readable, peer closed, closed. Never calls the
+//! service from within a callback.
 
 use linerate::shard::{ConnId, Service};
 use mio::event::Event;
@@ -11,20 +11,20 @@ use super::listener::Listener;
 use super::socket::Socket;
 use super::worker::{Notice, Worker};
 
-/// Connections accepted from one listener in one turn before the others have theirs.
-const ACCEPTS_A_TURN: usize = 64;
+/// Connections accepted from one listener per turn, so that one listener cannot starve the others.
+const ACCEPTS_PER_TURN: usize = 64;
 
-/// How long to leave a listener alone for which the process had no descriptor left.
+/// Pause after `accept` fails, usually because the process has no descriptors left.
 const ACCEPT_PAUSE_MS: u64 = 10;
 
-/// An edge of one connection.
+/// Handles an epoll event of one connection.
 pub fn on_event(worker: &mut Worker, service: &mut dyn Service, conn: ConnId, event: &Event) {
     worker.tick();
     let Some(socket) = worker.socket_mut(conn) else { return };
     if event.is_error() {
-        // RFC 9293 §3.10.7.4: a reset flushes all queues; what was unread is lost with it.
+        // RFC 9293 §3.10.7.4: a reset flushes all queues, so unread data is lost.
         if let Ok(Some(error)) = socket.stream.take_error() {
-            worker.remove(conn, errors::ending(&error));
+            worker.remove(conn, errors::close_reason(&error));
             return settle(worker, service);
         }
     }
@@ -40,27 +40,27 @@ pub fn on_event(worker: &mut Worker, service: &mut dyn Service, conn: ConnId, ev
         settle(worker, service);
     }
     if event.is_writable() {
-        on_room(worker, service, conn);
+        on_writable(worker, service, conn);
     }
     if event.is_readable() {
-        on_arrival(worker, service, conn, event.is_read_closed());
+        on_readable(worker, service, conn, event.is_read_closed());
     }
 }
 
-/// Data, a FIN, or both have arrived.
-fn on_arrival(worker: &mut Worker, service: &mut dyn Service, conn: ConnId, fin: bool) {
+/// Handles the arrival of data, a FIN, or both.
+fn on_readable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId, fin: bool) {
     let Some(socket) = worker.socket_mut(conn) else { return };
     socket.readable = true;
     socket.fin_arrived |= fin;
-    offer(worker, service, conn);
+    notify_readable(worker, service, conn);
     settle(worker, service);
 }
 
-/// Lets the service read, and tells it of the FIN behind what it has read or left.
-fn offer(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
+/// Lets the service read, then queues the notice of a FIN that has arrived behind the data.
+fn notify_readable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
     service.on_readable(worker, conn);
     let Some(socket) = worker.socket_mut(conn) else { return };
-    if socket.readable && socket.share_is_spent() {
+    if socket.readable && socket.budget_is_spent() {
         worker.defer(conn);
     } else if socket.fin_arrived && !socket.peer_closed {
         socket.peer_closed = true;
@@ -68,50 +68,50 @@ fn offer(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
     }
 }
 
-/// The socket has room again.
-fn on_room(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
+/// Handles new room in the socket's send buffer.
+fn on_writable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
     let Some(socket) = worker.socket_mut(conn) else { return };
     if !socket.is_staging() {
         return;
     }
     if let Err(error) = socket.unstage() {
-        worker.remove(conn, errors::ending(&error));
+        worker.remove(conn, errors::close_reason(&error));
         return settle(worker, service);
     }
-    tell_room(worker, service, conn);
+    notify_writable(worker, service, conn);
     worker.try_fin(conn);
     settle(worker, service);
 }
 
-/// Tells a service that waits for room that there is some; in the next turn, where the connection has had its
-/// share of this one: no further edge will come.
-fn tell_room(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
-    let Some(socket) = worker.socket_mut(conn).filter(|socket| socket.room_wanted) else { return };
+/// Notifies a service that waits for room. If the connection has spent its budget, does so in the
+/// next turn, since epoll reports no further edge.
+fn notify_writable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId) {
+    let Some(socket) = worker.socket_mut(conn).filter(|socket| socket.awaits_room) else { return };
     if socket.room() > 0 {
-        socket.room_wanted = false;
+        socket.awaits_room = false;
         service.on_writable(worker, conn);
-    } else if !socket.is_staging() && socket.share_is_spent() {
+    } else if !socket.is_staging() && socket.budget_is_spent() {
         worker.defer(conn);
     }
 }
 
-/// Goes on with the connections that had used up their share of the last turn.
+/// Resumes the connections that spent their budget in the last turn.
 pub fn resume_deferred(worker: &mut Worker, service: &mut dyn Service) {
     for conn in std::mem::take(&mut worker.deferred) {
         let Some(socket) = worker.socket_mut(conn) else { continue };
         socket.deferred = false;
         let is_readable = socket.readable;
-        tell_room(worker, service, conn);
+        notify_writable(worker, service, conn);
         if is_readable {
-            offer(worker, service, conn);
+            notify_readable(worker, service, conn);
         }
         settle(worker, service);
     }
 }
 
-/// Takes waiting connections from a listener.
+/// Accepts waiting connections from a listener.
 pub fn accept(worker: &mut Worker, service: &mut dyn Service, listener: &mut Listener) {
-    for _ in 0..ACCEPTS_A_TURN {
+    for _ in 0..ACCEPTS_PER_TURN {
         match listener.socket.accept() {
             Ok((stream, _)) => {
                 worker.tick();
@@ -123,7 +123,7 @@ pub fn accept(worker: &mut Worker, service: &mut dyn Service, listener: &mut Lis
                 listener.waiting = false;
                 return;
             }
-            // The peer gave up while it waited.
+            // The peer reset the connection while it waited in the queue.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 eprintln!(
@@ -136,11 +136,11 @@ pub fn accept(worker: &mut Worker, service: &mut dyn Service, listener: &mut Lis
     }
 }
 
-/// Tells the service what its last call brought about, until nothing more follows.
+/// Delivers all queued notices, including those that the callbacks queue.
 pub fn settle(worker: &mut Worker, service: &mut dyn Service) {
     while let Some(notice) = worker.notices.pop_front() {
         match notice {
-            Notice::Closed(conn, user, ending) => service.on_closed(worker, conn, user, ending),
+            Notice::Closed(conn, user, reason) => service.on_closed(worker, conn, user, reason),
             Notice::PeerClosed(conn) => {
                 if worker.socket(conn).is_none() {
                     continue;
@@ -170,46 +170,46 @@ mod tests {
         options: StackOptions,
     }
 
-    /// Writes as much as there is room for, once it is told of room.
+    /// Fills the send buffer on each `on_writable`, and counts the calls.
     struct Writer {
-        told: usize,
+        notified: usize,
     }
 
     impl Service for Writer {
         fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
-            self.told += 1;
+            self.notified += 1;
             io.write(conn, &vec![0; 4 << 20]);
         }
     }
 
     #[test]
-    fn room_that_comes_after_the_share_of_a_turn_is_told_in_the_next() {
+    fn room_that_appears_after_the_budget_is_spent_is_notified_in_the_next_turn() {
         let options = Line::parse_from(["linerate", "--stack", "kernel"]).options;
         let mut worker = Worker::new(0, &options).expect("an epoll instance");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is up");
         let near = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
         let near = near.expect("it listens");
         near.set_nonblocking(true).expect("a socket");
         let (mut far, _) = listener.accept().expect("it has connected");
         let socket = Socket::accepted(mio::net::TcpStream::from_std(near));
-        let conn = worker.insert(socket).expect("a place");
-        let (mut service, mut sent) = (Writer { told: 0 }, 0);
-        // Turn after turn, until bytes find no room in the socket; they are the last of the turn's share.
+        let conn = worker.insert(socket).expect("a free slot");
+        let (mut service, mut sent) = (Writer { notified: 0 }, 0);
+        // Write in every turn until the socket is full and bytes are staged.
         while !worker.socket(conn).is_some_and(Socket::is_staging) {
             worker.turn += 1;
             sent += worker.write(conn, &[0; 128 << 10]);
         }
         assert_eq!(worker.write(conn, &[0]), 0);
-        worker.socket_mut(conn).expect("it is open").spend_share();
+        worker.socket_mut(conn).expect("it is open").spend_budget();
         far.read_exact(&mut vec![0; sent / 2]).expect("that much was sent");
-        let told = service.told;
-        // The edge comes in the same turn.
+        let notified = service.notified;
+        // The edge arrives in the same turn.
         while worker.socket(conn).is_some_and(Socket::is_staging) {
-            on_room(&mut worker, &mut service, conn);
+            on_writable(&mut worker, &mut service, conn);
         }
-        assert_eq!(service.told, told);
+        assert_eq!(service.notified, notified);
         worker.turn += 1;
         resume_deferred(&mut worker, &mut service);
-        assert_eq!(service.told, told + 1);
+        assert_eq!(service.notified, notified + 1);
     }
 }

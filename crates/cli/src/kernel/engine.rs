@@ -1,4 +1,4 @@
-//! The threads of the kernel engine and their loop.
+//! The worker threads of the kernel engine and their event loop.
 
 use std::io;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::job::{Job, Report};
 use crate::options::{Idle, StackOptions};
 use crate::stop::Stop;
 
-/// Tokens from here on are listeners; below, connections. No slab grows to 4 billion places.
-const LISTENERS_FROM: usize = 0xffff_0000;
+/// First token of a listener. Lower tokens are connections: no slab grows to 4 billion slots.
+const LISTENER_TOKEN_MIN: usize = 0xffff_0000;
 
-/// Events taken from epoll in one turn.
-const EVENTS: usize = 256;
+/// Maximum number of epoll events per turn.
+const EVENTS_PER_TURN: usize = 256;
 
-/// The longest sleep: how late a raised stop flag is seen.
-const NAP_MAX: Duration = Duration::from_millis(100);
+/// Longest sleep, which bounds the delay until a worker sees the stop flag.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
 
-/// Runs a job on the kernel's sockets until every worker has ended.
+/// Runs a job on the kernel's sockets until all workers have ended.
 ///
 /// # Errors
-/// When a port cannot be bound, or a thread cannot be had.
+/// Fails if a port cannot be bound, or a worker cannot start.
 pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
     raise_descriptor_limit();
     let workers = job.options.workers();
@@ -42,14 +42,15 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
             .collect();
         for thread in threads {
             thread.join().map_err(|_| {
-                Failure::new("a worker broke", "it panicked, see above", "report it as a defect")
+                Failure::new("a worker failed", "it panicked, see above", "report this as a bug")
             })??;
         }
         Ok(Report::default())
     })
 }
 
-/// Sockets are descriptors: as many as the process may have. Where raising fails, what there is must do.
+/// Raises the limit of open descriptors as far as possible: each connection needs one. Keeps the
+/// current limit if that fails.
 fn raise_descriptor_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -57,14 +58,14 @@ fn raise_descriptor_limit() {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(hard);
-        let most = hard.max(system);
-        if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err() {
+        let max = hard.max(system);
+        if setrlimit(Resource::RLIMIT_NOFILE, max, max).is_err() {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
         }
     }
 }
 
-/// The core of each worker; `None` leaves it to the scheduler.
+/// Returns the core of each worker; `None` leaves the choice to the scheduler.
 fn cores(options: &StackOptions, workers: usize) -> Vec<Option<core_affinity::CoreId>> {
     match &options.cores {
         Some(list) => {
@@ -77,7 +78,7 @@ fn cores(options: &StackOptions, workers: usize) -> Vec<Option<core_affinity::Co
     }
 }
 
-/// One thread's worker, its listeners and its service.
+/// One thread: its worker, listeners and service.
 struct Engine {
     worker: Worker,
     listeners: Vec<Listener>,
@@ -87,12 +88,12 @@ struct Engine {
 
 impl Engine {
     fn new(number: usize, job: &Job<'_>) -> Result<Self, Failure> {
-        let tried = "cannot start a worker on the kernel's sockets";
-        let failed = |error: io::Error| Failure::new(tried, error, "raise `ulimit -n`");
+        let action = "cannot start a worker on the kernel's sockets";
+        let failed = |error: io::Error| Failure::new(action, error, "raise `ulimit -n`");
         let worker = Worker::new(number, job.options).map_err(failed)?;
         let mut listeners = listener::bind_all(job.options, job.listeners)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
-            let token = Token(LISTENERS_FROM + index);
+            let token = Token(LISTENER_TOKEN_MIN + index);
             let registry = worker.poll.registry();
             registry.register(&mut listener.socket, token, Interest::READABLE).map_err(failed)?;
         }
@@ -106,11 +107,11 @@ impl Engine {
         {
             return Err(Failure::usage(
                 format!("cannot pin a worker to core {}", core.id),
-                "there is no such core, or this process may not use it",
-                "choose --cores from what `taskset -p $$` and `nproc` show",
+                "the core does not exist, or this process may not use it",
+                "give --cores that `taskset -cp $$` lists",
             ));
         }
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
         self.worker.tick();
         self.service.on_start(&mut self.worker);
         dispatch::settle(&mut self.worker, &mut *self.service);
@@ -124,7 +125,10 @@ impl Engine {
         let timeout = self.timeout();
         match self.worker.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(Failure::new("cannot wait for events", error, "try again")),
+            Err(error) => {
+                let remedy = "start it again; if it fails again, report this as a bug";
+                return Err(Failure::new("cannot wait for socket events", error, remedy));
+            }
             Ok(()) => {}
         }
         self.worker.turn += 1;
@@ -133,7 +137,7 @@ impl Engine {
         dispatch::resume_deferred(worker, service);
         for event in &*events {
             let Token(token) = event.token();
-            match (token & 0xffff_ffff).checked_sub(LISTENERS_FROM) {
+            match (token & 0xffff_ffff).checked_sub(LISTENER_TOKEN_MIN) {
                 Some(index) => self.listeners[index].waiting = true,
                 None => {
                     let conn = ConnId { index: token as u32, generation: (token >> 32) as u32 };
@@ -152,7 +156,7 @@ impl Engine {
         Ok(())
     }
 
-    /// How long epoll may sleep.
+    /// Returns the timeout for epoll.
     fn timeout(&mut self) -> Duration {
         let has_work =
             !self.worker.deferred.is_empty() || self.listeners.iter().any(|it| it.waiting);
@@ -162,9 +166,9 @@ impl Engine {
         match self.worker.alarm_at {
             Some(at) => {
                 let now = self.worker.tick();
-                Duration::from(at.since(now)).min(NAP_MAX)
+                Duration::from(at.since(now)).min(SLEEP_MAX)
             }
-            None => NAP_MAX,
+            None => SLEEP_MAX,
         }
     }
 }

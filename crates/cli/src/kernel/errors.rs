@@ -1,11 +1,11 @@
-//! What the kernel's error numbers mean for a connection.
+//! Maps the kernel's error numbers to close reasons and connect errors.
 
 use std::io;
 
 use linerate::shard::{CloseReason, ConnectError};
 
-/// How a connection ended that failed with `error`.
-pub fn ending(error: &io::Error) -> CloseReason {
+/// Returns the close reason of a connection that failed with `error`.
+pub fn close_reason(error: &io::Error) -> CloseReason {
     match error.raw_os_error() {
         Some(libc::ECONNREFUSED) => CloseReason::Refused,
         Some(libc::ETIMEDOUT) => CloseReason::TimedOut,
@@ -13,13 +13,13 @@ pub fn ending(error: &io::Error) -> CloseReason {
             CloseReason::Unreachable
         }
         Some(libc::ENOBUFS | libc::ENOMEM) => CloseReason::NoBuffers,
-        // ECONNRESET, and EPIPE: a reset that came after the peer's FIN.
+        // ECONNRESET, or EPIPE for a reset that arrived after the peer's FIN.
         _ => CloseReason::Reset,
     }
 }
 
-/// What an error of `socket`, `bind` or `connect` itself means: `Ok` is a connection that failed at
-/// once, `Err` one that could not begin.
+/// Maps an error of `socket`, `bind` or `connect`. `Ok` means a connection that failed at once,
+/// `Err` one that could not start.
 pub fn of_connect(error: &io::Error) -> Result<CloseReason, ConnectError> {
     match error.raw_os_error() {
         Some(libc::EADDRNOTAVAIL | libc::EAGAIN | libc::EADDRINUSE) => Err(ConnectError::NoPort),
@@ -28,7 +28,7 @@ pub fn of_connect(error: &io::Error) -> Result<CloseReason, ConnectError> {
         }
         Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN) => Err(ConnectError::NoRoute),
         Some(libc::EAFNOSUPPORT | libc::EINVAL) => Err(ConnectError::NoAddress),
-        _ => Ok(ending(error)),
+        _ => Ok(close_reason(error)),
     }
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_errno_has_its_ending() {
+    fn each_errno_maps_to_its_close_reason() {
         for (errno, expected) in [
             (libc::ECONNREFUSED, CloseReason::Refused),
             (libc::ECONNRESET, CloseReason::Reset),
@@ -46,7 +46,7 @@ mod tests {
             (libc::EHOSTUNREACH, CloseReason::Unreachable),
             (libc::ENETUNREACH, CloseReason::Unreachable),
         ] {
-            assert_eq!(ending(&io::Error::from_raw_os_error(errno)), expected, "{errno}");
+            assert_eq!(close_reason(&io::Error::from_raw_os_error(errno)), expected, "{errno}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TCP Fast Open (RFC 7413) over kernel sockets: the two socket options.
+//! The socket options for TCP Fast Open (RFC 7413).
 
 use std::io;
 
@@ -6,11 +6,11 @@ use linerate::shard::FastOpenListener;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
 
-// The macros name each other, and `libc`, without their paths.
+// The macros refer to each other and to `libc` without a path.
 use nix::{setsockopt_impl, sockopt_impl};
 
 sockopt_impl!(
-    /// TCP_FASTOPEN: how many handshakes may be pending.
+    /// TCP_FASTOPEN: maximum number of pending handshakes.
     TcpFastOpen,
     SetOnly,
     libc::IPPROTO_TCP,
@@ -18,19 +18,20 @@ sockopt_impl!(
     libc::c_int
 );
 
-/// A listener takes data from SYNs, as many handshakes at once as linerate's own.
+/// Lets a listener accept data in SYNs, with the same limit of pending handshakes as linerate's
+/// listeners.
 ///
 /// # Errors
-/// As `setsockopt`.
+/// Returns the error of `setsockopt`.
 pub fn listen(socket: &Socket) -> io::Result<()> {
     let pending = FastOpenListener::default().pending;
     Ok(setsockopt(socket, TcpFastOpen, &i32::try_from(pending).unwrap_or(i32::MAX))?)
 }
 
-/// The SYN waits for the first write, if there is a cookie of the server's.
+/// Delays the SYN until the first write if the kernel has a cookie from the server.
 ///
 /// # Errors
-/// When `net.ipv4.tcp_fastopen` forbids it.
+/// Fails if `net.ipv4.tcp_fastopen` does not permit it.
 pub fn connect(socket: &Socket) -> io::Result<()> {
     Ok(setsockopt(socket, sockopt::TcpFastOpenConnect, &true)?)
 }

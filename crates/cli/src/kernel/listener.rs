@@ -16,16 +16,16 @@ use crate::options::StackOptions;
 pub struct Listener {
     /// The socket.
     pub socket: TcpListener,
-    /// What the service knows it by.
+    /// Identifier for the service.
     pub id: ListenerId,
-    /// Connections may wait: set by an edge, cleared when `accept4` has no more.
+    /// True while connections may wait: set by an epoll edge, cleared when `accept4` would block.
     pub waiting: bool,
 }
 
-/// Binds every port on every address for one thread.
+/// Binds each port on each address for one thread.
 ///
 /// # Errors
-/// When a port is taken or not ours to take.
+/// Fails if a port is in use, or this process may not bind it.
 pub fn bind_all(options: &StackOptions, listeners: &[Listen]) -> Result<Vec<Listener>, Failure> {
     let mut bound = Vec::new();
     for (index, listen) in listeners.iter().enumerate() {
@@ -34,14 +34,14 @@ pub fn bind_all(options: &StackOptions, listeners: &[Listen]) -> Result<Vec<List
             let at = SocketAddr::new(address, listen.port);
             let socket = match bind(options, at, listen.backlog) {
                 Ok(socket) => socket,
-                // A host without IPv6 serves IPv4 alone, unless IPv6 was asked for by its address.
+                // A host without IPv6 serves only IPv4, unless the user gave an IPv6 address.
                 Err(error)
                     if options.addresses.is_empty()
                         && error.raw_os_error() == Some(libc::EAFNOSUPPORT) =>
                 {
                     continue;
                 }
-                Err(error) => return Err(complaint(at, &error)),
+                Err(error) => return Err(failure(at, &error)),
             };
             bound.push(Listener {
                 socket: TcpListener::from_std(socket.into()),
@@ -81,17 +81,19 @@ fn bind(options: &StackOptions, at: SocketAddr, backlog: u32) -> std::io::Result
     Ok(socket)
 }
 
-fn complaint(at: SocketAddr, error: &std::io::Error) -> Failure {
+fn failure(at: SocketAddr, error: &std::io::Error) -> Failure {
     let remedy = match error.raw_os_error() {
         Some(libc::EADDRINUSE) => {
             "stop the other program on that port (`ss -ltnp` shows it), or use another port"
         }
         Some(libc::EADDRNOTAVAIL) => {
-            "with --stack kernel, --address must be an address of this host: `ip addr add` it first"
+            "add the address to this host with `ip addr add`, or give one that it has: --stack \
+             kernel requires that"
         }
         Some(libc::EACCES | libc::EPERM) => "run as root, or use a port above 1023",
         Some(libc::ENOENT) => {
-            "load that congestion control: `sysctl net.ipv4.tcp_available_congestion_control`"
+            "choose a congestion control from `sysctl \
+             net.ipv4.tcp_available_congestion_control`, or load its module"
         }
         _ => "check the address and the port",
     };

@@ -1,22 +1,25 @@
-//! The same services and patterns over the kernel's sockets: the baseline that linerate is measured
-//! against, so it is made as fast as plain epoll sockets go.
+//! The kernel engine: runs the same services and patterns over the kernel's sockets. It is the
+//! baseline that linerate is measured against, so it is as fast as plain epoll sockets can be.
 //!
-//! One thread a core, each with an epoll instance and SO_REUSEPORT listeners of its own. What a
-//! connection costs in system calls, besides its share of `epoll_wait`:
+//! One thread per core, each with its own epoll instance and SO_REUSEPORT listeners. System calls
+//! per connection, besides its share of `epoll_wait`:
 //!
-//! | passive, peer closes first | active, we close first |
-//! |---|---|
-//! | `accept4`, `epoll_ctl`, `read` (0: the FIN), `close` | `socket`, `connect`, `epoll_ctl`, `shutdown`, `read` (0), `close` |
+//! - Passive open, peer closes first: `accept4`, `epoll_ctl`, `read` (0 for the FIN), `close`.
+//! - Active open, we close first: `socket`, `connect`, `epoll_ctl`, `shutdown`, `read` (0),
+//!   `close`.
 //!
-//! - Edge-triggered: a socket is added once and never modified, except that an accepted one asks for
-//!   writability at its first short write. Closing removes it.
-//! - A source address is bound (IP_BIND_ADDRESS_NO_PORT) only where the kernel would pick another one.
-//! - TCP_NODELAY is on unless `--nagle` (as on linerate): inherited from the listener, and set on an
-//!   active socket at its first write.
-//! - A connection has `Finished` when the peer's FIN was read after our `shutdown`, or when we `close`
-//!   after the peer's FIN; of the last ACK the kernel tells nothing.
-//! - Retransmissions are those of the network namespace (`RetransSegs`), told by the first worker: asking
-//!   TCP_INFO at each close would cost the baseline a system call a connection.
+//! Design:
+//!
+//! - Edge-triggered: a socket is registered once. Only an accepted socket is registered again, for
+//!   writability, at its first short write. Closing the socket removes it from epoll.
+//! - A source address is bound (IP_BIND_ADDRESS_NO_PORT) only if the kernel would choose another
+//!   one.
+//! - TCP_NODELAY is on unless `--nagle` is given, as on linerate. An accepted socket inherits it
+//!   from the listener; an active socket sets it at its first write.
+//! - A connection is `Finished` when the peer's FIN is read after our `shutdown`, or when we
+//!   `close` after the peer's FIN. The kernel does not report the last ACK.
+//! - Retransmissions are counted per network namespace (`RetransSegs`) and reported by the first
+//!   worker. Reading TCP_INFO at each close would cost the baseline a system call per connection.
 
 mod dispatch;
 mod engine;

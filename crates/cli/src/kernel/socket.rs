@@ -1,7 +1,7 @@
-//! One connection over a kernel socket: what the engine remembers beside the descriptor.
+//! One connection over a kernel socket: the descriptor and the engine's state.
 //!
-//! Owns the edge-triggered readiness, the bounded store of bytes that a short write left over, and the
-//! share of a turn that one connection may use. Refuses to know services and slabs.
+//! Owns the edge-triggered readiness, the bounded staging buffer for bytes that a short write left
+//! over, and the byte budget per turn. Knows nothing of services and slabs.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -9,23 +9,24 @@ use std::net::Shutdown;
 use linerate::time::Instant;
 use mio::net::TcpStream;
 
-/// Bytes that a write may leave to us when the socket's buffer is full; what `write_room` promises.
+/// Size of the staging buffer: the bytes that `write_room` promises even if the socket's buffer is
+/// full.
 pub const STAGE: usize = 64 * 1024;
 
-/// Bytes one connection may read, and write, in one turn before the others have theirs. The socket's
-/// buffers fill and empty while we work, so that nothing else ends a callback that copies.
-const TURN_SHARE: usize = 512 * 1024;
+/// Bytes that one connection may read, and may write, per turn. The kernel fills and drains the
+/// socket's buffers in the meantime, so without a budget a copying callback might never end.
+const TURN_BUDGET: usize = 512 * 1024;
 
-/// What became of an operation that needs the socket.
+/// Result of a read or write.
 #[must_use]
 #[derive(Debug)]
 pub enum Outcome {
-    /// So many bytes.
+    /// Number of bytes read or accepted.
     Bytes(usize),
-    /// None, and the peer's FIN is read.
+    /// End of stream: the peer's FIN.
     End,
-    /// The connection is broken.
-    Broken(io::Error),
+    /// The connection failed.
+    Failed(io::Error),
 }
 
 /// A connection.
@@ -33,29 +34,29 @@ pub enum Outcome {
 pub struct Socket {
     /// The descriptor.
     pub stream: TcpStream,
-    /// The service's own number.
+    /// User data of the service.
     pub user: u64,
-    /// When `connect` was called.
+    /// Time of the call to `connect`.
     pub opened_at: Instant,
-    /// `connect` is under way.
+    /// True while the handshake of `connect` is in progress.
     pub connecting: bool,
-    /// There may be something to read.
+    /// True if a read may return data.
     pub readable: bool,
-    /// An edge told that the peer's FIN stands behind what is readable.
+    /// True once epoll has reported the peer's FIN; unread data may precede it.
     pub fin_arrived: bool,
-    /// The service was told of the peer's FIN.
+    /// True once the service has been notified of the peer's FIN.
     pub peer_closed: bool,
-    /// The service wants no more writes: FIN after what is staged.
+    /// True once the service has closed: a FIN follows the staged bytes.
     pub fin_wanted: bool,
-    /// `shutdown` was called.
+    /// True once `shutdown` has been called.
     pub fin_sent: bool,
-    /// The service awaits room.
-    pub room_wanted: bool,
-    /// epoll tells when there is room.
-    pub room_watched: bool,
-    /// TCP_NODELAY is as asked for.
+    /// True if a write was short and the service waits for room.
+    pub awaits_room: bool,
+    /// True if the socket is registered for writability.
+    pub watches_writable: bool,
+    /// True once TCP_NODELAY has the configured value.
     pub nodelay_set: bool,
-    /// On the worker's list of connections to look at again in the next turn.
+    /// True while the connection is on the worker's list for the next turn.
     pub deferred: bool,
     staged: Vec<u8>,
     staged_from: usize,
@@ -65,11 +66,11 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A connection whose handshake is under way.
+    /// Creates an active connection whose handshake is in progress.
     pub fn connecting(stream: TcpStream, user: u64, opened_at: Instant, nagle: bool) -> Self {
         Self {
             connecting: true,
-            room_watched: true,
+            watches_writable: true,
             user,
             opened_at,
             nodelay_set: nagle,
@@ -77,7 +78,7 @@ impl Socket {
         }
     }
 
-    /// A connection as it comes from `accept`.
+    /// Creates a connection from `accept`.
     pub fn accepted(stream: TcpStream) -> Self {
         Self {
             stream,
@@ -89,40 +90,40 @@ impl Socket {
             peer_closed: false,
             fin_wanted: false,
             fin_sent: false,
-            room_wanted: false,
-            room_watched: false,
+            awaits_room: false,
+            watches_writable: false,
             nodelay_set: true,
             deferred: false,
             staged: Vec::new(),
             staged_from: 0,
             turn: 0,
-            read_left: TURN_SHARE,
-            write_left: TURN_SHARE,
+            read_left: TURN_BUDGET,
+            write_left: TURN_BUDGET,
         }
     }
 
-    /// Gives the connection its share anew in a new turn.
+    /// Refills the budget when a new turn starts.
     pub fn enter_turn(&mut self, turn: u64) {
         if self.turn != turn {
             self.turn = turn;
-            self.read_left = TURN_SHARE;
-            self.write_left = TURN_SHARE;
+            self.read_left = TURN_BUDGET;
+            self.write_left = TURN_BUDGET;
         }
     }
 
-    /// Whether this turn's share of reading or writing is used up.
-    pub fn share_is_spent(&self) -> bool {
+    /// Returns true if the read or write budget of this turn is spent.
+    pub fn budget_is_spent(&self) -> bool {
         self.read_left == 0 || self.write_left == 0
     }
 
-    /// As if it had written all that it may in this turn.
+    /// Spends the write budget of this turn.
     #[cfg(test)]
-    pub const fn spend_share(&mut self) {
+    pub const fn spend_budget(&mut self) {
         self.write_left = 0;
     }
 
-    /// Reads once. A read that does not fill the buffer has emptied the socket (epoll(7)), so that the
-    /// next one need not ask.
+    /// Reads once. A read that does not fill the buffer has drained the socket (epoll(7)), so the
+    /// next call returns without a system call.
     pub fn read(&mut self, buffer: &mut [u8]) -> Outcome {
         if !self.readable || self.read_left == 0 || buffer.is_empty() {
             return Outcome::Bytes(0);
@@ -135,74 +136,75 @@ impl Socket {
             }
             Ok(read) => {
                 self.read_left -= read;
-                // Behind a short read stands the FIN, if one has arrived: the next read finds it.
+                // If a FIN has arrived, the next read returns end of stream.
                 self.readable = read == length || self.fin_arrived;
                 Outcome::Bytes(read)
             }
-            Err(error) if is_again(&error) => {
+            Err(error) if would_block(&error) => {
                 self.readable = false;
                 Outcome::Bytes(0)
             }
-            Err(error) => Outcome::Broken(error),
+            Err(error) => Outcome::Failed(error),
         }
     }
 
-    /// Bytes that [`write`](Self::write) takes now.
+    /// Returns the number of bytes that [`write`](Self::write) accepts now.
     pub fn room(&self) -> usize {
         let closed = self.connecting || self.fin_wanted || self.fin_sent;
         if closed || self.is_staging() { 0 } else { self.write_left.min(STAGE) }
     }
 
-    /// Writes as much as the socket takes and keeps the rest, up to [`room`](Self::room).
+    /// Writes to the socket and stages the rest, up to [`room`](Self::room). Returns the bytes
+    /// accepted.
     pub fn write(&mut self, bytes: &[u8]) -> Outcome {
-        let mut taken = 0;
-        while taken < bytes.len() {
-            let length = (bytes.len() - taken).min(self.room());
+        let mut accepted = 0;
+        while accepted < bytes.len() {
+            let length = (bytes.len() - accepted).min(self.room());
             if length == 0 {
-                self.room_wanted = true;
+                self.awaits_room = true;
                 break;
             }
-            if let Err(error) = self.write_or_stage(&bytes[taken..taken + length]) {
-                return Outcome::Broken(error);
+            if let Err(error) = self.write_or_stage(&bytes[accepted..accepted + length]) {
+                return Outcome::Failed(error);
             }
-            taken += length;
+            accepted += length;
         }
-        Outcome::Bytes(taken)
+        Outcome::Bytes(accepted)
     }
 
     fn write_or_stage(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.nodelay_set {
             self.nodelay_set = true;
-            // A connection broken by now says so at the write.
+            // If the connection has failed, the write below returns the error.
             let _ = self.stream.set_nodelay(true);
         }
         self.write_left -= bytes.len();
         match self.stream.write(bytes) {
             Ok(written) => self.staged.extend_from_slice(&bytes[written..]),
-            Err(error) if is_again(&error) => self.staged.extend_from_slice(bytes),
+            Err(error) if would_block(&error) => self.staged.extend_from_slice(bytes),
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Whether bytes wait for room in the socket.
+    /// Returns true if staged bytes wait for room in the socket.
     pub fn is_staging(&self) -> bool {
         !self.staged.is_empty()
     }
 
-    /// Passes on what was kept.
+    /// Writes the staged bytes to the socket.
     ///
     /// # Errors
-    /// When the connection is broken.
+    /// Fails if the connection has failed.
     pub fn unstage(&mut self) -> io::Result<()> {
         while self.is_staging() {
             match self.stream.write(&self.staged[self.staged_from..]) {
                 Ok(written) => self.staged_from += written,
-                Err(error) if is_again(&error) => return Ok(()),
+                Err(error) if would_block(&error) => return Ok(()),
                 Err(error) => return Err(error),
             }
             if self.staged_from == self.staged.len() {
-                // An idle connection keeps no buffer.
+                // Free the buffer, so that an idle connection holds none.
                 self.staged = Vec::new();
                 self.staged_from = 0;
             }
@@ -213,19 +215,19 @@ impl Socket {
     /// Sends our FIN.
     ///
     /// # Errors
-    /// When the connection is broken.
+    /// Fails if the connection has failed.
     pub fn send_fin(&mut self) -> io::Result<()> {
         self.fin_sent = true;
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Reads and drops what is there, since closing with unread data resets the connection.
+    /// Discards unread data: closing a socket with unread data resets the connection.
     pub fn drain(&mut self, scratch: &mut [u8]) {
-        self.read_left = TURN_SHARE;
+        self.read_left = TURN_BUDGET;
         while let Outcome::Bytes(1..) = self.read(scratch) {}
     }
 }
 
-fn is_again(error: &io::Error) -> bool {
+fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

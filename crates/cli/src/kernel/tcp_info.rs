@@ -1,13 +1,14 @@
-//! How the kernel says a connection is doing: TCP_INFO of one socket, RetransSegs of the namespace.
+//! Statistics of the kernel: TCP_INFO of a socket, RetransSegs of the network namespace.
 
 use std::net::SocketAddr;
 
 use linerate::shard::{ConnInfo, Loss, Repairs, SynData};
+use linerate::tcp::Phase;
 use linerate::tcp::congestion::Algorithm;
 use mio::net::TcpStream;
 use nix::sys::socket::getsockopt;
 
-// The macros name each other, and `libc`, without their paths.
+// The macros refer to each other and to `libc` without a path.
 use nix::{getsockopt_impl, sockopt_impl};
 
 sockopt_impl!(
@@ -19,31 +20,32 @@ sockopt_impl!(
     libc::tcp_info
 );
 
-/// The kernel's numbers for its states (include/net/tcp_states.h), in the RFC's words.
-const STATES: [&str; 13] = [
-    "CLOSED",
-    "ESTABLISHED",
-    "SYN-SENT",
-    "SYN-RECEIVED",
-    "FIN-WAIT-1",
-    "FIN-WAIT-2",
-    "TIME-WAIT",
-    "CLOSED",
-    "CLOSE-WAIT",
-    "LAST-ACK",
-    "LISTEN",
-    "CLOSING",
-    "SYN-RECEIVED",
-];
+/// Maps the kernel's state numbers (include/net/tcp_states.h). 10 is LISTEN, which no stream is in;
+/// 12 is TCP_NEW_SYN_RECV.
+fn phase(number: u8) -> Phase {
+    match number {
+        1 => Phase::Established,
+        2 => Phase::SynSent,
+        3 | 12 => Phase::SynReceived,
+        4 => Phase::FinWait1,
+        5 => Phase::FinWait2,
+        6 => Phase::TimeWait,
+        8 => Phase::CloseWait,
+        9 => Phase::LastAck,
+        11 => Phase::Closing,
+        _ => Phase::Closed,
+    }
+}
 
-/// TCP_INFO as a [`ConnInfo`]. What the kernel tells only elsewhere (queued bytes) is 0.
+/// Reads TCP_INFO into a [`ConnInfo`]. Fields that it does not contain, such as queued bytes, are
+/// 0.
 pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
     let info = getsockopt(stream, TcpInfo).ok()?;
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     Some(ConnInfo {
         local: stream.local_addr().unwrap_or(unspecified),
         remote: stream.peer_addr().unwrap_or(unspecified),
-        state: STATES.get(usize::from(info.tcpi_state)).copied().unwrap_or("CLOSED"),
+        state: phase(info.tcpi_state).name(),
         cwnd: info.tcpi_snd_cwnd.saturating_mul(info.tcpi_snd_mss),
         congestion: congestion(stream),
         ssthresh: info.tcpi_snd_ssthresh.saturating_mul(info.tcpi_snd_mss),
@@ -71,12 +73,12 @@ pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
     })
 }
 
-/// `TCPI_OPT_SYN_DATA`: the SYN's data was acknowledged, in either direction.
+/// Reads `TCPI_OPT_SYN_DATA`: data in a SYN was acknowledged, in either direction.
 const fn syn_data(options: u8) -> SynData {
     if options & 32 != 0 { SynData::Acknowledged } else { SynData::None }
 }
 
-/// By the kernel's states of congestion avoidance (include/uapi/linux/tcp.h).
+/// Maps the kernel's congestion avoidance states (`tcp_ca_state`, include/uapi/linux/tcp.h).
 fn repairs(info: &libc::tcp_info) -> Repairs {
     let bytes = |segments: u32| segments.saturating_mul(info.tcpi_snd_mss);
     let stage = match info.tcpi_ca_state {
@@ -90,7 +92,7 @@ fn repairs(info: &libc::tcp_info) -> Repairs {
     Repairs { stage, waiting, selected, ..Repairs::default() }
 }
 
-/// The kernel's congestion control, if this stack has it too.
+/// Returns the socket's congestion control, if this stack implements it too.
 fn congestion(stream: &TcpStream) -> Option<Algorithm> {
     let name = socket2::SockRef::from(stream).tcp_congestion().ok()?;
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -100,13 +102,13 @@ fn congestion(stream: &TcpStream) -> Option<Algorithm> {
     }
 }
 
-/// Segments that the kernel sent again in this network namespace since it exists.
+/// Returns the number of segments that the kernel has retransmitted in this network namespace.
 pub fn retransmissions_of_namespace() -> u64 {
     let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
     retransmissions_in(&snmp).unwrap_or(0)
 }
 
-/// The field `RetransSegs` below its heading in the two `Tcp:` lines.
+/// Returns the value of `RetransSegs` from the two `Tcp:` lines: names, then values.
 fn retransmissions_in(snmp: &str) -> Option<u64> {
     let mut lines = snmp.lines().filter(|line| line.starts_with("Tcp:"));
     let (names, values) = (lines.next()?, lines.next()?);
@@ -119,15 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_retransmissions_are_found_below_their_heading() {
+    fn retransmissions_are_read_from_their_column() {
         let snmp = "Ip: A B\nIp: 1 2\nTcp: RtoMin RetransSegs InErrs\nTcp: 200 17 0\n";
         assert_eq!(retransmissions_in(snmp), Some(17));
         assert_eq!(retransmissions_in("Tcp: A\n"), None);
     }
 
     #[test]
-    fn an_established_socket_is_told_as_such() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    fn an_established_socket_is_reported_as_established() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is up");
         let address = listener.local_addr().expect("it is bound");
         let stream = std::net::TcpStream::connect(address).expect("it listens");
         stream.set_nonblocking(true).expect("a socket can be non-blocking");

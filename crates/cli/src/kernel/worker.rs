@@ -1,8 +1,7 @@
-//! What a service can do on the kernel's sockets: [`Io`] over a slab of [`Socket`]s and one epoll
-//! instance.
+//! The [`Io`] of a service on the kernel's sockets: a slab of [`Socket`]s and one epoll instance.
 //!
-//! Owns the connections of one thread. A call never calls the service back: what follows from it is
-//! queued as a [`Notice`], which [`dispatch`](super::dispatch) delivers after the callback returns.
+//! Owns the connections of one thread. A call never calls the service back: it queues a [`Notice`],
+//! which [`dispatch`](super::dispatch) delivers after the callback returns.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
@@ -23,12 +22,12 @@ use super::tcp_info;
 use super::{errors, fast_open};
 use crate::options::{CongestionControl, StackOptions};
 
-/// What the service is still to be told.
+/// A notification that is waiting for delivery to the service.
 #[derive(Debug)]
 pub enum Notice {
     /// The peer's FIN was read.
     PeerClosed(ConnId),
-    /// The connection is gone.
+    /// The connection was removed; its user data and close reason.
     Closed(ConnId, u64, CloseReason),
 }
 
@@ -44,7 +43,7 @@ pub struct Worker {
     pub(super) poll: Poll,
     pub(super) now: Instant,
     pub(super) notices: VecDeque<Notice>,
-    /// Connections that used up their share of this turn.
+    /// Connections that spent their budget in this turn.
     pub(super) deferred: Vec<ConnId>,
     pub(super) alarm_at: Option<Instant>,
     pub(super) is_stopping: bool,
@@ -55,18 +54,18 @@ pub struct Worker {
     nagle: bool,
     congestion: Option<CongestionControl>,
     max_connections: usize,
-    /// The source address that the kernel picks by itself, by target.
-    picked_sources: HashMap<IpAddr, Option<IpAddr>>,
+    /// The kernel's default source address for each target.
+    default_sources: HashMap<IpAddr, Option<IpAddr>>,
     scratch: Box<[u8]>,
-    /// RetransSegs at the start; `None` for all workers but the first.
+    /// RetransSegs at the start; `None` on all workers but the first.
     retransmissions_before: Option<u64>,
 }
 
 impl Worker {
-    /// A worker without connections.
+    /// Creates a worker without connections.
     ///
     /// # Errors
-    /// When there is no epoll instance to be had.
+    /// Fails if the epoll instance cannot be created.
     pub fn new(number: usize, options: &StackOptions) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
@@ -82,7 +81,7 @@ impl Worker {
             nagle: options.nagle,
             congestion: options.congestion_control,
             max_connections: options.max_connections as usize,
-            picked_sources: HashMap::new(),
+            default_sources: HashMap::new(),
             scratch: vec![0; 64 * 1024].into_boxed_slice(),
             retransmissions_before: (number == 0).then(tcp_info::retransmissions_of_namespace),
         })
@@ -91,7 +90,7 @@ impl Worker {
     /// Reads the clock.
     pub(super) fn tick(&mut self) -> Instant {
         let nanos = u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // Zero means "never" to some services.
+        // Some services use zero for "never".
         self.now = Instant::from_nanos(nanos.saturating_add(1));
         self.now
     }
@@ -109,7 +108,7 @@ impl Worker {
         Some(socket)
     }
 
-    /// Takes a connection in and has epoll watch it.
+    /// Adds a connection to the slab and registers it with epoll.
     pub(super) fn insert(&mut self, mut socket: Socket) -> io::Result<ConnId> {
         let index = self.free.pop().unwrap_or(self.slots.len() as u32);
         if index as usize == self.slots.len() {
@@ -117,7 +116,7 @@ impl Worker {
         }
         let generation = self.slots[index as usize].generation;
         let conn = ConnId { index, generation };
-        let interest = if socket.room_watched {
+        let interest = if socket.watches_writable {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
@@ -131,8 +130,8 @@ impl Worker {
         Ok(conn)
     }
 
-    /// Closes the descriptor; the handle is stale from now on.
-    pub(super) fn remove(&mut self, conn: ConnId, ending: CloseReason) {
+    /// Closes the descriptor and queues a notice. The handle becomes stale.
+    pub(super) fn remove(&mut self, conn: ConnId, reason: CloseReason) {
         let Some(slot) = self.slots.get_mut(conn.index as usize) else { return };
         if slot.generation != conn.generation {
             return;
@@ -140,11 +139,11 @@ impl Worker {
         if let Some(socket) = slot.socket.take() {
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(conn.index);
-            self.notices.push_back(Notice::Closed(conn, socket.user, ending));
+            self.notices.push_back(Notice::Closed(conn, socket.user, reason));
         }
     }
 
-    /// Looks at the connection again in the next turn, though no event may come.
+    /// Schedules the connection for the next turn, in case epoll reports no event.
     pub(super) fn defer(&mut self, conn: ConnId) {
         if let Some(socket) = self.socket_mut(conn)
             && !socket.deferred
@@ -154,20 +153,20 @@ impl Worker {
         }
     }
 
-    /// Has epoll tell when there is room, from the first short write on.
-    fn watch_room(&mut self, conn: ConnId) {
+    /// Registers the connection for writability, at its first short write.
+    fn watch_writable(&mut self, conn: ConnId) {
         let slot = &mut self.slots[conn.index as usize];
-        let Some(socket) = slot.socket.as_mut().filter(|socket| !socket.room_watched) else {
+        let Some(socket) = slot.socket.as_mut().filter(|socket| !socket.watches_writable) else {
             return;
         };
-        socket.room_watched = true;
+        socket.watches_writable = true;
         let both = Interest::READABLE | Interest::WRITABLE;
         if self.poll.registry().reregister(&mut socket.stream, token(conn), both).is_err() {
             self.remove(conn, CloseReason::NoBuffers);
         }
     }
 
-    /// Both directions are closed as far as a program can see: the connection is over.
+    /// Removes a connection whose two directions are closed as far as a program can see.
     pub(super) fn finish(&mut self, conn: ConnId) {
         let mut scratch = std::mem::take(&mut self.scratch);
         if let Some(socket) = self.socket_mut(conn) {
@@ -177,7 +176,7 @@ impl Worker {
         self.remove(conn, CloseReason::Finished);
     }
 
-    /// Sends our FIN once nothing is staged.
+    /// Sends our FIN if no bytes are staged.
     pub(super) fn try_fin(&mut self, conn: ConnId) {
         let Some(socket) = self.socket_mut(conn) else { return };
         if !socket.fin_wanted || socket.fin_sent || socket.is_staging() {
@@ -187,9 +186,9 @@ impl Worker {
             return self.finish(conn);
         }
         if let Err(error) = socket.send_fin() {
-            // ENOTCONN: it broke just now, and the socket knows by what.
+            // ENOTCONN means that the connection has just failed; SO_ERROR has the cause.
             let cause = socket.stream.take_error().ok().flatten().unwrap_or(error);
-            self.remove(conn, errors::ending(&cause));
+            self.remove(conn, errors::close_reason(&cause));
         }
     }
 
@@ -204,7 +203,7 @@ impl Worker {
             socket.set_tcp_congestion(name.kernel_name().as_bytes())?;
         }
         if let Some(local) = open.local
-            && self.picked_source(open.remote) != Some(local)
+            && self.default_source(open.remote) != Some(local)
         {
             setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
             socket.bind(&SocketAddr::new(local, 0).into())?;
@@ -218,7 +217,8 @@ impl Worker {
         }
     }
 
-    /// Opens; with data in the SYN where the kernel has a cookie of the server's. Gives how much it took.
+    /// Opens a connection, with data in the SYN if the kernel has a cookie from the server. Returns
+    /// the number of bytes that the kernel accepted.
     fn open(
         &mut self,
         open: &ConnectOptions,
@@ -230,25 +230,28 @@ impl Worker {
         let opened_at = self.tick();
         match self.open_socket(open, early) {
             Ok(mut stream) => {
-                // Without a cookie the handshake is under way, and the socket takes nothing yet.
-                let taken = early.map_or(0, |early| stream.write(early.data).unwrap_or(0));
+                // Without a cookie the handshake is in progress, and the socket accepts no data
+                // yet.
+                let accepted = early.map_or(0, |early| stream.write(early.data).unwrap_or(0));
                 let socket = Socket::connecting(stream, open.user, opened_at, self.nagle);
                 let conn = self.insert(socket).map_err(|_| ConnectError::TableFull)?;
-                Ok((conn, taken))
+                Ok((conn, accepted))
             }
             Err(error) => {
-                let ending = errors::of_connect(&error)?;
-                // Refused before it was ever watched: a handle that is stale already, and its notice.
+                let reason = errors::of_connect(&error)?;
+                // The connection failed before it had a slot: return a stale handle and queue its
+                // notice.
                 let conn = ConnId { index: u32::MAX, generation: 0 };
-                self.notices.push_back(Notice::Closed(conn, open.user, ending));
+                self.notices.push_back(Notice::Closed(conn, open.user, reason));
                 Ok((conn, 0))
             }
         }
     }
 
-    /// The source that the kernel's routes give for a target, found once by an unsent datagram's socket.
-    fn picked_source(&mut self, remote: SocketAddr) -> Option<IpAddr> {
-        *self.picked_sources.entry(remote.ip()).or_insert_with(|| {
+    /// Returns the source address that the kernel's routes select for a target. Connects a UDP
+    /// socket to find it, which sends nothing, and caches the result.
+    fn default_source(&mut self, remote: SocketAddr) -> Option<IpAddr> {
+        *self.default_sources.entry(remote.ip()).or_insert_with(|| {
             let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(any).ok()?;
             socket.connect(remote).ok()?;
@@ -257,7 +260,7 @@ impl Worker {
     }
 }
 
-/// What epoll knows a connection by.
+/// Returns the epoll token of a connection.
 pub(super) fn token(conn: ConnId) -> Token {
     Token((conn.generation as usize) << 32 | conn.index as usize)
 }
@@ -290,8 +293,8 @@ impl Io for Worker {
                 }
                 0
             }
-            Outcome::Broken(error) => {
-                self.remove(conn, errors::ending(&error));
+            Outcome::Failed(error) => {
+                self.remove(conn, errors::close_reason(&error));
                 0
             }
         }
@@ -300,16 +303,16 @@ impl Io for Worker {
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
         let Some(socket) = self.socket_mut(conn) else { return 0 };
         match socket.write(bytes) {
-            Outcome::Bytes(taken) => {
+            Outcome::Bytes(accepted) => {
                 if socket.is_staging() {
-                    self.watch_room(conn);
-                } else if taken < bytes.len() && socket.share_is_spent() {
+                    self.watch_writable(conn);
+                } else if accepted < bytes.len() && socket.budget_is_spent() {
                     self.defer(conn);
                 }
-                taken
+                accepted
             }
-            Outcome::Broken(error) => {
-                self.remove(conn, errors::ending(&error));
+            Outcome::Failed(error) => {
+                self.remove(conn, errors::close_reason(&error));
                 0
             }
             Outcome::End => 0,
@@ -322,7 +325,7 @@ impl Io for Worker {
 
     fn readable(&self, conn: ConnId) -> usize {
         self.socket(conn).filter(|socket| socket.readable).map_or(0, |socket| {
-            // The kernel copies to count: past a page, "more" is answer enough.
+            // Peeking copies the data, so count one page at most.
             let mut buffer = [0; 4096];
             socket.stream.peek(&mut buffer).unwrap_or(0)
         })
@@ -338,7 +341,7 @@ impl Io for Worker {
     }
 
     fn close_both(&mut self, conn: ConnId) {
-        // Closing the descriptor is what the kernel calls it; it goes on by itself.
+        // Once the descriptor is closed, the kernel finishes the connection in the background.
         if self.socket(conn).is_some() {
             self.remove(conn, CloseReason::Finished);
         }
@@ -354,7 +357,7 @@ impl Io for Worker {
 
     fn abort(&mut self, conn: ConnId) {
         if let Some(socket) = self.socket(conn) {
-            // Closing with a linger time of zero is how a program sends a reset.
+            // Closing with a linger time of zero sends a reset.
             let linger = Some(std::time::Duration::ZERO);
             let _ = socket2::SockRef::from(&socket.stream).set_linger(linger);
             self.remove(conn, CloseReason::Aborted);
@@ -363,7 +366,7 @@ impl Io for Worker {
 
     fn set_option(&mut self, conn: ConnId, option: SocketOption) {
         let Some(socket) = self.socket_mut(conn) else { return };
-        // What the kernel refuses stays as it was: a choice is a wish.
+        // Options are hints: if the kernel rejects one, the old value stays.
         let _ = match option {
             SocketOption::Nagle(on) => {
                 socket.nodelay_set = true;
@@ -393,8 +396,9 @@ impl Io for Worker {
             SocketOption::WindowMax(Some(bytes)) => {
                 socket2::SockRef::from(&socket.stream).set_recv_buffer_size(bytes as usize)
             }
-            // The kernel has no such option, and a socket's SYN is out before the program has it; its pace
-            // is set by an option that takes a privilege of its own to use well. ECN is the host's choice.
+            // Not supported on kernel sockets: they have no such option, the SYN has left before
+            // the program gets the handle, pacing needs a privilege to work well, or (ECN) the host
+            // decides.
             SocketOption::PacingRateMax(_)
             | SocketOption::WindowMax(None)
             | SocketOption::MoreFollows(_)

@@ -1,45 +1,45 @@
-//! Character generator (RFC 864): streams a repeating printable pattern as fast as the peer takes it,
-//! until the peer closes or resets.
+//! Character generator (RFC 864): streams a repeating printable pattern as fast as the peer reads,
+//! until the peer closes or resets the connection.
 
 use linerate::shard::{ConnId, Io, ListenerId, Service};
 
-use super::CHUNK;
+use super::buffer::BUFFER_BYTES;
 
-/// RFC 864: lines of 72 of the 95 printable characters, each line one further along.
+/// RFC 864: lines of 72 of the 95 printable characters, each line shifted by one, ended by CR LF.
 const LINE: usize = 74;
 const PERIOD: usize = 95 * LINE;
 
-/// One worker's generator. A connection's number is its place in the pattern.
+/// One worker's generator. The user data of a connection is its offset in the pattern.
 pub struct Chargen {
-    /// The pattern, a chunk longer than its period: from any place a whole chunk follows.
+    /// The pattern plus one buffer: a full buffer follows every offset.
     pattern: Box<[u8]>,
     drain: Box<[u8]>,
 }
 
 impl Chargen {
-    /// With the pattern laid out.
+    /// Creates a generator with its pattern.
     pub fn new() -> Self {
-        let pattern = (0..PERIOD + CHUNK).map(character).collect();
-        Self { pattern, drain: vec![0; CHUNK].into_boxed_slice() }
+        let pattern = (0..PERIOD + BUFFER_BYTES).map(character).collect();
+        Self { pattern, drain: vec![0; BUFFER_BYTES].into_boxed_slice() }
     }
 
     fn fill(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let mut place = io.user_data(conn) as usize % PERIOD;
+        let mut offset = io.user_data(conn) as usize % PERIOD;
         loop {
-            // All of the room and no more would not be short, and nobody would tell of new room.
-            let taken = io.write(conn, &self.pattern[place..place + CHUNK]);
-            place = (place + taken) % PERIOD;
-            if taken < CHUNK {
+            // Write until a write is short: only a short write triggers `on_writable`.
+            let accepted = io.write(conn, &self.pattern[offset..offset + BUFFER_BYTES]);
+            offset = (offset + accepted) % PERIOD;
+            if accepted < BUFFER_BYTES {
                 break;
             }
         }
-        io.set_user_data(conn, place as u64);
+        io.set_user_data(conn, offset as u64);
     }
 }
 
-/// The pattern's byte at a place.
-fn character(place: usize) -> u8 {
-    let (line, column) = (place / LINE, place % LINE);
+/// Returns the byte of the pattern at an offset.
+fn character(offset: usize) -> u8 {
+    let (line, column) = (offset / LINE, offset % LINE);
     match column {
         72 => b'\r',
         73 => b'\n',
@@ -72,18 +72,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pattern_goes_on_where_the_last_write_ended() {
+    fn the_pattern_continues_where_the_last_write_ended() {
         let mut t = Script::of(Chargen::new()).room(100);
         t.accepts();
         assert_eq!(t.sent().len(), 100);
         t.makes_room(20_000);
-        let expected: Vec<u8> = (0..20_100).map(|place| character(place % PERIOD)).collect();
+        let expected: Vec<u8> = (0..20_100).map(|offset| character(offset % PERIOD)).collect();
         assert_eq!(t.sent(), expected);
         assert!(expected.starts_with(b" !\"#$%"));
     }
 
     #[test]
-    fn it_ends_when_the_peer_closes() {
+    fn it_closes_when_the_peer_closes() {
         let mut t = Script::of(Chargen::new()).room(10);
         t.accepts();
         t.peer_closes();

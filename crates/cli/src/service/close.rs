@@ -1,15 +1,16 @@
-//! Close: accepts, sends nothing, and closes when the peer does. The passive end of an open and close.
+//! Close: accepts connections, sends nothing, and closes when the peer closes.
 
 use linerate::shard::{ConnId, Io, Service};
 
-/// One worker's close.
+/// One worker's close service.
 pub struct Close {
-    /// Small: nothing should come, but unread data would turn the close into a reset.
+    /// Read buffer. Small, since no data is expected, but unread data would turn the close into a
+    /// reset.
     buffer: [u8; 2048],
 }
 
 impl Close {
-    /// Ready.
+    /// Creates the service.
     pub fn new() -> Self {
         Self { buffer: [0; 2048] }
     }
@@ -34,7 +35,7 @@ mod tests {
     fn it_closes_when_the_peer_does_and_not_before() {
         let mut t = Script::of(Close::new());
         t.accepts();
-        t.gets(b"unasked");
+        t.gets(b"unexpected");
         assert!(!t.is_closed() && t.unread() == 0);
         t.peer_closes();
         assert!(t.is_closed() && t.sent().is_empty());

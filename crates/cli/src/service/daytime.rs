@@ -1,22 +1,22 @@
-//! Daytime (RFC 867): sends one line with the time, closes first, and takes what the peer still sends.
+//! Daytime (RFC 867): sends one line with the time, closes first, and discards what the peer sends.
 
 use std::time::SystemTime;
 
 use linerate::shard::{ConnId, Io, ListenerId, Service};
 
-use super::CHUNK;
+use super::buffer::BUFFER_BYTES;
 use crate::civil::Civil;
 
-/// One worker's daytime.
+/// One worker's daytime service.
 pub struct Daytime {
     drain: Box<[u8]>,
     now: fn() -> SystemTime,
 }
 
 impl Daytime {
-    /// By the host's clock.
+    /// Creates the service on the host's clock.
     pub fn new() -> Self {
-        Self { drain: vec![0; CHUNK].into_boxed_slice(), now: SystemTime::now }
+        Self { drain: vec![0; BUFFER_BYTES].into_boxed_slice(), now: SystemTime::now }
     }
 }
 
@@ -24,7 +24,7 @@ impl Service for Daytime {
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, _: ListenerId) {
         let line = Civil::of((self.now)()).daytime_line();
         if io.write(conn, line.as_bytes()) < line.len() {
-            // A stack without room for one line has none for this connection.
+            // A new connection without room for one line means that the stack is out of memory.
             return io.abort(conn);
         }
         io.close(conn);
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_then_its_own_close_then_it_still_reads() {
+    fn it_sends_one_line_then_closes_then_still_reads() {
         let now = || SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(951_827_696);
         let mut t = Script::of(Daytime { now, ..Daytime::new() });
         t.accepts();

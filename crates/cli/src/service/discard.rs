@@ -1,18 +1,18 @@
-//! Discard (RFC 863): reads and drops; closes when the peer does.
+//! Discard (RFC 863): discards what it receives and closes when the peer closes.
 
 use linerate::shard::{ConnId, Io, Service};
 
-use super::CHUNK;
+use super::buffer::BUFFER_BYTES;
 
-/// One worker's discard.
+/// One worker's discard service.
 pub struct Discard {
     buffer: Box<[u8]>,
 }
 
 impl Discard {
-    /// With the buffer that everything falls into.
+    /// Creates the service with its read buffer.
     pub fn new() -> Self {
-        Self { buffer: vec![0; CHUNK].into_boxed_slice() }
+        Self { buffer: vec![0; BUFFER_BYTES].into_boxed_slice() }
     }
 }
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_read_and_nothing_sent() {
+    fn everything_is_read_and_nothing_is_sent() {
         let mut t = Script::of(Discard::new());
         t.accepts();
         t.gets(&[7; 1000]);

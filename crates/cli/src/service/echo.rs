@@ -1,30 +1,33 @@
-//! Echo (RFC 862): sends back what it receives. Reads only what it can write at once, so that a peer that
-//! does not take its echo sees our window close; when the peer closes, sends what is left, then closes.
+//! Echo (RFC 862): sends back what it receives.
+//!
+//! Reads only what it can write at once, so that our receive window closes if the peer does not
+//! read its echo. When the peer closes, sends the rest and then closes.
 
 use linerate::shard::{ConnId, Io, Service};
 
-use super::CHUNK;
+use super::buffer::BUFFER_BYTES;
 
-/// The peer has closed its direction: kept in the connection's number.
+/// User data of a connection whose peer has closed its direction.
 const PEER_CLOSED: u64 = 1;
 
-/// One worker's echo.
+/// One worker's echo service.
 pub struct Echo {
     buffer: Box<[u8]>,
 }
 
 impl Echo {
-    /// With its copy buffer.
+    /// Creates the service with its copy buffer.
     pub fn new() -> Self {
-        Self { buffer: vec![0; CHUNK].into_boxed_slice() }
+        Self { buffer: vec![0; BUFFER_BYTES].into_boxed_slice() }
     }
 
-    /// Copies until there is nothing to read or no room to write.
+    /// Copies until no data is left to read or no room to write.
     fn pump(&mut self, io: &mut dyn Io, conn: ConnId) {
         loop {
             let room = io.write_room(conn).min(self.buffer.len());
             if room == 0 {
-                // Only a short write asks to be told of room; without room, none of this byte is taken.
+                // Only a short write triggers `on_writable`. Without room this write accepts
+                // nothing.
                 io.write(conn, &[0]);
                 return;
             }
@@ -33,7 +36,8 @@ impl Echo {
                 break;
             }
             if io.write(conn, &self.buffer[..read]) < read {
-                // Room was promised and memory ran out. An echo with a hole in it would be worse.
+                // The promised room is gone: memory ran out. Abort rather than lose bytes of the
+                // echo.
                 return io.abort(conn);
             }
         }
@@ -64,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_goes_back() {
+    fn received_data_is_sent_back() {
         let mut t = Script::of(Echo::new());
         t.accepts();
         t.gets(b"hello");
@@ -73,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_read_is_read_from_no_more() {
+    fn reading_stops_while_the_peer_does_not_read() {
         let mut t = Script::of(Echo::new()).room(3);
         t.accepts();
         t.gets(b"hello");
@@ -83,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_that_cannot_be_whole_is_aborted() {
+    fn an_incomplete_echo_is_aborted() {
         let mut t = Script::of(Echo::new()).memory(3);
         t.accepts();
         t.gets(b"hello");
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_sent_before_the_close() {
+    fn the_rest_is_sent_before_the_close() {
         let mut t = Script::of(Echo::new()).room(3);
         t.accepts();
         t.gets(b"hello");
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_peer_that_closes_is_closed() {
+    fn a_connection_without_data_is_closed_when_the_peer_closes() {
         let mut t = Script::of(Echo::new());
         t.accepts();
         t.peer_closes();

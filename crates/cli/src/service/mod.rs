@@ -1,9 +1,10 @@
-//! The services of `linerate serve`, each a [`linerate::shard::Service`] written once for both stacks.
+//! The services of `linerate serve`, each a [`linerate::shard::Service`] that runs on both stacks:
+//! echo, discard, chargen, daytime, http and close.
 //!
-//! They serve what DESIGN calls echo, discard, chargen, daytime, http and close; [`Mux`] lets several run
-//! on one worker. They hold no memory per connection but a number ([`Io::user`](linerate::shard::Io)),
-//! except `http`, which has a slab.
+//! [`Mux`] runs several services on one worker. A service keeps its state of a connection in the
+//! user data ([`Io::user_data`](linerate::shard::Io::user_data)); only `http` has a slab.
 
+mod buffer;
 mod chargen;
 mod close;
 mod daytime;
@@ -18,7 +19,3 @@ mod script;
 pub use http::Content;
 pub use mux::Mux;
 pub use name::Named;
-
-/// Bytes copied at a time between a connection and a service: a few segments of 1,460 bytes would leave
-/// the copy dominated by calls, a megabyte would push everything else out of the cache.
-const CHUNK: usize = 64 * 1024;

@@ -1,7 +1,8 @@
-//! Several services on one worker: dispatches by listener at the accept, and by the connection's number
-//! from then on.
+//! Runs several services on one worker: dispatches by listener on accept, and by user data
+//! afterwards.
 //!
-//! The upper byte of [`Io::user`] is the service; the services see the lower 56 bits.
+//! The upper byte of [`Io::user_data`] is the index of the service; the service sees the lower 56
+//! bits.
 
 use linerate::shard::{
     CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, ListenerId, Service,
@@ -12,15 +13,15 @@ use linerate::time::Instant;
 const TAG_SHIFT: u32 = 56;
 const USER_MASK: u64 = (1 << TAG_SHIFT) - 1;
 
-/// `services[k]` serves `ListenerId(k)`.
+/// The services of a worker: `services[k]` serves `ListenerId(k)`.
 pub struct Mux {
     services: Vec<Box<dyn Service + Send>>,
 }
 
 impl Mux {
-    /// Of at most 256 services.
+    /// Creates a mux of at most 256 services.
     pub fn new(services: Vec<Box<dyn Service + Send>>) -> Self {
-        assert!(services.len() <= 256, "the tag of a connection's number has eight bits");
+        assert!(services.len() <= 256, "the tag in the user data has eight bits");
         Self { services }
     }
 
@@ -78,10 +79,10 @@ impl Service for Mux {
         self.with(io, tag, |service, io| service.on_soft_error(io, conn, error));
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, reason: CloseReason) {
         let user_of_service = user & USER_MASK;
         self.with(io, user >> TAG_SHIFT, |service, io| {
-            service.on_closed(io, conn, user_of_service, ending);
+            service.on_closed(io, conn, user_of_service, reason);
         });
     }
 
@@ -90,7 +91,7 @@ impl Service for Mux {
     }
 }
 
-/// The stack as one of the services sees it.
+/// The [`Io`] of one service: adds its tag to the user data and hides it.
 struct Tagged<'a> {
     io: &'a mut dyn Io,
     tag: u64,
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_behind_the_mux_has_its_own_numbers() {
+    fn a_service_behind_the_mux_sees_its_own_user_data() {
         let mut t = Script::of(Mux::new(vec![Box::new(Echo::new())])).room(2);
         t.accepts();
         t.gets(b"abc");

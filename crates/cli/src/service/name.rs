@@ -1,4 +1,4 @@
-//! The services by the names that the command line gives them.
+//! The names of the services on the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,20 +13,20 @@ use super::discard::Discard;
 use super::echo::Echo;
 use super::http::{Content, Http};
 
-/// A service.
+/// The name of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceName {
-    /// Sends back.
+    /// Sends back what it receives.
     Echo,
-    /// Reads and drops.
+    /// Discards what it receives.
     Discard,
     /// Streams a pattern.
     Chargen,
-    /// One line, closes first.
+    /// Sends one line and closes first.
     Daytime,
     /// HTTP/1.1.
     Http,
-    /// Closes when the peer does.
+    /// Closes when the peer closes.
     Close,
 }
 
@@ -40,7 +40,7 @@ impl ServiceName {
         ("close", Self::Close),
     ];
 
-    /// A worker's own instance.
+    /// Creates the instance of one worker.
     pub fn make(self, content: &Arc<Content>) -> Box<dyn Service + Send> {
         match self {
             Self::Echo => Box::new(Echo::new()),
@@ -56,9 +56,9 @@ impl ServiceName {
 /// A service on a port: `NAME:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Which.
+    /// Name of the service.
     pub name: ServiceName,
-    /// Where.
+    /// TCP port.
     pub port: u16,
 }
 
@@ -76,7 +76,7 @@ impl FromStr for Named {
             .parse()
             .ok()
             .filter(|port| *port != 0)
-            .ok_or("the port must be a number from 1 to 65535")?;
+            .ok_or("the port must be from 1 to 65535")?;
         Ok(Self { name, port })
     }
 }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_ports_are_understood_and_written_back() {
+    fn names_with_ports_are_parsed_and_formatted() {
         for text in ["echo:7", "discard:9", "chargen:19", "daytime:13", "http:80", "close:65535"] {
             assert_eq!(text.parse::<Named>().map(|named| named.to_string()), Ok(text.into()));
         }

@@ -1,5 +1,5 @@
-//! A stack of one connection for the services' tests: what arrives is told by the test, what the service
-//! sends is looked at.
+//! A scripted stack with one connection, for unit tests of services: the test supplies the incoming
+//! data and inspects what the service sends.
 
 use linerate::shard::{
     CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Io, ListenerId, Service,
@@ -29,40 +29,40 @@ pub struct Script<S> {
 }
 
 impl<S: Service> Script<S> {
-    /// With room for a megabyte.
+    /// Creates the stack with a megabyte of room.
     pub fn of(service: S) -> Self {
         Self { service, wire: Wire { room: 1 << 20, memory: usize::MAX, ..Wire::default() } }
     }
 
-    /// With so much room in the send buffer.
+    /// Sets the room in the send buffer.
     pub fn room(mut self, bytes: usize) -> Self {
         self.wire.room = bytes;
         self
     }
 
-    /// With so much memory behind the room.
+    /// Limits the memory behind the room: a write may accept less than the room promises.
     pub fn memory(mut self, bytes: usize) -> Self {
         self.wire.memory = bytes;
         self
     }
 
-    /// A connection comes in.
+    /// Accepts the connection.
     pub fn accepts(&mut self) {
         self.service.on_accept(&mut self.wire, CONN, ListenerId(0));
     }
 
-    /// Data arrives.
+    /// Delivers data.
     pub fn gets(&mut self, bytes: &[u8]) {
         self.wire.incoming.extend_from_slice(bytes);
         self.service.on_readable(&mut self.wire, CONN);
     }
 
-    /// The peer's FIN arrives.
+    /// Delivers the peer's FIN.
     pub fn peer_closes(&mut self) {
         self.service.on_peer_closed(&mut self.wire, CONN);
     }
 
-    /// The peer takes data: told only to a service that came up short.
+    /// Adds room. Notifies the service only if a write was short.
     pub fn makes_room(&mut self, bytes: usize) {
         self.wire.room += bytes;
         if std::mem::take(&mut self.wire.short) {
@@ -70,33 +70,33 @@ impl<S: Service> Script<S> {
         }
     }
 
-    /// The connection is over.
+    /// Ends the connection cleanly.
     pub fn ends(&mut self) {
         let user = self.wire.user;
         self.service.on_closed(&mut self.wire, CONN, user, CloseReason::Finished);
     }
 
-    /// The service itself.
+    /// Returns the service.
     pub fn service(&self) -> &S {
         &self.service
     }
 
-    /// All that the service has sent.
+    /// Returns all bytes that the service has sent.
     pub fn sent(&self) -> &[u8] {
         &self.wire.outgoing
     }
 
-    /// Bytes it has not read.
+    /// Returns the number of bytes that the service has not read.
     pub fn unread(&self) -> usize {
         self.wire.incoming.len()
     }
 
-    /// Whether it has aborted.
+    /// Returns true if the service has aborted the connection.
     pub fn is_aborted(&self) -> bool {
         self.wire.aborted
     }
 
-    /// Whether it has closed.
+    /// Returns true if the service has closed the connection.
     pub fn is_closed(&self) -> bool {
         self.wire.closed
     }

@@ -1,4 +1,4 @@
-//! From a capture file to the segments of one connection.
+//! Reads the TCP segments of a capture file, grouped by connection.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -9,14 +9,14 @@ use linerate::wire::{EtherType, Protocol, ethernet, ipv4, ipv6, tcp};
 
 use crate::failure::Failure;
 
-/// One segment as it was captured.
+/// One captured segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
-    /// Unix time.
+    /// Capture time, since the Unix epoch.
     pub at: Duration,
-    /// From.
+    /// Source.
     pub src: SocketAddr,
-    /// To.
+    /// Destination.
     pub dst: SocketAddr,
     /// SEG.SEQ.
     pub seq: u32,
@@ -24,70 +24,72 @@ pub struct Captured {
     pub ack: u32,
     /// Control bits, see [`tcp::flag`].
     pub flags: u16,
-    /// SEG.WND, not scaled.
+    /// SEG.WND, unscaled.
     pub window: u16,
-    /// Bytes of data.
+    /// Payload length in bytes.
     pub length: u32,
-    /// Maximum segment size offered.
+    /// Maximum segment size option.
     pub mss: Option<u16>,
-    /// Window scale offered.
+    /// Window scale option.
     pub window_shift: Option<u8>,
-    /// SACK permitted.
+    /// True if the SACK-permitted option is present.
     pub sack_permitted: bool,
     /// TSval and TSecr.
     pub timestamps: Option<(u32, u32)>,
-    /// Whether the sum is right, or left to an offload behind the place of capture.
+    /// False if the checksum is wrong. True also if a checksum offload had yet to fill it in.
     pub is_intact: bool,
 }
 
 impl Captured {
-    /// Whether a control bit is set.
+    /// Returns true if a control bit is set.
     pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
-    /// A SYN that answers none: the connection's first segment.
+    /// Returns true for a SYN without ACK: the first segment of a connection.
     pub fn opens(&self) -> bool {
         self.has(tcp::flag::SYN) && !self.has(tcp::flag::ACK)
     }
 
-    /// The sequence number after this segment: SYN and FIN take one each.
+    /// Returns the sequence number after this segment: SYN and FIN occupy one each.
     pub fn end(&self) -> u32 {
         let control = u32::from(self.has(tcp::flag::SYN)) + u32::from(self.has(tcp::flag::FIN));
         self.seq.wrapping_add(self.length).wrapping_add(control)
     }
 
-    fn is_of(&self, one: SocketAddr, other: SocketAddr) -> bool {
+    fn is_between(&self, one: SocketAddr, other: SocketAddr) -> bool {
         (self.src, self.dst) == (one, other) || (self.src, self.dst) == (other, one)
     }
 }
 
-/// The segments of a capture, connection by connection, in the order of their first segments. A SYN
-/// with a new sequence number between the same sockets begins another connection.
+/// Returns the segments of each connection in a capture, ordered by first segment. A SYN with a new
+/// sequence number between the same sockets starts another connection.
 ///
 /// # Errors
-/// When the file cannot be read or holds no TCP.
+/// Fails if the file cannot be read or contains no TCP.
 pub fn connections(path: &Path) -> Result<Vec<Vec<Captured>>, Failure> {
-    let tried = format!("cannot draw the ladder of {}", path.display());
+    let action = format!("cannot draw the ladder of {}", path.display());
     let failed = |error| {
-        Failure::new(&tried, error, "give a pcap or pcapng file of Ethernet frames with --read")
+        Failure::new(&action, error, "give a pcap or pcapng file of Ethernet frames with --read")
     };
     let mut reader = Reader::open(path).map_err(failed)?;
     let mut connections: Vec<Vec<Captured>> = Vec::new();
     while let Some(record) = reader.poll_record().map_err(failed)? {
         if let Some(segment) = segment(record.at, &record.bytes) {
-            place(&mut connections, segment);
+            assign(&mut connections, segment);
         }
     }
     if connections.is_empty() {
-        return Err(Failure::new(tried, "there is no TCP in it", "capture TCP, on Ethernet"));
+        let remedy = "capture TCP traffic on an Ethernet interface";
+        return Err(Failure::new(action, "it contains no TCP segments", remedy));
     }
     Ok(connections)
 }
 
-fn place(connections: &mut Vec<Vec<Captured>>, segment: Captured) {
-    // The latest one between these sockets is the one that is alive.
-    let known = connections.iter_mut().rev().find(|it| it[0].is_of(segment.src, segment.dst));
+/// Adds a segment to its connection, or starts a new one.
+fn assign(connections: &mut Vec<Vec<Captured>>, segment: Captured) {
+    // Only the latest connection between two sockets is still open.
+    let known = connections.iter_mut().rev().find(|it| it[0].is_between(segment.src, segment.dst));
     match known {
         Some(known) if !(segment.opens() && known.iter().all(|it| it.seq != segment.seq)) => {
             known.push(segment);
@@ -100,7 +102,7 @@ fn place(connections: &mut Vec<Vec<Captured>>, segment: Captured) {
     }
 }
 
-/// The TCP segment in a frame, if there is a whole one.
+/// Parses the TCP segment of a frame. Returns `None` for other protocols and fragments.
 fn segment(at: Duration, frame: &[u8]) -> Option<Captured> {
     let (link, packet) = ethernet::parse(frame).ok()?;
     let (src, dst, bytes): (IpAddr, IpAddr, &[u8]) = match link.ethertype {
@@ -139,7 +141,7 @@ fn segment(at: Duration, frame: &[u8]) -> Option<Captured> {
 pub(super) mod tests {
     use super::*;
 
-    /// A segment between the client (port 1) and the server (port 2).
+    /// Builds a segment from port `from`: 1 is the client, 2 the server.
     pub(crate) fn seg(from: u16, flags: u16, seq: u32, ack: u32, length: u32) -> Captured {
         let socket = |port| SocketAddr::from(([10, 0, 0, port as u8], port));
         Captured {
@@ -162,18 +164,18 @@ pub(super) mod tests {
     #[test]
     fn a_second_syn_between_the_same_sockets_is_another_connection() {
         let mut all = Vec::new();
-        place(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
-        place(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
-        place(&mut all, seg(2, tcp::flag::SYN | tcp::flag::ACK, 9, 6, 0));
-        place(&mut all, seg(1, tcp::flag::SYN, 70, 0, 0));
+        assign(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
+        assign(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
+        assign(&mut all, seg(2, tcp::flag::SYN | tcp::flag::ACK, 9, 6, 0));
+        assign(&mut all, seg(1, tcp::flag::SYN, 70, 0, 0));
         assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]
     fn the_syns_of_a_simultaneous_open_are_one_connection() {
         let mut all = Vec::new();
-        place(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
-        place(&mut all, seg(2, tcp::flag::SYN, 9, 0, 0));
+        assign(&mut all, seg(1, tcp::flag::SYN, 5, 0, 0));
+        assign(&mut all, seg(2, tcp::flag::SYN, 9, 0, 0));
         assert_eq!(all.len(), 1);
     }
 }

@@ -1,24 +1,25 @@
-//! The client of a live trace: one connection to an echo, paced so that each part of its life can be seen.
+//! The client of a live trace: one connection to an echo server, paced so that each section of the
+//! ladder is visible.
 //!
-//! It opens; a moment later sends a quarter of its bytes and takes their echo; a moment later sends the rest
-//! and closes its direction at once, so that their echo comes through a half-closed connection.
+//! It connects, pauses, sends a quarter of its bytes and reads the echo. It pauses again, sends the
+//! rest and closes its direction at once, so the rest of the echo arrives on a half-closed
+//! connection.
 
 use std::sync::{Arc, Mutex};
 
 use linerate::shard::{CloseReason, ConnId, ConnectOptions, Io, Service};
 use linerate::time::{Duration, Instant};
 
-/// The pause before each part: enough for a pure ACK to be seen for itself, longer than the delayed ACK
-/// of either stack.
+/// Pause before each step: longer than the delayed ACK of either stack, so that pure ACKs show up.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// How long the whole may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for the connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How it ended, and how many bytes came back.
+/// Close reason and number of bytes echoed.
 pub type Outcome = Arc<Mutex<Option<(CloseReason, usize)>>>;
 
-/// What is sent after the next pause.
+/// Bytes to send after the next pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     First,
@@ -26,7 +27,7 @@ enum Next {
     Nothing,
 }
 
-/// The one connection.
+/// A service that opens one connection.
 pub struct Client {
     open: ConnectOptions,
     payload: Vec<u8>,
@@ -40,7 +41,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// To an echo, with so many bytes to be echoed.
+    /// Creates a client that sends `bytes` bytes to an echo server.
     pub fn new(open: ConnectOptions, bytes: usize, outcome: Outcome) -> Self {
         Self {
             open,
@@ -55,18 +56,19 @@ impl Client {
         }
     }
 
-    fn after_a_pause(&mut self, io: &mut dyn Io, next: Next) {
+    fn schedule(&mut self, io: &mut dyn Io, next: Next) {
         self.next = next;
         self.next_at = io.now() + PAUSE;
         io.set_alarm(self.next_at);
     }
 
-    /// Less than the rest, which is to take several segments of its own.
+    /// Returns the length of the first part. It is the shorter one, so that the rest takes several
+    /// segments.
     fn first_part(&self) -> usize {
         self.payload.len().div_ceil(4)
     }
 
-    /// Sends up to the end of the part under way; the close stands behind the last byte.
+    /// Sends up to the end of the current part. Closes after the last byte.
     fn send(&mut self, io: &mut dyn Io, conn: ConnId) {
         let end = match self.next {
             Next::First => self.first_part(),
@@ -80,9 +82,9 @@ impl Client {
         }
     }
 
-    fn end(&self, io: &mut dyn Io, ending: CloseReason) {
+    fn end(&self, io: &mut dyn Io, reason: CloseReason) {
         if let Ok(mut outcome) = self.outcome.lock() {
-            *outcome = Some((ending, self.received));
+            *outcome = Some((reason, self.received));
         }
         io.stop();
     }
@@ -90,7 +92,7 @@ impl Client {
 
 impl Service for Client {
     fn on_start(&mut self, io: &mut dyn Io) {
-        self.ends_at = io.now() + PATIENCE;
+        self.ends_at = io.now() + TIMEOUT;
         if io.connect(&self.open).is_err() {
             return self.end(io, CloseReason::Unreachable);
         }
@@ -99,7 +101,7 @@ impl Service for Client {
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, _: Duration) {
         self.conn = Some(conn);
-        self.after_a_pause(io, Next::First);
+        self.schedule(io, Next::First);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
@@ -112,7 +114,7 @@ impl Service for Client {
             }
         }
         if self.next == Next::First && self.received == self.first_part() {
-            self.after_a_pause(io, Next::Rest);
+            self.schedule(io, Next::Rest);
         }
     }
 
@@ -120,8 +122,8 @@ impl Service for Client {
         self.send(io, conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
-        self.end(io, ending);
+    fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, _: u64, reason: CloseReason) {
+        self.end(io, reason);
     }
 
     fn on_alarm(&mut self, io: &mut dyn Io) {

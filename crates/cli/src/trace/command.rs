@@ -1,4 +1,4 @@
-//! The options of `linerate trace`, and its output in three forms.
+//! The options of `linerate trace`, and its output as text, SVG and JSON.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,21 +15,21 @@ use crate::network::Cidr;
 use crate::options::Stack;
 use crate::output;
 
-/// Draw the ladder of one real connection: handshake, data, half-close, teardown.
+/// Draw the ladder diagram of a TCP connection: handshake, data, half-close, teardown.
 ///
-/// Without --read, makes a connection of its own: a client on linerate sends a quarter of --bytes to an echo
-/// server and takes the echo, sends the rest and closes its direction, so that the rest comes back through
-/// a half-closed connection. Over a veth pair between two network namespaces that it makes and removes
-/// (needs root), or from --interface and --address to --target.
+/// Without --read, opens a connection: a client on linerate sends a quarter of --bytes to an echo
+/// server and reads the echo, then sends the rest and closes its direction, so the rest of the echo
+/// arrives on a half-closed connection. Runs over a veth pair between two temporary network
+/// namespaces (needs root), or from --interface and --address to --target.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each line is a segment: time since the first, state of the left end, flags, seq and ack (relative; of SYNs
-also as on the wire), bytes of data, window in bytes, state of the right end. States are inferred from what
-each end sends and receives (RFC 9293 figure 5).
+Each line is a segment: time since the first segment, state of the left end, flags, seq and ack
+(relative; for SYNs also absolute), payload bytes, window in bytes, state of the right end. States
+are inferred from the segments that each end sends and receives (RFC 9293 figure 5).
 
-JSON (--json): left, right, connections (in the capture), segments: a list of time_ns, from (left or
-right), flags, seq, ack, seq_relative, ack_relative, length, window, again, intact, left, right (states),
-part.
+JSON (--json): left, right, connections (number in the capture), segments: a list of time_ns, from
+(left or right), flags, seq, ack, seq_relative, ack_relative, length, window, again (retransmitted),
+intact (checksum valid), left, right (states), part (section of the ladder).
 
 Examples:
   linerate trace
@@ -37,43 +37,45 @@ Examples:
   linerate trace --interface eth0 --address 10.0.0.9/24 --target 10.0.0.2:7
   linerate trace --read capture.pcap --connection 2 --all")]
 pub struct Options {
-    /// Draw a connection of this capture (pcap or pcapng, Ethernet) instead of a live one
+    /// Draw a connection from this capture (pcap or pcapng, Ethernet) instead of a live one
     #[arg(long, value_name = "FILE.pcap")]
     read: Option<PathBuf>,
 
-    /// Which connection of the capture, counted from 1
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Number of the connection in the capture, from 1
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u32).range(1..))]
     connection: u32,
 
-    /// Draw every segment, also of long stretches of data
+    /// Draw every segment, even in long runs of data
     #[arg(long)]
     all: bool,
 
-    /// Draw to this file as SVG, besides the text
+    /// Also write the ladder to this file as SVG
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 
-    /// Live: whose TCP the server of the veth pair runs on
+    /// Live: TCP stack of the server on the veth pair
     #[arg(long, value_enum, default_value = "linerate", conflicts_with_all = ["read", "target"])]
     peer: Stack,
 
-    /// Live: an echo to connect to, instead of one over a veth pair
+    /// Live: echo server to connect to, instead of one over a veth pair
     #[arg(long, value_name = "ADDR:PORT", requires = "interface", conflicts_with = "read")]
     target: Option<SocketAddr>,
 
-    /// Live: network interface to run on
+    /// Live: network interface of the client
     #[arg(long, value_name = "IF", requires = "address")]
     interface: Option<String>,
 
-    /// Live: address of the stack with its prefix
+    /// Live: address of the client with its prefix
     #[arg(long, value_name = "CIDR", requires = "target")]
     address: Option<Cidr>,
 
-    /// Live: bytes sent and echoed
-    #[arg(long, value_name = "BYTES", default_value = "4000", conflicts_with = "read", value_parser = clap::value_parser!(u32).range(2..=1 << 30))]
+    /// Live: bytes to send
+    #[arg(long, value_name = "BYTES", default_value = "4000", conflicts_with = "read",
+        value_parser = clap::value_parser!(u32).range(2..=1 << 30))]
     bytes: u32,
 
-    /// Live: keep the capture in this file
+    /// Live: save the capture in this file
     #[arg(long, value_name = "FILE.pcap", conflicts_with = "read")]
     pcap: Option<PathBuf>,
 
@@ -85,7 +87,7 @@ pub struct Options {
 /// Draws the ladder.
 ///
 /// # Errors
-/// When there is no capture to be had, or no such connection in it.
+/// Fails without a capture, or if it does not contain the connection.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let connections = captured(options)?;
     let ladder = connections
@@ -94,8 +96,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .ok_or_else(|| {
             Failure::usage(
                 format!("cannot draw connection {}", options.connection),
-                format!("the capture has {}", connections.len()),
-                "choose another --connection",
+                format!("the capture has {} connections", connections.len()),
+                format!("give --connection a number from 1 to {}", connections.len()),
             )
         })?;
     if let Some(path) = &options.svg {
@@ -113,22 +115,22 @@ fn captured(options: &Options) -> Result<Vec<Vec<Captured>>, Failure> {
     if let Some(path) = &options.read {
         return capture::connections(path);
     }
-    let keep = options.pcap.as_deref();
+    let save_to = options.pcap.as_deref();
     match (&options.interface, options.address, options.target) {
         (Some(interface), Some(address), Some(target)) => {
             let route = Route { interface, address, target };
-            live::over_interface(&route, options.bytes, keep)
+            live::over_interface(&route, options.bytes, save_to)
         }
-        _ => live::over_veth(options.peer, options.bytes, keep),
+        _ => live::over_veth(options.peer, options.bytes, save_to),
     }
 }
 
 fn write_svg(path: &Path, drawing: &str) -> Result<(), Failure> {
     std::fs::write(path, drawing).map_err(|error| {
         Failure::new(
-            format!("cannot write the drawing {}", path.display()),
+            format!("cannot write the SVG file {}", path.display()),
             error,
-            "give an --svg in a folder that exists and can be written to",
+            "give --svg a path in an existing, writable directory",
         )
     })
 }
@@ -154,10 +156,10 @@ fn entry(ladder: &Ladder, step: &Step) -> Value {
         "ack_relative": step.ack_relative,
         "length": segment.length,
         "window": step.window,
-        "again": step.is_again,
+        "again": step.is_retransmission,
         "intact": segment.is_intact,
         "left": step.left.name(),
         "right": step.right.name(),
-        "part": ladder.heading(step.part),
+        "part": ladder.heading(step.section),
     })
 }

@@ -1,107 +1,108 @@
-//! Follows one connection: states of both ends after each segment, and the parts of its life.
+//! Follows one connection: the states of both ends after each segment, and the sections of the
+//! ladder.
 
 use std::net::SocketAddr;
 
+use linerate::tcp::Phase;
 use linerate::wire::tcp::flag;
 
 use super::capture::Captured;
 use super::state::{Endpoint, State};
 
-/// A part of a connection's life.
+/// A section of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Until both ends are established.
+pub enum Section {
+    /// Up to the segment after which both ends are established.
     Handshake,
-    /// Both directions are open.
+    /// Both directions open.
     Data,
-    /// One direction is closed, the other still carries data.
+    /// One direction closed, data in the other.
     HalfClose,
-    /// FINs and their acknowledgements.
+    /// FINs and their acknowledgments.
     Teardown,
-    /// From a reset on.
+    /// The first reset and everything after it.
     Reset,
 }
 
-/// One segment, understood.
+/// One segment of the ladder, with the inferred states.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// As captured.
+    /// The captured segment.
     pub segment: Captured,
-    /// From the left end to the right one.
+    /// True from left to right.
     pub is_rightward: bool,
     /// Nanoseconds since the first segment.
     pub since_first_ns: u64,
-    /// SEG.SEQ less the sender's ISS.
+    /// SEG.SEQ minus the sender's ISS.
     pub seq_relative: u32,
-    /// SEG.ACK less the receiver's ISS.
+    /// SEG.ACK minus the receiver's ISS.
     pub ack_relative: u32,
-    /// The window in bytes, scaled where both ends have agreed to.
+    /// Window in bytes, scaled if both ends offered window scaling.
     pub window: u32,
-    /// Data or a FIN that was sent before.
-    pub is_again: bool,
-    /// The left end's state after it.
+    /// True if all of its data, SYN and FIN were sent before.
+    pub is_retransmission: bool,
+    /// State of the left end after the segment.
     pub left: State,
-    /// The right end's state after it.
+    /// State of the right end after the segment.
     pub right: State,
-    /// Which part of the connection's life it belongs to.
-    pub part: Part,
+    /// Section that the segment belongs to.
+    pub section: Section,
 }
 
 /// A connection, from its first captured segment to its last.
 #[derive(Clone, Debug)]
 pub struct Ladder {
-    /// The end that opened, or that was heard first.
+    /// The end that opened the connection, or that sent the first captured segment.
     pub left: SocketAddr,
-    /// The other one.
+    /// The other end.
     pub right: SocketAddr,
-    /// The states before the first segment.
+    /// States of left and right end before the first segment.
     pub before: (State, State),
     /// The segments.
     pub steps: Vec<Step>,
 }
 
 impl Ladder {
-    /// What a part is called, after what it held.
-    pub fn heading(&self, part: Part) -> &'static str {
-        let fins = self.steps.iter().filter(|it| it.segment.has(flag::FIN) && !it.is_again);
-        match part {
-            Part::Handshake => {
-                match self.steps.iter().filter(|it| it.segment.opens() && !it.is_again).count() {
-                    2 => "simultaneous open",
-                    _ => "three-way handshake",
-                }
-            }
-            Part::Data => "data",
-            Part::HalfClose => "half-close",
-            Part::Teardown if fins.count() < 2 => "teardown",
-            Part::Teardown => "four-way teardown",
-            Part::Reset => "reset",
+    /// Returns the heading of a section.
+    pub fn heading(&self, section: Section) -> &'static str {
+        let first_sent = || self.steps.iter().filter(|it| !it.is_retransmission);
+        let syns = first_sent().filter(|it| it.segment.opens()).count();
+        let fins = first_sent().filter(|it| it.segment.has(flag::FIN)).count();
+        match section {
+            Section::Handshake if syns == 2 => "simultaneous open",
+            Section::Handshake => "three-way handshake",
+            Section::Data => "data",
+            Section::HalfClose => "half-close",
+            Section::Teardown if fins < 2 => "teardown",
+            Section::Teardown => "four-way teardown",
+            Section::Reset => "reset",
         }
     }
 }
 
-/// Follows the segments of one connection; `None` for none.
+/// Follows the segments of one connection. Returns `None` without segments.
 pub fn follow(segments: &[Captured]) -> Option<Ladder> {
     let first = segments.first()?;
     let opener = segments.iter().find(|it| it.has(flag::SYN)).unwrap_or(first);
-    // A SYN-ACK is the answer to an opener that was not captured.
+    // If the capture begins with a SYN-ACK, its receiver opened the connection.
     let (left, right) = match opener.has(flag::SYN) && opener.has(flag::ACK) {
         true => (opener.dst, opener.src),
         false => (opener.src, opener.dst),
     };
     let before = match opener.has(flag::SYN) {
-        true => (State::Closed, State::Listen),
-        false => (State::Established, State::Established),
+        true => (State::In(Phase::Closed), State::Listen),
+        false => (State::In(Phase::Established), State::In(Phase::Established)),
     };
     let mut ends = [Endpoint::new(before.0), Endpoint::new(before.1)];
     let shifts = window_shifts(segments, left);
     let mut steps: Vec<Step> =
         segments.iter().map(|segment| step(segment, first, left, &shifts, &mut ends)).collect();
-    divide(&mut steps);
+    assign_sections(&mut steps);
     Some(Ladder { left, right, before, steps })
 }
 
-/// RFC 7323 §2.2: windows are scaled only when both SYNs offered it. Left, then right.
+/// Returns the window shifts of left and right end. RFC 7323 §2.2: windows are scaled only if both
+/// SYNs carry the option.
 fn window_shifts(segments: &[Captured], left: SocketAddr) -> [u8; 2] {
     let offer = |is_left: bool| {
         let mut syns = segments.iter().filter(|it| it.has(flag::SYN));
@@ -122,9 +123,9 @@ fn step(
 ) -> Step {
     let is_rightward = segment.src == left;
     let (from, to) = if is_rightward { (0, 1) } else { (1, 0) };
-    let is_again = ends[from].has_sent(segment);
+    let is_retransmission = ends[from].has_sent(segment);
     ends[from].on_send(segment);
-    // Of a capture that begins in mid-life, the first acknowledgement tells where the other end stands.
+    // If the capture begins after the handshake, take the first ACK as the other end's position.
     if ends[to].iss.is_none() && segment.has(flag::ACK) {
         ends[to].iss = Some(segment.ack.wrapping_sub(1));
     }
@@ -138,18 +139,19 @@ fn step(
         seq_relative: relative(segment.seq, &ends[from]),
         ack_relative: if segment.has(flag::ACK) { relative(segment.ack, &ends[to]) } else { 0 },
         window: u32::from(segment.window) << shift,
-        is_again,
+        is_retransmission,
         left: ends[0].state,
         right: ends[1].state,
-        part: Part::Data,
+        section: Section::Data,
         segment: segment.clone(),
     }
 }
 
-/// Tells the parts of the connection's life.
-fn divide(steps: &mut [Step]) {
-    let is_synchronizing =
-        |state: State| matches!(state, State::Listen | State::SynSent | State::SynReceived);
+/// Sets the section of each step.
+fn assign_sections(steps: &mut [Step]) {
+    let is_synchronizing = |state: State| {
+        matches!(state, State::Listen | State::In(Phase::SynSent | Phase::SynReceived))
+    };
     let handshake_end = match steps.first() {
         Some(first) if first.segment.has(flag::SYN) => steps
             .iter()
@@ -175,14 +177,18 @@ fn divide(steps: &mut [Step]) {
         .skip(first_fin + 1)
         .any(|it| it.segment.length > 0 && Some(it.is_rightward) != closer);
     for (index, step) in steps.iter_mut().enumerate() {
-        step.part = if index >= reset {
-            Part::Reset
+        step.section = if index >= reset {
+            Section::Reset
         } else if index >= first_fin {
-            if is_half_closed && index < second_fin { Part::HalfClose } else { Part::Teardown }
+            if is_half_closed && index < second_fin {
+                Section::HalfClose
+            } else {
+                Section::Teardown
+            }
         } else if index < handshake_end {
-            Part::Handshake
+            Section::Handshake
         } else {
-            Part::Data
+            Section::Data
         };
     }
 }
@@ -191,10 +197,10 @@ fn divide(steps: &mut [Step]) {
 pub(super) mod tests {
     use super::super::capture::tests::seg;
     use super::*;
-    use State::*;
+    use Phase::*;
     use linerate::wire::tcp::flag::{ACK, FIN, PSH, RST, SYN};
 
-    /// An open, an echo of what was sent before a half-close, a close.
+    /// Returns a connection that opens, sends, half-closes, receives the echo and closes.
     pub(crate) fn echo() -> Vec<Captured> {
         vec![
             seg(1, SYN, 100, 0, 0),
@@ -210,9 +216,13 @@ pub(super) mod tests {
         ]
     }
 
-    fn states(segments: &[Captured]) -> Vec<(State, State)> {
-        let ladder = follow(segments).expect("there are segments");
-        ladder.steps.iter().map(|it| (it.left, it.right)).collect()
+    fn states(segments: &[Captured]) -> Vec<(Phase, Phase)> {
+        let ladder = follow(segments).expect("the capture has segments");
+        let phase = |state: State| match state {
+            State::In(phase) => phase,
+            State::Listen => panic!("after a segment no end is in LISTEN"),
+        };
+        ladder.steps.iter().map(|it| (phase(it.left), phase(it.right))).collect()
     }
 
     #[test]
@@ -235,12 +245,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_life_are_told_apart() {
-        let parts: Vec<Part> =
-            follow(&echo()).into_iter().flat_map(|it| it.steps).map(|it| it.part).collect();
-        use Part::*;
+    fn each_segment_is_assigned_to_its_section() {
+        let sections: Vec<Section> =
+            follow(&echo()).into_iter().flat_map(|it| it.steps).map(|it| it.section).collect();
+        use Section::*;
         assert_eq!(
-            parts,
+            sections,
             [
                 Handshake, Handshake, Handshake, Data, HalfClose, HalfClose, HalfClose, HalfClose,
                 Teardown, Teardown
@@ -249,8 +259,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn numbers_are_relative_to_the_initial_ones() {
-        let steps = follow(&echo()).expect("there are segments").steps;
+    fn numbers_are_relative_to_the_initial_sequence_numbers() {
+        let steps = follow(&echo()).expect("the capture has segments").steps;
         let numbers: Vec<(u32, u32)> =
             steps.iter().map(|it| (it.seq_relative, it.ack_relative)).collect();
         assert_eq!(&numbers[..4], [(0, 0), (0, 1), (1, 1), (1, 1)]);
@@ -258,7 +268,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fins_that_cross_lead_both_ends_through_closing() {
+    fn crossing_fins_lead_both_ends_through_closing() {
         let segments = [
             seg(1, FIN | ACK, 10, 50, 0),
             seg(2, FIN | ACK, 50, 10, 0),
@@ -271,7 +281,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_joined_fin_and_ack_goes_straight_to_time_wait() {
+    fn a_fin_with_the_ack_of_our_fin_leads_straight_to_time_wait() {
         let segments =
             [seg(1, FIN | ACK, 10, 50, 0), seg(2, FIN | ACK, 50, 11, 0), seg(1, ACK, 11, 51, 0)];
         assert_eq!(
@@ -281,7 +291,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_fin_beyond_a_hole_counts_once_the_hole_is_filled() {
+    fn a_fin_beyond_a_hole_takes_effect_once_the_hole_is_filled() {
         let segments = [
             seg(1, ACK, 10, 50, 0),
             seg(1, FIN | ACK, 20, 50, 5),
@@ -299,22 +309,23 @@ pub(super) mod tests {
         let mut segments = echo();
         segments.truncate(4);
         segments.push(seg(2, RST, 901, 0, 0));
-        let ladder = follow(&segments).expect("there are segments");
-        let last = ladder.steps.last().expect("there are segments");
-        assert_eq!((last.left, last.right, last.part), (Closed, Closed, Part::Reset));
+        let ladder = follow(&segments).expect("the capture has segments");
+        let last = ladder.steps.last().expect("the capture has segments");
+        assert_eq!((last.left, last.right), (State::In(Closed), State::In(Closed)));
+        assert_eq!(last.section, Section::Reset);
     }
 
     #[test]
-    fn what_is_sent_twice_is_told() {
+    fn a_retransmission_is_recognized() {
         let mut segments = echo();
         segments.insert(4, segments[3].clone());
-        let again: Vec<usize> = follow(&segments)
+        let retransmissions: Vec<usize> = follow(&segments)
             .into_iter()
             .flat_map(|it| it.steps)
             .enumerate()
-            .filter(|(_, it)| it.is_again)
+            .filter(|(_, it)| it.is_retransmission)
             .map(|(index, _)| index)
             .collect();
-        assert_eq!(again, [4]);
+        assert_eq!(retransmissions, [4]);
     }
 }

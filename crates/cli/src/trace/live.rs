@@ -1,4 +1,4 @@
-//! Makes a connection to be drawn: on an interface that is named, or over a veth pair of our own.
+//! Runs and captures a live connection: from a given interface, or over a temporary veth pair.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -20,35 +20,37 @@ use crate::options::{Stack, StackOptions};
 use crate::stack;
 use crate::stop::Stop;
 
-/// The two ends of a pair of our own.
+/// Addresses on the temporary veth pair.
 const CLIENT: &str = "10.99.0.1/24";
 const SERVER: &str = "10.99.0.2/24";
 const TARGET: &str = "10.99.0.2:7";
 
-/// How long the server may take to be ready; and the client to be done, whose own patience is shorter.
-const SLACK: Duration = Duration::from_secs(20);
+/// Time limit for the server to become ready, and for the client to end. The client's own limit is
+/// shorter.
+const CHILD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// From where to where.
+/// The two ends of a live connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
-    /// Ours.
+    /// Local interface.
     pub interface: &'a str,
-    /// Ours.
+    /// Local address.
     pub address: Cidr,
-    /// An echo.
+    /// Remote echo server.
     pub target: SocketAddr,
 }
 
-/// Connects to an echo from an interface, on linerate, and gives the capture.
+/// Connects from an interface to an echo server on linerate's stack and returns the captured
+/// connections.
 ///
 /// # Errors
-/// When the stack does not come up, or the connection does not go through its whole life.
+/// Fails if the stack does not start, or the connection does not close cleanly after the full echo.
 pub fn over_interface(
     route: &Route<'_>,
     bytes: u32,
-    keep: Option<&Path>,
+    save_to: Option<&Path>,
 ) -> Result<Vec<Vec<Captured>>, Failure> {
-    let file = File::new(keep);
+    let file = CaptureFile::new(save_to);
     let outcome = Outcome::default();
     let open = ConnectOptions { remote: route.target, local: Some(route.address.address), user: 0 };
     let options = options(route, &file.path);
@@ -65,16 +67,17 @@ pub fn over_interface(
         Some((CloseReason::Finished, received)) if received == bytes as usize => {
             capture::connections(&file.path)
         }
-        Some((ending, received)) => Err(Failure::new(
-            format!("cannot draw a whole connection to {}", route.target),
-            format!("it ended by `{ending:?}` after {received} of {bytes} bytes were echoed"),
-            "see that an echo serves there (`linerate serve --service echo:7`), and can be reached",
+        Some((reason, received)) => Err(Failure::new(
+            format!("cannot trace a connection to {}", route.target),
+            format!("it closed with `{reason:?}` after {received} of {bytes} bytes were echoed"),
+            "check that an echo server (`linerate serve --service echo:7`) runs there and is \
+             reachable",
         )),
-        None => Err(broken("it was interrupted")),
+        None => Err(failure("it was interrupted")),
     }
 }
 
-/// The stack's options as the command line makes them, so that their defaults are the same.
+/// Builds the stack's options by parsing a command line, so that the defaults are the same.
 fn options(route: &Route<'_>, capture: &Path) -> StackOptions {
     #[derive(clap::Parser)]
     struct Line {
@@ -96,14 +99,15 @@ fn options(route: &Route<'_>, capture: &Path) -> StackOptions {
     Line::parse_from(line).stack
 }
 
-/// The same between two network namespaces, with an echo server of our own on `peer`'s TCP.
+/// Connects two temporary network namespaces, with an echo server on stack `peer`, and returns the
+/// captured connections.
 ///
 /// # Errors
-/// When the namespaces cannot be made, or one of the ends fails.
+/// Fails if the namespaces cannot be created, or the server or the client fails.
 pub fn over_veth(
     peer: Stack,
     bytes: u32,
-    keep: Option<&Path>,
+    save_to: Option<&Path>,
 ) -> Result<Vec<Vec<Captured>>, Failure> {
     let stop = Stop::on_signals()?;
     let cables = [("client", 1), ("server", 2)].map(|(interface, last)| Cable {
@@ -113,17 +117,17 @@ pub fn over_veth(
     let pair = Pair::new(cables)?;
     let [near, far] = &pair.ends;
     if peer == Stack::Kernel {
-        far.add_address(SERVER.parse().map_err(|wrong: String| broken(&wrong))?)?;
+        far.add_address(SERVER.parse().map_err(|error: String| failure(&error))?)?;
     }
     let mut server = Child::spawn(far, &serve(peer, far.interface()))?;
-    server.await_line(SLACK, &stop)?;
-    let file = File::new(keep);
+    server.await_line(CHILD_TIMEOUT, &stop)?;
+    let file = CaptureFile::new(save_to);
     let client = Child::spawn(near, &connect(near.interface(), bytes, &file.path))?;
-    client.await_end(SLACK, &stop)?;
+    client.await_end(CHILD_TIMEOUT, &stop)?;
     capture::connections(&file.path)
 }
 
-/// The arguments of the echo server.
+/// Returns the arguments of the echo server.
 fn serve(stack: Stack, interface: &str) -> [&str; 9] {
     let stack = stack.name();
     [
@@ -139,7 +143,7 @@ fn serve(stack: Stack, interface: &str) -> [&str; 9] {
     ]
 }
 
-/// The arguments of the client, with its capture.
+/// Returns the arguments of the client, including its capture file.
 fn connect(interface: &str, bytes: u32, capture: &Path) -> Vec<OsString> {
     let bytes = bytes.to_string();
     let words = ["trace", "--json", "--interface", interface, "--address", CLIENT];
@@ -147,31 +151,34 @@ fn connect(interface: &str, bytes: u32, capture: &Path) -> Vec<OsString> {
     words.into_iter().chain(more).map(OsString::from).chain([capture.into()]).collect()
 }
 
-fn broken(wrong: &str) -> Failure {
+fn failure(cause: &str) -> Failure {
     Failure::new(
-        "cannot make a connection to draw",
-        wrong,
-        "see `linerate check`, or draw a capture with --read",
+        "cannot trace a live connection",
+        cause,
+        "run `linerate check`, or draw a capture with --read",
     )
 }
 
-/// The capture; removed when dropped, unless it is to be kept.
-struct File {
+/// A capture file. Dropping it removes the file unless the user wants to keep it.
+struct CaptureFile {
     path: PathBuf,
-    is_kept: bool,
+    is_temporary: bool,
 }
 
-impl File {
-    fn new(keep: Option<&Path>) -> Self {
-        let own =
+impl CaptureFile {
+    fn new(save_to: Option<&Path>) -> Self {
+        let temporary =
             || std::env::temp_dir().join(format!("linerate-trace-{}.pcap", std::process::id()));
-        Self { path: keep.map_or_else(own, Path::to_path_buf), is_kept: keep.is_some() }
+        Self {
+            path: save_to.map_or_else(temporary, Path::to_path_buf),
+            is_temporary: save_to.is_none(),
+        }
     }
 }
 
-impl Drop for File {
+impl Drop for CaptureFile {
     fn drop(&mut self) {
-        if !self.is_kept {
+        if self.is_temporary {
             let _ = std::fs::remove_file(&self.path);
         }
     }

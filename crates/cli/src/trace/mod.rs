@@ -1,9 +1,8 @@
-//! `linerate trace`: the ladder of one connection, from a capture.
+//! `linerate trace`: draws the ladder diagram of one connection from a capture.
 //!
-//! [`capture`] takes the segments of one connection out of a file; [`follow`] infers from them what state
-//! each end was in (RFC 9293 §3.3.2), and which part of its life each segment belongs to; [`text`] and
-//! [`svg`] draw; [`live`] makes a connection to be drawn,
-//! with the [`client`].
+//! [`capture`] reads the segments of each connection from a file. [`follow`] infers the state of
+//! each end (RFC 9293 §3.3.2) and divides the ladder into sections. [`text`] and [`svg`] draw it.
+//! [`live`] captures a connection that [`client`] opens.
 
 mod capture;
 mod client;

@@ -1,8 +1,8 @@
-//! The ladder as a drawing: SVG 1.1, self-contained, readable on light and dark.
+//! Draws the ladder as SVG 1.1: self-contained, with a white background.
 
 use std::fmt::Write as _;
 
-use super::follow::{Ladder, Part, Step};
+use super::follow::{Ladder, Section, Step};
 use super::text;
 
 const WIDTH: usize = 980;
@@ -11,17 +11,17 @@ const RIGHT: usize = 790;
 const TOP: usize = 70;
 const ROW: usize = 30;
 
-/// How far an arrow falls from end to end: time runs downwards.
+/// Vertical drop of an arrow from end to end: time runs downwards.
 const SLANT: usize = 12;
 
-/// Segments drawn at the start and the end of a long stretch.
+/// Segments drawn at the start and at the end of a long section.
 const SHOWN: usize = 20;
 
-/// What stands in one row.
+/// One row of the drawing.
 enum Row<'a> {
     Heading(&'static str),
     Step(&'a Step),
-    Left(String),
+    Omitted(String),
 }
 
 /// Draws the ladder.
@@ -32,21 +32,24 @@ pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" font-family=\"ui-monospace, monospace\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         width=\"{WIDTH}\" height=\"{height}\" font-family=\"ui-monospace, monospace\" \
+         font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
-         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#444\"/></marker></defs>\n"
+         markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#444\"/></marker>\
+         </defs>\n"
     );
     for (x, name, state) in [
         (LEFT, ladder.left.to_string(), ladder.before.0),
         (RIGHT, ladder.right.to_string(), ladder.before.1),
     ] {
-        put(&mut out, x, 30, "middle", "#000", &name);
-        put(&mut out, x, 50, "middle", "#777", state.name());
+        write_text(&mut out, x, 30, "middle", "#000", &name);
+        write_text(&mut out, x, 50, "middle", "#777", state.name());
         let _ = writeln!(
             out,
-            "<line x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{}\" stroke=\"#000\" stroke-width=\"2\"/>",
+            "<line x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{}\" stroke=\"#000\" \
+             stroke-width=\"2\"/>",
             height - 20
         );
     }
@@ -59,16 +62,16 @@ pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
 
 fn rows(ladder: &Ladder, shows_all: bool) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
-    for stretch in ladder.steps.chunk_by(|one, next| one.part == next.part) {
-        rows.push(Row::Heading(ladder.heading(stretch[0].part)));
-        if shows_all || stretch.len() <= 3 * SHOWN {
-            rows.extend(stretch.iter().map(Row::Step));
+    for section in ladder.steps.chunk_by(|one, next| one.section == next.section) {
+        rows.push(Row::Heading(ladder.heading(section[0].section)));
+        if shows_all || section.len() <= 3 * SHOWN {
+            rows.extend(section.iter().map(Row::Step));
             continue;
         }
-        let (start, rest) = stretch.split_at(SHOWN);
+        let (start, rest) = section.split_at(SHOWN);
         let (middle, end) = rest.split_at(rest.len() - SHOWN);
         rows.extend(start.iter().map(Row::Step));
-        rows.push(Row::Left(text::summary(middle)));
+        rows.push(Row::Omitted(text::summary(middle)));
         rows.extend(end.iter().map(Row::Step));
     }
     rows
@@ -80,23 +83,24 @@ fn draw_row(out: &mut String, y: usize, row: &Row<'_>) {
         Row::Heading(text) => {
             let _ = writeln!(
                 out,
-                "<line x1=\"20\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"#ccc\" stroke-dasharray=\"4 4\"/>",
+                "<line x1=\"20\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"#ccc\" \
+                 stroke-dasharray=\"4 4\"/>",
                 WIDTH - 20
             );
-            put(out, 20, y - 5, "start", "#06c", text);
+            write_text(out, 20, y - 5, "start", "#06c", text);
         }
-        Row::Left(text) => put(out, middle, y, "middle", "#777", text),
+        Row::Omitted(text) => write_text(out, middle, y, "middle", "#777", text),
         Row::Step(step) => draw_step(out, y, step),
     }
 }
 
 fn draw_step(out: &mut String, y: usize, step: &Step) {
     let (from, to) = if step.is_rightward { (LEFT, RIGHT) } else { (RIGHT, LEFT) };
-    let colour = match step.part {
-        _ if step.is_again || !step.segment.is_intact => "#c00",
-        Part::Data => "#444",
-        Part::Reset => "#c00",
-        Part::Handshake | Part::HalfClose | Part::Teardown => "#060",
+    let colour = match step.section {
+        _ if step.is_retransmission || !step.segment.is_intact => "#c00",
+        Section::Data => "#444",
+        Section::Reset => "#c00",
+        Section::Handshake | Section::HalfClose | Section::Teardown => "#060",
     };
     let bottom = y + SLANT;
     let _ = writeln!(
@@ -105,14 +109,14 @@ fn draw_step(out: &mut String, y: usize, step: &Step) {
          marker-end=\"url(#tip)\"><title>{}</title></line>",
         escape(&text::options(step))
     );
-    put(out, (LEFT + RIGHT) / 2, y, "middle", colour, &text::label(step));
+    write_text(out, (LEFT + RIGHT) / 2, y, "middle", colour, &text::label(step));
     let time = format!("{:.3} ms", step.since_first_ns as f64 / 1e6);
-    put(out, 20, bottom, "start", "#777", &time);
-    put(out, LEFT - 10, bottom, "end", "#000", step.left.name());
-    put(out, RIGHT + 10, bottom, "start", "#000", step.right.name());
+    write_text(out, 20, bottom, "start", "#777", &time);
+    write_text(out, LEFT - 10, bottom, "end", "#000", step.left.name());
+    write_text(out, RIGHT + 10, bottom, "start", "#000", step.right.name());
 }
 
-fn put(out: &mut String, x: usize, y: usize, anchor: &str, colour: &str, text: &str) {
+fn write_text(out: &mut String, x: usize, y: usize, anchor: &str, colour: &str, text: &str) {
     let text = escape(text);
     let _ = writeln!(
         out,
@@ -130,8 +134,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_drawing_has_an_arrow_a_segment_and_is_well_formed() {
-        let svg = draw(&follow(&echo()).expect("there are segments"), false);
+    fn the_drawing_has_one_arrow_per_segment_and_is_well_formed() {
+        let svg = draw(&follow(&echo()).expect("the capture has segments"), false);
         assert_eq!(svg.matches("marker-end").count(), echo().len());
         assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.contains("TIME-WAIT"));

@@ -1,4 +1,4 @@
-//! The ladder as text.
+//! Draws the ladder as text.
 
 use std::fmt::Write as _;
 
@@ -9,23 +9,23 @@ use super::follow::{Ladder, Step};
 /// Columns between the two ends.
 const WIDTH: usize = 64;
 
-/// Of a long stretch of one part, so many segments are drawn at its start, and at its end.
+/// Segments drawn at the start and at the end of a long section.
 const SHOWN: usize = 8;
 
-/// Draws all segments, or the long stretches shortened.
+/// Draws the ladder. Shortens long sections unless `shows_all` is set.
 pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
     let mut out = String::new();
     let (left, right) = (ladder.left.to_string(), ladder.right.to_string());
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{:>12}  {left:<12}{:>pad$}", "", right, pad = WIDTH + 18 - extra(&left));
     row(&mut out, "", ladder.before.0.name(), &" ".repeat(WIDTH), ladder.before.1.name());
-    for stretch in ladder.steps.chunk_by(|one, next| one.part == next.part) {
-        heading(&mut out, ladder.heading(stretch[0].part));
-        if shows_all || stretch.len() <= 3 * SHOWN {
-            stretch.iter().for_each(|it| draw_step(&mut out, it));
+    for section in ladder.steps.chunk_by(|one, next| one.section == next.section) {
+        heading(&mut out, ladder.heading(section[0].section));
+        if shows_all || section.len() <= 3 * SHOWN {
+            section.iter().for_each(|it| draw_step(&mut out, it));
             continue;
         }
-        let (start, rest) = stretch.split_at(SHOWN);
+        let (start, rest) = section.split_at(SHOWN);
         let (middle, end) = rest.split_at(rest.len() - SHOWN);
         start.iter().for_each(|it| draw_step(&mut out, it));
         row(&mut out, "", "", &format!("{:^WIDTH$}", summary(middle)), "");
@@ -34,7 +34,7 @@ pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
     out
 }
 
-/// How far a name reaches into the room between the ends.
+/// Returns the number of columns by which the left name exceeds its field.
 fn extra(left: &str) -> usize {
     left.len().saturating_sub(12)
 }
@@ -61,7 +61,7 @@ fn draw_step(out: &mut String, step: &Step) {
     row(out, &time, step.left.name(), &between, step.right.name());
 }
 
-/// `PSH,ACK seq=1 ack=1 len=5 win=65535`.
+/// Formats a segment, as in `PSH,ACK seq=1 ack=1 len=5 win=65535`.
 pub fn label(step: &Step) -> String {
     let segment = &step.segment;
     let mut label = flags(segment.flags);
@@ -79,16 +79,16 @@ pub fn label(step: &Step) -> String {
         let _ = write!(label, " len={}", segment.length);
     }
     let _ = write!(label, " win={}", step.window);
-    if step.is_again {
-        label.push_str(" AGAIN");
+    if step.is_retransmission {
+        label.push_str(" RETRANSMITTED");
     }
     if !segment.is_intact {
-        label.push_str(" BAD SUM");
+        label.push_str(" BAD CHECKSUM");
     }
     label
 }
 
-/// The options of a SYN, for those who draw with more room.
+/// Formats the TCP options of a segment, for drawings with enough room.
 pub fn options(step: &Step) -> String {
     let segment = &step.segment;
     let mut words = Vec::new();
@@ -99,7 +99,7 @@ pub fn options(step: &Step) -> String {
     words.join(" ")
 }
 
-/// The control bits by name, in the order that people say them.
+/// Formats the control bits in their customary order, as in `SYN,ACK`.
 pub fn flags(flags: u16) -> String {
     let names = [
         (flag::SYN, "SYN"),
@@ -117,7 +117,7 @@ pub fn flags(flags: u16) -> String {
     if set.is_empty() { "none".into() } else { set.join(",") }
 }
 
-/// What a stretch that is not drawn held.
+/// Summarizes segments that are not drawn.
 pub fn summary(steps: &[Step]) -> String {
     let of = |is_rightward: bool| {
         let side = steps.iter().filter(move |it| it.is_rightward == is_rightward);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_ladder_shows_numbers_states_and_headings() {
-        let text = draw(&follow(&echo()).expect("there are segments"), false);
+        let text = draw(&follow(&echo()).expect("the capture has segments"), false);
         let lines: Vec<&str> = text.lines().collect();
         for words in [
             &["SYN seq=0 (100)", "SYN-SENT", "SYN-RECEIVED", ">|"][..],
@@ -151,17 +151,17 @@ mod tests {
         }
         let bars: std::collections::HashSet<_> =
             lines.iter().skip(1).filter_map(|line| line.find('|')).collect();
-        assert_eq!(bars.len(), 1, "the ends stand upright\n{text}");
+        assert_eq!(bars.len(), 1, "the left line is vertical\n{text}");
     }
 
     #[test]
-    fn a_long_stretch_is_shortened_and_told() {
+    fn a_long_section_is_shortened_with_a_summary() {
         let mut segments = echo();
         let data = segments[3].clone();
         for _ in 0..100 {
             segments.insert(3, data.clone());
         }
-        let ladder = follow(&segments).expect("there are segments");
+        let ladder = follow(&segments).expect("the capture has segments");
         assert!(draw(&ladder, false).contains("... 85 segments, 850 bytes ->"));
         assert!(draw(&ladder, true).lines().count() > 110);
     }

@@ -1,4 +1,4 @@
-//! Programs on our own stack that open connections and check what comes back.
+//! A client on linerate's stack that opens connections and collects what it receives.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
@@ -10,23 +10,23 @@ use linerate::time::Duration as Span;
 
 use super::pattern;
 
-/// How one connection went.
+/// The result of one connection.
 #[derive(Debug)]
 pub struct Outcome {
     pub ending: CloseReason,
     pub received: Vec<u8>,
 }
 
-/// When a client closes its side.
+/// The time at which a client closes its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
-    /// As soon as all is written: the answer comes through a half-closed connection.
+    /// Once everything is written: the echo arrives on a half-closed connection.
     AfterWriting,
-    /// When the peer has closed.
+    /// Once the peer has closed.
     AfterPeer,
 }
 
-/// Opens `connections` connections at once, writes a pattern to each, reads all that comes.
+/// Opens `connections` connections at once, writes a pattern to each and reads until the end.
 pub struct Client {
     pub target: SocketAddr,
     pub connections: usize,
@@ -44,22 +44,24 @@ struct Running {
     client: Client,
     conversations: Vec<Conversation>,
     ended: usize,
-    tell: mpsc::Sender<(usize, Outcome)>,
+    outcomes: mpsc::Sender<(usize, Outcome)>,
 }
 
 impl Client {
-    /// Runs on a stack of its own on `veth0` of this thread's namespace; outcomes by connection.
+    /// Runs on a new stack on `veth0` of this thread's namespace. Returns the outcome of each
+    /// connection.
     pub fn run(self, config: &StackConfig, limit: Duration) -> Vec<Outcome> {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let expected = self.connections;
-        let mut running = Some(Running { conversations: Vec::new(), ended: 0, tell, client: self });
+        let mut running =
+            Some(Running { client: self, conversations: Vec::new(), ended: 0, outcomes: sender });
         let stack = Stack::start(config, |_| Box::new(running.take().expect("one worker")))
             .unwrap_or_else(|e| panic!("the client's stack did not start: {e}"));
         let until = std::time::Instant::now() + limit;
         let mut outcomes: Vec<Option<Outcome>> = (0..expected).map(|_| None).collect();
         for n in 0..expected {
             let left = until.saturating_duration_since(std::time::Instant::now());
-            let (number, outcome) = told.recv_timeout(left).unwrap_or_else(|_| {
+            let (number, outcome) = receiver.recv_timeout(left).unwrap_or_else(|_| {
                 panic!("{} of {expected} connections ended in time: {:?}", n, stack.report())
             });
             outcomes[number] = Some(outcome);
@@ -90,7 +92,7 @@ impl Service for Running {
             let to_send = pattern(n as u64, self.client.bytes);
             self.conversations.push(Conversation { to_send, sent: 0, received: Vec::new() });
             let open = ConnectOptions { remote: self.client.target, local: None, user: n as u64 };
-            io.connect(&open).expect("the open begins");
+            io.connect(&open).expect("the active open starts");
         }
     }
 
@@ -127,14 +129,14 @@ impl Service for Running {
 
     fn on_closed(&mut self, io: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
         let received = std::mem::take(&mut self.conversations[user as usize].received);
-        // The test may have given up already.
-        let _ = self.tell.send((user as usize, Outcome { ending, received }));
+        // Fails if the test has already given up.
+        let _ = self.outcomes.send((user as usize, Outcome { ending, received }));
         self.ended += 1;
         let _ = io;
     }
 }
 
-/// A stack on `veth0` with this host's own addresses.
+/// Returns the configuration of a stack on `veth0` with these addresses.
 pub fn own_stack(addresses: &[IpAddr]) -> StackConfig {
     let with_prefix = addresses.iter().map(|a| (*a, if a.is_ipv4() { 24 } else { 64 })).collect();
     let mut config = StackConfig::new("veth0", with_prefix);

@@ -1,4 +1,4 @@
-//! What the tests over real interfaces share: namespaces joined by a veth pair, the built binary as a
+//! Support for tests over real interfaces: namespaces joined by a veth pair, the built binary as a
 //! server, and threads inside a namespace. Everything is removed on drop.
 #![allow(dead_code)]
 
@@ -17,68 +17,68 @@ use std::time::{Duration, Instant};
 use linerate::wire::MacAddr;
 use nix::sched::{CloneFlags, setns};
 
-/// The kernel's address on the left, where the servers of these tests run.
+/// Kernel's address on the left, where the servers run.
 pub const LEFT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 1);
-/// The kernel's address on the right, where the clients run.
+/// Kernel's address on the right, where the clients run.
 pub const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 2);
-/// linerate's own address on the left in exclusive mode.
+/// linerate's address on the left in exclusive mode.
 pub const LEFT_OWN: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 11);
-/// linerate's own address on the right in exclusive mode.
+/// linerate's address on the right in exclusive mode.
 pub const RIGHT_OWN: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 12);
 
-/// The IPv6 address of the same host.
+/// Returns the IPv6 address of the same host.
 pub fn v6(v4: Ipv4Addr) -> Ipv6Addr {
     Ipv6Addr::new(0xfd91, 0, 0, 0, 0, 0, 0, u16::from(v4.octets()[3]))
 }
 
-/// Both addresses of a host.
+/// Returns both addresses of a host.
 pub fn both(v4: Ipv4Addr) -> [IpAddr; 2] {
     [IpAddr::V4(v4), IpAddr::V6(v6(v4))]
 }
 
-/// `address/prefix` as the command line takes it.
+/// Formats an address with its prefix length for the command line.
 pub fn cidr(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 24 } else { 64 })
 }
 
-/// Runs a command to its end; its output.
+/// Runs a shell command and returns its standard output.
 ///
 /// # Panics
-/// With the command and what it printed when it fails: a test that can't set up its world must fail.
+/// Panics with the command and its output if it fails: a test without its environment must fail.
 #[track_caller]
 pub fn sh(command: &str) -> String {
     let output = try_sh(command);
     assert!(
         output.status.success(),
-        "`{command}` failed: {}{}\n(these tests make namespaces: run them as root)",
+        "`{command}` failed: {}{}\n(these tests create network namespaces: run them as root)",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs a command to its end, whatever comes.
+/// Runs a shell command and returns its output, even if it fails.
 pub fn try_sh(command: &str) -> Output {
     Command::new("sh")
         .args(["-c", command])
         .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
         .stdin(Stdio::null())
         .output()
-        .expect("there is a shell")
+        .expect("`sh` is installed")
 }
 
-/// Two namespaces joined by a veth pair; in each the interface is `veth0`.
+/// Two namespaces joined by a veth pair. The interface is `veth0` in both.
 pub struct Net {
     name: String,
 }
 
 impl Net {
-    /// With one queue.
+    /// Creates the pair with one queue.
     pub fn new() -> Self {
         Self::with_queues(1)
     }
 
-    /// With `queues` queues each way.
+    /// Creates the pair with `queues` queues in each direction.
     pub fn with_queues(queues: u32) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
@@ -101,17 +101,17 @@ impl Net {
         net
     }
 
-    /// The left namespace.
+    /// Returns the name of the left namespace.
     pub fn left(&self) -> String {
         format!("{}-a", self.name)
     }
 
-    /// The right namespace.
+    /// Returns the name of the right namespace.
     pub fn right(&self) -> String {
         format!("{}-b", self.name)
     }
 
-    /// Serves on the left: `arguments` follow `linerate serve --interface veth0`.
+    /// Starts `linerate serve --interface veth0` with more arguments on the left.
     #[track_caller]
     pub fn serve(&self, arguments: &str) -> Server {
         Server::start(&self.left(), arguments)
@@ -148,7 +148,7 @@ pub fn inside<T: Send + 'static>(
     })
 }
 
-/// The built binary, inside namespace `ns`, with these arguments.
+/// Returns a command that runs the built binary in namespace `ns`.
 pub fn linerate(ns: &str, arguments: &str) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", ns, env!("CARGO_BIN_EXE_linerate")]);
@@ -157,7 +157,7 @@ pub fn linerate(ns: &str, arguments: &str) -> Command {
     command
 }
 
-/// The hardware address of `veth0` in namespace `ns`.
+/// Returns the MAC address of `veth0` in namespace `ns`.
 #[track_caller]
 pub fn hardware_address(ns: &str) -> MacAddr {
     let shown: serde_json::Value =
@@ -168,7 +168,7 @@ pub fn hardware_address(ns: &str) -> MacAddr {
     MacAddr(bytes.try_into().expect("six bytes"))
 }
 
-/// Runs the binary to its end and parses what it printed as JSON.
+/// Runs the binary and parses its standard output as JSON.
 #[track_caller]
 pub fn linerate_json(ns: &str, arguments: &str) -> serde_json::Value {
     let output = linerate(ns, arguments).output().expect("the binary runs");
@@ -184,14 +184,14 @@ pub fn linerate_json(ns: &str, arguments: &str) -> serde_json::Value {
     })
 }
 
-/// A running `linerate serve`; stopped on drop.
+/// A running `linerate serve`, stopped on drop.
 pub struct Server {
     child: Child,
     log: mpsc::Receiver<String>,
 }
 
 impl Server {
-    /// Starts it and waits until it is ready.
+    /// Starts the server and waits until it is ready.
     #[track_caller]
     pub fn start(ns: &str, arguments: &str) -> Self {
         let mut child = linerate(ns, &format!("serve --interface veth0 {arguments}"))
@@ -200,12 +200,12 @@ impl Server {
             .spawn()
             .expect("the binary starts");
         let mut stderr = child.stderr.take().expect("it is piped");
-        let (tell, log) = mpsc::channel();
+        let (sender, log) = mpsc::channel();
         std::thread::spawn(move || {
             let mut text = String::new();
-            // Ends when the child closes its end.
+            // Returns when the child closes its end.
             let _ = stderr.read_to_string(&mut text);
-            let _ = tell.send(text);
+            let _ = sender.send(text);
         });
         let mut first = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -213,13 +213,13 @@ impl Server {
         let mut server = Self { child, log };
         if first != "ready\n" {
             let log = server.log();
-            panic!("serve {arguments}: not ready but {first:?}\n{log}");
+            panic!("serve {arguments}: expected `ready`, got {first:?}\n{log}");
         }
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         server
     }
 
-    /// Its process.
+    /// Returns the process ID.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
     }
@@ -228,13 +228,13 @@ impl Server {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal);
     }
 
-    /// Kills it without a warning.
+    /// Kills the server with SIGKILL.
     pub fn kill(&mut self) {
         self.signal(nix::sys::signal::Signal::SIGKILL);
         let _ = self.child.wait();
     }
 
-    /// Asks it to stop, waits, and gives its exit code.
+    /// Stops the server with SIGTERM and returns its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(nix::sys::signal::Signal::SIGTERM);
         let until = Instant::now() + Duration::from_secs(20);
@@ -248,12 +248,12 @@ impl Server {
         None
     }
 
-    /// Its exit code, if it has ended.
+    /// Returns the exit code if the server has exited.
     pub fn exited(&mut self) -> Option<i32> {
         self.child.try_wait().ok().flatten().and_then(|status| status.code())
     }
 
-    /// Stops it, and gives what it counted, by name.
+    /// Stops the server and returns the counters from its log, by name.
     pub fn counters(&mut self) -> BTreeMap<String, u64> {
         self.stop();
         let text = self.log.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
@@ -278,7 +278,7 @@ impl Drop for Server {
     }
 }
 
-/// Asks again until `condition` holds, for at most ten seconds.
+/// Polls until `condition` holds, for at most ten seconds.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(10);
@@ -288,10 +288,10 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("never came true: {what}");
+    panic!("timed out waiting: {what}");
 }
 
-/// Connects with a time limit, and sets one for everything after.
+/// Connects with a timeout, and sets the same timeout for reads and writes.
 #[track_caller]
 pub fn connect(address: SocketAddr) -> std::net::TcpStream {
     let limit = Duration::from_secs(20);
@@ -302,7 +302,7 @@ pub fn connect(address: SocketAddr) -> std::net::TcpStream {
     stream
 }
 
-/// `n` bytes that depend on `seed` and repeat only after 2^64: what is lost, moved or doubled shows.
+/// Returns `n` pseudo-random bytes from `seed`, so that lost, moved or duplicated data is detected.
 pub fn pattern(seed: u64, n: usize) -> Vec<u8> {
     let mut rng = linerate::rng::Rng::new(seed);
     let mut bytes = Vec::with_capacity(n + 8);

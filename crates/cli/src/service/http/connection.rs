@@ -1,5 +1,5 @@
-//! The connections of the HTTP service: reading ahead, answering in order, never more than one answer in
-//! memory.
+//! The connections of the HTTP service. Reads ahead, answers in order, and holds at most one
+//! response per connection in memory.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -12,31 +12,31 @@ use super::content::Content;
 use super::request::{self, Request, Status};
 use crate::civil::Civil;
 
-/// Bytes read at a time; with a head's worth of leftovers this bounds what a connection holds.
+/// Bytes per read. Together with one unparsed head this bounds the memory of a connection.
 const READ: usize = 16 * 1024;
 
-/// Bodies up to here travel with their head in one write.
+/// Longest body that is written together with its head.
 const JOINED_MAX: usize = 16 * 1024;
 
-/// One connection.
+/// The state of one connection.
 #[derive(Debug, Default)]
 struct Exchange {
-    /// Received, not yet understood.
+    /// Received bytes that are not parsed yet.
     input: Vec<u8>,
-    /// Bytes of a request's body still to be skipped.
+    /// Remaining bytes of the request body to skip.
     skip: u64,
-    /// The answer's head, and small bodies, from `output_from` on.
+    /// Head of the response, and a small body. Sent up to `output_from`.
     output: Vec<u8>,
     output_from: usize,
-    /// What of the content is still to be sent after it.
+    /// Range of the content that remains to be sent after `output`.
     body_from: usize,
     body_to: usize,
-    /// The answer under way is the last one.
+    /// True if the connection closes after the current response.
     is_last: bool,
     peer_closed: bool,
 }
 
-/// One worker's HTTP.
+/// One worker's HTTP service.
 pub struct Http {
     content: Arc<Content>,
     exchanges: Vec<Exchange>,
@@ -46,7 +46,7 @@ pub struct Http {
     date_until: Instant,
 }
 
-/// Whether there is more to do for a connection now.
+/// Result of one step of a connection.
 #[must_use]
 #[derive(PartialEq, Eq)]
 enum Step {
@@ -55,7 +55,7 @@ enum Step {
 }
 
 impl Http {
-    /// Serving `content`.
+    /// Creates a service for `content`.
     pub fn new(content: Arc<Content>) -> Self {
         Self {
             content,
@@ -68,13 +68,13 @@ impl Http {
     }
 
     fn pump(&mut self, io: &mut dyn Io, conn: ConnId) {
-        // The connection's number is its place plus one: 0 is what a stale handle gives.
-        let Some(place) = (io.user_data(conn) as usize).checked_sub(1) else { return };
-        while self.step(io, conn, place) == Step::Again {}
+        // The user data is the slab index plus one: a stale handle returns 0.
+        let Some(index) = (io.user_data(conn) as usize).checked_sub(1) else { return };
+        while self.step(io, conn, index) == Step::Again {}
     }
 
-    fn step(&mut self, io: &mut dyn Io, conn: ConnId, place: usize) -> Step {
-        let exchange = &mut self.exchanges[place];
+    fn step(&mut self, io: &mut dyn Io, conn: ConnId, index: usize) -> Step {
+        let exchange = &mut self.exchanges[index];
         if exchange.send(io, conn, &self.content.body) == Step::Wait {
             return Step::Wait;
         }
@@ -88,7 +88,7 @@ impl Http {
             exchange.input.drain(..request.head_length);
             exchange.skip = request.body_length;
             exchange.is_last = !request.keep_alive;
-            self.answer(io.now(), place, &request);
+            self.respond(io.now(), index, &request);
             return Step::Again;
         }
         let read = io.read(conn, &mut self.buffer);
@@ -99,18 +99,18 @@ impl Http {
         if read == 0 { Step::Wait } else { Step::Again }
     }
 
-    fn answer(&mut self, now: Instant, place: usize, request: &Request) {
+    fn respond(&mut self, now: Instant, index: usize, request: &Request) {
         self.refresh_date(now);
-        let refusal = request.status.line();
+        let status = request.status.line();
         let (length, media_type) = match request.status {
             Status::Ok => (self.content.body.len(), self.content.media_type),
-            _ => (refusal.len() + 2, "text/plain"),
+            _ => (status.len() + 2, "text/plain"),
         };
-        let output = &mut self.exchanges[place].output;
+        let output = &mut self.exchanges[index].output;
         // Writing to a vector cannot fail.
         let _ = write!(
             output,
-            "HTTP/1.1 {refusal}\r\nServer: linerate\r\nDate: {}\r\nContent-Type: {media_type}\r\n\
+            "HTTP/1.1 {status}\r\nServer: linerate\r\nDate: {}\r\nContent-Type: {media_type}\r\n\
              Content-Length: {length}\r\n",
             self.date
         );
@@ -128,16 +128,16 @@ impl Http {
         match request.status {
             Status::Ok if length <= JOINED_MAX => output.extend_from_slice(&self.content.body),
             Status::Ok => {
-                let exchange = &mut self.exchanges[place];
+                let exchange = &mut self.exchanges[index];
                 (exchange.body_from, exchange.body_to) = (0, length);
             }
             _ => {
-                let _ = write!(output, "{refusal}\r\n");
+                let _ = write!(output, "{status}\r\n");
             }
         }
     }
 
-    /// RFC 9110 §6.6.1: an origin server with a clock sends the date; it changes once a second.
+    /// Updates the Date header (RFC 9110 §6.6.1). It has a resolution of one second.
     fn refresh_date(&mut self, now: Instant) {
         if now >= self.date_until {
             self.date = Civil::of(SystemTime::now()).http_date();
@@ -147,7 +147,7 @@ impl Http {
 }
 
 impl Exchange {
-    /// Sends what is left of the answer. The output's memory stays for the next one.
+    /// Sends the rest of the response. Keeps the memory of `output` for the next response.
     fn send(&mut self, io: &mut dyn Io, conn: ConnId, body: &[u8]) -> Step {
         if self.output_from < self.output.len() {
             self.output_from += io.write(conn, &self.output[self.output_from..]);
@@ -179,7 +179,7 @@ impl Exchange {
         request::parse(&self.input, content)
     }
 
-    /// Ready for another connection; buffers of ordinary size are kept.
+    /// Clears the slot for another connection. Keeps the memory of its buffers.
     fn reset(&mut self) {
         let (mut input, mut output) =
             (std::mem::take(&mut self.input), std::mem::take(&mut self.output));
@@ -191,11 +191,11 @@ impl Exchange {
 
 impl Service for Http {
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, _: ListenerId) {
-        let place = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.exchanges.push(Exchange::default());
             self.exchanges.len() - 1
         });
-        io.set_user_data(conn, place as u64 + 1);
+        io.set_user_data(conn, index as u64 + 1);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
@@ -207,16 +207,16 @@ impl Service for Http {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        if let Some(place) = (io.user_data(conn) as usize).checked_sub(1) {
-            self.exchanges[place].peer_closed = true;
+        if let Some(index) = (io.user_data(conn) as usize).checked_sub(1) {
+            self.exchanges[index].peer_closed = true;
             self.pump(io, conn);
         }
     }
 
     fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, _: CloseReason) {
-        if let Some(place) = (user as usize).checked_sub(1) {
-            self.exchanges[place].reset();
-            self.free.push(place);
+        if let Some(index) = (user as usize).checked_sub(1) {
+            self.exchanges[index].reset();
+            self.free.push(index);
         }
     }
 }
@@ -239,22 +239,22 @@ mod tests {
     #[test]
     fn pipelined_requests_are_answered_in_order() {
         let mut t = server(4);
-        t.gets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP/1.1\r\nHo");
-        t.gets(b"st: a\r\n\r\n");
-        let answers: Vec<String> = sent(&t)
+        t.gets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET /x HTTP");
+        t.gets(b"/1.1\r\nHost: a\r\n\r\n");
+        let responses: Vec<String> = sent(&t)
             .split("HTTP/1.1 ")
             .skip(1)
-            .map(|answer| {
-                let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
-                format!("{} {body}", &answer[..3])
+            .map(|response| {
+                let body = response.split("\r\n\r\n").nth(1).unwrap_or_default();
+                format!("{} {body}", &response[..3])
             })
             .collect();
-        assert_eq!(answers, ["200 line", "200 ", "404 404 Not Found\r\n"]);
+        assert_eq!(responses, ["200 line", "200 ", "404 404 Not Found\r\n"]);
         assert!(!t.is_closed());
     }
 
     #[test]
-    fn connection_close_is_obeyed_after_the_answer() {
+    fn connection_close_takes_effect_after_the_response() {
         let mut t = server(4);
         t.gets(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n");
         assert!(sent(&t).contains("Connection: close\r\n") && sent(&t).ends_with("line"));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_big_body_waits_for_room_and_arrives_whole() {
+    fn a_large_body_waits_for_room_and_arrives_complete() {
         let mut t = Script::of(Http::new(Arc::new(Content::of_size(100_000)))).room(1000);
         t.accepts();
         t.gets(b"GET / HTTP/1.0\r\n\r\n");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_head_is_refused_and_closed() {
+    fn an_endless_head_is_rejected_and_the_connection_closed() {
         let mut t = server(4);
         t.gets(b"GET / HTTP/1.1\r\n");
         for _ in 0..20 {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_used_again_and_clean() {
+    fn a_slot_is_reused_without_leftovers() {
         let mut t = server(4);
         t.gets(b"GET / HT");
         t.ends();

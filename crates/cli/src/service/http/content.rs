@@ -1,4 +1,4 @@
-//! What is served, and under which paths.
+//! The content of the HTTP server and its paths.
 
 use std::io;
 use std::path::Path;
@@ -10,22 +10,22 @@ pub struct Content {
     pub body: Vec<u8>,
     /// Media type.
     pub media_type: &'static str,
-    /// Besides `/`.
+    /// File name, which is a second path besides `/`.
     name: Option<String>,
 }
 
 impl Content {
-    /// So many printable bytes, in lines.
+    /// Creates a body of `bytes` printable bytes, in lines.
     pub fn of_size(bytes: usize) -> Self {
         let line = b"linerate linerate linerate linerate linerate linerate linerate linera\r\n";
         let body = line.iter().copied().cycle().take(bytes).collect();
         Self { body, media_type: "text/plain", name: None }
     }
 
-    /// A file, read once: served as `/` and under its own name.
+    /// Reads a file, served under `/` and under its own name.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the file cannot be read.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let media_type = match path.extension().and_then(|extension| extension.to_str()) {
             Some("html" | "htm") => "text/html; charset=utf-8",
@@ -41,7 +41,7 @@ impl Content {
         Ok(Self { body: std::fs::read(path)?, media_type, name })
     }
 
-    /// Whether a request target (without its query) names it.
+    /// Returns true if the path of a request target matches. Ignores the query.
     pub fn is_at(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or(target);
         let name = path.strip_prefix('/');

@@ -1,8 +1,8 @@
-//! HTTP/1.1 (RFC 9110, RFC 9112) with one thing to serve: a body of so many bytes, or a file.
+//! HTTP/1.1 server (RFC 9110, RFC 9112) with one resource: a generated body or a file.
 //!
-//! Keep-alive and pipelining; GET and HEAD; request bodies are skipped. What it refuses: 400 bad syntax,
-//! 404 another path, 405 another method, 431 a head over 8 KiB. A refusal that leaves the place of the
-//! next request in doubt closes the connection.
+//! Supports GET and HEAD, keep-alive and pipelining, and skips request bodies. Errors: 400 for bad
+//! syntax, 404 for another path, 405 for another method, 431 for a head over 8 KiB. Closes the
+//! connection after an error that hides where the next request begins.
 
 mod connection;
 mod content;

@@ -1,14 +1,14 @@
-//! What a request asks for, as far as this server cares.
+//! Parses request heads.
 
 use super::content::Content;
 
-/// The longest request head taken, bytes.
+/// Longest request head accepted, in bytes.
 pub const HEAD_MAX: usize = 8 * 1024;
 
-/// Header fields of a request at most.
+/// Maximum number of header fields in a request.
 const FIELDS_MAX: usize = 64;
 
-/// A request's fate.
+/// The status of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// 200.
@@ -24,7 +24,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Code and reason.
+    /// Returns status code and reason phrase.
     pub fn line(self) -> &'static str {
         match self {
             Self::Ok => "200 OK",
@@ -36,26 +36,26 @@ impl Status {
     }
 }
 
-/// A whole request head.
+/// A parsed request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Bytes of the head.
+    /// Length of the head in bytes.
     pub head_length: usize,
-    /// Bytes of the body that follows.
+    /// Length of the body in bytes.
     pub body_length: u64,
-    /// How to answer.
+    /// Status of the response.
     pub status: Status,
-    /// The answer has no body.
+    /// True for HEAD: the response has no body.
     pub is_head: bool,
-    /// Another request may follow.
+    /// True if the connection stays open for another request.
     pub keep_alive: bool,
-    /// HTTP/1.0, which must be told that the connection is kept.
+    /// True for HTTP/1.0, where keep-alive needs a Connection field in the response.
     pub is_old: bool,
 }
 
 impl Request {
-    /// A request after which nothing can be understood any more.
-    const fn refused(status: Status) -> Self {
+    /// Returns a rejected request, after which the connection closes.
+    const fn rejected(status: Status) -> Self {
         Self {
             head_length: 0,
             body_length: 0,
@@ -67,25 +67,25 @@ impl Request {
     }
 }
 
-/// The first request in `bytes`; `None` while its head is incomplete.
+/// Parses the first request in `bytes`. Returns `None` while its head is incomplete.
 pub fn parse(bytes: &[u8], content: &Content) -> Option<Request> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Request::new(&mut fields);
     match head.parse(bytes) {
         Ok(httparse::Status::Complete(length)) if length > HEAD_MAX => {
-            Some(Request::refused(Status::HeadTooLarge))
+            Some(Request::rejected(Status::HeadTooLarge))
         }
-        Ok(httparse::Status::Complete(length)) => Some(judge(&head, length, content)),
+        Ok(httparse::Status::Complete(length)) => Some(evaluate(&head, length, content)),
         Ok(httparse::Status::Partial) if bytes.len() > HEAD_MAX => {
-            Some(Request::refused(Status::HeadTooLarge))
+            Some(Request::rejected(Status::HeadTooLarge))
         }
         Ok(httparse::Status::Partial) => None,
-        Err(httparse::Error::TooManyHeaders) => Some(Request::refused(Status::HeadTooLarge)),
-        Err(_) => Some(Request::refused(Status::BadRequest)),
+        Err(httparse::Error::TooManyHeaders) => Some(Request::rejected(Status::HeadTooLarge)),
+        Err(_) => Some(Request::rejected(Status::BadRequest)),
     }
 }
 
-/// The header fields that matter.
+/// The header fields that the server evaluates.
 #[derive(Default)]
 struct Fields {
     hosts: usize,
@@ -121,7 +121,7 @@ fn fields(head: &httparse::Request<'_, '_>) -> Fields {
     seen
 }
 
-/// RFC 9110 §8.6: digits and nothing else.
+/// Parses Content-Length. RFC 9110 §8.6 permits only digits.
 fn content_length(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
@@ -130,14 +130,14 @@ fn content_length(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-fn judge(head: &httparse::Request<'_, '_>, head_length: usize, content: &Content) -> Request {
+fn evaluate(head: &httparse::Request<'_, '_>, head_length: usize, content: &Content) -> Request {
     let is_old = head.version == Some(0);
     let seen = fields(head);
-    // RFC 9112 §3.2: a server MUST respond with 400 to an HTTP/1.1 request that lacks a Host field or
-    // has more than one. Transfer codings are not needed for GET and HEAD, and where the body ends could
-    // not be told without them.
+    // RFC 9112 §3.2: a server MUST respond with 400 to an HTTP/1.1 request that lacks a Host field
+    // or has more than one. We support no transfer codings: GET and HEAD need none, and without
+    // decoding them the end of the body is unknown.
     if seen.is_bad || seen.is_chunked || (!is_old && seen.hosts != 1) || seen.hosts > 1 {
-        return Request { is_old, ..Request::refused(Status::BadRequest) };
+        return Request { is_old, ..Request::rejected(Status::BadRequest) };
     }
     let method = head.method.unwrap_or_default();
     let status = match method {
@@ -145,8 +145,8 @@ fn judge(head: &httparse::Request<'_, '_>, head_length: usize, content: &Content
         "GET" | "HEAD" => Status::NotFound,
         _ => Status::MethodNotAllowed,
     };
-    // RFC 9110 §10.1.1: after a final answer to an expectation the client may or may not send the body,
-    // so that only a close makes clear where the next request begins.
+    // RFC 9110 §10.1.1: after a final response to an expectation the client may or may not send the
+    // body, so close the connection: the start of the next request is unknown.
     let keep_alive = !seen.close && !seen.expects && (!is_old || seen.keep_alive);
     Request {
         head_length,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_cause() {
+    fn each_error_has_its_status() {
         assert_eq!(status("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Status::Ok);
         assert_eq!(status("GET /?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"), Status::Ok);
         assert_eq!(status("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), Status::NotFound);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_could_smuggle_a_request_are_bad() {
+    fn lengths_that_could_smuggle_a_request_are_rejected() {
         for length in ["+1", "1,2", "", "0x1", "99999999999999999999"] {
             let text = format!("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
             assert_eq!(status(&text), Status::BadRequest, "{length}");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_head_is_waited_for() {
+    fn an_incomplete_head_returns_none() {
         assert_eq!(of("GET / HTTP/1.1\r\nHost: a\r\n"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The serving end of a control socket: answers whoever has come, between two looks of the main thread.
+//! The server end of a control socket. The main thread answers waiting requests in its poll loop.
 
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
 use std::ops::ControlFlow;
@@ -10,91 +10,92 @@ use std::time::{Duration, Instant};
 use linerate::runtime::Stack;
 use serde_json::json;
 
-use super::place::{Wish, folder, is_alive, living, make_folder};
-use super::question::{Filter, Question};
+use super::directory::{ControlOption, create_directory, directory, is_live, live_sockets};
+use super::request::{Filter, Request};
 use super::row::row;
 use super::snapshot::Snapshot;
 use crate::failure::Failure;
 
-/// How long an asker may take to ask and to read: the stack's end waits for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Read and write timeout of a client. The main thread blocks for as long.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// More than the longest question.
-const QUESTION_MAX: u64 = 4096;
+/// Longest request read, in bytes: longer than any valid one.
+const REQUEST_MAX: u64 = 4096;
 
-/// A control socket that is open; removed when dropped.
-pub struct Door {
+/// An open control socket. Dropping it removes the socket file.
+pub struct ControlServer {
     listener: UnixListener,
     path: PathBuf,
     interface: String,
     started: Instant,
 }
 
-impl Door {
-    /// Opens what is wished for. Without a wish there is none where there can't be, and why is said.
+impl ControlServer {
+    /// Opens the socket of `--control`, or the default one. If the default socket cannot be opened,
+    /// prints a note and returns `None`.
     ///
     /// # Errors
-    /// When a socket that was asked for by name cannot be made.
-    pub fn open(wish: Option<&Wish>, interface: &str) -> Result<Option<Self>, Failure> {
-        let usual = folder();
-        let (path, asked_for) = match wish {
-            Some(Wish::Off) => return Ok(None),
-            Some(Wish::At(path)) => (path.clone(), true),
-            None => (usual.join(format!("{}.sock", std::process::id())), false),
+    /// Fails if the socket that `--control` names cannot be opened.
+    pub fn open(option: Option<&ControlOption>, interface: &str) -> Result<Option<Self>, Failure> {
+        let default = directory();
+        let (path, is_named) = match option {
+            Some(ControlOption::Off) => return Ok(None),
+            Some(ControlOption::At(path)) => (path.clone(), true),
+            None => (default.join(format!("{}.sock", std::process::id())), false),
         };
-        let made = if asked_for { Ok(()) } else { tidy(&usual) };
-        match made.and_then(|()| bind(&path)) {
+        let prepared = if is_named { Ok(()) } else { prepare(&default) };
+        match prepared.and_then(|()| bind(&path)) {
             Ok(listener) => {
                 let (interface, started) = (interface.to_owned(), Instant::now());
                 Ok(Some(Self { listener, path, interface, started }))
             }
-            Err(error) if asked_for => Err(Failure::new(
+            Err(error) if is_named => Err(Failure::new(
                 format!("cannot open the control socket {}", path.display()),
                 error,
-                "give --control a path that does not exist in a folder that does, or `off`",
+                "give --control an unused path in an existing directory, or `off`",
             )),
             Err(error) => {
-                eprintln!("note: no control socket {}: {error}", path.display());
+                eprintln!("note: cannot open the control socket {}: {error}", path.display());
                 Ok(None)
             }
         }
     }
 
-    /// Answers all who wait. Who asks wrongly, or goes away, has no effect on the stack.
+    /// Answers all waiting requests. An invalid request or a lost client does not affect the stack.
     pub fn answer(&self, stack: &mut Stack) {
         while let Ok((stream, _)) = self.listener.accept() {
-            // The asker may have gone: it does not miss the answer then.
+            // An error means that the client has closed its end or timed out.
             let _ = self.serve(&stream, stack);
         }
     }
 
     fn serve(&self, stream: &UnixStream, stack: &mut Stack) -> std::io::Result<()> {
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         let mut line = String::new();
-        BufReader::new(stream.take(QUESTION_MAX)).read_line(&mut line)?;
+        BufReader::new(stream.take(REQUEST_MAX)).read_line(&mut line)?;
         if line.is_empty() {
-            // Somebody looked whether we are alive.
+            // `is_live` connects and closes without a request.
             return Ok(());
         }
         let mut out = BufWriter::new(stream);
         match serde_json::from_str(&line) {
-            Ok(Question::Figures) => {
+            Ok(Request::Figures) => {
                 let at_ns = self.started.elapsed().as_nanos() as u64;
                 let snapshot = Snapshot::new(&self.interface, at_ns, &stack.report());
                 serde_json::to_writer(&mut out, &snapshot)?;
                 writeln!(out)?;
             }
-            Ok(Question::Connections(filter)) => tell_connections(&mut out, stack, &filter)?,
+            Ok(Request::Connections(filter)) => write_connections(&mut out, stack, &filter)?,
             Err(error) => writeln!(out, "{}", json!({ "error": error.to_string() }))?,
         }
         out.flush()
     }
 }
 
-/// A line each, then one that tells how many there were.
-fn tell_connections(
+/// Writes one line per connection, then a line with their number.
+fn write_connections(
     out: &mut impl Write,
     stack: &mut Stack,
     filter: &Filter,
@@ -102,7 +103,7 @@ fn tell_connections(
     let (mut shown, mut failed) = (0_u64, Ok(()));
     let limit = filter.limit.unwrap_or(u64::MAX);
     let ended = stack.connections(|worker, info| {
-        if !filter.takes(info) {
+        if !filter.matches(info) {
             return ControlFlow::Continue(());
         }
         if shown == limit {
@@ -117,20 +118,20 @@ fn tell_connections(
     failed?;
     match ended {
         Ok(()) => writeln!(out, "{}", json!({ "end": shown })),
-        Err(silent) => writeln!(out, "{}", json!({ "error": silent.to_string() })),
+        Err(error) => writeln!(out, "{}", json!({ "error": error.to_string() })),
     }
 }
 
-/// The usual folder, without the sockets of those who died.
-fn tidy(usual: &Path) -> std::io::Result<()> {
-    make_folder(usual)?;
-    living(usual);
+/// Creates the default directory and removes stale sockets from it.
+fn prepare(default: &Path) -> std::io::Result<()> {
+    create_directory(default)?;
+    live_sockets(default);
     Ok(())
 }
 
-/// Binds, for the owner alone, where nobody listens yet.
+/// Binds a socket that only its owner may open. Fails if another process listens at `path`.
 fn bind(path: &Path) -> std::io::Result<UnixListener> {
-    if path.exists() && is_alive(path) {
+    if path.exists() && is_live(path) {
         return Err(std::io::Error::other("another process listens there"));
     }
     let listener = UnixListener::bind(path)?;
@@ -139,13 +140,14 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-impl Drop for Door {
+impl Drop for ControlServer {
     fn drop(&mut self) {
-        // Both are gone already if somebody tidied up, and the folder stays if others use it.
+        // Another process may have removed the socket. The directory stays while other sockets use
+        // it.
         let _ = std::fs::remove_file(&self.path);
-        let usual = folder();
-        if self.path.parent() == Some(&usual) {
-            let _ = std::fs::remove_dir(usual);
+        let default = directory();
+        if self.path.parent() == Some(&default) {
+            let _ = std::fs::remove_dir(default);
         }
     }
 }

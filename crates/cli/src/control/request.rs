@@ -1,34 +1,35 @@
-//! What can be asked through a control socket: one line of JSON.
+//! The requests of the control socket: one line of JSON each.
 
 use serde::{Deserialize, Serialize};
 
-/// A question.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Question {
-    /// All counters: one line answers.
+pub enum Request {
+    /// All counters. The response is one line.
     Figures,
-    /// The connections: a line for each, then one that says how it ended.
+    /// The connections. The response is one line per connection, then a line with their number or
+    /// an error.
     Connections(Filter),
 }
 
-/// Which connections are wanted.
+/// Selects connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// In these states; all if empty.
+    /// States to include; empty for all.
     #[serde(default)]
     pub states: Vec<String>,
-    /// With this port at either end.
+    /// Port at either end.
     #[serde(default)]
     pub port: Option<u16>,
-    /// At most so many.
+    /// Maximum number of connections in the response.
     #[serde(default)]
     pub limit: Option<u64>,
 }
 
 impl Filter {
-    /// Whether a connection is wanted.
-    pub fn takes(&self, info: &linerate::shard::ConnInfo) -> bool {
+    /// Returns true if state and port of a connection match.
+    pub fn matches(&self, info: &linerate::shard::ConnInfo) -> bool {
         let state = self.states.is_empty() || self.states.iter().any(|it| it == info.state);
         let port = self.port.is_none_or(|it| info.local.port() == it || info.remote.port() == it);
         state && port

@@ -1,8 +1,9 @@
-//! Which queues a peer's answers come in on: SYNs of the kernel's own sockets, to a port on which nothing should listen,
-//! whose answers are caught on their way in.
+//! The RSS probe: sends SYNs to a peer and records the queue on which each reply arrives.
 //!
-//! Owns the sockets, the program and the links for as long as it asks. Takes nothing from the kernel but the answers to
-//! these very SYNs: only their source ports, which are bound, are claimed. What it found is judged elsewhere.
+//! The SYNs come from kernel sockets and go to a port on which nothing should listen. The XDP
+//! program redirects the replies before the kernel sees them. Owns the sockets, the program and the
+//! links while the probe runs. Claims only the source ports of these SYNs, which are bound first,
+//! so the kernel loses no other packet. [`rss_verdict`](super::rss_verdict) judges the result.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -17,74 +18,77 @@ use socket2::{Domain, Socket, Type};
 
 use crate::failure::Failure;
 
-/// So many that a queue of 16 has about as many answers as its share says, and so few that a host does not mind.
+/// SYNs of one probe: enough that each of 16 queues receives about its share of the replies, and
+/// few enough that the peer does not mistake them for a flood.
 const SYNS: usize = 256;
-/// Sent at once: no more than the shortest of rings takes.
+/// SYNs per burst: no more than the shortest ring holds.
 const BURST: usize = 32;
-/// Above those that Linux picks from (`net.ipv4.ip_local_port_range`).
+/// Source ports: above the default range of Linux (`net.ipv4.ip_local_port_range`).
 const PORTS: std::ops::RangeInclusive<u16> = 61000..=65535;
-/// A lost SYN is sent again by the kernel after a second, and after two more: so long nothing may come before what is
-/// missing is taken to be lost.
-const WAIT_MS: u64 = 3_500;
-/// However slowly they trickle in, a user waits no longer.
+/// Quiet time after which the missing replies count as lost. The kernel retransmits a lost SYN
+/// after one second and again two seconds later.
+const QUIET_MS: u64 = 3_500;
+/// Upper bound on the wait, even while replies still trickle in.
 const WAIT_MAX_MS: u64 = 20_000;
-/// Drivers take up to some seconds to bring their link back after a program was attached.
+/// Some drivers reset the link when a program is attached and need a few seconds to restore it.
 const CARRIER_WAIT_MS: u64 = 10_000;
-/// Between two looks at the rings.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Interval between two polls of the rings.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What was asked, and what came of it.
+/// The replies to one probe.
 #[derive(Clone, Debug)]
-pub struct Answers {
-    /// Who was asked.
+pub struct Replies {
+    /// The probed address and port.
     pub peer: SocketAddr,
-    /// The address that the answers came to.
+    /// The local address that the replies were sent to.
     pub local: IpAddr,
-    /// By source port, the queue that the answer came in on; `None` where none came.
+    /// For each source port, the queue that received the reply; `None` if no reply arrived.
     pub queues: Vec<(u16, Option<u32>)>,
-    /// The hash that the NIC told with an answer, by source port, and whether ports went into it.
+    /// Source port, hash that the NIC reported with the reply, and true if the hash covers ports.
     pub hashes: Vec<(u16, u32, bool)>,
-    /// How the NIC said it spreads flows, while the program was attached.
+    /// RSS settings of the NIC, read while the program was attached.
     pub rss: Option<Rss>,
-    /// Receive queues that were listened on.
-    pub listened: u32,
+    /// Number of receive queues with a socket.
+    pub rx_queues: u32,
 }
 
-/// Asks `peer` through `interface`.
+/// Probes `peer` through `interface`.
 ///
 /// # Errors
-/// Without a route there, or where program and sockets are refused.
-pub fn ask(interface: &str, peer: SocketAddr) -> Result<Answers, Failure> {
-    let tried = || format!("cannot probe {} through {interface}", peer.ip());
+/// Fails without a route to the peer, or if the program or a socket cannot be set up.
+pub fn run(interface: &str, peer: SocketAddr) -> Result<Replies, Failure> {
+    let action = || format!("cannot probe {} through {interface}", peer.ip());
     let local = local_towards(interface, peer).map_err(|error| {
         let remedy = format!("give {interface} an address of the peer's network, or a route to it");
-        Failure::new(tried(), error, remedy)
+        Failure::new(action(), error, remedy)
     })?;
     let sockets = sockets(interface, local);
-    let mut ear = Ear::open(interface, local, sockets.iter().map(|(port, _)| *port))
-        .map_err(|error| Failure::new(tried(), error, "stop what else uses the interface"))?;
-    let mut answers = Answers {
+    let ports = sockets.iter().map(|(port, _)| *port);
+    let mut capture = Capture::open(interface, local, ports).map_err(|error| {
+        Failure::new(action(), error, "stop other programs that use XDP on the interface")
+    })?;
+    let mut replies = Replies {
         peer,
         local,
         queues: sockets.iter().map(|(port, _)| (*port, None)).collect(),
         hashes: Vec::new(),
         rss: xdp::rss(interface),
-        listened: ear.links.len() as u32,
+        rx_queues: capture.links.len() as u32,
     };
     for burst in sockets.chunks(BURST) {
         for (_, socket) in burst {
-            // In progress, as it should be; or refused by the kernel itself, which shows as no answer.
+            // EINPROGRESS is the normal result. Any other error shows up as a missing reply.
             let _ = socket.connect(&peer.into());
         }
-        ear.listen(&mut answers, 10);
+        capture.poll_for(&mut replies, 10);
     }
-    ear.listen_on(&mut answers);
-    // Before the sockets: a late answer then finds the kernel.
-    ear.program.detach();
-    Ok(answers)
+    capture.poll_until_quiet(&mut replies);
+    // Detach before the sockets close, so that the kernel's sockets handle a late reply.
+    capture.program.detach();
+    Ok(replies)
 }
 
-/// The address that the kernel would use.
+/// Returns the source address that the kernel would use.
 fn local_towards(interface: &str, peer: SocketAddr) -> std::io::Result<IpAddr> {
     let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, None)?;
     socket.bind_device(Some(interface.as_bytes()))?;
@@ -93,7 +97,7 @@ fn local_towards(interface: &str, peer: SocketAddr) -> std::io::Result<IpAddr> {
     local.ok_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())
 }
 
-/// Sockets bound to ports of their own: taken ones are left out.
+/// Binds up to [`SYNS`] sockets, each to its own port. Skips ports that are in use.
 fn sockets(interface: &str, local: IpAddr) -> Vec<(u16, Socket)> {
     let socket = |port: u16| {
         let address = SocketAddr::new(local, port);
@@ -106,16 +110,16 @@ fn sockets(interface: &str, local: IpAddr) -> Vec<(u16, Socket)> {
     PORTS.filter_map(socket).take(SYNS).collect()
 }
 
-/// The program with a socket on every queue.
-struct Ear {
-    // In the order in which they must go.
+/// The attached program and an AF_XDP socket on every queue.
+struct Capture {
+    // Field order is drop order: the program is detached before the sockets close.
     program: Program,
     links: Vec<(u32, XskLink)>,
     clock: Clock,
     frames: Vec<Frame>,
 }
 
-impl Ear {
+impl Capture {
     fn open(
         interface: &str,
         local: IpAddr,
@@ -130,7 +134,7 @@ impl Ear {
             routers: Routers::Kernel,
         })?;
         let mut links = Vec::new();
-        // After the program: some drivers add queues with it.
+        // Count the queues after the attach: some drivers add queues for XDP.
         for queue in 0..xdp::rx_queues(interface).min(xdp::QUEUES_MAX) {
             let small = Config {
                 mode: Mode::Copy,
@@ -144,9 +148,9 @@ impl Ear {
             program.insert_socket(queue, link.fd().as_raw_fd())?;
             links.push((queue, link));
         }
-        let ear = Self { program, links, clock: Clock::new(), frames: Vec::new() };
-        ear.await_carrier(interface);
-        ear.claim(local, ports)
+        let capture = Self { program, links, clock: Clock::new(), frames: Vec::new() };
+        capture.await_carrier(interface);
+        capture.claim(local, ports)
     }
 
     fn claim(
@@ -161,7 +165,7 @@ impl Ear {
         Ok(self)
     }
 
-    /// What has no link gets no answers, which is told.
+    /// Waits for the carrier. Without one the probe continues and reports that no reply arrived.
     fn await_carrier(&self, interface: &str) {
         let until = self.clock.now().as_millis() + CARRIER_WAIT_MS;
         while !xdp::has_carrier(interface) && self.clock.now().as_millis() < until {
@@ -169,13 +173,13 @@ impl Ear {
         }
     }
 
-    /// Takes what comes in for as long as something does.
-    fn listen_on(&mut self, answers: &mut Answers) {
+    /// Polls until every reply has arrived, or until none arrives for [`QUIET_MS`].
+    fn poll_until_quiet(&mut self, replies: &mut Replies) {
         let until = self.clock.now().as_millis() + WAIT_MAX_MS;
-        let mut missing = answers.missing();
+        let mut missing = replies.missing();
         loop {
-            self.listen(answers, WAIT_MS);
-            let before = std::mem::replace(&mut missing, answers.missing());
+            self.poll_for(replies, QUIET_MS);
+            let before = std::mem::replace(&mut missing, replies.missing());
             let is_over = missing == 0 || missing == before;
             if is_over || self.clock.now().as_millis() >= until {
                 break;
@@ -183,43 +187,44 @@ impl Ear {
         }
     }
 
-    /// Takes what comes in for so long, or until every answer is there.
-    fn listen(&mut self, answers: &mut Answers, milliseconds: u64) {
+    /// Polls all queues for the given time, or until every reply has arrived.
+    fn poll_for(&mut self, replies: &mut Replies, milliseconds: u64) {
         let until = self.clock.now().as_millis() + milliseconds;
-        while self.clock.now().as_millis() < until && answers.missing() > 0 {
+        while self.clock.now().as_millis() < until && replies.missing() > 0 {
             let now = self.clock.now();
             for (queue, link) in &mut self.links {
                 link.receive(now, BURST, &mut self.frames);
                 for (at, frame) in self.frames.drain(..).enumerate() {
                     let hash = link.metadata().get(at).and_then(|metadata| metadata.hash);
-                    answers.note(*queue, &frame, hash);
+                    replies.record(*queue, &frame, hash);
                     link.release(frame);
                 }
                 link.flush(now);
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-impl Answers {
-    /// SYNs without an answer.
+impl Replies {
+    /// Returns the number of SYNs without a reply.
     fn missing(&self) -> usize {
         self.queues.iter().filter(|(_, queue)| queue.is_none()).count()
     }
 
-    /// Remembers where an answer came in: the first one, since the peer may send a SYN-ACK again.
-    fn note(&mut self, queue: u32, frame: &[u8], hash: Option<(u32, u32)>) {
-        let answered = port_answered(frame, self.peer);
-        let row = self.queues.iter_mut().find(|(port, _)| Some(*port) == answered);
-        let Some((port, came @ None)) = row else { return };
-        *came = Some(queue);
+    /// Records the queue of the first reply to a SYN. The peer may retransmit its SYN-ACK.
+    fn record(&mut self, queue: u32, frame: &[u8], hash: Option<(u32, u32)>) {
+        let local_port = local_port_of(frame, self.peer);
+        let row = self.queues.iter_mut().find(|(port, _)| Some(*port) == local_port);
+        let Some((port, first @ None)) = row else { return };
+        *first = Some(queue);
         self.hashes.extend(hash.map(|(hash, of)| (*port, hash, of & HASH_OF_PORTS != 0)));
     }
 }
 
-/// The port of ours that a segment of the peer answers. Its sum is not looked at: nothing is taken from it.
-fn port_answered(frame: &[u8], peer: SocketAddr) -> Option<u16> {
+/// Returns the local port that a segment of `peer` is addressed to. Does not verify the checksum:
+/// the payload is not used.
+fn local_port_of(frame: &[u8], peer: SocketAddr) -> Option<u16> {
     let (ethernet, packet) = ethernet::parse(frame).ok()?;
     let (source, protocol, segment) = match ethernet.ethertype {
         EtherType::IPV4 => {
