@@ -3,10 +3,10 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 
-use super::claim::DadConfig;
-use super::steer::Steering;
 use crate::limits::Limits;
 use crate::role::Role;
+use crate::shard::flow::steer::Steering;
+use crate::shard::ip::dad::DadConfig;
 use crate::tcp::Settings;
 use crate::wire::ethernet::MacAddr;
 

@@ -1,35 +1,35 @@
 //! All that a shard holds, and the small things that every step needs of it. The steps themselves are in
 //! the files around: `arrivals`, `passive`, `opens`, `control`, `ready`, `timers`, `owed`.
 //!
-//! The application is given the engine as its [`Io`](super::service::Io), so it holds neither the link nor the
+//! The application is given the engine as its [`Io`](crate::shard::app::service::Io), so it holds neither the link nor the
 //! service: both are lent for a turn.
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::arrivals::drop_reason;
-use super::claim::{Claims, DadConfig};
-use super::config::Config;
-use super::discovery::Discovery;
-use super::fast_open::FastOpens;
-use super::handover::Inbox;
-use super::limiter::Limiter;
-use super::listeners::Listeners;
-use super::locals::Locals;
-use super::neighbour::{NeighbourId, Pace};
-use super::neighbours::Neighbours;
-use super::path_mtu::PathMtus;
-use super::ports::Ports;
-use super::reassembly::Reassembly;
-use super::routes::Routes;
-use super::secrets::Secrets;
-use super::steer::Steering;
-use super::tables::Tables;
-use super::tending::Tending;
-use super::wheel::Wheel;
 use crate::limits::{CONNECTIONS_MAX, Limits};
 use crate::link::Frame;
 use crate::metrics::{Counters, Latencies};
 use crate::role::Role;
+use crate::shard::config::Config;
+use crate::shard::fast_open::memory::FastOpens;
+use crate::shard::flow::listeners::Listeners;
+use crate::shard::flow::ports::Ports;
+use crate::shard::flow::pressure::Tending;
+use crate::shard::flow::secrets::Secrets;
+use crate::shard::flow::steer::Steering;
+use crate::shard::flow::tables::Tables;
+use crate::shard::ip::dad::{Claims, DadConfig};
+use crate::shard::ip::discovery::Discovery;
+use crate::shard::ip::locals::Locals;
+use crate::shard::ip::neighbour::{NeighbourId, Pace};
+use crate::shard::ip::neighbours::Neighbours;
+use crate::shard::ip::path_mtu::PathMtus;
+use crate::shard::ip::reassembly::Reassembly;
+use crate::shard::ip::routes::Routes;
+use crate::shard::mem::limiter::Limiter;
+use crate::shard::mem::wheel::Wheel;
+use crate::shard::rx::demux::drop_reason;
+use crate::shard::rx::handover::Inbox;
 use crate::tcp::{BufferPool, CookieJar, Disposition, FlowSecrets, IsnGenerator, SeqNum, Settings};
 use crate::time::Instant;
 use crate::wire::MacAddr;
@@ -49,83 +49,83 @@ macro_rules! lend {
         }
     };
 }
-pub(super) use lend;
+pub(in crate::shard) use lend;
 
 /// The shard's state.
-pub(super) struct Engine {
-    pub(super) now: Instant,
-    pub(super) settings: Settings,
+pub(in crate::shard) struct Engine {
+    pub(in crate::shard) now: Instant,
+    pub(in crate::shard) settings: Settings,
     mtu: usize,
     /// The segment sizes that were asked for, whatever the MTU.
     mss_asked: [u16; 2],
-    pub(super) mac: MacAddr,
-    pub(super) role: Role,
-    pub(super) accept_partial_checksums: bool,
-    pub(super) hop_limit: u8,
+    pub(in crate::shard) mac: MacAddr,
+    pub(in crate::shard) role: Role,
+    pub(in crate::shard) accept_partial_checksums: bool,
+    pub(in crate::shard) hop_limit: u8,
     /// The same for IPv6, of which routers tell.
-    pub(super) hop_limit_v6: u8,
-    pub(super) worker: u16,
-    pub(super) workers: u16,
-    pub(super) steering: Steering,
-    pub(super) locals: Locals,
-    pub(super) claiming: Option<DadConfig>,
-    pub(super) claims: Claims,
+    pub(in crate::shard) hop_limit_v6: u8,
+    pub(in crate::shard) worker: u16,
+    pub(in crate::shard) workers: u16,
+    pub(in crate::shard) steering: Steering,
+    pub(in crate::shard) locals: Locals,
+    pub(in crate::shard) claiming: Option<DadConfig>,
+    pub(in crate::shard) claims: Claims,
     /// What routers say, if it is listened to.
-    pub(super) discovery: Option<Box<Discovery>>,
+    pub(in crate::shard) discovery: Option<Box<Discovery>>,
     /// Stations that contest an address of ours, for the runtime to tell of.
-    pub(super) contested: Vec<(IpAddr, MacAddr)>,
+    pub(in crate::shard) contested: Vec<(IpAddr, MacAddr)>,
     /// The program was told of the start.
-    pub(super) started: bool,
+    pub(in crate::shard) started: bool,
     /// The service is not to start yet.
-    pub(super) held_back: bool,
-    pub(super) tables: Tables,
-    pub(super) wheel: Wheel,
+    pub(in crate::shard) held_back: bool,
+    pub(in crate::shard) tables: Tables,
+    pub(in crate::shard) wheel: Wheel,
     /// On the wheel, connections have the numbers below this, embryos those from here on.
-    pub(super) first_embryo: u32,
-    pub(super) ports: Ports,
-    pub(super) neighbours: Neighbours<Frame>,
+    pub(in crate::shard) first_embryo: u32,
+    pub(in crate::shard) ports: Ports,
+    pub(in crate::shard) neighbours: Neighbours<Frame>,
     /// In shared mode: neighbours that the kernel is to be asked for.
-    pub(super) wanted: Vec<IpAddr>,
+    pub(in crate::shard) wanted: Vec<IpAddr>,
     /// In shared mode: neighbours that the kernel has told of while frames were held for them.
-    pub(super) resolved: Vec<NeighbourId>,
-    pub(super) routes: Routes,
-    pub(super) path_mtus: PathMtus,
-    pub(super) reassembly: Reassembly,
+    pub(in crate::shard) resolved: Vec<NeighbourId>,
+    pub(in crate::shard) routes: Routes,
+    pub(in crate::shard) path_mtus: PathMtus,
+    pub(in crate::shard) reassembly: Reassembly,
     /// Datagrams that are whole now, for the next turn.
-    pub(super) wholes: Inbox,
+    pub(in crate::shard) wholes: Inbox,
     /// What an ICMP error quotes, while it is written.
-    pub(super) quoted: Vec<u8>,
+    pub(in crate::shard) quoted: Vec<u8>,
     /// The neighbour found last: most packets go through the same gateway.
-    pub(super) last_hop: (IpAddr, NeighbourId),
-    pub(super) listeners: Listeners,
-    pub(super) pool: BufferPool,
-    pub(super) tending: Tending,
+    pub(in crate::shard) last_hop: (IpAddr, NeighbourId),
+    pub(in crate::shard) listeners: Listeners,
+    pub(in crate::shard) pool: BufferPool,
+    pub(in crate::shard) tending: Tending,
     isn: IsnGenerator,
-    pub(super) secrets: Secrets,
-    pub(super) cookies: CookieJar,
-    pub(super) fast_opens: FastOpens,
-    pub(super) counters: Counters,
-    pub(super) handshakes: Latencies,
+    pub(in crate::shard) secrets: Secrets,
+    pub(in crate::shard) cookies: CookieJar,
+    pub(in crate::shard) fast_opens: FastOpens,
+    pub(in crate::shard) counters: Counters,
+    pub(in crate::shard) handshakes: Latencies,
     /// Connections that may owe something, one entry each.
-    pub(super) marked: Vec<u32>,
+    pub(in crate::shard) marked: Vec<u32>,
     /// Those that go on in the next turn.
-    pub(super) unfinished: Vec<u32>,
+    pub(in crate::shard) unfinished: Vec<u32>,
     /// Connections with something to tell, one entry each.
-    pub(super) ready: Vec<u32>,
-    pub(super) alarm: Option<Instant>,
-    pub(super) stopping: bool,
+    pub(in crate::shard) ready: Vec<u32>,
+    pub(in crate::shard) alarm: Option<Instant>,
+    pub(in crate::shard) stopping: bool,
     /// Connections that the program is done with, and how many there may be.
-    pub(super) orphans: usize,
-    pub(super) orphans_max: usize,
-    pub(super) strangers: Limiter,
+    pub(in crate::shard) orphans: usize,
+    pub(in crate::shard) orphans_max: usize,
+    pub(in crate::shard) strangers: Limiter,
     /// Challenge ACKs of connections, embryos and TIME-WAITs.
-    pub(super) challenges: Limiter,
+    pub(in crate::shard) challenges: Limiter,
     /// Active opens so far: the source addresses take turns.
-    pub(super) opens: usize,
+    pub(in crate::shard) opens: usize,
 }
 
 impl Engine {
-    pub(super) fn new(config: Config) -> Self {
+    pub(in crate::shard) fn new(config: Config) -> Self {
         let connections = config.limits.connections.clamp(1, CONNECTIONS_MAX);
         let limits = Limits { connections, ..config.limits };
         let secrets = Secrets::new(&config.secret);
@@ -202,38 +202,38 @@ impl Engine {
         }
     }
 
-    /// See [`Shard::set_settings`](super::Shard::set_settings).
-    pub(super) fn set_settings(&mut self, settings: Settings) {
+    /// See [`Shard::set_settings`](crate::shard::Shard::set_settings).
+    pub(in crate::shard) fn set_settings(&mut self, settings: Settings) {
         self.mss_asked = settings.mss;
         self.settings = bounded(settings, self.mtu);
         self.challenges.change(self.settings.challenge_acks_per_second);
     }
 
-    /// See [`Shard::set_mtu`](super::Shard::set_mtu).
-    pub(super) fn set_mtu(&mut self, mtu: usize) {
+    /// See [`Shard::set_mtu`](crate::shard::Shard::set_mtu).
+    pub(in crate::shard) fn set_mtu(&mut self, mtu: usize) {
         self.mtu = mtu;
         let asked = Settings { mss: self.mss_asked, ..self.settings.clone() };
         self.settings = bounded(asked, mtu);
     }
 
     /// The largest packet of the link, bytes.
-    pub(super) const fn mtu(&self) -> usize {
+    pub(in crate::shard) const fn mtu(&self) -> usize {
         self.mtu
     }
 
     /// A turn begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(in crate::shard) fn begin(&mut self, now: Instant) {
         self.now = now;
         self.challenges.refill(now);
     }
 
     /// An initial sequence number for a flow that begins now (RFC 6528 §3).
-    pub(super) fn draw_iss(&self, secrets: FlowSecrets) -> SeqNum {
+    pub(in crate::shard) fn draw_iss(&self, secrets: FlowSecrets) -> SeqNum {
         self.isn.isn(secrets, self.now)
     }
 
     /// Counts what became of a segment.
-    pub(super) fn count(&mut self, disposition: Disposition) {
+    pub(in crate::shard) fn count(&mut self, disposition: Disposition) {
         if disposition != Disposition::Accepted {
             self.counters.drop(drop_reason(disposition));
         }

@@ -6,25 +6,25 @@
 
 use core::net::IpAddr;
 
-use super::arrivals::Exits;
-use super::census::Cursor;
-use super::config::Config;
-use super::control::Notice;
-use super::egress::Outlet;
-use super::engine::{Engine, lend};
-use super::fast_open::FastOpenListener;
-use super::handover::Handover;
-use super::ingress::{Batch, Eyes};
-use super::listeners::{ListenError, ListenerConfig};
-use super::locals::AddressState;
-use super::neighbour::Learned;
-use super::routes::{Prefix, Route};
-use super::service::{ConnId, ConnInfo, Io, ListenerId, Memory, Service};
-use super::steer::Steering;
 use crate::limits::BATCH_MAX;
 use crate::link::Link;
 use crate::metrics::{Counters, Event, Latencies};
 use crate::role::Role;
+use crate::shard::app::census::Cursor;
+use crate::shard::app::service::{ConnId, ConnInfo, Io, ListenerId, Memory, Service};
+use crate::shard::config::Config;
+use crate::shard::engine::{Engine, lend};
+use crate::shard::fast_open::config::FastOpenListener;
+use crate::shard::flow::listeners::{ListenError, ListenerConfig};
+use crate::shard::flow::steer::Steering;
+use crate::shard::ip::locals::AddressState;
+use crate::shard::ip::neighbour::Learned;
+use crate::shard::ip::routes::{Prefix, Route};
+use crate::shard::rx::control::Notice;
+use crate::shard::rx::demux::Exits;
+use crate::shard::rx::handover::Handover;
+use crate::shard::rx::parse::{Batch, Eyes};
+use crate::shard::tx::segments::Outlet;
 use crate::tcp;
 use crate::time::Instant;
 use crate::wire::MacAddr;
@@ -208,7 +208,7 @@ impl Shard {
     fn end_all(
         &mut self,
         now: Instant,
-        end: impl Fn(&mut super::flow::Flow, &mut crate::tcp::Env<'_>),
+        end: impl Fn(&mut crate::shard::flow::entry::Flow, &mut crate::tcp::Env<'_>),
     ) {
         let engine = &mut self.engine;
         engine.begin(now);

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::raw::Raw;
-use crate::shard::neighbour::{Action, Aimed, Ask, Claims, Learned, NeighbourId, Pace, Way};
-use crate::shard::neighbours::Neighbours;
+use crate::shard::ip::neighbour::{Action, Aimed, Ask, Claims, Learned, NeighbourId, Pace, Way};
+use crate::shard::ip::neighbours::Neighbours;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
 

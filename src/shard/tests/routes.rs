@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::shard::routes::{Cast, NoWay, Prefix, Route, Routes};
+use crate::shard::ip::routes::{Cast, NoWay, Prefix, Route, Routes};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")

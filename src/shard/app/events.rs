@@ -1,0 +1,174 @@
+//! From what happened to a connection to what its application is told, in the order in which it happened.
+//!
+//! Owns the list of connections with something to tell: one entry each, however much there is to tell.
+
+use crate::metrics::Event;
+use crate::shard::app::service::{ConnId, ListenerId, Service, SoftError};
+use crate::shard::engine::Engine;
+use crate::shard::flow::entry::{Enlist, Flow};
+use crate::shard::ip::neighbour::NeighbourId;
+use crate::tcp::{CloseReason, Events, Phase};
+
+/// What is told while a connection lasts, but that the peer closes.
+const NEWS: Events =
+    Events(Events::CONNECTED.0 | Events::URGENT.0 | Events::READABLE.0 | Events::WRITABLE.0);
+
+/// What is told by [`Service::on_soft_error`].
+const TROUBLES: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
+
+impl Engine {
+    /// Collects what a connection has to tell and puts it on the list of those to be asked what they
+    /// owe. To be called after everything that may have changed a connection.
+    #[inline]
+    pub(in crate::shard) fn touched(&mut self, index: u32) {
+        if let Some(flow) = self.tables.flows.at_mut(index) {
+            enlist(flow, index, &mut self.ready, &mut self.marked);
+        }
+    }
+
+    /// Runs the application on everything there is to tell, and on what its own calls give rise to.
+    pub(in crate::shard) fn run_application(&mut self, service: &mut dyn Service) {
+        let mut next = 0;
+        while let Some(index) = self.ready.get(next).copied() {
+            next += 1;
+            let Some(conn) = self.tables.flows.id_at(index) else { continue };
+            let Some(flow) = self.tables.flows.at_mut(index) else { continue };
+            flow.leave_ready();
+            let pending = core::mem::take(&mut flow.pending);
+            let accepted = flow.take_accepted();
+            self.tell(service, conn, accepted, pending);
+        }
+        self.ready.clear();
+    }
+
+    fn tell(
+        &mut self,
+        service: &mut dyn Service,
+        conn: ConnId,
+        accepted: Option<ListenerId>,
+        pending: Events,
+    ) {
+        if let Some(listener) = accepted {
+            self.tell_accepted(service, conn, listener);
+        }
+        if pending.intersects(NEWS) {
+            self.tell_news(service, conn, pending);
+        }
+        if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
+            service.on_peer_closed(self, conn);
+        }
+        if pending.intersects(TROUBLES) {
+            self.tell_trouble(service, conn, pending);
+        }
+        if pending.contains(Events::CLOSED) {
+            self.on_over(service, conn);
+        }
+    }
+
+    fn tell_accepted(&mut self, service: &mut dyn Service, conn: ConnId, listener: ListenerId) {
+        self.counters.count(Event::PassiveOpen);
+        self.counters.count(Event::Established);
+        if let Some(took) = self.tables.flows.get(conn).and_then(|flow| flow.connection.srtt()) {
+            self.handshakes.record(took.as_nanos());
+        }
+        service.on_accept(self, conn, listener);
+    }
+
+    /// What happens on a connection that is open, in the order in which it matters.
+    fn tell_news(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
+        if pending.contains(Events::CONNECTED) {
+            self.counters.count(Event::Established);
+            let opened_at = self.tables.flows.get(conn).map_or(self.now, |flow| flow.opened_at());
+            let took = self.now.since(opened_at);
+            self.handshakes.record(took.as_nanos());
+            self.learn_from_open(conn, None);
+            service.on_connected(self, conn, took);
+        }
+        if pending.contains(Events::URGENT) && self.is_live(conn) {
+            service.on_urgent(self, conn);
+        }
+        // A callback may have aborted the connection: what it had to read is gone with it.
+        if pending.contains(Events::READABLE) && self.is_live(conn) {
+            service.on_readable(self, conn);
+        }
+        if pending.contains(Events::WRITABLE) && self.is_live(conn) {
+            service.on_writable(self, conn);
+        }
+    }
+
+    /// What goes wrong while the connection goes on.
+    fn tell_trouble(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
+        if pending.contains(Events::UNANSWERED) {
+            // RFC 9293 §3.8.3 (b): "pass negative advice [...] to the IP layer, to trigger dead-gateway
+            // diagnosis".
+            let neighbour = self.tables.flows.get(conn).map(|flow| flow.neighbour);
+            self.neighbours.on_doubt(neighbour.unwrap_or(NeighbourId::NONE));
+            if self.is_live(conn) {
+                service.on_soft_error(self, conn, SoftError::Unanswered);
+            }
+        }
+        if pending.contains(Events::UNREACHABLE) && self.is_live(conn) {
+            service.on_soft_error(self, conn, SoftError::Unreachable);
+        }
+    }
+
+    /// TIME-WAIT is told when the connection leaves for the table of those, once all is read.
+    fn on_over(&mut self, service: &mut dyn Service, conn: ConnId) {
+        let Some(flow) = self.tables.flows.get(conn) else { return };
+        if flow.connection.phase() == Phase::Closed {
+            // A connection that is gone without a reason was aborted.
+            let reason = flow.connection.close_reason().unwrap_or(CloseReason::Aborted);
+            self.tell_closed(service, conn, reason);
+        }
+    }
+
+    /// Tells the end of a connection, once; its handle is stale from then on.
+    pub(in crate::shard) fn tell_closed(
+        &mut self,
+        service: &mut dyn Service,
+        conn: ConnId,
+        ending: CloseReason,
+    ) {
+        let Some(flow) = self.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+            return;
+        };
+        flow.set_gone();
+        let user = flow.user;
+        self.learn_from_open(conn, Some(ending));
+        let event = if ending == CloseReason::Finished { Event::Finished } else { Event::Broken };
+        self.counters.count(event);
+        // What is over and told goes out of the tables in this turn.
+        let Some(flow) = self.tables.flows.get_mut(conn) else { return };
+        if flow.enlist_marked() == Enlist::Now {
+            self.marked.push(conn.index);
+        }
+        service.on_closed(self, conn, user, ending);
+    }
+
+    /// Whether the application still has something to do with it: after an abort of its own, or a reset,
+    /// only the end is told.
+    fn is_live(&self, conn: ConnId) -> bool {
+        let live = |flow: &Flow| {
+            let over = flow.connection.phase() == Phase::Closed;
+            !flow.is_gone() && (!over || flow.connection.readable() > 0)
+        };
+        self.tables.flows.get(conn).is_some_and(live)
+    }
+}
+
+/// Puts a connection on the lists, once on each.
+#[inline]
+pub(in crate::shard) fn enlist(
+    flow: &mut Flow,
+    index: u32,
+    ready: &mut Vec<u32>,
+    marked: &mut Vec<u32>,
+) {
+    flow.pending.insert(flow.connection.take_events());
+    if flow.has_news() && flow.enlist_ready() == Enlist::Now {
+        ready.push(index);
+    }
+    if flow.enlist_marked() == Enlist::Now {
+        marked.push(index);
+    }
+}

@@ -1,0 +1,9 @@
+//! The application: its interface to the shard, its callbacks, active opens.
+
+pub(super) mod census;
+pub(super) mod events;
+pub(super) mod fast_open;
+pub(super) mod io;
+pub(super) mod opens;
+pub(super) mod service;
+pub(super) mod timers;

@@ -1,0 +1,15 @@
+//! Flows: the flow table, the three stores that it leads to, and what belongs to them: ports, listeners,
+//! keys, secrets, steering.
+
+pub(super) mod embryos;
+pub(super) mod entry;
+pub mod flow_table;
+pub mod key;
+pub(super) mod listeners;
+pub(super) mod ports;
+pub(super) mod pressure;
+pub(super) mod secrets;
+pub(super) mod slab;
+pub mod steer;
+pub(super) mod tables;
+pub(super) mod time_waits;
