@@ -10,6 +10,8 @@ mod flow;
 mod ip;
 mod mem;
 mod rx;
+#[expect(clippy::module_inception, reason = "the noun of this layer")]
+mod shard;
 mod turn;
 mod tx;
 
@@ -19,17 +21,18 @@ mod tests;
 pub use crate::role::Role;
 pub use app::census::Cursor;
 pub use app::service::{
-    Algorithm, CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, EcnPolicy, Io,
-    KeepAlive, ListenerId, Loss, Memory, Repairs, Service, SocketOption, SoftError, SynData,
+    Algorithm, CloseReason, ConnInfo, ConnectError, ConnectOptions, EcnPolicy, Io, KeepAlive, Loss,
+    Memory, Repairs, Service, SocketOption, SoftError, SynData,
 };
-pub use config::{Config, HOP_LIMIT};
+pub use config::{Config, DadConfig, HOP_LIMIT, Probing};
 pub use fast_open::config::{Early, FastOpenListener};
+pub use flow::id::{ConnId, ListenerId};
 pub use flow::listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
 pub use flow::steer::{NO_WORKER, Steering, Toeplitz};
 pub use flow::{flow_table, key, steer};
-pub use ip::dad::{DadConfig, Probing};
 pub use ip::locals::AddressState;
 pub use ip::routes::{Prefix, Route};
 pub use mem::wheel;
-pub use rx::handover::{Alone, Handed, Handover};
-pub use turn::{Shard, Turn, TurnEnv};
+pub use rx::handover::{Handover, HandoverResult, SingleWorker};
+pub use shard::Shard;
+pub use turn::{Turn, TurnEnv};

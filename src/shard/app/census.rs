@@ -45,9 +45,9 @@ impl Engine {
     ) -> Option<Cursor> {
         let Cursor { store, index } = from;
         let places = match store {
-            Store::Connections => self.tables.flows.high_water(),
-            Store::Embryos => self.tables.embryos.high_water(),
-            Store::TimeWaits => self.tables.time_waits.high_water(),
+            Store::Connections => self.tcp.tables.flows.high_water(),
+            Store::Embryos => self.tcp.tables.embryos.high_water(),
+            Store::TimeWaits => self.tcp.tables.time_waits.high_water(),
         };
         let end = places.min(index.saturating_add(PLACES_A_SLICE));
         let mut at = index;
@@ -63,19 +63,19 @@ impl Engine {
 
     fn row(&self, store: Store, index: u32) -> Option<ConnInfo> {
         match store {
-            Store::Connections => self.tables.flows.at(index).map(|flow| self.describe(flow)),
+            Store::Connections => self.tcp.tables.flows.at(index).map(|flow| self.describe(flow)),
             Store::Embryos => {
-                self.tables.embryos.key(index).map(|key| self.outline(&key, "SYN-RECEIVED"))
+                self.tcp.tables.embryos.key(index).map(|key| self.outline(&key, "SYN-RECEIVED"))
             }
             Store::TimeWaits => {
-                self.tables.time_waits.key(index).map(|key| self.outline(&key, "TIME-WAIT"))
+                self.tcp.tables.time_waits.key(index).map(|key| self.outline(&key, "TIME-WAIT"))
             }
         }
     }
 
     /// What there is to tell of a flow that has no connection.
     fn outline(&self, key: &FlowKey, state: &'static str) -> ConnInfo {
-        let local = SocketAddr::new(self.locals.address(key.local), key.remote.local_port());
+        let local = SocketAddr::new(self.ip.locals.address(key.local), key.remote.local_port());
         ConnInfo::outline(local, key.remote.socket(), state)
     }
 }

@@ -3,10 +3,10 @@
 //! Owns the list of connections with something to tell: one entry each, however much there is to tell.
 
 use crate::metrics::Event;
-use crate::shard::app::service::{ConnId, ListenerId, Service, SoftError};
+use crate::shard::app::service::{Service, SoftError};
 use crate::shard::engine::Engine;
-use crate::shard::flow::entry::{Enlist, Flow};
-use crate::shard::ip::neighbour::NeighbourId;
+use crate::shard::flow::entry::{Flow, Scheduled};
+use crate::shard::flow::id::{ConnId, ListenerId, NeighbourId};
 use crate::tcp::{CloseReason, Events, Phase};
 
 /// What is told while a connection lasts, but that the peer closes.
@@ -17,28 +17,19 @@ const NEWS: Events =
 const TROUBLES: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
 
 impl Engine {
-    /// Collects what a connection has to tell and puts it on the list of those to be asked what they
-    /// owe. To be called after everything that may have changed a connection.
-    #[inline]
-    pub(in crate::shard) fn touched(&mut self, index: u32) {
-        if let Some(flow) = self.tables.flows.at_mut(index) {
-            enlist(flow, index, &mut self.ready, &mut self.marked);
-        }
-    }
-
     /// Runs the application on everything there is to tell, and on what its own calls give rise to.
     pub(in crate::shard) fn run_application(&mut self, service: &mut dyn Service) {
         let mut next = 0;
-        while let Some(index) = self.ready.get(next).copied() {
+        while let Some(index) = self.tcp.ready.get(next).copied() {
             next += 1;
-            let Some(conn) = self.tables.flows.id_at(index) else { continue };
-            let Some(flow) = self.tables.flows.at_mut(index) else { continue };
-            flow.leave_ready();
+            let Some(conn) = self.tcp.tables.flows.id_at(index) else { continue };
+            let Some(flow) = self.tcp.tables.flows.at_mut(index) else { continue };
+            flow.unschedule_ready();
             let pending = core::mem::take(&mut flow.pending);
             let accepted = flow.take_accepted();
             self.tell(service, conn, accepted, pending);
         }
-        self.ready.clear();
+        self.tcp.ready.clear();
     }
 
     fn tell(
@@ -49,38 +40,40 @@ impl Engine {
         pending: Events,
     ) {
         if let Some(listener) = accepted {
-            self.tell_accepted(service, conn, listener);
+            self.notify_accepted(service, conn, listener);
         }
         if pending.intersects(NEWS) {
-            self.tell_news(service, conn, pending);
+            self.notify_open(service, conn, pending);
         }
         if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
             service.on_peer_closed(self, conn);
         }
         if pending.intersects(TROUBLES) {
-            self.tell_trouble(service, conn, pending);
+            self.notify_soft_error(service, conn, pending);
         }
         if pending.contains(Events::CLOSED) {
             self.on_over(service, conn);
         }
     }
 
-    fn tell_accepted(&mut self, service: &mut dyn Service, conn: ConnId, listener: ListenerId) {
-        self.counters.count(Event::PassiveOpen);
-        self.counters.count(Event::Established);
-        if let Some(took) = self.tables.flows.get(conn).and_then(|flow| flow.connection.srtt()) {
-            self.handshakes.record(took.as_nanos());
+    fn notify_accepted(&mut self, service: &mut dyn Service, conn: ConnId, listener: ListenerId) {
+        self.turn.counters.count(Event::PassiveOpen);
+        self.turn.counters.count(Event::Established);
+        if let Some(took) = self.tcp.tables.flows.get(conn).and_then(|flow| flow.connection.srtt())
+        {
+            self.tcp.handshakes.record(took.as_nanos());
         }
         service.on_accept(self, conn, listener);
     }
 
     /// What happens on a connection that is open, in the order in which it matters.
-    fn tell_news(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
+    fn notify_open(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
         if pending.contains(Events::CONNECTED) {
-            self.counters.count(Event::Established);
-            let opened_at = self.tables.flows.get(conn).map_or(self.now, |flow| flow.opened_at());
-            let took = self.now.since(opened_at);
-            self.handshakes.record(took.as_nanos());
+            self.turn.counters.count(Event::Established);
+            let opened_at =
+                self.tcp.tables.flows.get(conn).map_or(self.turn.now, |flow| flow.opened_at());
+            let took = self.turn.now.since(opened_at);
+            self.tcp.handshakes.record(took.as_nanos());
             self.learn_from_open(conn, None);
             service.on_connected(self, conn, took);
         }
@@ -97,12 +90,12 @@ impl Engine {
     }
 
     /// What goes wrong while the connection goes on.
-    fn tell_trouble(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
+    fn notify_soft_error(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
         if pending.contains(Events::UNANSWERED) {
             // RFC 9293 §3.8.3 (b): "pass negative advice [...] to the IP layer, to trigger dead-gateway
             // diagnosis".
-            let neighbour = self.tables.flows.get(conn).map(|flow| flow.neighbour);
-            self.neighbours.on_doubt(neighbour.unwrap_or(NeighbourId::NONE));
+            let neighbour = self.tcp.tables.flows.get(conn).map(|flow| flow.neighbour);
+            self.ip.neighbours.on_doubt(neighbour.unwrap_or(NeighbourId::NONE));
             if self.is_live(conn) {
                 service.on_soft_error(self, conn, SoftError::Unanswered);
             }
@@ -114,33 +107,33 @@ impl Engine {
 
     /// TIME-WAIT is told when the connection leaves for the table of those, once all is read.
     fn on_over(&mut self, service: &mut dyn Service, conn: ConnId) {
-        let Some(flow) = self.tables.flows.get(conn) else { return };
+        let Some(flow) = self.tcp.tables.flows.get(conn) else { return };
         if flow.connection.phase() == Phase::Closed {
             // A connection that is gone without a reason was aborted.
             let reason = flow.connection.close_reason().unwrap_or(CloseReason::Aborted);
-            self.tell_closed(service, conn, reason);
+            self.notify_closed(service, conn, reason);
         }
     }
 
     /// Tells the end of a connection, once; its handle is stale from then on.
-    pub(in crate::shard) fn tell_closed(
+    pub(in crate::shard) fn notify_closed(
         &mut self,
         service: &mut dyn Service,
         conn: ConnId,
         ending: CloseReason,
     ) {
-        let Some(flow) = self.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+        let Some(flow) = self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
             return;
         };
         flow.set_gone();
         let user = flow.user;
         self.learn_from_open(conn, Some(ending));
         let event = if ending == CloseReason::Finished { Event::Finished } else { Event::Broken };
-        self.counters.count(event);
+        self.turn.counters.count(event);
         // What is over and told goes out of the tables in this turn.
-        let Some(flow) = self.tables.flows.get_mut(conn) else { return };
-        if flow.enlist_marked() == Enlist::Now {
-            self.marked.push(conn.index);
+        let Some(flow) = self.tcp.tables.flows.get_mut(conn) else { return };
+        if flow.schedule_tx() == Scheduled::Now {
+            self.tcp.tx_pending.push(conn.index);
         }
         service.on_closed(self, conn, user, ending);
     }
@@ -152,23 +145,6 @@ impl Engine {
             let over = flow.connection.phase() == Phase::Closed;
             !flow.is_gone() && (!over || flow.connection.readable() > 0)
         };
-        self.tables.flows.get(conn).is_some_and(live)
-    }
-}
-
-/// Puts a connection on the lists, once on each.
-#[inline]
-pub(in crate::shard) fn enlist(
-    flow: &mut Flow,
-    index: u32,
-    ready: &mut Vec<u32>,
-    marked: &mut Vec<u32>,
-) {
-    flow.pending.insert(flow.connection.take_events());
-    if flow.has_news() && flow.enlist_ready() == Enlist::Now {
-        ready.push(index);
-    }
-    if flow.enlist_marked() == Enlist::Now {
-        marked.push(index);
+        self.tcp.tables.flows.get(conn).is_some_and(live)
     }
 }

@@ -3,10 +3,11 @@
 use core::net::SocketAddr;
 
 use crate::metrics::Event;
-use crate::shard::app::service::{CloseReason, ConnId, ConnectOptions};
+use crate::shard::app::service::{CloseReason, ConnectOptions};
 use crate::shard::engine::Engine;
 use crate::shard::fast_open::config::Early;
 use crate::shard::fast_open::peers::End;
+use crate::shard::flow::id::ConnId;
 use crate::tcp::Attempt;
 
 impl Engine {
@@ -17,10 +18,11 @@ impl Engine {
         remote: SocketAddr,
         without_cookie: bool,
     ) -> Option<Attempt> {
-        let peers = &self.fast_opens.peers;
-        let attempt = peers.attempt(self.now, local, remote, without_cookie, &self.settings)?;
+        let peers = &self.tcp.fast_opens.peers;
+        let attempt =
+            peers.attempt(self.turn.now, local, remote, without_cookie, &self.tcp.settings)?;
         // What the path is known to take bounds the SYN as it bounds all segments.
-        let path = self.path_mtus.of(self.now, remote.ip());
+        let path = self.ip.path_mtus.of(self.turn.now, remote.ip());
         let headers = if remote.is_ipv6() { 60 } else { 40 };
         Some(match (attempt, path) {
             (Attempt::Send { cookie, mss }, Some(mtu)) => {
@@ -38,14 +40,14 @@ impl Engine {
     ) -> Option<usize> {
         let ipv6 = open.remote.is_ipv6();
         let local = match open.local {
-            Some(address) => self.locals.find(address)?,
-            None => self.locals.rotate(ipv6, self.opens.wrapping_add(1))?,
+            Some(address) => self.ip.locals.find(address)?,
+            None => self.ip.locals.rotate(ipv6, self.tcp.opens.wrapping_add(1))?,
         };
         let attempt = self.fast_open_attempt(local, open.remote, early.without_cookie)?;
         match attempt {
             Attempt::Ask(_) => None,
             Attempt::Send { .. } => {
-                Some(attempt.room(self.settings.mss[usize::from(ipv6)]) as usize)
+                Some(attempt.room(self.tcp.settings.mss[usize::from(ipv6)]) as usize)
             }
         }
     }
@@ -53,7 +55,7 @@ impl Engine {
     /// The handshake of an open is over: what it taught is kept. One test for those that taught nothing.
     #[inline]
     pub(in crate::shard) fn learn_from_open(&mut self, conn: ConnId, ending: Option<CloseReason>) {
-        let Some(flow) = self.tables.flows.get_mut(conn) else { return };
+        let Some(flow) = self.tcp.tables.flows.get_mut(conn) else { return };
         let Some(outcome) = flow.connection.take_fast_open_outcome() else { return };
         let (local, remote) = (flow.local, flow.remote.socket());
         let end = match ending {
@@ -64,11 +66,11 @@ impl Engine {
             Some(_) => End::Other,
         };
         match (outcome.sent, outcome.acked) {
-            (true, true) => self.counters.count(Event::FastOpenTaken),
-            (true, false) => self.counters.count(Event::FastOpenRefused),
+            (true, true) => self.turn.counters.count(Event::FastOpenTaken),
+            (true, false) => self.turn.counters.count(Event::FastOpenRefused),
             (false, _) => {}
         }
-        let pause = self.settings.fast_open_pause;
-        self.fast_opens.peers.learn(self.now, (local, remote), &outcome, end, pause);
+        let pause = self.tcp.settings.fast_open_pause;
+        self.tcp.fast_opens.peers.learn(self.turn.now, (local, remote), &outcome, end, pause);
     }
 }

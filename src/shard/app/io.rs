@@ -4,12 +4,12 @@
 use core::net::SocketAddr;
 
 use crate::metrics::Event;
-use crate::shard::app::service::{
-    ConnId, ConnInfo, ConnectError, ConnectOptions, Io, SocketOption,
-};
-use crate::shard::engine::{Engine, lend};
+use crate::shard::app::service::{ConnInfo, ConnectError, ConnectOptions, Io, SocketOption};
+use crate::shard::engine::Engine;
 use crate::shard::fast_open::config::Early;
+use crate::shard::flow::endpoint::conn_env;
 use crate::shard::flow::entry::Flow;
+use crate::shard::flow::id::ConnId;
 use crate::tcp::{Env, Info};
 use crate::time::Instant;
 
@@ -25,7 +25,7 @@ enum OrphanChange {
 impl Engine {
     /// The connection behind a handle that is not stale.
     fn live(&self, conn: ConnId) -> Option<&Flow> {
-        self.tables.flows.get(conn).filter(|flow| !flow.is_gone())
+        self.tcp.tables.flows.get(conn).filter(|flow| !flow.is_gone())
     }
 
     /// Calls into a live connection and marks it.
@@ -34,18 +34,18 @@ impl Engine {
         conn: ConnId,
         call: impl FnOnce(&mut Flow, &mut Env<'_>) -> R,
     ) -> R {
-        let Some(flow) = self.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+        let Some(flow) = self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
             return R::default();
         };
-        let result = call(flow, &mut lend!(self));
-        self.touched(conn.index);
+        let result = call(flow, &mut conn_env!(self.tcp, self.turn.now));
+        self.tcp.schedule(conn.index);
         result
     }
 
     /// Closes what the program is done with. It lives on until its peer is done too, but only so many of
     /// those: past the limit they are reset, or peers that never close could fill the slab.
     fn orphan(&mut self, conn: ConnId, close: impl FnOnce(&mut Flow, &mut Env<'_>)) {
-        let full = self.orphans >= self.orphans_max;
+        let full = self.tcp.orphans >= self.tcp.orphans_max;
         let change = self.with(conn, |flow, env| {
             let before = flow.connection.is_orphan();
             if full && !before {
@@ -60,8 +60,8 @@ impl Engine {
             }
         });
         match change {
-            OrphanChange::Added => self.orphans += 1,
-            OrphanChange::Refused => self.counters.count(Event::OrphanRefused),
+            OrphanChange::Added => self.tcp.orphans += 1,
+            OrphanChange::Refused => self.turn.counters.count(Event::OrphanRefused),
             OrphanChange::None => {}
         }
     }
@@ -69,7 +69,7 @@ impl Engine {
 
 impl Io for Engine {
     fn now(&self) -> Instant {
-        self.now
+        self.turn.now
     }
 
     fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
@@ -106,7 +106,7 @@ impl Io for Engine {
     }
 
     fn write_room(&self, conn: ConnId) -> usize {
-        self.live(conn).map_or(0, |flow| flow.connection.write_room(&self.settings))
+        self.live(conn).map_or(0, |flow| flow.connection.write_room(&self.tcp.settings))
     }
 
     fn readable(&self, conn: ConnId) -> usize {
@@ -158,7 +158,7 @@ impl Io for Engine {
     }
 
     fn set_user_data(&mut self, conn: ConnId, user: u64) {
-        if let Some(flow) = self.tables.flows.get_mut(conn) {
+        if let Some(flow) = self.tcp.tables.flows.get_mut(conn) {
             flow.user = user;
         }
     }
@@ -168,33 +168,33 @@ impl Io for Engine {
     }
 
     fn retransmissions(&self) -> u64 {
-        self.counters.counted(Event::Retransmitted)
+        self.turn.counters.counted(Event::Retransmitted)
     }
 
     fn set_alarm(&mut self, at: Instant) {
-        self.alarm = Some(self.alarm.map_or(at, |earlier| earlier.min(at)));
+        self.service.alarm = Some(self.service.alarm.map_or(at, |earlier| earlier.min(at)));
     }
 
     fn stop(&mut self) {
-        self.stopping = true;
+        self.service.stopping = true;
     }
 
     fn connections(&self) -> usize {
-        self.tables.flows.len() + self.tables.embryos.len()
+        self.tcp.tables.flows.len() + self.tcp.tables.embryos.len()
     }
 }
 
 impl Engine {
     /// See [`Shard::inspect`](crate::shard::Shard::inspect).
     pub(in crate::shard) fn inspect(&self, conn: ConnId) -> Option<Info> {
-        self.live(conn).map(|flow| flow.connection.info(&self.settings))
+        self.live(conn).map(|flow| flow.connection.info(&self.tcp.settings))
     }
 
     /// How a connection is doing.
     pub(in crate::shard) fn describe(&self, flow: &Flow) -> ConnInfo {
-        let info = flow.connection.info(&self.settings);
+        let info = flow.connection.info(&self.tcp.settings);
         ConnInfo {
-            local: SocketAddr::new(self.locals.address(flow.local), flow.remote.local_port()),
+            local: SocketAddr::new(self.ip.locals.address(flow.local), flow.remote.local_port()),
             remote: flow.remote.socket(),
             state: flow.connection.phase().name(),
             cwnd: info.cwnd,
@@ -211,7 +211,7 @@ impl Engine {
             receive_window: info.rcv_wnd,
             send_buffer: info.send_buffer,
             receive_buffer: info.receive_buffer,
-            receive_space: flow.connection.reading(&self.pool).0,
+            receive_space: flow.connection.reading(&self.tcp.pool).0,
             bytes_acked: info.bytes_acked,
             bytes_received: info.bytes_received,
             repairs: info.repairs,

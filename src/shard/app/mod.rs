@@ -6,4 +6,6 @@ pub(super) mod fast_open;
 pub(super) mod io;
 pub(super) mod opens;
 pub(super) mod service;
+pub(super) mod settle;
+pub(super) mod start;
 pub(super) mod timers;

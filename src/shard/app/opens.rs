@@ -3,11 +3,13 @@
 use core::net::SocketAddr;
 
 use crate::metrics::Event;
-use crate::shard::app::service::{ConnId, ConnectError, ConnectOptions};
-use crate::shard::engine::{Engine, lend};
+use crate::shard::app::service::{ConnectError, ConnectOptions};
+use crate::shard::engine::Engine;
 use crate::shard::fast_open::config::Early;
+use crate::shard::flow::endpoint::conn_env;
 use crate::shard::flow::entry::Flow;
 use crate::shard::flow::flow_table::{Kind, Place};
+use crate::shard::flow::id::ConnId;
 use crate::shard::flow::key::FlowKey;
 use crate::shard::flow::ports::{Destination, PortUse};
 use crate::shard::flow::tables::Tables;
@@ -37,27 +39,31 @@ impl Engine {
         // RFC 9293 §3.9.2.3:
         //   > A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP
         //   > address (e.g., a broadcast or multicast address) (MUST-46).
-        let networks = self.locals.usable().map(|local| (local.address, local.prefix));
+        let networks = self.ip.locals.usable().map(|local| (local.address, local.prefix));
         if Cast::of(open.remote.ip(), networks) != Cast::Unicast {
             return Err(ConnectError::NoRoute);
         }
-        let neighbour = self.neighbour_towards(open.remote.ip()).ok_or(ConnectError::NoRoute)?;
-        if self.tables.flows.is_full() {
+        let neighbour = self
+            .ip
+            .neighbour_towards(self.turn.now, open.remote.ip())
+            .ok_or(ConnectError::NoRoute)?;
+        if self.tcp.tables.flows.is_full() {
             return Err(ConnectError::TableFull);
         }
         let Chosen { key, hash, iss } = self.choose(open)?;
-        let offset = self.secrets.of_flow(hash).timestamp_offset;
+        let offset = self.tcp.secrets.of_flow(hash).timestamp_offset;
         let ipv6 = open.remote.is_ipv6();
-        let mut connection = Connection::open(&mut lend!(self), iss, offset, ipv6);
+        let mut connection =
+            Connection::open(&mut conn_env!(self.tcp, self.turn.now), iss, offset, ipv6);
         let attempt = early
             .and_then(|early| self.fast_open_attempt(key.local, open.remote, early.without_cookie));
         if let Some(attempt) = attempt {
             connection.attempt_fast_open(attempt);
         }
-        let flow = Flow::opened(key, hash, neighbour, connection, open.user, self.now);
-        let conn = self.tables.add_flow(hash, flow).ok_or(ConnectError::TableFull)?;
-        self.counters.count(Event::ActiveOpen);
-        self.touched(conn.index);
+        let flow = Flow::opened(key, hash, neighbour, connection, open.user, self.turn.now);
+        let conn = self.tcp.tables.add_flow(hash, flow).ok_or(ConnectError::TableFull)?;
+        self.turn.counters.count(Event::ActiveOpen);
+        self.tcp.schedule(conn.index);
         Ok(conn)
     }
 
@@ -66,16 +72,17 @@ impl Engine {
     fn choose(&mut self, open: &ConnectOptions) -> Result<Chosen, ConnectError> {
         if let Some(address) = open.local {
             let same_family = address.is_ipv6() == open.remote.is_ipv6();
-            let local = self.locals.find(address).filter(|_| same_family);
+            let local = self.ip.locals.find(address).filter(|_| same_family);
             return self
                 .choose_port(open.remote, local.ok_or(ConnectError::NoAddress)?)
                 .ok_or(ConnectError::NoPort);
         }
         let ipv6 = open.remote.is_ipv6();
-        let candidates = self.locals.count(ipv6);
+        let candidates = self.ip.locals.count(ipv6);
         for _ in 0..candidates {
-            self.opens = self.opens.wrapping_add(1);
-            let local = self.locals.rotate(ipv6, self.opens).ok_or(ConnectError::NoAddress)?;
+            self.tcp.opens = self.tcp.opens.wrapping_add(1);
+            let local =
+                self.ip.locals.rotate(ipv6, self.tcp.opens).ok_or(ConnectError::NoAddress)?;
             if let Some(chosen) = self.choose_port(open.remote, local) {
                 return Ok(chosen);
             }
@@ -84,11 +91,11 @@ impl Engine {
     }
 
     fn choose_port(&mut self, remote: SocketAddr, local: u8) -> Option<Chosen> {
-        let destination = Destination::new(&self.tables.hasher, remote, local);
-        let (now, worker) = (self.now, self.worker);
-        let (tables, steering) = (&self.tables, &self.steering);
-        let address = self.locals.address(local);
-        let chosen = self.ports.choose(destination, |port| {
+        let destination = Destination::new(&self.tcp.tables.hasher, remote, local);
+        let (now, worker) = (self.turn.now, self.workers.this);
+        let (tables, steering) = (&self.tcp.tables, &self.workers.steering);
+        let address = self.ip.locals.address(local);
+        let chosen = self.tcp.ports.choose(destination, |port| {
             let key = FlowKey::new(remote.ip(), remote.port(), local, port);
             let hash = tables.hasher.hash(&key);
             // What comes back must land here, where that can be foreseen.
@@ -99,29 +106,20 @@ impl Engine {
             port_use(tables, hash, &key, now)
         })?;
         let key = FlowKey::new(remote.ip(), remote.port(), local, chosen.port);
-        let hash = self.tables.hasher.hash(&key);
-        let drawn = self.draw_iss(self.secrets.of_flow(hash));
+        let hash = self.tcp.tables.hasher.hash(&key);
+        let drawn = self.tcp.draw_iss(self.turn.now, self.tcp.secrets.of_flow(hash));
         let iss = if chosen.reuses { self.succeed(hash, &key, drawn) } else { drawn };
         Some(Chosen { key, hash, iss })
     }
 
     /// Takes the place of a connection in TIME-WAIT, and gives the number that follows its last.
     fn succeed(&mut self, hash: u64, key: &FlowKey, drawn: SeqNum) -> SeqNum {
-        let Some(place) = self.tables.find(hash, key) else { return drawn };
-        let iss = self.tables.time_waits.get(place.index).map_or(drawn, |state| state.iss(drawn));
-        self.tables.remove_time_wait(place.index);
-        self.counters.count(Event::TimeWaitReused);
+        let Some(place) = self.tcp.tables.find(hash, key) else { return drawn };
+        let iss =
+            self.tcp.tables.time_waits.get(place.index).map_or(drawn, |state| state.iss(drawn));
+        self.tcp.tables.remove_time_wait(place.index);
+        self.turn.counters.count(Event::TimeWaitReused);
         iss
-    }
-
-    /// A flow of an active open has left its port.
-    pub(in crate::shard) fn port_released(&mut self, key: &FlowKey) {
-        let port = key.remote.local_port();
-        if self.ports.contains(port) {
-            let hasher = &self.tables.hasher;
-            let destination = Destination::new(hasher, key.remote.socket(), key.local);
-            self.ports.on_released(destination, port);
-        }
     }
 }
 

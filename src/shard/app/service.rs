@@ -5,22 +5,10 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::shard::fast_open::config::Early;
+use crate::shard::flow::id::{ConnId, ListenerId};
 pub use crate::tcp::congestion::Algorithm;
 pub use crate::tcp::{CloseReason, EcnPolicy, KeepAlive, Loss, Repairs, SynData};
 use crate::time::{Duration, Instant};
-
-/// A connection, for as long as it lives: a stale handle finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConnId {
-    /// Place in the shard's slab.
-    pub index: u32,
-    /// How often that place was used before.
-    pub generation: u32,
-}
-
-/// A listener of the shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenerId(pub u16);
 
 /// An active open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use crate::metrics::Event;
 use crate::shard::app::service::Service;
-use crate::shard::engine::{Engine, lend};
-use crate::shard::tx::segments::Outlet;
+use crate::shard::engine::Engine;
+use crate::shard::flow::endpoint::conn_env;
+use crate::shard::mem::tx_queue::TxQueue;
 use crate::time::Instant;
 
 impl Engine {
@@ -11,45 +12,45 @@ impl Engine {
     pub(in crate::shard) fn advance_timers(
         &mut self,
         service: &mut dyn Service,
-        outlet: &mut Outlet<'_>,
+        queue: &mut TxQueue<'_>,
     ) {
-        while let Some(owner) = self.wheel.pop(self.now) {
-            match owner.checked_sub(self.first_embryo) {
+        while let Some(owner) = self.tcp.wheel.pop(self.turn.now) {
+            match owner.checked_sub(self.tcp.first_embryo) {
                 None => self.on_connection_deadline(owner),
-                Some(embryo) => self.on_embryo_deadline(embryo, outlet),
+                Some(embryo) => self.on_embryo_deadline(embryo, queue),
             }
         }
-        while let Some(key) = self.tables.pop_time_wait(self.now) {
-            self.port_released(&key);
+        while let Some(key) = self.tcp.tables.pop_time_wait(self.turn.now) {
+            self.tcp.release_port(&key);
         }
-        self.tend_neighbours(outlet);
-        self.expire_datagrams(outlet);
-        if self.claims.next_deadline().is_some_and(|at| at <= self.now) {
-            self.tend_claims(outlet);
+        self.poll_neighbours(queue);
+        self.ip.expire_datagrams(&mut self.turn, queue);
+        if self.ip.dad.next_deadline().is_some_and(|at| at <= self.turn.now) {
+            self.ip.poll_dad(&mut self.turn, queue);
         }
-        self.tend_discovery(outlet);
+        self.poll_discovery(queue);
         self.start_service(service);
-        if self.alarm.is_some_and(|at| at <= self.now) {
-            self.alarm = None;
+        if self.service.alarm.is_some_and(|at| at <= self.turn.now) {
+            self.service.alarm = None;
             service.on_alarm(self);
         }
     }
 
     /// The wheel is lazy: the connection's own deadline may have moved on since it was armed.
     fn on_connection_deadline(&mut self, index: u32) {
-        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         match flow.connection.poll_deadline() {
-            Some(at) if at <= self.now => {
+            Some(at) if at <= self.turn.now => {
                 let before = flow.connection.timeouts();
-                flow.connection.on_deadline(&mut lend!(self));
+                flow.connection.on_deadline(&mut conn_env!(self.tcp, self.turn.now));
                 if flow.connection.timeouts() > before {
-                    self.counters.count(Event::Timeout);
+                    self.turn.counters.count(Event::Timeout);
                     self.doubt_neighbour(index);
-                    self.take_path_news(index);
+                    self.collect_path_events(index);
                 }
-                self.touched(index);
+                self.tcp.schedule(index);
             }
-            Some(at) => self.wheel.arm(index, at),
+            Some(at) => self.tcp.wheel.arm(index, at),
             None => {}
         }
     }
@@ -58,28 +59,26 @@ impl Engine {
     ///   > When the number of transmissions of the same segment reaches or exceeds threshold R1, pass
     ///   > negative advice [...] to the IP layer, to trigger dead-gateway diagnosis. (MUST-20)
     fn doubt_neighbour(&mut self, index: u32) {
-        let flow = self.tables.flows.at(index).filter(|flow| flow.connection.is_past_r1());
+        let flow = self.tcp.tables.flows.at(index).filter(|flow| flow.connection.is_past_r1());
         if let Some(neighbour) = flow.map(|flow| flow.neighbour) {
-            self.neighbours.on_doubt(neighbour);
+            self.ip.neighbours.on_doubt(neighbour);
         }
     }
 
     /// When the shard wants its next turn although nothing arrives.
     pub(in crate::shard) fn deadline(&self) -> Option<Instant> {
-        let waiting =
-            !self.marked.is_empty() || !self.ready.is_empty() || !self.resolved.is_empty();
+        let waiting = !self.tcp.tx_pending.is_empty()
+            || !self.tcp.ready.is_empty()
+            || !self.ip.resolved.is_empty();
         if waiting {
-            return Some(self.now);
+            return Some(self.turn.now);
         }
         let due = [
-            self.wheel.next_deadline(),
-            self.tables.time_waits.next_deadline(),
-            self.neighbours.next_deadline(),
-            self.reassembly.next_deadline(),
-            self.claims.next_deadline(),
-            self.discovery.as_deref().and_then(|discovery| discovery.next_deadline()),
-            self.alarm,
-            self.tending.deadline(self.pool.accounts().can_reopen(), self.now),
+            self.tcp.wheel.next_deadline(),
+            self.tcp.tables.time_waits.next_deadline(),
+            self.ip.next_deadline(),
+            self.service.alarm,
+            self.tcp.pressure.deadline(self.tcp.pool.accounts().can_reopen(), self.turn.now),
         ];
         due.into_iter().flatten().min()
     }

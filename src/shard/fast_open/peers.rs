@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::shard::flow::key::Keyed;
+use crate::shard::mem::keyed::Keyed;
 use crate::tcp::{Attempt, FastOpen, Form, Outcome, Settings};
 use crate::time::{Duration, Instant};
 

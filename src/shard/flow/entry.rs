@@ -1,14 +1,13 @@
 //! A connection as the shard keeps it: whose it is, the way to its peer, what is to be told of it, and
 //! the protocol's own part.
 
-use crate::shard::app::service::ListenerId;
+use crate::shard::flow::id::{ListenerId, NeighbourId};
 use crate::shard::flow::key::{FlowKey, Remote};
-use crate::shard::ip::neighbour::NeighbourId;
 use crate::tcp::{Connection, Events};
 use crate::time::Instant;
 
 /// On the list of those to be asked what they owe.
-const MARKED: u8 = 1;
+const TX_PENDING: u8 = 1;
 /// On the list of those with something to tell.
 const READY: u8 = 2;
 /// The application was told that it is over: its handle is stale.
@@ -158,32 +157,49 @@ impl Flow {
 
     /// Whether the caller is to put it on the list of those that may owe something.
     #[inline]
-    pub(in crate::shard) const fn enlist_marked(&mut self) -> Enlist {
-        self.enlist(MARKED)
+    pub(in crate::shard) const fn schedule_tx(&mut self) -> Scheduled {
+        self.enter(TX_PENDING)
     }
 
     /// Whether the caller is to put it on the list of those with something to tell.
     #[inline]
-    pub(in crate::shard) const fn enlist_ready(&mut self) -> Enlist {
-        self.enlist(READY)
+    pub(in crate::shard) const fn schedule_ready(&mut self) -> Scheduled {
+        self.enter(READY)
     }
 
     #[inline]
-    const fn enlist(&mut self, list: u8) -> Enlist {
+    const fn enter(&mut self, list: u8) -> Scheduled {
         let there = self.flags & list != 0;
         self.flags |= list;
-        if there { Enlist::Already } else { Enlist::Now }
+        if there { Scheduled::Already } else { Scheduled::Now }
+    }
+
+    /// Collects the connection's events and puts it on the lists, once on each.
+    #[inline]
+    pub(in crate::shard) fn schedule(
+        &mut self,
+        index: u32,
+        ready: &mut Vec<u32>,
+        tx_pending: &mut Vec<u32>,
+    ) {
+        self.pending.insert(self.connection.take_events());
+        if self.has_news() && self.schedule_ready() == Scheduled::Now {
+            ready.push(index);
+        }
+        if self.schedule_tx() == Scheduled::Now {
+            tx_pending.push(index);
+        }
     }
 
     /// It was taken off the list of those that may owe something.
     #[inline]
-    pub(in crate::shard) const fn leave_marked(&mut self) {
-        self.flags &= !MARKED;
+    pub(in crate::shard) const fn unschedule_tx(&mut self) {
+        self.flags &= !TX_PENDING;
     }
 
     /// It was taken off the list of those with something to tell.
     #[inline]
-    pub(in crate::shard) const fn leave_ready(&mut self) {
+    pub(in crate::shard) const fn unschedule_ready(&mut self) {
         self.flags &= !READY;
     }
 
@@ -202,7 +218,7 @@ impl Flow {
 /// Whether an entry of a list is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(in crate::shard) enum Enlist {
+pub(in crate::shard) enum Scheduled {
     Now,
     Already,
 }

@@ -3,10 +3,7 @@
 //! Owns the 20 bytes that every flow keeps of itself and the keyed hash of them. Addresses are kept
 //! in the IPv6 form (IPv4 mapped, RFC 4291 §2.5.5.2), so that one comparison serves both families.
 
-use core::hash::BuildHasher;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use siphasher::sip::SipHasher13;
 
 /// The second half of an IPv4-mapped address, as the bytes lie in memory: `::ffff:`.
 const MAPPED: u32 = 0xffff_0000_u32.to_le();
@@ -216,26 +213,10 @@ impl Sip {
     }
 }
 
-/// Builds the keyed hash of maps whose keys come from the network.
-#[derive(Clone, Debug)]
-pub(in crate::shard) struct Keyed(SipHasher13);
-
-impl Keyed {
-    pub(in crate::shard) fn new(secret: [u8; 16]) -> Self {
-        Self(SipHasher13::new_with_key(&secret))
-    }
-}
-
-impl BuildHasher for Keyed {
-    type Hasher = SipHasher13;
-    fn build_hasher(&self) -> SipHasher13 {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use siphasher::sip::SipHasher13;
     use std::collections::HashSet;
 
     fn key(address: &str, port: u16, local: u8, local_port: u16) -> FlowKey {

@@ -5,10 +5,10 @@
 use core::net::IpAddr;
 use std::borrow::Cow;
 
-use crate::shard::app::service::{EcnPolicy, ListenerId};
 use crate::shard::fast_open::config::FastOpenListener;
-use crate::tcp::Settings;
+use crate::shard::flow::id::ListenerId;
 use crate::tcp::congestion::Algorithm;
+use crate::tcp::{EcnPolicy, Settings};
 
 /// Listeners of one shard at most.
 pub const LISTENERS_MAX: usize = 4096;

@@ -2,14 +2,18 @@
 //! keys, secrets, steering.
 
 pub(super) mod embryos;
+pub(super) mod endpoint;
 pub(super) mod entry;
 pub mod flow_table;
+pub(super) mod id;
 pub mod key;
 pub(super) mod listeners;
+pub(super) mod memory;
 pub(super) mod ports;
-pub(super) mod pressure;
 pub(super) mod secrets;
+pub(super) mod service_state;
 pub(super) mod slab;
 pub mod steer;
 pub(super) mod tables;
 pub(super) mod time_waits;
+pub(super) mod workers;

@@ -22,6 +22,25 @@ impl Blind {
     }
 }
 
+/// The secret behind the flow labels of IPv6.
+#[derive(Clone, Copy)]
+pub(in crate::shard) struct FlowLabels(Blind);
+
+impl FlowLabels {
+    /// A flow's label, from its keyed hash.
+    ///
+    /// RFC 6437 §3:
+    /// > Flow Label values should be chosen such that their bits exhibit a high degree of variability,
+    /// > making them suitable for use as part of the input to a hash function [...] third parties should be
+    /// > unlikely to be able to guess the next value
+    #[inline]
+    pub(in crate::shard) const fn flow_label(self, hash: u64) -> u32 {
+        let label = self.0.of(hash) >> 12;
+        // RFC 6437 §2: > A Flow Label of zero is used to indicate packets that have not been labeled.
+        if label == 0 { 1 } else { label }
+    }
+}
+
 /// The keys of a shard.
 #[derive(Clone, Copy)]
 pub(in crate::shard) struct Secrets {
@@ -35,7 +54,8 @@ pub(in crate::shard) struct Secrets {
     pub(in crate::shard) fast_open: [u8; 16],
     isn: Blind,
     timestamp: Blind,
-    label: Blind,
+    /// For the flow labels.
+    pub(in crate::shard) labels: FlowLabels,
 }
 
 impl Secrets {
@@ -61,32 +81,19 @@ impl Secrets {
             fast_open: key([b"fast open 0", b"fast open 1"]),
             isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
             timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
-            label: Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") },
+            labels: FlowLabels(Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") }),
         }
     }
 
     /// A number to draw from what need not be secret.
     pub(in crate::shard) const fn seed(&self) -> u64 {
-        self.label.factor ^ self.timestamp.summand
+        self.labels.0.factor ^ self.timestamp.summand
     }
 
     /// What is derived from a flow's hash.
     #[inline]
     pub(in crate::shard) const fn of_flow(&self, hash: u64) -> FlowSecrets {
         FlowSecrets { isn_offset: self.isn.of(hash), timestamp_offset: self.timestamp.of(hash) }
-    }
-
-    /// A flow's label, from its keyed hash.
-    ///
-    /// RFC 6437 §3:
-    /// > Flow Label values should be chosen such that their bits exhibit a high degree of variability,
-    /// > making them suitable for use as part of the input to a hash function [...] third parties should be
-    /// > unlikely to be able to guess the next value
-    #[inline]
-    pub(in crate::shard) const fn flow_label(&self, hash: u64) -> u32 {
-        let label = self.label.of(hash) >> 12;
-        // RFC 6437 §2: > A Flow Label of zero is used to indicate packets that have not been labeled.
-        if label == 0 { 1 } else { label }
     }
 }
 
@@ -118,7 +125,7 @@ mod tests {
         let mut counts = [0; 16];
         for _ in 0..16_000 {
             hash = hash.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            let label = secrets.flow_label(hash);
+            let label = secrets.labels.flow_label(hash);
             assert!((1..1 << 20).contains(&label));
             counts[(label >> 16) as usize] += 1;
         }

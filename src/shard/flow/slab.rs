@@ -4,7 +4,7 @@
 //! Memory is reserved at the start and first touched when used; places are taken last in, first out, so
 //! that the one in use next is the one most likely still in the cache. Things start at a cache line.
 
-use crate::shard::app::service::ConnId;
+use crate::shard::flow::id::ConnId;
 use crate::shard::mem::pages;
 use crate::shard::mem::processor::prefetch_all;
 

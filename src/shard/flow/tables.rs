@@ -4,10 +4,10 @@
 //! entering, moving and leaving is done here, so that the two sides never disagree.
 
 use crate::limits::Limits;
-use crate::shard::app::service::ConnId;
 use crate::shard::flow::embryos::Embryos;
 use crate::shard::flow::entry::Flow;
 use crate::shard::flow::flow_table::{FlowTable, Found, Inserted, Kind, Place};
+use crate::shard::flow::id::ConnId;
 use crate::shard::flow::key::{FlowHasher, FlowKey};
 use crate::shard::flow::slab::Slab;
 use crate::shard::flow::time_waits::{Gone, Pushed, Restarted, TimeWaits};

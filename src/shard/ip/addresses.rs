@@ -7,12 +7,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::metrics::Event;
 use crate::role::Role;
-use crate::shard::app::service::Service;
-use crate::shard::engine::Engine;
-use crate::shard::ip::dad::{DadConfig, Step};
+use crate::shard::config::DadConfig;
+use crate::shard::ip::dad::Step;
+use crate::shard::ip::layer::Ip;
 use crate::shard::ip::locals::AddressState;
-use crate::shard::tx::segments::Outlet;
-use crate::time::Duration;
+use crate::shard::mem::turn_state::TurnState;
+use crate::shard::mem::tx_queue::TxQueue;
+use crate::time::{Duration, Instant};
 use crate::wire::ndp::{self, Message, NeighbourSolicitation};
 use crate::wire::{MacAddr, arp};
 
@@ -22,65 +23,50 @@ const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 /// Contests that wait to be told of.
 const CONTESTED_MAX: usize = 16;
 
-impl Engine {
+impl Ip {
     /// The worker starts: its addresses are claimed, or announced at once where they need not be.
-    pub(in crate::shard) fn begin_claims(&mut self, outlet: &mut Outlet<'_>) {
+    pub(in crate::shard) fn begin_dad(&mut self, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         for number in self.locals.numbers() {
-            match self.claiming.filter(|_| self.role == Role::Exclusive) {
-                Some(claiming) => self.begin_claim(number, claiming),
-                None => self.on_settled(number, outlet),
+            match self.dad_config.filter(|_| self.role == Role::Exclusive) {
+                Some(config) => self.begin_dad_of(turn.now, number, config),
+                None => self.on_settled(number, turn, queue),
             }
         }
-        self.begin_discovery(outlet);
-        self.tend_claims(outlet);
+        self.begin_discovery(turn, queue);
+        self.poll_dad(turn, queue);
     }
 
-    fn begin_claim(&mut self, number: u8, claiming: DadConfig) {
+    fn begin_dad_of(&mut self, now: Instant, number: u8, config: DadConfig) {
         let ipv6 = self.locals.address(number).is_ipv6();
-        let probing = if ipv6 { claiming.ipv6 } else { claiming.ipv4 };
-        self.claims.begin(self.now, number, probing);
+        let probing = if ipv6 { config.ipv6 } else { config.ipv4 };
+        self.dad.begin(now, number, probing);
     }
 
     /// Whatever the claims want done by now.
-    pub(in crate::shard) fn tend_claims(&mut self, outlet: &mut Outlet<'_>) {
-        while let Some(step) = self.claims.poll(self.now) {
+    pub(in crate::shard) fn poll_dad(&mut self, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
+        while let Some(step) = self.dad.poll(turn.now) {
             match step {
-                Step::Probe(number) => self.probe(number, outlet),
-                Step::Settled(number) => self.on_settled(number, outlet),
-                Step::Announce(number) => self.announce(number, outlet),
+                Step::Probe(number) => self.probe(number, turn, queue),
+                Step::Settled(number) => self.on_settled(number, turn, queue),
+                Step::Announce(number) => self.announce(number, turn, queue),
             }
         }
     }
 
-    /// The program starts once its addresses are known to be ours, or not to be.
-    pub(in crate::shard) fn start_service(&mut self, service: &mut dyn Service) {
-        if self.may_start() {
-            self.started = true;
-            service.on_start(self);
-        }
-    }
-
-    /// Whether nothing keeps the service from starting.
-    #[inline]
-    pub(in crate::shard) fn may_start(&self) -> bool {
-        !self.started && !self.held_back && !self.is_claiming()
-    }
-
-    /// Whether an address waits to be known as ours, or for a router to tell of it.
-    pub(in crate::shard) fn is_claiming(&self) -> bool {
-        let awaits = self.discovery.as_deref().is_some_and(|d| d.is_awaiting(self.now));
-        awaits || !self.claims.is_settled()
-    }
-
-    pub(in crate::shard) fn on_settled(&mut self, number: u8, outlet: &mut Outlet<'_>) {
+    pub(in crate::shard) fn on_settled(
+        &mut self,
+        number: u8,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
         self.locals.set_standing(number, AddressState::Preferred);
-        self.announce(number, outlet);
-        self.on_address_settled(self.locals.address(number));
+        self.announce(number, turn, queue);
+        self.on_address_settled(turn.now, self.locals.address(number));
     }
 
     /// Asks whether somebody has an address that is to be ours.
-    fn probe(&mut self, number: u8, outlet: &mut Outlet<'_>) {
-        if self.worker != 0 {
+    fn probe(&mut self, number: u8, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
+        if !self.announces {
             return;
         }
         match self.locals.address(number) {
@@ -96,7 +82,7 @@ impl Engine {
                     target_mac: MacAddr::ZERO,
                     target_ip,
                 };
-                self.send_arp(MacAddr::BROADCAST, &packet, outlet);
+                self.send_arp(MacAddr::BROADCAST, &packet, turn, queue);
             }
             // RFC 4862 §5.4.2:
             //   > The solicitation's Target Address is set to the address being checked, the IP source is
@@ -107,7 +93,7 @@ impl Engine {
                 let question = NeighbourSolicitation { target, source_mac: None };
                 let message = Message::NeighbourSolicitation(question);
                 let ends = (Ipv6Addr::UNSPECIFIED, group);
-                self.send_discovery(ends, MacAddr::of_multicast_v6(group), &message, outlet);
+                self.send_discovery(ends, MacAddr::of_multicast_v6(group), &message, turn, queue);
             }
         }
     }
@@ -117,7 +103,8 @@ impl Engine {
         &mut self,
         address: IpAddr,
         by: MacAddr,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         // What comes back to us by a loop in the network is our own.
         let Some(number) = self.locals.number_of(address).filter(|_| by != self.mac) else {
@@ -126,35 +113,37 @@ impl Engine {
         match self.locals.standing(number) {
             // RFC 4862 §5.4.5: > The address [...] MUST NOT be assigned to an interface
             AddressState::Tentative => {
-                self.counters.count(Event::AddressConflict);
-                self.claims.give_up(number);
+                turn.counters.count(Event::AddressConflict);
+                self.dad.give_up(number);
                 self.locals.set_standing(number, AddressState::Refused(by));
-                self.on_address_refused(address, outlet);
+                self.on_address_refused(address, turn, queue);
             }
-            AddressState::Preferred | AddressState::Deprecated => self.defend(number, by, outlet),
+            AddressState::Preferred | AddressState::Deprecated => {
+                self.defend(number, by, turn, queue)
+            }
             AddressState::Refused(_) | AddressState::Gone => {}
         }
     }
 
     /// RFC 5227 §2.4 (c): a host that must keep its address defends it, at most once in ten seconds.
-    fn defend(&mut self, number: u8, by: MacAddr, outlet: &mut Outlet<'_>) {
+    fn defend(&mut self, number: u8, by: MacAddr, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         let recently =
-            self.locals.defended_at(number).is_some_and(|at| self.now.since(at) < DEFEND_INTERVAL);
-        self.counters.count(Event::AddressConflict);
+            self.locals.defended_at(number).is_some_and(|at| turn.now.since(at) < DEFEND_INTERVAL);
+        turn.counters.count(Event::AddressConflict);
         if !recently {
             // Where nobody asks for them, some are enough.
             if self.contested.len() < CONTESTED_MAX {
                 self.contested.push((self.locals.address(number), by));
             }
-            self.locals.set_defended(number, self.now);
-            self.announce(number, outlet);
+            self.locals.set_defended(number, turn.now);
+            self.announce(number, turn, queue);
         }
     }
 
     /// Tells the link of an address of ours (RFC 5227 §2.3, RFC 4861 §7.2.6): a switch learns the port, and
     /// hosts that knew another station for it learn the new one.
-    fn announce(&mut self, number: u8, outlet: &mut Outlet<'_>) {
-        if self.role == Role::Shared || self.worker != 0 {
+    fn announce(&mut self, number: u8, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
+        if self.role == Role::Shared || !self.announces {
             return;
         }
         match self.locals.address(number) {
@@ -166,12 +155,12 @@ impl Engine {
                     target_mac: MacAddr::ZERO,
                     target_ip: address,
                 };
-                self.send_arp(MacAddr::BROADCAST, &packet, outlet);
+                self.send_arp(MacAddr::BROADCAST, &packet, turn, queue);
             }
             IpAddr::V6(address) => {
                 let group = ndp::ALL_NODES;
                 let to = (MacAddr::of_multicast_v6(group), group);
-                self.send_advertisement(address, to, false, outlet);
+                self.send_advertisement(address, to, false, turn, queue);
             }
         }
     }

@@ -5,77 +5,8 @@
 //! of a conflict.
 
 use crate::rng::Rng;
+use crate::shard::config::Probing;
 use crate::time::{Duration, Instant};
-
-/// How often and how long it is asked whether somebody has an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probing {
-    /// The first question waits for a time drawn below this, so that hosts that start together do not
-    /// ask together.
-    pub delay_max: Duration,
-    /// Questions.
-    pub probes: u8,
-    /// Between two of them, at least …
-    pub interval: Duration,
-    /// … and a time drawn below this.
-    pub spread: Duration,
-    /// From the last one until the address is ours.
-    pub wait: Duration,
-}
-
-/// How addresses are claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DadConfig {
-    /// RFC 5227 §2.1.1.
-    pub ipv4: Probing,
-    /// RFC 4862 §5.4.
-    pub ipv6: Probing,
-}
-
-impl DadConfig {
-    /// A quarter of a second: a host on the same link answers within milliseconds. One that sleeps, or
-    /// sits behind a bridge port that has just come up, is missed.
-    pub const QUICK: Self = {
-        let zero = Duration::ZERO;
-        let ms = Duration::from_millis;
-        Self {
-            ipv4: Probing {
-                delay_max: zero,
-                probes: 2,
-                interval: ms(100),
-                spread: zero,
-                wait: ms(150),
-            },
-            ipv6: Probing {
-                delay_max: zero,
-                probes: 1,
-                interval: zero,
-                spread: zero,
-                wait: ms(250),
-            },
-        }
-    };
-
-    /// The times of the RFCs: IPv4 up to seven seconds (RFC 5227 §1.1), IPv6 up to two (`RETRANS_TIMER` and
-    /// `MAX_RTR_SOLICITATION_DELAY`, RFC 4861 §10).
-    pub const THOROUGH: Self = {
-        let s = Duration::from_secs(1);
-        Self {
-            ipv4: Probing { delay_max: s, probes: 3, interval: s, spread: s, wait: s.times(2) },
-            ipv6: Probing { delay_max: s, probes: 1, interval: s, spread: Duration::ZERO, wait: s },
-        }
-    };
-
-    /// The longest that a claim takes.
-    pub fn longest(&self) -> Duration {
-        let of = |p: &Probing| {
-            p.delay_max
-                + (p.interval + p.spread).times(u64::from(p.probes.saturating_sub(1)))
-                + p.wait
-        };
-        of(&self.ipv4).max(of(&self.ipv6))
-    }
-}
 
 /// RFC 5227 §1.1: `ANNOUNCE_NUM` and `ANNOUNCE_INTERVAL`; RFC 4861 §7.2.6 allows three.
 const ANNOUNCEMENTS: u8 = 2;
@@ -101,70 +32,70 @@ enum Stage {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Claim {
+struct DadEntry {
     number: u8,
     probing: Probing,
     stage: Stage,
     due_at: Instant,
 }
 
-/// All claims under way.
-pub(in crate::shard) struct Claims {
-    claims: Vec<Claim>,
+/// All entries under way.
+pub(in crate::shard) struct DadTable {
+    entries: Vec<DadEntry>,
     rng: Rng,
 }
 
-impl Claims {
+impl DadTable {
     pub(in crate::shard) const fn new(seed: u64) -> Self {
-        Self { claims: Vec::new(), rng: Rng::new(seed) }
+        Self { entries: Vec::new(), rng: Rng::new(seed) }
     }
 
-    /// Begins to claim an address.
+    /// Begins to entry an address.
     pub(in crate::shard) fn begin(&mut self, now: Instant, number: u8, probing: Probing) {
         let due_at = now + self.drawn(probing.delay_max);
         let stage = Stage::Probe(probing.probes);
-        self.claims.push(Claim { number, probing, stage, due_at });
+        self.entries.push(DadEntry { number, probing, stage, due_at });
     }
 
     /// Somebody has it.
     pub(in crate::shard) fn give_up(&mut self, number: u8) {
-        self.claims.retain(|claim| claim.number != number);
+        self.entries.retain(|entry| entry.number != number);
     }
 
-    /// Whether no address waits for its claim.
+    /// Whether no address waits for its entry.
     pub(in crate::shard) fn is_settled(&self) -> bool {
-        !self.claims.iter().any(|claim| matches!(claim.stage, Stage::Probe(_)))
+        !self.entries.iter().any(|entry| matches!(entry.stage, Stage::Probe(_)))
     }
 
     /// When to [`poll`](Self::poll) next.
     pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
-        self.claims.iter().map(|claim| claim.due_at).min()
+        self.entries.iter().map(|entry| entry.due_at).min()
     }
 
     /// What is to be done by now, one thing a call.
     pub(in crate::shard) fn poll(&mut self, now: Instant) -> Option<Step> {
-        let at = self.claims.iter().position(|claim| claim.due_at <= now)?;
-        let drawn = self.drawn(self.claims[at].probing.spread);
-        let claim = &mut self.claims[at];
-        let number = claim.number;
-        let Probing { interval, wait, .. } = claim.probing;
-        match claim.stage {
+        let at = self.entries.iter().position(|entry| entry.due_at <= now)?;
+        let drawn = self.drawn(self.entries[at].probing.spread);
+        let entry = &mut self.entries[at];
+        let number = entry.number;
+        let Probing { interval, wait, .. } = entry.probing;
+        match entry.stage {
             Stage::Probe(0) => {
-                claim.stage = Stage::Announce(ANNOUNCEMENTS - 1);
-                claim.due_at = now + ANNOUNCE_INTERVAL;
+                entry.stage = Stage::Announce(ANNOUNCEMENTS - 1);
+                entry.due_at = now + ANNOUNCE_INTERVAL;
                 Some(Step::Settled(number))
             }
             Stage::Probe(left) => {
-                claim.stage = Stage::Probe(left - 1);
-                claim.due_at = now + if left == 1 { wait } else { interval + drawn };
+                entry.stage = Stage::Probe(left - 1);
+                entry.due_at = now + if left == 1 { wait } else { interval + drawn };
                 Some(Step::Probe(number))
             }
             Stage::Announce(left) => {
                 if left > 1 {
-                    claim.stage = Stage::Announce(left - 1);
-                    claim.due_at = now + ANNOUNCE_INTERVAL;
+                    entry.stage = Stage::Announce(left - 1);
+                    entry.due_at = now + ANNOUNCE_INTERVAL;
                 } else {
-                    self.claims.swap_remove(at);
+                    self.entries.swap_remove(at);
                 }
                 Some(Step::Announce(number))
             }
@@ -180,16 +111,17 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::config::DadConfig;
 
     const NOW: Instant = Instant::from_millis(1000);
 
     /// The steps with their times in milliseconds from the start.
     fn steps(probing: Probing) -> Vec<(u64, Step)> {
-        let mut claims = Claims::new(7);
-        claims.begin(NOW, 3, probing);
+        let mut entries = DadTable::new(7);
+        entries.begin(NOW, 3, probing);
         let mut steps = Vec::new();
-        while let Some(at) = claims.next_deadline() {
-            let step = claims.poll(at).expect("it is due");
+        while let Some(at) = entries.next_deadline() {
+            let step = entries.poll(at).expect("it is due");
             steps.push((at.since(NOW).as_millis(), step));
         }
         steps
@@ -229,11 +161,11 @@ mod tests {
     #[test]
     fn a_conflict_ends_the_claim() {
         // RFC 4862 §5.4.5
-        let mut claims = Claims::new(7);
-        claims.begin(NOW, 3, DadConfig::QUICK.ipv6);
-        assert_eq!(claims.poll(NOW), Some(Step::Probe(3)));
-        assert!(!claims.is_settled());
-        claims.give_up(3);
-        assert_eq!((claims.next_deadline(), claims.is_settled()), (None, true));
+        let mut entries = DadTable::new(7);
+        entries.begin(NOW, 3, DadConfig::QUICK.ipv6);
+        assert_eq!(entries.poll(NOW), Some(Step::Probe(3)));
+        assert!(!entries.is_settled());
+        entries.give_up(3);
+        assert_eq!((entries.next_deadline(), entries.is_settled()), (None, true));
     }
 }

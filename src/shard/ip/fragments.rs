@@ -8,13 +8,16 @@
 use core::net::IpAddr;
 
 use crate::metrics::{DropReason, Event};
-use crate::shard::engine::Engine;
+use crate::shard::flow::workers::Workers;
+use crate::shard::ip::event::{ControlPacket, IpEvent};
+use crate::shard::ip::layer::Ip;
 use crate::shard::ip::reassembly::{Expired, Headers, Key, Part, Refusal, Taken};
+use crate::shard::ip::refusal::refused;
 use crate::shard::mem::limiter::Allowance;
-use crate::shard::rx::control::Notice;
-use crate::shard::tx::segments::Outlet;
+use crate::shard::mem::turn_state::TurnState;
+use crate::shard::mem::tx_queue::TxQueue;
 use crate::wire::icmp::{quotable_v4, quotable_v6, v4, v6};
-use crate::wire::{Error, ethernet, ipv4, ipv6};
+use crate::wire::{ethernet, ipv4, ipv6};
 
 /// The longest packet of either version, without IPv6's fixed header.
 const LONGEST: usize = 65_535;
@@ -33,13 +36,15 @@ const INCOMPLETE_CHAIN: u8 = 3;
 /// RFC 792, RFC 4443 §3.3: > fragment reassembly time exceeded
 const REASSEMBLY_TIME: u8 = 1;
 
-impl Engine {
+impl Ip {
     /// A fragment for one of our addresses.
     pub(in crate::shard) fn on_fragment(
         &mut self,
-        notice: &mut Notice<'_, '_, '_>,
-    ) -> Result<(), DropReason> {
-        let frame = notice.frame;
+        turn: &mut TurnState,
+        workers: &Workers,
+        control: &mut ControlPacket<'_, '_, '_>,
+    ) -> Result<IpEvent, DropReason> {
+        let frame = control.frame;
         let (_, packet) = ethernet::parse(frame).map_err(refused)?;
         let part = if packet.first().is_some_and(|first| first >> 4 == 4) {
             part_v4(frame, packet)?
@@ -48,28 +53,28 @@ impl Engine {
             let fragment = ip.fragment.ok_or(DropReason::Malformed)?;
             // RFC 8200 §4.5: a first part bears all headers up to the upper layer's.
             if fragment.offset_bytes == 0 && !ipv6::reaches_upper_layer(ip.protocol, bytes) {
-                self.tell_problem(frame, (INCOMPLETE_CHAIN, 0), notice.outlet);
+                self.send_parameter_problem(frame, (INCOMPLETE_CHAIN, 0), turn, control.queue);
                 return Err(DropReason::FragmentMalformed);
             }
             part_v6(frame, packet, &ip, bytes, fragment)
         };
-        if let Some(worker) = self.worker_of_parts(&part.key, notice.hops) {
-            self.hand_over(worker, notice.hops, frame, notice.handover);
-            return Ok(());
+        if let Some(worker) = self.worker_of_parts(workers, &part.key, control.hops) {
+            return Ok(IpEvent::HandOver(worker));
         }
-        self.counters.count(Event::FragmentIn);
-        let taken = self.reassembly.on_part(self.now, &part);
-        self.counters.add_drops(DropReason::ReassemblyFull, self.reassembly.take_evicted());
+        turn.counters.count(Event::FragmentIn);
+        let taken = self.reassembly.on_part(turn.now, &part);
+        turn.counters.add_drops(DropReason::ReassemblyFull, self.reassembly.take_evicted());
         match taken {
-            Ok(Taken::Kept) => Ok(()),
-            Ok(Taken::Whole(index)) => self.on_whole(index),
+            Ok(Taken::Kept) => Ok(IpEvent::Done),
+            Ok(Taken::Whole(index)) => self.on_reassembled(turn, index),
             Err(refusal) => {
                 if part.key.src.is_ipv6() {
                     self.answer_refusal(
                         frame,
                         refusal,
                         part.head.len() - part.ip_at,
-                        notice.outlet,
+                        turn,
+                        control.queue,
                     );
                 }
                 Err(refusal.reason())
@@ -78,18 +83,18 @@ impl Engine {
     }
 
     /// The worker in which the parts of a datagram meet, if that is another.
-    fn worker_of_parts(&self, key: &Key, hops: u8) -> Option<u16> {
-        if hops > 0 || !self.steering.may_mislay() {
+    fn worker_of_parts(&self, workers: &Workers, key: &Key, hops: u8) -> Option<u16> {
+        if hops > 0 || !workers.steering.may_mislay() {
             return None;
         }
-        let owner = self.steering.owner_of_hash(self.reassembly.hash(key));
-        owner.filter(|owner| *owner != self.worker)
+        let owner = workers.steering.owner_of_hash(self.reassembly.hash(key));
+        owner.filter(|owner| *owner != workers.this)
     }
 
     /// All parts are there: the next turn parses the whole like a frame that has just arrived.
-    fn on_whole(&mut self, index: u16) -> Result<(), DropReason> {
-        let Self { reassembly, wholes, .. } = self;
-        let made = wholes.push_whole(|bytes| {
+    fn on_reassembled(&mut self, turn: &mut TurnState, index: u16) -> Result<IpEvent, DropReason> {
+        let Self { reassembly, reassembled, .. } = self;
+        let made = reassembled.push_reassembled(|bytes| {
             let start = bytes.len();
             let Headers { len, ip_at, announced, ecn } = reassembly.take_whole(index, bytes);
             let (headers, data) = bytes[start..].split_at_mut(len);
@@ -102,8 +107,8 @@ impl Engine {
             }
         });
         made.map_err(|_| DropReason::FragmentMalformed)?;
-        self.counters.count(Event::Reassembled);
-        Ok(())
+        turn.counters.count(Event::Reassembled);
+        Ok(IpEvent::Done)
     }
 
     /// RFC 8200 §4.5 wants the sender told of lengths that cannot be.
@@ -112,13 +117,21 @@ impl Engine {
         frame: &[u8],
         refusal: Refusal,
         headers_len: usize,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         match refusal {
-            Refusal::Length => self.tell_problem(frame, (0, PAYLOAD_LENGTH_AT), outlet),
+            Refusal::Length => {
+                self.send_parameter_problem(frame, (0, PAYLOAD_LENGTH_AT), turn, queue)
+            }
             Refusal::TooLong => {
                 let at = headers_len as u32 - ipv6::FRAGMENT_HEADER_LEN as u32;
-                self.tell_problem(frame, (0, at + OFFSET_IN_FRAGMENT_HEADER), outlet);
+                self.send_parameter_problem(
+                    frame,
+                    (0, at + OFFSET_IN_FRAGMENT_HEADER),
+                    turn,
+                    queue,
+                );
             }
             _ => {}
         }
@@ -126,19 +139,23 @@ impl Engine {
 
     /// Forgets datagrams whose time is over, and tells those whose first part came (RFC 792, RFC 1122
     /// §3.3.2, RFC 8200 §4.5).
-    pub(in crate::shard) fn expire_datagrams(&mut self, outlet: &mut Outlet<'_>) {
+    pub(in crate::shard) fn expire_datagrams(
+        &mut self,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
         let mut first = core::mem::take(&mut self.quoted);
         loop {
             first.clear();
-            match self.reassembly.poll_expired(self.now, QUOTED_MAX, &mut first) {
+            match self.reassembly.poll_expired(turn.now, QUOTED_MAX, &mut first) {
                 None => break,
                 Some(Expired::Refused) => continue,
                 Some(Expired::Headless) => {}
                 Some(Expired::Incomplete { ip_at, key }) => {
-                    self.send_time_exceeded((&first, ip_at), &key, outlet);
+                    self.send_time_exceeded((&first, ip_at), &key, turn, queue);
                 }
             }
-            self.counters.drop(DropReason::ReassemblyTimeout);
+            turn.counters.drop(DropReason::ReassemblyTimeout);
         }
         self.quoted = first;
     }
@@ -147,9 +164,10 @@ impl Engine {
         &mut self,
         (first, ip_at): (&[u8], usize),
         key: &Key,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
-        if self.strangers.take(self.now) == Allowance::UsedUp {
+        if self.unmatched.take(turn.now) == Allowance::UsedUp {
             return;
         }
         let Ok((link, _)) = ethernet::parse(first) else { return };
@@ -157,11 +175,11 @@ impl Engine {
         match (key.src, key.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 let message = v4::Message::TimeExceeded { code, quote: quotable_v4(packet) };
-                self.send_icmp_v4(link.src, (dst, src), &message, outlet);
+                self.send_icmp_v4(link.src, (dst, src), &message, turn, queue);
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
                 let message = v6::Message::TimeExceeded { code, quote: quotable_v6(packet) };
-                self.send_icmp_v6(link.src, (dst, src), &message, outlet);
+                self.send_icmp_v6(link.src, (dst, src), &message, turn, queue);
             }
             _ => {}
         }
@@ -212,13 +230,5 @@ fn part_v6<'a>(
         announced: (fragment.announced_at, ip.protocol),
         room: (LONGEST - kept) as u32,
         bytes,
-    }
-}
-
-fn refused(error: Error) -> DropReason {
-    match error {
-        Error::Truncated => DropReason::Truncated,
-        Error::Malformed | Error::Checksum => DropReason::Malformed,
-        Error::Unsupported => DropReason::UnknownProtocol,
     }
 }

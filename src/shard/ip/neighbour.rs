@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use crate::shard::flow::id::NeighbourId;
 use crate::shard::ip::held::Queue;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
@@ -30,18 +31,6 @@ impl Default for Pace {
     }
 }
 
-/// A neighbour, for as long as it is in the cache; flows keep it to skip the search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NeighbourId {
-    pub(in crate::shard) index: u16,
-    pub(in crate::shard) generation: u16,
-}
-
-impl NeighbourId {
-    /// No neighbour: always [`Way::Gone`].
-    pub const NONE: Self = Self { index: u16::MAX, generation: 0 };
-}
-
 /// How to reach a neighbour now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -52,6 +41,25 @@ pub enum Way {
     Wait,
     /// The entry was evicted: resolve the address again.
     Gone,
+}
+
+/// Where frames to a neighbour go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) struct LinkTarget {
+    /// The neighbour's MAC address; zero while it is unknown.
+    pub(in crate::shard) mac: MacAddr,
+    /// The neighbour whose queue holds the frame until the address is known.
+    pub(in crate::shard) held_for: Option<NeighbourId>,
+}
+
+impl LinkTarget {
+    #[inline]
+    pub(in crate::shard) const fn new(way: Way, neighbour: NeighbourId) -> Self {
+        match way {
+            Way::Send(mac) => Self { mac, held_for: None },
+            Way::Wait | Way::Gone => Self { mac: MacAddr::ZERO, held_for: Some(neighbour) },
+        }
+    }
 }
 
 /// Whom to ask for an address.
@@ -86,14 +94,14 @@ pub enum Action<F> {
 
 /// What an advertisement claims: the flags of RFC 4861 §4.4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct AdvertFlags {
     /// It answers a question.
     pub solicited: bool,
     /// It should replace what is known.
     pub overrides: bool,
 }
 
-impl Claims {
+impl AdvertFlags {
     /// An ARP reply addressed to us.
     pub const ARP_REPLY: Self = Self { solicited: true, overrides: true };
     /// An ARP announcement (RFC 5227 §3): a request or reply for the sender's own address.

@@ -14,11 +14,12 @@ use std::collections::HashMap;
 use core::net::IpAddr;
 
 use crate::rng::Rng;
-use crate::shard::flow::key::Keyed;
+use crate::shard::flow::id::NeighbourId;
 use crate::shard::ip::held::{Held, Queue};
 use crate::shard::ip::neighbour::{
-    Action, Aimed, Ask, Claims, Entry, Learned, NeighbourId, Pace, State, Way,
+    Action, AdvertFlags, Aimed, Ask, Entry, Learned, Pace, State, Way,
 };
+use crate::shard::mem::keyed::Keyed;
 use crate::shard::mem::wheel::Wheel;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
@@ -182,13 +183,13 @@ impl<F> Neighbours<F> {
         now: Instant,
         address: IpAddr,
         mac: Option<MacAddr>,
-        claims: Claims,
+        flags: AdvertFlags,
     ) -> Learned {
         // RFC 4861 §7.2.5: if no entry exists, the advertisement SHOULD be silently discarded.
         let Some(index) = self.by_address.get(&address).copied() else { return Learned::Nothing };
         let entry = &mut self.entries[usize::from(index)];
         let asking = matches!(entry.state, State::Incomplete | State::Probe);
-        let solicited = claims.solicited && asking;
+        let solicited = flags.solicited && asking;
         match (entry.state, mac) {
             (State::Permanent | State::Vacant, _) => Learned::Nothing,
             (State::Incomplete | State::Failed, None) => Learned::Nothing,
@@ -198,14 +199,14 @@ impl<F> Neighbours<F> {
             }
             (_, mac) => {
                 let mac = mac.unwrap_or(entry.mac);
-                if mac != entry.mac && !claims.overrides {
+                if mac != entry.mac && !flags.overrides {
                     // RFC 4861 §7.2.5, I: reachable becomes stale, and nothing else changes.
                     if entry.state == State::Reachable {
                         entry.state = State::Stale;
                     }
                 } else if solicited || mac != entry.mac {
                     self.learn(now, index, mac, solicited);
-                } else if claims.solicited {
+                } else if flags.solicited {
                     // A late answer that confirms what is known.
                     self.learn(now, index, mac, true);
                 }

@@ -1,106 +1,30 @@
 //! What the shard says that is not a segment: ARP, neighbour discovery and ICMP, written into frames, never
 //! into fragments (RFC 6980 §5).
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::metrics::DropReason;
-use crate::role::Role;
-use crate::shard::engine::Engine;
-use crate::shard::ip::neighbour::{Action, Ask, NeighbourId};
-use crate::shard::tx::segments::Outlet;
+use crate::shard::ip::layer::Ip;
+use crate::shard::mem::turn_state::TurnState;
+use crate::shard::mem::tx_queue::TxQueue;
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::icmp::{v4, v6};
-use crate::wire::ndp::{self, Message, NeighbourAdvertisement, NeighbourSolicitation};
+use crate::wire::ndp::{self, Message, NeighbourAdvertisement};
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{arp, ethernet, ipv4, ipv6, vlan};
 
 /// Hops allowed for what may leave the link.
 const HOPS: u8 = 64;
 
-impl Engine {
-    /// Whatever the neighbour cache wants done by now.
-    pub(in crate::shard) fn tend_neighbours(&mut self, outlet: &mut Outlet<'_>) {
-        while let Some(neighbour) = self.resolved.pop() {
-            self.send_held(neighbour, outlet);
-        }
-        while let Some(action) = self.neighbours.poll(self.now) {
-            match action {
-                // The kernel asks, and tells what it learns.
-                Action::Ask { address, .. } if self.role == Role::Shared => {
-                    if !self.wanted.contains(&address) {
-                        self.wanted.push(address);
-                    }
-                }
-                Action::Ask { address: IpAddr::V4(address), ask } => {
-                    self.ask_v4(address, ask, outlet);
-                }
-                Action::Ask { address: IpAddr::V6(address), ask } => {
-                    self.ask_v6(address, ask, outlet);
-                }
-                Action::Failed { id, address } => {
-                    self.give_up_on(id, outlet);
-                    self.on_neighbour_failed(address);
-                }
-                Action::Discard(frame) => {
-                    self.counters.drop(DropReason::NoNeighbour);
-                    outlet.release(frame);
-                }
-            }
-        }
-    }
-
-    fn give_up_on(&mut self, neighbour: NeighbourId, outlet: &mut Outlet<'_>) {
-        while let Some(frame) = self.neighbours.take_held(neighbour) {
-            self.counters.drop(DropReason::NoNeighbour);
-            self.on_undeliverable(&frame);
-            outlet.release(frame);
-        }
-    }
-
-    /// An ARP request.
-    fn ask_v4(&mut self, target_ip: Ipv4Addr, ask: Ask, outlet: &mut Outlet<'_>) {
-        let Some(IpAddr::V4(sender_ip)) = self.source_towards(target_ip.into()) else { return };
-        let packet = arp::Packet {
-            operation: arp::Operation::Request,
-            sender_mac: self.mac,
-            sender_ip,
-            target_mac: MacAddr::ZERO,
-            target_ip,
-        };
-        let to = match ask {
-            Ask::Everyone => MacAddr::BROADCAST,
-            Ask::Unicast(mac) => mac,
-        };
-        self.send_arp(to, &packet, outlet);
-    }
-
-    /// A neighbour solicitation.
-    fn ask_v6(&mut self, target: Ipv6Addr, ask: Ask, outlet: &mut Outlet<'_>) {
-        let Some(IpAddr::V6(source)) = self.source_towards(target.into()) else { return };
-        let question = NeighbourSolicitation { target, source_mac: Some(self.mac) };
-        let (mac, to) = match ask {
-            Ask::Everyone => {
-                let group = ndp::solicited_node(target);
-                (MacAddr::of_multicast_v6(group), group)
-            }
-            Ask::Unicast(mac) => (mac, target),
-        };
-        let message = Message::NeighbourSolicitation(question);
-        self.send_discovery((source, to), mac, &message, outlet);
-    }
-
-    pub(in crate::shard) fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {
-        let ours = self.locals.usable().map(|local| (local.address, local.prefix));
-        self.routes.next_hop(neighbour, None, ours).ok().map(|hop| hop.source)
-    }
-
+impl Ip {
     /// A neighbour advertisement for one of our addresses.
     pub(in crate::shard) fn send_advertisement(
         &mut self,
         target: Ipv6Addr,
         (to_mac, to): (MacAddr, Ipv6Addr),
         solicited: bool,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         let message = Message::NeighbourAdvertisement(NeighbourAdvertisement {
             target,
@@ -109,7 +33,7 @@ impl Engine {
             overrides: true,
             target_mac: Some(self.mac),
         });
-        self.send_discovery((target, to), to_mac, &message, outlet);
+        self.send_discovery((target, to), to_mac, &message, turn, queue);
     }
 
     pub(in crate::shard) fn send_discovery(
@@ -117,19 +41,23 @@ impl Engine {
         (src, dst): (Ipv6Addr, Ipv6Addr),
         to: MacAddr,
         message: &Message<'_>,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         let pseudo = PseudoHeader::v6(src, dst);
-        self.send_v6(to, (src, dst), ndp::HOP_LIMIT, outlet, |bytes| message.emit(pseudo, bytes));
+        self.send_v6(to, (src, dst), ndp::HOP_LIMIT, turn, queue, |bytes| {
+            message.emit(pseudo, bytes)
+        });
     }
 
     pub(in crate::shard) fn send_arp(
         &mut self,
         to: MacAddr,
         packet: &arp::Packet,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
-        self.send_frame(to, EtherType::ARP, outlet, |bytes| packet.emit(bytes));
+        self.send_frame(to, EtherType::ARP, turn, queue, |bytes| packet.emit(bytes));
     }
 
     pub(in crate::shard) fn send_icmp_v4(
@@ -137,7 +65,8 @@ impl Engine {
         to: MacAddr,
         (src, dst): (Ipv4Addr, Ipv4Addr),
         message: &v4::Message<'_>,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         let ip = ipv4::HeaderOut {
             src,
@@ -148,7 +77,7 @@ impl Engine {
             ident: 0,
             fragment: ipv4::Fragment::DONT,
         };
-        self.send_frame(to, EtherType::IPV4, outlet, |bytes| {
+        self.send_frame(to, EtherType::IPV4, turn, queue, |bytes| {
             let len = message.emit(bytes.get_mut(ipv4::HEADER_LEN..).ok_or(NoRoom)?)?;
             Ok(ip.emit(len, bytes)? + len)
         });
@@ -159,15 +88,16 @@ impl Engine {
         to: MacAddr,
         (src, dst): (Ipv6Addr, Ipv6Addr),
         message: &v6::Message<'_>,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         let pseudo = PseudoHeader::v6(src, dst);
-        self.send_v6(to, (src, dst), HOPS, outlet, |bytes| message.emit(pseudo, bytes));
+        self.send_v6(to, (src, dst), HOPS, turn, queue, |bytes| message.emit(pseudo, bytes));
     }
 
     /// RFC 6437 §3: what is no connection is one flow for each pair of addresses.
     fn label_towards(&self, src: Ipv6Addr, dst: Ipv6Addr) -> u32 {
-        self.secrets.flow_label(self.reassembly.hash(&(src, dst, Protocol::ICMPV6.0)))
+        self.labels.flow_label(self.reassembly.hash(&(src, dst, Protocol::ICMPV6.0)))
     }
 
     fn send_v6(
@@ -175,7 +105,8 @@ impl Engine {
         to: MacAddr,
         (src, dst): (Ipv6Addr, Ipv6Addr),
         hop_limit: u8,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
         payload: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>,
     ) {
         let ip = ipv6::HeaderOut {
@@ -186,7 +117,7 @@ impl Engine {
             traffic_class: TrafficClass(0),
             flow_label: self.label_towards(src, dst),
         };
-        self.send_frame(to, EtherType::IPV6, outlet, |bytes| {
+        self.send_frame(to, EtherType::IPV6, turn, queue, |bytes| {
             let len = payload(bytes.get_mut(ipv6::HEADER_LEN..).ok_or(NoRoom)?)?;
             Ok(ip.emit(len, bytes)? + len)
         });
@@ -196,11 +127,12 @@ impl Engine {
         &mut self,
         dst: MacAddr,
         ethertype: EtherType,
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
         payload: impl FnOnce(&mut [u8]) -> Result<usize, NoRoom>,
     ) {
-        let Some(mut frame) = outlet.take() else {
-            self.counters.drop(DropReason::NoFrame);
+        let Some(mut frame) = queue.take() else {
+            turn.counters.drop(DropReason::NoFrame);
             return;
         };
         let header = ethernet::Header { dst, src: self.mac, ethertype, vlan: vlan::Tags::NONE };
@@ -212,10 +144,10 @@ impl Engine {
         match written {
             Ok(len) => {
                 frame.set_len(len);
-                outlet.send(frame);
+                queue.send(frame);
             }
             // An echo longer than our own frames can be: it came in pieces, or not at all.
-            Err(NoRoom) => outlet.put_back(frame),
+            Err(NoRoom) => queue.put_back(frame),
         }
     }
 }

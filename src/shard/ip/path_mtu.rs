@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use core::net::IpAddr;
 
-use crate::shard::flow::key::Keyed;
+use crate::shard::mem::keyed::Keyed;
 use crate::tcp::{PathMtuEvent, PathSizes};
 use crate::time::{Duration, Instant};
 use crate::wire::ipv6;
@@ -51,7 +51,7 @@ pub(in crate::shard) enum Limit {
 /// What came of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(in crate::shard) enum Heeded {
+pub(in crate::shard) enum PathMtuUpdate {
     /// The path takes this many bytes.
     Lowered(u16),
     /// It says nothing that could be true, or nothing new.
@@ -139,15 +139,15 @@ impl PathMtus {
         destination: IpAddr,
         told: u32,
         length: u32,
-    ) -> Heeded {
-        let Some(mtu) = plausible(destination, told, length) else { return Heeded::Ignored };
+    ) -> PathMtuUpdate {
+        let Some(mtu) = plausible(destination, told, length) else { return PathMtuUpdate::Ignored };
         // RFC 8201 §4: > A node must not increase its estimate of the Path MTU in response to the contents
         // > of a Packet Too Big message.
         if self.of(now, destination).is_some_and(|known| known <= mtu) {
-            return Heeded::Ignored;
+            return PathMtuUpdate::Ignored;
         }
         self.insert(destination, Known { mtu, search_high: None, since: now });
-        Heeded::Lowered(mtu)
+        PathMtuUpdate::Lowered(mtu)
     }
 
     fn insert(&mut self, destination: IpAddr, known: Known) {
@@ -207,11 +207,11 @@ mod tests {
         // RFC 8201 §4, RFC 1191 §3
         let mut paths = paths();
         assert!(paths.is_empty());
-        assert_eq!(paths.on_too_big(NOW, v4(1), 1400, 1500), Heeded::Lowered(1400));
+        assert_eq!(paths.on_too_big(NOW, v4(1), 1400, 1500), PathMtuUpdate::Lowered(1400));
         let at = |secs| NOW + Duration::from_secs(secs);
         assert_eq!((paths.of(at(599), v4(1)), paths.of(at(599), v4(2))), (Some(1400), None));
         // Lowered again, it holds for ten minutes from then.
-        assert_eq!(paths.on_too_big(at(500), v4(1), 1300, 1400), Heeded::Lowered(1300));
+        assert_eq!(paths.on_too_big(at(500), v4(1), 1300, 1400), PathMtuUpdate::Lowered(1300));
         assert_eq!(paths.of(at(1099), v4(1)), Some(1300));
         assert_eq!(paths.of(at(1100), v4(1)), None);
         assert!(paths.is_empty());
@@ -221,9 +221,9 @@ mod tests {
     fn an_error_never_raises_what_is_known() {
         // RFC 8201 §4
         let mut paths = paths();
-        assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1500), Heeded::Lowered(1300));
+        assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1500), PathMtuUpdate::Lowered(1300));
         for told in [1300, 1400, 1499] {
-            assert_eq!(paths.on_too_big(NOW, v6(), told, 1500), Heeded::Ignored);
+            assert_eq!(paths.on_too_big(NOW, v6(), told, 1500), PathMtuUpdate::Ignored);
         }
         assert_eq!(paths.of(NOW, v6()), Some(1300));
     }
@@ -232,33 +232,33 @@ mod tests {
     fn less_than_ipv6_links_take_is_discarded() {
         // RFC 8201 §4
         for told in [0, 68, 1279] {
-            assert_eq!(paths().on_too_big(NOW, v6(), told, 1500), Heeded::Ignored);
+            assert_eq!(paths().on_too_big(NOW, v6(), told, 1500), PathMtuUpdate::Ignored);
         }
-        assert_eq!(paths().on_too_big(NOW, v6(), 1280, 1500), Heeded::Lowered(1280));
+        assert_eq!(paths().on_too_big(NOW, v6(), 1280, 1500), PathMtuUpdate::Lowered(1280));
     }
 
     #[test]
     fn a_router_that_names_no_mtu_means_the_next_plateau() {
         // RFC 1191 §5, §7
         for (length, mtu) in [(9000, 8166), (1500, 1492), (1492, 1006), (1006, 552)] {
-            assert_eq!(paths().on_too_big(NOW, v4(1), 0, length), Heeded::Lowered(mtu));
+            assert_eq!(paths().on_too_big(NOW, v4(1), 0, length), PathMtuUpdate::Lowered(mtu));
         }
-        assert_eq!(paths().on_too_big(NOW, v4(1), 0, 552), Heeded::Ignored);
+        assert_eq!(paths().on_too_big(NOW, v4(1), 0, 552), PathMtuUpdate::Ignored);
     }
 
     #[test]
     fn an_mtu_that_the_quoted_packet_would_have_fitted_is_a_lie() {
         // RFC 5927 §7.2
         for told in [1500, 1501, 65_535, u32::MAX] {
-            assert_eq!(paths().on_too_big(NOW, v4(1), told, 1500), Heeded::Ignored);
+            assert_eq!(paths().on_too_big(NOW, v4(1), told, 1500), PathMtuUpdate::Ignored);
         }
     }
 
     #[test]
     fn no_path_of_ipv4_is_believed_to_take_less_than_552_bytes() {
         // RFC 1191 §3: never below 68.
-        assert_eq!(paths().on_too_big(NOW, v4(1), 68, 1500), Heeded::Lowered(552));
-        assert_eq!(paths().on_too_big(NOW, v4(1), 68, 500), Heeded::Ignored);
+        assert_eq!(paths().on_too_big(NOW, v4(1), 68, 1500), PathMtuUpdate::Lowered(552));
+        assert_eq!(paths().on_too_big(NOW, v4(1), 68, 500), PathMtuUpdate::Ignored);
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(paths.limit(at(600), v4(1)), None);
         // A router knows better, if it says less.
         paths.on_found(NOW, v4(1), &found(1350, 1));
-        assert_eq!(paths.on_too_big(NOW, v4(1), 1300, 1350), Heeded::Lowered(1300));
+        assert_eq!(paths.on_too_big(NOW, v4(1), 1300, 1350), PathMtuUpdate::Lowered(1300));
         paths.on_found(NOW, v4(1), &found(1300, 0));
         assert_eq!(paths.limit(NOW, v4(1)), Some(Limit::Told(1300)));
     }
@@ -291,7 +291,7 @@ mod tests {
         paths.set_link_v6(Some(1400));
         assert!(!paths.is_empty());
         assert_eq!((paths.of(NOW, v6()), paths.of(NOW, v4(1))), (Some(1400), None));
-        assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1400), Heeded::Lowered(1300));
+        assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1400), PathMtuUpdate::Lowered(1300));
         assert_eq!(paths.limit(NOW, v6()), Some(Limit::Told(1300)));
         paths.set_link_v6(None);
         assert_eq!(paths.of(NOW, v6()), Some(1300));
@@ -303,7 +303,7 @@ mod tests {
         let mut paths = paths();
         for n in 0..6 {
             let now = NOW + Duration::from_secs(n.into());
-            assert_eq!(paths.on_too_big(now, v4(n), 1400, 1500), Heeded::Lowered(1400));
+            assert_eq!(paths.on_too_big(now, v4(n), 1400, 1500), PathMtuUpdate::Lowered(1400));
         }
         let known: Vec<_> = (0..6).map(|n| paths.of(NOW, v4(n)).is_some()).collect();
         assert_eq!(known, [false, false, true, true, true, true]);

@@ -4,10 +4,11 @@
 use core::net::{IpAddr, Ipv6Addr};
 
 use crate::metrics::DropReason;
-use crate::shard::engine::Engine;
+use crate::shard::ip::event::ControlPacket;
+use crate::shard::ip::layer::Ip;
 use crate::shard::mem::limiter::Allowance;
-use crate::shard::rx::control::Notice;
-use crate::shard::tx::segments::Outlet;
+use crate::shard::mem::turn_state::TurnState;
+use crate::shard::mem::tx_queue::TxQueue;
 use crate::wire::icmp::{quotable_v6, v6};
 use crate::wire::{MacAddr, SourceKind, ethernet, ipv6, source_kind_v6};
 
@@ -19,20 +20,21 @@ struct Complaint<'a> {
     to: Ipv6Addr,
 }
 
-impl Engine {
+impl Ip {
     /// A packet with an option or a routing header that forbids to go on without understanding it: it is
     /// dropped, and its source told where it asks for that (RFC 8200 §4.2, §4.4).
     pub(in crate::shard) fn on_unsupported(
         &mut self,
-        notice: &mut Notice<'_, '_, '_>,
+        turn: &mut TurnState,
+        control: &mut ControlPacket<'_, '_, '_>,
     ) -> DropReason {
-        if let Ok((link, packet)) = ethernet::parse(notice.frame)
+        if let Ok((link, packet)) = ethernet::parse(control.frame)
             && let Some((ip, problem)) = ipv6::problem(packet)
             && source_kind_v6(ip.src) == SourceKind::Host
             && let Some(from) = self.speaker(&ip, problem)
         {
             let complaint = Complaint { packet, mac: link.src, from, to: ip.src };
-            self.complain(&complaint, (problem.code, problem.pointer), notice.outlet);
+            self.complain(&complaint, (problem.code, problem.pointer), turn, control.queue);
         }
         DropReason::UnknownProtocol
     }
@@ -53,30 +55,32 @@ impl Engine {
     }
 
     /// Tells the source of a packet of a problem in it, given by its code and the byte where it is.
-    pub(in crate::shard) fn tell_problem(
+    pub(in crate::shard) fn send_parameter_problem(
         &mut self,
         frame: &[u8],
         (code, pointer): (u8, u32),
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
         let Ok((link, packet)) = ethernet::parse(frame) else { return };
         let Ok((ip, _)) = ipv6::parse(packet) else { return };
         let complaint = Complaint { packet, mac: link.src, from: ip.dst, to: ip.src };
-        self.complain(&complaint, (code, pointer), outlet);
+        self.complain(&complaint, (code, pointer), turn, queue);
     }
 
     fn complain(
         &mut self,
         complaint: &Complaint<'_>,
         (code, pointer): (u8, u32),
-        outlet: &mut Outlet<'_>,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
     ) {
-        if self.strangers.take(self.now) == Allowance::UsedUp {
+        if self.unmatched.take(turn.now) == Allowance::UsedUp {
             return;
         }
         let &Complaint { packet, mac, from, to } = complaint;
         let quote = quotable_v6(packet);
         let message = v6::Message::ParameterProblem { code, pointer, quote };
-        self.send_icmp_v6(mac, (from, to), &message, outlet);
+        self.send_icmp_v6(mac, (from, to), &message, turn, queue);
     }
 }

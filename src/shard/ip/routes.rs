@@ -172,14 +172,14 @@ impl Routes {
     pub fn next_hop(
         &self,
         destination: IpAddr,
-        wanted: Option<IpAddr>,
+        unresolved: Option<IpAddr>,
         addresses: impl IntoIterator<Item = (IpAddr, u8)>,
     ) -> Result<NextHop, NoWay> {
         let route = self.route(destination).ok_or(NoWay::NoRoute)?;
         let via = route.gateway.unwrap_or(destination);
-        let wanted = wanted.or(route.source);
+        let unresolved = unresolved.or(route.source);
         let fits = |(address, _): &(IpAddr, u8)| {
-            address.is_ipv4() == destination.is_ipv4() && wanted.is_none_or(|w| w == *address)
+            address.is_ipv4() == destination.is_ipv4() && unresolved.is_none_or(|w| w == *address)
         };
         let mut best: Option<(Merit, IpAddr)> = None;
         for (address, length) in addresses.into_iter().filter(fits) {

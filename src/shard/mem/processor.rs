@@ -50,7 +50,7 @@ pub(in crate::shard) fn prefetch_bytes(bytes: &[u8]) {
 /// Which of eight numbers, all bits but those of `ignored` looked at, are `wanted`, one bit each: without a branch, and in a
 /// third of the instructions that compilers make of the loop.
 #[inline(always)]
-pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, wanted: u32) -> u32 {
+pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, unresolved: u32) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{
@@ -60,10 +60,10 @@ pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, wanted: u32) 
         let [low, high] = halves(numbers);
         // SAFETY: SSE2 is part of every x86-64, and none of these takes a pointer.
         let bits = unsafe {
-            let wanted = _mm_set1_epi32(wanted.cast_signed());
+            let unresolved = _mm_set1_epi32(unresolved.cast_signed());
             let ignored = _mm_set1_epi32(ignored.cast_signed());
-            let low = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, low), wanted);
-            let high = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, high), wanted);
+            let low = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, low), unresolved);
+            let high = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, high), unresolved);
             // All ones or none stay so in half the width, and in a quarter of it.
             let both = _mm_packs_epi32(low, high);
             _mm_movemask_epi8(_mm_packs_epi16(both, both)).cast_unsigned()
@@ -71,7 +71,7 @@ pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, wanted: u32) 
         bits & 0xff
     }
     #[cfg(not(target_arch = "x86_64"))]
-    bits_of(numbers, |number| number & !ignored == wanted)
+    bits_of(numbers, |number| number & !ignored == unresolved)
 }
 
 /// The highest bit of each of eight numbers.
@@ -113,14 +113,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_of_eight_numbers_has_a_bit(numbers: [u8; 8], wanted: u8, ignored: bool) {
+        fn each_of_eight_numbers_has_a_bit(numbers: [u8; 8], unresolved: u8, ignored: bool) {
             // Four different ones, in the highest bits, of which the highest may not count.
             let wide = numbers.map(|number| u32::from(number % 4) << 30);
             let mask = if ignored { 1 << 31 } else { 0 };
-            let wanted = u32::from(wanted % 4) << 30 & !mask;
-            let (equal, highest) = (equal_to(&wide, mask, wanted), highest_bits(&wide));
+            let unresolved = u32::from(unresolved % 4) << 30 & !mask;
+            let (equal, highest) = (equal_to(&wide, mask, unresolved), highest_bits(&wide));
             for (at, number) in wide.into_iter().enumerate() {
-                prop_assert_eq!(equal >> at & 1 == 1, number & !mask == wanted);
+                prop_assert_eq!(equal >> at & 1 == 1, number & !mask == unresolved);
                 prop_assert_eq!(highest >> at & 1 == 1, number >> 31 == 1);
             }
             prop_assert_eq!((equal | highest) >> 8, 0);

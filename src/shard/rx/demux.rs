@@ -5,42 +5,17 @@
 //! answers are in `tcp`.
 
 use crate::metrics::{DropReason, Event};
-use crate::shard::app::events::enlist;
-use crate::shard::engine::{Engine, lend};
+use crate::shard::engine::Engine;
+use crate::shard::flow::endpoint::{Endpoint, conn_env};
 use crate::shard::flow::flow_table::{Kind, Place};
 use crate::shard::mem::limiter::Allowance;
-use crate::shard::rx::handover::Handover;
-use crate::shard::rx::parse::{Arrival, Arrivals, Batch};
-use crate::shard::tx::segments::Outlet;
-use crate::tcp::{Disposition, EmbryoAnswer, Segment, SegmentOut, TimeWait, TimeWaitAnswer};
+use crate::shard::mem::tx_queue::TxQueue;
+use crate::shard::rx::batch::{Arrival, Arrivals, Batch};
+use crate::shard::rx::drop_reason::drop_reason;
+use crate::shard::rx::segment::{RxSegment, TxPaths};
+use crate::tcp::{Disposition, EmbryoAnswer, SegmentOut, TimeWait, TimeWaitAnswer};
 
-/// A segment with all that is known of where it came from.
-#[derive(Clone, Copy)]
-pub(in crate::shard) struct Letter<'a> {
-    pub(in crate::shard) arrival: &'a Arrival,
-    pub(in crate::shard) segment: &'a Segment<'a>,
-    batch: &'a Batch,
-}
-
-impl<'a> Letter<'a> {
-    /// The whole frame, should another worker have to see it.
-    fn frame(&self) -> &'a [u8] {
-        self.batch.bytes(self.arrival.source).0
-    }
-
-    /// How many workers have seen it before.
-    fn hops(&self) -> u8 {
-        self.batch.hops(self.arrival.source)
-    }
-}
-
-/// The ways out of the shard while segments are fed.
-pub(in crate::shard) struct Exits<'a, 'b> {
-    pub(in crate::shard) outlet: &'a mut Outlet<'b>,
-    pub(in crate::shard) handover: &'a mut dyn Handover,
-}
-
-impl Engine {
+impl Endpoint {
     /// Step 3: names a candidate for every arrival and has its memory fetched.
     pub(in crate::shard) fn look_up(&self, batch: &mut Batch) {
         let Arrivals { each, groups, .. } = &mut batch.arrivals;
@@ -61,9 +36,21 @@ impl Engine {
         }
     }
 
+    /// The flow of a segment. What the batch's look-up named may have gone or moved since, by way of an
+    /// earlier segment of the same batch: then it is looked up again.
+    #[inline]
+    fn find(&self, candidate: Option<Place>, arrival: &Arrival) -> Option<Place> {
+        let key = &arrival.key;
+        candidate
+            .filter(|place| self.tables.is_at(*place, key))
+            .or_else(|| self.tables.find(arrival.hash, key))
+    }
+}
+
+impl Engine {
     /// Step 4: every segment to its flow, those of each flow in order.
-    pub(in crate::shard) fn feed(&mut self, batch: &Batch, exits: &mut Exits<'_, '_>) {
-        self.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
+    pub(in crate::shard) fn feed(&mut self, batch: &Batch, tx: &mut TxPaths<'_, '_>) {
+        self.turn.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
         for (kind, members) in batch.arrivals.groups.iter() {
             for member in members {
                 let arrival = &batch.arrivals.each[member.at as usize];
@@ -76,155 +63,136 @@ impl Engine {
                     }
                 };
                 let candidate = kind.map(|kind| Place::new(kind, member.index));
-                self.on_letter(candidate, &Letter { arrival, segment, batch }, exits);
+                self.on_segment(candidate, &RxSegment { arrival, segment, batch }, tx);
             }
         }
     }
 
     #[inline]
-    fn on_letter(
+    fn on_segment(
         &mut self,
         candidate: Option<Place>,
-        letter: &Letter<'_>,
-        exits: &mut Exits<'_, '_>,
+        rx: &RxSegment<'_>,
+        tx: &mut TxPaths<'_, '_>,
     ) {
-        match self.find(candidate, letter.arrival) {
+        match self.tcp.find(candidate, rx.arrival) {
             Some(Place { kind: Kind::Connection, index }) => {
-                self.on_connection_segment(index, letter, exits);
+                self.on_connection_segment(index, rx, tx);
             }
             Some(Place { kind: Kind::Embryo, index }) => {
-                self.on_embryo_segment(index, letter, exits);
+                self.on_embryo_segment(index, rx, tx);
             }
-            Some(place) => self.on_time_wait_segment(place, letter, exits),
-            None => self.on_stranger(letter, exits),
+            Some(place) => self.on_time_wait_segment(place, rx, tx),
+            None => self.on_unmatched(rx, tx),
         }
     }
 
-    /// The flow of a segment. What the batch's look-up named may have gone or moved since, by way of an
-    /// earlier segment of the same batch: then it is looked up again.
     #[inline]
-    fn find(&self, candidate: Option<Place>, arrival: &Arrival) -> Option<Place> {
-        let key = &arrival.key;
-        candidate
-            .filter(|place| self.tables.is_at(*place, key))
-            .or_else(|| self.tables.find(arrival.hash, key))
-    }
-
-    #[inline]
-    fn on_connection_segment(
-        &mut self,
-        index: u32,
-        letter: &Letter<'_>,
-        exits: &mut Exits<'_, '_>,
-    ) {
-        let Some(flow) = self.tables.flows.at_mut(index) else { return };
-        let mut env = lend!(self);
-        let disposition = flow.connection.on_segment(&mut env, letter.segment);
-        enlist(flow, index, &mut self.ready, &mut self.marked);
+    fn on_connection_segment(&mut self, index: u32, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
+        let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
+        let mut env = conn_env!(self.tcp, self.turn.now);
+        let disposition = flow.connection.on_segment(&mut env, rx.segment);
+        flow.schedule(index, &mut self.tcp.ready, &mut self.tcp.tx_pending);
         let neighbour = flow.neighbour;
         match disposition {
             Disposition::Accepted => {
                 // RFC 4861 §7.3.1: what the peer sends in its window shows that ours arrives there.
-                self.neighbours.on_confirmed(self.now, neighbour);
-                if letter.segment.flags.rst() {
-                    self.counters.count(Event::ResetIn);
+                self.ip.neighbours.on_confirmed(self.turn.now, neighbour);
+                if rx.segment.flags.rst() {
+                    self.turn.counters.count(Event::ResetIn);
                 }
             }
-            Disposition::Reset => self.reset_or_hand_over(letter, exits),
-            refused => self.counters.drop(drop_reason(refused)),
+            Disposition::Reset => self.reset_or_hand_over(rx, tx),
+            refused => self.turn.counters.drop(drop_reason(refused)),
         }
     }
 
-    fn on_embryo_segment(&mut self, index: u32, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
-        let Some(embryo) = self.tables.embryos.get_mut(index) else { return };
-        match embryo.on_segment(letter.segment, &self.settings) {
-            EmbryoAnswer::Establish => self.establish(index, letter),
+    fn on_embryo_segment(&mut self, index: u32, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
+        let Some(embryo) = self.tcp.tables.embryos.get_mut(index) else { return };
+        match embryo.on_segment(rx.segment, &self.tcp.settings) {
+            EmbryoAnswer::Establish => self.establish(index, rx),
             EmbryoAnswer::SynAckAgain => {
                 let embryo = *embryo;
-                self.send_syn_ack(&embryo, letter.arrival, exits.outlet);
+                self.send_syn_ack(&embryo, rx.arrival, tx.queue);
             }
             EmbryoAnswer::Ack(reason) => {
                 let embryo = *embryo;
-                self.counters.drop(drop_reason(reason));
-                if self.challenges.take(self.now) == Allowance::Granted {
-                    let offset = self.secrets.of_flow(letter.arrival.hash).timestamp_offset;
-                    let ack = embryo.ack(self.now, offset, &self.settings);
-                    self.answer(letter.arrival, &ack, exits.outlet);
+                self.turn.counters.drop(drop_reason(reason));
+                if self.tcp.challenges.take(self.turn.now) == Allowance::Granted {
+                    let offset = self.tcp.secrets.of_flow(rx.arrival.hash).timestamp_offset;
+                    let ack = embryo.ack(self.turn.now, offset, &self.tcp.settings);
+                    self.answer(rx.arrival, &ack, tx.queue);
                 }
             }
-            EmbryoAnswer::Reset => self.reset_or_hand_over(letter, exits),
+            EmbryoAnswer::Reset => self.reset_or_hand_over(rx, tx),
             EmbryoAnswer::Refuse => {
-                self.tables.remove_embryo(index);
-                self.refuse(letter, exits);
+                self.tcp.tables.remove_embryo(index);
+                self.refuse(rx, tx);
             }
             EmbryoAnswer::Remove => {
-                self.counters.count(Event::ResetIn);
-                self.tables.remove_embryo(index);
+                self.turn.counters.count(Event::ResetIn);
+                self.tcp.tables.remove_embryo(index);
             }
-            EmbryoAnswer::Ignore(reason) => self.counters.drop(drop_reason(reason)),
+            EmbryoAnswer::Ignore(reason) => self.turn.counters.drop(drop_reason(reason)),
         }
     }
 
-    fn on_time_wait_segment(
-        &mut self,
-        place: Place,
-        letter: &Letter<'_>,
-        exits: &mut Exits<'_, '_>,
-    ) {
-        let Some(state) = self.tables.time_waits.get(place.index).copied() else { return };
+    fn on_time_wait_segment(&mut self, place: Place, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
+        let Some(state) = self.tcp.tables.time_waits.get(place.index).copied() else { return };
         let timestamps = place.kind == Kind::TimeWaitTimestamps;
-        let key = &letter.arrival.key;
-        match state.on_segment(letter.segment, timestamps, &self.settings) {
+        let key = &rx.arrival.key;
+        match state.on_segment(rx.segment, timestamps, &self.tcp.settings) {
             TimeWaitAnswer::Ignore => {}
             TimeWaitAnswer::AckAgain => {
-                if self.challenges.take(self.now) == Allowance::Granted {
-                    self.send_time_wait_ack(&state, timestamps, letter.arrival, exits.outlet);
+                if self.tcp.challenges.take(self.turn.now) == Allowance::Granted {
+                    self.send_time_wait_ack(&state, timestamps, rx.arrival, tx.queue);
                 }
             }
             TimeWaitAnswer::AckAndRestart => {
-                self.send_time_wait_ack(&state, timestamps, letter.arrival, exits.outlet);
-                let hash = letter.arrival.hash;
-                self.tables.restart_time_wait(self.now, hash, place, state);
+                self.send_time_wait_ack(&state, timestamps, rx.arrival, tx.queue);
+                let hash = rx.arrival.hash;
+                self.tcp.tables.restart_time_wait(self.turn.now, hash, place, state);
             }
             TimeWaitAnswer::Reuse { .. } => {
-                let Some(listener) = self.listeners.find(key.local, key.remote.local_port()) else {
-                    self.refuse(letter, exits);
+                let Some(listener) = self.tcp.listeners.find(key.local, key.remote.local_port())
+                else {
+                    self.refuse(rx, tx);
                     return;
                 };
-                self.tables.remove_time_wait(place.index);
-                self.counters.count(Event::TimeWaitReused);
-                self.on_syn(listener, Some(&state), letter, exits.outlet);
+                self.tcp.tables.remove_time_wait(place.index);
+                self.turn.counters.count(Event::TimeWaitReused);
+                self.on_syn(listener, Some(&state), rx, tx.queue);
             }
         }
     }
 
     /// A segment for which there is no flow here.
-    fn on_stranger(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
-        let (key, flags) = (&letter.arrival.key, letter.segment.flags);
-        let listener = self.listeners.find(key.local, key.remote.local_port());
+    fn on_unmatched(&mut self, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
+        let (key, flags) = (&rx.arrival.key, rx.segment.flags);
+        let listener = self.tcp.listeners.find(key.local, key.remote.local_port());
         if flags.syn() && !flags.ack() && !flags.rst() {
-            let arrival = letter.arrival;
-            if let Some(owner) = self.owner_elsewhere(arrival.hash, &arrival.key, letter.hops()) {
-                self.hand_over(owner, letter.hops(), letter.frame(), exits.handover);
+            let arrival = rx.arrival;
+            if let Some(owner) = self.owner_elsewhere(arrival.hash, &arrival.key, rx.hops()) {
+                self.hand_over(owner, rx.hops(), rx.frame(), tx.handover);
                 return;
             }
             match listener {
-                Some(listener) => self.on_syn(listener, None, letter, exits.outlet),
-                None => self.refuse(letter, exits),
+                Some(listener) => self.on_syn(listener, None, rx, tx.queue),
+                None => self.refuse(rx, tx),
             }
             return;
         }
         if let Some(listener) = listener.filter(|_| flags.ack() && !flags.syn() && !flags.rst())
-            && self.establish_from_cookie(listener, letter)
+            && self.establish_from_cookie(listener, rx)
         {
             return;
         }
         // RFC 9293 §3.10.7.2, fourth: what reaches LISTEN without SYN, ACK or RST has no sender to tell.
         if listener.is_some() && !flags.ack() && !flags.syn() && !flags.rst() {
-            self.counters.drop(DropReason::NoAck);
+            self.turn.counters.drop(DropReason::NoAck);
             return;
         }
-        self.reset_or_hand_over(letter, exits);
+        self.reset_or_hand_over(rx, tx);
     }
 
     fn send_time_wait_ack(
@@ -232,54 +200,49 @@ impl Engine {
         state: &TimeWait,
         timestamps: bool,
         arrival: &Arrival,
-        outlet: &mut Outlet<'_>,
+        queue: &mut TxQueue<'_>,
     ) {
-        let offset = self.secrets.of_flow(arrival.hash).timestamp_offset;
-        let ack = state.ack(self.now, offset, timestamps);
-        self.answer(arrival, &ack, outlet);
+        let offset = self.tcp.secrets.of_flow(arrival.hash).timestamp_offset;
+        let ack = state.ack(self.turn.now, offset, timestamps);
+        self.answer(arrival, &ack, queue);
+    }
+
+    /// Answers a segment without a connection, to the station that it came from: it must be on the way
+    /// back, and a flood from invented addresses fills no neighbour cache.
+    pub(in crate::shard) fn answer(
+        &mut self,
+        arrival: &Arrival,
+        segment: &SegmentOut<'_>,
+        queue: &mut TxQueue<'_>,
+    ) {
+        self.send_to(&arrival.key, arrival.from, segment, queue);
     }
 
     /// A segment that the protocol refuses: another worker may know better, else a reset.
-    fn reset_or_hand_over(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
-        let arrival = letter.arrival;
-        match self.next_worker(arrival.hash, &arrival.key, letter.hops()) {
+    fn reset_or_hand_over(&mut self, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
+        let arrival = rx.arrival;
+        match self.next_worker(arrival.hash, &arrival.key, rx.hops()) {
             Some(worker) => {
-                self.note_stray(&arrival.key, letter.hops());
-                self.hand_over(worker, letter.hops(), letter.frame(), exits.handover);
+                self.note_stray(&arrival.key, rx.hops());
+                self.hand_over(worker, rx.hops(), rx.frame(), tx.handover);
             }
-            None => self.refuse(letter, exits),
+            None => self.refuse(rx, tx),
         }
     }
 
     /// Answers a stranger with a reset (RFC 9293 §3.10.7.1), as far as the rate allows.
-    pub(in crate::shard) fn refuse(&mut self, letter: &Letter<'_>, exits: &mut Exits<'_, '_>) {
-        let Some(reset) = SegmentOut::reset_for(letter.segment) else {
-            self.counters.drop(DropReason::StrayReset);
+    pub(in crate::shard) fn refuse(&mut self, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
+        let Some(reset) = SegmentOut::reset_for(rx.segment) else {
+            self.turn.counters.drop(DropReason::StrayReset);
             return;
         };
-        self.counters.drop(DropReason::NoConnection);
-        match self.strangers.take(self.now) {
+        self.turn.counters.drop(DropReason::NoConnection);
+        match self.ip.unmatched.take(self.turn.now) {
             Allowance::Granted => {
-                self.counters.count(Event::ResetOut);
-                self.answer(letter.arrival, &reset, exits.outlet);
+                self.turn.counters.count(Event::ResetOut);
+                self.answer(rx.arrival, &reset, tx.queue);
             }
-            Allowance::UsedUp => self.counters.drop(DropReason::RateLimited),
+            Allowance::UsedUp => self.turn.counters.drop(DropReason::RateLimited),
         }
-    }
-}
-
-/// The name under which a refused segment is counted.
-pub(in crate::shard) fn drop_reason(disposition: Disposition) -> DropReason {
-    match disposition {
-        Disposition::OutOfWindow => DropReason::OutOfWindow,
-        Disposition::OldTimestamp => DropReason::OldTimestamp,
-        Disposition::NoTimestamp => DropReason::NoTimestamp,
-        Disposition::BadAck => DropReason::BadAck,
-        Disposition::ChallengedSyn => DropReason::ChallengedSyn,
-        Disposition::ChallengedReset => DropReason::ChallengedReset,
-        Disposition::NoAck => DropReason::NoAck,
-        Disposition::NoBuffer => DropReason::NoBuffer,
-        Disposition::AfterClose => DropReason::AfterClose,
-        Disposition::Accepted | Disposition::Reset => DropReason::NoConnection,
     }
 }

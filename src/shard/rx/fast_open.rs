@@ -3,13 +3,14 @@
 use core::net::IpAddr;
 
 use crate::metrics::Event;
-use crate::shard::app::service::ListenerId;
-use crate::shard::engine::{Engine, lend};
+use crate::shard::engine::Engine;
 use crate::shard::fast_open::config::FastOpenListener;
+use crate::shard::flow::endpoint::conn_env;
 use crate::shard::flow::entry::Flow;
+use crate::shard::flow::id::ListenerId;
 use crate::shard::flow::key::FlowKey;
-use crate::shard::rx::demux::Letter;
-use crate::tcp::{CloseReason, Connection, Embryo, FastOpen, Judgement, Phase, TimeWait};
+use crate::shard::rx::segment::RxSegment;
+use crate::tcp::{Connection, Embryo, FastOpen, Judgement, TimeWait};
 
 /// What came of such a SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +64,13 @@ impl Engine {
         listener: ListenerId,
         fast_open: FastOpenListener,
         predecessor: Option<&TimeWait>,
-        letter: &Letter<'_>,
+        rx: &RxSegment<'_>,
     ) -> Reception {
-        let (key, segment) = (letter.arrival.key, letter.segment);
+        let (key, segment) = (rx.arrival.key, rx.segment);
         let option = segment.rare.fast_open;
-        let path = Path::new(key.remote.address(), self.locals.address(key.local));
+        let path = Path::new(key.remote.address(), self.ip.locals.address(key.local));
         let fresh = |engine: &mut Self| {
-            let cookie = engine.fast_opens.keys.cookie(path.as_slice(), engine.now);
+            let cookie = engine.tcp.fast_opens.keys.cookie(path.as_slice(), engine.turn.now);
             option.map(|FastOpen { form, .. }| FastOpen { form, cookie: Some(cookie) })
         };
         let renewed = match option.map(|option| option.cookie) {
@@ -77,17 +78,17 @@ impl Engine {
                 return Reception::Ordinary(None);
             }
             Some(None) if !fast_open.without_cookie || segment.payload.is_empty() => {
-                self.counters.count(Event::FastOpenCookieSent);
+                self.turn.counters.count(Event::FastOpenCookieSent);
                 return Reception::Ordinary(fresh(self));
             }
             None | Some(None) => None,
             Some(Some(cookie)) => {
-                match self.fast_opens.keys.judge(path.as_slice(), &cookie, self.now) {
+                match self.tcp.fast_opens.keys.judge(path.as_slice(), &cookie, self.turn.now) {
                     Judgement::Good => None,
                     Judgement::Aging => fresh(self),
                     Judgement::Bad if fast_open.without_cookie => None,
                     Judgement::Bad => {
-                        self.counters.count(Event::FastOpenBadCookie);
+                        self.turn.counters.count(Event::FastOpenBadCookie);
                         return Reception::Ordinary(fresh(self));
                     }
                 }
@@ -96,11 +97,11 @@ impl Engine {
         // RFC 7413 §4.2:
         //   > If this variable goes over a preset system limit, the server MUST disable TFO for all new
         //   > connection requests until PendingFastOpenRequests drops below the system limit.
-        if self.fast_opens.pending.of(listener.0, self.now) >= fast_open.pending {
-            self.counters.count(Event::FastOpenLimited);
+        if self.tcp.fast_opens.pending.of(listener.0, self.turn.now) >= fast_open.pending {
+            self.turn.counters.count(Event::FastOpenLimited);
             return Reception::Ordinary(None);
         }
-        self.accept_early(listener, predecessor, letter, renewed)
+        self.accept_early(listener, predecessor, rx, renewed)
     }
 
     /// (4): "Buffer the data and notify the application. Set the FastOpened flag and increment
@@ -109,62 +110,44 @@ impl Engine {
         &mut self,
         listener: ListenerId,
         predecessor: Option<&TimeWait>,
-        letter: &Letter<'_>,
+        rx: &RxSegment<'_>,
         renewed: Option<FastOpen>,
     ) -> Reception {
-        let (arrival, segment) = (letter.arrival, letter.segment);
+        let (arrival, segment) = (rx.arrival, rx.segment);
         let FlowKey { remote, .. } = arrival.key;
-        let neighbour = self.neighbour_towards(remote.address());
-        let (Some(neighbour), false) = (neighbour, self.tables.flows.is_full()) else {
+        let neighbour = self.ip.neighbour_towards(self.turn.now, remote.address());
+        let (Some(neighbour), false) = (neighbour, self.tcp.tables.flows.is_full()) else {
             return Reception::Ordinary(None);
         };
-        let Some(config) = self.listeners.config(listener).copied() else {
+        let Some(config) = self.tcp.listeners.config(listener).copied() else {
             return Reception::Ordinary(None);
         };
-        let secrets = self.secrets.of_flow(arrival.hash);
-        let drawn = self.draw_iss(secrets);
+        let secrets = self.tcp.secrets.of_flow(arrival.hash);
+        let drawn = self.tcp.draw_iss(self.turn.now, secrets);
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
-        let (now, ipv6) = (self.now, !remote.is_ipv4());
-        let settings = config.settings(&self.settings);
+        let (now, ipv6) = (self.turn.now, !remote.is_ipv4());
+        let settings = config.settings(&self.tcp.settings);
         let mut embryo = Embryo::from_syn(segment, listener.0, iss, now, &settings, ipv6);
-        embryo.offer_at_most(self.pool.credit(), &settings);
-        let (offset, mut env) = (secrets.timestamp_offset, lend!(self));
+        embryo.offer_at_most(self.tcp.pool.credit(), &settings);
+        let (offset, mut env) = (secrets.timestamp_offset, conn_env!(self.tcp, self.turn.now));
         let mut connection = Connection::from_fast_open(&mut env, &embryo, offset, ipv6, segment);
         if let Some(option) = renewed {
             connection.renew_cookie(option);
         }
-        if let Some(algorithm) = self.listeners.congestion(listener) {
+        if let Some(algorithm) = self.tcp.listeners.congestion(listener) {
             connection.set_congestion_control(algorithm);
         }
         let flow = Flow::accepted(arrival.key, arrival.hash, neighbour, connection, listener);
-        let Some(conn) = self.tables.add_flow(arrival.hash, flow) else {
+        let Some(conn) = self.tcp.tables.add_flow(arrival.hash, flow) else {
             return Reception::Ordinary(None);
         };
-        if let Some(flow) = self.tables.flows.at_mut(conn.index) {
+        if let Some(flow) = self.tcp.tables.flows.at_mut(conn.index) {
             flow.set_pending_fast_open();
-            flow.connection.take_syn_data(&mut lend!(self), segment);
+            flow.connection.take_syn_data(&mut conn_env!(self.tcp, self.turn.now), segment);
         }
-        self.fast_opens.pending.add(listener.0);
-        self.counters.count(Event::FastOpenAccepted);
-        self.touched(conn.index);
+        self.tcp.fast_opens.pending.add(listener.0);
+        self.turn.counters.count(Event::FastOpenAccepted);
+        self.tcp.schedule(conn.index);
         Reception::Accepted
-    }
-
-    /// A connection that was pending may be so no longer.
-    #[cold]
-    pub(in crate::shard) fn settle_fast_open(&mut self, index: u32) {
-        let Some(flow) = self.tables.flows.at_mut(index) else { return };
-        if flow.connection.is_pending_fast_open() {
-            return;
-        }
-        let listener = flow.end_pending_fast_open();
-        let connection = &flow.connection;
-        let reset = connection.phase() == Phase::Closed
-            && connection.close_reason() == Some(CloseReason::Reset);
-        if reset {
-            self.fast_opens.pending.on_reset(listener.0, self.now);
-        } else {
-            self.fast_opens.pending.remove(listener.0);
-        }
     }
 }

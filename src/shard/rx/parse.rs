@@ -1,19 +1,18 @@
 //! From frames to arrivals: all headers of a batch parsed and checked, all flow keys hashed, and the
 //! memory that will be needed asked for, before the first segment is fed to the protocol.
 //!
-//! Owns the batch's vectors, reused from turn to turn. Refuses to know what a segment means.
+//! Refuses to know what a segment means.
 
 use core::net::IpAddr;
 
-use crate::link::Frame;
 use crate::metrics::DropReason;
 use crate::shard::codec;
 use crate::shard::flow::key::{FlowHasher, FlowKey};
 use crate::shard::ip::locals::Locals;
+use crate::shard::ip::refusal::refused;
 use crate::shard::mem::processor::prefetch_bytes;
-use crate::shard::rx::groups::Groups;
-use crate::shard::rx::handover::Inbox;
-use crate::tcp::{RareOptions, Segment};
+use crate::shard::rx::batch::{Arrival, Arrivals, Batch, Control, Source};
+use crate::tcp::Segment;
 use crate::wire::checksum::{PseudoHeader, Verdict};
 use crate::wire::{
     self, EtherType, MacAddr, Protocol, SourceKind, TrafficClass, ethernet, ipv4, ipv6, plain, tcp,
@@ -23,153 +22,24 @@ use crate::wire::{
 /// so that their headers share a few sets of the first-level cache: many more push each other out again.
 const AHEAD: usize = 8;
 
-/// Where the bytes of an arrival are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shard) enum Source {
-    /// In a frame of the link.
-    Link(u32),
-    /// In the inbox: another worker handed it here.
-    Inbox(u32),
-}
-
-/// A segment for one of our addresses, checked.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::shard) struct Arrival {
-    pub(in crate::shard) hash: u64,
-    pub(in crate::shard) key: FlowKey,
-    /// All but the payload and the rare options.
-    pub(in crate::shard) head: Segment<'static>,
-    payload_at: u32,
-    payload_len: u32,
-    /// Where its rare options are kept, plus one; 0 where it has none.
-    rare_at: u32,
-    pub(in crate::shard) source: Source,
-    /// Who put the frame on the link: where an answer without a flow goes.
-    pub(in crate::shard) from: MacAddr,
-}
-
-/// The segments of a batch, in order.
-#[derive(Debug, Default)]
-pub(in crate::shard) struct Arrivals {
-    pub(in crate::shard) each: Vec<Arrival>,
-    /// In which order they are fed: known once all were looked up.
-    pub(in crate::shard) groups: Groups,
-    /// The options that few of them have.
-    rare: Vec<RareOptions>,
-}
-
-impl Arrivals {
-    /// Room for `batch` of each kind.
-    fn with_capacity(batch: usize) -> Self {
-        Self {
-            each: Vec::with_capacity(batch),
-            groups: Groups::with_capacity(batch),
-            rare: Vec::with_capacity(batch),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.each.clear();
-        self.groups.clear();
-        self.rare.clear();
-    }
-
-    /// Keeps the rare options of a header, and tells where.
-    #[inline]
-    fn keep_rare(&mut self, options: &tcp::Options<'_>) -> u32 {
-        if !options.has_rare() {
-            return 0;
-        }
-        self.rare.push(codec::rare_options(options));
-        self.rare.len() as u32
-    }
-
-    fn rare(&self, arrival: &Arrival) -> &RareOptions {
-        let at = arrival.rare_at.checked_sub(1);
-        at.and_then(|at| self.rare.get(at as usize)).unwrap_or_default()
-    }
-}
-
-/// What is to be done about a frame that is not a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shard) enum Control {
-    Arp,
-    IcmpV4,
-    IcmpV6,
-    Fragment,
-    /// An IPv6 packet whose headers ask for what is not done here.
-    Unsupported,
-}
-
 /// What a frame turned out to be: a segment, which is among the arrivals now, or something else.
 type Parsed = Result<Option<Control>, DropReason>;
 
 /// What parsing must know of the shard.
-pub(in crate::shard) struct Eyes<'a> {
+pub(in crate::shard) struct RxFilter<'a> {
     pub(in crate::shard) mac: MacAddr,
     pub(in crate::shard) locals: &'a Locals,
     pub(in crate::shard) hasher: &'a FlowHasher,
     pub(in crate::shard) accept_partial_checksums: bool,
 }
 
-/// A batch, from the link and from other workers.
-#[derive(Debug, Default)]
-pub(in crate::shard) struct Batch {
-    pub(in crate::shard) frames: Vec<Frame>,
-    pub(in crate::shard) inbox: Inbox,
-    pub(in crate::shard) arrivals: Arrivals,
-    pub(in crate::shard) control: Vec<(Source, Control)>,
-}
-
 impl Batch {
-    /// Vectors for `batch` frames a turn.
-    pub(in crate::shard) fn with_capacity(batch: usize) -> Self {
-        Self {
-            frames: Vec::with_capacity(batch),
-            arrivals: Arrivals::with_capacity(batch),
-            control: Vec::with_capacity(batch),
-            ..Self::default()
-        }
-    }
-
-    /// The bytes of a frame, and how many workers have seen it before.
-    #[inline]
-    pub(in crate::shard) fn bytes(&self, source: Source) -> (&[u8], u8) {
-        match source {
-            Source::Link(at) => (&self.frames[at as usize], 0),
-            Source::Inbox(at) => self.inbox.frame(at as usize),
-        }
-    }
-
-    /// How many workers have seen a frame before.
-    #[inline]
-    pub(in crate::shard) fn hops(&self, source: Source) -> u8 {
-        match source {
-            Source::Link(_) => 0,
-            Source::Inbox(at) => self.inbox.frame(at as usize).1,
-        }
-    }
-
-    /// Whether a frame came in parts.
-    pub(in crate::shard) fn was_cut(&self, source: Source) -> bool {
-        matches!(source, Source::Inbox(at) if self.inbox.was_cut(at as usize))
-    }
-
-    /// The segment of an arrival with its payload, which stays where it lies in the frame, and its rare
-    /// options; `None` where the head is all of it, so that what opens and closes is not copied.
-    #[inline]
-    pub(in crate::shard) fn with_rest(&self, arrival: &Arrival) -> Option<Segment<'_>> {
-        if arrival.payload_len == 0 && arrival.rare_at == 0 {
-            return None;
-        }
-        let start = arrival.payload_at as usize;
-        let (bytes, _) = self.bytes(arrival.source);
-        let payload = &bytes[start..start + arrival.payload_len as usize];
-        Some(Segment { payload, rare: self.arrivals.rare(arrival), ..arrival.head })
-    }
-
     /// Parses and checks everything; `refuse` is told of each frame that goes no further.
-    pub(in crate::shard) fn parse(&mut self, eyes: &Eyes<'_>, mut refuse: impl FnMut(DropReason)) {
+    pub(in crate::shard) fn parse(
+        &mut self,
+        filter: &RxFilter<'_>,
+        mut refuse: impl FnMut(DropReason),
+    ) {
         self.arrivals.clear();
         self.control.clear();
         let Self { frames, inbox, arrivals, control } = self;
@@ -186,11 +56,11 @@ impl Batch {
                 prefetch_bytes(next);
             }
             let source = Source::Link(at as u32);
-            take(source, eyes.parse(frame, source, arrivals));
+            take(source, filter.parse(frame, source, arrivals));
         }
         for at in 0..inbox.len() {
             let source = Source::Inbox(at as u32);
-            take(source, eyes.parse_any(inbox.frame(at).0, source, arrivals));
+            take(source, filter.parse_any(inbox.frame(at).0, source, arrivals));
         }
     }
 }
@@ -203,14 +73,14 @@ struct Outer<'a> {
 }
 
 /// What is needed of the header of a plain segment, however it was read: the rest when it is admitted.
-trait Outline {
+trait HeaderView {
     /// The sender's port and the receiver's.
     fn ports(&self) -> (u16, u16);
     /// The segment without data and rare options, for which there is room in `arrivals`, and where they are then.
     fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32);
 }
 
-impl Outline for tcp::Stamped<'_> {
+impl HeaderView for tcp::Stamped<'_> {
     #[inline(always)]
     fn ports(&self) -> (u16, u16) {
         (self.src_port(), self.dst_port())
@@ -222,7 +92,7 @@ impl Outline for tcp::Stamped<'_> {
     }
 }
 
-impl Outline for tcp::Header<'_> {
+impl HeaderView for tcp::Header<'_> {
     #[inline(always)]
     fn ports(&self) -> (u16, u16) {
         (self.src_port, self.dst_port)
@@ -234,7 +104,7 @@ impl Outline for tcp::Header<'_> {
     }
 }
 
-impl Eyes<'_> {
+impl RxFilter<'_> {
     #[inline]
     fn parse(&self, frame: &[u8], source: Source, arrivals: &mut Arrivals) -> Parsed {
         if let Some(plain) = plain::parse(frame, self.mac) {
@@ -267,7 +137,7 @@ impl Eyes<'_> {
     fn admit_plain(
         &self,
         plain: &plain::Plain<'_>,
-        (header, payload): (impl Outline, &[u8]),
+        (header, payload): (impl HeaderView, &[u8]),
         source: Source,
         arrivals: &mut Arrivals,
     ) -> bool {
@@ -401,7 +271,7 @@ fn checked<'a>(
     outer: &Outer<'_>,
     pseudo: PseudoHeader,
     bytes: &'a [u8],
-    eyes: &Eyes<'_>,
+    filter: &RxFilter<'_>,
 ) -> Result<(tcp::Header<'a>, &'a [u8]), DropReason> {
     // RFC 9293 §3.9.2.3:
     //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
@@ -412,7 +282,7 @@ fn checked<'a>(
     }
     match tcp::verify(pseudo, bytes) {
         Verdict::Good => {}
-        Verdict::PseudoHeaderOnly if eyes.accept_partial_checksums => {}
+        Verdict::PseudoHeaderOnly if filter.accept_partial_checksums => {}
         Verdict::PseudoHeaderOnly => return Err(DropReason::PartialChecksum),
         Verdict::Bad => return Err(DropReason::TcpChecksum),
     }
@@ -421,12 +291,4 @@ fn checked<'a>(
         return Err(DropReason::Malformed);
     }
     Ok((header, payload))
-}
-
-fn refused(error: wire::Error) -> DropReason {
-    match error {
-        wire::Error::Truncated => DropReason::Truncated,
-        wire::Error::Malformed | wire::Error::Checksum => DropReason::Malformed,
-        wire::Error::Unsupported => DropReason::UnknownProtocol,
-    }
 }

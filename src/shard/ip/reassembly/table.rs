@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::datagram::{Datagram, HEAD_MAX, Wholeness};
 use super::pages::Pages;
 use super::part::{Key, Part, Refusal};
-use crate::shard::flow::key::Keyed;
+use crate::shard::mem::keyed::Keyed;
 use crate::time::{Duration, Instant};
 use crate::wire::Protocol;
 
