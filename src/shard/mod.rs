@@ -1,5 +1,22 @@
-//! One core's stack: the batch pipeline, the flow table, the timers, the listeners, the neighbours. The
-//! only layer that knows both bytes and the protocol.
+//! One core's stack, and the only layer that knows both bytes and the protocol.
+//!
+//! Rooms, each of which may import those before it:
+//!
+//! | room | |
+//! |---|---|
+//! | `mem` | memory, timers, limits, the state of a turn |
+//! | `fast_open` | what is kept for TCP Fast Open |
+//! | `flow` | the flow tables and the TCP endpoint |
+//! | `codec`, `config` | bytes to typed segments and back; the configuration of a shard |
+//! | `ip` | the IP layer |
+//! | `engine` | the four parts of a shard: turn, tcp, ip, workers |
+//! | `tx` | pending output to frames |
+//! | `rx` | frames to flows |
+//! | `app` | the service |
+//! | `shard`, `turn` | the control surface; the order of the steps |
+//!
+//! Types below, steps above: a file that defines a type which [`engine::Engine`], the endpoint or the IP layer holds
+//! has no method of theirs in it.
 
 mod app;
 mod codec;

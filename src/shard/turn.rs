@@ -41,22 +41,22 @@ pub struct Turn {
 impl Shard {
     /// The worker starts: its addresses are claimed, or announced if they need not be. Its service is told
     /// when they are ours.
-    pub fn start(&mut self, now: Instant, around: &mut TurnEnv<'_>) {
+    pub fn start(&mut self, now: Instant, env: &mut TurnEnv<'_>) {
         let engine = &mut self.engine;
         engine.begin(now);
-        let mut queue = TxQueue::new(around.link, now);
+        let mut queue = TxQueue::new(env.link, now);
         engine.ip.begin_dad(&mut engine.turn, &mut queue);
-        engine.start_service(around.service);
-        engine.send_pending(around.service, &mut queue);
+        engine.start_service(env.service);
+        engine.send_pending(env.service, &mut queue);
         engine.poll_neighbours(&mut queue);
         queue.close();
-        around.link.flush(now);
+        env.link.flush(now);
     }
 
     /// One turn.
-    pub fn turn(&mut self, now: Instant, around: &mut TurnEnv<'_>) -> Turn {
-        self.poll_rx(now, around.link);
-        self.process(now, around)
+    pub fn turn(&mut self, now: Instant, env: &mut TurnEnv<'_>) -> Turn {
+        self.poll_rx(now, env.link);
+        self.process(now, env)
     }
 
     /// The first part of a turn, for who has a clock that runs meanwhile: takes frames from the link. What
@@ -68,12 +68,12 @@ impl Shard {
     }
 
     /// The rest of it.
-    pub fn process(&mut self, now: Instant, around: &mut TurnEnv<'_>) -> Turn {
+    pub fn process(&mut self, now: Instant, env: &mut TurnEnv<'_>) -> Turn {
         let Self { engine, batch, .. } = self;
         engine.begin(now);
         let received = batch.frames.len() + batch.inbox.len();
-        let answered = if received > 0 { engine.take_in(batch, around) } else { 0 };
-        let TurnEnv { link, service, .. } = around;
+        let answered = if received > 0 { engine.take_in(batch, env) } else { 0 };
+        let TurnEnv { link, service, .. } = env;
         let mut queue = TxQueue::new(&mut **link, now);
         engine.run_application(&mut **service);
         engine.advance_timers(&mut **service, &mut queue);
@@ -93,18 +93,18 @@ impl Shard {
     pub fn with_io<R>(
         &mut self,
         now: Instant,
-        around: &mut TurnEnv<'_>,
+        env: &mut TurnEnv<'_>,
         call: impl FnOnce(&mut dyn Io) -> R,
     ) -> R {
         let engine = &mut self.engine;
         engine.begin(now);
         let result = call(engine);
-        let mut queue = TxQueue::new(around.link, now);
-        engine.run_application(around.service);
-        engine.send_pending(around.service, &mut queue);
+        let mut queue = TxQueue::new(env.link, now);
+        engine.run_application(env.service);
+        engine.send_pending(env.service, &mut queue);
         engine.poll_neighbours(&mut queue);
         queue.close();
-        around.link.flush(now);
+        env.link.flush(now);
         result
     }
 }
@@ -112,7 +112,7 @@ impl Shard {
 impl Engine {
     /// Steps 2 to 4: everything that arrived is parsed, looked up and fed, and the frames go back. Returns
     /// how many answers were sent at once.
-    fn take_in(&mut self, batch: &mut Batch, around: &mut TurnEnv<'_>) -> usize {
+    fn take_in(&mut self, batch: &mut Batch, env: &mut TurnEnv<'_>) -> usize {
         let filter = RxFilter {
             mac: self.ip.mac,
             locals: &self.ip.locals,
@@ -121,18 +121,18 @@ impl Engine {
         };
         batch.parse(&filter, |reason| self.turn.counters.drop(reason));
         self.tcp.look_up(batch);
-        let mut queue = TxQueue::new(&mut *around.link, self.turn.now);
+        let mut queue = TxQueue::new(&mut *env.link, self.turn.now);
         for (source, kind) in &batch.control {
             let (frame, hops) = batch.bytes(*source);
             let (queue, was_fragmented) = (&mut queue, batch.was_fragmented(*source));
             let mut packet = ControlPacket { frame, hops, was_fragmented, queue };
-            self.on_control(*kind, &mut packet, &mut *around.handover);
+            self.on_control(*kind, &mut packet, &mut *env.handover);
         }
-        let mut tx = TxPaths { queue: &mut queue, handover: &mut *around.handover };
+        let mut tx = TxPaths { queue: &mut queue, handover: &mut *env.handover };
         self.feed(batch, &mut tx);
         let answered = queue.close();
         for frame in batch.frames.drain(..) {
-            around.link.release(frame);
+            env.link.release(frame);
         }
         batch.inbox.clear();
         batch.inbox.append(&mut self.ip.reassembled);

@@ -9,7 +9,7 @@ use crate::shard::engine::Engine;
 use crate::shard::flow::key::FlowKey;
 
 /// Places looked at in one slice: each may be a line that is not in the cache.
-const PLACES_A_SLICE: u32 = 1024;
+const PLACES_PER_SLICE: u32 = 1024;
 
 /// Where a walk goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Engine {
             Store::Embryos => self.tcp.tables.embryos.high_water(),
             Store::TimeWaits => self.tcp.tables.time_waits.high_water(),
         };
-        let end = places.min(index.saturating_add(PLACES_A_SLICE));
+        let end = places.min(index.saturating_add(PLACES_PER_SLICE));
         let mut at = index;
         while at < end && rows.len() < rows.capacity() {
             rows.extend(self.row(store, at));

@@ -10,11 +10,11 @@ use crate::shard::flow::id::{ConnId, ListenerId, NeighbourId};
 use crate::tcp::{CloseReason, Events, Phase};
 
 /// What is told while a connection lasts, but that the peer closes.
-const NEWS: Events =
+const OPEN_EVENTS: Events =
     Events(Events::CONNECTED.0 | Events::URGENT.0 | Events::READABLE.0 | Events::WRITABLE.0);
 
 /// What is told by [`Service::on_soft_error`].
-const TROUBLES: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
+const SOFT_ERRORS: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
 
 impl Engine {
     /// Runs the application on everything there is to tell, and on what its own calls give rise to.
@@ -27,12 +27,12 @@ impl Engine {
             flow.unschedule_ready();
             let pending = core::mem::take(&mut flow.pending);
             let accepted = flow.take_accepted();
-            self.tell(service, conn, accepted, pending);
+            self.notify(service, conn, accepted, pending);
         }
         self.tcp.ready.clear();
     }
 
-    fn tell(
+    fn notify(
         &mut self,
         service: &mut dyn Service,
         conn: ConnId,
@@ -42,13 +42,13 @@ impl Engine {
         if let Some(listener) = accepted {
             self.notify_accepted(service, conn, listener);
         }
-        if pending.intersects(NEWS) {
+        if pending.intersects(OPEN_EVENTS) {
             self.notify_open(service, conn, pending);
         }
         if pending.contains(Events::PEER_CLOSED) && self.is_live(conn) {
             service.on_peer_closed(self, conn);
         }
-        if pending.intersects(TROUBLES) {
+        if pending.intersects(SOFT_ERRORS) {
             self.notify_soft_error(service, conn, pending);
         }
         if pending.contains(Events::CLOSED) {

@@ -1,4 +1,4 @@
-//! The application: its interface to the shard, its callbacks, active opens.
+//! The service: its interface to the shard, its callbacks, active opens, timers, and the end of connections.
 
 pub(super) mod census;
 pub(super) mod events;

@@ -21,7 +21,7 @@ const SLOTS: usize = 8;
 
 /// Entries a bucket holds on average when the table is full, times ten: a load of 0.7. Higher, and
 /// more flows live outside their home bucket (a second miss); lower, and the table falls out of cache.
-const ENTRIES_A_BUCKET_TENTHS: usize = 56;
+const ENTRIES_PER_BUCKET_TENTHS: usize = 56;
 
 const INDEX_BITS: u32 = 28;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
@@ -174,7 +174,8 @@ impl FlowTable {
     /// A table for `capacity` flows, all kinds together.
     pub fn new(capacity: usize) -> Self {
         // Homes are told by the low half of the hash: 2^32 buckets would be 2^38 bytes.
-        let buckets = (capacity.max(1) * 10).div_ceil(ENTRIES_A_BUCKET_TENTHS).next_power_of_two();
+        let buckets =
+            (capacity.max(1) * 10).div_ceil(ENTRIES_PER_BUCKET_TENTHS).next_power_of_two();
         Self { buckets: pages::filled(buckets, Bucket::EMPTY).into_boxed_slice(), len: 0, capacity }
     }
 

@@ -1,5 +1,7 @@
-//! Flows: the flow table, the three stores that it leads to, and what belongs to them: ports, listeners,
-//! keys, secrets, steering.
+//! Flows: the flow table, the three stores that it leads to, and the TCP endpoint, which holds both and everything
+//! that connections share: ports, listeners, secrets, buffers, timers.
+//!
+//! Refuses to know packets, addresses (a local address is a number) and the service. Imports `mem` and `fast_open`.
 
 pub(super) mod embryos;
 pub(super) mod endpoint;

@@ -116,8 +116,8 @@ impl Ip {
         error: PathError,
         quote: &Quote,
     ) -> Option<PathError> {
-        let PathError::TooBig(told) = error else { return Some(error) };
-        match self.path_mtus.on_too_big(turn.now, quote.dst, told, quote.length) {
+        let PathError::TooBig(reported) = error else { return Some(error) };
+        match self.path_mtus.on_too_big(turn.now, quote.dst, reported, quote.length) {
             PathMtuUpdate::Lowered(mtu) => {
                 turn.counters.count(Event::PathMtuLowered);
                 Some(PathError::TooBig(u32::from(mtu)))

@@ -1,5 +1,17 @@
-//! The IP layer: addresses, duplicate address detection, neighbours, routes, router discovery, path MTUs,
-//! reassembly, ARP and ICMP. Does not name the flow tables: what concerns a flow is a returned value.
+//! The IP layer: local addresses, duplicate address detection, neighbour cache, routes, router discovery, path
+//! MTUs, reassembly, ARP and ICMP.
+//!
+//! Refuses to know the flow tables: what concerns a flow is a returned [`event::IpEvent`]. TCP asks it for the next
+//! hop, the path MTU and a local address by its number. Types are in the files named by a noun; the steps of
+//! [`layer::Ip`] are in:
+//!
+//! | file | |
+//! |---|---|
+//! | `addresses` | local addresses are verified before use, and defended afterwards |
+//! | `arp`, `icmp`, `ndp`, `problems`, `fragments` | packets that are not segments |
+//! | `output` | packets of the layer's own, written into frames |
+//! | `resolve` | next hops, and frames that wait for a neighbour |
+//! | `router_discovery` | router advertisements, redirects, SLAAC |
 
 pub(super) mod addresses;
 pub(super) mod arp;

@@ -26,7 +26,7 @@ use crate::wire::ethernet::MacAddr;
 
 /// Frames that wait for one neighbour at most. RFC 4861 §7.2.2 asks for one or more; a burst of SYNs
 /// to a new gateway wants more, since each one lost costs its connection a second.
-const HELD_A_NEIGHBOUR: u32 = 64;
+const HELD_PER_NEIGHBOUR: u32 = 64;
 /// Frames that wait in all: what the neighbours may take of a link's frames.
 const HELD_MAX: usize = 256;
 /// Entries looked at to find one to evict: enough to find a poor one, few enough for a flood.
@@ -118,7 +118,7 @@ impl<F> Neighbours<F> {
     /// one if the neighbour is gone.
     pub fn hold(&mut self, id: NeighbourId, frame: F) -> Option<F> {
         let Some(index) = self.index(id) else { return Some(frame) };
-        self.held.push(&mut self.entries[index].held, frame, HELD_A_NEIGHBOUR)
+        self.held.push(&mut self.entries[index].held, frame, HELD_PER_NEIGHBOUR)
     }
 
     /// The next frame that was held for a neighbour, oldest first.

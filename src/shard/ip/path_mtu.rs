@@ -43,9 +43,9 @@ struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Limit {
     /// A router has said so.
-    Told(u16),
+    Reported(u16),
     /// Probes have found it.
-    Found(PathSizes),
+    Probed(PathSizes),
 }
 
 /// What came of an error.
@@ -98,9 +98,9 @@ impl PathMtus {
         let known = self.known(now, destination).filter(|known| known.mtu == mtu);
         Some(match known.and_then(|known| known.search_high) {
             Some(search_high) => {
-                Limit::Found(PathSizes { eff_pmtu: mtu, search_low: mtu, search_high })
+                Limit::Probed(PathSizes { eff_pmtu: mtu, search_low: mtu, search_high })
             }
-            None => Limit::Told(mtu),
+            None => Limit::Reported(mtu),
         })
     }
 
@@ -137,10 +137,12 @@ impl PathMtus {
         &mut self,
         now: Instant,
         destination: IpAddr,
-        told: u32,
+        reported: u32,
         length: u32,
     ) -> PathMtuUpdate {
-        let Some(mtu) = plausible(destination, told, length) else { return PathMtuUpdate::Ignored };
+        let Some(mtu) = plausible(destination, reported, length) else {
+            return PathMtuUpdate::Ignored;
+        };
         // RFC 8201 §4: > A node must not increase its estimate of the Path MTU in response to the contents
         // > of a Packet Too Big message.
         if self.of(now, destination).is_some_and(|known| known <= mtu) {
@@ -171,15 +173,15 @@ fn is_over(known: Known, now: Instant) -> bool {
 
 /// The MTU that an error can mean, if it can be true: less than the packet that was too big (RFC 5927 §7.2),
 /// and what links of that family take at least.
-fn plausible(destination: IpAddr, told: u32, length: u32) -> Option<u16> {
+fn plausible(destination: IpAddr, reported: u32, length: u32) -> Option<u16> {
     let mtu = match destination {
         // RFC 8201 §4:
         //   > If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the
         //   > IPv6 minimum link MTU, it must discard it.
-        IpAddr::V6(_) => Some(told).filter(|told| *told >= ipv6::MTU_MIN as u32),
+        IpAddr::V6(_) => Some(reported).filter(|reported| *reported >= ipv6::MTU_MIN as u32),
         // RFC 1191 §5: the search for the next lower plateau.
-        IpAddr::V4(_) if told == 0 => PLATEAUS.into_iter().find(|plateau| *plateau < length),
-        IpAddr::V4(_) => Some(told.max(IPV4_MIN)),
+        IpAddr::V4(_) if reported == 0 => PLATEAUS.into_iter().find(|plateau| *plateau < length),
+        IpAddr::V4(_) => Some(reported.max(IPV4_MIN)),
     };
     mtu.filter(|mtu| *mtu < length).and_then(|mtu| u16::try_from(mtu).ok())
 }
@@ -222,8 +224,8 @@ mod tests {
         // RFC 8201 §4
         let mut paths = paths();
         assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1500), PathMtuUpdate::Lowered(1300));
-        for told in [1300, 1400, 1499] {
-            assert_eq!(paths.on_too_big(NOW, v6(), told, 1500), PathMtuUpdate::Ignored);
+        for reported in [1300, 1400, 1499] {
+            assert_eq!(paths.on_too_big(NOW, v6(), reported, 1500), PathMtuUpdate::Ignored);
         }
         assert_eq!(paths.of(NOW, v6()), Some(1300));
     }
@@ -231,8 +233,8 @@ mod tests {
     #[test]
     fn less_than_ipv6_links_take_is_discarded() {
         // RFC 8201 §4
-        for told in [0, 68, 1279] {
-            assert_eq!(paths().on_too_big(NOW, v6(), told, 1500), PathMtuUpdate::Ignored);
+        for reported in [0, 68, 1279] {
+            assert_eq!(paths().on_too_big(NOW, v6(), reported, 1500), PathMtuUpdate::Ignored);
         }
         assert_eq!(paths().on_too_big(NOW, v6(), 1280, 1500), PathMtuUpdate::Lowered(1280));
     }
@@ -249,8 +251,8 @@ mod tests {
     #[test]
     fn an_mtu_that_the_quoted_packet_would_have_fitted_is_a_lie() {
         // RFC 5927 §7.2
-        for told in [1500, 1501, 65_535, u32::MAX] {
-            assert_eq!(paths().on_too_big(NOW, v4(1), told, 1500), PathMtuUpdate::Ignored);
+        for reported in [1500, 1501, 65_535, u32::MAX] {
+            assert_eq!(paths().on_too_big(NOW, v4(1), reported, 1500), PathMtuUpdate::Ignored);
         }
     }
 
@@ -275,13 +277,13 @@ mod tests {
         let at = |secs| NOW + Duration::from_secs(secs);
         paths.on_found(at(100), v4(1), &found(1350, 0));
         let sizes = found(1350, 0).sizes;
-        assert_eq!(paths.limit(at(599), v4(1)), Some(Limit::Found(sizes)));
+        assert_eq!(paths.limit(at(599), v4(1)), Some(Limit::Probed(sizes)));
         assert_eq!(paths.limit(at(600), v4(1)), None);
         // A router knows better, if it says less.
         paths.on_found(NOW, v4(1), &found(1350, 1));
         assert_eq!(paths.on_too_big(NOW, v4(1), 1300, 1350), PathMtuUpdate::Lowered(1300));
         paths.on_found(NOW, v4(1), &found(1300, 0));
-        assert_eq!(paths.limit(NOW, v4(1)), Some(Limit::Told(1300)));
+        assert_eq!(paths.limit(NOW, v4(1)), Some(Limit::Reported(1300)));
     }
 
     #[test]
@@ -292,7 +294,7 @@ mod tests {
         assert!(!paths.is_empty());
         assert_eq!((paths.of(NOW, v6()), paths.of(NOW, v4(1))), (Some(1400), None));
         assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1400), PathMtuUpdate::Lowered(1300));
-        assert_eq!(paths.limit(NOW, v6()), Some(Limit::Told(1300)));
+        assert_eq!(paths.limit(NOW, v6()), Some(Limit::Reported(1300)));
         paths.set_link_v6(None);
         assert_eq!(paths.of(NOW, v6()), Some(1300));
     }

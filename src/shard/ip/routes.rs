@@ -111,7 +111,7 @@ pub struct NextHop {
 
 /// Why there is no way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NoWay {
+pub enum NoRoute {
     /// No route holds the destination.
     NoRoute,
     /// No address of ours fits it.
@@ -174,8 +174,8 @@ impl Routes {
         destination: IpAddr,
         unresolved: Option<IpAddr>,
         addresses: impl IntoIterator<Item = (IpAddr, u8)>,
-    ) -> Result<NextHop, NoWay> {
-        let route = self.route(destination).ok_or(NoWay::NoRoute)?;
+    ) -> Result<NextHop, NoRoute> {
+        let route = self.route(destination).ok_or(NoRoute::NoRoute)?;
         let via = route.gateway.unwrap_or(destination);
         let unresolved = unresolved.or(route.source);
         let fits = |(address, _): &(IpAddr, u8)| {
@@ -188,7 +188,7 @@ impl Routes {
                 best = Some((merit, address));
             }
         }
-        let (_, source) = best.ok_or(NoWay::NoSource)?;
+        let (_, source) = best.ok_or(NoRoute::NoSource)?;
         Ok(NextHop { via, source, mtu: route.mtu })
     }
 }

@@ -11,7 +11,7 @@ use crate::time::{Duration, Instant};
 
 /// A bucket of answers, filled anew each second.
 pub(in crate::shard) struct Limiter {
-    a_second: u32,
+    per_second: u32,
     pub(in crate::shard) left: u32,
     since: Instant,
     drawn_by: SipHasher24,
@@ -27,24 +27,24 @@ pub(in crate::shard) enum Allowance {
 
 impl Limiter {
     /// So many a second, half of them more or less as `secret` draws it.
-    pub(in crate::shard) fn new(a_second: u32, secret: [u8; 16]) -> Self {
+    pub(in crate::shard) fn new(per_second: u32, secret: [u8; 16]) -> Self {
         let drawn_by = SipHasher24::new_with_key(&secret);
-        let mut limiter = Self { a_second, left: 0, since: Instant::ZERO, drawn_by };
+        let mut limiter = Self { per_second, left: 0, since: Instant::ZERO, drawn_by };
         limiter.fill();
         limiter
     }
 
     /// From the next second on, so many.
-    pub(in crate::shard) const fn change(&mut self, a_second: u32) {
-        self.a_second = a_second;
+    pub(in crate::shard) const fn change(&mut self, per_second: u32) {
+        self.per_second = per_second;
     }
 
     fn fill(&mut self) {
         let mut message = [0; 12];
         message[..8].copy_from_slice(&self.since.as_nanos().to_le_bytes());
-        message[8..].copy_from_slice(&self.a_second.to_le_bytes());
-        let drawn = u128::from(self.drawn_by.hash(&message)) * u128::from(self.a_second);
-        self.left = self.a_second.div_ceil(2) + (drawn >> 64) as u32;
+        message[8..].copy_from_slice(&self.per_second.to_le_bytes());
+        let drawn = u128::from(self.drawn_by.hash(&message)) * u128::from(self.per_second);
+        self.left = self.per_second.div_ceil(2) + (drawn >> 64) as u32;
     }
 
     /// Fills the bucket if its second is over.

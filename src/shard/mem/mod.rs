@@ -1,5 +1,7 @@
-//! Memory reserved at the start, and the small things that refer to nothing else in the shard: pages,
-//! prefetching, the timer wheel, rate limits.
+//! Memory reserved at the start, and the small things that know nothing of flows: pages and prefetching, the timer
+//! wheel, rate limits, keyed hashing, frames between turns, the state of a turn.
+//!
+//! Knows neither flows nor packets. Imports nothing else of the shard.
 
 pub(super) mod inbox;
 pub(super) mod keyed;

@@ -4,14 +4,14 @@
 /// A vector with room for `capacity` things, its memory not touched yet and asked to lie on large pages.
 pub(in crate::shard) fn reserve<T>(capacity: usize) -> Vec<T> {
     let reserved: Vec<T> = Vec::with_capacity(capacity);
-    wish_for_large_pages(reserved.as_ptr().addr(), capacity.saturating_mul(size_of::<T>()));
+    advise_huge_pages(reserved.as_ptr().addr(), capacity.saturating_mul(size_of::<T>()));
     reserved
 }
 
 /// Zeroes, not touched yet, on large pages if there are any.
 pub(in crate::shard) fn zeroed(len: usize) -> Vec<[u64; 2]> {
     let memory = vec![[0; 2]; len];
-    wish_for_large_pages(memory.as_ptr().addr(), size_of_val(&memory[..]));
+    advise_huge_pages(memory.as_ptr().addr(), size_of_val(&memory[..]));
     memory
 }
 
@@ -28,7 +28,7 @@ pub(in crate::shard) fn filled<T: Copy>(len: usize, value: T) -> Vec<T> {
 const LARGE: usize = 2 << 20;
 
 #[cfg(target_os = "linux")]
-fn wish_for_large_pages(start: usize, len: usize) {
+fn advise_huge_pages(start: usize, len: usize) {
     use core::ffi::{c_int, c_void};
     // madvise(2); part of the C library that `std` links on Linux.
     unsafe extern "C" {
@@ -48,7 +48,7 @@ fn wish_for_large_pages(start: usize, len: usize) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn wish_for_large_pages(_: usize, _: usize) {}
+fn advise_huge_pages(_: usize, _: usize) {}
 
 #[cfg(test)]
 mod tests {

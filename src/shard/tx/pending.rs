@@ -30,13 +30,13 @@ impl Engine {
             self.apply_path_mtu(index);
         }
         let Some(flow) = self.tcp.tables.flows.at(index) else { return Progress::Done };
-        let sent_again = flow.connection.retransmissions();
+        let before = flow.connection.retransmissions();
         let (mut way, mut segments) = (None, 0);
         let progress = loop {
             let Some(flow) = self.tcp.tables.flows.at_mut(index) else { break Progress::Done };
             let frame = if segments < SEGMENTS_A_TURN { queue.take() } else { None };
             let Some(mut frame) = frame else {
-                break self.put_off(index, segments);
+                break self.defer(index, segments);
             };
             let Some(plan) = flow.connection.plan(&conn_env!(self.tcp, self.turn.now)) else {
                 queue.put_back(frame);
@@ -44,7 +44,7 @@ impl Engine {
             };
             // Only now: who is sent something is asked whether it is still there.
             if way.is_none() {
-                way = self.way_of(index);
+                way = self.tx_target(index);
             }
             let (Some((ends, target)), Some(flow)) = (&way, self.tcp.tables.flows.at_mut(index))
             else {
@@ -64,14 +64,14 @@ impl Engine {
             self.ip.send_or_hold(&mut self.turn, *target, frame, queue);
         };
         let now = self.tcp.tables.flows.at(index).map(|flow| flow.connection.retransmissions());
-        let again = now.map_or(0, |now| now.wrapping_sub(sent_again));
+        let again = now.map_or(0, |now| now.wrapping_sub(before));
         self.turn.counters.add(Event::Retransmitted, u64::from(again));
         self.turn.counters.add(Event::SegmentOut, segments as u64);
         progress
     }
 
     /// There was no frame, or it has sent enough for one turn.
-    fn put_off(&mut self, index: u32, segments: usize) -> Progress {
+    fn defer(&mut self, index: u32, segments: usize) -> Progress {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
             return Progress::Done;
         }
@@ -91,8 +91,8 @@ impl Engine {
         self.collect_path_events(index);
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         match self.ip.path_mtus.limit(self.turn.now, flow.remote.address()) {
-            Some(Limit::Told(mtu)) => flow.connection.on_path_mtu(mtu),
-            Some(Limit::Found(sizes)) => flow.connection.on_path_sizes(sizes),
+            Some(Limit::Reported(mtu)) => flow.connection.on_path_mtu(mtu),
+            Some(Limit::Probed(sizes)) => flow.connection.on_path_sizes(sizes),
             None => {}
         }
     }
@@ -109,7 +109,7 @@ impl Engine {
 
     /// The ends of a connection that owes something, and where its frames go.
     #[inline]
-    fn way_of(&mut self, index: u32) -> Option<(Ends, LinkTarget)> {
+    fn tx_target(&mut self, index: u32) -> Option<(Ends, LinkTarget)> {
         let flow = self.tcp.tables.flows.at_mut(index)?;
         let (key, diffserv) = (flow.key(), flow.diffserv());
         let (now, remote) = (self.turn.now, key.remote.address());

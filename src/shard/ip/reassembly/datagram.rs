@@ -3,7 +3,7 @@
 //! Invariant: no two parts share a byte, so that what arrived is whole when the sum of their lengths is
 //! the datagram's.
 
-use super::pages::{NONE, PAGE, PAGES_A_DATAGRAM, Pages};
+use super::pages::{NONE, PAGE, PAGES_PER_DATAGRAM, Pages};
 use super::part::{Key, Part, Refusal};
 use crate::wire::Protocol;
 
@@ -31,7 +31,7 @@ pub(super) struct Datagram {
     received: u16,
     /// Where it ends, once the last part has told.
     total: Option<u16>,
-    pages: [u16; PAGES_A_DATAGRAM],
+    pages: [u16; PAGES_PER_DATAGRAM],
     /// One bit for each value of the congestion bits that a part had.
     ecn_seen: u8,
     head: [u8; HEAD_MAX],
@@ -50,7 +50,7 @@ impl Datagram {
             parts: 0,
             received: 0,
             total: None,
-            pages: [NONE; PAGES_A_DATAGRAM],
+            pages: [NONE; PAGES_PER_DATAGRAM],
             ecn_seen: 0,
             head: [0; HEAD_MAX],
             head_len: 0,

@@ -5,7 +5,7 @@
 pub(super) const PAGE: usize = 2048;
 
 /// Pages of the longest datagram.
-pub(super) const PAGES_A_DATAGRAM: usize = (1 << 16) / PAGE;
+pub(super) const PAGES_PER_DATAGRAM: usize = (1 << 16) / PAGE;
 
 /// No page.
 pub(super) const NONE: u16 = u16::MAX;
@@ -19,7 +19,7 @@ pub(super) struct Pages {
 impl Pages {
     /// As many pages as `bytes` hold, enough for the longest datagram at least.
     pub(super) fn new(bytes: usize) -> Self {
-        let count = (bytes / PAGE).clamp(PAGES_A_DATAGRAM, usize::from(NONE));
+        let count = (bytes / PAGE).clamp(PAGES_PER_DATAGRAM, usize::from(NONE));
         let memory = vec![0; count * PAGE].into_boxed_slice();
         Self { memory, free: (0..count as u16).rev().collect() }
     }
