@@ -39,7 +39,7 @@ impl Ip {
             v4::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
             v4::Message::TimeExceeded { quote, .. }
             | v4::Message::ParameterProblem { quote, .. } => (PathError::Soft, quote),
-            // RFC 9293 MUST-55: source quench with all the rest.
+            // RFC 9293 MUST-55, RFC 5927 §6.1: ignores source quench, and all the rest.
             _ => return Ok(IpEvent::Done),
         };
         let quote = v4::quoted(quote).map_err(|_| DropReason::IcmpUnmatched)?;
