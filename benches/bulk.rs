@@ -5,7 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use linerate::link::memory::{self, MemoryLink};
 use linerate::shard::{
-    Alone, Config, ConnId, ConnectOptions, Io, ListenerConfig, Service, Shard, TurnEnv,
+    Config, ConnId, ConnectOptions, Io, ListenerConfig, Service, Shard, SingleWorker, TurnEnv,
 };
 use linerate::tcp::congestion::Algorithm;
 use linerate::time::{Duration, Instant};
@@ -88,9 +88,9 @@ impl World {
         };
         world.receiver.0.listen(ListenerConfig::on_port(PORT)).expect("a free port");
         let (shard, link, service) = &mut world.receiver;
-        shard.start(world.now, &mut TurnEnv { link, service, handover: &mut Alone });
+        shard.start(world.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
         let (shard, link, service) = &mut world.sender;
-        shard.start(world.now, &mut TurnEnv { link, service, handover: &mut Alone });
+        shard.start(world.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
         world.deliver(64 * MIB);
         assert_eq!(world.receiver.0.connections(), connections, "all are open");
         world
@@ -103,9 +103,9 @@ impl World {
         while self.receiver.2.bytes < until {
             self.now += Duration::from_micros(10);
             let (shard, link, service) = &mut self.sender;
-            shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
+            shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
             let (shard, link, service) = &mut self.receiver;
-            shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
+            shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
             turns += 1;
             assert!(turns < 1000 * (1 + bytes / 1000), "nothing moves any more");
         }

@@ -9,7 +9,7 @@ use linerate::limits::Limits;
 use linerate::link::Link;
 use linerate::link::memory::{self, MemoryLink};
 use linerate::shard::{
-    Alone, Config, ConnId, ConnectOptions, Io, ListenerConfig, Service, Shard, TurnEnv,
+    Config, ConnId, ConnectOptions, Io, ListenerConfig, Service, Shard, SingleWorker, TurnEnv,
 };
 use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
@@ -91,11 +91,11 @@ impl Pair {
         };
         pair.server.0.listen(ListenerConfig::on_port(7)).expect("a free port");
         let (shard, link) = &mut pair.server;
-        let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut Alone };
+        let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker };
         shard.start(pair.now, around);
         let (shard, link) = &mut pair.client;
         let service = &mut pair.asker;
-        shard.start(pair.now, &mut TurnEnv { link, service, handover: &mut Alone });
+        shard.start(pair.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
         for _ in 0..20_000 {
             pair.step();
         }
@@ -108,11 +108,11 @@ impl Pair {
     fn step(&mut self) -> usize {
         self.now += Duration::from_micros(10);
         let (shard, link) = &mut self.server;
-        let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut Alone };
+        let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker };
         let turn = shard.turn(self.now, around);
         let (shard, link) = &mut self.client;
         let service = &mut self.asker;
-        shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
+        shard.turn(self.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
         self.next_requests();
         turn.received
     }
@@ -126,7 +126,7 @@ impl Pair {
         }
         let (shard, link) = &mut self.client;
         let service = &mut Again(&mut self.asker);
-        shard.start(self.now, &mut TurnEnv { link, service, handover: &mut Alone });
+        shard.start(self.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
     }
 }
 
@@ -148,7 +148,7 @@ fn idle_turn(c: &mut Criterion) {
         b.iter(|| {
             pair.now += Duration::from_nanos(100);
             let (shard, link) = &mut pair.server;
-            let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut Alone };
+            let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker };
             black_box(shard.turn(pair.now, around))
         });
     });
@@ -163,7 +163,7 @@ fn closed_port(c: &mut Criterion) {
         pair.now += Duration::from_millis(300);
         let (shard, link) = &mut pair.client;
         let service = &mut pair.asker;
-        shard.turn(pair.now, &mut TurnEnv { link, service, handover: &mut Alone });
+        shard.turn(pair.now, &mut TurnEnv { link, service, handover: &mut SingleWorker });
         pair.server.1.receive(pair.now, 64, &mut frames);
         let segment = frames.iter().find(|frame| frame.len() > 60).map(|frame| frame.to_vec());
         for frame in frames.drain(..) {
@@ -177,7 +177,8 @@ fn closed_port(c: &mut Criterion) {
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
     let mut stranger = Shard::new(Config::new(mac, vec![(address, 24)], [3; 32]));
     let link = &mut pair.server.1;
-    stranger.start(pair.now, &mut TurnEnv { link, service: &mut Echo, handover: &mut Alone });
+    stranger
+        .start(pair.now, &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker });
     c.bench_function("a batch of 64 segments of no connection", |b| {
         b.iter_custom(|batches| {
             let mut spent = std::time::Duration::ZERO;
@@ -189,7 +190,7 @@ fn closed_port(c: &mut Criterion) {
                 }
                 pair.now += Duration::from_millis(10);
                 let link = &mut pair.server.1;
-                let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut Alone };
+                let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker };
                 let begin = Clock::now();
                 black_box(stranger.turn(pair.now, around));
                 spent += begin.elapsed();

@@ -35,11 +35,11 @@
 //!
 //! # Life of a packet
 //!
-//! `link/xsk` → `shard/ingress` → `wire/*` → `shard/codec` → `shard/flow_table` → `tcp/arrive` →
-//! `tcp/receive` → `shard/ready` → the program's [`shard::Service`] … `tcp/send` → `shard/codec` →
-//! `shard/egress` → `wire/*` → `link/xsk`. The simulator replaces only the two ends. `shard/codec` is the
+//! `link/xsk` → `shard/rx/parse` → `wire/*` → `shard/codec` → `shard/rx/demux` → `tcp/arrive` →
+//! `tcp/receive` → `shard/app/events` → the program's [`shard::Service`] … `tcp/send` → `shard/tx/pending` →
+//! `shard/codec` → `wire/*` → `link/xsk`. The simulator replaces only the two ends. `shard/codec` is the
 //! one place where what came from the network is checked and becomes typed. Between look-up and protocol a batch
-//! is put in another order: one kind of flow after the other (`shard/groups`), each flow's segments as they came.
+//! is reordered: one kind of flow after the other (`shard/rx/groups`), the segments of each flow in order of arrival.
 //!
 //! # Life of a frame
 //!

@@ -28,8 +28,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
     "crates/packetdrill/src/ffi/",
-    "src/shard/pages.rs",
-    "src/shard/processor.rs",
+    "src/shard/mem/pages.rs",
+    "src/shard/mem/processor.rs",
     "src/xdp/bpf.rs",
     "src/xdp/ethtool.rs",
 ];

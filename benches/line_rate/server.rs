@@ -2,7 +2,7 @@
 
 use linerate::limits::Limits;
 use linerate::shard::{
-    Alone, Config, ConnId, Io, ListenerConfig, Prefix, Role, Route, Service, Shard, TurnEnv,
+    Config, ConnId, Io, ListenerConfig, Prefix, Role, Route, Service, Shard, SingleWorker, TurnEnv,
 };
 use linerate::time::Instant;
 use linerate::wire::MacAddr;
@@ -51,7 +51,7 @@ impl Linerate {
         let listener = ListenerConfig { backlog, ..ListenerConfig::on_port(clients::PORT) };
         shard.listen(listener).expect("the only listener");
         let link = &mut PreparedLink::new(batch);
-        let mut around = TurnEnv { link, service: &mut Closer, handover: &mut Alone };
+        let mut around = TurnEnv { link, service: &mut Closer, handover: &mut SingleWorker };
         shard.start(Instant::from_millis(1000), &mut around);
         Self(shard)
     }
@@ -59,7 +59,7 @@ impl Linerate {
 
 impl Server for Linerate {
     fn turn(&mut self, nanos: u64, link: &mut PreparedLink) {
-        let mut around = TurnEnv { link, service: &mut Closer, handover: &mut Alone };
+        let mut around = TurnEnv { link, service: &mut Closer, handover: &mut SingleWorker };
         self.0.turn(Instant::from_nanos(nanos), &mut around);
     }
 }

@@ -13,7 +13,7 @@ use linerate::limits::Limits;
 use linerate::link::memory::{self, MemoryLink};
 use linerate::link::{Frame, Link};
 use linerate::shard::{
-    Algorithm, Alone, SocketOption, Config, ConnId, CloseReason, FastOpenListener, Io, ListenerConfig,
+    Algorithm, SingleWorker, SocketOption, Config, ConnId, CloseReason, FastOpenListener, Io, ListenerConfig,
     ListenerId, ConnectOptions, Service, Shard, TurnEnv,
 };
 use linerate::time::{Duration, Instant};
@@ -119,7 +119,7 @@ impl Stage {
         let now = Instant::from_millis(1_000_000);
         let mut stage = Self { shard, near, far, program: Program::default(), now };
         let Self { shard, near, program, .. } = &mut stage;
-        shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut Alone });
+        shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
         stage
     }
 
@@ -129,7 +129,7 @@ impl Stage {
             let Self { shard, near, far, program, now } = self;
             shard.turn(
                 *now,
-                &mut TurnEnv { link: near, service: program, handover: &mut Alone },
+                &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker },
             );
             let mut frames: Vec<Frame> = Vec::new();
             far.receive(*now, usize::MAX, &mut frames);

@@ -20,8 +20,8 @@ use crate::link::memory::{self, MemoryLink};
 use crate::link::{Accounting, Frame, Link, Statistics};
 use crate::metrics::Latencies;
 use crate::shard::{
-    Alone, CloseReason, Config, ConnId, ConnectOptions, DadConfig, Io, ListenerConfig, ListenerId,
-    Service, Shard, TurnEnv,
+    CloseReason, Config, ConnId, ConnectOptions, DadConfig, Io, ListenerConfig, ListenerId,
+    Service, Shard, SingleWorker, TurnEnv,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
@@ -164,8 +164,11 @@ impl Peer {
     }
 
     fn on_shard<T>(&mut self, f: impl FnOnce(&mut Shard, &mut TurnEnv<'_>, Instant) -> T) -> T {
-        let around =
-            &mut TurnEnv { link: &mut self.near, service: &mut Closer, handover: &mut Alone };
+        let around = &mut TurnEnv {
+            link: &mut self.near,
+            service: &mut Closer,
+            handover: &mut SingleWorker,
+        };
         f(&mut self.shard, around, self.clock.now())
     }
 

@@ -23,7 +23,7 @@ use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
 use crate::metrics::{Event, Latencies};
 use crate::shard::{
-    AddressState, Handed, Handover, Prefix, Route, Service, Shard, Steering, TurnEnv,
+    AddressState, Handover, HandoverResult, Prefix, Route, Service, Shard, Steering, TurnEnv,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::MacAddr;
@@ -119,8 +119,12 @@ impl Service for NoopService {}
 struct Door<'a>(&'a HandoverQueues);
 
 impl Handover for Door<'_> {
-    fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> Handed {
-        if self.0.send(usize::from(worker), frame, hops) { Handed::Sent } else { Handed::Full }
+    fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> HandoverResult {
+        if self.0.send(usize::from(worker), frame, hops) {
+            HandoverResult::Sent
+        } else {
+            HandoverResult::Full
+        }
     }
 }
 
@@ -272,7 +276,7 @@ impl Worker {
             self.post.recycle(frame);
         }
         let Some(mirror) = &self.mirror else { return };
-        while let Some(address) = self.shard.wanted_neighbour() {
+        while let Some(address) = self.shard.unresolved_neighbour() {
             mirror.want(address);
         }
     }

@@ -15,7 +15,7 @@ use crate::wire::{ethernet, ipv4, ipv6, plain, tcp, vlan};
 
 /// A header that arrived as a segment, its payload and rare options still in the frame.
 #[inline(always)]
-pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<'static> {
+pub(in crate::shard) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<'static> {
     let options = &header.options;
     Segment {
         seq: SeqNum(header.seq),
@@ -37,7 +37,10 @@ pub(super) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<
 
 /// The same of a header that has timestamps and nothing else.
 #[inline(always)]
-pub(super) fn stamped_segment(header: &tcp::Stamped<'_>, class: TrafficClass) -> Segment<'static> {
+pub(in crate::shard) fn stamped_segment(
+    header: &tcp::Stamped<'_>,
+    class: TrafficClass,
+) -> Segment<'static> {
     let tcp::Timestamps { value, echo } = header.timestamps();
     Segment {
         seq: SeqNum(header.seq()),
@@ -54,7 +57,7 @@ pub(super) fn stamped_segment(header: &tcp::Stamped<'_>, class: TrafficClass) ->
 
 /// The options that [`segment`] left out.
 #[inline(never)]
-pub(super) fn rare_options(options: &tcp::Options<'_>) -> RareOptions {
+pub(in crate::shard) fn rare_options(options: &tcp::Options<'_>) -> RareOptions {
     RareOptions {
         sack: sack_blocks(options),
         user_timeout: options.user_timeout().and_then(UserTimeout::from_wire),
@@ -87,19 +90,19 @@ fn sack_blocks(options: &tcp::Options<'_>) -> SackBlocks {
 
 /// The two ends of a segment to be sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
-    pub(super) from_mac: MacAddr,
-    pub(super) to_mac: MacAddr,
-    pub(super) local: IpAddr,
-    pub(super) remote: IpAddr,
-    pub(super) local_port: u16,
-    pub(super) remote_port: u16,
+pub(in crate::shard) struct Ends {
+    pub(in crate::shard) from_mac: MacAddr,
+    pub(in crate::shard) to_mac: MacAddr,
+    pub(in crate::shard) local: IpAddr,
+    pub(in crate::shard) remote: IpAddr,
+    pub(in crate::shard) local_port: u16,
+    pub(in crate::shard) remote_port: u16,
     /// Hops allowed.
-    pub(super) hops: u8,
+    pub(in crate::shard) hops: u8,
     /// The differentiated services code point: the upper six bits of the traffic class.
-    pub(super) diffserv: u8,
+    pub(in crate::shard) diffserv: u8,
     /// Twenty bits, the same for all packets of a flow; IPv6 only.
-    pub(super) flow_label: u32,
+    pub(in crate::shard) flow_label: u32,
 }
 
 /// Writes a segment with all its headers into a frame.
@@ -107,7 +110,7 @@ pub(super) struct Ends {
 /// # Errors
 /// [`NoRoom`] when it is longer than the frame can be, or the ends are of two families.
 #[inline]
-pub(super) fn write(
+pub(in crate::shard) fn write(
     frame: &mut Frame,
     ends: &Ends,
     segment: &SegmentOut<'_>,

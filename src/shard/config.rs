@@ -3,11 +3,11 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 
-use super::claim::DadConfig;
-use super::steer::Steering;
 use crate::limits::Limits;
 use crate::role::Role;
+use crate::shard::flow::steer::Steering;
 use crate::tcp::Settings;
+use crate::time::Duration;
 use crate::wire::ethernet::MacAddr;
 
 /// The configuration of one shard.
@@ -80,5 +80,75 @@ impl Config {
             claiming: None,
             autoconf: None,
         }
+    }
+}
+
+/// How often and how long it is asked whether somebody has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// The first question waits for a time drawn below this, so that hosts that start together do not
+    /// ask together.
+    pub delay_max: Duration,
+    /// Questions.
+    pub probes: u8,
+    /// Between two of them, at least …
+    pub interval: Duration,
+    /// … and a time drawn below this.
+    pub spread: Duration,
+    /// From the last one until the address is ours.
+    pub wait: Duration,
+}
+
+/// How addresses are claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DadConfig {
+    /// RFC 5227 §2.1.1.
+    pub ipv4: Probing,
+    /// RFC 4862 §5.4.
+    pub ipv6: Probing,
+}
+
+impl DadConfig {
+    /// A quarter of a second: a host on the same link answers within milliseconds. One that sleeps, or
+    /// sits behind a bridge port that has just come up, is missed.
+    pub const QUICK: Self = {
+        let zero = Duration::ZERO;
+        let ms = Duration::from_millis;
+        Self {
+            ipv4: Probing {
+                delay_max: zero,
+                probes: 2,
+                interval: ms(100),
+                spread: zero,
+                wait: ms(150),
+            },
+            ipv6: Probing {
+                delay_max: zero,
+                probes: 1,
+                interval: zero,
+                spread: zero,
+                wait: ms(250),
+            },
+        }
+    };
+
+    /// The times of the RFCs: IPv4 up to seven seconds (RFC 5227 §1.1), IPv6 up to two (`RETRANS_TIMER` and
+    /// `MAX_RTR_SOLICITATION_DELAY`, RFC 4861 §10).
+    pub const THOROUGH: Self = {
+        let s = Duration::from_secs(1);
+        Self {
+            ipv4: Probing { delay_max: s, probes: 3, interval: s, spread: s, wait: s.times(2) },
+            ipv6: Probing { delay_max: s, probes: 1, interval: s, spread: Duration::ZERO, wait: s },
+        }
+    };
+
+    /// The longest that a claim takes.
+    pub fn longest(&self) -> Duration {
+        let of = |p: &Probing| {
+            p.delay_max
+                + (p.interval + p.spread).times(u64::from(p.probes.saturating_sub(1)))
+                + p.wait
+        };
+        of(&self.ipv4).max(of(&self.ipv6))
     }
 }

@@ -1,72 +1,55 @@
-//! One core's stack: the batch pipeline, the flow table, the timers, the listeners, the neighbours. The
-//! only layer that knows both bytes and the protocol.
+//! One core's stack, and the only layer that knows both bytes and the protocol.
+//!
+//! Rooms, each of which may import those before it:
+//!
+//! | room | |
+//! |---|---|
+//! | `mem` | memory, timers, limits, the state of a turn |
+//! | `fast_open` | what is kept for TCP Fast Open |
+//! | `flow` | the flow tables and the TCP endpoint |
+//! | `codec`, `config` | bytes to typed segments and back; the configuration of a shard |
+//! | `ip` | the IP layer |
+//! | `engine` | the four parts of a shard: turn, tcp, ip, workers |
+//! | `tx` | pending output to frames |
+//! | `rx` | frames to flows |
+//! | `app` | the service |
+//! | `shard`, `turn` | the control surface; the order of the steps |
+//!
+//! Types below, steps above: a file that defines a type which [`engine::Engine`], the endpoint or the IP layer holds
+//! has no method of theirs in it.
 
-mod announce;
-mod arrivals;
-mod census;
-mod claim;
-mod claims;
+mod app;
 mod codec;
 mod config;
-mod control;
-mod discovery;
-mod egress;
-mod embryos;
 mod engine;
 mod fast_open;
 mod flow;
-pub mod flow_table;
-mod fragments;
-mod groups;
-mod handover;
-mod held;
-mod ingress;
-mod io;
-pub mod key;
-mod limiter;
-mod listeners;
-mod locals;
-mod neighbour;
-mod neighbours;
-mod opens;
-mod owed;
-mod pages;
-mod passive;
-mod path_mtu;
-mod ports;
-mod problems;
-mod processor;
-mod ready;
-mod reassembly;
-mod routers;
-mod routes;
-mod secrets;
-mod service;
-mod slaac;
-mod slab;
-pub mod steer;
-mod tables;
-mod tending;
-mod time_waits;
-mod timers;
+mod ip;
+mod mem;
+mod rx;
+#[expect(clippy::module_inception, reason = "the noun of this layer")]
+mod shard;
 mod turn;
-pub mod wheel;
+mod tx;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::role::Role;
-pub use census::Cursor;
-pub use claim::{DadConfig, Probing};
-pub use config::{Config, HOP_LIMIT};
-pub use fast_open::{Early, FastOpenListener};
-pub use handover::{Alone, Handed, Handover};
-pub use listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
-pub use locals::AddressState;
-pub use routes::{Prefix, Route};
-pub use service::{
-    Algorithm, CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, EcnPolicy, Io,
-    KeepAlive, ListenerId, Loss, Memory, Repairs, Service, SocketOption, SoftError, SynData,
+pub use app::census::Cursor;
+pub use app::service::{
+    Algorithm, CloseReason, ConnInfo, ConnectError, ConnectOptions, EcnPolicy, Io, KeepAlive, Loss,
+    Memory, Repairs, Service, SocketOption, SoftError, SynData,
 };
-pub use steer::{NO_WORKER, Steering, Toeplitz};
-pub use turn::{Shard, Turn, TurnEnv};
+pub use config::{Config, DadConfig, HOP_LIMIT, Probing};
+pub use fast_open::config::{Early, FastOpenListener};
+pub use flow::id::{ConnId, ListenerId};
+pub use flow::listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
+pub use flow::steer::{NO_WORKER, Steering, Toeplitz};
+pub use flow::{flow_table, key, steer};
+pub use ip::locals::AddressState;
+pub use ip::routes::{Prefix, Route};
+pub use mem::wheel;
+pub use rx::handover::{Handover, HandoverResult, SingleWorker};
+pub use shard::Shard;
+pub use turn::{Turn, TurnEnv};

@@ -3,7 +3,7 @@
 use crate::link::Link;
 use crate::link::impair::Impaired;
 use crate::link::memory::MemoryLink;
-use crate::shard::{Handed, Handover, Service, Shard, TurnEnv};
+use crate::shard::{Handover, HandoverResult, Service, Shard, TurnEnv};
 use crate::time::Instant;
 
 /// A host of the world, in the order in which they were added.
@@ -37,9 +37,9 @@ struct Parcel {
 struct PostOffice<'a>(&'a mut Vec<Parcel>);
 
 impl Handover for PostOffice<'_> {
-    fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> Handed {
+    fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> HandoverResult {
         self.0.push(Parcel { worker: usize::from(worker), hops, bytes: frame.to_vec() });
-        Handed::Sent
+        HandoverResult::Sent
     }
 }
 

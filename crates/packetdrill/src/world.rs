@@ -13,7 +13,7 @@ use super::host::Host;
 use super::program::Program;
 use super::socket::{Options, Socket, Sockets};
 use linerate::link::{Link, memory};
-use linerate::shard::{Alone, Config, Io, Role, Shard, TurnEnv};
+use linerate::shard::{Config, Io, Role, Shard, SingleWorker, TurnEnv};
 use linerate::tcp::{Info, Settings};
 use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
@@ -176,7 +176,7 @@ impl World {
             for gateway in [GATEWAY_V4.into(), GATEWAY_V6.into()] {
                 shard.mirror_neighbour(*now, gateway, Some(THEIRS.0));
             }
-            let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+            let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
             shard.start(*now, around);
             shard
         })
@@ -187,7 +187,7 @@ impl World {
         self.awake();
         let Self { shard, near, program, now, .. } = self;
         let shard = shard.as_mut().expect("the stack is awake");
-        let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+        let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
         let result = shard.with_io(*now, around, call);
         self.rest();
         result
@@ -201,7 +201,7 @@ impl World {
     /// Turns of the stack until it has nothing more to do at this time.
     fn turn(&mut self) {
         let Self { shard: Some(shard), near, program, now, .. } = self else { return };
-        let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+        let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
         shard.turn(*now, around);
         self.rest();
     }
@@ -212,7 +212,7 @@ impl World {
         while let Self { shard: Some(shard), near, program, now, .. } = self
             && shard.deadline().is_some_and(|at| at <= *now)
         {
-            let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+            let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
             let turn = shard.turn(*now, around);
             self.collect();
             if turn.sent + turn.received == 0 {

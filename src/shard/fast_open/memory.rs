@@ -7,8 +7,8 @@ use crate::tcp::CookieKeys;
 /// The keys, the counts and what is known of servers.
 pub(in crate::shard) struct FastOpens {
     pub(in crate::shard) keys: CookieKeys,
-    pub(super) pending: Pending,
-    pub(super) peers: Peers,
+    pub(in crate::shard) pending: Pending,
+    pub(in crate::shard) peers: Peers,
 }
 
 impl FastOpens {

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::shard::key::Keyed;
+use crate::shard::mem::keyed::Keyed;
 use crate::tcp::{Attempt, FastOpen, Form, Outcome, Settings};
 use crate::time::{Duration, Instant};
 
@@ -71,14 +71,14 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
 }
 
 /// All of them.
-pub(super) struct Peers {
+pub(in crate::shard) struct Peers {
     known: Bounded<Pair, Known>,
     spared: Bounded<SocketAddr, Spared>,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::shard) enum End {
     /// Connected.
     Connected,
     /// Nothing came back, or ICMP said that it can't be reached.
@@ -88,12 +88,12 @@ pub(super) enum End {
 }
 
 impl Peers {
-    pub(super) fn new(capacity: usize, secret: [u8; 16]) -> Self {
+    pub(in crate::shard) fn new(capacity: usize, secret: [u8; 16]) -> Self {
         Self { known: Bounded::new(capacity, secret), spared: Bounded::new(capacity, secret) }
     }
 
     /// How to open to a server; `None`, without Fast Open for now.
-    pub(super) fn attempt(
+    pub(in crate::shard) fn attempt(
         &self,
         now: Instant,
         local: u8,
@@ -125,7 +125,7 @@ impl Peers {
     ///   > The client MUST cache negative responses from the server in order to avoid potential connection
     ///   > failures. Negative responses include the server not acknowledging the data in the SYN, ICMP error
     ///   > messages, and (most importantly) no response (SYN-ACK) from the server at all
-    pub(super) fn learn(
+    pub(in crate::shard) fn learn(
         &mut self,
         now: Instant,
         (local, remote): (u8, SocketAddr),

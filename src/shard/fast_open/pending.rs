@@ -12,7 +12,7 @@ const COUNTS_AFTER_RESET: Duration = Duration::from_secs(60);
 
 /// The counts.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(in crate::shard) struct Pending {
     counts: Vec<u32>,
     /// Those that were reset, by when they no longer count. As many as there were places, at most.
     reset: VecDeque<(Instant, u16)>,
@@ -20,7 +20,7 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Those of one listener.
-    pub(super) fn of(&mut self, listener: u16, now: Instant) -> u32 {
+    pub(in crate::shard) fn of(&mut self, listener: u16, now: Instant) -> u32 {
         while let Some((_, listener)) =
             self.reset.front().copied().filter(|(until, _)| *until <= now)
         {
@@ -31,7 +31,7 @@ impl Pending {
     }
 
     /// One more.
-    pub(super) fn add(&mut self, listener: u16) {
+    pub(in crate::shard) fn add(&mut self, listener: u16) {
         let at = usize::from(listener);
         if self.counts.len() <= at {
             self.counts.resize(at + 1, 0);
@@ -40,14 +40,14 @@ impl Pending {
     }
 
     /// The handshake of one is done, or will never be.
-    pub(super) fn remove(&mut self, listener: u16) {
+    pub(in crate::shard) fn remove(&mut self, listener: u16) {
         if let Some(count) = self.counts.get_mut(usize::from(listener)) {
             *count = count.saturating_sub(1);
         }
     }
 
     /// One was reset by who had sent its SYN, or somebody else.
-    pub(super) fn on_reset(&mut self, listener: u16, now: Instant) {
+    pub(in crate::shard) fn on_reset(&mut self, listener: u16, now: Instant) {
         self.reset.push_back((now + COUNTS_AFTER_RESET, listener));
     }
 }

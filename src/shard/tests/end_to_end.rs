@@ -6,7 +6,7 @@ use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::{Link, memory};
 use crate::metrics::{DropReason, Event};
 use crate::shard::{
-    Alone, CloseReason, Config, ConnectError, ConnectOptions, Role, Shard, TurnEnv,
+    CloseReason, Config, ConnectError, ConnectOptions, Role, Shard, SingleWorker, TurnEnv,
 };
 use crate::sim::{Close, Daytime, Echo, Plan, SharedTally};
 use crate::tcp::Phase;
@@ -123,7 +123,8 @@ fn a_call_from_outside_goes_out_at_once() {
     let now = Instant::from_millis(5);
     shard.mirror_neighbour(now, peer.ip(), Some([2, 0, 0, 0, 0, 9]));
     let mut service = Echo::new(SharedTally::default());
-    let around = &mut TurnEnv { link: &mut near, service: &mut service, handover: &mut Alone };
+    let around =
+        &mut TurnEnv { link: &mut near, service: &mut service, handover: &mut SingleWorker };
     shard.start(now, around);
     let open = ConnectOptions { remote: peer, local: None, user: 3 };
     let conn = shard.with_io(now, around, |io| io.connect(&open)).expect("a free port");

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::rng::Rng;
-use crate::shard::flow_table::{FlowTable, Found, Inserted, Kind, Place};
+use crate::shard::flow::flow_table::{FlowTable, Found, Inserted, Kind, Place};
 
 const KINDS: [Kind; 4] = [Kind::Embryo, Kind::Connection, Kind::TimeWait, Kind::TimeWaitTimestamps];
 

@@ -1,5 +1,6 @@
 //! The shard's parts against simple models of them, and in the situations they were made for.
 
+mod admission;
 mod adversity;
 mod batch;
 mod black_hole;

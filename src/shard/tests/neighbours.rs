@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 
 use super::raw::Raw;
-use crate::shard::neighbour::{Action, Aimed, Ask, Claims, Learned, NeighbourId, Pace, Way};
-use crate::shard::neighbours::Neighbours;
+use crate::shard::flow::id::NeighbourId;
+use crate::shard::ip::neighbour::{Action, AdvertFlags, Aimed, Ask, Learned, Pace, Way};
+use crate::shard::ip::neighbours::Neighbours;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const OTHER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
-const ANSWER: Claims = Claims { solicited: true, overrides: false };
+const ANSWER: AdvertFlags = AdvertFlags { solicited: true, overrides: false };
 
 /// A cache and a clock.
 struct World {
@@ -41,7 +42,7 @@ impl World {
         core::iter::from_fn(|| self.cache.poll(self.now)).collect()
     }
 
-    fn advert(&mut self, n: u32, mac: MacAddr, claims: Claims) -> Learned {
+    fn advert(&mut self, n: u32, mac: MacAddr, claims: AdvertFlags) -> Learned {
         self.cache.on_advert(self.now, ip(n), Some(mac), claims)
     }
 
@@ -140,10 +141,10 @@ fn progress_of_tcp_is_as_good_as_an_answer() {
 fn an_answer_nobody_asked_for_is_used_but_not_trusted() {
     let mut w = World::new(8);
     let id = w.reachable(1);
-    assert_eq!(w.advert(1, OTHER, Claims::ARP_REPLY), Learned::Nothing);
+    assert_eq!(w.advert(1, OTHER, AdvertFlags::ARP_REPLY), Learned::Nothing);
     assert_eq!(w.way(id), Way::Send(OTHER));
     assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(OTHER))]);
-    assert_eq!(w.advert(9, OTHER, Claims::ARP_REPLY), Learned::Nothing);
+    assert_eq!(w.advert(9, OTHER, AdvertFlags::ARP_REPLY), Learned::Nothing);
     assert_eq!(w.cache.find(ip(9)), None, "no entry comes of it");
 }
 
@@ -205,7 +206,7 @@ fn a_permanent_neighbour_is_never_asked_changed_or_evicted() {
     assert_eq!(w.cache.hold(id, 5), None);
     assert_eq!(w.cache.set_permanent(w.now, ip(1), MAC), Learned::Resolved(id));
     assert_eq!(w.cache.take_held(id), Some(5));
-    assert_eq!(w.advert(1, OTHER, Claims::ARP_ANNOUNCEMENT), Learned::Nothing);
+    assert_eq!(w.advert(1, OTHER, AdvertFlags::ARP_ANNOUNCEMENT), Learned::Nothing);
     assert_eq!(w.cache.on_question(w.now, ip(1), OTHER, Aimed::AtUs), Learned::Nothing);
     assert_eq!(w.after_ms(100_000).actions(), []);
     assert_eq!(w.way(id), Way::Send(MAC));

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use crate::shard::Config;
-use crate::shard::key::FlowHasher;
-use crate::shard::ports::{Destination, PortUse, Ports};
+use crate::shard::flow::key::FlowHasher;
+use crate::shard::flow::ports::{Destination, PortUse, Ports};
 use crate::wire::MacAddr;
 
 /// Linux's own.

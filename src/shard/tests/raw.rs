@@ -10,8 +10,8 @@ use super::stage::{PORT, small};
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Frame, Link};
 use crate::shard::{
-    Alone, CloseReason, Config, ConnId, ConnectOptions, Io, ListenerConfig, ListenerId, Service,
-    Shard, SoftError, TurnEnv,
+    CloseReason, Config, ConnId, ConnectOptions, Io, ListenerConfig, ListenerId, Service, Shard,
+    SingleWorker, SoftError, TurnEnv,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::PseudoHeader;
@@ -130,7 +130,8 @@ impl Raw {
         let (program, got) = (Program::default(), Vec::new());
         let mut raw = Self { shard, near, far, program, now, got, questions: 0 };
         let Self { shard, near, program, .. } = &mut raw;
-        shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut Alone });
+        shard
+            .start(now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
         raw.introduces_itself();
         raw
     }
@@ -232,7 +233,8 @@ impl Raw {
 
     fn turn(&mut self) {
         let Self { shard, near, far, program, now, .. } = self;
-        shard.turn(*now, &mut TurnEnv { link: near, service: program, handover: &mut Alone });
+        shard
+            .turn(*now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
         far.flush(*now);
         self.collect();
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::shard::routes::{Cast, NoWay, Prefix, Route, Routes};
+use crate::shard::ip::routes::{Cast, NoRoute, Prefix, Route, Routes};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -58,11 +58,11 @@ fn a_source_that_is_asked_for_is_taken_or_refused() {
     let routes = routes();
     let hop = |wanted| routes.next_hop(ip("8.8.8.8"), Some(ip(wanted)), ours()).map(|h| h.source);
     assert_eq!(hop("10.2.0.5"), Ok(ip("10.2.0.5")));
-    assert_eq!(hop("10.2.0.6"), Err(NoWay::NoSource));
-    assert_eq!(hop("2001:db8:1::5"), Err(NoWay::NoSource));
+    assert_eq!(hop("10.2.0.6"), Err(NoRoute::NoSource));
+    assert_eq!(hop("2001:db8:1::5"), Err(NoRoute::NoSource));
     let alone = Routes::of_addresses(&ours()[..1], &[]);
-    assert_eq!(alone.next_hop(ip("8.8.8.8"), None, ours()), Err(NoWay::NoRoute));
-    assert_eq!(alone.next_hop(ip("2600::1"), None, ours()), Err(NoWay::NoRoute));
+    assert_eq!(alone.next_hop(ip("8.8.8.8"), None, ours()), Err(NoRoute::NoRoute));
+    assert_eq!(alone.next_hop(ip("2600::1"), None, ours()), Err(NoRoute::NoRoute));
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-use crate::shard::embryos::Embryos;
-use crate::shard::flow::Flow;
-use crate::shard::flow_table::{FlowTable, Kind};
-use crate::shard::key::FlowKey;
-use crate::shard::slab::Slab;
-use crate::shard::time_waits::{GROUPS, Gone, Restarted, TimeWaits};
+use crate::shard::flow::embryos::Embryos;
+use crate::shard::flow::entry::Flow;
+use crate::shard::flow::flow_table::{FlowTable, Kind};
+use crate::shard::flow::key::FlowKey;
+use crate::shard::flow::slab::Slab;
+use crate::shard::flow::time_waits::{GROUPS, Gone, Restarted, TimeWaits};
 use crate::tcp::{Embryo, Flags, Segment, SeqNum, Settings, TimeWait};
 use crate::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::shard::wheel::{TICK_BITS, Wheel};
+use crate::shard::mem::wheel::{TICK_BITS, Wheel};
 use crate::time::Instant;
 
 const TICK: u64 = 1 << TICK_BITS;

@@ -1,0 +1,226 @@
+//! What the application can do from its callbacks: [`Io`] on the shard's own state. Every call marks the
+//! connection, so that what it owes goes out in the same turn.
+
+use core::net::SocketAddr;
+
+use crate::metrics::Event;
+use crate::shard::app::service::{ConnInfo, ConnectError, ConnectOptions, Io, SocketOption};
+use crate::shard::engine::Engine;
+use crate::shard::fast_open::config::Early;
+use crate::shard::flow::endpoint::conn_env;
+use crate::shard::flow::entry::Flow;
+use crate::shard::flow::id::ConnId;
+use crate::tcp::{Env, Info};
+use crate::time::Instant;
+
+/// What closing both directions did to the number of orphans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OrphanChange {
+    #[default]
+    None,
+    Added,
+    Refused,
+}
+
+impl Engine {
+    /// The connection behind a handle that is not stale.
+    fn live(&self, conn: ConnId) -> Option<&Flow> {
+        self.tcp.tables.flows.get(conn).filter(|flow| !flow.is_gone())
+    }
+
+    /// Calls into a live connection and marks it.
+    fn with<R: Default>(
+        &mut self,
+        conn: ConnId,
+        call: impl FnOnce(&mut Flow, &mut Env<'_>) -> R,
+    ) -> R {
+        let Some(flow) = self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+            return R::default();
+        };
+        let result = call(flow, &mut conn_env!(self.tcp, self.turn.now));
+        self.tcp.schedule(conn.index);
+        result
+    }
+
+    /// Closes what the program is done with. It lives on until its peer is done too, but only so many of
+    /// those: past the limit they are reset, or peers that never close could fill the slab.
+    fn orphan(&mut self, conn: ConnId, close: impl FnOnce(&mut Flow, &mut Env<'_>)) {
+        let full = self.tcp.orphans >= self.tcp.orphans_max;
+        let change = self.with(conn, |flow, env| {
+            let before = flow.connection.is_orphan();
+            if full && !before {
+                flow.connection.abort(env);
+                return OrphanChange::Refused;
+            }
+            close(flow, env);
+            if !before && flow.connection.is_orphan() {
+                OrphanChange::Added
+            } else {
+                OrphanChange::None
+            }
+        });
+        match change {
+            OrphanChange::Added => self.tcp.orphans += 1,
+            OrphanChange::Refused => self.turn.counters.count(Event::OrphanRefused),
+            OrphanChange::None => {}
+        }
+    }
+}
+
+impl Io for Engine {
+    fn now(&self) -> Instant {
+        self.turn.now
+    }
+
+    fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
+        self.open(open)
+    }
+
+    fn connect_with(
+        &mut self,
+        open: &ConnectOptions,
+        early: &Early<'_>,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let conn = self.open_with(open, Some(early))?;
+        Ok((conn, self.write(conn, early.data)))
+    }
+
+    fn early_room(&mut self, open: &ConnectOptions, early: &Early<'_>) -> Option<usize> {
+        self.room_of_syn(open, early)
+    }
+
+    fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
+        self.with(conn, |flow, env| flow.connection.read(env, buffer))
+    }
+
+    fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.with(conn, |flow, env| flow.connection.write(env, bytes))
+    }
+
+    fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        self.with(conn, |flow, env| flow.connection.write_urgent(env, bytes))
+    }
+
+    fn urgent(&self, conn: ConnId) -> usize {
+        self.live(conn).map_or(0, |flow| flow.connection.urgent() as usize)
+    }
+
+    fn write_room(&self, conn: ConnId) -> usize {
+        self.live(conn).map_or(0, |flow| flow.connection.write_room(&self.tcp.settings))
+    }
+
+    fn readable(&self, conn: ConnId) -> usize {
+        self.live(conn).map_or(0, |flow| flow.connection.readable())
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.with(conn, |flow, env| flow.connection.close(env));
+    }
+
+    fn close_both(&mut self, conn: ConnId) {
+        self.orphan(conn, |flow, env| flow.connection.close_both(env));
+    }
+
+    fn close_by(&mut self, conn: ConnId, deadline: Instant) {
+        self.orphan(conn, |flow, env| flow.connection.close_by(env, deadline));
+    }
+
+    fn abort(&mut self, conn: ConnId) {
+        self.with(conn, |flow, env| flow.connection.abort(env));
+    }
+
+    fn set_option(&mut self, conn: ConnId, option: SocketOption) {
+        self.with(conn, |flow, env| match option {
+            SocketOption::Nagle(on) => flow.connection.set_nagle(env, on),
+            SocketOption::KeepAlive(on) => {
+                let times = on.then(|| env.settings.keep_alive.unwrap_or_default());
+                flow.connection.set_keep_alive(env, times);
+            }
+            SocketOption::KeepAliveTimes(times) => flow.connection.set_keep_alive(env, Some(times)),
+            SocketOption::Cork(on) => flow.connection.set_cork(env, on),
+            SocketOption::MoreFollows(on) => flow.connection.set_more_follows(on),
+            SocketOption::QuickAck(on) => flow.connection.set_quick_ack(on),
+            SocketOption::UserTimeout(span) => flow.connection.set_user_timeout(env, span),
+            SocketOption::UserTimeoutOption(on) => flow.connection.set_user_timeout_option(env, on),
+            SocketOption::CongestionControl(algorithm) => {
+                flow.connection.set_congestion_control(algorithm);
+            }
+            SocketOption::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
+            SocketOption::WindowMax(bytes) => flow.connection.set_window_max(env, bytes),
+            SocketOption::SynRetries(retries) => flow.connection.set_syn_retries(retries),
+            SocketOption::DiffServ(code_point) => flow.set_diffserv(code_point),
+            SocketOption::Ecn(policy) => flow.connection.set_ecn(policy),
+        });
+    }
+
+    fn user_data(&self, conn: ConnId) -> u64 {
+        self.live(conn).map_or(0, |flow| flow.user)
+    }
+
+    fn set_user_data(&mut self, conn: ConnId, user: u64) {
+        if let Some(flow) = self.tcp.tables.flows.get_mut(conn) {
+            flow.user = user;
+        }
+    }
+
+    fn info(&self, conn: ConnId) -> Option<ConnInfo> {
+        self.live(conn).map(|flow| self.describe(flow))
+    }
+
+    fn retransmissions(&self) -> u64 {
+        self.turn.counters.counted(Event::Retransmitted)
+    }
+
+    fn set_alarm(&mut self, at: Instant) {
+        self.service.alarm = Some(self.service.alarm.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn stop(&mut self) {
+        self.service.stopping = true;
+    }
+
+    fn connections(&self) -> usize {
+        self.tcp.tables.flows.len() + self.tcp.tables.embryos.len()
+    }
+}
+
+impl Engine {
+    /// See [`Shard::inspect`](crate::shard::Shard::inspect).
+    pub(in crate::shard) fn inspect(&self, conn: ConnId) -> Option<Info> {
+        self.live(conn).map(|flow| flow.connection.info(&self.tcp.settings))
+    }
+
+    /// How a connection is doing.
+    pub(in crate::shard) fn describe(&self, flow: &Flow) -> ConnInfo {
+        let info = flow.connection.info(&self.tcp.settings);
+        ConnInfo {
+            local: SocketAddr::new(self.ip.locals.address(flow.local), flow.remote.local_port()),
+            remote: flow.remote.socket(),
+            state: flow.connection.phase().name(),
+            cwnd: info.cwnd,
+            ssthresh: info.ssthresh,
+            congestion: Some(info.congestion),
+            srtt_ns: info.srtt.as_nanos(),
+            rttvar_ns: info.rttvar.as_nanos(),
+            rtt_min_ns: info.rtt_min.as_nanos(),
+            rto_ns: info.rto.as_nanos(),
+            retransmissions: info.retransmissions,
+            timeouts: u32::from(info.timeouts),
+            mss: u32::from(info.mss),
+            send_window: info.snd_wnd,
+            receive_window: info.rcv_wnd,
+            send_buffer: info.send_buffer,
+            receive_buffer: info.receive_buffer,
+            receive_space: flow.connection.reading(&self.tcp.pool).0,
+            bytes_acked: info.bytes_acked,
+            bytes_received: info.bytes_received,
+            repairs: info.repairs,
+            delivery_rate: info.delivery_rate,
+            pacing_rate: info.pacing_rate,
+            in_flight: info.in_flight,
+            send_queued: info.send_queued,
+            receive_queued: info.receive_queued,
+            syn_data: info.syn_data,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The SYN table: embryos of passive opens, 48 bytes each, and how many of them each listener has.
+//!
+//! Bounded: when it is full, the caller answers with SYN cookies. Owns no timers (the wheel has an
+//! entry for each index) and no policy.
+
+use crate::shard::flow::key::{FlowKey, Remote};
+use crate::shard::mem::pages;
+use crate::shard::mem::processor::prefetch_all;
+use crate::tcp::Embryo;
+
+/// One embryo.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    remote: Remote,
+    embryo: Embryo,
+}
+
+/// The size that DESIGN §3 asks for: a flood of SYNs costs little.
+const _: () = assert!(size_of::<Entry>() <= 48);
+
+/// The table.
+pub struct Embryos {
+    entries: Vec<Entry>,
+    /// Which of our addresses each is at.
+    locals: Vec<u8>,
+    free: Vec<u32>,
+    capacity: usize,
+    listeners: Vec<u32>,
+}
+
+impl Embryos {
+    /// Room for `capacity` embryos.
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.min((1 << 28) - 1);
+        Self {
+            entries: pages::reserve(capacity),
+            locals: Vec::with_capacity(capacity),
+            free: Vec::with_capacity(capacity),
+            capacity,
+            listeners: Vec::new(),
+        }
+    }
+
+    /// Embryos of all listeners.
+    pub const fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Whether the next SYN gets a cookie.
+    pub const fn is_full(&self) -> bool {
+        self.len() >= self.capacity
+    }
+
+    /// Embryos of one listener.
+    pub fn of_listener(&self, listener: u16) -> usize {
+        self.listeners.get(usize::from(listener)).map_or(0, |count| *count as usize)
+    }
+
+    /// Makes room to count a listener's embryos; called when it begins to listen.
+    pub fn expect_listener(&mut self, listener: u16) {
+        let needed = usize::from(listener) + 1;
+        if self.listeners.len() < needed {
+            self.listeners.resize(needed, 0);
+        }
+    }
+
+    /// Enters an embryo and gives its index; `None` when the table is full.
+    pub fn insert(&mut self, key: FlowKey, embryo: Embryo) -> Option<u32> {
+        let listener = embryo.listener();
+        self.expect_listener(listener);
+        let entry = Entry { remote: key.remote, embryo };
+        let index = if let Some(index) = self.free.pop() {
+            self.entries[index as usize] = entry;
+            self.locals[index as usize] = key.local;
+            index
+        } else if self.entries.len() < self.capacity {
+            self.entries.push(entry);
+            self.locals.push(key.local);
+            self.entries.len() as u32 - 1
+        } else {
+            return None;
+        };
+        self.listeners[usize::from(listener)] += 1;
+        Some(index)
+    }
+
+    /// Takes an embryo out: it became a connection, or it died.
+    pub fn remove(&mut self, index: u32) -> Option<(FlowKey, Embryo)> {
+        let entry = self.entries.get_mut(index as usize)?;
+        if entry.remote.is_none() {
+            return None;
+        }
+        let remote = core::mem::replace(&mut entry.remote, Remote::NONE);
+        let embryo = entry.embryo;
+        let local = self.locals[index as usize];
+        self.listeners[usize::from(embryo.listener())] -= 1;
+        self.free.push(index);
+        Some((FlowKey { remote, local }, embryo))
+    }
+
+    /// Has the line of an embryo fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            prefetch_all(entry);
+        }
+    }
+
+    /// Whether the embryo at `index` is the flow `key`.
+    #[inline]
+    pub fn is(&self, index: u32, key: &FlowKey) -> bool {
+        let index = index as usize;
+        self.entries.get(index).is_some_and(|entry| entry.remote == key.remote)
+            && self.locals[index] == key.local
+    }
+
+    /// The embryo at `index`.
+    #[inline]
+    pub fn get(&self, index: u32) -> Option<&Embryo> {
+        let entry = self.entries.get(index as usize)?;
+        (!entry.remote.is_none()).then_some(&entry.embryo)
+    }
+
+    /// The embryo at `index`, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, index: u32) -> Option<&mut Embryo> {
+        let entry = self.entries.get_mut(index as usize)?;
+        (!entry.remote.is_none()).then_some(&mut entry.embryo)
+    }
+
+    /// The flow of the embryo at `index`.
+    pub fn key(&self, index: u32) -> Option<FlowKey> {
+        let remote = self.entries.get(index as usize)?.remote;
+        let local = self.locals[index as usize];
+        (!remote.is_none()).then_some(FlowKey { remote, local })
+    }
+
+    /// One past the largest index in use so far: for walks that change the table on the way.
+    pub const fn high_water(&self) -> u32 {
+        self.entries.len() as u32
+    }
+}

@@ -1,0 +1,104 @@
+//! Memory that is short, and memory that is there again: the one place that looks at connections nobody has
+//! called.
+//!
+//! Owns the order: while memory is short, connections with the largest promise give half of it back, then those
+//! with the next smaller, and so on, but for those that have less than the mean; once there is some, windows that were closed for want of it open. Looks at
+//! a few connections a turn, so that a million of them cost a turn no more than a thousand.
+
+use crate::metrics::Event;
+use crate::shard::flow::endpoint::{Endpoint, conn_env};
+use crate::shard::mem::pressure::Goal;
+use crate::shard::mem::turn_state::TurnState;
+use crate::time::{Duration, Instant};
+
+/// Connections looked at in a turn: most of them miss the cache, so some tens of microseconds at most. More
+/// would delay the others, fewer would let pressure last.
+const LOOKS_PER_TURN: u32 = 128;
+
+/// How long to rest when all of them have been looked at and memory is still short: what they hold then is
+/// data, and goes only as programs read it and peers acknowledge it.
+const REST: Duration = Duration::from_millis(10);
+
+impl Endpoint {
+    /// Once a turn.
+    #[inline]
+    pub(in crate::shard) fn relieve_memory(&mut self, turn: &mut TurnState) {
+        let accounts = self.pool.accounts();
+        let short = accounts.is_short();
+        if short || self.pressure.was_short || accounts.can_reopen() {
+            self.relieve(turn, short);
+        }
+        self.count_memory(turn);
+    }
+
+    #[cold]
+    fn relieve(&mut self, turn: &mut TurnState, short: bool) {
+        if short && !self.pressure.was_short {
+            turn.counters.count(Event::MemoryShort);
+        }
+        self.pressure.was_short = short;
+        if turn.now < self.pressure.rest_until {
+            return;
+        }
+        if self.pressure.goal == Goal::Nothing {
+            self.pressure.hand = 0;
+            self.pressure.goal = match self.pool.accounts().largest_promise(u8::MAX) {
+                Some(shift) if short => Goal::Halve(shift),
+                _ if self.pool.accounts().can_reopen() => Goal::Reopen,
+                _ => return,
+            };
+        }
+        let end = self.tables.flows.high_water();
+        let until = self.pressure.hand.saturating_add(LOOKS_PER_TURN).min(end);
+        for index in self.pressure.hand..until {
+            self.relieve_flow(turn.now, index);
+        }
+        self.pressure.hand = until;
+        if until == end {
+            self.next_goal(turn.now, short);
+        }
+    }
+
+    fn relieve_flow(&mut self, now: Instant, index: u32) {
+        let Some(flow) = self.tables.flows.at_mut(index) else { return };
+        match self.pressure.goal {
+            Goal::Halve(shift) if self.pool.accounts().is_short() => {
+                if flow.connection.promise() == Some(shift) {
+                    flow.connection.give_back(&mut conn_env!(self, now));
+                }
+            }
+            Goal::Reopen => {
+                flow.connection.on_memory(&mut conn_env!(self, now));
+                self.schedule(index);
+            }
+            Goal::Halve(_) | Goal::Nothing => {}
+        }
+    }
+
+    /// All connections were looked at.
+    fn next_goal(&mut self, now: Instant, short: bool) {
+        self.pressure.hand = 0;
+        self.pressure.goal = match self.pressure.goal {
+            Goal::Halve(shift) if short => match self.pool.accounts().largest_promise(shift) {
+                Some(next) => Goal::Halve(next),
+                None => {
+                    self.pressure.rest_until = now + REST;
+                    Goal::Nothing
+                }
+            },
+            Goal::Reopen => {
+                self.pool.reopened();
+                Goal::Nothing
+            }
+            Goal::Halve(_) | Goal::Nothing => Goal::Nothing,
+        };
+    }
+
+    fn count_memory(&mut self, turn: &mut TurnState) {
+        if let Some((raised, lowered, refused)) = self.pool.take_counts() {
+            turn.counters.add(Event::WindowRaised, raised);
+            turn.counters.add(Event::WindowLowered, lowered);
+            turn.counters.add(Event::MemoryRefused, refused);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A store of a fixed number of things, each found by its index; a handle with the generation of its
+//! place finds nothing once the thing is gone.
+//!
+//! Memory is reserved at the start and first touched when used; places are taken last in, first out, so
+//! that the one in use next is the one most likely still in the cache. Things start at a cache line.
+
+use crate::shard::flow::id::ConnId;
+use crate::shard::mem::pages;
+use crate::shard::mem::processor::prefetch_all;
+
+/// One place. The thing comes first, so that its hot part shares the first lines with nothing else; the
+/// generation fills what would be padding if the thing leaves 4 bytes of its last line.
+#[repr(C, align(64))]
+struct Entry<T> {
+    thing: Option<T>,
+    generation: u32,
+}
+
+/// The store.
+pub struct Slab<T> {
+    entries: Vec<Entry<T>>,
+    free: Vec<u32>,
+    capacity: usize,
+}
+
+impl<T> Slab<T> {
+    /// Bytes of memory that one thing takes.
+    #[cfg(test)]
+    pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
+
+    /// Room for `capacity` things (fewer than 2^28, what the flow table can number).
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.min((1 << 28) - 1);
+        Self { entries: pages::reserve(capacity), free: Vec::with_capacity(capacity), capacity }
+    }
+
+    /// Things in the store.
+    pub const fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Whether no more fit.
+    pub const fn is_full(&self) -> bool {
+        self.len() >= self.capacity
+    }
+
+    /// Stores a thing.
+    ///
+    /// # Errors
+    /// Gives the thing back when the store is full.
+    pub fn insert(&mut self, thing: T) -> Result<ConnId, T> {
+        if self.is_full() { Err(thing) } else { Ok(self.insert_with(|| thing)) }
+    }
+
+    /// Stores a thing that is made in its place.
+    ///
+    /// # Panics
+    /// When the store is full.
+    #[inline(always)]
+    pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            assert!(self.entries.len() < self.capacity, "no more than there is room for");
+            self.entries.push(Entry { thing: None, generation: 0 });
+            self.entries.len() as u32 - 1
+        });
+        let entry = &mut self.entries[index as usize];
+        entry.thing = Some(make());
+        ConnId { index, generation: entry.generation }
+    }
+
+    /// Takes a thing out by its index; every handle to it is stale from now on.
+    pub fn remove(&mut self, index: u32) -> Option<T> {
+        let entry = self.entries.get_mut(index as usize)?;
+        let thing = entry.thing.take()?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(index);
+        Some(thing)
+    }
+
+    /// Drops the thing at an index where it is; every handle to it is stale from now on.
+    pub fn discard(&mut self, index: u32) {
+        if let Some(entry) = self.entries.get_mut(index as usize)
+            && entry.thing.is_some()
+        {
+            entry.thing = None;
+            entry.generation = entry.generation.wrapping_add(1);
+            self.free.push(index);
+        }
+    }
+
+    /// The thing of a handle.
+    #[inline]
+    pub fn get(&self, id: ConnId) -> Option<&T> {
+        let entry = self.entries.get(id.index as usize)?;
+        if entry.generation == id.generation { entry.thing.as_ref() } else { None }
+    }
+
+    /// The thing of a handle, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
+        let entry = self.entries.get_mut(id.index as usize)?;
+        if entry.generation == id.generation { entry.thing.as_mut() } else { None }
+    }
+
+    /// The thing at an index that is known to be current, as the flow table's are.
+    #[inline]
+    pub fn at(&self, index: u32) -> Option<&T> {
+        self.entries.get(index as usize)?.thing.as_ref()
+    }
+
+    /// The thing at an index, to change it.
+    #[inline]
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.entries.get_mut(index as usize)?.thing.as_mut()
+    }
+
+    /// The handle of the thing at an index.
+    #[inline]
+    pub fn id_at(&self, index: u32) -> Option<ConnId> {
+        let entry = self.entries.get(index as usize)?;
+        entry.thing.is_some().then_some(ConnId { index, generation: entry.generation })
+    }
+
+    /// Has the lines of a thing fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            prefetch_all(entry);
+        }
+    }
+
+    /// All things with their indices, in no meaningful order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let numbered = self.entries.iter().enumerate();
+        numbered.filter_map(|(index, entry)| Some((index as u32, entry.thing.as_ref()?)))
+    }
+
+    /// One past the largest index in use so far: for walks that change the store on the way.
+    pub const fn high_water(&self) -> u32 {
+        self.entries.len() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_handle_finds_nothing() {
+        let mut slab = Slab::new(2);
+        let first = slab.insert('a').expect("room");
+        assert_eq!(slab.remove(first.index), Some('a'));
+        assert_eq!(slab.get(first), None);
+        let second = slab.insert('b').expect("room");
+        assert_eq!((second.index, second.generation), (first.index, first.generation + 1));
+        assert_eq!((slab.get(first), slab.get(second)), (None, Some(&'b')));
+        assert_eq!(slab.get_mut(first), None);
+        assert_eq!(slab.id_at(second.index), Some(second));
+    }
+
+    #[test]
+    fn a_full_slab_gives_the_thing_back_and_never_grows() {
+        let mut slab = Slab::new(3);
+        for n in 0..3 {
+            assert!(slab.insert(n).is_ok());
+        }
+        assert_eq!((slab.insert(9), slab.is_full()), (Err(9), true));
+        assert_eq!(slab.remove(1), Some(1));
+        assert_eq!((slab.remove(1), slab.remove(77)), (None, None));
+        assert_eq!(slab.insert(4).map(|id| id.index), Ok(1));
+        assert_eq!(slab.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [0, 4, 2]);
+        assert_eq!((slab.len(), slab.high_water()), (3, 3));
+    }
+
+    #[test]
+    fn things_start_at_cache_lines() {
+        let mut slab = Slab::new(2);
+        for _ in 0..2 {
+            assert!(slab.insert([0u8; 70]).is_ok());
+        }
+        assert!(slab.iter().all(|(_, thing)| core::ptr::from_ref(thing).addr() % 64 <= 1));
+        assert_eq!(Slab::<[u32; 79]>::ENTRY_BYTES, 384);
+        assert_eq!(Slab::<core::num::NonZeroU32>::ENTRY_BYTES, 64);
+    }
+}

@@ -1,0 +1,197 @@
+//! Where a flow is: the flow table together with the three stores that it leads to.
+//!
+//! Invariant: a flow has exactly one slot in the flow table for as long as it is in one of the stores. All
+//! entering, moving and leaving is done here, so that the two sides never disagree.
+
+use crate::limits::Limits;
+use crate::shard::flow::embryos::Embryos;
+use crate::shard::flow::entry::Flow;
+use crate::shard::flow::flow_table::{FlowTable, Found, Inserted, Kind, Place};
+use crate::shard::flow::id::ConnId;
+use crate::shard::flow::key::{FlowHasher, FlowKey};
+use crate::shard::flow::slab::Slab;
+use crate::shard::flow::time_waits::{Gone, Pushed, Restarted, TimeWaits};
+use crate::tcp::{Embryo, TimeWait};
+use crate::time::{Duration, Instant};
+
+/// The stores.
+pub(in crate::shard) struct Tables {
+    pub(in crate::shard) hasher: FlowHasher,
+    slots: FlowTable,
+    pub(in crate::shard) flows: Slab<Flow>,
+    pub(in crate::shard) embryos: Embryos,
+    pub(in crate::shard) time_waits: TimeWaits,
+}
+
+impl Tables {
+    pub(in crate::shard) fn new(limits: &Limits, secret: [u8; 16], two_msl: Duration) -> Self {
+        let flows = limits.connections + limits.embryos + limits.time_waits;
+        Self {
+            hasher: FlowHasher::new(secret),
+            slots: FlowTable::new(flows),
+            flows: Slab::new(limits.connections),
+            embryos: Embryos::new(limits.embryos),
+            time_waits: TimeWaits::new(limits.time_waits, two_msl),
+        }
+    }
+
+    /// Has a flow's line of the table fetched.
+    #[inline]
+    pub(in crate::shard) fn prefetch(&self, hash: u64) {
+        self.slots.prefetch(hash);
+    }
+
+    /// Names what a flow might be.
+    #[inline]
+    pub(in crate::shard) fn candidate(&self, hash: u64, key: &FlowKey) -> Option<Place> {
+        self.slots.candidate(hash, key.local)
+    }
+
+    /// Has a candidate fetched.
+    #[inline(always)]
+    pub(in crate::shard) fn prefetch_at(&self, place: Place) {
+        match place.kind {
+            Kind::Connection => self.flows.prefetch(place.index),
+            Kind::Embryo => self.embryos.prefetch(place.index),
+            Kind::TimeWait | Kind::TimeWaitTimestamps => self.time_waits.prefetch(place.index),
+        }
+    }
+
+    /// Whether the flow of `key` is at `place`.
+    #[inline]
+    pub(in crate::shard) fn is_at(&self, place: Place, key: &FlowKey) -> bool {
+        match place.kind {
+            Kind::Connection => self.flows.at(place.index).is_some_and(|flow| flow.is(key)),
+            Kind::Embryo => self.embryos.is(place.index, key),
+            Kind::TimeWait | Kind::TimeWaitTimestamps => self.time_waits.is(place.index, key),
+        }
+    }
+
+    /// Where the flow of `key` is.
+    #[inline]
+    pub(in crate::shard) fn find(&self, hash: u64, key: &FlowKey) -> Option<Place> {
+        self.slots.candidates(hash, key.local).find(|place| self.is_at(*place, key))
+    }
+
+    /// Enters a connection; gives nothing when the tables are full.
+    pub(in crate::shard) fn add_flow(&mut self, hash: u64, flow: Flow) -> Option<ConnId> {
+        let local = flow.local;
+        let conn = self.flows.insert(flow).ok()?;
+        match self.slots.insert(hash, local, Place::new(Kind::Connection, conn.index)) {
+            Inserted::Done => Some(conn),
+            Inserted::Full => {
+                self.flows.remove(conn.index);
+                None
+            }
+        }
+    }
+
+    /// Drops a connection, its buffers given back before.
+    pub(in crate::shard) fn remove_flow(&mut self, index: u32) {
+        let Some(home) = self.flows.at(index).map(Flow::home) else { return };
+        self.leave(home, Place::new(Kind::Connection, index));
+        self.flows.discard(index);
+    }
+
+    /// Enters an embryo; gives nothing when the tables are full.
+    pub(in crate::shard) fn add_embryo(
+        &mut self,
+        hash: u64,
+        key: FlowKey,
+        embryo: Embryo,
+    ) -> Option<u32> {
+        let index = self.embryos.insert(key, embryo)?;
+        match self.slots.insert(hash, key.local, Place::new(Kind::Embryo, index)) {
+            Inserted::Done => Some(index),
+            Inserted::Full => {
+                self.embryos.remove(index);
+                None
+            }
+        }
+    }
+
+    /// An embryo becomes a connection, for which there must be room.
+    #[inline(always)]
+    pub(in crate::shard) fn grow_up(
+        &mut self,
+        hash: u64,
+        index: u32,
+        make: impl FnOnce() -> Flow,
+    ) -> ConnId {
+        let conn = self.flows.insert_with(make);
+        self.moved(hash, Place::new(Kind::Embryo, index), Place::new(Kind::Connection, conn.index));
+        self.embryos.remove(index);
+        conn
+    }
+
+    /// Takes an embryo out.
+    pub(in crate::shard) fn remove_embryo(&mut self, index: u32) {
+        if let Some((key, _)) = self.embryos.remove(index) {
+            self.leave(self.hasher.hash(&key), Place::new(Kind::Embryo, index));
+        }
+    }
+
+    /// A connection went into TIME-WAIT, its buffers given back before. Gives the entry that had to leave
+    /// for it if the table was full.
+    pub(in crate::shard) fn retire(
+        &mut self,
+        now: Instant,
+        index: u32,
+        state: TimeWait,
+        timestamps: bool,
+    ) -> Option<Gone> {
+        let flow = self.flows.at(index)?;
+        let (key, home) = (flow.key(), flow.home());
+        let Pushed { place, evicted } = self.time_waits.push(now, key, state, timestamps);
+        // First the one that leaves: its index may be the one that is taken now.
+        self.forget(evicted);
+        self.moved(home, Place::new(Kind::Connection, index), place);
+        self.flows.discard(index);
+        evicted
+    }
+
+    /// 2MSL of an entry starts again.
+    pub(in crate::shard) fn restart_time_wait(
+        &mut self,
+        now: Instant,
+        hash: u64,
+        place: Place,
+        state: TimeWait,
+    ) {
+        if let Restarted::Moved(Pushed { place: to, evicted }) =
+            self.time_waits.restart(now, place.index, state)
+        {
+            self.forget(evicted);
+            self.moved(hash, place, to);
+        }
+    }
+
+    /// Takes an entry out of TIME-WAIT before its time.
+    pub(in crate::shard) fn remove_time_wait(&mut self, index: u32) {
+        let gone = self.time_waits.remove(index);
+        self.forget(gone);
+    }
+
+    /// The next entry whose 2MSL are over.
+    pub(in crate::shard) fn pop_time_wait(&mut self, now: Instant) -> Option<FlowKey> {
+        let gone = self.time_waits.pop(now)?;
+        self.forget(Some(gone));
+        Some(gone.key)
+    }
+
+    fn forget(&mut self, gone: Option<Gone>) {
+        if let Some(Gone { key, place }) = gone {
+            self.leave(self.hasher.hash(&key), place);
+        }
+    }
+
+    fn leave(&mut self, hash: u64, place: Place) {
+        let found = self.slots.remove(hash, place);
+        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+    }
+
+    fn moved(&mut self, hash: u64, from: Place, to: Place) {
+        let found = self.slots.replace(hash, from, to);
+        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+    }
+}

@@ -1,0 +1,316 @@
+//! Connections in TIME-WAIT: 32 bytes each, in the order in which their time is up.
+//!
+//! 2MSL is one constant, so the order of arrival is the order of leaving, and a ring is the timer: no
+//! entry has a deadline of its own. Markers keep the deadline of each group of entries that came
+//! close together. An entry that leaves early (reuse, RFC 6191) or starts its time again leaves a hole,
+//! which the ring closes when its head gets there.
+//!
+//! Invariants: an entry never leaves before its 2MSL unless the ring is full, and at most
+//! 1/[`GROUPS`] of 2MSL late; an index stays the same while the entry stays.
+
+use crate::shard::flow::flow_table::{Kind, Place};
+use crate::shard::flow::key::{FlowKey, Remote};
+use crate::shard::mem::pages;
+use crate::shard::mem::processor::prefetch;
+use crate::tcp::TimeWait;
+use crate::time::{Duration, Instant};
+
+/// Groups that 2MSL is divided into. More would be more exact and take more markers; RFC 9293 only
+/// asks for at least 2MSL.
+pub const GROUPS: usize = 64;
+/// One more than can be alive at once, and a power of two.
+const MARKERS: usize = 128;
+const _: () = assert!(GROUPS + 2 <= MARKERS && MARKERS.is_power_of_two());
+
+/// One connection in TIME-WAIT.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    remote: Remote,
+    state: TimeWait,
+}
+
+/// The size that DESIGN §3 asks for.
+const _: () = assert!(size_of::<Entry>() <= 32);
+
+/// What an entry is found by, kept beside it: which of our addresses, and whether it has timestamps.
+#[derive(Clone, Copy, Debug)]
+struct Label {
+    local: u8,
+    kind: Kind,
+}
+
+/// The last entry of a group, counted since the start, and when the group's time is up.
+#[derive(Clone, Copy, Debug)]
+struct Marker {
+    end: u64,
+    begun_at: Instant,
+    due_at: Instant,
+}
+
+/// An entry that has left: what its slot of the flow table is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Its flow.
+    pub key: FlowKey,
+    /// Where it was.
+    pub place: Place,
+}
+
+/// Where an entry went, and who had to leave for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Pushed {
+    /// Where it is now.
+    pub place: Place,
+    /// The oldest entry, if the ring was full: to be taken out of the flow table.
+    pub evicted: Option<Gone>,
+}
+
+/// What starting 2MSL again did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Restarted {
+    /// There is no such entry.
+    Gone,
+    /// The entry keeps its place: it came with the newest group, whose time has hardly run, or the ring
+    /// is full.
+    Stays,
+    /// The entry is elsewhere now: its slot of the flow table must lead there.
+    Moved(Pushed),
+}
+
+/// The ring.
+pub struct TimeWaits {
+    entries: Vec<Entry>,
+    labels: Vec<Label>,
+    capacity: usize,
+    /// The oldest entry or hole, and one past the newest, counted since the start.
+    head: u64,
+    tail: u64,
+    alive: usize,
+    markers: [Marker; MARKERS],
+    marker_head: usize,
+    marker_tail: usize,
+    span: Duration,
+}
+
+impl TimeWaits {
+    /// Room for `capacity` entries that stay for `span` (2MSL).
+    pub fn new(capacity: usize, span: Duration) -> Self {
+        let capacity = capacity.clamp(1, (1 << 28) - 1);
+        let marker = Marker { end: 0, begun_at: Instant::ZERO, due_at: Instant::ZERO };
+        Self {
+            entries: pages::reserve(capacity),
+            labels: Vec::with_capacity(capacity),
+            capacity,
+            head: 0,
+            tail: 0,
+            alive: 0,
+            markers: [marker; MARKERS],
+            marker_head: 0,
+            marker_tail: 0,
+            span,
+        }
+    }
+
+    /// Connections in TIME-WAIT.
+    pub const fn len(&self) -> usize {
+        self.alive
+    }
+
+    /// Whether the next [`push`](Self::push) evicts the oldest. Holes count as well: the ring cannot
+    /// skip them.
+    pub const fn is_full(&self) -> bool {
+        self.tail - self.head >= self.capacity as u64
+    }
+
+    /// Enters a connection. When the ring is full, the oldest leaves before its time.
+    pub fn push(
+        &mut self,
+        now: Instant,
+        key: FlowKey,
+        state: TimeWait,
+        timestamps: bool,
+    ) -> Pushed {
+        let evicted = if self.is_full() { self.take_head() } else { None };
+        let kind = if timestamps { Kind::TimeWaitTimestamps } else { Kind::TimeWait };
+        let entry = Entry { remote: key.remote, state };
+        let label = Label { local: key.local, kind };
+        let index = self.index_of(self.tail);
+        if index == self.entries.len() {
+            self.entries.push(entry);
+            self.labels.push(label);
+        } else {
+            self.entries[index] = entry;
+            self.labels[index] = label;
+        }
+        self.tail += 1;
+        self.alive += 1;
+        self.note_arrival(now);
+        Pushed { place: Place::new(kind, index as u32), evicted }
+    }
+
+    /// The next entry whose time is up.
+    pub fn pop(&mut self, now: Instant) -> Option<Gone> {
+        while self.marker_head != self.marker_tail {
+            let marker = self.markers[self.marker_head % MARKERS];
+            if marker.due_at > now {
+                return None;
+            }
+            while self.head < marker.end {
+                if let Some(gone) = self.take_head() {
+                    return Some(gone);
+                }
+            }
+            self.marker_head += 1;
+        }
+        None
+    }
+
+    /// When [`pop`](Self::pop) has something to give, unless entries leave before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let some = self.marker_head != self.marker_tail;
+        some.then(|| self.markers[self.marker_head % MARKERS].due_at)
+    }
+
+    /// Whether the entry at `index` is the flow `key`.
+    #[inline]
+    pub fn is(&self, index: u32, key: &FlowKey) -> bool {
+        let index = index as usize;
+        self.entries.get(index).is_some_and(|entry| entry.remote == key.remote)
+            && self.labels[index].local == key.local
+    }
+
+    /// The state of the entry at `index`.
+    #[inline]
+    pub fn get(&self, index: u32) -> Option<&TimeWait> {
+        let entry = self.entries.get(index as usize)?;
+        (!entry.remote.is_none()).then_some(&entry.state)
+    }
+
+    /// One past the largest index in use so far.
+    pub const fn high_water(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// The flow of the entry at `index`.
+    pub fn key(&self, index: u32) -> Option<FlowKey> {
+        let remote = self.entries.get(index as usize)?.remote;
+        let local = self.labels[index as usize].local;
+        (!remote.is_none()).then_some(FlowKey { remote, local })
+    }
+
+    /// When the flow of the entry at `index` was last heard of, or a little later: the end of its group.
+    pub fn quiet_since(&self, index: u32) -> Instant {
+        let (capacity, at) = (self.capacity as u64, u64::from(index));
+        let head = self.head % capacity;
+        let count = self.head + (at + capacity - head) % capacity;
+        // The markers' ends only grow, and the last one's is the newest entry's.
+        let (mut low, mut high) = (self.marker_head, self.marker_tail);
+        while low < high {
+            let middle = low.midpoint(high);
+            let after = self.markers[middle % MARKERS].end <= count;
+            (low, high) = if after { (middle + 1, high) } else { (low, middle) };
+        }
+        if low == self.marker_tail {
+            return Instant::FAR;
+        }
+        let due_at = self.markers[low % MARKERS].due_at;
+        Instant::ZERO + due_at.since(Instant::ZERO + self.span)
+    }
+
+    /// Has the line of an entry fetched into the cache.
+    #[inline]
+    pub fn prefetch(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            prefetch(entry);
+        }
+    }
+
+    /// Takes an entry out before its time: its ports are used again, or a new SYN replaces it.
+    pub fn remove(&mut self, index: u32) -> Option<Gone> {
+        let gone = self.vacate(index as usize)?;
+        // Holes at the head give their room back at once.
+        while self.head < self.tail && self.entries[self.index_of(self.head)].remote.is_none() {
+            self.head += 1;
+        }
+        Some(gone)
+    }
+
+    /// Starts 2MSL again for the entry at `index`, which is now in `state`.
+    pub fn restart(&mut self, now: Instant, index: u32, state: TimeWait) -> Restarted {
+        let place = index as usize;
+        if self.entries.get(place).is_none_or(|entry| entry.remote.is_none()) {
+            return Restarted::Gone;
+        }
+        // A ring without room must not let one peer's repeated FIN push others out.
+        let crowded = self.is_full() && place != self.index_of(self.head);
+        if crowded || self.is_newest_group(now, place) {
+            self.entries[place].state = state;
+            return Restarted::Stays;
+        }
+        let Some(gone) = self.remove(index) else { return Restarted::Gone };
+        let timestamps = gone.place.kind == Kind::TimeWaitTimestamps;
+        Restarted::Moved(self.push(now, gone.key, state, timestamps))
+    }
+
+    const fn index_of(&self, count: u64) -> usize {
+        (count % self.capacity as u64) as usize
+    }
+
+    /// Moves the head on by one; an entry there leaves.
+    fn take_head(&mut self) -> Option<Gone> {
+        let index = self.index_of(self.head);
+        self.head += 1;
+        self.vacate(index)
+    }
+
+    fn vacate(&mut self, index: usize) -> Option<Gone> {
+        let entry = self.entries.get_mut(index)?;
+        if entry.remote.is_none() {
+            return None;
+        }
+        let remote = core::mem::replace(&mut entry.remote, Remote::NONE);
+        let Label { local, kind } = self.labels[index];
+        self.alive -= 1;
+        Some(Gone { key: FlowKey { remote, local }, place: Place::new(kind, index as u32) })
+    }
+
+    const fn group_span(&self) -> u64 {
+        self.span.as_nanos() / GROUPS as u64
+    }
+
+    /// Puts the newest entry into the newest group, or begins another.
+    fn note_arrival(&mut self, now: Instant) {
+        if self.marker_head != self.marker_tail {
+            let newest = &mut self.markers[(self.marker_tail - 1) % MARKERS];
+            if now.since(newest.begun_at).as_nanos() < self.span.as_nanos() / GROUPS as u64
+                || self.marker_tail - self.marker_head == MARKERS
+            {
+                newest.end = self.tail;
+                newest.due_at = newest.due_at.max(now + self.span);
+                return;
+            }
+        }
+        let marker = Marker { end: self.tail, begun_at: now, due_at: now + self.span };
+        self.markers[self.marker_tail % MARKERS] = marker;
+        self.marker_tail += 1;
+    }
+
+    /// Whether an entry lies in the newest group, and that group is still open.
+    fn is_newest_group(&self, now: Instant, index: usize) -> bool {
+        if self.marker_head == self.marker_tail {
+            return false;
+        }
+        let newest = self.markers[(self.marker_tail - 1) % MARKERS];
+        let before = match self.marker_tail - self.marker_head {
+            1 => self.head,
+            _ => self.markers[(self.marker_tail - 2) % MARKERS].end,
+        };
+        let open = now.since(newest.begun_at).as_nanos() < self.group_span();
+        // How far the entry lies behind the tail, and how many the newest group has.
+        let tail = self.index_of(self.tail);
+        let back = (tail + self.capacity - index - 1) % self.capacity + 1;
+        open && back as u64 <= self.tail - before.max(self.head)
+    }
+}

@@ -1,0 +1,234 @@
+//! Fragments: from frames to parts, from whole datagrams back to frames, and the ICMP errors about them.
+//!
+//! With several workers all parts of a datagram must meet in one. A NIC hashes fragments without their
+//! ports, so that they land on one queue by themselves; where the queue is anybody's choice (veth), a
+//! keyed hash of what they have in common says whose they are. The whole datagram then finds its flow's
+//! worker like any frame.
+
+use core::net::IpAddr;
+
+use crate::metrics::{DropReason, Event};
+use crate::shard::flow::workers::Workers;
+use crate::shard::ip::event::{ControlPacket, IpEvent};
+use crate::shard::ip::layer::Ip;
+use crate::shard::ip::reassembly::{Expired, Headers, Key, Part, Refusal, Taken};
+use crate::shard::ip::refusal::refused;
+use crate::shard::mem::limiter::Allowance;
+use crate::shard::mem::turn_state::TurnState;
+use crate::shard::mem::tx_queue::TxQueue;
+use crate::wire::icmp::{quotable_v4, quotable_v6, v4, v6};
+use crate::wire::{ethernet, ipv4, ipv6};
+
+/// The longest packet of either version, without IPv6's fixed header.
+const LONGEST: usize = 65_535;
+
+/// Bytes of a first part that an error may quote at most: IPv6's smallest MTU.
+const QUOTED_MAX: usize = ipv6::MTU_MIN;
+
+/// RFC 8200 §4.5: an error about a part's length points to the Payload Length field, one about its end to
+/// the offset in the fragment header.
+const PAYLOAD_LENGTH_AT: u32 = 4;
+const OFFSET_IN_FRAGMENT_HEADER: u32 = 2;
+
+/// RFC 8200 §4.5, RFC 7112 §5: > IPv6 First Fragment has incomplete IPv6 Header Chain
+const INCOMPLETE_CHAIN: u8 = 3;
+
+/// RFC 792, RFC 4443 §3.3: > fragment reassembly time exceeded
+const REASSEMBLY_TIME: u8 = 1;
+
+impl Ip {
+    /// A fragment for one of our addresses.
+    pub(in crate::shard) fn on_fragment(
+        &mut self,
+        turn: &mut TurnState,
+        workers: &Workers,
+        control: &mut ControlPacket<'_, '_, '_>,
+    ) -> Result<IpEvent, DropReason> {
+        let frame = control.frame;
+        let (_, packet) = ethernet::parse(frame).map_err(refused)?;
+        let part = if packet.first().is_some_and(|first| first >> 4 == 4) {
+            part_v4(frame, packet)?
+        } else {
+            let (ip, bytes) = ipv6::parse(packet).map_err(refused)?;
+            let fragment = ip.fragment.ok_or(DropReason::Malformed)?;
+            // RFC 8200 §4.5: a first part bears all headers up to the upper layer's.
+            if fragment.offset_bytes == 0 && !ipv6::reaches_upper_layer(ip.protocol, bytes) {
+                self.send_parameter_problem(frame, (INCOMPLETE_CHAIN, 0), turn, control.queue);
+                return Err(DropReason::FragmentMalformed);
+            }
+            part_v6(frame, packet, &ip, bytes, fragment)
+        };
+        if let Some(worker) = self.worker_of_parts(workers, &part.key, control.hops) {
+            return Ok(IpEvent::HandOver(worker));
+        }
+        turn.counters.count(Event::FragmentIn);
+        let taken = self.reassembly.on_part(turn.now, &part);
+        turn.counters.add_drops(DropReason::ReassemblyFull, self.reassembly.take_evicted());
+        match taken {
+            Ok(Taken::Kept) => Ok(IpEvent::Done),
+            Ok(Taken::Whole(index)) => self.on_reassembled(turn, index),
+            Err(refusal) => {
+                if part.key.src.is_ipv6() {
+                    self.answer_refusal(
+                        frame,
+                        refusal,
+                        part.head.len() - part.ip_at,
+                        turn,
+                        control.queue,
+                    );
+                }
+                Err(refusal.reason())
+            }
+        }
+    }
+
+    /// The worker in which the parts of a datagram meet, if that is another.
+    fn worker_of_parts(&self, workers: &Workers, key: &Key, hops: u8) -> Option<u16> {
+        if hops > 0 || !workers.steering.may_mislay() {
+            return None;
+        }
+        let owner = workers.steering.owner_of_hash(self.reassembly.hash(key));
+        owner.filter(|owner| *owner != workers.this)
+    }
+
+    /// All parts are there: the next turn parses the whole like a frame that has just arrived.
+    fn on_reassembled(&mut self, turn: &mut TurnState, index: u16) -> Result<IpEvent, DropReason> {
+        let Self { reassembly, reassembled, .. } = self;
+        let made = reassembled.push_reassembled(|bytes| {
+            let start = bytes.len();
+            let Headers { len, ip_at, announced, ecn } = reassembly.take_whole(index, bytes);
+            let (headers, data) = bytes[start..].split_at_mut(len);
+            let ip = &mut headers[ip_at..];
+            if ip.first().is_some_and(|first| first >> 4 == 4) {
+                ipv4::make_whole(ip, ecn, data.len())
+            } else {
+                let (at, protocol) = announced;
+                ipv6::make_whole(ip, usize::from(at), protocol, ecn, data.len())
+            }
+        });
+        made.map_err(|_| DropReason::FragmentMalformed)?;
+        turn.counters.count(Event::Reassembled);
+        Ok(IpEvent::Done)
+    }
+
+    /// RFC 8200 §4.5 wants the sender told of lengths that cannot be.
+    fn answer_refusal(
+        &mut self,
+        frame: &[u8],
+        refusal: Refusal,
+        headers_len: usize,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
+        match refusal {
+            Refusal::Length => {
+                self.send_parameter_problem(frame, (0, PAYLOAD_LENGTH_AT), turn, queue)
+            }
+            Refusal::TooLong => {
+                let at = headers_len as u32 - ipv6::FRAGMENT_HEADER_LEN as u32;
+                self.send_parameter_problem(
+                    frame,
+                    (0, at + OFFSET_IN_FRAGMENT_HEADER),
+                    turn,
+                    queue,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets datagrams whose time is over, and tells those whose first part came (RFC 792, RFC 1122
+    /// §3.3.2, RFC 8200 §4.5).
+    pub(in crate::shard) fn expire_datagrams(
+        &mut self,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
+        let mut first = core::mem::take(&mut self.quoted);
+        loop {
+            first.clear();
+            match self.reassembly.poll_expired(turn.now, QUOTED_MAX, &mut first) {
+                None => break,
+                Some(Expired::Refused) => continue,
+                Some(Expired::Headless) => {}
+                Some(Expired::Incomplete { ip_at, key }) => {
+                    self.send_time_exceeded((&first, ip_at), &key, turn, queue);
+                }
+            }
+            turn.counters.drop(DropReason::ReassemblyTimeout);
+        }
+        self.quoted = first;
+    }
+
+    fn send_time_exceeded(
+        &mut self,
+        (first, ip_at): (&[u8], usize),
+        key: &Key,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
+        if self.unmatched.take(turn.now) == Allowance::UsedUp {
+            return;
+        }
+        let Ok((link, _)) = ethernet::parse(first) else { return };
+        let (packet, code) = (&first[ip_at..], REASSEMBLY_TIME);
+        match (key.src, key.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let message = v4::Message::TimeExceeded { code, quote: quotable_v4(packet) };
+                self.send_icmp_v4(link.src, (dst, src), &message, turn, queue);
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                let message = v6::Message::TimeExceeded { code, quote: quotable_v6(packet) };
+                self.send_icmp_v6(link.src, (dst, src), &message, turn, queue);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn part_v4<'a>(frame: &'a [u8], packet: &'a [u8]) -> Result<Part<'a>, DropReason> {
+    let (ip, bytes) = ipv4::parse(packet).map_err(refused)?;
+    let ip_at = frame.len() - packet.len();
+    let header_len = usize::from(ip.header_len);
+    Ok(Part {
+        key: Key {
+            src: ip.src.into(),
+            dst: ip.dst.into(),
+            protocol: ip.protocol.0,
+            ident: ip.ident.into(),
+        },
+        offset: ip.fragment.offset_bytes(),
+        more: ip.fragment.more(),
+        ecn: ip.traffic_class.ecn(),
+        head: &frame[..ip_at + header_len],
+        only_here: 0,
+        ip_at,
+        announced: (0, ip.protocol),
+        room: (LONGEST - header_len) as u32,
+        bytes,
+    })
+}
+
+fn part_v6<'a>(
+    frame: &'a [u8],
+    packet: &'a [u8],
+    ip: &ipv6::Header,
+    bytes: &'a [u8],
+    fragment: ipv6::Fragment,
+) -> Part<'a> {
+    let ip_at = frame.len() - packet.len();
+    let extensions_len = usize::from(ip.extensions_len);
+    let kept = extensions_len - ipv6::FRAGMENT_HEADER_LEN;
+    Part {
+        key: Key { src: ip.src.into(), dst: ip.dst.into(), protocol: 0, ident: fragment.ident },
+        offset: fragment.offset_bytes.into(),
+        more: fragment.more,
+        ecn: ip.traffic_class.ecn(),
+        head: &frame[..ip_at + ipv6::HEADER_LEN + extensions_len],
+        only_here: ipv6::FRAGMENT_HEADER_LEN as u8,
+        ip_at,
+        announced: (fragment.announced_at, ip.protocol),
+        room: (LONGEST - kept) as u32,
+        bytes,
+    }
+}

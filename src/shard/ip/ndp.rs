@@ -1,0 +1,99 @@
+//! Neighbour discovery: answers for the local addresses, and what messages of others say of neighbours (RFC 4861).
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use crate::metrics::{DropReason, Event};
+use crate::shard::ip::event::ControlPacket;
+use crate::shard::ip::layer::Ip;
+use crate::shard::ip::neighbour::{AdvertFlags, Aimed};
+use crate::shard::ip::refusal::refused;
+use crate::shard::mem::turn_state::TurnState;
+use crate::wire::ndp::{self, Message, NeighbourAdvertisement, NeighbourSolicitation};
+use crate::wire::{MacAddr, ipv6};
+
+impl Ip {
+    /// Processes a message of neighbour discovery.
+    pub(in crate::shard) fn on_discovery(
+        &mut self,
+        turn: &mut TurnState,
+        from: MacAddr,
+        ip: &ipv6::Header,
+        bytes: &[u8],
+        control: &mut ControlPacket<'_, '_, '_>,
+    ) -> Result<(), DropReason> {
+        let for_us = self.locals.find(IpAddr::V6(ip.dst)).is_some();
+        if !for_us && !self.locals.is_group_of_ours(ip.dst) {
+            return Err(DropReason::NotOurs);
+        }
+        if self.locals.find(IpAddr::V6(ip.src)).is_some() {
+            return Err(DropReason::BadSource);
+        }
+        match ndp::parse(ip, bytes).map_err(refused)? {
+            Message::NeighbourSolicitation(question) => {
+                self.on_solicitation((from, ip.src), &question, turn, control)
+            }
+            // RFC 4862 §5.4.4: whoever advertises an address of ours has it too.
+            Message::NeighbourAdvertisement(advert)
+                if self.locals.number_of(advert.target.into()).is_some() =>
+            {
+                self.on_contested(advert.target.into(), from, turn, control.queue);
+                Err(DropReason::BadSource)
+            }
+            Message::NeighbourAdvertisement(advert) => {
+                let NeighbourAdvertisement { target, target_mac, solicited, overrides, router } =
+                    advert;
+                if router && solicited {
+                    self.on_neighbour_answers(target.into());
+                } else if !router {
+                    self.on_no_router(target);
+                }
+                let flags = AdvertFlags { solicited, overrides };
+                let learned = self.neighbours.on_advert(turn.now, target.into(), target_mac, flags);
+                self.on_learned(learned, turn, control.queue);
+                Ok(())
+            }
+            Message::RouterAdvertisement(advertisement) => {
+                self.on_router_advertisement((from, ip.src), &advertisement, turn, control.queue)
+            }
+            Message::Redirect(redirect) => self.on_redirect(ip.src, &redirect, turn, control.queue),
+            // RFC 4861 §6.2.6: > A host MUST silently discard any received Router Solicitation messages.
+            Message::RouterSolicitation(_) => Ok(()),
+        }
+    }
+
+    fn on_solicitation(
+        &mut self,
+        (from_mac, from): (MacAddr, Ipv6Addr),
+        question: &NeighbourSolicitation,
+        turn: &mut TurnState,
+        control: &mut ControlPacket<'_, '_, '_>,
+    ) -> Result<(), DropReason> {
+        // RFC 4862 §5.4.3: who asks for a tentative address under no name wants it too; other questions for it
+        // are ignored.
+        if self.locals.is_tentative(question.target.into()) {
+            if from.is_unspecified() {
+                self.on_contested(question.target.into(), from_mac, turn, control.queue);
+            }
+            return Err(DropReason::NotOurs);
+        }
+        if self.locals.find(IpAddr::V6(question.target)).is_none() {
+            return Err(DropReason::NotOurs);
+        }
+        if let Some(mac) = question.source_mac.filter(|_| !from.is_unspecified()) {
+            let learned = self.neighbours.on_question(turn.now, from.into(), mac, Aimed::AtUs);
+            self.on_learned(learned, turn, control.queue);
+        }
+        if control.hops > 0 {
+            return Ok(());
+        }
+        turn.counters.count(Event::NeighbourAnswered);
+        // RFC 4861 §7.2.4: who has no address yet is answered through the group of all nodes.
+        let (to, to_mac, solicited) = if from.is_unspecified() {
+            (ndp::ALL_NODES, MacAddr::of_multicast_v6(ndp::ALL_NODES), false)
+        } else {
+            (from, from_mac, true)
+        };
+        self.send_advertisement(question.target, (to_mac, to), solicited, turn, control.queue);
+        Ok(())
+    }
+}

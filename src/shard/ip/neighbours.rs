@@ -1,0 +1,399 @@
+//! Who is behind an address on the link: the neighbour cache of RFC 4861 §7.3, used for ARP as well
+//! (RFC 1122 §2.3.2), without a packet in sight.
+//!
+//! Owns the states, their deadlines and the frames that wait for an answer. It says what to send
+//! ([`Action::Ask`]) and refuses to know how a request looks. What a stranger says changes no entry's
+//! trust: only answers to our own questions make a neighbour reachable, and an announcement that nobody
+//! asked for updates what exists but is probed before it is believed for long.
+//!
+//! Invariants: at most `capacity` entries, found by a keyed hash; an entry asks at most once a second
+//! (RFC 1122 §2.3.2.1); a frame handed in is handed back exactly once.
+
+use std::collections::HashMap;
+
+use core::net::IpAddr;
+
+use crate::rng::Rng;
+use crate::shard::flow::id::NeighbourId;
+use crate::shard::ip::held::{Held, Queue};
+use crate::shard::ip::neighbour::{
+    Action, AdvertFlags, Aimed, Ask, Entry, Learned, Pace, State, Way,
+};
+use crate::shard::mem::keyed::Keyed;
+use crate::shard::mem::wheel::Wheel;
+use crate::time::{Duration, Instant};
+use crate::wire::ethernet::MacAddr;
+
+/// Frames that wait for one neighbour at most. RFC 4861 §7.2.2 asks for one or more; a burst of SYNs
+/// to a new gateway wants more, since each one lost costs its connection a second.
+const HELD_PER_NEIGHBOUR: u32 = 64;
+/// Frames that wait in all: what the neighbours may take of a link's frames.
+const HELD_MAX: usize = 256;
+/// Entries looked at to find one to evict: enough to find a poor one, few enough for a flood.
+const EVICTION_SAMPLE: usize = 16;
+
+/// The cache, for frames of type `F`.
+pub struct Neighbours<F> {
+    entries: Vec<Entry>,
+    by_address: HashMap<IpAddr, u16, Keyed>,
+    capacity: usize,
+    held: Held<F>,
+    orphans: Queue,
+    urgent: Vec<u16>,
+    wheel: Wheel,
+    hand: usize,
+    pace: Pace,
+    rng: Rng,
+}
+
+impl<F> Neighbours<F> {
+    /// A cache of at most `capacity` neighbours. `secret` keys its hash and draws its times.
+    pub fn new(capacity: usize, pace: Pace, secret: [u8; 16], now: Instant) -> Self {
+        let capacity = capacity.clamp(1, usize::from(u16::MAX) - 1);
+        let seed = secret.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
+        Self {
+            entries: Vec::with_capacity(capacity),
+            by_address: HashMap::with_capacity_and_hasher(capacity, Keyed::new(secret)),
+            capacity,
+            held: Held::new(HELD_MAX),
+            orphans: Queue::EMPTY,
+            urgent: Vec::with_capacity(capacity),
+            wheel: Wheel::new(capacity, now),
+            hand: 0,
+            pace,
+            rng: Rng::new(seed),
+        }
+    }
+
+    /// The neighbour with an address, asked for if it is new. `None`: the cache is full of entries
+    /// that must stay.
+    pub fn resolve(&mut self, now: Instant, address: IpAddr) -> Option<NeighbourId> {
+        if let Some(id) = self.find(address) {
+            return Some(id);
+        }
+        let index = self.admit(now, address, State::Probe)?;
+        self.begin(now, index);
+        Some(self.id(index))
+    }
+
+    /// The neighbour with an address, if it is in the cache.
+    pub fn find(&self, address: IpAddr) -> Option<NeighbourId> {
+        self.by_address.get(&address).map(|index| self.id(*index))
+    }
+
+    /// Whether a neighbour is still in the cache.
+    #[inline]
+    pub fn is_current(&self, id: NeighbourId) -> bool {
+        self.index(id).is_some()
+    }
+
+    /// How to send to a neighbour. To be asked for every packet: use is what has a stale entry probed.
+    #[inline]
+    pub fn way(&mut self, now: Instant, id: NeighbourId) -> Way {
+        let Some(entry) = self.entries.get_mut(usize::from(id.index)) else { return Way::Gone };
+        if entry.generation != id.generation {
+            return Way::Gone;
+        }
+        entry.used_at = now;
+        match entry.state {
+            State::Reachable if now < entry.due_at => Way::Send(entry.mac),
+            State::Permanent | State::Delay | State::Probe => Way::Send(entry.mac),
+            // RFC 4861 §7.3.3: the first packet to a stale neighbour starts the delay.
+            State::Reachable | State::Stale => {
+                entry.state = State::Delay;
+                entry.due_at = now + self.pace.delay;
+                self.wheel.arm(u32::from(id.index), entry.due_at);
+                Way::Send(entry.mac)
+            }
+            State::Incomplete => Way::Wait,
+            State::Failed => {
+                self.begin(now, id.index);
+                Way::Wait
+            }
+            State::Vacant => Way::Gone,
+        }
+    }
+
+    /// Keeps a frame until the neighbour answers. Gives back one that has no room: the oldest, or this
+    /// one if the neighbour is gone.
+    pub fn hold(&mut self, id: NeighbourId, frame: F) -> Option<F> {
+        let Some(index) = self.index(id) else { return Some(frame) };
+        self.held.push(&mut self.entries[index].held, frame, HELD_PER_NEIGHBOUR)
+    }
+
+    /// The next frame that was held for a neighbour, oldest first.
+    pub fn take_held(&mut self, id: NeighbourId) -> Option<F> {
+        let index = self.index(id)?;
+        self.held.pop(&mut self.entries[index].held)
+    }
+
+    /// What is to be done by now, one thing a call.
+    pub fn poll(&mut self, now: Instant) -> Option<Action<F>> {
+        if let Some(frame) = self.held.pop(&mut self.orphans) {
+            return Some(Action::Discard(frame));
+        }
+        while let Some(index) = self.urgent.pop() {
+            let entry = &mut self.entries[usize::from(index)];
+            if core::mem::take(&mut entry.urgent) && entry.state == State::Incomplete {
+                return Some(self.ask(now, index));
+            }
+        }
+        while let Some(owner) = self.wheel.pop(now) {
+            if let Some(action) = self.on_due(now, owner as u16) {
+                return Some(action);
+            }
+        }
+        None
+    }
+
+    /// When to [`poll`](Self::poll) next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if !self.urgent.is_empty() || !self.orphans.is_empty() {
+            return Some(Instant::ZERO);
+        }
+        self.wheel.next_deadline()
+    }
+
+    /// Our data reached the neighbour and was acknowledged: as good as an answer (RFC 4861 §7.3.1).
+    #[inline]
+    pub fn on_confirmed(&mut self, now: Instant, id: NeighbourId) {
+        let reachable = self.pace.reachable;
+        let Some(index) = self.index(id) else { return };
+        let entry = &mut self.entries[index];
+        if matches!(entry.state, State::Reachable | State::Stale | State::Delay | State::Probe) {
+            entry.state = State::Reachable;
+            entry.due_at = entry.due_at.max(now + reachable);
+        }
+    }
+
+    /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew. The
+    /// negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
+    pub fn on_doubt(&mut self, id: NeighbourId) {
+        let Some(index) = self.index(id) else { return };
+        let entry = &mut self.entries[index];
+        if entry.state == State::Reachable {
+            entry.state = State::Stale;
+        }
+    }
+
+    /// A neighbour answered or announced itself: an ARP reply, a neighbour advertisement. `mac` is
+    /// missing if the advertisement has no such option.
+    pub fn on_advert(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        mac: Option<MacAddr>,
+        flags: AdvertFlags,
+    ) -> Learned {
+        // RFC 4861 §7.2.5: if no entry exists, the advertisement SHOULD be silently discarded.
+        let Some(index) = self.by_address.get(&address).copied() else { return Learned::Nothing };
+        let entry = &mut self.entries[usize::from(index)];
+        let asking = matches!(entry.state, State::Incomplete | State::Probe);
+        let solicited = flags.solicited && asking;
+        match (entry.state, mac) {
+            (State::Permanent | State::Vacant, _) => Learned::Nothing,
+            (State::Incomplete | State::Failed, None) => Learned::Nothing,
+            (State::Incomplete | State::Failed, Some(mac)) => {
+                self.learn(now, index, mac, solicited);
+                Learned::Resolved(self.id(index))
+            }
+            (_, mac) => {
+                let mac = mac.unwrap_or(entry.mac);
+                if mac != entry.mac && !flags.overrides {
+                    // RFC 4861 §7.2.5, I: reachable becomes stale, and nothing else changes.
+                    if entry.state == State::Reachable {
+                        entry.state = State::Stale;
+                    }
+                } else if solicited || mac != entry.mac {
+                    self.learn(now, index, mac, solicited);
+                } else if flags.solicited {
+                    // A late answer that confirms what is known.
+                    self.learn(now, index, mac, true);
+                }
+                Learned::Nothing
+            }
+        }
+    }
+
+    /// A neighbour asked for something and told its own address with it (ARP request, solicitation).
+    /// Only who asks for us is remembered if new; others update what is there (RFC 826).
+    pub fn on_question(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        mac: MacAddr,
+        aimed: Aimed,
+    ) -> Learned {
+        let Some(index) = self.by_address.get(&address).copied() else {
+            if aimed == Aimed::AtUs {
+                // A flood of questions may only push out what is of little use.
+                if let Some(index) = self.admit(now, address, State::Stale) {
+                    self.learn(now, index, mac, false);
+                }
+            }
+            return Learned::Nothing;
+        };
+        let entry = &self.entries[usize::from(index)];
+        match entry.state {
+            State::Permanent | State::Vacant => Learned::Nothing,
+            State::Incomplete | State::Failed => {
+                self.learn(now, index, mac, false);
+                Learned::Resolved(self.id(index))
+            }
+            _ => {
+                if entry.mac != mac {
+                    self.learn(now, index, mac, false);
+                }
+                Learned::Nothing
+            }
+        }
+    }
+
+    /// Sets a neighbour for good: the operator's word, or the kernel's in shared mode.
+    pub fn set_permanent(&mut self, now: Instant, address: IpAddr, mac: MacAddr) -> Learned {
+        let known = self.by_address.get(&address).copied();
+        let Some(index) = known.or_else(|| self.admit(now, address, State::Probe)) else {
+            return Learned::Nothing;
+        };
+        let entry = &mut self.entries[usize::from(index)];
+        entry.mac = mac;
+        entry.state = State::Permanent;
+        if entry.held.is_empty() { Learned::Nothing } else { Learned::Resolved(self.id(index)) }
+    }
+
+    /// Forgets a neighbour; what was held for it comes back as [`Action::Discard`].
+    pub fn forget(&mut self, address: IpAddr) {
+        if let Some(index) = self.by_address.get(&address).copied() {
+            self.vacate(index);
+        }
+    }
+
+    /// A router tells how long to wait between questions and how long to believe (RFC 4861 §6.3.4).
+    pub fn set_pace(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
+        self.pace.retransmit = retransmit.unwrap_or(self.pace.retransmit);
+        self.pace.reachable = reachable.unwrap_or(self.pace.reachable);
+    }
+
+    /// Neighbours in the cache.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    fn id(&self, index: u16) -> NeighbourId {
+        NeighbourId { index, generation: self.entries[usize::from(index)].generation }
+    }
+
+    #[inline]
+    fn index(&self, id: NeighbourId) -> Option<usize> {
+        let index = usize::from(id.index);
+        let entry = self.entries.get(index)?;
+        (entry.generation == id.generation && entry.state != State::Vacant).then_some(index)
+    }
+}
+
+impl<F> Neighbours<F> {
+    /// Starts to ask for an address, at once or a second after the last time.
+    fn begin(&mut self, now: Instant, index: u16) {
+        let entry = &mut self.entries[usize::from(index)];
+        entry.state = State::Incomplete;
+        entry.asked = 0;
+        entry.due_at = now;
+        if entry.asked_at != Instant::ZERO {
+            entry.due_at = now.max(entry.asked_at + self.pace.retransmit);
+        }
+        if entry.due_at > now {
+            self.wheel.arm(u32::from(index), entry.due_at);
+        } else if !entry.urgent {
+            entry.urgent = true;
+            self.urgent.push(index);
+        }
+    }
+
+    fn on_due(&mut self, now: Instant, index: u16) -> Option<Action<F>> {
+        let id = self.id(index);
+        let entry = self.entries.get_mut(usize::from(index))?;
+        if !matches!(entry.state, State::Incomplete | State::Delay | State::Probe) {
+            return None;
+        }
+        if entry.due_at > now {
+            self.wheel.arm(u32::from(index), entry.due_at);
+            return None;
+        }
+        if entry.state == State::Delay {
+            entry.state = State::Probe;
+            entry.asked = 0;
+        }
+        if entry.asked >= self.pace.asks {
+            entry.state = State::Failed;
+            return Some(Action::Failed { id, address: entry.address });
+        }
+        Some(self.ask(now, index))
+    }
+
+    fn ask(&mut self, now: Instant, index: u16) -> Action<F> {
+        let entry = &mut self.entries[usize::from(index)];
+        entry.asked += 1;
+        entry.asked_at = now;
+        entry.due_at = now + self.pace.retransmit;
+        self.wheel.arm(u32::from(index), entry.due_at);
+        let probe = entry.state == State::Probe;
+        let ask = if probe { Ask::Unicast(entry.mac) } else { Ask::Everyone };
+        Action::Ask { address: entry.address, ask }
+    }
+
+    fn learn(&mut self, now: Instant, index: u16, mac: MacAddr, reachable: bool) {
+        // RFC 4861 §6.3.2: between half and one and a half of the base, so that hosts do not ask in step.
+        let span = self.pace.reachable.as_nanos();
+        let drawn = Duration::from_nanos(span / 2 + self.rng.below(span.max(1)));
+        let entry = &mut self.entries[usize::from(index)];
+        entry.mac = mac;
+        entry.state = if reachable { State::Reachable } else { State::Stale };
+        entry.due_at = now + drawn;
+    }
+
+    /// A place for a new address, evicting nothing that ranks above `highest`.
+    fn admit(&mut self, now: Instant, address: IpAddr, highest: State) -> Option<u16> {
+        let index = self.room(now, highest)?;
+        let entry = Entry::new(now, address);
+        match self.entries.get_mut(usize::from(index)) {
+            Some(old) => *old = Entry { generation: old.generation, urgent: old.urgent, ..entry },
+            None => self.entries.push(entry),
+        }
+        self.by_address.insert(address, index);
+        Some(index)
+    }
+
+    /// A vacant place, made so if need be: among the next few, the one of least use goes.
+    fn room(&mut self, now: Instant, highest: State) -> Option<u16> {
+        if self.entries.len() < self.capacity {
+            return Some(self.entries.len() as u16);
+        }
+        let mut worst = None;
+        for _ in 0..EVICTION_SAMPLE.min(self.entries.len()) {
+            self.hand = (self.hand + 1) % self.entries.len();
+            let entry = &self.entries[self.hand];
+            let expired = entry.state == State::Reachable && entry.due_at <= now;
+            let state = if expired { State::Stale } else { entry.state };
+            let rank = (state as u8, entry.used_at);
+            if state as u8 <= highest as u8 && worst.is_none_or(|(least, _)| rank < least) {
+                worst = Some((rank, self.hand as u16));
+            }
+        }
+        let (_, index) = worst?;
+        self.vacate(index);
+        Some(index)
+    }
+
+    fn vacate(&mut self, index: u16) {
+        let entry = &mut self.entries[usize::from(index)];
+        if entry.state == State::Vacant {
+            return;
+        }
+        entry.state = State::Vacant;
+        entry.generation = entry.generation.wrapping_add(1);
+        let held = core::mem::replace(&mut entry.held, Queue::EMPTY);
+        self.by_address.remove(&entry.address);
+        self.held.append(&mut self.orphans, held);
+    }
+}

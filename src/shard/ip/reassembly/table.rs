@@ -1,0 +1,297 @@
+//! All datagrams that are not whole yet: found by their key, bounded in number, bytes and time.
+
+use std::collections::HashMap;
+
+use super::datagram::{Datagram, HEAD_MAX, Wholeness};
+use super::pages::Pages;
+use super::part::{Key, Part, Refusal};
+use crate::shard::mem::keyed::Keyed;
+use crate::time::{Duration, Instant};
+use crate::wire::Protocol;
+
+/// How long the parts of an IPv4 datagram are waited for: the time that hosts use. RFC 1122 §3.3.2
+/// recommends 60 to 120 seconds; in these a sender of 70 packets a second uses an identifier again, and
+/// parts of two datagrams would be joined (RFC 4963 §3).
+const WAIT_V4: Duration = Duration::from_secs(30);
+
+/// RFC 8200 §4.5:
+/// > If insufficient fragments are received to complete reassembly of a packet within 60 seconds of the
+/// > reception of the first-arriving fragment of that packet, reassembly of that packet must be abandoned
+const WAIT_V6: Duration = Duration::from_secs(60);
+
+/// Datagrams at most, whatever the limits say: finding the oldest looks at each.
+const DATAGRAMS_MAX: usize = 1024;
+
+/// What is looked at of every datagram to find the oldest, or those whose time is over.
+#[derive(Clone, Copy)]
+struct Age {
+    /// Smaller is older; `u64::MAX` is a free place.
+    born: u64,
+    expires_at: Instant,
+}
+
+const FREE: Age = Age { born: u64::MAX, expires_at: Instant::FAR };
+
+/// The table.
+pub(in crate::shard) struct Reassembly {
+    datagrams: Vec<Datagram>,
+    ages: Vec<Age>,
+    by_key: HashMap<Key, u16, Keyed>,
+    free: Vec<u16>,
+    pages: Pages,
+    born: u64,
+    /// No datagram's time is over before.
+    earliest: Instant,
+    /// Datagrams that went to make room since last asked.
+    evicted: u64,
+}
+
+/// What became of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(in crate::shard) enum Taken {
+    /// It waits for the others.
+    Kept,
+    /// It was the last that was missing: [`Reassembly::take_whole`].
+    Whole(u16),
+}
+
+/// What the headers of a whole datagram are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) struct Headers {
+    /// Bytes in front of the data.
+    pub(in crate::shard) len: usize,
+    /// Where the IP header begins.
+    pub(in crate::shard) ip_at: usize,
+    /// See [`Part::announced`].
+    pub(in crate::shard) announced: (u16, Protocol),
+    /// The congestion bits.
+    pub(in crate::shard) ecn: u8,
+}
+
+/// A datagram whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Expired {
+    /// It was refused and counted before.
+    Refused,
+    /// Its first part never came: nobody is told (RFC 792).
+    Headless,
+    /// Its first part was written out, link header and all; the IP header begins there.
+    Incomplete {
+        /// Where.
+        ip_at: usize,
+        /// Whose.
+        key: Key,
+    },
+}
+
+impl Reassembly {
+    /// Room for so many datagrams and bytes.
+    pub(in crate::shard) fn new(datagrams: usize, bytes: usize, secret: [u8; 16]) -> Self {
+        let datagrams = datagrams.clamp(1, DATAGRAMS_MAX);
+        Self {
+            datagrams: Vec::with_capacity(datagrams),
+            ages: Vec::with_capacity(datagrams),
+            by_key: HashMap::with_capacity_and_hasher(datagrams, Keyed::new(secret)),
+            free: Vec::with_capacity(datagrams),
+            pages: Pages::new(bytes),
+            born: 0,
+            earliest: Instant::FAR,
+            evicted: 0,
+        }
+    }
+
+    /// The keyed hash of a datagram's key, or of anything else, the same in all workers.
+    pub(in crate::shard) fn hash(&self, key: &impl core::hash::Hash) -> u64 {
+        use core::hash::BuildHasher;
+        self.by_key.hasher().hash_one(key)
+    }
+
+    /// Takes a part.
+    ///
+    /// # Errors
+    /// When it, or its datagram with it, is refused.
+    pub(in crate::shard) fn on_part(
+        &mut self,
+        now: Instant,
+        part: &Part<'_>,
+    ) -> Result<Taken, Refusal> {
+        check_alone(part)?;
+        let index = self.find_or_begin(now, &part.key);
+        let datagram = &mut self.datagrams[usize::from(index)];
+        if datagram.refused {
+            return Err(Refusal::Refused);
+        }
+        match datagram.check(part, &self.pages) {
+            Ok(()) => {}
+            Err(Refusal::Duplicate) => return Err(Refusal::Duplicate),
+            Err(refusal) => return Err(self.refuse(index, refusal)),
+        }
+        let needed = datagram.pages_needed(part);
+        if self.make_room(needed, index).is_err() {
+            return Err(self.refuse(index, Refusal::Full));
+        }
+        let datagram = &mut self.datagrams[usize::from(index)];
+        match datagram.insert(part, &mut self.pages) {
+            Wholeness::Partial => Ok(Taken::Kept),
+            Wholeness::Whole if datagram.ecn().is_none() => {
+                Err(self.refuse(index, Refusal::Congestion))
+            }
+            Wholeness::Whole => Ok(Taken::Whole(index)),
+        }
+    }
+
+    /// Appends a whole datagram to `out`, the headers of its first part in front, and forgets it.
+    pub(in crate::shard) fn take_whole(&mut self, index: u16, out: &mut Vec<u8>) -> Headers {
+        let datagram = &self.datagrams[usize::from(index)];
+        let head = datagram.whole_head();
+        let headers = Headers {
+            len: head.len(),
+            ip_at: usize::from(datagram.ip_at),
+            announced: datagram.announced,
+            ecn: datagram.ecn().unwrap_or(0),
+        };
+        out.extend_from_slice(head);
+        datagram.append_to(out, datagram.received(), &self.pages);
+        self.forget(index);
+        headers
+    }
+
+    /// A datagram whose time is over by now, one a call. The first part's bytes, as many as `most`, are
+    /// appended to `out` behind its headers.
+    pub(in crate::shard) fn poll_expired(
+        &mut self,
+        now: Instant,
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Expired> {
+        if now < self.earliest {
+            return None;
+        }
+        let over = self.ages.iter().position(|age| age.expires_at <= now);
+        let Some(index) = over else {
+            self.earliest =
+                self.ages.iter().map(|age| age.expires_at).min().unwrap_or(Instant::FAR);
+            return None;
+        };
+        let datagram = &self.datagrams[index];
+        let expired = match datagram.head() {
+            _ if datagram.refused => Expired::Refused,
+            None => Expired::Headless,
+            Some(head) => {
+                out.extend_from_slice(head);
+                datagram.append_to(out, datagram.first_len().min(most), &self.pages);
+                Expired::Incomplete { ip_at: usize::from(datagram.ip_at), key: datagram.key }
+            }
+        };
+        self.forget(index as u16);
+        Some(expired)
+    }
+
+    /// When to [`poll_expired`](Self::poll_expired) next.
+    pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
+        (self.earliest != Instant::FAR).then_some(self.earliest)
+    }
+
+    /// Datagrams that went early to make room, since the last call.
+    pub(in crate::shard) const fn take_evicted(&mut self) -> u64 {
+        core::mem::replace(&mut self.evicted, 0)
+    }
+
+    /// Datagrams that are waited for, those refused among them.
+    #[cfg(test)]
+    pub(in crate::shard) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    fn find_or_begin(&mut self, now: Instant, key: &Key) -> u16 {
+        if let Some(index) = self.by_key.get(key) {
+            return *index;
+        }
+        if self.free.is_empty() && self.datagrams.len() == self.datagrams.capacity() {
+            let evicted = self.evict_oldest(None);
+            debug_assert_eq!(evicted, Evicted::One, "a full table holds a datagram");
+        }
+        let wait = if key.src.is_ipv4() { WAIT_V4 } else { WAIT_V6 };
+        let age = Age { born: self.born, expires_at: now + wait };
+        self.born += 1;
+        self.earliest = self.earliest.min(age.expires_at);
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.datagrams[usize::from(index)] = Datagram::new(*key);
+                self.ages[usize::from(index)] = age;
+                index
+            }
+            None => {
+                self.datagrams.push(Datagram::new(*key));
+                self.ages.push(age);
+                (self.datagrams.len() - 1) as u16
+            }
+        };
+        self.by_key.insert(*key, index);
+        index
+    }
+
+    /// Lets the oldest go until there are `needed` free pages; `keep` stays.
+    fn make_room(&mut self, needed: usize, keep: u16) -> Result<(), Refusal> {
+        while self.pages.free() < needed {
+            if self.evict_oldest(Some(keep)) == Evicted::None {
+                return Err(Refusal::Full);
+            }
+        }
+        Ok(())
+    }
+
+    fn evict_oldest(&mut self, keep: Option<u16>) -> Evicted {
+        let ages = self.ages.iter().enumerate().filter(|(index, age)| {
+            age.born != FREE.born && keep.is_none_or(|keep| usize::from(keep) != *index)
+        });
+        let Some((index, _)) = ages.min_by_key(|(_, age)| age.born) else { return Evicted::None };
+        self.evicted += u64::from(!self.datagrams[index].refused);
+        self.forget(index as u16);
+        Evicted::One
+    }
+
+    fn refuse(&mut self, index: u16, refusal: Refusal) -> Refusal {
+        self.datagrams[usize::from(index)].refuse(&mut self.pages);
+        refusal
+    }
+
+    fn forget(&mut self, index: u16) {
+        let datagram = &mut self.datagrams[usize::from(index)];
+        datagram.empty(&mut self.pages);
+        self.by_key.remove(&datagram.key);
+        self.ages[usize::from(index)] = FREE;
+        self.free.push(index);
+    }
+}
+
+/// Whether a datagram was let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+enum Evicted {
+    One,
+    None,
+}
+
+/// What is wrong with a part by itself: that says nothing of its datagram.
+fn check_alone(part: &Part<'_>) -> Result<(), Refusal> {
+    // RFC 8200 §4.5:
+    //   > If the length of a fragment, as derived from the fragment packet's Payload Length field, is
+    //   > not a multiple of 8 octets and the M flag of that fragment is 1, then that fragment must be
+    //   > discarded
+    if part.bytes.is_empty() || (part.more && !part.bytes.len().is_multiple_of(8)) {
+        return Err(Refusal::Length);
+    }
+    // RFC 8200 §4.5:
+    //   > If the length and offset of a fragment are such that the Payload Length of the packet
+    //   > reassembled from that fragment would exceed 65,535 octets, then that fragment must be
+    //   > discarded
+    if part.offset + part.bytes.len() as u32 > part.room {
+        return Err(Refusal::TooLong);
+    }
+    if part.offset == 0 && part.head.len() > HEAD_MAX {
+        return Err(Refusal::Headers);
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Next hops: from an address to a neighbour, from a neighbour to its MAC address; frames wait until the
+//! neighbour answers.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::link::Frame;
+use crate::metrics::DropReason;
+use crate::role::Role;
+use crate::shard::flow::id::NeighbourId;
+use crate::shard::ip::event::IpEvent;
+use crate::shard::ip::layer::Ip;
+use crate::shard::ip::neighbour::{Action, Ask, Learned, LinkTarget, Way};
+use crate::shard::mem::turn_state::TurnState;
+use crate::shard::mem::tx_queue::TxQueue;
+use crate::time::Instant;
+use crate::wire::icmp::{Quote, v4, v6};
+use crate::wire::ndp::{self, Message, NeighbourSolicitation};
+use crate::wire::{MacAddr, arp, ethernet};
+
+impl Ip {
+    /// Returns the neighbour through which an address is reached, and starts to resolve a new one.
+    #[inline]
+    pub(in crate::shard) fn neighbour_towards(
+        &mut self,
+        now: Instant,
+        remote: IpAddr,
+    ) -> Option<NeighbourId> {
+        let via = self.routes.via(remote)?;
+        let (last, neighbour) = self.last_hop;
+        if last == via && self.neighbours.is_current(neighbour) {
+            return Some(neighbour);
+        }
+        // A cache full of entries that must stay: the flow asks again whenever it has something to send.
+        let neighbour = self.neighbours.resolve(now, via).unwrap_or(NeighbourId::NONE);
+        self.last_hop = (via, neighbour);
+        Some(neighbour)
+    }
+
+    /// Returns where frames to a neighbour go: to its MAC address, or into its queue.
+    #[inline]
+    pub(in crate::shard) fn link_target(
+        &mut self,
+        now: Instant,
+        neighbour: NeighbourId,
+    ) -> LinkTarget {
+        LinkTarget::new(self.neighbours.way(now, neighbour), neighbour)
+    }
+
+    /// The same for a flow, whose neighbour is looked up again if the cache has evicted it.
+    #[inline]
+    pub(in crate::shard) fn link_target_of(
+        &mut self,
+        now: Instant,
+        neighbour: &mut NeighbourId,
+        remote: IpAddr,
+    ) -> LinkTarget {
+        let mut way = self.neighbours.way(now, *neighbour);
+        if way == Way::Gone {
+            *neighbour = self.neighbour_towards(now, remote).unwrap_or(*neighbour);
+            way = self.neighbours.way(now, *neighbour);
+        }
+        LinkTarget::new(way, *neighbour)
+    }
+
+    /// Sends a frame that was written for `target`, or holds it until the neighbour answers.
+    #[inline]
+    pub(in crate::shard) fn send_or_hold(
+        &mut self,
+        turn: &mut TurnState,
+        target: LinkTarget,
+        frame: Frame,
+        queue: &mut TxQueue<'_>,
+    ) {
+        let Some(neighbour) = target.held_for else {
+            queue.send(frame);
+            return;
+        };
+        if let Some(frame) = self.neighbours.hold(neighbour, frame) {
+            turn.counters.drop(DropReason::NoNeighbour);
+            queue.release(frame);
+        }
+    }
+
+    /// Sends the frames that were held for a neighbour if its address has just been resolved.
+    pub(in crate::shard) fn on_learned(
+        &mut self,
+        learned: Learned,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
+        if let Learned::Resolved(neighbour) = learned {
+            self.send_held(neighbour, turn, queue);
+        }
+    }
+
+    /// Sends the frames that were held for a neighbour that has answered.
+    fn send_held(&mut self, neighbour: NeighbourId, turn: &TurnState, queue: &mut TxQueue<'_>) {
+        let LinkTarget { mac, held_for: None } = self.link_target(turn.now, neighbour) else {
+            return;
+        };
+        while let Some(mut frame) = self.neighbours.take_held(neighbour) {
+            if let Some(destination) = frame.first_chunk_mut::<6>() {
+                *destination = mac.0;
+            }
+            queue.send(frame);
+        }
+    }
+
+    /// Does what the neighbour cache has due. Returns one event for a flow per call, `None` once nothing is left.
+    pub(in crate::shard) fn poll_neighbours(
+        &mut self,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) -> Option<IpEvent> {
+        while let Some(neighbour) = self.resolved.pop() {
+            self.send_held(neighbour, turn, queue);
+        }
+        loop {
+            if let Some((neighbour, address)) = self.failing {
+                if let Some(frame) = self.neighbours.take_held(neighbour) {
+                    turn.counters.drop(DropReason::NoNeighbour);
+                    let quote = quote_of(&frame);
+                    queue.release(frame);
+                    match quote {
+                        Some(quote) => return Some(IpEvent::Undeliverable(quote)),
+                        None => continue,
+                    }
+                }
+                self.failing = None;
+                self.on_neighbour_failed(address);
+            }
+            match self.neighbours.poll(turn.now)? {
+                // The kernel resolves, and the runtime passes on what it learns.
+                Action::Ask { address, .. } if self.role == Role::Shared => {
+                    if !self.unresolved.contains(&address) {
+                        self.unresolved.push(address);
+                    }
+                }
+                Action::Ask { address: IpAddr::V4(address), ask } => {
+                    self.ask_v4(address, ask, turn, queue);
+                }
+                Action::Ask { address: IpAddr::V6(address), ask } => {
+                    self.ask_v6(address, ask, turn, queue);
+                }
+                Action::Failed { id, address } => self.failing = Some((id, address)),
+                Action::Discard(frame) => {
+                    turn.counters.drop(DropReason::NoNeighbour);
+                    queue.release(frame);
+                }
+            }
+        }
+    }
+
+    /// An ARP request.
+    fn ask_v4(
+        &mut self,
+        target_ip: Ipv4Addr,
+        ask: Ask,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
+        let Some(IpAddr::V4(sender_ip)) = self.source_towards(target_ip.into()) else { return };
+        let packet = arp::Packet {
+            operation: arp::Operation::Request,
+            sender_mac: self.mac,
+            sender_ip,
+            target_mac: MacAddr::ZERO,
+            target_ip,
+        };
+        let to = match ask {
+            Ask::Everyone => MacAddr::BROADCAST,
+            Ask::Unicast(mac) => mac,
+        };
+        self.send_arp(to, &packet, turn, queue);
+    }
+
+    /// A neighbour solicitation.
+    fn ask_v6(
+        &mut self,
+        target: Ipv6Addr,
+        ask: Ask,
+        turn: &mut TurnState,
+        queue: &mut TxQueue<'_>,
+    ) {
+        let Some(IpAddr::V6(source)) = self.source_towards(target.into()) else { return };
+        let question = NeighbourSolicitation { target, source_mac: Some(self.mac) };
+        let (mac, to) = match ask {
+            Ask::Everyone => {
+                let group = ndp::solicited_node(target);
+                (MacAddr::of_multicast_v6(group), group)
+            }
+            Ask::Unicast(mac) => (mac, target),
+        };
+        let message = Message::NeighbourSolicitation(question);
+        self.send_discovery((source, to), mac, &message, turn, queue);
+    }
+
+    pub(in crate::shard) fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {
+        let ours = self.locals.usable().map(|local| (local.address, local.prefix));
+        self.routes.next_hop(neighbour, None, ours).ok().map(|hop| hop.source)
+    }
+}
+
+/// Returns what an ICMP error about a frame of ours would quote.
+fn quote_of(frame: &[u8]) -> Option<Quote> {
+    let (_, packet) = ethernet::parse(frame).ok()?;
+    let quoted = if packet.first().is_some_and(|first| first >> 4 == 4) {
+        v4::quoted(packet)
+    } else {
+        v6::quoted(packet)
+    };
+    quoted.ok()
+}

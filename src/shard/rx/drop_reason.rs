@@ -1,0 +1,20 @@
+//! The names under which segments are counted that the protocol refuses.
+
+use crate::metrics::DropReason;
+use crate::tcp::Disposition;
+
+/// The name under which a refused segment is counted.
+pub(in crate::shard) fn drop_reason(disposition: Disposition) -> DropReason {
+    match disposition {
+        Disposition::OutOfWindow => DropReason::OutOfWindow,
+        Disposition::OldTimestamp => DropReason::OldTimestamp,
+        Disposition::NoTimestamp => DropReason::NoTimestamp,
+        Disposition::BadAck => DropReason::BadAck,
+        Disposition::ChallengedSyn => DropReason::ChallengedSyn,
+        Disposition::ChallengedReset => DropReason::ChallengedReset,
+        Disposition::NoAck => DropReason::NoAck,
+        Disposition::NoBuffer => DropReason::NoBuffer,
+        Disposition::AfterClose => DropReason::AfterClose,
+        Disposition::Accepted | Disposition::Reset => DropReason::NoConnection,
+    }
+}

@@ -1,0 +1,307 @@
+//! From frames to arrivals: all headers of a batch parsed and checked, all flow keys hashed, and the
+//! memory that will be needed asked for, before the first segment is fed to the protocol.
+//!
+//! Refuses to know what a segment means.
+
+use core::net::IpAddr;
+
+use crate::metrics::DropReason;
+use crate::shard::codec;
+use crate::shard::flow::key::{FlowHasher, FlowKey};
+use crate::shard::ip::locals::Locals;
+use crate::shard::ip::refusal::refused;
+use crate::shard::mem::processor::prefetch_bytes;
+use crate::shard::rx::batch::{Arrival, Arrivals, Batch, Control, Source};
+use crate::tcp::Segment;
+use crate::wire::checksum::{PseudoHeader, Verdict};
+use crate::wire::{
+    self, EtherType, MacAddr, Protocol, SourceKind, TrafficClass, ethernet, ipv4, ipv6, plain, tcp,
+};
+
+/// How many frames ahead of the one being parsed headers are fetched. Frames lie at multiples of 2 or 4 KiB,
+/// so that their headers share a few sets of the first-level cache: many more push each other out again.
+const AHEAD: usize = 8;
+
+/// What a frame turned out to be: a segment, which is among the arrivals now, or something else.
+pub(in crate::shard) type Parsed = Result<Option<Control>, DropReason>;
+
+/// What parsing must know of the shard.
+pub(in crate::shard) struct RxFilter<'a> {
+    pub(in crate::shard) mac: MacAddr,
+    pub(in crate::shard) locals: &'a Locals,
+    pub(in crate::shard) hasher: &'a FlowHasher,
+    pub(in crate::shard) accept_partial_checksums: bool,
+}
+
+impl Batch {
+    /// Parses and checks everything; `refuse` is told of each frame that goes no further.
+    pub(in crate::shard) fn parse(
+        &mut self,
+        filter: &RxFilter<'_>,
+        mut refuse: impl FnMut(DropReason),
+    ) {
+        self.arrivals.clear();
+        self.control.clear();
+        let Self { frames, inbox, arrivals, control } = self;
+        let mut take = |source, parsed| match parsed {
+            Ok(None) => {}
+            Ok(Some(kind)) => control.push((source, kind)),
+            Err(reason) => refuse(reason),
+        };
+        for frame in frames.iter().take(AHEAD) {
+            prefetch_bytes(frame);
+        }
+        for (at, frame) in frames.iter().enumerate() {
+            if let Some(next) = frames.get(at + AHEAD) {
+                prefetch_bytes(next);
+            }
+            let source = Source::Link(at as u32);
+            take(source, filter.parse(frame, source, arrivals));
+        }
+        for at in 0..inbox.len() {
+            let source = Source::Inbox(at as u32);
+            take(source, filter.parse_any(inbox.frame(at).0, source, arrivals));
+        }
+    }
+}
+
+/// A frame with its outermost header.
+struct Outer<'a> {
+    frame: &'a [u8],
+    source: Source,
+    header: ethernet::Header,
+}
+
+/// What is needed of the header of a plain segment, however it was read: the rest when it is admitted.
+trait HeaderView {
+    /// The sender's port and the receiver's.
+    fn ports(&self) -> (u16, u16);
+    /// The segment without data and rare options, for which there is room in `arrivals`, and where they are then.
+    fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32);
+}
+
+impl HeaderView for tcp::Stamped<'_> {
+    #[inline(always)]
+    fn ports(&self) -> (u16, u16) {
+        (self.src_port(), self.dst_port())
+    }
+
+    #[inline(always)]
+    fn head(&self, class: TrafficClass, _: &mut Arrivals) -> (Segment<'static>, u32) {
+        (codec::stamped_segment(self, class), 0)
+    }
+}
+
+impl HeaderView for tcp::Header<'_> {
+    #[inline(always)]
+    fn ports(&self) -> (u16, u16) {
+        (self.src_port, self.dst_port)
+    }
+
+    #[inline(always)]
+    fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32) {
+        (codec::segment(self, class), arrivals.keep_rare(&self.options))
+    }
+}
+
+impl RxFilter<'_> {
+    /// Parses a frame and admits it: the short way for plain segments, the long way for all else.
+    #[inline]
+    pub(in crate::shard) fn parse(
+        &self,
+        frame: &[u8],
+        source: Source,
+        arrivals: &mut Arrivals,
+    ) -> Parsed {
+        if let Some(plain) = plain::parse(frame, self.mac) {
+            let admitted = match tcp::parse_stamped(plain.segment) {
+                Some(parts) => self.admit_plain(&plain, parts, source, arrivals),
+                None => self.admit_unstamped(plain, source, arrivals),
+            };
+            if admitted {
+                return Ok(None);
+            }
+        }
+        self.parse_any(frame, source, arrivals)
+    }
+
+    /// The same for the headers of handshakes, and of peers without timestamps.
+    #[inline(never)]
+    fn admit_unstamped(
+        &self,
+        plain: plain::Plain<'_>,
+        source: Source,
+        arrivals: &mut Arrivals,
+    ) -> bool {
+        let parts = tcp::parse(plain.segment);
+        parts.is_ok_and(|parts| self.admit_plain(&plain, parts, source, arrivals))
+    }
+
+    /// Puts a plain segment among the arrivals, if it is one of a stranger to one of us. Whatever is wrong
+    /// with it is found and named on the long way.
+    #[inline(always)]
+    fn admit_plain(
+        &self,
+        plain: &plain::Plain<'_>,
+        (header, payload): (impl HeaderView, &[u8]),
+        source: Source,
+        arrivals: &mut Arrivals,
+    ) -> bool {
+        let Some(local) = self.locals.find_v4(plain.dst()) else { return false };
+        let host = wire::source_kind_v4(plain.src()) == SourceKind::Host;
+        let (src_port, dst_port) = header.ports();
+        let ports = src_port != 0 && dst_port != 0;
+        if !host || !ports || self.locals.holds_v4(plain.src()) {
+            return false;
+        }
+        let key = FlowKey::new(plain.src().into(), src_port, local, dst_port);
+        let hash = self.hasher.hash(&key);
+        let (head, rare_at) = header.head(plain.traffic_class(), arrivals);
+        arrivals.each.push(Arrival {
+            hash,
+            key,
+            head,
+            payload_at: (plain::SEGMENT_AT + plain.segment.len() - payload.len()) as u32,
+            payload_len: payload.len() as u32,
+            rare_at,
+            source,
+            from: plain.src_mac(),
+        });
+        true
+    }
+
+    /// The long way, which states the rule of admission in full; the short way agrees with it on every frame
+    /// (`tests/admission`).
+    #[inline(never)]
+    pub(in crate::shard) fn parse_any(
+        &self,
+        frame: &[u8],
+        source: Source,
+        arrivals: &mut Arrivals,
+    ) -> Parsed {
+        let (header, packet) = ethernet::parse(frame).map_err(refused)?;
+        // A tag with an identifier is of a network that is not ours; a priority tag says nothing.
+        if header.vlan.outer.is_some_and(|tag| tag.id() != 0) || header.vlan.inner.is_some() {
+            return Err(DropReason::NotOurs);
+        }
+        if header.dst != self.mac && !header.dst.is_multicast() {
+            return Err(DropReason::NotOurs);
+        }
+        let outer = Outer { frame, source, header };
+        match header.ethertype {
+            EtherType::IPV4 => self.parse_v4(&outer, packet, arrivals),
+            EtherType::IPV6 => self.parse_v6(&outer, packet, arrivals),
+            EtherType::ARP => Ok(Some(Control::Arp)),
+            _ => Err(DropReason::UnknownProtocol),
+        }
+    }
+
+    #[inline]
+    fn parse_v4(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Arrivals) -> Parsed {
+        let (ip, payload) = ipv4::parse(packet).map_err(|error| match error {
+            wire::Error::Checksum => DropReason::Ipv4Checksum,
+            other => refused(other),
+        })?;
+        let local = self.locals.find(IpAddr::V4(ip.dst)).ok_or(DropReason::NotOurs)?;
+        if wire::source_kind_v4(ip.src) != SourceKind::Host {
+            return Err(DropReason::BadSource);
+        }
+        match ip.protocol {
+            Protocol::TCP | Protocol::ICMP if ip.fragment.is_fragment() => {
+                Ok(Some(Control::Fragment))
+            }
+            Protocol::TCP => {
+                let header = checked(outer, PseudoHeader::v4(ip.src, ip.dst), payload, self)?;
+                self.admit(outer, (ip.src.into(), local, ip.traffic_class), header, arrivals)
+            }
+            Protocol::ICMP => Ok(Some(Control::IcmpV4)),
+            _ => Err(DropReason::UnknownProtocol),
+        }
+    }
+
+    #[inline]
+    fn parse_v6(&self, outer: &Outer<'_>, packet: &[u8], arrivals: &mut Arrivals) -> Parsed {
+        let (ip, payload) = match ipv6::parse(packet) {
+            Ok(parts) => parts,
+            Err(wire::Error::Unsupported) => return Ok(Some(Control::Unsupported)),
+            Err(error) => return Err(refused(error)),
+        };
+        let local = self.locals.find(IpAddr::V6(ip.dst));
+        if ip.fragment.is_some() {
+            // What a part announces counts for the first one alone (RFC 8200 §4.5).
+            let ours = local.is_some() && wire::source_kind_v6(ip.src) == SourceKind::Host;
+            return if ours { Ok(Some(Control::Fragment)) } else { Err(DropReason::NotOurs) };
+        }
+        if ip.protocol == Protocol::ICMPV6 && (local.is_some() || ip.dst.is_multicast()) {
+            // Neighbour discovery comes from the unspecified address too (RFC 4862 §5.4).
+            return Ok(Some(Control::IcmpV6));
+        }
+        let local = local.ok_or(DropReason::NotOurs)?;
+        if wire::source_kind_v6(ip.src) != SourceKind::Host {
+            return Err(DropReason::BadSource);
+        }
+        if ip.protocol != Protocol::TCP {
+            return Err(DropReason::UnknownProtocol);
+        }
+        let header = checked(outer, PseudoHeader::v6(ip.src, ip.dst), payload, self)?;
+        self.admit(outer, (ip.src.into(), local, ip.traffic_class), header, arrivals)
+    }
+
+    /// Puts a checked segment among the arrivals.
+    #[inline]
+    fn admit(
+        &self,
+        outer: &Outer<'_>,
+        (remote, local, class): (IpAddr, u8, TrafficClass),
+        (header, payload): (tcp::Header<'_>, &[u8]),
+        arrivals: &mut Arrivals,
+    ) -> Parsed {
+        // RFC 9293 §3.9.2.3:
+        //   > An incoming SYN with an invalid source address MUST be ignored (MUST-63).
+        // Our own address as another's source is such: an answer would never leave the host.
+        if self.locals.find(remote).is_some() {
+            return Err(DropReason::BadSource);
+        }
+        let key = FlowKey::new(remote, header.src_port, local, header.dst_port);
+        let rare_at = arrivals.keep_rare(&header.options);
+        arrivals.each.push(Arrival {
+            hash: self.hasher.hash(&key),
+            key,
+            head: codec::segment(&header, class),
+            payload_at: (payload.as_ptr().addr() - outer.frame.as_ptr().addr()) as u32,
+            payload_len: payload.len() as u32,
+            rare_at,
+            source: outer.source,
+            from: outer.header.src,
+        });
+        Ok(None)
+    }
+}
+
+/// A TCP header whose sum and ports are right, and its payload.
+#[inline]
+fn checked<'a>(
+    outer: &Outer<'_>,
+    pseudo: PseudoHeader,
+    bytes: &'a [u8],
+    filter: &RxFilter<'_>,
+) -> Result<(tcp::Header<'a>, &'a [u8]), DropReason> {
+    // RFC 9293 §3.9.2.3:
+    //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
+    //   > broadcast or multicast address (MUST-57).
+    // IP addresses of groups are none of ours; frames to groups may still carry one of ours.
+    if outer.header.dst.is_multicast() {
+        return Err(DropReason::NotOurs);
+    }
+    match tcp::verify(pseudo, bytes) {
+        Verdict::Good => {}
+        Verdict::PseudoHeaderOnly if filter.accept_partial_checksums => {}
+        Verdict::PseudoHeaderOnly => return Err(DropReason::PartialChecksum),
+        Verdict::Bad => return Err(DropReason::TcpChecksum),
+    }
+    let (header, payload) = tcp::parse(bytes).map_err(refused)?;
+    if header.src_port == 0 || header.dst_port == 0 {
+        return Err(DropReason::Malformed);
+    }
+    Ok((header, payload))
+}

@@ -1,0 +1,91 @@
+//! Segments without a connection: written into frames, and sent to the host that asks, or by way of the routes.
+//!
+//! Refuses to know why a segment is sent.
+
+use crate::link::Frame;
+use crate::metrics::{DropReason, Event};
+use crate::shard::codec::{self, Ends};
+use crate::shard::engine::Engine;
+use crate::shard::flow::key::FlowKey;
+use crate::shard::mem::tx_queue::TxQueue;
+use crate::tcp::SegmentOut;
+use crate::wire::MacAddr;
+
+impl Engine {
+    /// The ends of a flow's segments, towards a station.
+    #[inline]
+    pub(in crate::shard) fn ends(&self, key: &FlowKey, to_mac: MacAddr) -> Ends {
+        Ends {
+            from_mac: self.ip.mac,
+            to_mac,
+            local: self.ip.locals.address(key.local),
+            remote: key.remote.address(),
+            local_port: key.remote.local_port(),
+            remote_port: key.remote.port(),
+            hops: if key.remote.is_ipv4() { self.ip.hop_limit } else { self.ip.hop_limit_v6 },
+            flow_label: self.flow_label(key),
+            diffserv: 0,
+        }
+    }
+
+    /// The label of a flow's packets, which the other worker or the other kind of connection gives it too.
+    #[inline]
+    fn flow_label(&self, key: &FlowKey) -> u32 {
+        if key.remote.is_ipv4() { 0 } else { self.flow_label_v6(key) }
+    }
+
+    #[inline(never)]
+    fn flow_label_v6(&self, key: &FlowKey) -> u32 {
+        self.ip.labels.flow_label(self.tcp.tables.hasher.hash(key))
+    }
+
+    /// Sends one segment of a flow to a station.
+    pub(in crate::shard) fn send_to(
+        &mut self,
+        key: &FlowKey,
+        to: MacAddr,
+        segment: &SegmentOut<'_>,
+        queue: &mut TxQueue<'_>,
+    ) {
+        if let Some(frame) = self.write(key, to, segment, queue) {
+            queue.send(frame);
+        }
+    }
+
+    /// Sends one segment of a flow by way of the routes.
+    pub(in crate::shard) fn send_by_route(
+        &mut self,
+        key: &FlowKey,
+        segment: &SegmentOut<'_>,
+        queue: &mut TxQueue<'_>,
+    ) {
+        let now = self.turn.now;
+        let Some(neighbour) = self.ip.neighbour_towards(now, key.remote.address()) else {
+            self.turn.counters.drop(DropReason::NoRoute);
+            return;
+        };
+        let target = self.ip.link_target(now, neighbour);
+        if let Some(frame) = self.write(key, target.mac, segment, queue) {
+            self.ip.send_or_hold(&mut self.turn, target, frame, queue);
+        }
+    }
+
+    fn write(
+        &mut self,
+        key: &FlowKey,
+        to: MacAddr,
+        segment: &SegmentOut<'_>,
+        queue: &mut TxQueue<'_>,
+    ) -> Option<Frame> {
+        let Some(mut frame) = queue.take() else {
+            self.turn.counters.drop(DropReason::NoFrame);
+            return None;
+        };
+        if codec::write(&mut frame, &self.ends(key, to), segment).is_err() {
+            queue.put_back(frame);
+            return None;
+        }
+        self.turn.counters.count(Event::SegmentOut);
+        Some(frame)
+    }
+}
