@@ -1,7 +1,8 @@
-//! What the stack counts. Every refused packet has a name: [`DropReason`] is the only way to refuse one.
+//! The counters of the stack. Every dropped packet has a named reason: [`DropReason`] is the only
+//! way to drop one.
 //!
-//! Owns the names and the plain counters, one set a shard, written by one thread. The runtime publishes
-//! copies to other threads.
+//! Owns the names and the plain counters, one set per shard, written by one thread. The runtime
+//! publishes copies to other threads.
 
 mod latencies;
 
@@ -15,10 +16,10 @@ macro_rules! named {
         pub enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
-            /// All of them, in order.
+            /// All values, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name used in reports.
+            /// Returns the name used in reports.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -27,76 +28,79 @@ macro_rules! named {
 }
 
 named! {
-    /// Why a packet went no further.
+    /// Reason for dropping a packet.
     DropReason {
-        /// Shorter than its headers say.
+        /// The packet is shorter than its headers say.
         Truncated = "truncated",
-        /// A field that no valid packet has.
+        /// A field has a value that no valid packet has.
         Malformed = "malformed",
-        /// The IPv4 header's sum is wrong.
+        /// The IPv4 header checksum is wrong.
         Ipv4Checksum = "ipv4-checksum",
-        /// The TCP sum is wrong.
+        /// The TCP checksum is wrong.
         TcpChecksum = "tcp-checksum",
-        /// The TCP sum covers only the pseudo-header: the sender left it to an offload that the virtual
-        /// link does not do. Turn it off on the peer: `ethtool -K IF tx off`.
+        /// The TCP checksum covers only the pseudo-header: the sender left the rest to an offload
+        /// that the virtual link does not perform. Disable it on the peer: `ethtool -K IF tx off`.
         PartialChecksum = "partial-checksum",
-        /// The sum of an ICMP message is wrong.
+        /// The ICMP checksum is wrong.
         IcmpChecksum = "icmp-checksum",
-        /// Not addressed to us.
+        /// The packet is not addressed to a local address.
         NotOurs = "not-ours",
-        /// A protocol we do not speak.
+        /// The stack does not implement the protocol.
         UnknownProtocol = "unknown-protocol",
-        /// A fragment with a length, an end or headers that no honest sender makes.
+        /// The length, offset or headers of a fragment are invalid.
         FragmentMalformed = "fragment-malformed",
-        /// A fragment that was there already.
+        /// The fragment is a duplicate.
         FragmentDuplicate = "fragment-duplicate",
-        /// A fragment that contradicts another, or of a datagram that was refused for that (RFC 5722).
+        /// The fragment overlaps another with different contents, or belongs to a datagram
+        /// discarded for that reason (RFC 5722).
         FragmentOverlap = "fragment-overlap",
-        /// A datagram whose fragments did not all come in time.
+        /// Some fragments of the datagram did not arrive in time.
         ReassemblyTimeout = "reassembly-timeout",
-        /// A datagram let go, or not begun, for want of memory or with too many fragments.
+        /// The datagram was discarded, or not started, for lack of memory or because it has too
+        /// many fragments.
         ReassemblyFull = "reassembly-full",
-        /// A source address that no host can have.
+        /// The source address is one that no host can have.
         BadSource = "bad-source",
-        /// No connection and no listener: answered with a reset.
+        /// No connection and no listener match; the stack answers with a reset.
         NoConnection = "no-connection",
-        /// A reset for which there is no connection.
+        /// A reset that matches no connection.
         StrayReset = "stray-reset",
         /// The listener's backlog is full.
         BacklogFull = "backlog-full",
-        /// An ACK that is no valid SYN cookie.
+        /// An ACK without a valid SYN cookie.
         BadCookie = "bad-cookie",
         /// The connection table is full.
         TableFull = "table-full",
-        /// Outside the receive window.
+        /// The segment is outside the receive window.
         OutOfWindow = "out-of-window",
-        /// Older than the last timestamp (PAWS).
+        /// The timestamp is older than the last one (PAWS).
         OldTimestamp = "old-timestamp",
-        /// No timestamp although both ends agreed to send them.
+        /// The timestamp is missing although both ends agreed to send it.
         NoTimestamp = "no-timestamp",
-        /// Acknowledges what was never sent.
+        /// The segment acknowledges data that was never sent.
         BadAck = "bad-ack",
         /// A SYN in a synchronized state.
         ChallengedSyn = "challenged-syn",
         /// A reset that is not exactly in sequence.
         ChallengedReset = "challenged-reset",
-        /// No ACK bit where one is needed.
+        /// The ACK bit is missing where it is required.
         NoAck = "no-ack",
-        /// No buffer for its data.
+        /// No buffer is free for the data.
         NoBuffer = "no-buffer",
-        /// Data after our application has gone.
+        /// Data arrived after the program closed the connection.
         AfterClose = "after-close",
-        /// No free frame to send with.
+        /// No frame is free for transmission.
         NoFrame = "no-frame",
-        /// The neighbour's queue of waiting packets is full, or the neighbour does not answer.
+        /// The queue of packets that wait for the neighbour is full, or the neighbour does not
+        /// answer.
         NoNeighbour = "no-neighbour",
-        /// No route to the destination.
+        /// No route to the destination exists.
         NoRoute = "no-route",
-        /// An ICMP message that fits no connection (RFC 5927).
+        /// An ICMP message that matches no connection (RFC 5927).
         IcmpUnmatched = "icmp-unmatched",
-        /// An advertisement of a router, or a redirect, that is not listened to.
+        /// A router advertisement or redirect that the configuration or its checks reject.
         RouterIgnored = "router-ignored",
-        /// The rate of answers to strangers is used up.
+        /// The rate limit for unsolicited answers is reached.
         RateLimited = "rate-limited",
         /// The queue to another worker is full.
         HandoverFull = "handover-full",
@@ -104,13 +108,13 @@ named! {
 }
 
 named! {
-    /// What else is counted.
+    /// Events that are counted.
     Event {
         /// TCP segments received.
         SegmentIn = "segments-in",
         /// TCP segments sent.
         SegmentOut = "segments-out",
-        /// Segments sent again.
+        /// Segments retransmitted.
         Retransmitted = "retransmitted",
         /// Retransmission timeouts.
         Timeout = "timeouts",
@@ -120,9 +124,9 @@ named! {
         PassiveOpen = "passive-opens",
         /// Connections that reached ESTABLISHED, either way.
         Established = "established",
-        /// Connections closed by a full exchange of FINs.
+        /// Connections closed cleanly.
         Finished = "finished",
-        /// Connections that ended otherwise.
+        /// Connections that ended in any other way.
         Broken = "broken",
         /// Resets received for a connection.
         ResetIn = "resets-in",
@@ -130,76 +134,78 @@ named! {
         ResetOut = "resets-out",
         /// SYN cookies sent.
         CookieSent = "cookies-sent",
-        /// SYN cookies that came back valid.
+        /// Valid SYN cookies returned by clients.
         CookieAccepted = "cookies-accepted",
-        /// Fast Open cookies sent to clients that asked for one.
+        /// Fast Open cookies sent to clients that requested one.
         FastOpenCookieSent = "fast-open-cookies-sent",
-        /// Connections accepted by a Fast Open cookie, before the handshake was done.
+        /// Connections accepted by a Fast Open cookie, before the handshake completed.
         FastOpenAccepted = "fast-open-accepted",
-        /// SYNs with a Fast Open cookie that is not ours, or no longer.
+        /// SYNs with a Fast Open cookie that is invalid or expired.
         FastOpenBadCookie = "fast-open-bad-cookies",
-        /// SYNs with a good cookie that got an ordinary handshake, too many others being pending.
+        /// SYNs with a valid cookie that got an ordinary handshake because too many others were
+        /// pending.
         FastOpenLimited = "fast-open-limited",
-        /// SYNs of ours whose data the server took.
+        /// SYNs sent whose data the server accepted.
         FastOpenTaken = "fast-open-taken",
-        /// SYNs of ours whose data the server did not take.
+        /// SYNs sent whose data the server did not accept.
         FastOpenRefused = "fast-open-refused",
         /// Connections that entered TIME-WAIT.
         TimeWait = "time-waits",
-        /// TIME-WAIT entries taken over by a new open (RFC 6191).
+        /// TIME-WAIT entries reused by a new open (RFC 6191).
         TimeWaitReused = "time-waits-reused",
-        /// TIME-WAIT entries dropped early, the table being full.
+        /// TIME-WAIT entries evicted early because the table was full.
         TimeWaitEvicted = "time-waits-evicted",
-        /// Paths found to take less, by ICMP.
+        /// Path MTUs lowered by ICMP.
         PathMtuLowered = "path-mtu-lowered",
-        /// Paths found to lose what is large without a word (RFC 4821 §7.7).
+        /// Paths found to drop large packets silently (RFC 4821 §7.7).
         PathBlackHole = "path-black-holes",
-        /// Probes of paths that arrived.
+        /// Path MTU probes that arrived.
         PathProbeArrived = "path-probes-arrived",
-        /// Probes of paths that were lost alone.
+        /// Path MTU probes that were lost while other segments arrived.
         PathProbeLost = "path-probes-lost",
         /// IP fragments received.
         FragmentIn = "fragments-in",
-        /// Datagrams put together of fragments.
+        /// Datagrams reassembled from fragments.
         Reassembled = "reassembled",
-        /// Connections reset at close, too many others being left to themselves already.
+        /// Connections reset at close because too many orphans existed already.
         OrphanRefused = "orphans-refused",
-        /// Receive windows that could grow, programs reading fast.
+        /// Receive windows raised because programs read fast.
         WindowRaised = "windows-raised",
-        /// Receive windows that had to give way, memory being short.
+        /// Receive windows lowered because of memory pressure.
         WindowLowered = "windows-lowered",
-        /// Times that there was no memory for a buffer.
+        /// Buffer allocations that failed.
         MemoryRefused = "memory-refused",
-        /// Times that memory became short.
+        /// Times that memory pressure began.
         MemoryShort = "memory-short",
-        /// Frames handed to another worker.
+        /// Frames handed over to another worker.
         HandedOver = "handed-over",
-        /// Frames taken from another worker.
+        /// Frames handed over by another worker.
         TakenOver = "taken-over",
-        /// Frames that came in on another queue than the NIC's hash says, and had to be handed over.
+        /// Frames that arrived on a queue other than the one the NIC's hash selects, and had to be
+        /// handed over.
         Strayed = "strayed",
-        /// Frames whose time of arrival the driver told.
+        /// Frames timestamped by the driver.
         StampedByDriver = "stamped-by-driver",
-        /// Times that a driver told by another clock than the system's: they are not used.
+        /// Driver timestamps ignored because they are from a clock other than the system's.
         StampForeign = "stamps-foreign",
         /// ARP and NDP answers sent.
         NeighbourAnswered = "neighbour-answers",
-        /// Other stations that claimed an address of ours.
+        /// Hosts that claimed a local address.
         AddressConflict = "address-conflicts",
-        /// Advertisements of routers that were heeded.
+        /// Router advertisements applied.
         RouterHeard = "router-advertisements",
-        /// Redirects that were heeded.
+        /// Redirects applied.
         Redirected = "redirects",
         /// ICMP echo answers sent.
         EchoAnswered = "echo-answers",
-        /// Turns that found something to do.
+        /// Turns with work to do.
         BusyTurn = "busy-turns",
-        /// Turns that found nothing to do.
+        /// Turns without work.
         IdleTurn = "idle-turns",
     }
 }
 
-/// One shard's counters.
+/// Counters of one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters {
     drops: [u64; DropReason::ALL.len()],
@@ -213,7 +219,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Counts a refused packet.
+    /// Counts a dropped packet.
     #[inline]
     pub const fn drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;
@@ -231,28 +237,28 @@ impl Counters {
         self.events[event as usize] += n;
     }
 
-    /// Counts `n` refused packets.
+    /// Counts `n` dropped packets.
     #[inline]
     pub const fn add_drops(&mut self, reason: DropReason, n: u64) {
         self.drops[reason as usize] += n;
     }
 
-    /// Packets refused for `reason`.
+    /// Returns the number of packets dropped for `reason`.
     pub const fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]
     }
 
-    /// How often `event` happened.
+    /// Returns the number of times that `event` happened.
     pub const fn counted(&self, event: Event) -> u64 {
         self.events[event as usize]
     }
 
-    /// All packets refused.
+    /// Returns the total number of packets dropped.
     pub fn dropped_in_all(&self) -> u64 {
         self.drops.iter().sum()
     }
 
-    /// Adds another shard's counters.
+    /// Adds the counters of another shard.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
@@ -262,7 +268,7 @@ impl Counters {
         }
     }
 
-    /// Names and counts, drops first under `drop.`, for reports.
+    /// Returns names and counts for reports. Drops come first, prefixed with `drop.`.
     pub fn entries(&self) -> impl Iterator<Item = (String, u64)> + '_ {
         let drops =
             DropReason::ALL.iter().map(|r| (format!("drop.{}", r.name()), self.dropped(*r)));
@@ -289,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_counters_tells_of_each() {
+    fn every_counter_is_documented() {
         let page = include_str!("../docs/counters.md");
         let reasons = DropReason::ALL.iter().map(|r| r.name());
         for name in reasons.chain(Event::ALL.iter().map(|e| e.name())) {

@@ -1,6 +1,7 @@
-//! IPv6 headers (RFC 8200), and the walk over extension headers to what they carry.
+//! IPv6 headers (RFC 8200) and the walk over extension headers to the upper layer.
 //!
-//! A fragment is reported, not put together; [`make_whole`] mends the header of one that was.
+//! Reports fragments without reassembling them; [`make_whole`] rewrites the header of a reassembled
+//! packet.
 
 use super::error::{Error, NoRoom};
 use super::protocol::{Protocol, TrafficClass};
@@ -9,73 +10,73 @@ use core::net::Ipv6Addr;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of the fixed header.
+/// Length of the fixed header in bytes.
 pub const HEADER_LEN: usize = 40;
 
-/// The smallest MTU of a link that carries IPv6 (RFC 8200 §5), bytes.
+/// Minimum MTU of a link that carries IPv6 (RFC 8200 §5), in bytes.
 pub const MTU_MIN: usize = 1280;
 
-/// Extension headers looked at in one packet. Real ones have one or two; more would let a sender buy
-/// much work for one packet (RFC 8504 §5.3 allows a limit).
+/// Maximum number of extension headers per packet. Real packets have one or two; without a limit, a
+/// single packet could cost a lot of work (RFC 8504 §5.3 allows a limit).
 pub const EXTENSIONS_MAX: usize = 8;
 
-/// Where the fixed header announces what follows it.
+/// Offset of the next-header field in the fixed header.
 const NEXT_HEADER_AT: u16 = 6;
 
 /// Largest flow label.
 const FLOW_LABEL_MASK: u32 = 0x000f_ffff;
 
-/// A part of a packet (RFC 8200 §4.5).
+/// A fragment of a packet (RFC 8200 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fragment {
-    /// Identifies the parts of one packet.
+    /// Identification shared by the fragments of a packet.
     pub ident: u32,
-    /// Where the part belongs, in bytes.
+    /// Offset of the fragment in bytes.
     pub offset_bytes: u16,
-    /// Whether more parts follow.
+    /// More fragments follow.
     pub more: bool,
-    /// Where in the packet the byte is that announces the fragment header: it names what follows once
-    /// the packet is whole and that header is gone.
+    /// Offset of the next-header field that announces the fragment header. After reassembly, when
+    /// the fragment header is gone, that field names the header behind it.
     pub announced_at: u16,
 }
 
-/// A header that arrived, and what the extension headers behind it said.
+/// A received header with the findings of its extension headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// From whom.
+    /// Source address.
     pub src: Ipv6Addr,
-    /// To whom.
+    /// Destination address.
     pub dst: Ipv6Addr,
-    /// Twenty bits.
+    /// Flow label, 20 bits.
     pub flow_label: u32,
     /// Bytes behind the fixed header, extension headers included.
     pub payload_len: u16,
-    /// Bytes of extension headers.
+    /// Length of the extension headers in bytes.
     pub extensions_len: u16,
-    /// The upper layer. Of a fragment: what the fragment header announces.
+    /// Upper-layer protocol. For a fragment, the next header of the fragment header.
     pub protocol: Protocol,
-    /// Hops left.
+    /// Remaining hops.
     pub hop_limit: u8,
     /// DSCP and ECN.
     pub traffic_class: TrafficClass,
-    /// Present when the packet is a part of one. A packet whose only part is itself (RFC 6946) is whole.
+    /// Set if the packet is a fragment. An atomic fragment (RFC 6946) counts as a whole packet.
     pub fragment: Option<Fragment>,
-    /// Whether there is a fragment header at all, of an only part too (RFC 6980 §5).
+    /// The packet has a fragment header, even an atomic one (RFC 6980 §5).
     pub has_fragment_header: bool,
 }
 
-/// What the source of a refused packet is to be told: a parameter problem (RFC 8200 §4.2, §4.4).
+/// The parameter problem to report to the source of a rejected packet (RFC 8200 §4.2, §4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The code of the message.
+    /// Code of the message.
     pub code: u8,
-    /// The byte of the packet that is not known.
+    /// Offset of the unrecognized byte in the packet.
     pub pointer: u32,
-    /// Whether it is told of a packet to a group too.
+    /// Report it even if the packet was sent to a multicast group.
     pub of_groups_too: bool,
 }
 
-/// Why a packet goes no further, and whether its source wants to hear of it.
+/// Reason for rejecting a packet, and the problem to report to its source.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
     error: Error,
@@ -94,28 +95,28 @@ impl From<Fault> for Error {
     }
 }
 
-/// A header to be sent.
+/// A header to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderOut {
-    /// From whom.
+    /// Source address.
     pub src: Ipv6Addr,
-    /// To whom.
+    /// Destination address.
     pub dst: Ipv6Addr,
-    /// What follows.
+    /// Next header.
     pub protocol: Protocol,
-    /// Hops allowed.
+    /// Maximum number of hops.
     pub hop_limit: u8,
     /// DSCP and ECN.
     pub traffic_class: TrafficClass,
-    /// Twenty bits, the same for all packets of a flow (RFC 6437).
+    /// Flow label, 20 bits, the same for all packets of a flow (RFC 6437).
     pub flow_label: u32,
 }
 
 impl HeaderOut {
-    /// Writes a header for `payload_len` bytes to the start of `bytes`; gives its length.
+    /// Writes a header for `payload_len` bytes to the start of `bytes` and returns its length.
     ///
     /// # Errors
-    /// [`NoRoom`] when `bytes` is shorter than the header or the payload longer than 65,535.
+    /// [`NoRoom`] when `bytes` is shorter than the header or the payload exceeds 65,535 bytes.
     #[inline]
     pub fn emit(&self, payload_len: usize, bytes: &mut [u8]) -> Result<usize, NoRoom> {
         let header = bytes.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
@@ -132,14 +133,15 @@ impl HeaderOut {
     }
 }
 
-/// Reads the header and walks the extension headers; gives the upper layer's bytes (of a fragment: the
-/// bytes behind the fragment header) without the padding of short frames.
+/// Parses the header and walks the extension headers. Returns the header and the upper layer's
+/// bytes (for a fragment, the bytes behind the fragment header) without the padding of short
+/// frames.
 ///
 /// # Errors
-/// - [`Error::Truncated`]: fewer bytes than the payload length or an extension header says.
-/// - [`Error::Malformed`]: not version 6, too many extension headers, or in a forbidden order.
-/// - [`Error::Unsupported`]: an option or routing header whose sender wants the packet discarded
-///   by those who don't act upon it.
+/// - [`Error::Truncated`]: fewer bytes than the payload length or an extension header gives.
+/// - [`Error::Malformed`]: not version 6, too many extension headers, or a forbidden order.
+/// - [`Error::Unsupported`]: an option or routing header that requires a receiver without support
+///   for it to discard the packet.
 #[inline]
 pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     let (mut header, rest) = fixed(packet)?;
@@ -151,7 +153,7 @@ pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     Ok((header, payload))
 }
 
-/// As [`parse`], of a packet that an ICMP error quotes: its end may be missing.
+/// Like [`parse`], for a packet quoted by an ICMP error, whose end may be missing.
 pub(super) fn parse_quoted(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     let (mut header, rest) = fixed(packet)?;
     let payload = rest.get(..usize::from(header.payload_len)).unwrap_or(rest);
@@ -160,7 +162,8 @@ pub(super) fn parse_quoted(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     Ok((header, payload))
 }
 
-/// The fixed header of a packet that [`parse`] refused as [`Error::Unsupported`], and what is to be told of it.
+/// Returns the fixed header of a packet that [`parse`] rejected as [`Error::Unsupported`] and the
+/// problem to report to its source.
 pub fn problem(packet: &[u8]) -> Option<(Header, Problem)> {
     let (header, rest) = fixed(packet).ok()?;
     let payload = rest.get(..usize::from(header.payload_len))?;
@@ -194,15 +197,16 @@ fn fixed(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     Ok((header, rest))
 }
 
-/// Bytes of a fragment header.
+/// Length of a fragment header in bytes.
 pub const FRAGMENT_HEADER_LEN: usize = 8;
 
-/// Makes the headers of a first part (the fixed one and the extension headers, without the fragment
-/// header) those of the whole packet, `payload_len` bytes of which follow (RFC 8200 §4.5). `announced_at`
-/// is of [`Fragment`], `protocol` what the fragment header announced.
+/// Rewrites the headers of a first fragment (fixed header and extension headers, without the
+/// fragment header) into those of the reassembled packet, whose payload has `payload_len` bytes
+/// (RFC 8200 §4.5). `announced_at` is the field of [`Fragment`]; `protocol` is the next header of
+/// the fragment header.
 ///
 /// # Errors
-/// [`NoRoom`] when the packet is longer than one can be, or `headers` shorter than a header.
+/// [`NoRoom`] when the packet exceeds the maximum size or `headers` is shorter than a header.
 pub fn make_whole(
     headers: &mut [u8],
     announced_at: usize,
@@ -218,8 +222,9 @@ pub fn make_whole(
     Ok(())
 }
 
-/// Whether the chain of extension headers that begins with `first` ends inside `payload`, and the upper
-/// layer's own header with it: what RFC 8200 §4.5 asks of a first part (RFC 7112 §5).
+/// Returns true if `payload` contains the whole chain of extension headers that begins with
+/// `first`, and the upper-layer header. RFC 8200 §4.5 requires this of a first fragment (RFC 7112
+/// §5).
 pub fn reaches_upper_layer(first: Protocol, payload: &[u8]) -> bool {
     walk(first, payload).is_ok_and(|upper| {
         let least = match upper.protocol {
@@ -231,7 +236,7 @@ pub fn reaches_upper_layer(first: Protocol, payload: &[u8]) -> bool {
     })
 }
 
-/// Where a chain of extension headers ends.
+/// The end of a chain of extension headers.
 struct Upper<'a> {
     protocol: Protocol,
     fragment: Option<Fragment>,
@@ -250,7 +255,7 @@ impl<'a> Upper<'a> {
     }
 }
 
-/// Follows the chain until it meets what is no extension header, or a fragment.
+/// Follows the chain to the first header that is not an extension header, or to a fragment.
 #[inline(never)]
 fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> {
     let (mut protocol, mut rest) = (first, payload);
@@ -258,7 +263,7 @@ fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> {
     for position in 0..=EXTENSIONS_MAX {
         let at = HEADER_LEN + payload.len() - rest.len();
         let (next, part, after) = match protocol {
-            // RFC 8200 §4.1: hop-by-hop options stand right behind the fixed header, or nowhere.
+            // RFC 8200 §4.1: hop-by-hop options directly follow the fixed header.
             Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed.into()),
             Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(rest, at)?,
             Protocol::ROUTING => routing(rest, at)?,
@@ -276,17 +281,18 @@ fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> {
                 payload: after,
             });
         }
-        // Every extension header begins with the byte that announces the next one.
+        // Every extension header begins with its next-header field.
         announced_at = at as u16;
         (protocol, rest) = (next, after);
     }
     Err(Error::Malformed.into())
 }
 
-/// What an extension header says comes next, the part of a packet that it says this is, and the rest.
+/// Result of an extension header: the next header, the fragment if it is one, and the rest.
 type Step<'a> = (Protocol, Option<Fragment>, &'a [u8]);
 
-/// An extension header of the common form: what comes next, its own bytes behind the two first, the rest.
+/// Splits off an extension header of the common format. Returns its next header, its bytes behind
+/// the first two, and the rest.
 fn extension(bytes: &[u8]) -> Result<(Protocol, &[u8], &[u8]), Error> {
     let &[next, units, ..] = bytes else { return Err(Error::Truncated) };
     let len = (usize::from(units) + 1) * 8;
@@ -294,7 +300,8 @@ fn extension(bytes: &[u8]) -> Result<(Protocol, &[u8], &[u8]), Error> {
     Ok((Protocol(next), &own[2..], rest))
 }
 
-/// Hop-by-hop or destination options, which begin at byte `at` of the packet: none is acted upon, some forbid to go on.
+/// Checks hop-by-hop or destination options that begin at offset `at` of the packet. None is
+/// processed; some require the packet to be discarded.
 fn options(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
     let (next, own, rest) = extension(bytes)?;
     let mut area = own;
@@ -313,11 +320,12 @@ fn options(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
     Ok((next, None, rest))
 }
 
-/// RFC 8200 §4.2: the two highest bits tell those who do not know an option what to do. 00 is to skip it, all
-/// others to discard the packet; 10 and 11 to tell the source,
+/// RFC 8200 §4.2: the two highest bits of an unknown option give the action. 00 skips the option,
+/// the others discard the packet; 10 and 11 also report to the source
+///
 /// > Parameter Problem, Code 2, message [...] pointing to the unrecognized Option Type
 ///
-/// 11 unless the packet was sent to a group.
+/// With 11 the report is omitted if the packet was sent to a multicast group.
 const fn unknown_option(kind: u8, pointer: u32) -> Fault {
     let problem = match kind >> 6 {
         0b10 => Some(Problem { code: 2, pointer, of_groups_too: true }),
@@ -328,12 +336,13 @@ const fn unknown_option(kind: u8, pointer: u32) -> Fault {
 }
 
 /// RFC 8200 §4.4:
-/// > If Segments Left is zero, the node must ignore the Routing header and proceed to process the next
-/// > header in the packet [...] If Segments Left is non-zero, the node must discard the packet and send an
-/// > ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing to the unrecognized
-/// > Routing Type.
+/// > If Segments Left is zero, the node must ignore the Routing header and proceed to process the
+/// > next header in the packet [...] If Segments Left is non-zero, the node must discard the packet
+/// > and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing
+/// to
+/// > the unrecognized Routing Type.
 ///
-/// which goes for type 0 too (RFC 5095 §3).
+/// This also applies to type 0 (RFC 5095 §3).
 fn routing(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
     let (next, own, rest) = extension(bytes)?;
     match own {
@@ -356,7 +365,8 @@ fn fragment(bytes: &[u8], announced_at: u16) -> Result<Step<'_>, Error> {
         more: field & 1 == 1,
         announced_at,
     };
-    // RFC 8200 §4.5, RFC 6946 §4: a part that is the whole is processed as a packet that needs no reassembly.
+    // RFC 8200 §4.5, RFC 6946 §4: an atomic fragment is processed as a packet that needs no
+    // reassembly.
     let whole = fragment.offset_bytes == 0 && !fragment.more;
     Ok((Protocol(next), Some(fragment).filter(|_| !whole), rest))
 }

@@ -1,10 +1,10 @@
-//! ICMP, both versions: echo, the errors, and what the errors quote.
+//! ICMP for IPv4 and IPv6: echo, errors, and the packets that errors quote.
 //!
 //! | file | |
 //! |---|---|
 //! | `v4` | RFC 792, with the MTU of RFC 1191 |
-//! | `v6` | RFC 4443; Neighbour Discovery is handed on to `wire::ndp` |
-//! | `quote` | the packet that an error is about |
+//! | `v6` | RFC 4443; Neighbour Discovery messages go to `wire::ndp` |
+//! | `quote` | the packet that caused an error |
 
 mod quote;
 pub mod v4;
@@ -15,16 +15,16 @@ mod tests;
 
 pub use quote::{Quote, quotable_v4, quotable_v6};
 
-/// Bytes before an echo's data or an error's quote.
+/// Length of the header before an echo's data or an error's quote, in bytes.
 pub const HEADER_LEN: usize = 8;
 
-/// An echo request's or reply's content.
+/// Contents of an echo request or reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo<'a> {
-    /// Which program asked.
+    /// Identifies the requesting program.
     pub ident: u16,
-    /// Which of its requests.
+    /// Identifies the request.
     pub sequence: u16,
-    /// What is to be sent back.
+    /// Data that the reply returns.
     pub data: &'a [u8],
 }

@@ -1,15 +1,15 @@
 //! TCP headers (RFC 9293 §3.1) and their options.
 //!
-//! Knows the layout only: which option means what in which state is the protocol's matter, except for
-//! options that belong to a SYN, which are dropped elsewhere.
+//! Knows the layout only. The protocol decides what an option means in each state, except that
+//! options valid on a SYN alone are dropped here on other segments.
 //!
 //! | file | |
 //! |---|---|
-//! | `header` | a header that arrived |
-//! | `options` | its options |
+//! | `header` | received headers |
+//! | `options` | options of received headers |
 //! | `accecn` | the two options of Accurate ECN |
 //! | `fast_open` | the Fast Open option in both forms |
-//! | `emit` | a header to be sent, with its options, data and sum |
+//! | `emit` | headers to send, with options, data and checksum |
 
 mod accecn;
 mod emit;
@@ -27,13 +27,13 @@ pub(super) use header::STAMPED_LEN;
 pub use header::{Header, Stamped, parse, parse_stamped, verify};
 pub use options::{Options, SackIter, Timestamps};
 
-/// Bytes of a header without options.
+/// Length of a header without options, in bytes.
 pub const HEADER_LEN: usize = 20;
 
-/// Bytes that options can take: the data offset counts 15 words at most.
+/// Maximum length of options in bytes: the data offset counts at most 15 words.
 pub const OPTIONS_LEN_MAX: usize = 40;
 
-/// Control bits (RFC 9293 §3.1) as in the header's thirteenth and fourteenth byte.
+/// Control bits (RFC 9293 §3.1) as in bytes 13 and 14 of the header.
 pub mod flag {
     /// No more data from the sender.
     pub const FIN: u16 = 0x01;
@@ -53,6 +53,6 @@ pub mod flag {
     pub const CWR: u16 = 0x80;
     /// Accurate ECN (RFC 9768 §3.1.1).
     pub const AE: u16 = 0x100;
-    /// All of them; the three bits above are reserved (RFC 9293 §3.1).
+    /// All control bits. The three bits above are reserved (RFC 9293 §3.1).
     pub(in crate::wire) const ALL: u16 = 0x1ff;
 }
