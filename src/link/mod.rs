@@ -1,7 +1,7 @@
-//! Frames in and frames out, in batches. Knows Ethernet frames as bytes only.
+//! Frames in and frames out, in batches. Treats Ethernet frames as bytes.
 //!
-//! A [`Frame`] is an unclonable ticket for one buffer: it is on one ring or in one hand. The sum of
-//! frames posted for rx, posted for tx, held and free is constant ([`Accounting`]).
+//! A [`Frame`] is an unclonable ticket for one buffer: it is on one ring or has one holder. The
+//! number of frames posted for RX, posted for TX, held and free is constant ([`Accounting`]).
 
 mod frame;
 pub mod impair;
@@ -16,87 +16,88 @@ use std::os::fd::BorrowedFd;
 
 use crate::time::Instant;
 
-/// A way to send and receive Ethernet frames (without FCS), owned by one thread.
+/// A link that sends and receives Ethernet frames (without FCS), owned by one thread.
 ///
-/// A worker's turn is: [`receive`](Link::receive) a batch; read the frames; [`release`](Link::release)
-/// each; [`reserve`](Link::reserve) a frame for each packet to send, fill it, hand it to
-/// [`transmit`](Link::transmit); [`flush`](Link::flush) once.
+/// A worker's turn is: [`receive`](Link::receive) a batch; read the frames;
+/// [`release`](Link::release) each; [`reserve`](Link::reserve) a frame for each packet to send,
+/// fill it, pass it to [`transmit`](Link::transmit); [`flush`](Link::flush) once.
 pub trait Link {
-    /// Appends up to `max` frames that have arrived to `frames` and returns how many. Never blocks.
+    /// Appends up to `max` received frames to `frames` and returns their number. Never blocks.
     fn receive(&mut self, now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize;
 
-    /// A free frame to fill, or `None` when all are in use (counted by the caller).
+    /// Returns a free frame, or `None` if all are in use (the caller counts this).
     fn reserve(&mut self) -> Option<Frame>;
 
-    /// Puts a filled frame on its way out. It may wait until [`flush`](Link::flush).
+    /// Sends a filled frame. The link may delay it until [`flush`](Link::flush).
     fn transmit(&mut self, now: Instant, frame: Frame);
 
-    /// Gives a frame back unsent.
+    /// Returns a frame unsent.
     fn release(&mut self, frame: Frame);
 
-    /// Kicks the device if it needs it, takes completions back, refills the fill ring. Once a turn.
+    /// Kicks the device if needed, reaps completions and refills the fill ring. Call once per turn.
     fn flush(&mut self, now: Instant);
 
-    /// The largest frame that can be sent, bytes, Ethernet header included.
+    /// Returns the length of the longest frame that can be sent, in bytes, Ethernet header
+    /// included.
     fn frame_max(&self) -> usize;
 
-    /// When the link itself wants to be called again although nothing arrives (delayed frames, an
-    /// unfinished kick), if at all.
+    /// Returns the time at which the link needs a call even if nothing arrives (delayed frames, an
+    /// unfinished kick), if any.
     fn deadline(&self) -> Option<Instant>;
 
-    /// A file descriptor to wait on for arrivals, where there is one.
+    /// Returns a file descriptor to wait on for received frames, if the link has one.
     fn wait_fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Where the frames are.
+    /// Returns the location of all frames.
     fn accounting(&self) -> Accounting;
 
-    /// Counters of the link and the device below it since the start.
+    /// Returns the counters of the link and its device since the start.
     fn statistics(&mut self) -> Statistics;
 
-    /// Whether the device takes frames, as far as the last attempt told.
+    /// Returns the state of the device as of the last attempt to use it.
     fn state(&self) -> State {
         State::Up
     }
 
-    /// What came with each frame of the last [`receive`](Link::receive) from the device, in their order; empty where
-    /// nothing can have come.
+    /// Returns the metadata of each frame of the last [`receive`](Link::receive), in the same
+    /// order; empty if the link provides none.
     fn metadata(&self) -> &[Metadata] {
         &[]
     }
 }
 
-/// What came with a frame beside its bytes.
+/// Metadata of a received frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
-    /// When it came in.
+    /// Time of arrival.
     pub stamp: Option<Stamp>,
-    /// The hash by which the NIC chose its queue, and what went into that: bits of the kernel's
-    /// `enum xdp_rss_hash_type` ([`HASH_OF_PORTS`]).
+    /// The hash by which the NIC chose the queue, and its inputs as bits of the kernel's `enum
+    /// xdp_rss_hash_type` ([`HASH_OF_PORTS`]).
     pub hash: Option<(u32, u32)>,
 }
 
-/// Ports went into a hash (include/net/xdp.h, `XDP_RSS_L4`).
+/// Hash type bit: the hash includes ports (include/net/xdp.h, `XDP_RSS_L4`).
 pub const HASH_OF_PORTS: u32 = 1 << 3;
 
-/// When a frame came in.
+/// Time of arrival of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub nanos: u64,
-    /// The driver told it; else it is when the XDP program saw the frame.
+    /// The driver provided the time; otherwise the XDP program did, when it saw the frame.
     pub by_driver: bool,
-    /// The driver told a time of another clock.
+    /// The driver's timestamp was from another clock and is not used.
     pub driver_is_foreign: bool,
 }
 
-/// Whether a link's device is in service.
+/// State of a link's device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub enum State {
-    /// It takes frames.
+    /// The device accepts frames.
     #[default]
     Up,
-    /// The interface is down, or gone.
+    /// The interface is down or gone.
     Down,
 }
 
@@ -145,7 +146,7 @@ impl<L: Link + ?Sized> Link for Box<L> {
     }
 }
 
-/// What a link has counted since it was opened.
+/// Counters of a link since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Frames received.
@@ -156,12 +157,12 @@ pub struct Statistics {
     pub tx_frames: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Frames the kernel or device dropped on the way in (rx ring full, fill ring empty).
+    /// Frames dropped by the kernel or device on receive (RX ring full, fill ring empty).
     pub rx_dropped: u64,
-    /// Frames refused on the way out (too long, invalid descriptor).
+    /// Frames rejected on transmit (too long, invalid descriptor).
     pub tx_dropped: u64,
-    /// System calls made to kick or wake.
+    /// System calls made to kick or wake the kernel.
     pub kicks: u64,
-    /// Kicks that the kernel answered with "again".
+    /// Kicks for which the kernel returned `EAGAIN` or a similar transient error.
     pub kicks_again: u64,
 }

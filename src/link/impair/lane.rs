@@ -1,6 +1,7 @@
-//! One direction of a bad network: decides each frame's fate and holds those that travel.
+//! One direction of an impaired network: decides what happens to each frame and delays it.
 //!
-//! Owns the frames on their way, in order of arrival time; ties keep the order of entry. Knows no link.
+//! Owns the frames in flight, ordered by arrival time; ties keep the order of entry. Knows nothing
+//! about links.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -11,26 +12,26 @@ use crate::link::Frame;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};
 
-/// What one direction has done so far.
+/// Counters of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames that went in.
+    /// Frames that entered.
     pub frames: u64,
-    /// Frames lost by chance.
+    /// Frames lost at random.
     pub lost: u64,
-    /// Frames of which a copy went along.
+    /// Frames duplicated.
     pub duplicated: u64,
-    /// Frames with a flipped bit.
+    /// Frames corrupted by a flipped bit.
     pub corrupted: u64,
-    /// Frames held back so that others could overtake.
+    /// Frames delayed so that others could overtake.
     pub reordered: u64,
-    /// Frames marked instead of dropped.
+    /// Frames marked with CE.
     pub marked: u64,
-    /// Frames dropped, the rate limiter's queue or the lane being full.
+    /// Frames dropped because the queue of the rate limiter or the direction was full.
     pub overflowed: u64,
 }
 
-/// A frame on its way. Ordered by when it arrives, then by when it went in.
+/// A frame in flight. Ordered by arrival time, then by order of entry.
 #[derive(Debug)]
 struct Travelling {
     due_at: Instant,
@@ -55,19 +56,19 @@ impl Ord for Travelling {
     }
 }
 
-/// What becomes of a frame.
+/// Outcome of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Fate {
-    /// It is lost: give it back.
+    /// The frame is lost; release it.
     Lost,
-    /// It travels.
+    /// The frame is delivered.
     Once,
-    /// It travels, and so does a copy.
+    /// The frame and a copy are delivered.
     Twice,
 }
 
-/// Bytes of an Ethernet header without tags.
+/// Length of an Ethernet header without tags, in bytes.
 const ETHERNET: usize = 14;
 
 /// One direction.
@@ -75,10 +76,10 @@ const ETHERNET: usize = 14;
 pub(super) struct Lane {
     config: Impairment,
     rng: Rng,
-    /// The state of the Gilbert-Elliott network.
+    /// The Gilbert-Elliott model is in the bad state.
     bad: bool,
     travelling: BinaryHeap<Reverse<Travelling>>,
-    /// When each frame that waits for the rate limiter will have passed it.
+    /// Time at which each queued frame leaves the rate limiter.
     passing: VecDeque<Instant>,
     last_due_at: Instant,
     entered: u64,
@@ -103,12 +104,13 @@ impl Lane {
         self.counts
     }
 
-    /// Treats frames otherwise from now on; those on their way arrive as they would have.
+    /// Changes the impairment of frames that enter from now on. Frames in flight keep their arrival
+    /// time.
     pub(super) const fn change(&mut self, config: Impairment) {
         self.config = config;
     }
 
-    /// Draws the fate of a frame, and corrupts it if that is part of it.
+    /// Decides the outcome of a frame. Flips a bit if the frame is to be corrupted.
     pub(super) fn judge(&mut self, frame: &mut Frame) -> Fate {
         self.counts.frames += 1;
         let too_big = self.config.mtu.is_some_and(|mtu| frame.len() > mtu + ETHERNET);
@@ -124,7 +126,7 @@ impl Lane {
         if self.rng.happens(self.config.duplicate) { Fate::Twice } else { Fate::Once }
     }
 
-    /// Notes that a copy was really made.
+    /// Counts a copy that was made.
     pub(super) const fn on_duplicated(&mut self) {
         self.counts.duplicated += 1;
     }
@@ -143,10 +145,10 @@ impl Lane {
         lost
     }
 
-    /// Sends a frame on its way.
+    /// Puts a frame in flight.
     ///
     /// # Errors
-    /// The frame comes back when there is no room for it.
+    /// Returns the frame if there is no room for it.
     pub(super) fn enter(&mut self, now: Instant, mut frame: Frame) -> Result<(), Frame> {
         let passed_at = if self.travelling.len() < self.config.hold {
             self.pass_limiter(now, frame.len())
@@ -157,7 +159,7 @@ impl Lane {
             self.counts.overflowed += 1;
             return Err(frame);
         };
-        // It has joined the queue itself.
+        // The queue already contains the frame itself.
         if self.config.mark.is_some_and(|from| self.passing.len() > from) {
             self.counts.marked += u64::from(mark(&mut frame) == Marked::Yes);
         }
@@ -167,7 +169,8 @@ impl Lane {
         Ok(())
     }
 
-    /// When a frame of `len` bytes has passed the rate limiter; `None` when its queue is full.
+    /// Returns the time at which a frame of `len` bytes leaves the rate limiter, or `None` if the
+    /// queue is full.
     fn pass_limiter(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate) = self.config.rate else { return Some(now) };
         while self.passing.front().is_some_and(|at| *at <= now) {
@@ -183,7 +186,7 @@ impl Lane {
         Some(passed_at)
     }
 
-    /// When a frame that passed the limiter arrives.
+    /// Returns the arrival time of a frame that left the limiter at `passed_at`.
     fn arrival(&mut self, passed_at: Instant) -> Instant {
         let Impairment { delay, jitter, reorder, gap, .. } = self.config;
         let spread = self.rng.below(jitter.times(2).as_nanos().saturating_add(1));
@@ -192,12 +195,12 @@ impl Lane {
             self.counts.reordered += 1;
             return passed_at + travels + gap;
         }
-        // Frames of one path queue behind each other: jitter alone does not let one overtake.
+        // Frames of one path queue behind each other: jitter alone does not reorder them.
         self.last_due_at = self.last_due_at.max(passed_at + travels);
         self.last_due_at
     }
 
-    /// A frame that has arrived by `now`.
+    /// Returns a frame that has arrived by `now`.
     pub(super) fn poll_arrived(&mut self, now: Instant) -> Option<Frame> {
         if self.deadline()? > now {
             return None;
@@ -205,12 +208,12 @@ impl Lane {
         self.travelling.pop().map(|Reverse(travelling)| travelling.frame)
     }
 
-    /// When the next frame arrives.
+    /// Returns the arrival time of the next frame.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.travelling.peek().map(|Reverse(travelling)| travelling.due_at)
     }
 
-    /// All frames on their way, when the network ends.
+    /// Removes all frames in flight, when the network is dropped.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Frame> + '_ {
         self.travelling.drain().map(|Reverse(travelling)| travelling.frame)
     }

@@ -1,13 +1,15 @@
-//! Frames longer than a chunk: put together of the parts that the kernel delivers, and cut into parts again.
+//! Frames longer than a chunk: reassembled from the descriptors that the kernel delivers, and split
+//! into descriptors to send.
 //!
-//! Owns buffers of its own, each as long as the longest frame, so that above the link a frame is one run of bytes
-//! as everywhere else. That costs a copy each way, of frames that are long anyhow; short ones are received
-//! in their chunk as ever.
+//! Owns buffers as long as the longest frame, so that above the link every frame is contiguous.
+//! This costs one copy of each long frame per direction; short ones are received in their chunk as
+//! usual.
 
 use super::umem::Chunks;
 use crate::link::{Area, Frame};
 
-/// Descriptors of one frame at most: the kernel makes an skb of them, which takes 17 fragments (MAX_SKB_FRAGS).
+/// Maximum number of descriptors per frame: the kernel turns them into an skb, which takes 17
+/// fragments (MAX_SKB_FRAGS).
 pub(super) const PARTS_MAX: usize = 16;
 
 /// The long buffers of one link.
@@ -17,39 +19,40 @@ pub(super) struct Long {
     parts_max: usize,
 }
 
-/// The frame whose last part has not come yet.
+/// The frame under reassembly.
 enum Begun {
     Nothing,
     Frame(Frame),
-    /// There was no buffer for it, or it is longer than any frame: what comes of it is let go.
+    /// No buffer was free, or the frame is longer than any buffer: discard its descriptors.
     Lost,
 }
 
-/// What a part has made of its frame.
+/// Result of appending a part.
 #[must_use]
 pub(super) enum Put {
-    /// More has to come.
+    /// More parts follow.
     Wait,
-    /// It is whole.
+    /// The frame is complete.
     Whole(Frame),
-    /// It was the last part of a frame that could not be kept.
+    /// The last part of a discarded frame.
     Lost,
 }
 
 impl Long {
-    /// `count` buffers for frames of `frame_max` bytes, sent in parts of `part` bytes.
+    /// Creates `count` buffers for frames of `frame_max` bytes, which are sent in parts of `part`
+    /// bytes.
     pub(super) fn new(count: usize, frame_max: usize, part: usize) -> Self {
         let parts_max = frame_max.div_ceil(part);
         Self { area: Area::new(count, frame_max), begun: Begun::Nothing, parts_max }
     }
 
-    /// Whether the next part belongs to a frame that has begun.
+    /// Returns true if the next part belongs to a frame in progress.
     #[inline]
     pub(super) const fn has_begun(&self) -> bool {
         !matches!(self.begun, Begun::Nothing)
     }
 
-    /// Appends a part; `more` tells whether it is not the last.
+    /// Appends a part; `more` is false for the last one.
     pub(super) fn put(&mut self, part: &[u8], more: bool) -> Put {
         let begun = match std::mem::replace(&mut self.begun, Begun::Nothing) {
             Begun::Nothing => self.area.reserve().map_or(Begun::Lost, Begun::Frame),
@@ -81,7 +84,8 @@ impl Long {
         Begun::Frame(frame)
     }
 
-    /// An empty frame, if beside `keep` chunks there are as many free as this one and all that are out may take.
+    /// Returns an empty frame if, beyond `keep` chunks, enough are free to send this and all
+    /// outstanding frames.
     pub(super) fn reserve(&mut self, keep: usize, chunks: &Chunks) -> Option<Frame> {
         let wanted = keep + (self.area.out() + 1) * self.parts_max;
         if chunks.area.free() < wanted { None } else { self.area.reserve() }
@@ -97,19 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn parts_in_order_make_the_frame() {
+    fn parts_in_order_form_the_frame() {
         let mut long = long(1);
         assert!(matches!(long.put(&[1; 100], true), Put::Wait));
         assert!(long.has_begun());
         assert!(matches!(long.put(&[2; 100], true), Put::Wait));
-        let Put::Whole(frame) = long.put(&[3; 50], false) else { panic!("it is whole") };
+        let Put::Whole(frame) = long.put(&[3; 50], false) else { panic!("it is complete") };
         assert_eq!((frame.len(), frame[99], frame[100], frame[249]), (250, 1, 2, 3));
         assert!(!long.has_begun());
         long.area.release(frame).unwrap();
     }
 
     #[test]
-    fn without_a_buffer_the_whole_frame_is_lost_and_the_next_one_is_not() {
+    fn without_a_buffer_only_the_current_frame_is_lost() {
         let mut long = long(1);
         let held = long.area.reserve().unwrap();
         assert!(matches!(long.put(&[1; 100], true), Put::Wait));
@@ -121,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_longer_than_any_is_lost_and_its_buffer_is_not() {
+    fn an_oversized_frame_is_lost_and_its_buffer_is_released() {
         let mut long = long(1);
         for _ in 0..4 {
             assert!(matches!(long.put(&[1; 100], true), Put::Wait));

@@ -1,7 +1,7 @@
-//! The AF_XDP link itself: one queue's turn of receiving, sending, kicking and refilling.
+//! The AF_XDP link: receives, sends, kicks and refills the rings of one queue.
 //!
-//! Invariant: frames posted for rx, posted for tx, held and free add up to all there are, and at least
-//! as many are free as the fill ring lacks, so that sending can never starve receiving.
+//! Invariant: the number of frames posted for RX, posted for TX, held and free is constant, and at
+//! least as many are free as the fill ring lacks, so sending never starves receiving.
 
 use std::fmt;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -19,7 +19,7 @@ use crate::limits;
 use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::time::Instant;
 
-/// How the socket was really bound.
+/// Mode that the socket is bound in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// The kernel copies each frame.
@@ -29,7 +29,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The name used in reports.
+    /// Returns the name used in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,19 +39,19 @@ impl Bound {
     }
 }
 
-/// Bytes of send buffer a descriptor of the tx ring is charged for in copy mode: the copy of a full
-/// chunk and its bookkeeping. With less the kernel stops half-way with ENOBUFS.
+/// Send buffer per TX descriptor in copy mode, in bytes: the copy of a full chunk and its
+/// bookkeeping. With less the kernel stops early with ENOBUFS.
 const SEND_BUFFER_EACH: u32 = 4096;
 
-/// Bytes of Ethernet header and one VLAN tag, on top of the MTU.
+/// Length of the Ethernet header with one VLAN tag, on top of the MTU.
 const ETHERNET_MAX: usize = 18;
 
-/// Bytes of the shortest frame that a device can address.
+/// Length of the shortest frame with an Ethernet header.
 const ETHERNET_MIN: usize = 14;
 
-/// The rings with their chunks, and how many of these the kernel has.
+/// The rings, the chunks, and the number of chunks that the kernel has.
 struct Device {
-    // Dropped first: the chunks' memory must outlive the rings.
+    // Declared first, so dropped first: the memory of the chunks must outlive the rings.
     rings: Rings,
     chunks: Chunks,
     rx_posted: usize,
@@ -87,19 +87,19 @@ impl Ring for Device {
 /// A link over one queue of a network interface.
 pub struct XskLink {
     device: Device,
-    /// For frames longer than a chunk, where the link carries such.
+    /// Buffers for frames longer than a chunk, if the link supports them.
     long: Option<Long>,
-    /// Filled frames that are not yet on the tx ring, in order.
+    /// Filled frames that are not yet on the TX ring, in order.
     leaving: Vec<FrameDesc>,
-    /// Chunks on their way to the fill ring.
+    /// Chunks to produce on the fill ring.
     posting: Vec<FrameDesc>,
     kicker: Kicker,
-    /// Whether descriptors went on the tx ring since the last flush.
+    /// Descriptors were produced on the TX ring since the last flush.
     fresh: bool,
     posted_target: usize,
     watermark: usize,
     busy_poll: bool,
-    /// Of the last batch, where it is read.
+    /// Metadata of the last batch, if enabled.
     metadata: Option<Vec<Metadata>>,
     frame_max: usize,
     bound: Bound,
@@ -109,11 +109,11 @@ pub struct XskLink {
 }
 
 impl XskLink {
-    /// Opens the link and posts frames for receiving. Packets come once an XDP program redirects the
-    /// queue to [`fd`](Self::fd).
+    /// Opens the link and posts frames for receive. Packets arrive once an XDP program redirects
+    /// the queue to [`fd`](Self::fd).
     ///
     /// # Errors
-    /// [`OpenError`] tells the cause and what to do about it.
+    /// [`OpenError`] gives the cause and a remedy.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         config.check()?;
         let sizes = config.sizes(device::rx_ring(&config.interface));
@@ -155,25 +155,25 @@ impl XskLink {
         Ok(link)
     }
 
-    /// The socket, to be put into the XSKMAP at the queue's index.
+    /// Returns the socket, to insert into the XSKMAP at the index of the queue.
     #[must_use]
     pub const fn fd(&self) -> RawFd {
         self.device.rings.fd()
     }
 
-    /// How the socket was really bound.
+    /// Returns the mode that the socket is bound in.
     #[must_use]
     pub const fn bound(&self) -> Bound {
         self.bound
     }
 
-    /// What was asked for and could not be had, a sentence each.
+    /// Returns the options that were configured but unavailable, one sentence each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Chunks that the fill ring lacks: so many must stay free.
+    /// Returns the number of chunks that the fill ring lacks, which must stay free.
     #[inline]
     const fn lacking(&self) -> usize {
         self.posted_target - self.device.rx_posted
@@ -194,7 +194,7 @@ impl XskLink {
         Ok(())
     }
 
-    /// Copies a long frame into chunks; too few of them, and it comes back.
+    /// Copies a long frame into chunks. Returns the frame if too few are free.
     fn leave_in_parts(&mut self, frame: Frame) -> Result<(), Frame> {
         let Device { chunks, tx_posted, .. } = &mut self.device;
         let part = chunks.packet_max();
@@ -204,7 +204,7 @@ impl XskLink {
         }
         for (at, bytes) in frame.chunks(part).enumerate() {
             let desc = chunks.leaving_part(bytes, at + 1 < parts);
-            self.leaving.push(desc.expect("so many chunks are free"));
+            self.leaving.push(desc.expect("enough chunks are free"));
             *tx_posted += 1;
         }
         self.release(frame);
@@ -246,7 +246,8 @@ impl Link for XskLink {
             let mut frame = chunks.arrived(desc);
             match &mut self.long {
                 Some(long) if desc.has_more_frames() || long.has_begun() => {
-                    // A frame in parts goes without, but for the mark on the first one.
+                    // A frame in parts has no metadata, but the mark on its first part must be
+                    // cleared.
                     if self.metadata.is_some() {
                         metadata::take(&chunks.area, &mut frame);
                     }
@@ -256,7 +257,7 @@ impl Link for XskLink {
                         Put::Wait => {}
                     }
                     let released = chunks.area.release(frame);
-                    debug_assert!(released.is_ok(), "the chunk is this link's");
+                    debug_assert!(released.is_ok(), "the chunk belongs to this link");
                 }
                 _ => frames.push(frame),
             }
@@ -277,7 +278,7 @@ impl Link for XskLink {
         let keep = self.lacking();
         match &mut self.long {
             None => self.device.chunks.reserve(keep),
-            // How long a frame will be is known when it is filled.
+            // The length of the frame is unknown until it is filled, so reserve a long one.
             Some(long) => long.reserve(keep, &self.device.chunks),
         }
     }
@@ -310,7 +311,7 @@ impl Link for XskLink {
             Some(long) if long.area.owns(&frame) => long.area.release(frame),
             _ => self.device.chunks.area.release(frame),
         };
-        debug_assert!(stray.is_ok(), "released to a link that it does not come from: {stray:?}");
+        debug_assert!(stray.is_ok(), "frame released to a link it does not belong to: {stray:?}");
     }
 
     fn flush(&mut self, now: Instant) {
@@ -337,7 +338,8 @@ impl Link for XskLink {
     }
 
     fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps alive.
+        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps
+        // alive.
         Some(unsafe { BorrowedFd::borrow_raw(self.fd()) })
     }
 
@@ -382,8 +384,8 @@ impl fmt::Debug for XskLink {
     }
 }
 
-/// Binds for packets of several descriptors where frames of `wanted` bytes take more than a chunk, and for those of
-/// one where kernel or driver refuse that.
+/// Binds for packets of several descriptors if frames of `wanted` bytes exceed a chunk; falls back
+/// to single descriptors if the kernel or the driver refuses.
 fn bind(
     config: &Config,
     chunks: &Chunks,
@@ -401,9 +403,10 @@ fn bind(
         }
     }
     notes.push(format!(
-        "frames of more than {} bytes are not carried on `{}`: that takes Linux 6.6 and a driver with multi-buffer support",
-        chunks.packet_max(),
-        config.interface
+        "`{}` does not carry frames of more than {} bytes: that needs Linux 6.6 and a driver with \
+         multi-buffer support",
+        config.interface,
+        chunks.packet_max()
     ));
     Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne))
 }
@@ -414,7 +417,7 @@ fn read_back(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {
         _ => {
             if config.mode == Mode::Auto {
                 notes.push(format!(
-                    "the driver of `{}` has no zero-copy: copy mode",
+                    "the driver of `{}` does not support zero-copy; using copy mode",
                     config.interface
                 ));
             }
@@ -428,16 +431,19 @@ fn set_options(config: &Config, rings: &Rings, bound: Bound, notes: &mut Vec<Str
     if bound == Bound::Copy {
         let budget = config.tx_budget.clamp(32, config.tx_ring);
         if options::set_tx_budget(fd, budget).is_err() {
-            notes.push("this kernel sends 32 frames a call at most (before 6.17)".to_owned());
+            notes.push("this kernel (before 6.17) sends at most 32 frames per call".to_owned());
         }
         if let Err(cause) = options::raise_send_buffer(fd, config.tx_ring * SEND_BUFFER_EACH) {
-            notes
-                .push(format!("the send buffer could not be raised ({cause}): more calls a batch"));
+            notes.push(format!(
+                "cannot raise the send buffer ({cause}); batches need more system calls"
+            ));
         }
     }
     if let Some(wanted) = config.busy_poll
         && let Err(cause) = options::prefer_busy_poll(fd, wanted)
     {
-        notes.push(format!("no busy polling ({cause}): it needs Linux 5.11 and CAP_NET_ADMIN"));
+        notes.push(format!(
+            "cannot enable busy polling ({cause}): it needs Linux 5.11 and CAP_NET_ADMIN"
+        ));
     }
 }
