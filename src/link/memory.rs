@@ -34,17 +34,17 @@ impl Default for Config {
 
 /// Queues towards one end.
 #[derive(Debug)]
-struct Lane {
-    arriving: ArrayQueue<Frame>,
+struct Queues {
+    rx: ArrayQueue<Frame>,
     /// Tickets of this end's area that the other end released. Holds the whole area, so it is never
     /// full.
-    coming_home: ArrayQueue<Frame>,
+    returned: ArrayQueue<Frame>,
 }
 
 /// State shared by the two ends.
 #[derive(Debug)]
 struct Cable {
-    lanes: [Lane; 2],
+    queues: [Queues; 2],
     /// Areas whose end is dropped while frames of theirs may be in flight.
     retired: Mutex<Vec<Area>>,
 }
@@ -52,10 +52,10 @@ struct Cable {
 impl Drop for Cable {
     fn drop(&mut self) {
         let areas = self.retired.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for lane in &self.lanes {
-            let under_way =
-                core::iter::from_fn(|| lane.arriving.pop().or_else(|| lane.coming_home.pop()));
-            for frame in under_way {
+        for queues in &self.queues {
+            let in_flight =
+                core::iter::from_fn(|| queues.rx.pop().or_else(|| queues.returned.pop()));
+            for frame in in_flight {
                 if let Some(home) = areas.iter_mut().find(|area| area.owns(&frame)) {
                     home.release(frame).expect("the area owns the frame");
                 }
@@ -79,11 +79,11 @@ pub struct MemoryLink {
 #[must_use]
 pub fn pair(config: Config) -> (MemoryLink, MemoryLink) {
     let areas = [(); 2].map(|()| Area::new(config.frames, config.frame_max));
-    let lanes = [0, 1].map(|end: usize| Lane {
-        arriving: ArrayQueue::new(config.ring.max(1)),
-        coming_home: ArrayQueue::new(areas[end].count()),
+    let queues = [0, 1].map(|end: usize| Queues {
+        rx: ArrayQueue::new(config.ring.max(1)),
+        returned: ArrayQueue::new(areas[end].count()),
     });
-    let cable = Arc::new(Cable { lanes, retired: Mutex::new(Vec::new()) });
+    let cable = Arc::new(Cable { queues, retired: Mutex::new(Vec::new()) });
     let [a, b] = areas;
     let end = |end, area| MemoryLink {
         area: Some(area),
@@ -101,8 +101,8 @@ impl MemoryLink {
         self.area.as_mut().expect("the area leaves only when the end is dropped")
     }
 
-    fn take_home(&mut self) {
-        while let Some(frame) = self.cable.lanes[self.end].coming_home.pop() {
+    fn reclaim(&mut self) {
+        while let Some(frame) = self.cable.queues[self.end].returned.pop() {
             if self.area().release(frame).is_ok() {
                 self.tx_posted -= 1;
             }
@@ -114,7 +114,7 @@ impl Link for MemoryLink {
     fn receive(&mut self, _now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
         let before = frames.len();
         while frames.len() - before < max {
-            let Some(frame) = self.cable.lanes[self.end].arriving.pop() else { break };
+            let Some(frame) = self.cable.queues[self.end].rx.pop() else { break };
             // A local frame that the peer sent back in place is held again.
             if self.area().owns(&frame) {
                 self.tx_posted -= 1;
@@ -128,14 +128,14 @@ impl Link for MemoryLink {
 
     fn reserve(&mut self) -> Option<Frame> {
         if self.area().free() == 0 {
-            self.take_home();
+            self.reclaim();
         }
         self.area().reserve()
     }
 
     fn transmit(&mut self, _now: Instant, frame: Frame) {
         let (len, own) = (frame.len(), self.area().owns(&frame));
-        match self.cable.lanes[1 - self.end].arriving.push(frame) {
+        match self.cable.queues[1 - self.end].rx.push(frame) {
             Ok(()) => {
                 self.tx_posted += usize::from(own);
                 self.statistics.tx_frames += 1;
@@ -151,12 +151,12 @@ impl Link for MemoryLink {
     fn release(&mut self, frame: Frame) {
         if let Err(foreign) = self.area().release(frame) {
             // The ticket of a third link may find no room; it stays lost, as documented.
-            drop(self.cable.lanes[1 - self.end].coming_home.push(foreign));
+            drop(self.cable.queues[1 - self.end].returned.push(foreign));
         }
     }
 
     fn flush(&mut self, _now: Instant) {
-        self.take_home();
+        self.reclaim();
         debug_assert_eq!(self.accounting().total(), self.area().count(), "a frame was lost");
     }
 

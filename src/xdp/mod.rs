@@ -1,15 +1,15 @@
-//! The BPF program that brings frames to the AF_XDP sockets, and what can be known of an interface.
+//! The BPF program that redirects frames to AF_XDP sockets, and queries about interfaces.
 //!
-//! Owns the program (bpf/linerate.bpf.c), its attachment, the maps that steer it, and the questions to
-//! the driver. Refuses to know what the frames hold once redirected, and the sockets beyond their file
-//! descriptor.
+//! Owns the program (bpf/linerate.bpf.c), its attachment, the maps that steer it, and the driver
+//! queries. Knows nothing about the contents of redirected frames, or about sockets beyond their
+//! file descriptor.
 //!
-//! A [`Program`] is loaded, told its policy and claims, attached, and given sockets, in any order: what
-//! is not claimed passes to the kernel, and so does a queue without a socket. Its link to the interface
-//! is a file descriptor, so the kernel detaches it when the process ends, however it ends. In an orderly
-//! stop it goes first, before the sockets: [`Program::detach`].
+//! A [`Program`] is loaded, given its policy and claims, attached, and given sockets, in any order.
+//! Traffic that is not claimed passes to the kernel, and so does a queue without a socket. The link
+//! to the interface is a file descriptor, so the kernel detaches the program when the process ends
+//! for any reason. In an orderly stop, detach it before closing the sockets: [`Program::detach`].
 //!
-//! | policy | taken from the kernel |
+//! | policy | claimed from the kernel |
 //! |---|---|
 //! | [`Role::Exclusive`] | to a claimed address: TCP, ICMP and ICMPv6; ARP requests and replies for it; neighbour solicitations for it |
 //! | [`Role::Shared`] | to a claimed address: TCP to a claimed port; ICMP errors that quote TCP from a claimed address and port |

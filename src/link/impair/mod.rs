@@ -7,12 +7,12 @@
 //! where it is marked if the queue is long; then it is delayed.
 
 mod config;
-mod lane;
 mod mark;
 mod parse;
+mod pipe;
 mod wrapper;
 
 pub use config::{Burst, Impairment, Impairments};
-pub use lane::Counts;
 pub use parse::ImpairmentError;
+pub use pipe::Counts;
 pub use wrapper::Impaired;

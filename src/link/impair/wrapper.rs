@@ -2,8 +2,8 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::lane::{Counts, Fate, Lane};
-use super::{Impairment, Impairments, lane};
+use super::pipe::{Counts, Outcome, Pipe};
+use super::{Impairment, Impairments};
 use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -12,8 +12,8 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Impaired<L: Link> {
     inner: L,
-    tx: Lane,
-    rx: Lane,
+    tx: Pipe,
+    rx: Pipe,
     /// Frames just received from the inner link.
     arrived: Vec<Frame>,
 }
@@ -22,8 +22,8 @@ impl<L: Link> Impaired<L> {
     /// Applies `impairments` to `inner`.
     pub fn new(inner: L, impairments: &Impairments) -> Self {
         let mut seeds = Rng::new(impairments.seed);
-        let tx = Lane::new(impairments.tx, seeds.next_u64());
-        let rx = Lane::new(impairments.rx, seeds.next_u64());
+        let tx = Pipe::new(impairments.tx, seeds.next_u64());
+        let rx = Pipe::new(impairments.rx, seeds.next_u64());
         Self { inner, tx, rx, arrived: Vec::new() }
     }
 
@@ -59,22 +59,22 @@ impl<L: Link> Impaired<L> {
 }
 
 /// Sends a frame through `pipe`. Releases it to `link` if it is dropped.
-fn pass(link: &mut impl Link, lane: &mut lane::Lane, now: Instant, mut frame: Frame) {
-    let fate = lane.judge(&mut frame);
-    if fate == Fate::Lost {
+fn pass(link: &mut impl Link, pipe: &mut Pipe, now: Instant, mut frame: Frame) {
+    let outcome = pipe.decide(&mut frame);
+    if outcome == Outcome::Dropped {
         return link.release(frame);
     }
-    let copy = match fate {
+    let copy = match outcome {
         // Without a free frame the copy is skipped.
-        Fate::Twice => link.reserve().map(|mut copy| {
+        Outcome::Duplicated => link.reserve().map(|mut copy| {
             copy.fill(&frame);
             copy
         }),
         _ => None,
     };
     for (frame, is_copy) in [(Some(frame), false), (copy, true)] {
-        match frame.map(|frame| lane.enter(now, frame)) {
-            Some(Ok(())) if is_copy => lane.on_duplicated(),
+        match frame.map(|frame| pipe.enter(now, frame)) {
+            Some(Ok(())) if is_copy => pipe.on_duplicated(),
             Some(Err(refused)) => link.release(refused),
             _ => {}
         }

@@ -10,7 +10,7 @@ use crate::time::{Duration, Instant};
 /// Kernel's result of a kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Answer {
+pub(super) enum KickResult {
     /// The kernel processed what it could.
     Done,
     /// The kernel stopped early; kick again.
@@ -22,7 +22,7 @@ pub(super) enum Answer {
 }
 
 /// The TX ring as far as kicking needs it.
-pub(super) trait Ring {
+pub(super) trait TxRing {
     /// Returns the number of descriptors that the kernel has not consumed.
     fn queued(&mut self) -> usize;
     /// Returns the number of descriptors queued, or consumed but not completed.
@@ -30,7 +30,7 @@ pub(super) trait Ring {
     /// Returns true if the kernel needs a kick.
     fn needs_kick(&self) -> bool;
     /// Kicks the kernel.
-    fn kick(&mut self) -> Answer;
+    fn kick(&mut self) -> KickResult;
     /// Reaps completions.
     fn reap(&mut self);
 }
@@ -67,7 +67,7 @@ impl Kicker {
 
     /// Kicks if `fresh` descriptors were queued since the last flush or a retry is due, and
     /// schedules the next retry.
-    pub(super) fn flush(&mut self, now: Instant, fresh: bool, ring: &mut impl Ring) {
+    pub(super) fn flush(&mut self, now: Instant, fresh: bool, ring: &mut impl TxRing) {
         let due = self.retry_at.is_some_and(|at| at <= now);
         if !fresh && !due {
             if self.retry_at.is_some() && ring.outstanding() == 0 {
@@ -84,17 +84,17 @@ impl Kicker {
     }
 
     /// Kicks without waiting for the flush.
-    pub(super) fn kick(&mut self, ring: &mut impl Ring) {
+    pub(super) fn kick(&mut self, ring: &mut impl TxRing) {
         let mut queued = ring.queued();
         for _ in 0..queued / BATCH_MIN + 2 {
             if queued == 0 || !ring.needs_kick() {
                 break;
             }
             self.calls += 1;
-            let answer = ring.kick();
+            let result = ring.kick();
             ring.reap();
-            self.down = answer == Answer::Down;
-            if answer != Answer::Again {
+            self.down = result == KickResult::Down;
+            if result != KickResult::Again {
                 break;
             }
             self.again += 1;
@@ -106,7 +106,7 @@ impl Kicker {
         }
     }
 
-    fn arm(&mut self, now: Instant, ring: &mut impl Ring) {
+    fn arm(&mut self, now: Instant, ring: &mut impl TxRing) {
         if ring.outstanding() == 0 {
             self.retry_at = None;
             return;
@@ -125,37 +125,41 @@ mod tests {
     /// `completes`.
     struct Fake {
         queued: usize,
-        taken: usize,
+        consumed: usize,
         budget: usize,
         completes: bool,
-        says: Option<Answer>,
+        result: Option<KickResult>,
     }
 
     impl Fake {
         fn with(queued: usize, budget: usize) -> Self {
-            Self { queued, taken: 0, budget, completes: true, says: None }
+            Self { queued, consumed: 0, budget, completes: true, result: None }
         }
     }
 
-    impl Ring for Fake {
+    impl TxRing for Fake {
         fn queued(&mut self) -> usize {
             self.queued
         }
         fn outstanding(&self) -> usize {
-            self.queued + self.taken
+            self.queued + self.consumed
         }
         fn needs_kick(&self) -> bool {
             true
         }
-        fn kick(&mut self) -> Answer {
-            let taken = self.queued.min(self.budget);
-            self.queued -= taken;
-            self.taken += taken;
-            self.says.unwrap_or(if self.queued > 0 { Answer::Again } else { Answer::Done })
+        fn kick(&mut self) -> KickResult {
+            let consumed = self.queued.min(self.budget);
+            self.queued -= consumed;
+            self.consumed += consumed;
+            self.result.unwrap_or(if self.queued > 0 {
+                KickResult::Again
+            } else {
+                KickResult::Done
+            })
         }
         fn reap(&mut self) {
             if self.completes {
-                self.taken = 0;
+                self.consumed = 0;
             }
         }
     }
@@ -193,7 +197,7 @@ mod tests {
         assert_eq!(waits[..3], [100, 200, 400].map(Duration::from_micros));
         assert_eq!(waits.last(), Some(&BACKOFF_QUEUED_MAX));
         ring.budget = 50;
-        ring.says = Some(Answer::Done);
+        ring.result = Some(KickResult::Done);
         let at = kicker.deadline().unwrap();
         kicker.flush(at, false, &mut ring);
         assert_eq!(kicker.deadline(), Some(at + BACKOFF_MIN));
@@ -213,7 +217,7 @@ mod tests {
         }
         assert_eq!(kicker.deadline(), Some(last + BACKOFF_MAX));
         assert_eq!(kicker.calls, 1, "an empty ring needs no kick");
-        ring.taken = 0;
+        ring.consumed = 0;
         kicker.flush(last, false, &mut ring);
         assert_eq!(kicker.deadline(), None);
     }
@@ -221,10 +225,10 @@ mod tests {
     #[test]
     fn an_interface_that_goes_down_is_reported_and_recovers() {
         let (mut kicker, mut ring) = (Kicker::default(), Fake::with(10, 0));
-        ring.says = Some(Answer::Down);
+        ring.result = Some(KickResult::Down);
         kicker.flush(NOW, true, &mut ring);
         assert!(kicker.down && kicker.deadline().is_some());
-        (ring.says, ring.budget) = (None, 32);
+        (ring.result, ring.budget) = (None, 32);
         kicker.flush(kicker.deadline().unwrap(), false, &mut ring);
         assert!(!kicker.down && kicker.deadline().is_none());
     }

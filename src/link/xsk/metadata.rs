@@ -32,7 +32,7 @@ fn read(place: &[u8; BYTES]) -> Metadata {
     let nanos = place[low..high].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     let stamp = Stamp {
         nanos,
-        by_driver: has(layout::VALID_STAMP_OF_DRIVER),
+        by_driver: has(layout::VALID_DRIVER_STAMP),
         driver_is_foreign: has(layout::VALID_FOREIGN_STAMP),
     };
     let hash = (word(place, layout::HINTS_HASH_AT), word(place, layout::HINTS_HASH_TYPE_AT));

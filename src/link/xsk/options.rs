@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::BusyPoll;
-use super::kick::Answer;
+use super::kick::KickResult;
 
 /// asm-generic/socket.h; the same on every architecture with XDP drivers.
 const SO_SNDBUFFORCE: libc::c_int = 32;
@@ -76,10 +76,10 @@ fn set(fd: RawFd, level: libc::c_int, option: libc::c_int, value: u32) -> io::Re
 
 /// Kicks the kernel to send the descriptors on the TX ring.
 #[inline]
-pub(super) fn kick_tx(fd: RawFd) -> Answer {
+pub(super) fn kick_tx(fd: RawFd) -> KickResult {
     // SAFETY: an empty message without an address: no memory is passed.
     let sent = unsafe { libc::sendto(fd, ptr::null(), 0, libc::MSG_DONTWAIT, ptr::null(), 0) };
-    if sent >= 0 { Answer::Done } else { answer() }
+    if sent >= 0 { KickResult::Done } else { kick_error() }
 }
 
 /// Kicks the kernel to receive: to read the fill ring again, or to poll the device.
@@ -93,12 +93,12 @@ pub(super) fn kick_rx(fd: RawFd) {
 }
 
 #[cold]
-fn answer() -> Answer {
+fn kick_error() -> KickResult {
     match io::Error::last_os_error().raw_os_error().unwrap_or(0) {
         // EAGAIN: the budget of the call is exhausted. ENOBUFS: the send buffer is full. EBUSY: the
         // queueing discipline was full, perhaps also the driver's ring.
-        libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => Answer::Again,
-        libc::ENETDOWN | libc::ENXIO | libc::ENODEV => Answer::Down,
-        _ => Answer::Refused,
+        libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => KickResult::Again,
+        libc::ENETDOWN | libc::ENXIO | libc::ENODEV => KickResult::Down,
+        _ => KickResult::Refused,
     }
 }

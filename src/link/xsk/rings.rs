@@ -13,7 +13,7 @@ use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
 use super::config::{Config, Mode};
 use super::error::{OpenError, Step, cause_of};
-use super::kick::Answer;
+use super::kick::KickResult;
 use super::options;
 
 /// A queue stays busy for a while after its last socket was closed. The kernel releases it in a
@@ -26,11 +26,11 @@ const BUSY_PAUSE: core::time::Duration = core::time::Duration::from_millis(20);
 
 /// Descriptors per packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packets {
+pub(super) enum PacketBuffers {
     /// One; the kernel drops longer packets.
-    InOne,
+    Single,
     /// One or more.
-    InSeveral,
+    Multiple,
 }
 
 /// Rings of a bound socket.
@@ -46,7 +46,11 @@ pub(super) struct Rings {
 impl Rings {
     /// Binds a socket over `umem` to the queue of `config`, for packets of one or of several
     /// descriptors.
-    pub(super) fn bind(config: &Config, umem: &Umem, packets: Packets) -> Result<Self, OpenError> {
+    pub(super) fn bind(
+        config: &Config,
+        umem: &Umem,
+        packets: PacketBuffers,
+    ) -> Result<Self, OpenError> {
         let socket_config = socket_config(config, packets)?;
         let interface: Interface = config
             .interface
@@ -133,7 +137,7 @@ impl Rings {
 
     /// Kicks the kernel to send.
     #[inline]
-    pub(super) fn kick_tx(&self) -> Answer {
+    pub(super) fn kick_tx(&self) -> KickResult {
         options::kick_tx(self.fd)
     }
 
@@ -151,7 +155,7 @@ impl Rings {
     }
 }
 
-fn socket_config(config: &Config, packets: Packets) -> Result<SocketConfig, OpenError> {
+fn socket_config(config: &Config, packets: PacketBuffers) -> Result<SocketConfig, OpenError> {
     let (Ok(rx), Ok(tx)) = (QueueSize::new(config.rx_ring), QueueSize::new(config.tx_ring)) else {
         return Err(OpenError::BadConfig("ring sizes are powers of two"));
     };
@@ -162,7 +166,7 @@ fn socket_config(config: &Config, packets: Packets) -> Result<SocketConfig, Open
         Mode::ZeroCopy => BindFlags::XDP_ZEROCOPY,
     };
     flags.set(BindFlags::XDP_USE_NEED_WAKEUP, config.need_wakeup);
-    flags.set(BindFlags::XDP_USE_SG, packets == Packets::InSeveral);
+    flags.set(BindFlags::XDP_USE_SG, packets == PacketBuffers::Multiple);
     Ok(SocketConfig::builder()
         .rx_queue_size(rx)
         .tx_queue_size(tx)

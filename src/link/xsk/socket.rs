@@ -10,9 +10,9 @@ use xsk_rs::FrameDesc;
 
 use super::config::{Config, Mode};
 use super::error::OpenError;
-use super::kick::{Answer, Kicker, Ring};
-use super::long::{Long, PARTS_MAX, Put};
-use super::rings::{Packets, Rings};
+use super::kick::{KickResult, Kicker, TxRing};
+use super::multi_buffer::{Appended, MultiBuffer, PARTS_MAX};
+use super::rings::{PacketBuffers, Rings};
 use super::umem::Chunks;
 use super::{device, metadata, options};
 use crate::limits;
@@ -59,7 +59,7 @@ struct Device {
     batch: Box<[FrameDesc]>,
 }
 
-impl Ring for Device {
+impl TxRing for Device {
     fn queued(&mut self) -> usize {
         self.rings.queued()
     }
@@ -69,14 +69,14 @@ impl Ring for Device {
     fn needs_kick(&self) -> bool {
         self.rings.tx_needs_kick()
     }
-    fn kick(&mut self) -> Answer {
+    fn kick(&mut self) -> KickResult {
         self.rings.kick_tx()
     }
     fn reap(&mut self) {
         while self.tx_posted > 0 {
             let n = self.rings.complete(&mut self.batch);
             self.tx_posted -= n;
-            self.batch[..n].iter().for_each(|desc| self.chunks.returned(desc));
+            self.batch[..n].iter().for_each(|desc| self.chunks.reclaim(desc));
             if n < self.batch.len() {
                 break;
             }
@@ -88,11 +88,11 @@ impl Ring for Device {
 pub struct XskLink {
     device: Device,
     /// Buffers for frames longer than a chunk, if the link supports them.
-    long: Option<Long>,
+    multi_buffer: Option<MultiBuffer>,
     /// Filled frames that are not yet on the TX ring, in order.
-    leaving: Vec<FrameDesc>,
+    tx_pending: Vec<FrameDesc>,
     /// Chunks to produce on the fill ring.
-    posting: Vec<FrameDesc>,
+    fill_pending: Vec<FrameDesc>,
     kicker: Kicker,
     /// Descriptors were produced on the TX ring since the last flush.
     fresh: bool,
@@ -109,7 +109,7 @@ pub struct XskLink {
 }
 
 impl XskLink {
-    /// Opens the link and posts frames for receive. Packets arrive once an XDP program redirects
+    /// Opens the link and posts frames for receive. PacketBuffers arrive once an XDP program redirects
     /// the queue to [`fd`](Self::fd).
     ///
     /// # Errors
@@ -123,22 +123,22 @@ impl XskLink {
         let wanted = mtu.saturating_add(ETHERNET_MAX);
         let (rings, packets) = bind(config, &chunks, wanted, &mut notes)?;
         chunks.bound_to(rings.fd());
-        let bound = read_back(config, &rings, &mut notes);
+        let bound = bound_mode(config, &rings, &mut notes);
         set_options(config, &rings, bound, &mut notes);
         let part = chunks.packet_max();
-        let (frame_max, long) = match packets {
-            Packets::InOne => (wanted.min(part), None),
-            Packets::InSeveral => {
+        let (frame_max, multi_buffer) = match packets {
+            PacketBuffers::Single => (wanted.min(part), None),
+            PacketBuffers::Multiple => {
                 let frame_max = wanted.min(PARTS_MAX * part);
-                (frame_max, Some(Long::new(config.held as usize, frame_max, part)))
+                (frame_max, Some(MultiBuffer::new(config.held as usize, frame_max, part)))
             }
         };
         let batch = vec![FrameDesc::default(); limits::BATCH_MAX].into();
         let mut link = Self {
             device: Device { rings, chunks, rx_posted: 0, tx_posted: 0, batch },
-            long,
-            leaving: Vec::with_capacity(sizes.frames as usize),
-            posting: Vec::with_capacity(sizes.posted as usize),
+            multi_buffer,
+            tx_pending: Vec::with_capacity(sizes.frames as usize),
+            fill_pending: Vec::with_capacity(sizes.posted as usize),
             kicker: Kicker::default(),
             fresh: false,
             posted_target: sizes.posted as usize,
@@ -175,27 +175,27 @@ impl XskLink {
 
     /// Returns the number of chunks that the fill ring lacks, which must stay free.
     #[inline]
-    const fn lacking(&self) -> usize {
+    const fn fill_deficit(&self) -> usize {
         self.posted_target - self.device.rx_posted
     }
 
     #[inline]
     fn submit(&mut self) {
-        let sent = self.device.rings.send(&self.leaving);
-        self.leaving.drain(..sent);
+        let sent = self.device.rings.send(&self.tx_pending);
+        self.tx_pending.drain(..sent);
         self.fresh |= sent > 0;
     }
 
     #[inline]
-    fn leave(&mut self, frame: Frame) -> Result<(), Frame> {
-        let desc = self.device.chunks.leaving(frame)?;
-        self.leaving.push(desc);
+    fn queue_tx(&mut self, frame: Frame) -> Result<(), Frame> {
+        let desc = self.device.chunks.tx_desc(frame)?;
+        self.tx_pending.push(desc);
         self.device.tx_posted += 1;
         Ok(())
     }
 
-    /// Copies a long frame into chunks. Returns the frame if too few are free.
-    fn leave_in_parts(&mut self, frame: Frame) -> Result<(), Frame> {
+    /// Copies a multi_buffer frame into chunks. Returns the frame if too few are free.
+    fn queue_tx_parts(&mut self, frame: Frame) -> Result<(), Frame> {
         let Device { chunks, tx_posted, .. } = &mut self.device;
         let part = chunks.packet_max();
         let parts = frame.len().div_ceil(part);
@@ -203,8 +203,8 @@ impl XskLink {
             return Err(frame);
         }
         for (at, bytes) in frame.chunks(part).enumerate() {
-            let desc = chunks.leaving_part(bytes, at + 1 < parts);
-            self.leaving.push(desc.expect("enough chunks are free"));
+            let desc = chunks.tx_part_desc(bytes, at + 1 < parts);
+            self.tx_pending.push(desc.expect("enough chunks are free"));
             *tx_posted += 1;
         }
         self.release(frame);
@@ -212,11 +212,11 @@ impl XskLink {
     }
 
     fn refill(&mut self) {
-        let n = self.lacking().min(self.device.chunks.area.free());
+        let n = self.fill_deficit().min(self.device.chunks.area.free());
         if n > 0 {
-            self.device.chunks.post(n, &mut self.posting);
-            let posted = self.device.rings.post(&self.posting);
-            self.posting[posted..].iter().for_each(|desc| self.device.chunks.returned(desc));
+            self.device.chunks.post(n, &mut self.fill_pending);
+            let posted = self.device.rings.post(&self.fill_pending);
+            self.fill_pending[posted..].iter().for_each(|desc| self.device.chunks.reclaim(desc));
             self.device.rx_posted += posted;
         }
         if self.device.rings.rx_needs_kick() {
@@ -243,18 +243,18 @@ impl Link for XskLink {
         let before = frames.len();
         for desc in &batch[..n] {
             self.statistics.rx_bytes += desc.lengths().data() as u64;
-            let mut frame = chunks.arrived(desc);
-            match &mut self.long {
-                Some(long) if desc.has_more_frames() || long.has_begun() => {
+            let mut frame = chunks.rx_frame(desc);
+            match &mut self.multi_buffer {
+                Some(multi_buffer) if desc.has_more_frames() || multi_buffer.in_progress() => {
                     // A frame in parts has no metadata, but the mark on its first part must be
                     // cleared.
                     if self.metadata.is_some() {
                         metadata::take(&chunks.area, &mut frame);
                     }
-                    match long.put(&frame, desc.has_more_frames()) {
-                        Put::Whole(whole) => frames.push(whole),
-                        Put::Lost => self.statistics.rx_dropped += 1,
-                        Put::Wait => {}
+                    match multi_buffer.append(&frame, desc.has_more_frames()) {
+                        Appended::Complete(whole) => frames.push(whole),
+                        Appended::Lost => self.statistics.rx_dropped += 1,
+                        Appended::Partial => {}
                     }
                     let released = chunks.area.release(frame);
                     debug_assert!(released.is_ok(), "the chunk belongs to this link");
@@ -275,11 +275,11 @@ impl Link for XskLink {
 
     #[inline]
     fn reserve(&mut self) -> Option<Frame> {
-        let keep = self.lacking();
-        match &mut self.long {
+        let keep = self.fill_deficit();
+        match &mut self.multi_buffer {
             None => self.device.chunks.reserve(keep),
-            // The length of the frame is unknown until it is filled, so reserve a long one.
-            Some(long) => long.reserve(keep, &self.device.chunks),
+            // The length of the frame is unknown until it is filled, so reserve a multi_buffer one.
+            Some(multi_buffer) => multi_buffer.reserve(keep, &self.device.chunks),
         }
     }
 
@@ -289,9 +289,9 @@ impl Link for XskLink {
             self.statistics.tx_dropped += 1;
             return self.release(frame);
         }
-        let queued = match &mut self.long {
-            Some(long) if long.area.owns(&frame) => self.leave_in_parts(frame),
-            _ => self.leave(frame),
+        let queued = match &mut self.multi_buffer {
+            Some(multi_buffer) if multi_buffer.area.owns(&frame) => self.queue_tx_parts(frame),
+            _ => self.queue_tx(frame),
         };
         if let Err(frame) = queued {
             self.statistics.tx_dropped += 1;
@@ -299,7 +299,7 @@ impl Link for XskLink {
         }
         self.statistics.tx_frames += 1;
         self.statistics.tx_bytes += len as u64;
-        if self.leaving.len() >= self.watermark {
+        if self.tx_pending.len() >= self.watermark {
             self.submit();
             self.kicker.kick(&mut self.device);
         }
@@ -307,8 +307,10 @@ impl Link for XskLink {
 
     #[inline]
     fn release(&mut self, frame: Frame) {
-        let stray = match &mut self.long {
-            Some(long) if long.area.owns(&frame) => long.area.release(frame),
+        let stray = match &mut self.multi_buffer {
+            Some(multi_buffer) if multi_buffer.area.owns(&frame) => {
+                multi_buffer.area.release(frame)
+            }
             _ => self.device.chunks.area.release(frame),
         };
         debug_assert!(stray.is_ok(), "frame released to a link it does not belong to: {stray:?}");
@@ -316,7 +318,7 @@ impl Link for XskLink {
 
     fn flush(&mut self, now: Instant) {
         self.device.reap();
-        if !self.leaving.is_empty() {
+        if !self.tx_pending.is_empty() {
             self.submit();
         }
         let fresh = std::mem::take(&mut self.fresh);
@@ -324,7 +326,8 @@ impl Link for XskLink {
         self.refill();
         debug_assert_eq!(
             self.accounting().total(),
-            self.device.chunks.area.count() + self.long.as_ref().map_or(0, |it| it.area.count()),
+            self.device.chunks.area.count()
+                + self.multi_buffer.as_ref().map_or(0, |it| it.area.count()),
             "a frame was lost"
         );
     }
@@ -338,15 +341,15 @@ impl Link for XskLink {
     }
 
     fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps
+        // SAFETY: the socket stays open as multi_buffer as the rings, which the returned borrow keeps
         // alive.
         Some(unsafe { BorrowedFd::borrow_raw(self.fd()) })
     }
 
     fn accounting(&self) -> Accounting {
         let Device { chunks, rx_posted, tx_posted, .. } = &self.device;
-        let (out, free) = match &self.long {
-            Some(long) => (long.area.out(), long.area.free()),
+        let (out, free) = match &self.multi_buffer {
+            Some(multi_buffer) => (multi_buffer.area.out(), multi_buffer.area.free()),
             None => (0, 0),
         };
         Accounting {
@@ -391,13 +394,16 @@ fn bind(
     chunks: &Chunks,
     wanted: usize,
     notes: &mut Vec<String>,
-) -> Result<(Rings, Packets), OpenError> {
+) -> Result<(Rings, PacketBuffers), OpenError> {
     if wanted <= chunks.packet_max() {
-        return Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne));
+        return Ok((
+            Rings::bind(config, chunks.umem(), PacketBuffers::Single)?,
+            PacketBuffers::Single,
+        ));
     }
     if config.multi_buffer {
-        match Rings::bind(config, chunks.umem(), Packets::InSeveral) {
-            Ok(rings) => return Ok((rings, Packets::InSeveral)),
+        match Rings::bind(config, chunks.umem(), PacketBuffers::Multiple) {
+            Ok(rings) => return Ok((rings, PacketBuffers::Multiple)),
             Err(OpenError::NoZeroCopy { .. } | OpenError::Other { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -408,10 +414,10 @@ fn bind(
         config.interface,
         chunks.packet_max()
     ));
-    Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne))
+    Ok((Rings::bind(config, chunks.umem(), PacketBuffers::Single)?, PacketBuffers::Single))
 }
 
-fn read_back(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {
+fn bound_mode(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {
     match options::is_zero_copy(rings.fd()) {
         Ok(true) => Bound::ZeroCopy,
         _ => {

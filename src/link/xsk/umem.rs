@@ -88,7 +88,7 @@ impl Chunks {
 
     /// Issues a ticket for a packet that the kernel received into the chunk of `desc`.
     #[inline]
-    pub(super) fn arrived(&mut self, desc: &FrameDesc) -> Frame {
+    pub(super) fn rx_frame(&mut self, desc: &FrameDesc) -> Frame {
         let (index, offset) = (desc.addr() >> self.shift, desc.addr() & (self.area.chunk() - 1));
         // SAFETY: the descriptor comes from the RX ring, so the kernel has just returned the chunk.
         unsafe { self.area.issue(index as u32, offset as u32, desc.lengths().data() as u32) }
@@ -108,7 +108,7 @@ impl Chunks {
     /// Exchanges a ticket for the descriptor that sends its bytes. Returns a frame that belongs to
     /// another link or does not fit behind the headroom of a chunk.
     #[inline]
-    pub(super) fn leaving(&mut self, mut frame: Frame) -> Result<FrameDesc, Frame> {
+    pub(super) fn tx_desc(&mut self, mut frame: Frame) -> Result<FrameDesc, Frame> {
         let len = frame.len();
         if !self.area.owns(&frame) || len > self.packet_max() {
             return Err(frame);
@@ -116,7 +116,7 @@ impl Chunks {
         let mut desc = self.descs[frame.index() as usize];
         let place = self.start + desc.addr();
         if frame.address() != place {
-            self.straighten(&mut frame, place);
+            self.realign(&mut frame, place);
         }
         // SAFETY: this function owns the ticket until it redeems it below. Only the descriptor's
         // length is set; the bytes stay untouched.
@@ -127,10 +127,10 @@ impl Chunks {
 
     /// Copies one part of a longer frame and returns its descriptor; `more` is false for the last
     /// part.
-    pub(super) fn leaving_part(&mut self, part: &[u8], more: bool) -> Option<FrameDesc> {
+    pub(super) fn tx_part_desc(&mut self, part: &[u8], more: bool) -> Option<FrameDesc> {
         let mut frame = self.reserve(0)?;
         frame.fill(part);
-        let mut desc = self.leaving(frame).ok()?;
+        let mut desc = self.tx_desc(frame).ok()?;
         desc.set_options(if more { PACKET_CONTINUES } else { 0 });
         Some(desc)
     }
@@ -138,7 +138,7 @@ impl Chunks {
     /// Moves the bytes of a frame that does not start right behind the headroom (an XDP program
     /// moved its start) to `place`, the address in the descriptor of its chunk.
     #[cold]
-    fn straighten(&self, frame: &mut Frame, place: usize) {
+    fn realign(&self, frame: &mut Frame, place: usize) {
         debug_assert!(place - self.start + frame.len() <= self.area.count() * self.area.chunk());
         let to: *mut u8 = ptr::with_exposed_provenance_mut(place);
         // SAFETY: both ranges lie in the frame's own chunk (`tx_desc` checked that the length fits
@@ -155,7 +155,7 @@ impl Chunks {
 
     /// Puts the chunk of `desc`, returned by the kernel, on the free list.
     #[inline]
-    pub(super) fn returned(&mut self, desc: &FrameDesc) {
+    pub(super) fn reclaim(&mut self, desc: &FrameDesc) {
         self.area.push_free((desc.addr() >> self.shift) as u32);
     }
 }

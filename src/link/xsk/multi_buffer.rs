@@ -13,15 +13,15 @@ use crate::link::{Area, Frame};
 pub(super) const PARTS_MAX: usize = 16;
 
 /// The long buffers of one link.
-pub(super) struct Long {
+pub(super) struct MultiBuffer {
     pub area: Area,
-    begun: Begun,
+    partial: Partial,
     parts_max: usize,
 }
 
 /// The frame under reassembly.
-enum Begun {
-    Nothing,
+enum Partial {
+    None,
     Frame(Frame),
     /// No buffer was free, or the frame is longer than any buffer: discard its descriptors.
     Lost,
@@ -29,59 +29,59 @@ enum Begun {
 
 /// Result of appending a part.
 #[must_use]
-pub(super) enum Put {
+pub(super) enum Appended {
     /// More parts follow.
-    Wait,
+    Partial,
     /// The frame is complete.
-    Whole(Frame),
+    Complete(Frame),
     /// The last part of a discarded frame.
     Lost,
 }
 
-impl Long {
+impl MultiBuffer {
     /// Creates `count` buffers for frames of `frame_max` bytes, which are sent in parts of `part`
     /// bytes.
     pub(super) fn new(count: usize, frame_max: usize, part: usize) -> Self {
         let parts_max = frame_max.div_ceil(part);
-        Self { area: Area::new(count, frame_max), begun: Begun::Nothing, parts_max }
+        Self { area: Area::new(count, frame_max), partial: Partial::None, parts_max }
     }
 
     /// Returns true if the next part belongs to a frame in progress.
     #[inline]
-    pub(super) const fn has_begun(&self) -> bool {
-        !matches!(self.begun, Begun::Nothing)
+    pub(super) const fn in_progress(&self) -> bool {
+        !matches!(self.partial, Partial::None)
     }
 
     /// Appends a part; `more` is false for the last one.
-    pub(super) fn put(&mut self, part: &[u8], more: bool) -> Put {
-        let begun = match std::mem::replace(&mut self.begun, Begun::Nothing) {
-            Begun::Nothing => self.area.reserve().map_or(Begun::Lost, Begun::Frame),
-            begun => begun,
+    pub(super) fn append(&mut self, part: &[u8], more: bool) -> Appended {
+        let partial = match std::mem::replace(&mut self.partial, Partial::None) {
+            Partial::None => self.area.reserve().map_or(Partial::Lost, Partial::Frame),
+            partial => partial,
         };
-        let grown = match begun {
-            Begun::Frame(frame) => self.append(frame, part),
-            lost => lost,
+        let extended = match partial {
+            Partial::Frame(frame) => self.extend(frame, part),
+            discarded => discarded,
         };
-        match grown {
-            Begun::Frame(frame) if !more => Put::Whole(frame),
-            Begun::Lost | Begun::Nothing if !more => Put::Lost,
-            begun => {
-                self.begun = begun;
-                Put::Wait
+        match extended {
+            Partial::Frame(frame) if !more => Appended::Complete(frame),
+            Partial::Lost | Partial::None if !more => Appended::Lost,
+            partial => {
+                self.partial = partial;
+                Appended::Partial
             }
         }
     }
 
-    fn append(&mut self, mut frame: Frame, part: &[u8]) -> Begun {
+    fn extend(&mut self, mut frame: Frame, part: &[u8]) -> Partial {
         let (from, to) = (frame.len(), frame.len() + part.len());
         if to > frame.capacity() {
             let released = self.area.release(frame);
             debug_assert!(released.is_ok(), "the frame is from this area");
-            return Begun::Lost;
+            return Partial::Lost;
         }
         frame.set_len(to);
         frame[from..].copy_from_slice(part);
-        Begun::Frame(frame)
+        Partial::Frame(frame)
     }
 
     /// Returns an empty frame if, beyond `keep` chunks, enough are free to send this and all
@@ -96,41 +96,45 @@ impl Long {
 mod tests {
     use super::*;
 
-    fn long(count: usize) -> Long {
-        Long::new(count, 300, 100)
+    fn multi_buffer(count: usize) -> MultiBuffer {
+        MultiBuffer::new(count, 300, 100)
     }
 
     #[test]
     fn parts_in_order_form_the_frame() {
-        let mut long = long(1);
-        assert!(matches!(long.put(&[1; 100], true), Put::Wait));
-        assert!(long.has_begun());
-        assert!(matches!(long.put(&[2; 100], true), Put::Wait));
-        let Put::Whole(frame) = long.put(&[3; 50], false) else { panic!("it is complete") };
+        let mut buffers = multi_buffer(1);
+        assert!(matches!(buffers.append(&[1; 100], true), Appended::Partial));
+        assert!(buffers.in_progress());
+        assert!(matches!(buffers.append(&[2; 100], true), Appended::Partial));
+        let Appended::Complete(frame) = buffers.append(&[3; 50], false) else {
+            panic!("it is complete")
+        };
         assert_eq!((frame.len(), frame[99], frame[100], frame[249]), (250, 1, 2, 3));
-        assert!(!long.has_begun());
-        long.area.release(frame).unwrap();
+        assert!(!buffers.in_progress());
+        buffers.area.release(frame).unwrap();
     }
 
     #[test]
     fn without_a_buffer_only_the_current_frame_is_lost() {
-        let mut long = long(1);
-        let held = long.area.reserve().unwrap();
-        assert!(matches!(long.put(&[1; 100], true), Put::Wait));
-        long.area.release(held).unwrap();
-        assert!(matches!(long.put(&[1; 100], false), Put::Lost));
-        let Put::Whole(frame) = long.put(&[2; 10], false) else { panic!("a frame of its own") };
+        let mut buffers = multi_buffer(1);
+        let held = buffers.area.reserve().unwrap();
+        assert!(matches!(buffers.append(&[1; 100], true), Appended::Partial));
+        buffers.area.release(held).unwrap();
+        assert!(matches!(buffers.append(&[1; 100], false), Appended::Lost));
+        let Appended::Complete(frame) = buffers.append(&[2; 10], false) else {
+            panic!("a frame of its own")
+        };
         assert_eq!(frame.len(), 10);
-        long.area.release(frame).unwrap();
+        buffers.area.release(frame).unwrap();
     }
 
     #[test]
     fn an_oversized_frame_is_lost_and_its_buffer_is_released() {
-        let mut long = long(1);
+        let mut buffers = multi_buffer(1);
         for _ in 0..4 {
-            assert!(matches!(long.put(&[1; 100], true), Put::Wait));
+            assert!(matches!(buffers.append(&[1; 100], true), Appended::Partial));
         }
-        assert!(matches!(long.put(&[1; 100], false), Put::Lost));
-        assert_eq!((long.area.out(), long.area.free()), (0, 1));
+        assert!(matches!(buffers.append(&[1; 100], false), Appended::Lost));
+        assert_eq!((buffers.area.out(), buffers.area.free()), (0, 1));
     }
 }

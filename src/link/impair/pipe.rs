@@ -33,24 +33,24 @@ pub struct Counts {
 
 /// A frame in flight. Ordered by arrival time, then by order of entry.
 #[derive(Debug)]
-struct Travelling {
+struct InFlight {
     due_at: Instant,
     order: u64,
     frame: Frame,
 }
 
-impl PartialEq for Travelling {
+impl PartialEq for InFlight {
     fn eq(&self, other: &Self) -> bool {
         self.order == other.order
     }
 }
-impl Eq for Travelling {}
-impl PartialOrd for Travelling {
+impl Eq for InFlight {}
+impl PartialOrd for InFlight {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Travelling {
+impl Ord for InFlight {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.due_at, self.order).cmp(&(other.due_at, other.order))
     }
@@ -59,41 +59,41 @@ impl Ord for Travelling {
 /// Outcome of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Fate {
+pub(super) enum Outcome {
     /// The frame is lost; release it.
-    Lost,
+    Dropped,
     /// The frame is delivered.
-    Once,
+    Delivered,
     /// The frame and a copy are delivered.
-    Twice,
+    Duplicated,
 }
 
 /// Length of an Ethernet header without tags, in bytes.
-const ETHERNET: usize = 14;
+const ETHERNET_LEN: usize = 14;
 
 /// One direction.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct Pipe {
     config: Impairment,
     rng: Rng,
     /// The Gilbert-Elliott model is in the bad state.
     bad: bool,
-    travelling: BinaryHeap<Reverse<Travelling>>,
+    in_flight: BinaryHeap<Reverse<InFlight>>,
     /// Time at which each queued frame leaves the rate limiter.
-    passing: VecDeque<Instant>,
+    limiter_queue: VecDeque<Instant>,
     last_due_at: Instant,
     entered: u64,
     counts: Counts,
 }
 
-impl Lane {
+impl Pipe {
     pub(super) fn new(config: Impairment, seed: u64) -> Self {
         Self {
             config,
             rng: Rng::new(seed),
             bad: false,
-            travelling: BinaryHeap::with_capacity(config.hold.min(1 << 16)),
-            passing: VecDeque::new(),
+            in_flight: BinaryHeap::with_capacity(config.hold.min(1 << 16)),
+            limiter_queue: VecDeque::new(),
             last_due_at: Instant::ZERO,
             entered: 0,
             counts: Counts::default(),
@@ -111,19 +111,23 @@ impl Lane {
     }
 
     /// Decides the outcome of a frame. Flips a bit if the frame is to be corrupted.
-    pub(super) fn judge(&mut self, frame: &mut Frame) -> Fate {
+    pub(super) fn decide(&mut self, frame: &mut Frame) -> Outcome {
         self.counts.frames += 1;
-        let too_big = self.config.mtu.is_some_and(|mtu| frame.len() > mtu + ETHERNET);
+        let too_big = self.config.mtu.is_some_and(|mtu| frame.len() > mtu + ETHERNET_LEN);
         if self.is_lost() || too_big {
             self.counts.lost += 1;
-            return Fate::Lost;
+            return Outcome::Dropped;
         }
         if self.rng.happens(self.config.corrupt) && !frame.is_empty() {
             let bit = self.rng.below(frame.len() as u64 * 8) as usize;
             frame[bit / 8] ^= 1 << (bit % 8);
             self.counts.corrupted += 1;
         }
-        if self.rng.happens(self.config.duplicate) { Fate::Twice } else { Fate::Once }
+        if self.rng.happens(self.config.duplicate) {
+            Outcome::Duplicated
+        } else {
+            Outcome::Delivered
+        }
     }
 
     /// Counts a copy that was made.
@@ -150,7 +154,7 @@ impl Lane {
     /// # Errors
     /// Returns the frame if there is no room for it.
     pub(super) fn enter(&mut self, now: Instant, mut frame: Frame) -> Result<(), Frame> {
-        let passed_at = if self.travelling.len() < self.config.hold {
+        let passed_at = if self.in_flight.len() < self.config.hold {
             self.pass_limiter(now, frame.len())
         } else {
             None
@@ -160,11 +164,11 @@ impl Lane {
             return Err(frame);
         };
         // The queue already contains the frame itself.
-        if self.config.mark.is_some_and(|from| self.passing.len() > from) {
+        if self.config.mark.is_some_and(|from| self.limiter_queue.len() > from) {
             self.counts.marked += u64::from(mark(&mut frame) == Marked::Yes);
         }
         let due_at = self.arrival(passed_at);
-        self.travelling.push(Reverse(Travelling { due_at, order: self.entered, frame }));
+        self.in_flight.push(Reverse(InFlight { due_at, order: self.entered, frame }));
         self.entered += 1;
         Ok(())
     }
@@ -173,16 +177,16 @@ impl Lane {
     /// queue is full.
     fn pass_limiter(&mut self, now: Instant, len: usize) -> Option<Instant> {
         let Some(rate) = self.config.rate else { return Some(now) };
-        while self.passing.front().is_some_and(|at| *at <= now) {
-            self.passing.pop_front();
+        while self.limiter_queue.front().is_some_and(|at| *at <= now) {
+            self.limiter_queue.pop_front();
         }
-        if self.passing.len() >= self.config.queue {
+        if self.limiter_queue.len() >= self.config.queue {
             return None;
         }
-        let begins_at = self.passing.back().map_or(now, |last| *last);
+        let begins_at = self.limiter_queue.back().map_or(now, |last| *last);
         let nanos = (len as u64 * 8).saturating_mul(1_000_000_000) / rate;
         let passed_at = begins_at + Duration::from_nanos(nanos);
-        self.passing.push_back(passed_at);
+        self.limiter_queue.push_back(passed_at);
         Some(passed_at)
     }
 
@@ -190,13 +194,13 @@ impl Lane {
     fn arrival(&mut self, passed_at: Instant) -> Instant {
         let Impairment { delay, jitter, reorder, gap, .. } = self.config;
         let spread = self.rng.below(jitter.times(2).as_nanos().saturating_add(1));
-        let travels = (delay + Duration::from_nanos(spread)) - jitter;
+        let transit = (delay + Duration::from_nanos(spread)) - jitter;
         if self.rng.happens(reorder) {
             self.counts.reordered += 1;
-            return passed_at + travels + gap;
+            return passed_at + transit + gap;
         }
         // Frames of one path queue behind each other: jitter alone does not reorder them.
-        self.last_due_at = self.last_due_at.max(passed_at + travels);
+        self.last_due_at = self.last_due_at.max(passed_at + transit);
         self.last_due_at
     }
 
@@ -205,16 +209,16 @@ impl Lane {
         if self.deadline()? > now {
             return None;
         }
-        self.travelling.pop().map(|Reverse(travelling)| travelling.frame)
+        self.in_flight.pop().map(|Reverse(in_flight)| in_flight.frame)
     }
 
     /// Returns the arrival time of the next frame.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.travelling.peek().map(|Reverse(travelling)| travelling.due_at)
+        self.in_flight.peek().map(|Reverse(in_flight)| in_flight.due_at)
     }
 
     /// Removes all frames in flight, when the network is dropped.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Frame> + '_ {
-        self.travelling.drain().map(|Reverse(travelling)| travelling.frame)
+        self.in_flight.drain().map(|Reverse(in_flight)| in_flight.frame)
     }
 }
