@@ -14,45 +14,7 @@ use nix::net::if_::if_nametoindex;
 use super::attach_error::AttachError;
 use super::bpf;
 use super::hints::Hints;
-
-/// Requested mode of the program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum XdpMode {
-    /// Native if the driver supports it, otherwise generic.
-    #[default]
-    Auto,
-    /// In the driver, before an skb is allocated.
-    Native,
-    /// In the kernel's receive path; works with any driver.
-    Generic,
-}
-
-/// Mode in which the program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttachedMode {
-    /// In the driver.
-    Native,
-    /// In the kernel's receive path.
-    Generic,
-}
-
-impl AttachedMode {
-    /// Returns the name used in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-
-    /// linux/if_link.h, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_SKB_MODE`.
-    const fn flags(self) -> u32 {
-        match self {
-            Self::Native => 1 << 2,
-            Self::Generic => 1 << 1,
-        }
-    }
-}
+use super::mode::{AttachedMode, XdpMode};
 
 /// Interface and mode of an attached program.
 #[derive(Clone, Debug, PartialEq, Eq)]

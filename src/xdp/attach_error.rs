@@ -7,8 +7,8 @@ use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::{ProgramError, XdpError};
 
-use super::attach::AttachedMode;
-use super::claims::errno;
+use super::maps::errno;
+use super::mode::AttachedMode;
 
 /// Reason that the program is not attached.
 #[derive(Debug, thiserror::Error)]

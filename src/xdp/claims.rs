@@ -11,6 +11,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError};
 
 use super::layout;
+use super::maps::{absent_is_ok, errno, take_map};
 use crate::role::Role;
 
 /// Destination of IP fragments to a claimed address.
@@ -88,15 +89,6 @@ impl SteerError {
     }
 }
 
-/// Returns the errno of a map error, if it has one.
-pub(super) fn errno(error: &MapError) -> Option<i32> {
-    match error {
-        MapError::SyscallError(call) => call.io_error.raw_os_error(),
-        MapError::IoError(io) => io.raw_os_error(),
-        _ => None,
-    }
-}
-
 /// The maps that hold the claims.
 pub(super) struct Claims {
     config: Array<MapData, u32>,
@@ -109,10 +101,10 @@ impl Claims {
     /// Takes the maps out of a loaded program.
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, MapError> {
         Ok(Self {
-            config: super::program::take_map(ebpf, "config")?,
-            addresses_v4: super::program::take_map(ebpf, "addresses_v4")?,
-            addresses_v6: super::program::take_map(ebpf, "addresses_v6")?,
-            ports: super::program::take_map(ebpf, "ports")?,
+            config: take_map(ebpf, "config")?,
+            addresses_v4: take_map(ebpf, "addresses_v4")?,
+            addresses_v6: take_map(ebpf, "addresses_v6")?,
+            ports: take_map(ebpf, "ports")?,
         })
     }
 
@@ -189,15 +181,6 @@ impl Claims {
 pub(super) enum Claim {
     Claimed,
     Unclaimed,
-}
-
-/// Treats the removal of an absent entry as a success.
-pub(super) fn absent_is_ok(removed: Result<(), MapError>) -> Result<(), MapError> {
-    match removed {
-        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(()),
-        Err(error) if errno(&error) == Some(libc::ENOENT) => Ok(()),
-        other => other,
-    }
 }
 
 /// Returns the words of the port map that a range touches, each with a mask of the bits in the

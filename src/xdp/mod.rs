@@ -23,22 +23,26 @@ mod drivers;
 mod ethtool;
 mod features;
 mod hints;
+mod hints_program;
 mod kfuncs;
 mod layout;
 mod link;
+mod maps;
+mod mode;
 mod netlink;
 mod place;
 mod probe;
 mod program;
 
 pub use crate::role::Role;
-pub use attach::{AttachedMode, Attachment, XdpMode};
+pub use attach::Attachment;
 pub use attach_error::AttachError;
 pub use claims::{Fragments, Policy, Routers, SteerError};
 pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;
 pub use hints::Hints;
+pub use mode::{AttachedMode, XdpMode};
 pub use place::{Interrupt, Place, name_cores, parse_cores, place};
 pub use probe::{
     Peer, Probe, ProbeError, Rings, Rss, check_queues, has_carrier, probe, rss, rx_queues,

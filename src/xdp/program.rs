@@ -7,16 +7,18 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
-use aya::maps::{Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{MapData, PerCpuArray, XskMap};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
-use super::attach::{self, Attachment, Live, XdpMode};
+use super::attach::{self, Attachment, Live};
 use super::attach_error::AttachError;
-use super::claims::{Claim, Claims, Policy, SteerError, absent_is_ok};
+use super::claims::{Claim, Claims, Policy, SteerError};
 use super::counters::{Counters, Verdict};
-use super::hints::{self, Hints, MapFds};
-use super::layout;
+use super::hints::Hints;
+use super::maps::{MapFds, absent_is_ok, fd_of, take_map};
+use super::mode::XdpMode;
+use super::{hints_program, layout};
 
 /// Maximum number of queues of an interface with a socket.
 pub const QUEUES_MAX: u32 = layout::QUEUES_MAX;
@@ -65,8 +67,7 @@ impl Program {
         // The object has no CO-RE relocations, so skip reading the kernel's BTF (6 MB).
         let mut ebpf =
             EbpfLoader::new().btf(None).load(OBJECT).map_err(AttachError::from_object)?;
-        let map_fds =
-            ebpf.maps().filter_map(|(name, map)| hints::fd_of(name, map)).collect::<Vec<_>>();
+        let map_fds = ebpf.maps().filter_map(|(name, map)| fd_of(name, map)).collect::<Vec<_>>();
         let maps = take_map(&mut ebpf, "sockets").and_then(|sockets| {
             Ok((sockets, take_map(&mut ebpf, "counters")?, Claims::take(&mut ebpf)?))
         });
@@ -88,7 +89,7 @@ impl Program {
         self.detach();
         let xdp = self.xdp().map_err(AttachError::from_load)?;
         let mut live = attach::attach(xdp, interface, mode)?;
-        hints::add(&mut live, OBJECT, &self.map_fds, self.wanted);
+        hints_program::add(&mut live, OBJECT, &self.map_fds, self.wanted);
         Ok(&self.live.insert(live).attachment)
     }
 
@@ -190,12 +191,4 @@ const XDP_REDIRECT: u32 = 4;
 
 fn in_range(queue: u32) -> Result<(), SteerError> {
     if queue < QUEUES_MAX { Ok(()) } else { Err(SteerError::QueueOutOfRange { queue }) }
-}
-
-/// Takes a map of bpf/linerate.bpf.c out of the object, checking its type and sizes against `M`.
-pub(super) fn take_map<M: TryFrom<Map, Error = MapError>>(
-    ebpf: &mut Ebpf,
-    name: &str,
-) -> Result<M, MapError> {
-    ebpf.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })?.try_into()
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Config, device};
+use super::device;
 
 /// Reason that an AF_XDP link could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +100,8 @@ pub(super) enum Step {
 }
 
 impl OpenError {
-    pub(super) fn from_kernel(config: &Config, step: Step, cause: io::Error) -> Self {
-        let (interface, queue) = (config.interface.clone(), config.queue);
+    pub(super) fn from_kernel(interface: &str, queue: u32, step: Step, cause: io::Error) -> Self {
+        let interface = interface.to_owned();
         match (cause.raw_os_error().unwrap_or(0), step) {
             (libc::EAFNOSUPPORT, _) => Self::NoKernelSupport,
             (libc::EPERM | libc::EACCES, _) => Self::NoPrivilege,
@@ -111,19 +111,19 @@ impl OpenError {
             (libc::EOPNOTSUPP, Step::Bind) => Self::NoZeroCopy { interface },
             (libc::ENETDOWN, Step::Bind) => Self::InterfaceDown { interface },
             (libc::EINVAL, Step::Bind) => match device::queues(&interface) {
-                Some(there) if queue < there => Self::other(config, step, cause),
+                Some(there) if queue < there => Self::other(interface, queue, step, cause),
                 there => Self::NoQueue { interface, queue, there },
             },
-            _ => Self::other(config, step, cause),
+            _ => Self::other(interface, queue, step, cause),
         }
     }
 
-    fn other(config: &Config, step: Step, cause: io::Error) -> Self {
+    fn other(interface: String, queue: u32, step: Step, cause: io::Error) -> Self {
         let step = match step {
             Step::Memory(_) => "registering the memory of the frames",
             Step::Bind => "binding the socket",
         };
-        Self::Other { interface: config.interface.clone(), queue: config.queue, step, cause }
+        Self::Other { interface, queue, step, cause }
     }
 }
 
@@ -141,8 +141,7 @@ mod tests {
     use super::*;
 
     fn refused(errno: i32, step: Step) -> String {
-        let config = Config::new("lr-none", 3);
-        OpenError::from_kernel(&config, step, io::Error::from_raw_os_error(errno)).to_string()
+        OpenError::from_kernel("lr-none", 3, step, io::Error::from_raw_os_error(errno)).to_string()
     }
 
     #[test]

@@ -65,7 +65,12 @@ impl Rings {
                     let cause = cause_of(&error);
                     tries += 1;
                     if cause.raw_os_error() != Some(libc::EBUSY) || tries == BUSY_TRIES {
-                        return Err(OpenError::from_kernel(config, Step::Bind, cause));
+                        return Err(OpenError::from_kernel(
+                            &config.interface,
+                            config.queue,
+                            Step::Bind,
+                            cause,
+                        ));
                     }
                     thread::sleep(BUSY_PAUSE);
                 }
@@ -75,8 +80,9 @@ impl Rings {
             return Err(OpenError::BadConfig("the memory already has a socket"));
         };
         let fd = tx.fd().as_raw_fd();
-        options::close_on_exec(fd)
-            .map_err(|cause| OpenError::from_kernel(config, Step::Bind, cause))?;
+        options::close_on_exec(fd).map_err(|cause| {
+            OpenError::from_kernel(&config.interface, config.queue, Step::Bind, cause)
+        })?;
         Ok(Self { rx, tx, fill, completion, fd, tx_ring: config.tx_ring as usize })
     }
 

@@ -51,7 +51,12 @@ impl Chunks {
                 }
                 let bytes = sizes.frames as usize * config.frame_size as usize;
                 Umem::new(umem_config, count, false).map_err(|error| {
-                    OpenError::from_kernel(config, Step::Memory(bytes), cause_of(&error))
+                    OpenError::from_kernel(
+                        &config.interface,
+                        config.queue,
+                        Step::Memory(bytes),
+                        cause_of(&error),
+                    )
                 })?
             }
         };

@@ -1,6 +1,9 @@
 //! IPv6 (RFC 8200, RFC 5095): emitted headers parse back; tables of extension header chains.
 
+use super::header::FLOW_LABEL_MASK;
 use super::*;
+use crate::wire::error::Error;
+use crate::wire::protocol::{Protocol, TrafficClass};
 use proptest::prelude::*;
 
 fn header() -> impl Strategy<Value = HeaderOut> {

@@ -1,7 +1,7 @@
 //! The two options of Accurate ECN (RFC 9768 §3.2.3): up to three counters of 24 bits in one of two
 //! orders. Unchanged counters at the tail are omitted.
 
-use super::options::kind;
+use super::kind;
 
 /// Length of one counter in bytes.
 const FIELD_LEN: usize = 3;

@@ -1,8 +1,8 @@
 //! TCP headers to send. Options have Linux's layout; data is copied and summed in one pass.
 
-use super::header::CHECKSUM_AT;
-use super::options::{ALIGNED_TIMESTAMPS, Timestamps, kind};
-use super::{AccEcn, FastOpen, HEADER_LEN, OPTIONS_LEN_MAX, flag};
+use super::layout::{CHECKSUM_AT, HEADER_LEN, OPTIONS_LEN_MAX};
+use super::options::{ALIGNED_TIMESTAMPS, Timestamps};
+use super::{AccEcn, FastOpen, flag, kind};
 use crate::wire::checksum::{self, PseudoHeader, Sum};
 use crate::wire::error::NoRoom;
 use crate::wire::protocol::Protocol;

@@ -1,6 +1,6 @@
 //! The Fast Open option (RFC 7413 §4.1.1): a cookie or a request for one, in either of two forms.
 
-use super::options::kind;
+use super::kind;
 
 /// Identifies an experimental option as Fast Open.
 pub(super) const EXPERIMENT_ID: [u8; 2] = [0xf9, 0x89];

@@ -1,13 +1,11 @@
 //! Received TCP headers.
 
+use super::flag;
+use super::layout::{CHECKSUM_AT, HEADER_LEN, STAMPED_LEN};
 use super::options::{self, ALIGNED_TIMESTAMPS, Options, Timestamps};
-use super::{HEADER_LEN, flag};
 use crate::wire::checksum::{PseudoHeader, Verdict};
 use crate::wire::error::Error;
 use crate::wire::protocol::Protocol;
-
-/// Offset of the checksum in the header.
-pub(super) const CHECKSUM_AT: usize = 16;
 
 /// Fields of a header. One cache line: a batch of headers is read again right after it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +135,6 @@ pub fn parse_stamped(segment: &[u8]) -> Option<(Stamped<'_>, &[u8])> {
         && [header[20], header[21], header[22], header[23]] == ALIGNED_TIMESTAMPS;
     stamped.then_some((Stamped(header), payload))
 }
-
-/// Length of a [`Stamped`] header in bytes: the fixed part and twelve bytes of timestamps.
-pub(in crate::wire) const STAMPED_LEN: usize = HEADER_LEN + 12;
 
 /// Verifies the checksum of a segment, header and data.
 ///

@@ -5,24 +5,7 @@
 
 use core::fmt;
 
-use super::{AccEcn, FastOpen};
-
-/// Option kinds from the IANA registry.
-pub(super) mod kind {
-    pub const END: u8 = 0;
-    pub const NOP: u8 = 1;
-    pub const MSS: u8 = 2;
-    pub const WINDOW_SCALE: u8 = 3;
-    pub const SACK_PERMITTED: u8 = 4;
-    pub const SACK: u8 = 5;
-    pub const TIMESTAMPS: u8 = 8;
-    pub const USER_TIMEOUT: u8 = 28;
-    pub const FAST_OPEN: u8 = 34;
-    pub const ACCECN0: u8 = 172;
-    pub const ACCECN1: u8 = 174;
-    /// Kind shared by experiments, which 16 bits tell apart.
-    pub const EXPERIMENT: u8 = 254;
-}
+use super::{AccEcn, FastOpen, kind};
 
 /// Two no-operations before the timestamps: the layout of RFC 7323 appendix A, which all stacks
 /// send.
