@@ -57,7 +57,8 @@ fn compile(object: &Path) -> Result<(), String> {
     if log.contains("file not found") {
         return Err(format!(
             "compiling {PROGRAM} with {compiler}: a system header is missing.\n{log}\n\
-             Install the kernel's user headers (Debian and Ubuntu: apt install linux-libc-dev), or run scripts/setup."
+             Install the kernel's user headers (Debian and Ubuntu: apt install linux-libc-dev), \
+             or run scripts/setup."
         ));
     }
     Err(format!("compiling {PROGRAM} with {compiler} failed:\n{log}"))

@@ -97,7 +97,7 @@ struct cursor {
 	void *end;
 };
 
-/* Returns the next header, or null if the frame ends before it does. Advances the cursor past it. */
+/* Returns the next header, or null if the frame ends too early. Advances the cursor past it. */
 #define PULL(cursor, kind)                                                          \
 	({                                                                          \
 		kind *header = (cursor)->at;                                        \

@@ -10,7 +10,8 @@
 //! - Nothing here allocates or uses `std` beyond `core`.
 //!
 //! ```
-//! use linerate::wire::{checksum::{PseudoHeader, Verdict}, ethernet, ipv4, tcp, EtherType, Protocol};
+//! use linerate::wire::checksum::{PseudoHeader, Verdict};
+//! use linerate::wire::{EtherType, Protocol, ethernet, ipv4, tcp};
 //!
 //! fn destination_port(frame: &[u8]) -> Option<u16> {
 //!     let (ethernet, packet) = ethernet::parse(frame).ok()?;

@@ -24,8 +24,8 @@ pub enum AttachError {
     },
     /// The process lacks the privilege.
     #[error(
-        "{operation}: no permission; run as root, or with CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and CAP_NET_RAW \
-         (setcap cap_net_admin,cap_bpf,cap_perfmon,cap_net_raw+ep on the binary)"
+        "{operation}: no permission; run as root, or with CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and \
+         CAP_NET_RAW (setcap cap_net_admin,cap_bpf,cap_perfmon,cap_net_raw+ep on the binary)"
     )]
     NoPrivilege {
         /// Operation that failed.
@@ -34,8 +34,8 @@ pub enum AttachError {
     /// Another program is attached.
     #[error(
         "attaching the XDP program to {interface}: another program is already attached; \
-         `ip link show {interface}` and `bpftool net` show it. Stop the process that holds it, or detach \
-         it with `ip link set {interface} xdp off`"
+         `ip link show {interface}` and `bpftool net` show it. Stop the process that holds it, \
+         or detach it with `ip link set {interface} xdp off`"
     )]
     Busy {
         /// The interface.
@@ -43,9 +43,9 @@ pub enum AttachError {
     },
     /// The MTU exceeds the driver's buffers for XDP.
     #[error(
-        "attaching the XDP program to {interface} in native mode: the driver rejects MTU {mtu} (on a \
-         veth pair, the MTU of the peer counts); lower it with `ip link set {interface} mtu 1500`, or use \
-         generic mode"
+        "attaching the XDP program to {interface} in native mode: the driver rejects MTU {mtu} (on \
+         a veth pair, the MTU of the peer counts); lower it with \
+         `ip link set {interface} mtu 1500`, or use generic mode"
     )]
     MtuTooLarge {
         /// The interface.
@@ -65,9 +65,9 @@ pub enum AttachError {
     },
     /// The driver does not support XDP, or not with its current settings.
     #[error(
-        "attaching the XDP program to {interface} in {} mode: the driver does not support it with its \
-         current settings ({reason}); disable LRO (ethtool -K {interface} lro off), lower the MTU, or use \
-         generic mode", mode.name()
+        "attaching the XDP program to {interface} in {} mode: the driver does not support it with \
+         its current settings ({reason}); disable LRO (ethtool -K {interface} lro off), lower the \
+         MTU, or use generic mode", mode.name()
     )]
     NotSupported {
         /// The interface.
@@ -88,7 +88,8 @@ pub enum AttachError {
     },
     /// The kernel's verifier rejected the program.
     #[error(
-        "loading the XDP program: the kernel's verifier rejected it ({source}); its log ends with:\n{log}\n\
+        "loading the XDP program: the kernel's verifier rejected it ({source}); its log ends \
+         with:\n{log}\n\
          This is a bug of linerate on this kernel: please report it with the output of `uname -a`"
     )]
     Rejected {

@@ -52,7 +52,8 @@ pub struct Policy {
 pub enum SteerError {
     /// The table of addresses is full.
     #[error(
-        "claiming {address}: the XDP program holds at most {} addresses of a family; unclaim one first",
+        "claiming {address}: the XDP program holds at most {} addresses of a family; \
+         unclaim one first",
         layout::ADDRESSES_MAX
     )]
     TooManyAddresses {
@@ -71,8 +72,8 @@ pub enum SteerError {
     },
     /// The kernel returned an error.
     #[error(
-        "{operation}: the kernel returned an error: {source}; check that the process still has CAP_BPF \
-         (or root)"
+        "{operation}: the kernel returned an error: {source}; check that the process still has \
+         CAP_BPF (or root)"
     )]
     Kernel {
         /// Operation that failed.

@@ -9,10 +9,12 @@
 //! to the interface is a file descriptor, so the kernel detaches the program when the process ends
 //! for any reason. In an orderly stop, detach it before closing the sockets: [`Program::detach`].
 //!
-//! | policy | claimed from the kernel |
-//! |---|---|
-//! | [`Role::Exclusive`] | to a claimed address: TCP, ICMP and ICMPv6; ARP requests and replies for it; neighbour solicitations for it |
-//! | [`Role::Shared`] | to a claimed address: TCP to a claimed port; ICMP errors that quote TCP from a claimed address and port |
+//! The program claims from the kernel, by policy:
+//!
+//! - [`Role::Exclusive`]: packets to a claimed address with TCP, ICMP or ICMPv6; ARP and neighbour
+//!   solicitations for it.
+//! - [`Role::Shared`]: packets to a claimed address with TCP to a claimed port, or with an ICMP error
+//!   that quotes TCP from a claimed address and port.
 
 mod attach;
 mod attach_error;

@@ -118,8 +118,8 @@ pub enum ProbeError {
     },
     /// Loopback, tunnels, and other interfaces without Ethernet frames.
     #[error(
-        "probing interface {interface}: it carries no Ethernet frames, so AF_XDP does not work on it (nor \
-         on the loopback); use an Ethernet interface, or a veth pair (scripts/veth up creates one)"
+        "probing interface {interface}: it carries no Ethernet frames, so AF_XDP does not work on it \
+         (nor on the loopback); use an Ethernet interface, or a veth pair (scripts/veth up creates one)"
     )]
     NotEthernet {
         /// The interface.
@@ -128,8 +128,8 @@ pub enum ProbeError {
     /// The interface has fewer queues than workers.
     #[error(
         "using {wanted} queues of {interface}: it has {} (at most {max}); use fewer, or add queues \
-         with `ethtool -L {interface} combined {wanted}` (a veth gets them at creation: ip link add \
-         ... numrxqueues {wanted} numtxqueues {wanted})", .has
+         with `ethtool -L {interface} combined {wanted}` (a veth gets them at creation: ip link \
+         add ... numrxqueues {wanted} numtxqueues {wanted})", .has
     )]
     TooFewQueues {
         /// The interface.
@@ -143,7 +143,8 @@ pub enum ProbeError {
     },
     /// The kernel failed a query that every interface answers.
     #[error(
-        "probing interface {interface}: {source}; check that /sys is mounted and that the interface still exists"
+        "probing interface {interface}: {source}; check that /sys is mounted and that the interface \
+         still exists"
     )]
     Kernel {
         /// The interface.

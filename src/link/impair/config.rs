@@ -79,8 +79,8 @@ pub struct Burst {
 /// hold=1000,duplicate=1%,corrupt=0.1%,mtu=1400,seed=7
 /// ```
 ///
-/// applies to both directions; `tx:loss=5%;rx:delay=10ms` configures them separately, as seen by the
-/// user of the link. A part without a direction applies to both.
+/// applies to both directions; `tx:loss=5%;rx:delay=10ms` configures them separately, as seen by
+/// the user of the link. A part without a direction applies to both.
 ///
 /// ```
 /// use linerate::link::impair::Impairments;

@@ -12,8 +12,8 @@ pub enum OpenError {
     BadConfig(&'static str),
     /// The interface does not exist in this network namespace.
     #[error(
-        "no interface `{interface}` in this network namespace: `ip link` lists them (in a namespace, \
-         run under `ip netns exec NAME`)"
+        "no interface `{interface}` in this network namespace: `ip link` lists them (in a \
+         namespace, run under `ip netns exec NAME`)"
     )]
     NoInterface {
         /// The requested interface.
@@ -46,13 +46,14 @@ pub enum OpenError {
     },
     /// The process lacks the privilege.
     #[error(
-        "no permission to open an AF_XDP socket: run as root, or grant CAP_NET_RAW and CAP_NET_ADMIN"
+        "no permission to open an AF_XDP socket: run as root, or grant CAP_NET_RAW and \
+         CAP_NET_ADMIN"
     )]
     NoPrivilege,
     /// The memory for frames exceeds the limit on locked memory.
     #[error(
-        "the kernel refuses to pin {} KiB for frames: raise the limit (`ulimit -l unlimited`), grant \
-         CAP_IPC_LOCK, or configure smaller rings", bytes / 1024
+        "the kernel refuses to pin {} KiB for frames: raise the limit (`ulimit -l unlimited`), \
+         grant CAP_IPC_LOCK, or configure smaller rings", bytes / 1024
     )]
     MemoryLimit {
         /// Bytes required.
@@ -60,8 +61,9 @@ pub enum OpenError {
     },
     /// Zero-copy is required but the driver does not support it.
     #[error(
-        "the driver of `{interface}` does not support zero-copy here: use `auto` or copy mode (veth and \
-         generic XDP never support it; some drivers need the XDP program attached in native mode first)"
+        "the driver of `{interface}` does not support zero-copy here: use `auto` or copy mode \
+         (veth and generic XDP never support it; some drivers need the XDP program attached in native \
+         mode first)"
     )]
     NoZeroCopy {
         /// The interface.

@@ -7,9 +7,9 @@
 //! A frame longer than a chunk uses several descriptors (`multi_buffer`), if kernel and driver
 //! support it.
 //!
-//! The link receives the packets that an XDP program redirects to its [`fd`](XskLink::fd); the layer
-//! `xdp` attaches the program. Detach it before dropping the link, or the packets of the queue get
-//! the program's fallback action. All `unsafe` calls of xsk-rs and libc stay in this folder.
+//! The link receives the packets that an XDP program redirects to its [`fd`](XskLink::fd); the
+//! layer `xdp` attaches the program. Detach it before dropping the link, or the packets of the queue
+//! get the program's fallback action. All `unsafe` calls of xsk-rs and libc stay in this folder.
 
 mod config;
 mod device;

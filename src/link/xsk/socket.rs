@@ -109,8 +109,8 @@ pub struct XskLink {
 }
 
 impl XskLink {
-    /// Opens the link and posts frames for receive. PacketBuffers arrive once an XDP program redirects
-    /// the queue to [`fd`](Self::fd).
+    /// Opens the link and posts frames for receive. Packets arrive once an XDP program redirects the
+    /// queue to [`fd`](Self::fd).
     ///
     /// # Errors
     /// [`OpenError`] gives the cause and a remedy.
@@ -194,7 +194,7 @@ impl XskLink {
         Ok(())
     }
 
-    /// Copies a multi_buffer frame into chunks. Returns the frame if too few are free.
+    /// Copies a long frame into chunks. Returns the frame if too few are free.
     fn queue_tx_parts(&mut self, frame: Frame) -> Result<(), Frame> {
         let Device { chunks, tx_posted, .. } = &mut self.device;
         let part = chunks.packet_max();
@@ -278,7 +278,7 @@ impl Link for XskLink {
         let keep = self.fill_deficit();
         match &mut self.multi_buffer {
             None => self.device.chunks.reserve(keep),
-            // The length of the frame is unknown until it is filled, so reserve a multi_buffer one.
+            // The length of the frame is unknown until it is filled, so reserve a long one.
             Some(multi_buffer) => multi_buffer.reserve(keep, &self.device.chunks),
         }
     }
@@ -341,8 +341,7 @@ impl Link for XskLink {
     }
 
     fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: the socket stays open as multi_buffer as the rings, which the returned borrow keeps
-        // alive.
+        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps alive.
         Some(unsafe { BorrowedFd::borrow_raw(self.fd()) })
     }
 

@@ -44,8 +44,8 @@ impl Chunks {
             refused => {
                 if refused.is_some() {
                     notes.push(
-                        "no free huge pages for frames; using ordinary pages (reserve huge pages with \
-                         `sysctl vm.nr_hugepages=64`)"
+                        "no free huge pages for frames; using ordinary pages (reserve huge pages \
+                         with `sysctl vm.nr_hugepages=64`)"
                             .to_owned(),
                     );
                 }

@@ -21,8 +21,8 @@ impl AccEcn {
     /// Parses the body of an option of either kind.
     ///
     /// RFC 9768 §3.2.3:
-    ///   > if the AccECN Option is of any other length, implementations MUST use those whole 3-octet
-    ///   > fields that fit within the length and ignore the remainder of the option
+    /// > if the AccECN Option is of any other length, implementations MUST use those whole 3-octet
+    /// > fields that fit within the length and ignore the remainder of the option
     pub(super) fn from_body(kind: u8, body: &[u8]) -> Self {
         let mut fields = body.as_chunks::<FIELD_LEN>().0.iter();
         let mut next = || fields.next().map(|&[a, b, c]| u32::from_be_bytes([0, a, b, c]));

@@ -9,5 +9,6 @@ pub const OPTIONS_LEN_MAX: usize = 40;
 /// Offset of the checksum in the header.
 pub(super) const CHECKSUM_AT: usize = 16;
 
-/// Length of a [`Stamped`](super::Stamped) header in bytes: the fixed part and twelve bytes of timestamps.
+/// Length of a [`Stamped`](super::Stamped) header in bytes: the fixed part and twelve bytes of
+/// timestamps.
 pub(in crate::wire) const STAMPED_LEN: usize = HEADER_LEN + 12;

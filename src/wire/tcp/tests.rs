@@ -193,7 +193,8 @@ fn the_experimental_fast_open_option_is_equivalent() {
     assert_eq!(fast_open_of(&[254, 8, 0xf9, 0x88, 1, 2, 3, 4]), None);
 }
 
-/// RFC 7413 §4.1.1: "Options with invalid Length values or without the SYN flag set MUST be ignored."
+/// RFC 7413 §4.1.1:
+/// > Options with invalid Length values or without the SYN flag set MUST be ignored.
 #[test]
 fn cookies_of_a_wrong_length_are_ignored() {
     for cookie_len in 0..=20usize {
