@@ -18,7 +18,7 @@ pub const WORKERS_MAX: usize = 64;
 
 /// Segments that one connection may send per turn before other connections get theirs: about a
 /// window of a fast path, without starving the rest of the shard.
-pub const SEGMENTS_A_TURN: usize = 32;
+pub const SEGMENTS_PER_TURN: usize = 32;
 
 /// Frames that may wait for their worker after arriving at another one: a few batches. More would
 /// only add delay; with fewer, a burst on the wrong queue is lost.

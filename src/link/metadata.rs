@@ -2,6 +2,7 @@
 
 /// Metadata of a received frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metadata {
     /// Time of arrival.
     pub stamp: Option<Stamp>,

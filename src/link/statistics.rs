@@ -2,6 +2,7 @@
 
 /// Counters of a link since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Statistics {
     /// Frames received.
     pub rx_frames: u64,

@@ -51,7 +51,7 @@ impl Counters {
     }
 
     /// Returns the total number of packets dropped.
-    pub fn dropped_in_all(&self) -> u64 {
+    pub fn dropped_total(&self) -> u64 {
         self.drops.iter().sum()
     }
 

@@ -9,7 +9,7 @@ use super::flow::Enlist;
 use super::neighbour::{NeighbourId, Way};
 use super::path_mtu::Limit;
 use super::service::{CloseReason, Service};
-use crate::limits::SEGMENTS_A_TURN;
+use crate::limits::SEGMENTS_PER_TURN;
 use crate::metrics::{DropReason, Event};
 use crate::tcp::{MtuProbing, Phase};
 use crate::wire::MacAddr;
@@ -59,7 +59,7 @@ impl Engine {
         let (mut way, mut segments) = (None, 0);
         let progress = loop {
             let Some(flow) = self.tables.flows.at_mut(index) else { break Progress::Done };
-            let frame = if segments < SEGMENTS_A_TURN { outlet.take() } else { None };
+            let frame = if segments < SEGMENTS_PER_TURN { outlet.take() } else { None };
             let Some(mut frame) = frame else {
                 break self.put_off(index, segments);
             };
@@ -108,7 +108,7 @@ impl Engine {
         if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
             return Progress::Done;
         }
-        if segments < SEGMENTS_A_TURN {
+        if segments < SEGMENTS_PER_TURN {
             self.counters.drop(DropReason::NoFrame);
         }
         Progress::Unfinished

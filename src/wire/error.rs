@@ -4,6 +4,7 @@ use core::fmt;
 
 /// Reason that `parse` rejected the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Error {
     /// The bytes end before the length that their headers give.
     Truncated,

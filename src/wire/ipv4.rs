@@ -1,6 +1,6 @@
 //! IPv4 headers (RFC 791).
 //!
-//! Skips options. Reports fragments without reassembling them ([`make_whole`] rewrites the header
+//! Skips options. Reports fragments without reassembling them ([`rewrite_reassembled`] rewrites the header
 //! of a reassembled packet).
 
 use super::checksum::{self, Sum};
@@ -174,7 +174,7 @@ fn fields(fixed: &[u8; HEADER_LEN], header_len: u8, total_len: u16) -> Header {
 ///
 /// # Errors
 /// [`NoRoom`] when the packet exceeds the maximum size or `header` is shorter than a header.
-pub fn make_whole(header: &mut [u8], ecn: u8, payload_len: usize) -> Result<(), NoRoom> {
+pub fn rewrite_reassembled(header: &mut [u8], ecn: u8, payload_len: usize) -> Result<(), NoRoom> {
     let total_len = u16::try_from(header.len() + payload_len).map_err(|_| NoRoom)?;
     let fixed = header.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
     fixed[1] = fixed[1] & !0b11 | ecn & 0b11;

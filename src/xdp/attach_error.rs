@@ -12,6 +12,7 @@ use super::mode::AttachedMode;
 
 /// Reason that the program is not attached.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AttachError {
     /// The interface does not exist.
     #[error(

@@ -38,9 +38,9 @@ pub(super) fn load_xdp(
         load.prog_ifindex = index;
     }
     // The last byte stays zero.
-    let places = load.prog_name.len() - 1;
-    for (place, byte) in load.prog_name[..places].iter_mut().zip(name.bytes()) {
-        *place = byte as _;
+    let len = load.prog_name.len() - 1;
+    for (slot, byte) in load.prog_name[..len].iter_mut().zip(name.bytes()) {
+        *slot = byte as _;
     }
     // SAFETY: instructions and license have the given lengths and outlive the call.
     let answer = unsafe { bpf(bpf_cmd::BPF_PROG_LOAD, &attr)? };

@@ -49,6 +49,7 @@ pub struct Policy {
 
 /// Error of changing a running program.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SteerError {
     /// The table of addresses is full.
     #[error(

@@ -7,6 +7,7 @@ use super::layout;
 /// Decision of the program on a frame and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Verdict {
     /// To the stack: a TCP segment.
     Tcp = layout::VERDICT_TCP,

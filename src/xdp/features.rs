@@ -63,18 +63,18 @@ const TX_METADATA: [&str; 3] = ["timestamp", "checksum", "launch time"];
 
 impl XdpFeatures {
     /// Returns true if the driver provides receive timestamps.
-    pub const fn tells_timestamp(self) -> bool {
+    pub const fn provides_timestamp(self) -> bool {
         self.rx_metadata & 1 != 0
     }
 
     /// Returns true if the driver provides the hash of received frames.
-    pub const fn tells_hash(self) -> bool {
+    pub const fn provides_hash(self) -> bool {
         self.rx_metadata & 1 << 1 != 0
     }
 
     /// Returns true if the driver provides the VLAN tag that it stripped from a received frame
     /// (Linux 6.8).
-    pub const fn tells_vlan(self) -> bool {
+    pub const fn provides_vlan(self) -> bool {
         self.rx_metadata & 1 << 2 != 0
     }
 

@@ -18,9 +18,9 @@ impl Hints {
     /// Returns the metadata that a driver provides.
     pub const fn of_driver(features: XdpFeatures) -> Self {
         Self {
-            vlan: features.tells_vlan(),
-            stamp: features.tells_timestamp(),
-            hash: features.tells_hash(),
+            vlan: features.provides_vlan(),
+            stamp: features.provides_timestamp(),
+            hash: features.provides_hash(),
         }
     }
 

@@ -29,10 +29,11 @@ mod hints_program;
 mod kfuncs;
 mod layout;
 mod link;
+mod locality;
 mod maps;
 mod mode;
 mod netlink;
-mod place;
+
 mod probe;
 mod program;
 
@@ -44,10 +45,10 @@ pub use counters::{Counters, Verdict};
 pub use drivers::takes_half_pages;
 pub use features::XdpFeatures;
 pub use hints::Hints;
+pub use locality::{Interrupt, Locality, format_cores, locality, parse_cores};
 pub use mode::{AttachedMode, XdpMode};
-pub use place::{Interrupt, Place, name_cores, parse_cores, place};
 pub use probe::{
-    Peer, Probe, ProbeError, Rings, Rss, check_queues, has_carrier, probe, rss, rx_queues,
-    set_offloads_back, set_offloads_off, set_rss_queues, set_rss_table,
+    Peer, Probe, ProbeError, Rings, Rss, check_queues, disable_offloads, has_carrier, probe,
+    restore_offloads, rss, rx_queues, set_rss_queues, set_rss_table,
 };
 pub use program::{Program, QUEUES_MAX, TestRun};

@@ -2,6 +2,7 @@
 
 /// Requested mode of the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum XdpMode {
     /// Native if the driver supports it, otherwise generic.
     #[default]
@@ -14,6 +15,7 @@ pub enum XdpMode {
 
 /// Mode in which the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AttachedMode {
     /// In the driver.
     Native,

@@ -88,7 +88,7 @@ impl Rss {
     pub const KEY_BYTES_MIN: usize = 40;
 
     /// Returns true if the queue of a segment can be computed from its addresses and ports.
-    pub fn is_foreseeable(&self) -> bool {
+    pub fn is_predictable(&self) -> bool {
         self.toeplitz && self.without_ports.is_empty()
     }
 }
@@ -106,6 +106,7 @@ pub struct Peer {
 
 /// Reason that an interface is unsuitable.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProbeError {
     /// The interface does not exist.
     #[error(
@@ -280,11 +281,11 @@ fn rings(interface: &str) -> Option<Rings> {
     Some(Rings { rx: rings.rx, rx_max: rings.rx_max, tx: rings.tx, tx_max: rings.tx_max })
 }
 
-/// Disables LRO and VLAN stripping. Returns the previous flags, for [`set_offloads_back`].
+/// Disables LRO and VLAN stripping. Returns the previous flags, for [`restore_offloads`].
 ///
 /// # Errors
 /// The driver's error.
-pub fn set_offloads_off(interface: &str) -> io::Result<u32> {
+pub fn disable_offloads(interface: &str) -> io::Result<u32> {
     let before = ethtool::flags(interface)?;
     let wanted = before & !(ethtool::FLAG_LRO | ethtool::FLAG_RX_VLAN);
     if wanted != before {
@@ -293,11 +294,11 @@ pub fn set_offloads_off(interface: &str) -> io::Result<u32> {
     Ok(before)
 }
 
-/// Undoes [`set_offloads_off`].
+/// Undoes [`disable_offloads`].
 ///
 /// # Errors
 /// The driver's error.
-pub fn set_offloads_back(interface: &str, before: u32) -> io::Result<()> {
+pub fn restore_offloads(interface: &str, before: u32) -> io::Result<()> {
     ethtool::set_flags(interface, before)
 }
 

@@ -80,7 +80,7 @@ impl Program {
 
     /// Sets the metadata that frames should carry if available, from the next
     /// [`attach`](Self::attach) on. The default is the VLAN tag alone, which the stack requires.
-    pub const fn want_hints(&mut self, wanted: Hints) {
+    pub const fn set_hints(&mut self, wanted: Hints) {
         self.wanted = wanted;
     }
 

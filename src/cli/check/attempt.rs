@@ -35,7 +35,7 @@ fn attach(interface: &str) -> (Finding, Option<Program>) {
 /// Asks for whatever the driver can tell, to see which of it can be had.
 fn with_all_hints(interface: &str) -> Result<Program, AttachError> {
     let mut program = Program::load()?;
-    program.want_hints(Hints { vlan: true, stamp: true, hash: true });
+    program.set_hints(Hints { vlan: true, stamp: true, hash: true });
     program.attach(interface, XdpMode::Auto)?;
     Ok(program)
 }

@@ -106,7 +106,7 @@ fn device(name: &str, is_only_asked: bool) -> Result<Vec<Finding>, Failure> {
     let is_tried = !is_only_asked && probe.program.is_none();
     let (tried, attachment) = if is_tried { attempt::findings(name) } else { Default::default() };
     let mut all = interface::findings(&probe, attachment.as_ref());
-    all.extend(place::findings(name, &xdp::place(name), &Cores::read(), probe.rx_queues));
+    all.extend(place::findings(name, &xdp::locality(name), &Cores::read(), probe.rx_queues));
     all.extend(tried);
     Ok(all)
 }

@@ -4,6 +4,7 @@ use crate::time::Duration;
 
 /// Impairment of one direction. The default is a perfect network.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Impairment {
     /// Probability of independent loss per frame.
     pub loss: f64,

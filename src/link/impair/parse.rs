@@ -7,6 +7,7 @@ use crate::time::Duration;
 
 /// Reason that a string is not a valid set of impairments.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImpairmentError {
     /// An unknown direction.
     #[error("unknown direction `{0}:`; use `tx:` or `rx:`, or none for both")]

@@ -14,6 +14,7 @@ use crate::time::{Duration, Instant};
 
 /// Counters of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Frames that entered.
     pub frames: u64,

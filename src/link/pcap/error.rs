@@ -2,6 +2,7 @@
 
 /// Error of opening, writing or reading a capture file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CaptureError {
     /// The file could not be created.
     #[error("cannot write the capture file `{path}`: {cause}")]

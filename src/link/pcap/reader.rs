@@ -43,6 +43,7 @@ impl Direction {
 
 /// A recorded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
     /// Unix time of the frame.
     pub at: core::time::Duration,

@@ -4,6 +4,7 @@ use super::OpenError;
 
 /// Transfer of frames between the device and the link's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Zero-copy if the driver supports it, otherwise copy; see
     /// [`XskLink::bound`](super::XskLink::bound).

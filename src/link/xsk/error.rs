@@ -6,6 +6,7 @@ use super::device;
 
 /// Reason that an AF_XDP link could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The configuration is invalid.
     #[error("cannot open an AF_XDP socket: {0}")]
@@ -23,7 +24,7 @@ pub enum OpenError {
     #[error(
         "`{interface}` has no queue {queue}: it has {}, numbered from 0. Get more with `ethtool -L \
          {interface} combined {}` (a veth must be created with `numrxqueues` and `numtxqueues`)",
-        there.map_or_else(|| "fewer".to_owned(), |n| n.to_string()), queue + 1
+        available.map_or_else(|| "fewer".to_owned(), |n| n.to_string()), queue + 1
     )]
     NoQueue {
         /// The interface.
@@ -31,7 +32,7 @@ pub enum OpenError {
         /// The requested queue.
         queue: u32,
         /// Number of queues, if known.
-        there: Option<u32>,
+        available: Option<u32>,
     },
     /// Another AF_XDP socket is bound to the queue.
     #[error(
@@ -113,8 +114,8 @@ impl OpenError {
             (libc::EOPNOTSUPP, Step::Bind) => Self::NoZeroCopy { interface },
             (libc::ENETDOWN, Step::Bind) => Self::InterfaceDown { interface },
             (libc::EINVAL, Step::Bind) => match device::queues(&interface) {
-                Some(there) if queue < there => Self::other(interface, queue, step, cause),
-                there => Self::NoQueue { interface, queue, there },
+                Some(available) if queue < available => Self::other(interface, queue, step, cause),
+                available => Self::NoQueue { interface, queue, available },
             },
             _ => Self::other(interface, queue, step, cause),
         }

@@ -20,7 +20,7 @@ pub struct Problem {
     /// Offset of the unrecognized byte in the packet.
     pub pointer: u32,
     /// Report it even if the packet was sent to a multicast group.
-    pub of_groups_too: bool,
+    pub even_if_multicast: bool,
 }
 
 /// Reason for rejecting a packet, and the problem to report to its source.
@@ -69,7 +69,7 @@ pub fn reaches_upper_layer(first: Protocol, payload: &[u8]) -> bool {
 #[inline(never)]
 pub(super) fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> {
     let (mut protocol, mut rest) = (first, payload);
-    let (mut announced_at, mut has_fragment_header) = (NEXT_HEADER_AT, false);
+    let (mut next_header_at, mut has_fragment_header) = (NEXT_HEADER_AT, false);
     for position in 0..=EXTENSIONS_MAX {
         let at = HEADER_LEN + payload.len() - rest.len();
         let (next, part, after) = match protocol {
@@ -77,7 +77,7 @@ pub(super) fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> 
             Protocol::HOP_BY_HOP if position > 0 => return Err(Error::Malformed.into()),
             Protocol::HOP_BY_HOP | Protocol::DESTINATION_OPTIONS => options(rest, at)?,
             Protocol::ROUTING => routing(rest, at)?,
-            Protocol::FRAGMENT => fragment(rest, announced_at)?,
+            Protocol::FRAGMENT => fragment(rest, next_header_at)?,
             _ => (protocol, None, rest),
         };
         has_fragment_header |= protocol == Protocol::FRAGMENT;
@@ -92,7 +92,7 @@ pub(super) fn walk(first: Protocol, payload: &[u8]) -> Result<Upper<'_>, Fault> 
             });
         }
         // Every extension header begins with its next-header field.
-        announced_at = at as u16;
+        next_header_at = at as u16;
         (protocol, rest) = (next, after);
     }
     Err(Error::Malformed.into())
@@ -138,8 +138,8 @@ fn options(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
 /// With 11 the report is omitted if the packet was sent to a multicast group.
 const fn unknown_option(kind: u8, pointer: u32) -> Fault {
     let problem = match kind >> 6 {
-        0b10 => Some(Problem { code: 2, pointer, of_groups_too: true }),
-        0b11 => Some(Problem { code: 2, pointer, of_groups_too: false }),
+        0b10 => Some(Problem { code: 2, pointer, even_if_multicast: true }),
+        0b11 => Some(Problem { code: 2, pointer, even_if_multicast: false }),
         _ => None,
     };
     Fault { error: Error::Unsupported, problem }
@@ -159,13 +159,13 @@ fn routing(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {
         [_, 0, ..] => Ok((next, None, rest)),
         _ => {
             let pointer = at as u32 + 2;
-            let problem = Some(Problem { code: 0, pointer, of_groups_too: false });
+            let problem = Some(Problem { code: 0, pointer, even_if_multicast: false });
             Err(Fault { error: Error::Unsupported, problem })
         }
     }
 }
 
-fn fragment(bytes: &[u8], announced_at: u16) -> Result<Step<'_>, Error> {
+fn fragment(bytes: &[u8], next_header_at: u16) -> Result<Step<'_>, Error> {
     let (own, rest) = bytes.split_first_chunk::<FRAGMENT_HEADER_LEN>().ok_or(Error::Truncated)?;
     let &[next, _, o0, o1, i0, i1, i2, i3] = own;
     let field = u16::from_be_bytes([o0, o1]);
@@ -173,7 +173,7 @@ fn fragment(bytes: &[u8], announced_at: u16) -> Result<Step<'_>, Error> {
         ident: u32::from_be_bytes([i0, i1, i2, i3]),
         offset_bytes: field & !0b111,
         more: field & 1 == 1,
-        announced_at,
+        next_header_at,
     };
     // RFC 8200 §4.5, RFC 6946 §4: an atomic fragment is processed as a packet that needs no
     // reassembly.

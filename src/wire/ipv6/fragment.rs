@@ -14,5 +14,5 @@ pub struct Fragment {
     pub more: bool,
     /// Offset of the next-header field that announces the fragment header. After reassembly, when
     /// the fragment header is gone, that field names the header behind it.
-    pub announced_at: u16,
+    pub next_header_at: u16,
 }

@@ -79,21 +79,21 @@ impl HeaderOut {
 
 /// Rewrites the headers of a first fragment (fixed header and extension headers, without the
 /// fragment header) into those of the reassembled packet, whose payload has `payload_len` bytes
-/// (RFC 8200 §4.5). `announced_at` is the field of [`Fragment`]; `protocol` is the next header of
+/// (RFC 8200 §4.5). `next_header_at` is the field of [`Fragment`]; `protocol` is the next header of
 /// the fragment header.
 ///
 /// # Errors
 /// [`NoRoom`] when the packet exceeds the maximum size or `headers` is shorter than a header.
-pub fn make_whole(
+pub fn rewrite_reassembled(
     headers: &mut [u8],
-    announced_at: usize,
+    next_header_at: usize,
     protocol: Protocol,
     ecn: u8,
     payload_len: usize,
 ) -> Result<(), NoRoom> {
     let extensions_len = headers.len().checked_sub(HEADER_LEN).ok_or(NoRoom)?;
     let [l0, l1] = u16::try_from(extensions_len + payload_len).map_err(|_| NoRoom)?.to_be_bytes();
-    *headers.get_mut(announced_at).ok_or(NoRoom)? = protocol.0;
+    *headers.get_mut(next_header_at).ok_or(NoRoom)? = protocol.0;
     headers[4..6].copy_from_slice(&[l0, l1]);
     headers[1] = headers[1] & !(0b11 << 4) | (ecn & 0b11) << 4;
     Ok(())

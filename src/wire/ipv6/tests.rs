@@ -161,7 +161,7 @@ fn a_source_route_with_segments_left_is_rejected() {
 #[test]
 fn a_problem_points_to_the_unrecognized_byte() {
     let reported = |first, extensions: &[&[u8]]| {
-        problem(&packet(first, extensions)).map(|(_, p)| (p.code, p.pointer, p.of_groups_too))
+        problem(&packet(first, extensions)).map(|(_, p)| (p.code, p.pointer, p.even_if_multicast))
     };
     let padding = padded(Protocol::DESTINATION_OPTIONS);
     for (kind, expected) in
@@ -182,7 +182,7 @@ fn a_fragment_is_reported_and_its_payload_is_not_parsed() {
     let fragment = [Protocol::DESTINATION_OPTIONS.0, 0, 0x05, 0xa9, 0, 0, 0, 9];
     let bytes = packet(Protocol::FRAGMENT, &[&fragment, &destination]);
     let (header, payload) = parse(&bytes).expect("well formed");
-    let expected = Fragment { ident: 9, offset_bytes: 0x5a8, more: true, announced_at: 6 };
+    let expected = Fragment { ident: 9, offset_bytes: 0x5a8, more: true, next_header_at: 6 };
     assert_eq!(header.fragment, Some(expected));
     assert_eq!((header.protocol, payload.len()), (Protocol::DESTINATION_OPTIONS, 16));
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Location of an interface's hardware.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Locality {
     /// NUMA node; `None` on machines with one node and for virtual interfaces.
     pub node: Option<u32>,
     /// Cores of that node; empty without a node.
@@ -17,7 +17,7 @@ pub struct Place {
     pub interrupts: Vec<Interrupt>,
 }
 
-impl Place {
+impl Locality {
     /// Returns true if a core is on the interface's node. Without a node every core is.
     pub fn is_near(&self, core: usize) -> bool {
         self.cores.is_empty() || self.cores.contains(&core)
@@ -36,17 +36,17 @@ pub struct Interrupt {
 }
 
 /// Returns the location of an interface in the machine.
-pub fn place(interface: &str) -> Place {
+pub fn locality(interface: &str) -> Locality {
     read(Path::new("/sys/class/net"), Path::new("/proc/irq"), interface)
 }
 
-fn read(interfaces: &Path, interrupts: &Path, interface: &str) -> Place {
+fn read(interfaces: &Path, interrupts: &Path, interface: &str) -> Locality {
     let device = interfaces.join(interface).join("device");
     let text = |name: &str| std::fs::read_to_string(find(&device, name)?).ok();
     // -1 means no node.
     let node = text("numa_node").and_then(|text| text.trim().parse().ok());
     let cores = text("local_cpulist").filter(|_| node.is_some());
-    Place {
+    Locality {
         node,
         cores: cores.map(|text| parse_cores(&text)).unwrap_or_default(),
         interrupts: interrupts_of(&device, interrupts),
@@ -114,7 +114,7 @@ pub fn parse_cores(text: &str) -> Vec<usize> {
 const CORES_MAX: usize = 8192;
 
 /// Formats cores in ascending order as a list in the kernel's format.
-pub fn name_cores(cores: &[usize]) -> String {
+pub fn format_cores(cores: &[usize]) -> String {
     let runs = cores.chunk_by(|one, next| one + 1 == *next);
     let names = runs.map(|run| match run {
         [first, .., last] => format!("{first}-{last}"),
@@ -139,7 +139,7 @@ mod tests {
         ];
         for (text, cores) in cases {
             assert_eq!(parse_cores(text), cores, "{text:?}");
-            assert_eq!(name_cores(cores), text.trim());
+            assert_eq!(format_cores(cores), text.trim());
         }
         for damaged in ["x", "1-", "-1", "0-99999999999", "3,,x"] {
             assert!(parse_cores(damaged).is_empty(), "{damaged:?}");
@@ -171,7 +171,7 @@ mod tests {
     impl Folder {
         fn new(name: &str) -> Self {
             let id = std::process::id();
-            Self(std::env::temp_dir().join(format!("linerate-place-of-{name}-{id}")))
+            Self(std::env::temp_dir().join(format!("linerate-locality-of-{name}-{id}")))
         }
 
         fn write(&self, path: &str, text: &str) {
@@ -180,7 +180,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        fn read(&self) -> Place {
+        fn read(&self) -> Locality {
             read(&self.0.join("net"), &self.0.join("irq"), "eth9")
         }
     }
@@ -203,11 +203,11 @@ mod tests {
         folder.write("irq/41/effective_affinity_list", "8\n");
         folder.write("irq/41/eth9-TxRx-0/x", "");
         folder.write("irq/42/smp_affinity_list", "0-1\n");
-        let place = folder.read();
-        assert_eq!((place.node, &place.cores[..]), (Some(1), &[8, 9, 10, 11][..]));
+        let locality = folder.read();
+        assert_eq!((locality.node, &locality.cores[..]), (Some(1), &[8, 9, 10, 11][..]));
         let first = Interrupt { number: 41, queue: Some(0), cores: vec![8] };
         let second = Interrupt { number: 42, queue: None, cores: vec![0, 1] };
-        assert_eq!(place.interrupts, [first, second], "40 is unrequested: it has no cores");
+        assert_eq!(locality.interrupts, [first, second], "40 is unrequested: it has no cores");
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let folder = Folder::new("none");
         folder.write("net/eth9/device/numa_node", "-1\n");
         folder.write("net/eth9/device/local_cpulist", "0-3\n");
-        assert_eq!(folder.read(), Place::default());
-        assert_eq!(place("lo"), Place::default());
+        assert_eq!(folder.read(), Locality::default());
+        assert_eq!(locality("lo"), Locality::default());
     }
 }
