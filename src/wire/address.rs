@@ -21,8 +21,8 @@ pub enum SourceKind {
     /// The limited broadcast is never a source (RFC 1122 §3.2.1.3).
     Broadcast,
     /// "This network" (RFC 1122 §3.2.1.3 (b)), never assigned (RFC 1112 §4), or an IPv4-compatible
-    /// or IPv4-mapped IPv6 address, which must not appear on a wire (RFC 4291 §2.5.5, RFC 6890
-    /// §2.2.3).
+    /// or IPv4-mapped IPv6 address, which must not appear on a wire (RFC 4291 §2.5.5,
+    /// RFC 6890 §2.2.3).
     Reserved,
 }
 

@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(packet in packet()) {
+        fn emitted_bytes_parse_back(packet in packet()) {
             let mut bytes = [0; 46];
             prop_assert_eq!(packet.emit(&mut bytes), Ok(PACKET_LEN));
             prop_assert_eq!(parse(&bytes), Ok(packet));

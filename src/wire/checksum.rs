@@ -166,8 +166,8 @@ pub fn copy_and_sum(source: &[u8], target: &mut [u8]) -> Sum {
     total
 }
 
-/// Updates a checksum after one aligned 16-bit word changed from `old` to `new` (RFC 1624 §3, eqn.
-/// 3).
+/// Updates a checksum after one aligned 16-bit word changed from `old` to `new`
+/// (RFC 1624 §3, eqn. 3).
 #[inline]
 #[must_use]
 pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {

@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(header in header(), payload: [u8; 5]) {
+        fn emitted_bytes_parse_back(header in header(), payload: [u8; 5]) {
             let mut bytes = [0; 22 + 5];
             let len = header.emit(&mut bytes).expect("22 bytes hold two tags");
             bytes[len..len + 5].copy_from_slice(&payload);

@@ -232,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(header in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn emitted_bytes_parse_back(header in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut bytes = vec![0; HEADER_LEN];
             prop_assert_eq!(header.emit(payload.len(), &mut bytes), Ok(HEADER_LEN));
             bytes.extend(&payload);

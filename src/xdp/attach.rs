@@ -61,7 +61,7 @@ pub(super) fn attach(xdp: &Xdp, interface: &str, mode: XdpMode) -> Result<Live, 
                 live.attachment.fallback = Some(error.to_string());
                 Ok(live)
             }
-            settled => settled,
+            result => result,
         },
     }
 }

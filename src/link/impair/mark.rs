@@ -21,7 +21,7 @@ pub(super) enum Marked {
 
 /// Sets CE (RFC 3168 §5):
 /// > Routers [...] set the CE codepoint [...] in the IP header of packets from ECN-capable
-/// transports
+/// > transports
 pub(super) fn mark(frame: &mut [u8]) -> Marked {
     match frame.get(IP - 2..IP) {
         Some([0x08, 0x00]) if frame.len() >= IP + 20 => mark_v4(&mut frame[IP..IP + 20]),

@@ -154,8 +154,8 @@ impl Chunks {
     /// Takes up to `n` chunks off the free list, as descriptors for the fill ring.
     pub(super) fn post(&mut self, n: usize, descs: &mut Vec<FrameDesc>) {
         descs.clear();
-        let taken = std::iter::from_fn(|| self.area.pop_free()).take(n);
-        descs.extend(taken.map(|index| self.descs[index as usize]));
+        let chunks = std::iter::from_fn(|| self.area.pop_free()).take(n);
+        descs.extend(chunks.map(|index| self.descs[index as usize]));
     }
 
     /// Puts the chunk of `desc`, returned by the kernel, on the free list.

@@ -65,7 +65,7 @@ fn messages_v6<'a>(body: &'a [u8], n: u32, code: u8) -> Vec<v6::Message<'a>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(body in prop::collection::vec(any::<u8>(), 0..100), n: u32, code: u8) {
+    fn emitted_bytes_parse_back(body in prop::collection::vec(any::<u8>(), 0..100), n: u32, code: u8) {
         let mut bytes = [0xaa; 108];
         for message in messages_v4(&body, n as u16, code) {
             let len = message.emit(&mut bytes).expect("room for all");

@@ -52,8 +52,8 @@ pub(super) struct Upper<'a> {
 }
 
 /// Returns true if `payload` contains the whole chain of extension headers that begins with
-/// `first`, and the upper-layer header. RFC 8200 §4.5 requires this of a first fragment (RFC 7112
-/// §5).
+/// `first`, and the upper-layer header. RFC 8200 §4.5 requires this of a first fragment
+/// (RFC 7112 §5).
 pub fn reaches_upper_layer(first: Protocol, payload: &[u8]) -> bool {
     walk(first, payload).is_ok_and(|upper| {
         let least = match upper.protocol {
@@ -148,9 +148,8 @@ const fn unknown_option(kind: u8, pointer: u32) -> Fault {
 /// RFC 8200 §4.4:
 /// > If Segments Left is zero, the node must ignore the Routing header and proceed to process the
 /// > next header in the packet [...] If Segments Left is non-zero, the node must discard the packet
-/// > and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address, pointing
-/// to
-/// > the unrecognized Routing Type.
+/// > and send an ICMP Parameter Problem, Code 0, message to the packet's Source Address,
+/// > pointing to the unrecognized Routing Type.
 ///
 /// This also applies to type 0 (RFC 5095 §3).
 fn routing(bytes: &[u8], at: usize) -> Result<Step<'_>, Fault> {

@@ -58,7 +58,7 @@ fn padded(next: Protocol) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(out in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn emitted_bytes_parse_back(out in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = vec![0; HEADER_LEN];
         prop_assert_eq!(out.emit(payload.len(), &mut bytes), Ok(HEADER_LEN));
         bytes.extend(&payload);

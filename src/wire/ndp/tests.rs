@@ -87,13 +87,13 @@ fn round_trip(message: Message<'_>) {
 
 proptest! {
     #[test]
-    fn solicitations_are_read_back(target in unicast(), source_mac in mac()) {
+    fn solicitations_round_trip(target in unicast(), source_mac in mac()) {
         round_trip(Message::NeighbourSolicitation(NeighbourSolicitation { target, source_mac }));
         round_trip(Message::RouterSolicitation(RouterSolicitation { source_mac }));
     }
 
     #[test]
-    fn neighbour_advertisements_are_read_back(
+    fn neighbour_advertisements_round_trip(
         target in unicast(), target_mac in mac(), (router, solicited, overrides) in any::<(bool, bool, bool)>(),
     ) {
         round_trip(Message::NeighbourAdvertisement(NeighbourAdvertisement {
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn router_advertisements_are_read_back(
+    fn router_advertisements_round_trip(
         source_mac in mac(),
         mtu in prop::option::of(any::<u32>()),
         prefixes in prop::collection::vec(prefix(), 0..4),

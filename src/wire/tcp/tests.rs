@@ -275,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(sent in prop_oneof![syn(), later()], (first, second) in payload()) {
+    fn emitted_bytes_parse_back(sent in prop_oneof![syn(), later()], (first, second) in payload()) {
         let header = sent.header();
         let mut bytes = [0xaa; 20 + 40 + 300];
         let len = header.emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
@@ -303,7 +303,7 @@ proptest! {
 
     // RFC 9293 §3.1: MUST-2, the checksum is generated; MUST-3, it is checked.
     #[test]
-    fn one_wrong_bit_fails_the_sum(sent in later(), (first, second) in payload(), at: prop::sample::Index) {
+    fn a_flipped_bit_fails_the_checksum(sent in later(), (first, second) in payload(), at: prop::sample::Index) {
         let mut bytes = [0; 20 + 40 + 300];
         let len = sent.header().emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
         let bit = at.index(len * 8);
@@ -314,7 +314,7 @@ proptest! {
     // RFC 9293 §3.1: MUST-68, every option except EOL and NOP has a length; MUST-69, the bytes
     // behind an EOL are zero; and all options sent are implemented (MUST-4).
     #[test]
-    fn what_is_sent_has_lengths_and_is_padded(sent in prop_oneof![syn(), later()]) {
+    fn emitted_options_have_lengths_and_padding(sent in prop_oneof![syn(), later()]) {
         let mut bytes = [0xff; 20 + 40 + 300];
         let len = sent.header().emit(PSEUDO, (&[], &[]), &mut bytes).expect("room for all");
         let mut area = &bytes[20..len];
