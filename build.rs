@@ -1,5 +1,5 @@
-//! Compiles the XDP program and turns bpf/linerate.h into Rust constants, when the feature `xdp` asks
-//! for them. Without it, nothing here runs and no C compiler is needed.
+//! Compiles the XDP program and turns bpf/linerate.h into Rust constants if the feature `xdp` is
+//! enabled. Without the feature the script does nothing and needs no C compiler.
 
 use std::env;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode, Output};
 const PROGRAM: &str = "bpf/linerate.bpf.c";
 const HEADER: &str = "bpf/linerate.h";
 
-/// Any of these has a BPF back end; distributions do not always install the plain name.
+/// Compilers with a BPF back end. Distributions do not always install the plain name.
 const COMPILERS: [&str; 9] = [
     "clang", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15",
     "clang-14",
@@ -48,7 +48,7 @@ fn compile(object: &Path) -> Result<(), String> {
     let (compiler, output) = run_compiler(object)?;
     let log = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
-        // A compiler newer than those tried may warn; that must not keep anyone from building.
+        // A newer compiler may add warnings; they must not fail the build.
         for line in log.lines() {
             println!("cargo::warning={line}");
         }
@@ -57,13 +57,14 @@ fn compile(object: &Path) -> Result<(), String> {
     if log.contains("file not found") {
         return Err(format!(
             "compiling {PROGRAM} with {compiler}: a system header is missing.\n{log}\n\
-             Install the kernel's user headers (Debian and Ubuntu: apt install linux-libc-dev), or run scripts/setup."
+             Install the kernel's user headers (Debian and Ubuntu: apt install linux-libc-dev), \
+             or run scripts/setup."
         ));
     }
     Err(format!("compiling {PROGRAM} with {compiler} failed:\n{log}"))
 }
 
-/// The first compiler that can be started decides; `LINERATE_CLANG` names another one.
+/// Runs the first compiler that starts. `LINERATE_CLANG` names another one.
 fn run_compiler(object: &Path) -> Result<(String, Output), String> {
     let chosen = env::var("LINERATE_CLANG").ok();
     let candidates: Vec<&str> = match &chosen {
@@ -85,9 +86,11 @@ fn run_compiler(object: &Path) -> Result<(String, Output), String> {
 
 fn command(compiler: &str, object: &Path) -> Command {
     let mut command = Command::new(compiler);
-    // -g: aya finds the maps by BTF. v3: the 32-bit jumps every kernel that takes frags-aware programs has.
+    // -g: aya finds the maps by BTF. -mcpu=v3: 32-bit jumps, which every kernel with support for
+    // frags-aware programs has.
     command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra"]);
-    // Debian and its kin keep asm/ in a folder by architecture, where the BPF target does not look.
+    // Debian and its derivatives keep asm/ in a directory per architecture, which the BPF target
+    // does not search.
     if let Ok(architecture) = env::var("CARGO_CFG_TARGET_ARCH") {
         let headers = format!("/usr/include/{architecture}-linux-gnu");
         if Path::new(&headers).is_dir() {
@@ -98,7 +101,7 @@ fn command(compiler: &str, object: &Path) -> Command {
     command
 }
 
-/// `#define LINERATE_NAME 7` becomes `pub const NAME: u32 = 7;`.
+/// Turns `#define LINERATE_NAME 7` into `pub const NAME: u32 = 7;`.
 fn write_layout(layout: &Path) -> Result<(), String> {
     let header =
         fs::read_to_string(HEADER).map_err(|error| format!("reading {HEADER}: {error}"))?;
@@ -110,7 +113,7 @@ fn write_layout(layout: &Path) -> Result<(), String> {
             format!("{HEADER}: LINERATE_{name} must be a plain decimal number, not `{value}`")
         })?;
         writeln!(constants, "pub const {name}: u32 = {value};")
-            .expect("a String takes all that is written");
+            .expect("writing to a String cannot fail");
     }
     fs::write(layout, constants).map_err(|error| format!("writing {}: {error}", layout.display()))
 }

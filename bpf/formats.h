@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The headers that the XDP program reads, and the one way to read them: TAKE, which never hands out
- * a header that the frame does not hold. What linux/ has in headers free of the C library comes
- * from there, the rest is here.
+ * The headers that the XDP program parses, and PULL, the only way to read them: it returns null
+ * for a header that extends past the end of the frame. Headers that linux/ defines without
+ * pulling in the C library come from there; the rest is defined here.
  */
 #ifndef LINERATE_FORMATS_H
 #define LINERATE_FORMATS_H
@@ -19,20 +19,20 @@
 #define NET16(value) (value)
 #endif
 
-/* Tag control information and the type of what follows: 802.1Q and 802.1ad alike. */
+/* Tag control information and the EtherType behind it. 802.1Q and 802.1ad tags have this layout. */
 struct vlan_tag {
 	__be16 control;
 	__be16 ethertype;
 };
 
-/* An Ethernet header up to and with its first tag. */
+/* An Ethernet header up to and including its first tag. */
 struct tagged {
 	__u8 addresses[2 * ETH_ALEN];
 	__be16 protocol;
 	__be16 control;
 };
 
-/* ARP for IPv4 over Ethernet: RFC 826. */
+/* ARP for IPv4 over Ethernet (RFC 826). */
 struct arp_ipv4 {
 	__be16 hardware;
 	__be16 protocol;
@@ -64,7 +64,7 @@ struct icmp_fixed {
 	__be32 rest;
 };
 
-/* Neighbour solicitation and advertisement have the same shape: RFC 4861 §4.3 and §4.4. */
+/* Neighbour solicitations and advertisements have the same layout (RFC 4861 §4.3 and §4.4). */
 struct neighbour_message {
 	struct icmp_fixed fixed;
 	__u8 target[16];
@@ -75,7 +75,7 @@ struct ports {
 	__be16 destination;
 };
 
-/* By their RFCs: the system headers that have them pull in the C library. */
+/* Values from the RFCs. The system headers that define them pull in the C library. */
 enum {
 	ARP_ETHERNET = 1, /* RFC 826 */
 	ICMP_UNREACHABLE = 3, /* RFC 792 */
@@ -91,14 +91,14 @@ enum {
 	IPV6_MORE_OR_OFFSET = 0xfff9, /* RFC 8200 §4.5 */
 };
 
-/* The bytes not yet read. */
+/* The part of the frame that is not parsed yet. */
 struct cursor {
 	void *at;
 	void *end;
 };
 
-/* The next header, or null where the frame ends too early; the cursor moves behind it. */
-#define TAKE(cursor, kind)                                                          \
+/* Returns the next header, or null if the frame ends too early. Advances the cursor past it. */
+#define PULL(cursor, kind)                                                          \
 	({                                                                          \
 		kind *header = (cursor)->at;                                        \
 		(cursor)->at = header + 1;                                          \

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The XDP program: it decides which frames of an interface are the stack's, and redirects those into
- * the AF_XDP socket of the queue they came in on. All else passes to the kernel untouched: what is not
- * claimed, what cannot be parsed, and what comes in on a queue without a socket.
+ * The XDP program. It decides which frames of an interface belong to the stack and redirects
+ * those to the AF_XDP socket of the queue they arrived on. All other frames pass to the kernel
+ * untouched: frames that are not claimed, frames that cannot be parsed, and frames on a queue
+ * without a socket.
  *
- * It reads headers only as far as the decision needs, verifies no checksum and drops nothing: the stack
- * checks what it is given and counts what it refuses. Only the linear part of a frame is read; drivers
- * put the headers there, also when the frame has further buffers.
+ * The program parses headers only as far as the decision needs, verifies no checksum and drops
+ * nothing: the stack checks the frames it receives and counts those it refuses. The program
+ * reads only the linear part of a frame. Drivers place the headers there, even when the frame
+ * has more buffers.
  *
- * There are two programs of one mind. linerate is the plain one. linerate_hints decides alike, and adds to a frame on
- * its way to a socket what the driver knows of it beside its bytes: a VLAN tag that the NIC took off is put back, and
- * what else was asked for (struct hints) stands in front. It is loaded bound to one interface, since it calls
- * functions of the driver, where these are.
+ * The object holds two programs that make the same decisions. linerate is the plain one.
+ * linerate_hints also passes on the metadata that the driver has about a redirected frame: it
+ * reinserts a VLAN tag that the NIC stripped, and writes the requested metadata (struct hints)
+ * in front of the frame. It calls kernel functions of the driver, so it is loaded bound to one
+ * interface, on drivers that have these functions.
  *
- * Everything that steers them is a map, changeable while they run; bpf/linerate.h has the layouts.
+ * Maps steer both programs and can be changed while they run; bpf/linerate.h has the layouts.
  */
 #include <linux/bpf.h>
 
@@ -23,25 +26,26 @@
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static __attribute__((always_inline)) inline
 
-/* Map definitions by BTF: a number is encoded as the length of an array type. */
+/* BTF map definitions encode a number as the length of an array type. */
 #define MAP_NUMBER(name, value) int(*name)[value]
 #define MAP_TYPE(name, value) __typeof__(value) *name
 
-/* The helpers in use, by their numbers in linux/bpf.h: this needs no libbpf headers. */
+/* The helpers in use, by their numbers in linux/bpf.h. This avoids the libbpf headers. */
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 static long (*const bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static long (*const bpf_xdp_adjust_head)(struct xdp_md *context, int by) = (void *)BPF_FUNC_xdp_adjust_head;
 static long (*const bpf_xdp_adjust_meta)(struct xdp_md *context, int by) = (void *)BPF_FUNC_xdp_adjust_meta;
 
-/* What a driver tells of a frame (net/core/xdp.c, bpf_xdp_metadata_rx_*): 0, or an error where it does not. */
+/* Metadata that a driver has about a frame (net/core/xdp.c, bpf_xdp_metadata_rx_*). Returns 0,
+ * or an error if the driver does not have it. */
 static int (*const rx_timestamp)(const struct xdp_md *context, __u64 *nanoseconds) = (void *)LINERATE_KFUNC_STAMP;
 static int (*const rx_hash)(const struct xdp_md *context, __u32 *hash, __u32 *type) = (void *)LINERATE_KFUNC_HASH;
 static int (*const rx_vlan_tag)(const struct xdp_md *context, __be16 *protocol, __u16 *control) =
 	(void *)LINERATE_KFUNC_VLAN;
 static __u32 (*const wanted_hints)(void) = (void *)LINERATE_KFUNC_WANTED;
 
-/* What stands in front of a frame. */
+/* The metadata in front of a frame. */
 struct hints {
 	__u32 mark;
 	__u32 valid;
@@ -130,9 +134,9 @@ INLINE int port_claimed(__be16 port_net)
 	return bits && (*bits >> (port % LINERATE_PORT_WORD_BITS) & 1);
 }
 
-/* A fragment of something that the stack would take were it whole. Behind the first fragment there are
- * no ports, so the choice is by address and protocol alone; of IPv6 what is announced may be an extension
- * header of the whole. */
+/* A fragment of a packet that the stack might claim if it were whole. Only the first fragment
+ * has ports, so the decision uses the address and the protocol alone. For IPv6, the announced
+ * protocol may be an extension header of the whole packet. */
 INLINE __u32 fragment(__u8 protocol)
 {
 	if (setting(LINERATE_CONFIG_FRAGMENTS) != LINERATE_FRAGMENTS_STACK)
@@ -147,7 +151,7 @@ INLINE __u32 fragment(__u8 protocol)
 
 INLINE __u32 tcp(struct cursor *cursor)
 {
-	struct tcphdr *header = TAKE(cursor, struct tcphdr);
+	struct tcphdr *header = PULL(cursor, struct tcphdr);
 
 	if (!header)
 		return LINERATE_VERDICT_PASS_MALFORMED;
@@ -156,10 +160,11 @@ INLINE __u32 tcp(struct cursor *cursor)
 	return LINERATE_VERDICT_TCP;
 }
 
-/* The quoted packet is one that we sent: its source is ours, and its source port is claimed. */
+/* The stack must have sent the quoted packet: its source address is local and its source port is
+ * claimed. */
 INLINE __u32 quoted_ports(struct cursor *cursor)
 {
-	struct ports *quoted = TAKE(cursor, struct ports);
+	struct ports *quoted = PULL(cursor, struct ports);
 
 	if (!quoted)
 		return LINERATE_VERDICT_PASS_MALFORMED;
@@ -169,7 +174,7 @@ INLINE __u32 quoted_ports(struct cursor *cursor)
 /* RFC 792: the quote is the IP header and at least 64 bits of what follows. */
 INLINE __u32 icmp_v4(struct cursor *cursor)
 {
-	struct icmp_fixed *icmp = TAKE(cursor, struct icmp_fixed);
+	struct icmp_fixed *icmp = PULL(cursor, struct icmp_fixed);
 	struct iphdr *quoted;
 	__u32 length;
 
@@ -180,7 +185,7 @@ INLINE __u32 icmp_v4(struct cursor *cursor)
 	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED &&
 	    icmp->type != ICMP_PARAMETER_PROBLEM)
 		return LINERATE_VERDICT_PASS_PROTOCOL;
-	quoted = TAKE(cursor, struct iphdr);
+	quoted = PULL(cursor, struct iphdr);
 	if (!quoted || quoted->version != 4 || quoted->ihl < 5)
 		return LINERATE_VERDICT_PASS_MALFORMED;
 	if (quoted->protocol != IPPROTO_TCP || quoted->frag_off & NET16(IPV4_OFFSET))
@@ -194,7 +199,7 @@ INLINE __u32 icmp_v4(struct cursor *cursor)
 
 INLINE __u32 ipv4(struct cursor *cursor)
 {
-	struct iphdr *ip = TAKE(cursor, struct iphdr);
+	struct iphdr *ip = PULL(cursor, struct iphdr);
 	__u32 length;
 
 	if (!ip || ip->version != 4 || ip->ihl < 5)
@@ -212,10 +217,11 @@ INLINE __u32 ipv4(struct cursor *cursor)
 	return LINERATE_VERDICT_PASS_PROTOCOL;
 }
 
-/* Our segments carry no extension headers, so a quoted one of ours has TCP right behind. */
+/* Segments of the stack carry no extension headers, so TCP directly follows the quoted IPv6
+ * header. */
 INLINE __u32 icmp_v6_error(struct cursor *cursor)
 {
-	struct ipv6hdr *quoted = TAKE(cursor, struct ipv6hdr);
+	struct ipv6hdr *quoted = PULL(cursor, struct ipv6hdr);
 
 	if (!quoted || quoted->version != 6)
 		return LINERATE_VERDICT_PASS_MALFORMED;
@@ -228,7 +234,7 @@ INLINE __u32 icmp_v6_error(struct cursor *cursor)
 
 INLINE __u32 icmp_v6(struct cursor *cursor)
 {
-	struct icmp_fixed *icmp = TAKE(cursor, struct icmp_fixed);
+	struct icmp_fixed *icmp = PULL(cursor, struct icmp_fixed);
 
 	if (!icmp)
 		return LINERATE_VERDICT_PASS_MALFORMED;
@@ -241,11 +247,12 @@ INLINE __u32 icmp_v6(struct cursor *cursor)
 	return icmp_v6_error(cursor);
 }
 
-/* A packet to a multicast group is the stack's only when it asks for an address of ours or claims it: RFC
- * 4861 §7.2.1 sends solicitations to the solicited-node group, which others may share, and RFC 4862 §5.4.4
- * has whoever holds an address say so to all nodes. Whatever else goes to a group may concern the kernel's own
- * addresses on the interface, and a frame cannot go to both: it passes, but for what routers say, where the
- * stack makes its addresses of it and the kernel does without. */
+/* A multicast packet belongs to the stack only if it solicits or claims an address of the stack.
+ * RFC 4861 §7.2.1 sends solicitations to the solicited-node group, which other addresses may
+ * share; RFC 4862 §5.4.4 makes the owner of an address advertise it to all nodes. Any other
+ * multicast packet may concern the kernel's own addresses on the interface, and a frame cannot
+ * go to both, so it passes. Router advertisements are the exception: where the stack configures
+ * its addresses from them, the kernel does without. */
 INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
 {
 	struct neighbour_message *message;
@@ -259,7 +266,7 @@ INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
 		return setting(LINERATE_CONFIG_ROUTERS) == LINERATE_ROUTERS_STACK
 			       ? LINERATE_VERDICT_NDP
 			       : LINERATE_VERDICT_PASS_PROTOCOL;
-	message = TAKE(cursor, struct neighbour_message);
+	message = PULL(cursor, struct neighbour_message);
 	if (!message)
 		return LINERATE_VERDICT_PASS_MALFORMED;
 	if (message->fixed.type != NEIGHBOUR_SOLICITATION &&
@@ -268,7 +275,8 @@ INLINE __u32 multicast_v6(struct cursor *cursor, __u8 next)
 	return ours_v6(message->target) ? LINERATE_VERDICT_NDP : LINERATE_VERDICT_PASS_ADDRESS;
 }
 
-/* Moves the cursor to the upper layer. Nothing left to decide: -1, with the protocol in *next. */
+/* Moves the cursor to the upper-layer header. Returns -1 with the protocol in *next, or 0 with
+ * *verdict set when the extension headers alone decide. */
 INLINE int extensions(struct cursor *cursor, __u8 *next, __u32 *verdict)
 {
 	for (int i = 0; i <= LINERATE_EXTENSIONS_MAX; i++) {
@@ -278,7 +286,7 @@ INLINE int extensions(struct cursor *cursor, __u8 *next, __u32 *verdict)
 		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING && *next != IPPROTO_DSTOPTS &&
 		    *next != IPPROTO_FRAGMENT)
 			return -1;
-		/* Each of them is at least 8 bytes long. */
+		/* Every extension header is at least 8 bytes long. */
 		if ((void *)(part + 1) > cursor->end) {
 			*verdict = LINERATE_VERDICT_PASS_MALFORMED;
 			return 0;
@@ -289,7 +297,7 @@ INLINE int extensions(struct cursor *cursor, __u8 *next, __u32 *verdict)
 			continue;
 		}
 		*next = part->next;
-		/* RFC 6946: offset 0 and nothing more to come is no fragment. */
+		/* RFC 6946: a packet with offset 0 and no more fragments is not a fragment. */
 		if (part->offset & NET16(IPV6_MORE_OR_OFFSET)) {
 			*verdict = fragment(*next);
 			return 0;
@@ -302,7 +310,7 @@ INLINE int extensions(struct cursor *cursor, __u8 *next, __u32 *verdict)
 
 INLINE __u32 ipv6(struct cursor *cursor)
 {
-	struct ipv6hdr *ip = TAKE(cursor, struct ipv6hdr);
+	struct ipv6hdr *ip = PULL(cursor, struct ipv6hdr);
 	int multicast;
 	__u32 verdict;
 	__u8 next;
@@ -313,7 +321,7 @@ INLINE __u32 ipv6(struct cursor *cursor)
 	if (!multicast && !ours_v6(&ip->daddr))
 		return LINERATE_VERDICT_PASS_ADDRESS;
 	next = ip->nexthdr;
-	/* Nobody sends solicitations behind extension headers; such a one passes. */
+	/* Hosts send no solicitations behind extension headers; such a packet passes. */
 	if (multicast)
 		return multicast_v6(cursor, next);
 	if (extensions(cursor, &next, &verdict) == 0)
@@ -331,19 +339,20 @@ INLINE __u32 arp(struct cursor *cursor)
 
 	if (!exclusive())
 		return LINERATE_VERDICT_PASS_PROTOCOL;
-	message = TAKE(cursor, struct arp_ipv4);
+	message = PULL(cursor, struct arp_ipv4);
 	if (!message || message->hardware != NET16(ARP_ETHERNET) ||
 	    message->protocol != NET16(ETH_P_IP) || message->hardware_length != ETH_ALEN ||
 	    message->protocol_length != sizeof(message->target))
 		return LINERATE_VERDICT_PASS_MALFORMED;
-	/* RFC 5227 §2.1.1: who answers a probe sends as the address, to nobody's. */
+	/* RFC 5227 §2.1.1: a host that answers a probe names itself as the sender; the target is
+	 * zero. */
 	return ours_v4(message->target) || ours_v4(message->sender) ? LINERATE_VERDICT_ARP
 								     : LINERATE_VERDICT_PASS_ADDRESS;
 }
 
 INLINE __u32 classify(struct cursor *cursor)
 {
-	struct ethhdr *ethernet = TAKE(cursor, struct ethhdr);
+	struct ethhdr *ethernet = PULL(cursor, struct ethhdr);
 	__be16 ethertype;
 
 	if (!ethernet)
@@ -355,7 +364,7 @@ INLINE __u32 classify(struct cursor *cursor)
 
 		if (ethertype != NET16(ETH_P_8021Q) && ethertype != NET16(ETH_P_8021AD))
 			break;
-		tag = TAKE(cursor, struct vlan_tag);
+		tag = PULL(cursor, struct vlan_tag);
 		if (!tag)
 			return LINERATE_VERDICT_PASS_MALFORMED;
 		ethertype = tag->ethertype;
@@ -369,7 +378,7 @@ INLINE __u32 classify(struct cursor *cursor)
 	return LINERATE_VERDICT_PASS_ETHERTYPE;
 }
 
-/* A per-CPU entry, written by this CPU alone with preemption off: no atomic needed. */
+/* A per-CPU entry. Only this CPU writes it, with preemption off, so it needs no atomic. */
 INLINE void count(__u32 verdict)
 {
 	__u64 *counter = bpf_map_lookup_elem(&counters, &verdict);
@@ -378,8 +387,9 @@ INLINE void count(__u32 verdict)
 		*counter += 1;
 }
 
-/* Puts a tag back that the NIC took off, so that the stack sees the frame as it was on the wire. False when there is one
- * and no room for it: without it a frame of another network would pass for one of ours. */
+/* Reinserts a tag that the NIC stripped, so that the stack sees the frame as it was on the wire.
+ * Returns false if the frame has no room for it: without the tag, a frame of another network
+ * would look like one of the stack's. */
 INLINE int retag(struct xdp_md *context)
 {
 	__be16 protocol = 0;
@@ -399,20 +409,21 @@ INLINE int retag(struct xdp_md *context)
 	return 1;
 }
 
-/* Collects what is asked for. Before anything is moved: some drivers find it by where the frame begins (virtio_net). */
-INLINE void ask(struct xdp_md *context, __u32 wanted, struct hints *hints)
+/* Collects the requested metadata. Must run before the frame start moves: some drivers locate the
+ * metadata by it (virtio_net). */
+INLINE void collect_hints(struct xdp_md *context, __u32 wanted, struct hints *hints)
 {
 	if (wanted & LINERATE_HINT_STAMP) {
 		__u64 now = bpf_ktime_get_ns();
-		__u64 told = 0;
+		__u64 driver_time = 0;
 
 		hints->stamp = now;
 		hints->valid = LINERATE_VALID_STAMP;
-		if (rx_timestamp(context, &told) == 0 && told) {
-			/* A time to come makes a large number. */
-			if (now - told <= LINERATE_STAMP_AGE_MAX_NS) {
-				hints->stamp = told;
-				hints->valid |= LINERATE_VALID_STAMP_OF_DRIVER;
+		if (rx_timestamp(context, &driver_time) == 0 && driver_time) {
+			/* A time in the future wraps to a large number. */
+			if (now - driver_time <= LINERATE_STAMP_AGE_MAX_NS) {
+				hints->stamp = driver_time;
+				hints->valid |= LINERATE_VALID_DRIVER_STAMP;
 			} else {
 				hints->valid |= LINERATE_VALID_FOREIGN_STAMP;
 			}
@@ -422,7 +433,8 @@ INLINE void ask(struct xdp_md *context, __u32 wanted, struct hints *hints)
 		hints->valid |= LINERATE_VALID_HASH;
 }
 
-/* Writes it in front of the frame. A driver that leaves no room for it lets the frame go without. */
+/* Writes the metadata in front of the frame. If the driver leaves no room, the frame goes
+ * without it. */
 INLINE void annotate(struct xdp_md *context, struct hints *hints)
 {
 	struct hints *place;
@@ -435,7 +447,8 @@ INLINE void annotate(struct xdp_md *context, struct hints *hints)
 		*place = *hints;
 }
 
-/* All that a frame brings on its way to a socket. False when it must not go there. */
+/* Restores the VLAN tag and adds the requested metadata. Returns false if the frame must not go
+ * to a socket. */
 INLINE int add_hints(struct xdp_md *context)
 {
 	__u32 wanted = wanted_hints();
@@ -443,7 +456,7 @@ INLINE int add_hints(struct xdp_md *context)
 
 	if (!wanted)
 		return retag(context);
-	ask(context, wanted, &hints);
+	collect_hints(context, wanted, &hints);
 	if (!retag(context))
 		return 0;
 	annotate(context, &hints);
@@ -460,7 +473,7 @@ INLINE int steer(struct xdp_md *context, int with_hints)
 	long action = XDP_PASS;
 
 	if (verdict < LINERATE_VERDICT_PASSES) {
-		/* The flags are the action for a queue without a socket. */
+		/* bpf_redirect_map returns the flags as the action for a queue without a socket. */
 		action = bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
 		if (action != XDP_REDIRECT) {
 			verdict = LINERATE_VERDICT_PASS_NO_SOCKET;

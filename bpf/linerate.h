@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the XDP program and the Rust side must agree on. build.rs turns every line of the form
- * "#define LINERATE_NAME NUMBER" into a Rust constant NAME (src/xdp/layout.rs), so that there is
- * one place to change: keep to plain decimal numbers here.
+ * The layouts that the XDP program and the Rust side share. build.rs turns every line of the
+ * form "#define LINERATE_NAME NUMBER" into a Rust constant NAME (src/xdp/layout.rs), so each
+ * value has one definition. Use only plain decimal numbers.
  */
 #ifndef LINERATE_H
 #define LINERATE_H
 
-/* Local addresses of each family: as many as limits::LOCAL_ADDRESSES_MAX. */
+/* Local addresses of each family; equals limits::LOCAL_ADDRESSES_MAX. */
 #define LINERATE_ADDRESSES_MAX 256
 
-/* Queues of one interface that may have a socket. A queue beyond passes to the kernel. */
+/* Queues of one interface that may have a socket. Frames of further queues pass to the kernel. */
 #define LINERATE_QUEUES_MAX 256
 
 /* 65536 claimed-port bits in 64-bit words, least significant bit first. */
 #define LINERATE_PORT_WORDS 1024
 #define LINERATE_PORT_WORD_BITS 64
 
-/* Tags looked through: one 802.1ad and one 802.1Q tag. */
+/* VLAN tags that the program skips: one 802.1ad and one 802.1Q tag. */
 #define LINERATE_VLAN_TAGS_MAX 2
 
-/* IPv6 extension headers looked through. RFC 8200 §4.1 names seven in its recommended order; a longer
- * chain is no real traffic and passes. */
+/* IPv6 extension headers that the program skips. RFC 8200 §4.1 names seven in its recommended
+ * order; a longer chain is not real traffic and passes. */
 #define LINERATE_EXTENSIONS_MAX 8
 
 /* Entries of the map `config`, an array of 32-bit words. */
@@ -30,7 +30,7 @@
 #define LINERATE_CONFIG_ROUTERS 2
 #define LINERATE_CONFIG_ENTRIES 3
 
-/* Zero is what a fresh map holds, so zero is what takes the least from the kernel. */
+/* Zero is the value in a new map, so zero claims the least from the kernel. */
 #define LINERATE_ROLE_SHARED 0
 #define LINERATE_ROLE_EXCLUSIVE 1
 #define LINERATE_FRAGMENTS_PASS 0
@@ -38,13 +38,14 @@
 #define LINERATE_ROUTERS_KERNEL 0
 #define LINERATE_ROUTERS_STACK 1
 
-/* Bits of what linerate_hints writes in front of a frame. */
+/* Metadata that linerate_hints can write in front of a frame, as bits. */
 #define LINERATE_HINT_STAMP 1
 #define LINERATE_HINT_HASH 2
 
-/* What stands right in front of the first byte of a frame that linerate_hints redirects, where one of these was
- * asked for (struct hints in linerate.bpf.c has it in this order). The mark tells it from what else the headroom
- * holds: whoever reads it clears the mark. A multiple of 4 bytes, 32 at most (xdp_metalen_invalid of Linux 6.3). */
+/* The metadata directly in front of the first byte of a frame that linerate_hints redirects, if
+ * any was requested. struct hints in linerate.bpf.c has the same order. The mark distinguishes
+ * it from other contents of the headroom; the reader clears the mark. The size is a multiple of
+ * 4 bytes and at most 32 (xdp_metalen_invalid of Linux 6.3). */
 #define LINERATE_HINTS_MARK 1818847348
 #define LINERATE_HINTS_BYTES 24
 #define LINERATE_HINTS_VALID_AT 4
@@ -52,28 +53,29 @@
 #define LINERATE_HINTS_HASH_AT 16
 #define LINERATE_HINTS_HASH_TYPE_AT 20
 
-/* Bits of its field `valid`. The stamp is in nanoseconds of CLOCK_MONOTONIC: when the program saw the frame, or when
- * the driver says that it came. */
+/* Bits of the field `valid`. The stamp is in nanoseconds of CLOCK_MONOTONIC: the time at which
+ * the program saw the frame, or at which the driver says it arrived. */
 #define LINERATE_VALID_STAMP 1
-#define LINERATE_VALID_STAMP_OF_DRIVER 2
-/* The driver told a time that is of another clock. */
+#define LINERATE_VALID_DRIVER_STAMP 2
+/* The driver's timestamp is from another clock. */
 #define LINERATE_VALID_FOREIGN_STAMP 4
 #define LINERATE_VALID_HASH 8
 
-/* A driver's time that is no further back than this when the program runs is taken to be of CLOCK_MONOTONIC: no frame
- * waits for a second between the two. */
+/* A driver timestamp at most this much older than the program's own clock reading counts as
+ * CLOCK_MONOTONIC: no frame waits for a second between the driver and the program. */
 #define LINERATE_STAMP_AGE_MAX_NS 1000000000
 
-/* The kernel's functions that linerate_hints calls have no numbers of their own. These stand in for them, and no helper
- * has such; src/xdp/kfuncs.rs puts in what the running kernel has. The last one stands for a constant: the bits of what
- * is asked for, so that the kernel leaves out what is not. */
+/* The kernel functions that linerate_hints calls have no fixed numbers. These placeholders,
+ * which no helper uses, stand for them; src/xdp/kfuncs.rs replaces them with the functions of
+ * the running kernel. The last placeholder stands for a constant, the bits of the requested
+ * metadata, so that the verifier removes the code for the rest. */
 #define LINERATE_KFUNC_STAMP 2000000001
 #define LINERATE_KFUNC_HASH 2000000002
 #define LINERATE_KFUNC_VLAN 2000000003
 #define LINERATE_KFUNC_WANTED 2000000004
 
-/* Entries of the per-CPU map `counters`: 64-bit counts of frames by verdict. Those below
- * LINERATE_VERDICT_PASSES were redirected to a socket, the others passed to the kernel. */
+/* Entries of the per-CPU map `counters`: 64-bit frame counts by verdict. Verdicts below
+ * LINERATE_VERDICT_PASSES redirect the frame to a socket; the others pass it to the kernel. */
 #define LINERATE_VERDICT_TCP 0
 #define LINERATE_VERDICT_FRAGMENT 1
 #define LINERATE_VERDICT_ICMP 2

@@ -1,61 +1,62 @@
-//! The bounds of everything, and the relations between them, asserted at compile time.
+//! Bounds on all resources, and the relations between them, asserted at compile time.
 
-/// Frames taken from a link in one turn. Larger batches amortize more and evict more cache: at 64 the
-/// parsed headers of a batch (about 8 KiB) stay in the first-level cache.
+/// Frames received from a link per turn. Larger batches amortize more and evict more cache: at 64
+/// the parsed headers of a batch (about 8 KiB) stay in the L1 cache.
 pub const BATCH: usize = 64;
 
-/// The largest batch that can be asked for.
+/// Largest batch that can be configured.
 pub const BATCH_MAX: usize = 256;
 
-/// Local addresses of one shard: the flow table keeps their index in 8 bits.
+/// Local addresses per shard. The flow table stores their index in 8 bits.
 pub const LOCAL_ADDRESSES_MAX: usize = 256;
 
-/// Connections of one shard at most: the flow table keeps their index in 28 bits.
+/// Maximum number of connections per shard. The flow table stores their index in 28 bits.
 pub const CONNECTIONS_MAX: usize = 1 << 26;
 
-/// Workers of one stack: each owns a queue.
+/// Workers per stack. Each owns a queue.
 pub const WORKERS_MAX: usize = 64;
 
-/// Segments that one connection may send in one turn before the others have theirs: a window's worth
-/// of a fast path, without starving the neighbours of the shard.
-pub const SEGMENTS_A_TURN: usize = 32;
+/// Segments that one connection may send per turn before other connections get theirs: about a
+/// window of a fast path, without starving the rest of the shard.
+pub const SEGMENTS_PER_TURN: usize = 32;
 
-/// Frames that may wait for a worker at which they did not land: a few batches. More would only be
-/// delay; fewer, and a burst on the wrong queue is lost.
+/// Frames that may wait for their worker after arriving at another one: a few batches. More would
+/// only add delay; with fewer, a burst on the wrong queue is lost.
 pub const HANDOVER_QUEUE: usize = 1024;
 
-/// Commands that may wait for a worker. The mirror of a large neighbour table arrives at once.
+/// Commands that may wait for a worker. The mirror of a large neighbour table arrives in one burst.
 pub const CONTROL_QUEUE: usize = 4096;
 
 const _: () = assert!(BATCH <= BATCH_MAX);
-// A whole batch of one worker may have to go to another.
+// One worker may have to hand over a whole batch to another.
 const _: () = assert!(BATCH_MAX <= HANDOVER_QUEUE);
 
-/// What one shard reserves.
+/// Memory that one shard reserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections (SYN-SENT to LAST-ACK).
+    /// Connections, from SYN-SENT to LAST-ACK.
     pub connections: usize,
-    /// Embryos (SYN-RECEIVED); past this, SYN cookies.
+    /// Embryos (SYN-RECEIVED). Above this the listener sends SYN cookies.
     pub embryos: usize,
-    /// TIME-WAIT entries; past this, the oldest goes early.
+    /// TIME-WAIT entries. Above this the oldest expires early.
     pub time_waits: usize,
-    /// Connections that the program is done with and the peer is not; past this, closing resets.
+    /// Connections that the program has closed and the peer has not. Above this, closing resets.
     pub orphans: usize,
-    /// Bytes of send and receive buffers in all.
+    /// Total bytes of send and receive buffers.
     pub buffer_bytes: usize,
-    /// Frames received in one turn.
+    /// Frames received per turn.
     pub batch: usize,
-    /// Neighbours known.
+    /// Entries of the neighbour cache.
     pub neighbours: usize,
-    /// Destinations remembered whose path takes less than the link; past this, the oldest is forgotten.
+    /// Destinations whose path MTU is below that of the link. Above this the oldest is evicted.
     pub path_mtus: usize,
-    /// Servers whose Fast Open cookies are remembered; past this, the oldest is forgotten. Nothing is reserved
-    /// for them until a program opens with data.
+    /// Servers whose Fast Open cookies are cached. Above this the oldest is evicted. The cache is
+    /// allocated when a program first opens a connection with data.
     pub fast_open_peers: usize,
-    /// Datagrams whose parts are waited for, at most 1024; past this, the oldest goes.
+    /// Datagrams under reassembly, at most 1024. Above this the oldest is discarded.
     pub reassembly_datagrams: usize,
-    /// Bytes that their parts take, in pages of 2 KiB; past this, the oldest datagram goes.
+    /// Bytes of fragments under reassembly, in pages of 2 KiB. Above this the oldest datagram is
+    /// discarded.
     pub reassembly_bytes: usize,
 }
 
@@ -71,7 +72,8 @@ impl Default for Limits {
             neighbours: 1024,
             path_mtus: 4096,
             fast_open_peers: 4096,
-            // Parts of a datagram come together within milliseconds: 128 under way are 40,000 a second.
+            // The fragments of a datagram arrive within milliseconds of each other: 128 in progress
+            // correspond to 40,000 datagrams per second.
             reassembly_datagrams: 128,
             reassembly_bytes: 1 << 20,
         }

@@ -1,17 +1,18 @@
-//! A small seeded generator (SplitMix64; Steele, Lea, Flood, OOPSLA 2014) for impairments, probes and
-//! test worlds. One seed is one world. Not for secrets: those come from the operating system.
+//! A small seeded random generator (SplitMix64; Steele, Lea, Flood, OOPSLA 2014) for impairments,
+//! probes and the simulator. The same seed gives the same run. Not for secrets: those come from the
+//! operating system.
 
-/// Sixty-four bits of state, one multiply-xorshift a draw.
+/// A generator with 64 bits of state and two multiply-xorshift steps per number.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The generator of `seed`; the same seed draws the same numbers.
+    /// Creates a generator. The same seed yields the same numbers.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -20,23 +21,23 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// The next 32 bits.
+    /// Returns the next 32 bits.
     pub const fn next_u32(&mut self) -> u32 {
         (self.next_u64() >> 32) as u32
     }
 
-    /// A number below `bound` (0 for a bound of 0), by Lemire's multiplication; the bias is below
-    /// `bound` / 2^64.
+    /// Returns a number below `bound` (0 for a bound of 0), by Lemire's multiplication. The bias is
+    /// below `bound` / 2^64.
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.next_u64() as u128 * bound as u128) >> 64) as u64
     }
 
-    /// A number in [0, 1).
+    /// Returns a number in [0, 1).
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Whether an event of `probability` (0 to 1) happens.
+    /// Returns true with the given probability (0 to 1).
     pub fn happens(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.unit() < probability
     }
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_is_the_same_world() {
+    fn the_same_seed_yields_the_same_numbers() {
         let (mut a, mut b) = (Rng::new(7), Rng::new(7));
         assert!((0..100).all(|_| a.next_u64() == b.next_u64()));
     }

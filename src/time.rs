@@ -1,11 +1,11 @@
-//! Points in time and spans, in nanoseconds, with no clock behind them.
+//! Points in time and spans, in nanoseconds, without a clock.
 //!
-//! Owns the arithmetic. Refuses to know what time it is: the runtime reads the clock once a turn, the
-//! simulator invents one, and everything below takes `now` as an argument.
+//! Owns the arithmetic. Never reads a clock: the runtime reads it once per turn, the simulator
+//! advances its own, and everything below takes `now` as an argument.
 
 use core::ops::{Add, AddAssign, Sub};
 
-/// Nanoseconds since an arbitrary start, never moving backwards. 2^64 ns are 584 years.
+/// Nanoseconds since an arbitrary start; monotonic. 2^64 ns are 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -16,85 +16,85 @@ pub struct Duration(u64);
 impl Instant {
     /// The start of the clock.
     pub const ZERO: Self = Self(0);
-    /// Later than every deadline.
+    /// A time later than every deadline.
     pub const FAR: Self = Self(u64::MAX);
 
-    /// From nanoseconds since the start.
+    /// Creates an instant from nanoseconds since the start.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// From milliseconds since the start.
+    /// Creates an instant from milliseconds since the start.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis * 1_000_000)
     }
 
-    /// Nanoseconds since the start.
+    /// Returns nanoseconds since the start.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Whole microseconds since the start.
+    /// Returns whole microseconds since the start.
     pub const fn as_micros(self) -> u64 {
         self.0 / 1_000
     }
 
-    /// Whole milliseconds since the start.
+    /// Returns whole milliseconds since the start.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// The span since `earlier`; zero if `earlier` is later.
+    /// Returns the span since `earlier`, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl Duration {
-    /// No time at all.
+    /// The empty span.
     pub const ZERO: Self = Self(0);
 
-    /// From nanoseconds.
+    /// Creates a span from nanoseconds.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// From microseconds.
+    /// Creates a span from microseconds.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros * 1_000)
     }
 
-    /// From milliseconds.
+    /// Creates a span from milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis * 1_000_000)
     }
 
-    /// From seconds.
+    /// Creates a span from seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs * 1_000_000_000)
     }
 
-    /// Nanoseconds.
+    /// Returns nanoseconds.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Whole microseconds.
+    /// Returns whole microseconds.
     pub const fn as_micros(self) -> u64 {
         self.0 / 1_000
     }
 
-    /// Whole milliseconds.
+    /// Returns whole milliseconds.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// Seconds.
+    /// Returns seconds.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// `self` times `n`, stopping at the largest span.
+    /// Multiplies the span by `n`, saturating.
     pub const fn times(self, n: u64) -> Self {
         Self(self.0.saturating_mul(n))
     }

@@ -1,20 +1,21 @@
 //! A frame: an unclonable ticket for one buffer of a link's memory area.
 //!
-//! Owns the memory of the buffers, the free list, and the rule that one buffer has at most one holder:
-//! an index is on the free list, with the device, or inside exactly one [`Frame`]. Refuses to know
-//! rings and devices. A frame that is dropped instead of given back stays counted as held for good,
-//! and its area is then never freed, so that no ticket can outlive its memory.
+//! Owns the memory of the buffers, the free list, and the rule that one buffer has at most one
+//! holder: an index is on the free list, with the device, or inside exactly one [`Frame`]. Knows
+//! nothing about rings and devices. A frame that is dropped instead of released stays counted as
+//! held, and its area is then never freed, so no ticket can outlive its memory.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// One buffer of an area, owned by whoever holds the ticket. Dereferences to the frame's bytes, from
-/// the Ethernet destination address on, without FCS.
+/// One buffer of an area, owned by the holder of the ticket. Dereferences to the bytes of the frame
+/// from the Ethernet destination address on, without FCS.
 ///
-/// Give it back with [`Link::transmit`](super::Link::transmit) or [`Link::release`](super::Link::release)
-/// of the link it came from; a wrapper hands it on to the link inside.
+/// Give it back with [`Link::transmit`](super::Link::transmit) or
+/// [`Link::release`](super::Link::release) of the link it came from; a wrapper passes it on to the
+/// inner link.
 #[must_use = "a frame that is dropped is lost to its link: transmit or release it"]
 pub struct Frame {
     start: NonNull<u8>,
@@ -24,26 +25,27 @@ pub struct Frame {
     area: u32,
 }
 
-// SAFETY: a ticket is the only access to its buffer (`Area::issue`), so that moving it to another
-// thread moves the access with it.
+// SAFETY: a ticket is the only access to its buffer (`Area::issue`), so moving it to another thread
+// moves the access with it.
 unsafe impl Send for Frame {}
 
 impl Frame {
-    /// Bytes that the buffer can hold.
+    /// Returns the capacity of the buffer in bytes.
     #[inline]
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity as usize
     }
 
-    /// Makes the frame `len` bytes long, at most its capacity. Bytes gained are whatever the buffer
-    /// held before.
+    /// Sets the length of the frame, at most its capacity. Bytes beyond the old length keep the
+    /// previous contents of the buffer.
     #[inline]
     pub const fn set_len(&mut self, len: usize) {
         self.len = if len < self.capacity as usize { len as u32 } else { self.capacity };
     }
 
-    /// The whole buffer, past the frame's length too: write a packet here, then [`set_len`](Self::set_len).
+    /// Returns the whole buffer, including the part beyond the frame's length. Write a packet here,
+    /// then call [`set_len`](Self::set_len).
     #[inline]
     pub const fn buffer(&mut self) -> &mut [u8] {
         // SAFETY: `capacity` bytes from `start` belong to this ticket alone (`Area::issue`), are
@@ -51,27 +53,27 @@ impl Frame {
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.capacity as usize) }
     }
 
-    /// Makes the frame hold a copy of as much of `bytes` as fits.
+    /// Copies `bytes` into the frame, truncated to its capacity.
     pub fn fill(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(self.capacity());
         self.buffer()[..len].copy_from_slice(&bytes[..len]);
         self.set_len(len);
     }
 
-    /// Which area the buffer belongs to.
+    /// Returns the identifier of the buffer's area.
     #[inline]
     pub(super) const fn area(&self) -> u32 {
         self.area
     }
 
-    /// Which chunk of the area it is.
+    /// Returns the index of the chunk in its area.
     #[cfg(feature = "xdp")]
     #[inline]
     pub(super) const fn index(&self) -> u32 {
         self.index
     }
 
-    /// The address of the first byte.
+    /// Returns the address of the first byte.
     #[cfg(feature = "xdp")]
     #[inline]
     pub(super) fn address(&self) -> usize {
@@ -103,28 +105,28 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// Where the frames of a link are. The sum never changes.
+/// Location of a link's frames. The sum is constant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
-    /// On the fill ring or in the device, waiting for a packet.
+    /// Frames on the fill ring or in the device, waiting for a packet.
     pub rx_posted: usize,
-    /// On the tx ring or in the device, waiting to leave.
+    /// Frames on the TX ring or in the device, waiting for transmission.
     pub tx_posted: usize,
-    /// In the hands of the link's user, or delayed by an impairment.
+    /// Frames held by the user of the link, or delayed by an impairment.
     pub held: usize,
-    /// On the free list.
+    /// Frames on the free list.
     pub free: usize,
 }
 
 impl Accounting {
-    /// All frames there are.
+    /// Returns the total number of frames.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.rx_posted + self.tx_posted + self.held + self.free
     }
 }
 
-/// A cache line, so that no two buffers share one.
+/// A cache line. Aligns buffers so that no two share one.
 #[repr(align(64))]
 #[derive(Clone, Copy)]
 struct Line(#[expect(dead_code, reason = "reached as bytes")] [u8; LINE]);
@@ -132,16 +134,16 @@ struct Line(#[expect(dead_code, reason = "reached as bytes")] [u8; LINE]);
 const LINE: usize = 64;
 const _: () = assert!(size_of::<Line>() == LINE && align_of::<Line>() == LINE);
 
-/// Whose memory an area lies in.
+/// Owner of an area's memory.
 enum Memory {
-    /// Its own, to be freed with it: this many cache lines.
+    /// The area itself, which frees it: this many cache lines.
     Own(usize),
-    /// Somebody else's, who keeps it at least as long as tickets are out.
+    /// The caller of `adopt`, which keeps it at least as long as tickets are out.
     #[cfg(feature = "xdp")]
     Adopted,
 }
 
-/// The memory of a link's frames, cut into chunks of one size, and the list of the free ones.
+/// The memory of a link's frames, divided into chunks of one size, and the free list.
 pub struct Area {
     start: NonNull<u8>,
     chunk: u32,
@@ -152,13 +154,13 @@ pub struct Area {
     memory: Memory,
 }
 
-// SAFETY: the area owns its memory, or was promised it (`adopt`); tickets never overlap what it hands
-// out next.
+// SAFETY: the area owns its memory, or has exclusive use of it by the contract of `adopt`;
+// outstanding tickets never overlap the chunks that it issues next.
 unsafe impl Send for Area {}
 
 impl Area {
-    /// Memory for `count` frames of at least `chunk` bytes each, all free. Sizes beyond what fits an
-    /// index are cut to it.
+    /// Allocates memory for `count` free frames of at least `chunk` bytes each. Clamps sizes that
+    /// do not fit an index.
     #[must_use]
     pub fn new(count: usize, chunk: usize) -> Self {
         let lines_each = chunk.clamp(1, 1 << 20).div_ceil(LINE);
@@ -169,12 +171,12 @@ impl Area {
         Self::with(start, chunk, count as u32, memory)
     }
 
-    /// An area over memory of somebody else.
+    /// Creates an area over memory that the caller owns.
     ///
     /// # Safety
     /// `count * chunk` initialised bytes from `start` stay mapped until the area is gone and every
-    /// ticket has come back ([`out`](Self::out) is 0), and nobody but the holders of tickets and the
-    /// device (for indices taken by [`pop_free`](Self::pop_free)) touches them.
+    /// ticket has come back ([`out`](Self::out) is 0). Only the holders of tickets and the device
+    /// (for indices from [`pop_free`](Self::pop_free)) access them.
     #[cfg(feature = "xdp")]
     pub(super) unsafe fn adopt(start: NonNull<u8>, chunk: u32, count: u32) -> Self {
         Self::with(start, chunk, count, Memory::Adopted)
@@ -183,56 +185,57 @@ impl Area {
     fn with(start: NonNull<u8>, chunk: u32, count: u32, memory: Memory) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        // The last pushed is the first taken: the lowest addresses are used first and stay in cache.
+        // The last index pushed is the first reserved: low addresses are reused first and stay in
+        // the cache.
         let free = (0..count).rev().collect();
         Self { start, chunk, count, id, out: 0, free, memory }
     }
 
-    /// Frames in all.
+    /// Returns the total number of frames.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.count as usize
     }
 
-    /// Bytes of one chunk.
+    /// Returns the length of a chunk in bytes.
     #[must_use]
     pub const fn chunk(&self) -> usize {
         self.chunk as usize
     }
 
-    /// Frames on the free list.
+    /// Returns the number of frames on the free list.
     #[inline]
     #[must_use]
     pub const fn free(&self) -> usize {
         self.free.len()
     }
 
-    /// Tickets that were issued and have not come back.
+    /// Returns the number of outstanding tickets.
     #[inline]
     #[must_use]
     pub const fn out(&self) -> usize {
         self.out
     }
 
-    /// Whether `frame` is one of this area's.
+    /// Returns true if `frame` belongs to this area.
     #[inline]
     #[must_use]
     pub const fn owns(&self, frame: &Frame) -> bool {
         frame.area() == self.id
     }
 
-    /// An empty frame over a free chunk's whole length.
+    /// Takes a free chunk and returns an empty frame over its whole length.
     #[inline]
     pub fn reserve(&mut self) -> Option<Frame> {
         let index = self.free.pop()?;
-        // SAFETY: the index was on the free list, so nobody holds it.
+        // SAFETY: the index was on the free list, so it has no other holder.
         Some(unsafe { self.issue(index, 0, 0) })
     }
 
-    /// Takes a frame back onto the free list.
+    /// Puts a frame back on the free list.
     ///
     /// # Errors
-    /// A frame of another area comes back to the caller.
+    /// Returns a frame of another area to the caller.
     #[inline]
     pub fn release(&mut self, frame: Frame) -> Result<(), Frame> {
         let index = self.redeem(frame)?;
@@ -240,14 +243,14 @@ impl Area {
         Ok(())
     }
 
-    /// Takes a chunk off the free list without a ticket, to give it to a device.
+    /// Takes a chunk off the free list without a ticket, to hand it to a device.
     #[cfg(feature = "xdp")]
     #[inline]
     pub(super) fn pop_free(&mut self) -> Option<u32> {
         self.free.pop()
     }
 
-    /// Takes a chunk back from a device.
+    /// Puts a chunk from a device back on the free list.
     #[cfg(feature = "xdp")]
     #[inline]
     pub(super) fn push_free(&mut self, index: u32) {
@@ -255,7 +258,8 @@ impl Area {
         self.free.push(index);
     }
 
-    /// A ticket for the chunk `index`, its bytes starting `offset` into the chunk, `len` long.
+    /// Issues a ticket for the chunk `index`. Its bytes start `offset` into the chunk and are `len`
+    /// long.
     ///
     /// # Safety
     /// The chunk is not on the free list, not with the device, and has no ticket.
@@ -268,8 +272,8 @@ impl Area {
         Frame { start, len, capacity: self.chunk - offset, index, area: self.id }
     }
 
-    /// The `N` bytes in front of the first one of `frame`; `None` where its chunk has not as many, or is none of this
-    /// area's.
+    /// Returns the `N` bytes in front of `frame`, or `None` if its chunk has fewer or belongs to
+    /// another area.
     #[cfg(feature = "xdp")]
     #[inline]
     pub(super) fn in_front<'a, const N: usize>(
@@ -280,13 +284,13 @@ impl Area {
         if !self.owns(frame) || offset < N {
             return None;
         }
-        // SAFETY: a frame's capacity ends with its chunk (`issue`), so that `offset` bytes of this chunk lie in front
-        // of it, which belong to the ticket as the rest does; they are initialised, and nobody has a view of them
-        // while the ticket is borrowed.
+        // SAFETY: a frame's capacity ends with its chunk (`issue`), so `offset` bytes of this chunk
+        // lie in front of it. They belong to the ticket like the rest, are initialised, and have no
+        // other view while the ticket is borrowed.
         Some(unsafe { frame.start.sub(N).cast::<[u8; N]>().as_mut() })
     }
 
-    /// Takes a ticket in; the chunk is now with the caller.
+    /// Consumes a ticket and returns its chunk to the caller.
     #[inline]
     pub(super) fn redeem(&mut self, frame: Frame) -> Result<u32, Frame> {
         if !self.owns(&frame) {
@@ -300,10 +304,11 @@ impl Area {
 impl Drop for Area {
     fn drop(&mut self) {
         match self.memory {
-            // Whoever holds a ticket may still write through it: better a leak than that.
+            // A holder of an outstanding ticket may still write through it, so leak the memory
+            // instead.
             Memory::Own(lines) if self.out == 0 => {
                 let lines = NonNull::slice_from_raw_parts(self.start.cast::<Line>(), lines);
-                // SAFETY: `new` leaked exactly this box, and no ticket into it is left.
+                // SAFETY: `new` leaked exactly this box, and no ticket for it is outstanding.
                 drop(unsafe { Box::from_raw(lines.as_ptr()) });
             }
             _ => {}
@@ -362,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_another_area_is_refused() {
+    fn a_frame_of_another_area_is_rejected() {
         let (mut a, mut b) = (Area::new(1, 64), Area::new(1, 64));
         let frame = a.reserve().unwrap();
         let frame = b.release(frame).unwrap_err();

@@ -1,9 +1,9 @@
-//! A pair of links joined in memory: what one transmits, the other receives.
+//! A pair of links connected in memory: each receives what the other transmits.
 //!
-//! Owns the two bounded rings between the ends and the way home for each ticket: a frame travels
-//! uncopied, and whoever releases it at the far end sends it back to the area it came from. Both ends
-//! may live in one thread (the simulated world) or in two. A full ring drops, like a cable into a busy
-//! card, and counts it as `tx_dropped`. Refuses to know time: what is sent is there.
+//! Owns the two bounded rings between the ends and the return path of each ticket. A frame travels
+//! uncopied; releasing it at the far end returns it to its area. Both ends may live in one thread
+//! (the simulator) or in two. A full ring drops frames, like a wire into a busy NIC, and counts
+//! them as `tx_dropped`. Time plays no role: frames arrive at once.
 
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,48 +13,49 @@ use crossbeam::queue::ArrayQueue;
 use super::{Accounting, Area, Frame, Link, Statistics};
 use crate::time::Instant;
 
-/// The sizes of a pair, the same for both ends.
+/// Sizes of a pair, the same for both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Frames of each end.
+    /// Number of frames of each end.
     pub frames: usize,
-    /// Bytes of the longest frame.
+    /// Length of the longest frame in bytes.
     pub frame_max: usize,
-    /// Frames under way in one direction before further ones are dropped.
+    /// Maximum number of frames in flight in one direction; further ones are dropped.
     pub ring: usize,
 }
 
 impl Default for Config {
-    /// As many frames as fit both rings of an end and a batch in hand; room for an MTU of 1500 with
-    /// VLAN tags.
+    /// Enough frames for both rings of an end and a batch in use; room for an MTU of 1500 with VLAN
+    /// tags.
     fn default() -> Self {
         Self { frames: 2048, frame_max: 2048, ring: 1024 }
     }
 }
 
-/// What moves towards one end.
+/// Queues towards one end.
 #[derive(Debug)]
-struct Lane {
-    arriving: ArrayQueue<Frame>,
-    /// Tickets of this end's area that the other end is done with. As long as the area, never full.
-    coming_home: ArrayQueue<Frame>,
+struct Queues {
+    rx: ArrayQueue<Frame>,
+    /// Tickets of this end's area that the other end released. Holds the whole area, so it is never
+    /// full.
+    returned: ArrayQueue<Frame>,
 }
 
-/// What the two ends share.
+/// State shared by the two ends.
 #[derive(Debug)]
 struct Cable {
-    lanes: [Lane; 2],
-    /// Areas whose end is gone while its frames may still be under way.
+    queues: [Queues; 2],
+    /// Areas whose end is dropped while frames of theirs may be in flight.
     retired: Mutex<Vec<Area>>,
 }
 
 impl Drop for Cable {
     fn drop(&mut self) {
         let areas = self.retired.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for lane in &self.lanes {
-            let under_way =
-                core::iter::from_fn(|| lane.arriving.pop().or_else(|| lane.coming_home.pop()));
-            for frame in under_way {
+        for queues in &self.queues {
+            let in_flight =
+                core::iter::from_fn(|| queues.rx.pop().or_else(|| queues.returned.pop()));
+            for frame in in_flight {
                 if let Some(home) = areas.iter_mut().find(|area| area.owns(&frame)) {
                     home.release(frame).expect("the area owns the frame");
                 }
@@ -74,15 +75,15 @@ pub struct MemoryLink {
     statistics: Statistics,
 }
 
-/// Two links, each the other's peer.
+/// Creates two connected links.
 #[must_use]
 pub fn pair(config: Config) -> (MemoryLink, MemoryLink) {
     let areas = [(); 2].map(|()| Area::new(config.frames, config.frame_max));
-    let lanes = [0, 1].map(|end: usize| Lane {
-        arriving: ArrayQueue::new(config.ring.max(1)),
-        coming_home: ArrayQueue::new(areas[end].count()),
+    let queues = [0, 1].map(|end: usize| Queues {
+        rx: ArrayQueue::new(config.ring.max(1)),
+        returned: ArrayQueue::new(areas[end].count()),
     });
-    let cable = Arc::new(Cable { lanes, retired: Mutex::new(Vec::new()) });
+    let cable = Arc::new(Cable { queues, retired: Mutex::new(Vec::new()) });
     let [a, b] = areas;
     let end = |end, area| MemoryLink {
         area: Some(area),
@@ -100,8 +101,8 @@ impl MemoryLink {
         self.area.as_mut().expect("the area leaves only when the end is dropped")
     }
 
-    fn take_home(&mut self) {
-        while let Some(frame) = self.cable.lanes[self.end].coming_home.pop() {
+    fn reclaim(&mut self) {
+        while let Some(frame) = self.cable.queues[self.end].returned.pop() {
             if self.area().release(frame).is_ok() {
                 self.tx_posted -= 1;
             }
@@ -113,8 +114,8 @@ impl Link for MemoryLink {
     fn receive(&mut self, _now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
         let before = frames.len();
         while frames.len() - before < max {
-            let Some(frame) = self.cable.lanes[self.end].arriving.pop() else { break };
-            // Our own frame, sent back in place by the peer: it is in our hands again.
+            let Some(frame) = self.cable.queues[self.end].rx.pop() else { break };
+            // A local frame that the peer sent back in place is held again.
             if self.area().owns(&frame) {
                 self.tx_posted -= 1;
             }
@@ -127,14 +128,14 @@ impl Link for MemoryLink {
 
     fn reserve(&mut self) -> Option<Frame> {
         if self.area().free() == 0 {
-            self.take_home();
+            self.reclaim();
         }
         self.area().reserve()
     }
 
     fn transmit(&mut self, _now: Instant, frame: Frame) {
         let (len, own) = (frame.len(), self.area().owns(&frame));
-        match self.cable.lanes[1 - self.end].arriving.push(frame) {
+        match self.cable.queues[1 - self.end].rx.push(frame) {
             Ok(()) => {
                 self.tx_posted += usize::from(own);
                 self.statistics.tx_frames += 1;
@@ -149,13 +150,13 @@ impl Link for MemoryLink {
 
     fn release(&mut self, frame: Frame) {
         if let Err(foreign) = self.area().release(frame) {
-            // A ticket of neither end finds no room in the worst case and stays lost, as documented.
-            drop(self.cable.lanes[1 - self.end].coming_home.push(foreign));
+            // The ticket of a third link may find no room; it stays lost, as documented.
+            drop(self.cable.queues[1 - self.end].returned.push(foreign));
         }
     }
 
     fn flush(&mut self, _now: Instant) {
-        self.take_home();
+        self.reclaim();
         debug_assert_eq!(self.accounting().total(), self.area().count(), "a frame was lost");
     }
 
@@ -171,7 +172,7 @@ impl Link for MemoryLink {
         None
     }
 
-    /// Only this end's own frames; those in the peer's hands count as posted for tx.
+    /// Counts this end's own frames only. Those held by the peer count as posted for TX.
     fn accounting(&self) -> Accounting {
         let (out, free) = self.area.as_ref().map_or((0, 0), |area| (area.out(), area.free()));
         Accounting { rx_posted: 0, tx_posted: self.tx_posted, held: out - self.tx_posted, free }
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_end_sends_the_other_receives_in_order() {
+    fn one_end_receives_what_the_other_sends_in_order() {
         let (mut a, mut b) = small(8, 8);
         for n in 0..5 {
             send(&mut a, &[n; 60]);
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_sent_back_in_place_comes_home() {
+    fn a_frame_sent_back_in_place_returns_to_its_area() {
         let (mut a, mut b) = small(2, 2);
         send(&mut a, b"ping");
         let mut frames = Vec::new();
@@ -253,24 +254,24 @@ mod tests {
     }
 
     #[test]
-    fn reserve_fails_when_every_frame_is_out_and_recovers_when_one_is_back() {
+    fn reserve_fails_without_free_frames_and_recovers_with_the_first_returned() {
         let (mut a, mut b) = small(1, 4);
         send(&mut a, b"x");
         assert!(a.reserve().is_none());
         let mut frames = Vec::new();
         b.receive(NOW, 1, &mut frames);
         b.release(frames.pop().unwrap());
-        let frame = a.reserve().expect("the frame came home");
+        let frame = a.reserve().expect("the frame was returned");
         a.release(frame);
     }
 
     #[test]
-    fn ends_can_go_in_any_order_with_frames_under_way() {
+    fn ends_can_be_dropped_in_any_order_with_frames_in_flight() {
         let (mut a, mut b) = small(4, 4);
         send(&mut a, b"to b");
         send(&mut b, b"to a");
         drop(a);
-        send(&mut b, b"to nobody");
+        send(&mut b, b"to none");
         let mut frames = Vec::new();
         b.receive(NOW, 1, &mut frames);
         let kept = frames.pop().unwrap();
@@ -297,7 +298,7 @@ mod tests {
         });
         let mut sent = 0;
         while sent < ROUNDS {
-            // At most as many as the ring holds are out at once, so that none is dropped.
+            // Keep at most as many frames in flight as the ring holds, so that none is dropped.
             match if a.accounting().tx_posted < 32 { a.reserve() } else { None } {
                 Some(mut frame) => {
                     frame.fill(&sent.to_be_bytes());

@@ -1,16 +1,16 @@
-//! How long something took, counted in buckets: exact below 16 ns, within a sixteenth above.
+//! A histogram of durations: exact below 16 ns, buckets of a sixteenth of their value above.
 //!
-//! Owns an array of plain counters; recording is an index and an addition. Percentiles are for the reader to
-//! compute, who is on another thread and has time.
+//! Owns an array of plain counters; recording is an index and an addition. Percentiles are computed
+//! by the reader, on another thread.
 
-/// Buckets an octave.
+/// Buckets per octave.
 const PARTS: usize = 16;
-/// Octaves above the first sixteen nanoseconds; the last reaches beyond an hour.
+/// Octaves above the first sixteen nanoseconds. The last one reaches beyond an hour.
 const OCTAVES: usize = 39;
-/// Buckets of a [`Latencies`].
+/// Number of buckets of a [`Latencies`].
 pub const LATENCY_BUCKETS: usize = PARTS * (OCTAVES + 1);
 
-/// Counts by duration.
+/// A histogram of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latencies {
     counts: Box<[u64; LATENCY_BUCKETS]>,
@@ -23,36 +23,36 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Counts something that took `nanos`.
+    /// Counts an operation that took `nanos` nanoseconds.
     #[inline]
     pub fn record(&mut self, nanos: u64) {
         self.counts[bucket(nanos)] += 1;
     }
 
-    /// Sets a bucket: for copies that are read elsewhere.
+    /// Sets the count of a bucket, for copies that other threads read.
     pub fn set(&mut self, bucket: usize, count: u64) {
         self.counts[bucket] = count;
     }
 
-    /// What each bucket holds.
+    /// Returns the count of every bucket.
     pub const fn counts(&self) -> &[u64; LATENCY_BUCKETS] {
         &self.counts
     }
 
-    /// The buckets that hold something: the middle of each, nanoseconds, and how many.
+    /// Returns the non-empty buckets as (midpoint in nanoseconds, count).
     pub fn entries(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let counts = self.counts.iter().enumerate();
         counts.filter(|(_, count)| **count > 0).map(|(bucket, count)| (middle(bucket), *count))
     }
 
-    /// Adds another's counts.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
             *mine += theirs;
         }
     }
 
-    /// What was counted since `before` was copied.
+    /// Returns the counts added since `before` was copied.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let mut rest = self.clone();
@@ -74,7 +74,7 @@ const fn bucket(nanos: u64) -> usize {
     if bucket < LATENCY_BUCKETS { bucket } else { LATENCY_BUCKETS - 1 }
 }
 
-/// The middle of a bucket, nanoseconds.
+/// Returns the midpoint of a bucket in nanoseconds.
 const fn middle(bucket: usize) -> u64 {
     if bucket < PARTS {
         return bucket as u64;
@@ -89,17 +89,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_tells_its_durations_within_a_thirty_second() {
+    fn a_bucket_midpoint_is_within_one_thirty_second() {
         for shift in 0..42 {
             for nanos in [1_u64 << shift, (1 << shift) + 1, (3 << shift) / 2, (2 << shift) - 1] {
-                let told = middle(bucket(nanos));
-                assert!(told.abs_diff(nanos) * 32 <= nanos, "{nanos} is told as {told}");
+                let reported = middle(bucket(nanos));
+                assert!(reported.abs_diff(nanos) * 32 <= nanos, "{nanos} becomes {reported}");
             }
         }
     }
 
     #[test]
-    fn buckets_are_in_order_and_the_last_takes_what_is_longer() {
+    fn buckets_are_in_order_and_the_last_holds_all_longer_durations() {
         let mut before = 0;
         for nanos in 0..100_000 {
             let now = bucket(nanos);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_added_and_taken_off() {
+    fn counts_are_added_and_subtracted() {
         let mut all = Latencies::default();
         all.record(3);
         let before = all.clone();

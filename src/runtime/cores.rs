@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::xdp::{Place, name_cores, parse_cores};
+use crate::xdp::{Locality, format_cores, parse_cores};
 
 /// One core, as the scheduler counts them: a hardware thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Cores {
     /// The cores for `workers` workers of a NIC: those of its node first, since a frame that is fetched from another
     /// one costs more than a physical core shared; among them one thread of each physical core before a second one of
     /// any. Fewer where there are fewer.
-    pub fn choose(&self, place: &Place, workers: usize) -> Vec<usize> {
+    pub fn choose(&self, place: &Locality, workers: usize) -> Vec<usize> {
         let mut chosen: Vec<usize> = Vec::new();
         for _ in 0..workers.min(self.count()) {
             let cost = |core: &&Core| {
@@ -84,7 +84,7 @@ impl Cores {
     pub(super) fn notes(
         &self,
         interface: &str,
-        place: &Place,
+        place: &Locality,
         workers: &[(u32, usize)],
     ) -> Vec<String> {
         let far = self.note_on_distance(interface, place, workers);
@@ -95,7 +95,7 @@ impl Cores {
     fn note_on_distance(
         &self,
         interface: &str,
-        place: &Place,
+        place: &Locality,
         workers: &[(u32, usize)],
     ) -> Option<String> {
         let node = place.node?;
@@ -106,12 +106,12 @@ impl Cores {
             self.numbers().into_iter().filter(|core| place.is_near(*core)).collect();
         let advice = match near.len() {
             0 => "of which this process may use no core (`taskset`, cpusets)".to_owned(),
-            _ => format!("with cores {} (--cores)", name_cores(&near)),
+            _ => format!("with cores {} (--cores)", format_cores(&near)),
         };
         (!far.is_empty()).then(|| {
             format!(
                 "workers on cores {} fetch each frame from afar: `{interface}` is on NUMA node {node}, {advice}",
-                name_cores(&far)
+                format_cores(&far)
             )
         })
     }
@@ -127,14 +127,14 @@ impl Cores {
         (!shared.is_empty()).then(|| {
             format!(
                 "workers on cores {} share physical cores, and have about half of one each",
-                name_cores(&shared)
+                format_cores(&shared)
             )
         })
     }
 }
 
 /// A queue's interrupts belong on the core of its own worker, or on one that has none.
-fn notes_on_interrupts(place: &Place, workers: &[(u32, usize)]) -> Vec<String> {
+fn notes_on_interrupts(place: &Locality, workers: &[(u32, usize)]) -> Vec<String> {
     let on_others = |queue: u32, core: usize| {
         workers.iter().any(|(other, taken)| *taken == core && *other != queue)
             && !workers.contains(&(queue, core))
@@ -201,23 +201,23 @@ mod tests {
         Cores(allowed.iter().map(core).collect())
     }
 
-    fn on_node(node: u32) -> Place {
+    fn on_node(node: u32) -> Locality {
         let cores = if node == 0 { vec![0, 1, 4, 5] } else { vec![2, 3, 6, 7] };
-        Place { node: Some(node), cores, interrupts: Vec::new() }
+        Locality { node: Some(node), cores, interrupts: Vec::new() }
     }
 
     const ALL: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
     #[test]
     fn workers_get_whole_cores_of_the_nics_node_first() {
-        let cases: [(&[usize], Place, usize, &[usize]); 9] = [
+        let cases: [(&[usize], Locality, usize, &[usize]); 9] = [
             (&ALL, on_node(0), 2, &[0, 1]),
             (&ALL, on_node(1), 2, &[2, 3]),
             (&ALL, on_node(1), 3, &[2, 3, 6]),
             (&ALL, on_node(1), 6, &[2, 3, 6, 7, 0, 1]),
-            (&ALL, Place::default(), 4, &[0, 1, 2, 3]),
-            (&ALL, Place::default(), 5, &[0, 1, 2, 3, 4]),
-            (&[0, 4, 1, 5], Place::default(), 2, &[0, 1]),
+            (&ALL, Locality::default(), 4, &[0, 1, 2, 3]),
+            (&ALL, Locality::default(), 5, &[0, 1, 2, 3, 4]),
+            (&[0, 4, 1, 5], Locality::default(), 2, &[0, 1]),
             (&[4, 0, 2], on_node(1), 2, &[2, 4]),
             (&[3], on_node(1), 2, &[3]),
         ];
@@ -228,7 +228,7 @@ mod tests {
         assert!(Cores::default().choose(&on_node(0), 2).is_empty());
     }
 
-    fn notes(place: &Place, cores: &[usize]) -> Vec<String> {
+    fn notes(place: &Locality, cores: &[usize]) -> Vec<String> {
         let workers: Vec<(u32, usize)> = (0..).zip(cores.iter().copied()).collect();
         machine(&ALL).notes("eth9", place, &workers)
     }
@@ -237,7 +237,7 @@ mod tests {
     fn a_good_placement_is_not_talked_about() {
         assert!(notes(&on_node(0), &[0, 1]).is_empty());
         assert!(notes(&on_node(1), &[3, 2]).is_empty());
-        assert!(notes(&Place::default(), &[0, 1, 2, 3]).is_empty());
+        assert!(notes(&Locality::default(), &[0, 1, 2, 3]).is_empty());
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_interrupt_that_keeps_another_queues_worker_is_told_with_where_it_belongs() {
         let irq = |number, queue, core| Interrupt { number, queue, cores: vec![core] };
-        let with = |interrupts| Place { interrupts, ..on_node(0) };
+        let with = |interrupts| Locality { interrupts, ..on_node(0) };
         let cases = [
             // On its worker's own core, on a free one, of a queue that we have not, of no queue.
             (vec![irq(40, Some(0), 0), irq(41, Some(1), 1)], 0),

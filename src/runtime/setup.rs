@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
         let queues = self.config.queues.as_slice().iter().copied();
         let workers: Vec<(u32, usize)> = queues.zip(self.config.cores.iter().copied()).collect();
         let name = &self.config.interface;
-        self.cores.notes(name, &xdp::place(name), &workers)
+        self.cores.notes(name, &xdp::locality(name), &workers)
     }
 
     /// Has the calling thread take memory where worker `number` will use it, on a machine with several nodes.
@@ -157,7 +157,7 @@ impl<'a> Plan<'a> {
             routers: if self.config.autoconf { Routers::Stack } else { Routers::Kernel },
         })?;
         let hints = Hints { vlan: true, stamp: self.config.rx_timestamps, hash: false };
-        program.want_hints(hints);
+        program.set_hints(hints);
         let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
         let mut notes: Vec<String> = attachment.fallback.iter().cloned().collect();
         notes.extend(steering::note_on_hints(&self.probe, attachment));

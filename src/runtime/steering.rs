@@ -56,7 +56,7 @@ pub(super) struct OffloadGuard {
 impl OffloadGuard {
     /// Turns off what merges or strips frames in the NIC.
     pub(super) fn take(interface: &str) -> io::Result<Self> {
-        let before = xdp::set_offloads_off(interface)?;
+        let before = xdp::disable_offloads(interface)?;
         Ok(Self { interface: interface.to_owned(), before })
     }
 }
@@ -64,7 +64,7 @@ impl OffloadGuard {
 impl Drop for OffloadGuard {
     fn drop(&mut self) {
         // As with the table.
-        let _ = xdp::set_offloads_back(&self.interface, self.before);
+        let _ = xdp::restore_offloads(&self.interface, self.before);
     }
 }
 
@@ -81,7 +81,7 @@ fn is_single(rss: &Rss, queues: &[u32]) -> bool {
 }
 
 fn foreseen(rss: &Rss, queues: &[u32]) -> Option<Steering> {
-    let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.is_foreseeable())?;
+    let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.is_predictable())?;
     let worker_of = |queue: &u32| {
         let worker = queues.iter().position(|mine| mine == queue);
         worker.map_or(NO_WORKER, |worker| worker as u16)
@@ -126,7 +126,7 @@ pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
         ));
     }
     match &probe.rss {
-        Some(rss) if !rss.is_foreseeable() && !is_single(rss, queues) => {
+        Some(rss) if !rss.is_predictable() && !is_single(rss, queues) => {
             let why = match rss.without_ports.first() {
                 Some(flow) if rss.toeplitz => format!(
                     "its hash leaves ports out: `ethtool -N {name} rx-flow-hash {flow} sdfn`"

@@ -1,17 +1,18 @@
-//! Which addresses a packet can come from.
+//! Classification of source addresses.
 //!
-//! Knows only what an address says by itself; that an address is the broadcast of one of our own
-//! networks, or our own, is for the shard to see.
+//! Judges an address by its bits alone. The shard knows the local addresses and the broadcast
+//! addresses of the attached networks.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What kind of source an address is. Only a `Host` may be answered or given a connection.
+/// Classification of a source address. The stack answers, and opens connections to, a `Host` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum SourceKind {
-    /// A host may have it.
+    /// A host may have this address.
     Host,
-    /// The sender has no address yet: valid in DHCP, ARP probes and duplicate address detection only.
+    /// The sender has no address yet. Valid only in DHCP, ARP probes and duplicate address
+    /// detection.
     Unspecified,
     /// Never seen on a wire (RFC 1122 §3.2.1.3 (g), RFC 4291 §2.5.3).
     Loopback,
@@ -19,12 +20,13 @@ pub enum SourceKind {
     Multicast,
     /// The limited broadcast is never a source (RFC 1122 §3.2.1.3).
     Broadcast,
-    /// "This network" (RFC 1122 §3.2.1.3 (b)), or never assigned (RFC 1112 §4), or an IPv4 address in
-    /// IPv6's clothing that must not be on a wire (RFC 4291 §2.5.5, RFC 6890 §2.2.3).
+    /// "This network" (RFC 1122 §3.2.1.3 (b)), never assigned (RFC 1112 §4), or an IPv4-compatible
+    /// or IPv4-mapped IPv6 address, which must not appear on a wire (RFC 4291 §2.5.5,
+    /// RFC 6890 §2.2.3).
     Reserved,
 }
 
-/// The kind of an IPv4 source.
+/// Classifies an IPv4 source address.
 #[inline]
 pub fn source_kind_v4(address: Ipv4Addr) -> SourceKind {
     match address.octets()[0] {
@@ -38,7 +40,7 @@ pub fn source_kind_v4(address: Ipv4Addr) -> SourceKind {
     }
 }
 
-/// The kind of an IPv6 source.
+/// Classifies an IPv6 source address.
 #[inline]
 pub fn source_kind_v6(address: Ipv6Addr) -> SourceKind {
     match address.segments() {
@@ -50,7 +52,7 @@ pub fn source_kind_v6(address: Ipv6Addr) -> SourceKind {
     }
 }
 
-/// The kind of a source of either family.
+/// Classifies a source address of either family.
 #[inline]
 pub fn source_kind(address: IpAddr) -> SourceKind {
     match address {
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_that_no_host_has_is_told_apart() {
+    fn every_address_that_no_host_has_is_recognised() {
         let table = [
             ("10.0.0.1", SourceKind::Host),
             ("126.255.255.255", SourceKind::Host),

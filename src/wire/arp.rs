@@ -4,38 +4,38 @@ use super::error::{Error, NoRoom};
 use super::ethernet::MacAddr;
 use core::net::Ipv4Addr;
 
-/// Bytes of a packet.
+/// Length of a packet in bytes.
 pub const PACKET_LEN: usize = 28;
 
 /// Hardware type Ethernet, protocol type IPv4, their address lengths.
 const ETHERNET_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
 
-/// What a packet wants.
+/// Operation of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Who has the target's address?
+    /// Asks for the owner of the target address.
     Request,
-    /// The sender does.
+    /// Answers with the sender's addresses.
     Reply,
 }
 
-/// A packet.
+/// An ARP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Request or reply.
     pub operation: Operation,
     /// The sender's link-layer address.
     pub sender_mac: MacAddr,
-    /// The sender's address; unspecified in a probe (RFC 5227 §2.1.1).
+    /// The sender's protocol address; unspecified in a probe (RFC 5227 §2.1.1).
     pub sender_ip: Ipv4Addr,
-    /// The target's link-layer address; of no meaning in a request.
+    /// The target's link-layer address; meaningless in a request.
     pub target_mac: MacAddr,
-    /// The target's address.
+    /// The target's protocol address.
     pub target_ip: Ipv4Addr,
 }
 
 impl Packet {
-    /// Writes the packet to the start of `bytes`; gives its length.
+    /// Writes the packet to the start of `bytes` and returns its length.
     ///
     /// # Errors
     /// [`NoRoom`] when `bytes` is shorter than the packet.
@@ -55,12 +55,12 @@ impl Packet {
     }
 }
 
-/// Reads a packet.
+/// Parses a packet.
 ///
 /// # Errors
 /// - [`Error::Truncated`]: fewer than 28 bytes.
 /// - [`Error::Unsupported`]: other hardware, another protocol, or neither a request nor a reply.
-/// - [`Error::Malformed`]: the sender claims a group's link-layer address, or the broadcast address.
+/// - [`Error::Malformed`]: the sender claims a multicast or the broadcast address.
 pub fn parse(bytes: &[u8]) -> Result<Packet, Error> {
     let packet = bytes.first_chunk::<PACKET_LEN>().ok_or(Error::Truncated)?;
     if packet[..6] != ETHERNET_IPV4 {
@@ -74,7 +74,7 @@ pub fn parse(bytes: &[u8]) -> Result<Packet, Error> {
     let mac = |at: usize| MacAddr(core::array::from_fn(|i| packet[at + i]));
     let ip = |at: usize| Ipv4Addr::from(core::array::from_fn::<u8, 4, _>(|i| packet[at + i]));
     let (sender_mac, sender_ip) = (mac(8), ip(14));
-    // Believing it would send a host's traffic to everyone.
+    // Accepting it would send a host's traffic to the whole group.
     if !sender_mac.is_unicast() || sender_ip.is_multicast() || sender_ip.is_broadcast() {
         return Err(Error::Malformed);
     }
@@ -96,7 +96,7 @@ mod tests {
                 target_mac: MacAddr(target_mac),
                 target_ip: target_ip.into(),
             })
-            .prop_filter("a sender that can be", |p| {
+            .prop_filter("a valid sender", |p| {
                 p.sender_mac.is_unicast()
                     && !p.sender_ip.is_multicast()
                     && !p.sender_ip.is_broadcast()
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(packet in packet()) {
+        fn emitted_bytes_parse_back(packet in packet()) {
             let mut bytes = [0; 46];
             prop_assert_eq!(packet.emit(&mut bytes), Ok(PACKET_LEN));
             prop_assert_eq!(parse(&bytes), Ok(packet));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hardware_protocols_and_operations_are_not_acted_upon() {
+    fn other_hardware_protocols_and_operations_are_unsupported() {
         let request = Packet {
             operation: Operation::Request,
             sender_mac: MacAddr([2, 0, 0, 0, 0, 1]),

@@ -1,27 +1,27 @@
-//! The Internet checksum (RFC 1071): sums over runs of bytes, pseudo-headers, copying and summing in
-//! one pass, incremental update, and the recognition of sums that an offload was meant to finish.
+//! The Internet checksum (RFC 1071): sums over byte ranges, pseudo-headers, copy and sum in one
+//! pass, incremental update, and recognition of checksums that an offload was meant to complete.
 //!
-//! Words are added as little-endian numbers, eight bytes at a time: the one's complement sum does not
-//! depend on the byte order (RFC 1071 §2 (B)), so that bytes are swapped only once, at the end.
+//! Words are added as little-endian numbers, eight bytes at a time. The one's complement sum does
+//! not depend on the byte order (RFC 1071 §2 (B)), so bytes are swapped only once, at the end.
 
 use super::protocol::Protocol;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bytes that the wide loop takes at once: below, its start and end cost more than it gains; far above,
-/// the tail that is left to the narrow loop does.
+/// Bytes per step of the wide loop. With a smaller block the setup costs more than the loop gains;
+/// with a much larger one, too many bytes are left for the narrow loop.
 const BLOCK: usize = 64;
 
-/// Independent sums of the wide loop. Two vector registers: with more, the compiler spends its time on
-/// adding them up at the end.
+/// Independent sums of the wide loop: two vector registers. With more, the compiler spends its time
+/// on adding them up at the end.
 const LANES: usize = 4;
 
-/// Bytes that are copied before they are summed: they must still be in the first-level cache then.
+/// Bytes copied before they are summed. They must still be in the L1 cache then.
 const PIECE: usize = 4096;
 
-/// A one's complement sum that is not folded to 16 bits yet.
+/// A one's complement sum that is not yet folded to 16 bits.
 ///
-/// Modulo 2^16 - 1 it is the sum of the 16-bit words; 2^64 is 1 in that arithmetic, so that the carry
-/// out of the top comes back in at the bottom (RFC 1071 §2 (C): "Parallel Summation").
+/// Modulo 2^16 - 1 it is the sum of the 16-bit words. 2^64 is 1 in that arithmetic, so the carry
+/// out of the top is added at the bottom (RFC 1071 §2 (C): "Parallel Summation").
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct Sum(u64);
@@ -30,14 +30,14 @@ impl Sum {
     /// The sum of nothing.
     pub const ZERO: Self = Self(0);
 
-    /// Both together.
+    /// Adds two sums.
     #[inline]
     pub const fn plus(self, other: Self) -> Self {
         self.plus_word(other.0)
     }
 
-    /// Continues a sum over `bytes_before` bytes with the sum of the bytes that follow them. After an
-    /// odd number of bytes each byte stands in the other half of its word (RFC 1071 §2 (B)).
+    /// Appends the sum of the bytes that follow a range of `bytes_before` bytes. After an odd
+    /// number of bytes, each byte is in the other half of its word (RFC 1071 §2 (B)).
     #[inline]
     pub const fn then(self, bytes_before: usize, next: Self) -> Self {
         if bytes_before.is_multiple_of(2) {
@@ -47,33 +47,33 @@ impl Sum {
         }
     }
 
-    /// The checksum as the number that is written in network order: the complement of the sum.
+    /// Returns the checksum, the complement of the sum, as a number to write in network byte order.
     #[inline]
     #[must_use]
     pub const fn checksum(self) -> u16 {
         !self.fold().swap_bytes()
     }
 
-    /// Whether a run of bytes that holds its own checksum has this sum when it is intact.
+    /// Returns true if a byte range that contains its own checksum has the sum of an intact one.
     #[inline]
     #[must_use]
     pub const fn is_intact(self) -> bool {
-        // What folds to 0xffff is a multiple of it, and not zero. Multiplied with the inverse of an odd number,
-        // its multiples, and no others, become the smallest numbers: one multiplication, where folding is a
-        // chain of additions.
+        // An intact sum folds to 0xffff, so it is a multiple of 0xffff and not zero. Multiplying by
+        // the inverse of an odd number maps its multiples, and only those, to the smallest numbers:
+        // one multiplication instead of the chain of additions of a fold.
         const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
         const _: () = assert!(INVERSE.wrapping_mul(0xffff) == 1);
         self.0.wrapping_mul(INVERSE).wrapping_sub(1) < u64::MAX / 0xffff
     }
 
-    /// With eight bytes more, which stand on a word boundary. For headers that are composed in registers:
-    /// reading them back from the frame would wait for the stores.
+    /// Adds eight bytes that start on a word boundary. For headers composed in registers: reading
+    /// them back from the frame would wait for the stores.
     #[inline]
     pub const fn plus_eight(self, bytes: [u8; 8]) -> Self {
         self.plus_word(u64::from_le_bytes(bytes))
     }
 
-    /// With four bytes more, which stand on a word boundary.
+    /// Adds four bytes that start on a word boundary.
     #[inline]
     pub const fn plus_four(self, bytes: [u8; 4]) -> Self {
         self.plus_word(u32::from_le_bytes(bytes) as u64)
@@ -85,7 +85,7 @@ impl Sum {
         Self(sum + carry as u64)
     }
 
-    /// Down to 16 bits, little-endian; zero only when all that was added is zero.
+    /// Folds to 16 bits, little-endian. Returns zero only if all added words are zero.
     #[inline]
     const fn fold(self) -> u16 {
         let (half, carry) = (self.0 as u32).overflowing_add((self.0 >> 32) as u32);
@@ -95,7 +95,7 @@ impl Sum {
     }
 }
 
-/// The sum of a run of bytes; an odd one ends with a byte of padding (RFC 9293 §3.1).
+/// Sums a byte range. An odd range is padded with a zero byte (RFC 9293 §3.1).
 #[inline]
 pub fn sum(bytes: &[u8]) -> Sum {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
@@ -103,14 +103,14 @@ pub fn sum(bytes: &[u8]) -> Sum {
     total.plus(sum_short(rest))
 }
 
-/// The sum of a header of a known length, without a loop.
+/// Sums a header of fixed length, without a loop.
 #[inline(always)]
 pub fn sum_fixed<const N: usize>(header: &[u8; N]) -> Sum {
     sum_short(header)
 }
 
-/// Sums 32-bit halves into 64-bit lanes, which the compiler turns into vector code. A lane would
-/// overflow after 2^31 blocks: no slice of packet bytes comes near.
+/// Sums 32-bit halves into 64-bit lanes, which the compiler vectorizes. A lane would overflow after
+/// 2^31 blocks; no packet is that long.
 fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Sum {
     let mut lanes = [0u64; LANES];
     for block in blocks {
@@ -122,7 +122,7 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Sum {
     lanes.into_iter().fold(Sum::ZERO, Sum::plus_word)
 }
 
-/// For headers and tails: eight bytes at a time with the carry brought round.
+/// Sums headers and tails, eight bytes at a time with end-around carry.
 #[inline(always)]
 fn sum_short(bytes: &[u8]) -> Sum {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -131,7 +131,7 @@ fn sum_short(bytes: &[u8]) -> Sum {
     if tail.is_empty() { total } else { total.plus_word(tail_word(tail)) }
 }
 
-/// Up to seven bytes as the low end of a word.
+/// Returns up to seven bytes as the low end of a word.
 #[inline]
 fn tail_word(tail: &[u8]) -> u64 {
     let (mut word, mut shift, mut rest) = (0u64, 0, tail);
@@ -148,17 +148,17 @@ fn tail_word(tail: &[u8]) -> u64 {
     word
 }
 
-/// Copies `source` to the start of `target` and sums it on the way, so that the bytes come from memory
-/// once. Copies what fits when `target` is shorter; the sum is of what was copied.
+/// Copies `source` to the start of `target` and sums it on the way, so that the bytes are read from
+/// memory once. If `target` is shorter, copies and sums only the bytes that fit.
 ///
-/// A piece is copied, then summed out of the first-level cache: the platform's copy is so much better
-/// than a loop that stores and adds word by word that this is the faster form, for data in the cache
-/// and for data that is not.
+/// Each piece is copied, then summed while it is in the L1 cache. The platform's copy is so much
+/// faster than a loop that stores and adds word by word that this form is faster for cached and
+/// uncached data.
 #[inline]
 pub fn copy_and_sum(source: &[u8], target: &mut [u8]) -> Sum {
     let len = source.len().min(target.len());
     let mut total = Sum::ZERO;
-    // All pieces but the last have an even length, so each begins on a word.
+    // All pieces except the last have an even length, so each starts on a word.
     for (from, to) in source[..len].chunks(PIECE).zip(target[..len].chunks_mut(PIECE)) {
         to.copy_from_slice(from);
         total = total.plus(sum(from));
@@ -166,7 +166,8 @@ pub fn copy_and_sum(source: &[u8], target: &mut [u8]) -> Sum {
     total
 }
 
-/// RFC 1624 §3, eqn. 3: the checksum after one aligned 16-bit word of the bytes went from `old` to `new`.
+/// Updates a checksum after one aligned 16-bit word changed from `old` to `new`
+/// (RFC 1624 §3, eqn. 3).
 #[inline]
 #[must_use]
 pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
@@ -175,34 +176,35 @@ pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
     !sum.fold()
 }
 
-/// What the sum of a segment says.
+/// Result of checking a segment's checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
-    /// Intact.
+    /// The checksum matches.
     Good,
-    /// The field holds the sum of the pseudo-header alone, not complemented: a kernel left the rest to an
-    /// offload, and the virtual link it went over has none. Nothing is known about the bytes.
+    /// The field holds the sum of the pseudo-header alone, not complemented: a kernel left the rest
+    /// to an offload, and the virtual link that carried the segment has none. The bytes are not
+    /// protected.
     PseudoHeaderOnly,
-    /// Damaged.
+    /// The checksum does not match.
     Bad,
 }
 
-/// The addresses' part of the pseudo-header that TCP and ICMPv6 sum over (RFC 9293 §3.1,
-/// RFC 8200 §8.1). Constant for a flow.
+/// The addresses' part of the pseudo-header of TCP and ICMPv6 (RFC 9293 §3.1, RFC 8200 §8.1).
+/// Constant for a flow.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct PseudoHeader(Sum);
 
 impl PseudoHeader {
-    /// Between two IPv4 addresses.
+    /// Creates the pseudo-header of two IPv4 addresses.
     #[inline]
     pub const fn v4(src: Ipv4Addr, dst: Ipv4Addr) -> Self {
         let sum = u32::from_le_bytes(src.octets()) as u64 + u32::from_le_bytes(dst.octets()) as u64;
         Self(Sum(sum))
     }
 
-    /// Between two IPv6 addresses.
+    /// Creates the pseudo-header of two IPv6 addresses.
     #[inline]
     pub const fn v6(src: Ipv6Addr, dst: Ipv6Addr) -> Self {
         const fn halves(address: Ipv6Addr) -> Sum {
@@ -212,7 +214,7 @@ impl PseudoHeader {
         Self(halves(src).plus(halves(dst)))
     }
 
-    /// Between two addresses of one family; of two families there is none.
+    /// Creates the pseudo-header of two addresses. Returns `None` if their families differ.
     #[inline]
     pub const fn new(src: IpAddr, dst: IpAddr) -> Option<Self> {
         match (src, dst) {
@@ -222,15 +224,15 @@ impl PseudoHeader {
         }
     }
 
-    /// The sum of the whole pseudo-header. The two formats differ in their padding only, which does not
-    /// count.
+    /// Returns the sum of the whole pseudo-header. The two formats differ only in their padding,
+    /// which does not contribute.
     #[inline]
     pub const fn with(self, protocol: Protocol, len: usize) -> Sum {
         let protocol = (protocol.0 as u64) << 8;
         self.0.plus_word((len as u32).swap_bytes() as u64 + protocol)
     }
 
-    /// Judges a segment whose checksum field is the two bytes at `field_at`.
+    /// Verifies a segment whose checksum field is the two bytes at `field_at`.
     #[inline]
     pub fn verify(self, protocol: Protocol, segment: &[u8], field_at: usize) -> Verdict {
         let pseudo = self.with(protocol, segment.len());
@@ -252,8 +254,8 @@ fn unfinished_or_bad(pseudo: Sum, segment: &[u8], field_at: usize) -> Verdict {
     }
 }
 
-/// Whether a checksum field is what a kernel leaves for its offload: the folded sum of the pseudo-header,
-/// not complemented.
+/// Returns true if a checksum field holds what a kernel leaves for its offload: the folded sum of
+/// the pseudo-header, not complemented.
 #[inline]
 #[must_use]
 pub const fn is_pseudo_header_only(pseudo: Sum, field: u16) -> bool {
@@ -265,7 +267,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// RFC 1071 §4.1, word by word.
+    /// RFC 1071 §4.1, one word at a time.
     fn reference(bytes: &[u8]) -> u16 {
         let mut sum = 0u32;
         for pair in bytes.chunks(2) {
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_rfc_1071_comes_out() {
+    fn the_example_of_rfc_1071_matches() {
         let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(sum(&bytes).checksum(), !0xddf2);
     }
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn intact_is_what_folds_to_all_ones() {
+    fn an_intact_sum_folds_to_all_ones() {
         for sum in [0, 1, 0xfffe, 0xffff, 0x1_0000, 0x1_fffe, u64::MAX - 1, u64::MAX] {
             assert_eq!(Sum(sum).is_intact(), Sum(sum).fold() == 0xffff, "{sum:#x}");
         }
@@ -324,12 +326,12 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_sum_as_the_reference_says(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn any_bytes_sum_like_the_reference(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             prop_assert_eq!(sum(&bytes).checksum(), reference(&bytes));
         }
 
         #[test]
-        fn copying_sums_and_copies(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn copy_and_sum_copies_and_sums(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut copy = vec![0; bytes.len()];
             prop_assert_eq!(copy_and_sum(&bytes, &mut copy).checksum(), reference(&bytes));
             prop_assert_eq!(copy, bytes);
@@ -343,19 +345,19 @@ mod tests {
         }
 
         #[test]
-        fn a_copy_to_a_shorter_target_is_cut(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+        fn a_copy_to_a_shorter_target_is_truncated(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
             let mut copy = vec![0; bytes.len() / 2];
             prop_assert_eq!(copy_and_sum(&bytes, &mut copy).checksum(), reference(&copy));
             prop_assert_eq!(&copy[..], &bytes[..bytes.len() / 2]);
         }
 
         #[test]
-        fn an_update_is_as_good_as_a_new_sum(mut bytes in any::<[u8; 20]>(), at in 0usize..10, new: u16) {
+        fn an_update_equals_a_new_sum(mut bytes in any::<[u8; 20]>(), at in 0usize..10, new: u16) {
             let before = sum(&bytes).checksum();
             let old = u16::from_be_bytes([bytes[2 * at], bytes[2 * at + 1]]);
             bytes[2 * at..2 * at + 2].copy_from_slice(&new.to_be_bytes());
             let updated = update(before, old, new);
-            // Zero has two forms in one's complement; both verify.
+            // Zero has two representations in one's complement; both verify.
             let fresh = sum(&bytes).checksum();
             prop_assert!(updated == fresh || [updated, fresh].iter().all(|sum| sum.is_multiple_of(0xffff)));
         }

@@ -1,17 +1,18 @@
-//! Why bytes were not a packet, and why a packet did not fit into bytes.
+//! Errors of parsing and emitting.
 
 use core::fmt;
 
-/// Why `parse` refused.
+/// Reason that `parse` rejected the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Error {
-    /// The bytes end before what their headers announce.
+    /// The bytes end before the length that their headers give.
     Truncated,
-    /// A field holds what no valid packet of that format has.
+    /// A field has a value that no valid packet of the format has.
     Malformed,
-    /// The sum does not fit the bytes.
+    /// The checksum does not match.
     Checksum,
-    /// Well formed, but of a kind that an end host must not or we do not act upon.
+    /// Well formed, but of a kind that this stack, or any end host, does not process.
     Unsupported,
 }
 
@@ -21,15 +22,15 @@ impl fmt::Display for Error {
             Self::Truncated => "shorter than its headers say",
             Self::Malformed => "a field that no valid packet has",
             Self::Checksum => "the checksum is wrong",
-            Self::Unsupported => "of a kind that is not acted upon",
+            Self::Unsupported => "of an unsupported kind",
         })
     }
 }
 
 impl core::error::Error for Error {}
 
-/// Why `emit` refused: the buffer, or a length field of the format, is too small for what was to be
-/// written. Nothing useful is in the buffer then.
+/// Error of `emit`: the buffer, or a length field of the format, is too small for the output. The
+/// buffer then holds nothing useful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NoRoom;
 

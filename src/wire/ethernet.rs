@@ -1,4 +1,4 @@
-//! Ethernet II headers, with the VLAN tags behind them.
+//! Ethernet II headers and the VLAN tags behind them.
 
 use super::error::{Error, NoRoom};
 use super::protocol::EtherType;
@@ -6,7 +6,7 @@ use super::vlan::{self, Tags};
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-/// Bytes of a header without tags.
+/// Length of a header without tags, in bytes.
 pub const HEADER_LEN: usize = 14;
 
 /// A link-layer address.
@@ -14,36 +14,37 @@ pub const HEADER_LEN: usize = 14;
 pub struct MacAddr(pub [u8; 6]);
 
 impl MacAddr {
-    /// Everyone on the link.
+    /// The broadcast address.
     pub const BROADCAST: Self = Self([0xff; 6]);
-    /// Nobody: in an ARP request, the address that is asked for.
+    /// The zero address: the unknown target of an ARP request.
     pub const ZERO: Self = Self([0; 6]);
 
-    /// A group address, broadcast included: the lowest bit of the first byte (IEEE 802).
+    /// Returns true for a multicast address, including broadcast: the lowest bit of the first byte
+    /// is set (IEEE 802).
     #[inline]
     pub const fn is_multicast(self) -> bool {
         self.0[0] & 1 == 1
     }
 
-    /// One station's address.
+    /// Returns true for the address of one host.
     #[inline]
     pub fn is_unicast(self) -> bool {
         !self.is_multicast() && self != Self::ZERO
     }
 
-    /// The address of everyone.
+    /// Returns true for the broadcast address.
     #[inline]
     pub fn is_broadcast(self) -> bool {
         self == Self::BROADCAST
     }
 
-    /// The group that carries an IPv4 multicast address (RFC 1112 §6.4).
+    /// Returns the MAC address that carries an IPv4 multicast group (RFC 1112 §6.4).
     pub const fn of_multicast_v4(group: Ipv4Addr) -> Self {
         let [_, b, c, d] = group.octets();
         Self([0x01, 0x00, 0x5e, b & 0x7f, c, d])
     }
 
-    /// The group that carries an IPv6 multicast address (RFC 2464 §7).
+    /// Returns the MAC address that carries an IPv6 multicast group (RFC 2464 §7).
     pub const fn of_multicast_v6(group: Ipv6Addr) -> Self {
         let [.., a, b, c, d] = group.octets();
         Self([0x33, 0x33, a, b, c, d])
@@ -57,27 +58,27 @@ impl fmt::Display for MacAddr {
     }
 }
 
-/// The header of a frame.
+/// An Ethernet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// To whom.
+    /// Destination.
     pub dst: MacAddr,
-    /// From whom.
+    /// Source.
     pub src: MacAddr,
-    /// What follows the header and its tags.
+    /// EtherType of the payload behind the tags.
     pub ethertype: EtherType,
-    /// The tags.
+    /// VLAN tags.
     pub vlan: Tags,
 }
 
 impl Header {
-    /// Bytes of the header with its tags.
+    /// Returns the length of the header with its tags, in bytes.
     #[inline]
     pub const fn byte_len(&self) -> usize {
         HEADER_LEN + self.vlan.byte_len()
     }
 
-    /// Writes the header to the start of `bytes`; gives its length.
+    /// Writes the header to the start of `bytes` and returns its length.
     ///
     /// # Errors
     /// [`NoRoom`] when `bytes` is shorter than the header.
@@ -99,10 +100,10 @@ impl Header {
     }
 }
 
-/// Reads the header and gives what follows it, padding of short frames included.
+/// Parses the header. Returns it and the bytes behind it, including the padding of short frames.
 ///
 /// # Errors
-/// [`Error::Truncated`] when the header or a tag is cut short.
+/// [`Error::Truncated`] when the bytes end within the header or a tag.
 #[inline]
 pub fn parse(frame: &[u8]) -> Result<(Header, &[u8]), Error> {
     let (header, rest) = frame.split_first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
@@ -143,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(header in header(), payload: [u8; 5]) {
+        fn emitted_bytes_parse_back(header in header(), payload: [u8; 5]) {
             let mut bytes = [0; 22 + 5];
             let len = header.emit(&mut bytes).expect("22 bytes hold two tags");
             bytes[len..len + 5].copy_from_slice(&payload);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_third_tag_is_left_to_the_payload() {
+    fn a_third_tag_is_payload() {
         let mut frame = [0u8; 14 + 12];
         for at in [12, 16, 20] {
             frame[at..at + 2].copy_from_slice(&[0x81, 0x00]);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_taken_apart() {
+    fn a_tag_is_split_into_id_and_priority() {
         let tag = Tag { ethertype: EtherType::VLAN, control: 0b1011_0000_0000_0111 };
         assert_eq!((tag.id(), tag.priority()), (7, 5));
     }

@@ -1,101 +1,103 @@
 //! IPv4 headers (RFC 791).
 //!
-//! Options are skipped; fragments are reported, not put together ([`make_whole`] mends the header of one
-//! that was).
+//! Skips options. Reports fragments without reassembling them ([`rewrite_reassembled`] rewrites the header
+//! of a reassembled packet).
 
 use super::checksum::{self, Sum};
 use super::error::{Error, NoRoom};
 use super::protocol::{Protocol, TrafficClass};
 use core::net::Ipv4Addr;
 
-/// Bytes of a header without options.
+/// Length of a header without options, in bytes.
 pub const HEADER_LEN: usize = 20;
 
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const OFFSET_MASK: u16 = 0x1fff;
 
-/// The flags and the fragment offset, as on the wire.
+/// Flags and fragment offset in wire format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fragment(pub u16);
 
 impl Fragment {
-    /// A whole packet that no router may cut.
+    /// A whole packet that routers must not fragment.
     pub const DONT: Self = Self(DONT_FRAGMENT);
 
-    /// Whether this is a part of a packet: not the last one, or not the first.
+    /// Returns true for a fragment: more fragments follow, or the offset is not zero.
     #[inline]
     #[must_use]
     pub const fn is_fragment(self) -> bool {
         self.0 & (MORE_FRAGMENTS | OFFSET_MASK) != 0
     }
 
-    /// Where the part belongs, in bytes.
+    /// Returns the offset of the fragment in bytes.
     #[inline]
     pub const fn offset_bytes(self) -> u32 {
         (self.0 & OFFSET_MASK) as u32 * 8
     }
 
-    /// Whether more parts follow.
+    /// Returns true if more fragments follow.
     #[inline]
     pub const fn more(self) -> bool {
         self.0 & MORE_FRAGMENTS != 0
     }
 
-    /// Whether routers may not cut the packet.
+    /// Returns true if routers must not fragment the packet.
     #[inline]
     pub const fn dont_fragment(self) -> bool {
         self.0 & DONT_FRAGMENT != 0
     }
 }
 
-/// A header that arrived, its lengths and sum found right.
+/// A received header with verified lengths and checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// From whom.
+    /// Source address.
     pub src: Ipv4Addr,
-    /// To whom.
+    /// Destination address.
     pub dst: Ipv4Addr,
-    /// Identifies the parts of one packet.
+    /// Identification shared by the fragments of a packet.
     pub ident: u16,
-    /// Flags and offset.
+    /// Flags and fragment offset.
     pub fragment: Fragment,
-    /// Bytes of header and payload.
+    /// Length of header and payload in bytes.
     pub total_len: u16,
-    /// What follows.
+    /// Upper-layer protocol.
     pub protocol: Protocol,
-    /// Hops left.
+    /// Remaining hops.
     pub ttl: u8,
     /// DSCP and ECN.
     pub traffic_class: TrafficClass,
-    /// Bytes of the header, options included: 20 to 60.
+    /// Length of the header in bytes, options included: 20 to 60.
     pub header_len: u8,
 }
 
-/// A header to be sent.
+/// A header to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderOut {
-    /// From whom.
+    /// Source address.
     pub src: Ipv4Addr,
-    /// To whom.
+    /// Destination address.
     pub dst: Ipv4Addr,
-    /// What follows.
+    /// Upper-layer protocol.
     pub protocol: Protocol,
-    /// Hops allowed.
+    /// Maximum number of hops.
     pub ttl: u8,
     /// DSCP and ECN.
     pub traffic_class: TrafficClass,
-    /// Zero will do for a packet that may not be cut (RFC 6864 §4.1).
+    /// Identification; may be zero if the packet must not be fragmented (RFC 6864 §4.1).
     pub ident: u16,
     /// [`Fragment::DONT`] for path MTU discovery (RFC 1191 §3).
     pub fragment: Fragment,
 }
 
 impl HeaderOut {
-    /// Writes a header without options for `payload_len` bytes to the start of `bytes`; gives its length.
+    /// Writes a header without options for `payload_len` bytes to the start of `bytes` and returns
+    /// its length.
     ///
     /// # Errors
-    /// [`NoRoom`] when `bytes` is shorter than the header or the payload longer than a packet can be.
+    /// [`NoRoom`] when `bytes` is shorter than the header or the payload exceeds the maximum packet
+    /// size.
     #[inline]
     pub fn emit(&self, payload_len: usize, bytes: &mut [u8]) -> Result<usize, NoRoom> {
         let header = bytes.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
@@ -116,12 +118,12 @@ impl HeaderOut {
     }
 }
 
-/// Reads and checks the header; gives the payload without the padding that short frames end with.
+/// Parses and verifies the header. Returns it and the payload without the padding of short frames.
 ///
 /// # Errors
-/// - [`Error::Truncated`]: fewer bytes than the header or the total length says.
+/// - [`Error::Truncated`]: fewer bytes than the header length or the total length.
 /// - [`Error::Malformed`]: not version 4, or lengths that contradict each other.
-/// - [`Error::Checksum`]: the header's sum is wrong.
+/// - [`Error::Checksum`]: the header checksum is wrong.
 #[inline]
 pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     let fixed = packet.first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
@@ -167,12 +169,12 @@ fn fields(fixed: &[u8; HEADER_LEN], header_len: u8, total_len: u16) -> Header {
     }
 }
 
-/// Makes the header of a first part, options included, that of the whole packet, `payload_len` bytes of
-/// which follow (RFC 791 §3.2).
+/// Rewrites the header of a first fragment, options included, into the header of the reassembled
+/// packet, whose payload has `payload_len` bytes (RFC 791 §3.2).
 ///
 /// # Errors
-/// [`NoRoom`] when the packet is longer than one can be, or `header` shorter than a header.
-pub fn make_whole(header: &mut [u8], ecn: u8, payload_len: usize) -> Result<(), NoRoom> {
+/// [`NoRoom`] when the packet exceeds the maximum size or `header` is shorter than a header.
+pub fn rewrite_reassembled(header: &mut [u8], ecn: u8, payload_len: usize) -> Result<(), NoRoom> {
     let total_len = u16::try_from(header.len() + payload_len).map_err(|_| NoRoom)?;
     let fixed = header.first_chunk_mut::<HEADER_LEN>().ok_or(NoRoom)?;
     fixed[1] = fixed[1] & !0b11 | ecn & 0b11;
@@ -215,7 +217,8 @@ mod tests {
         }
     }
 
-    /// A packet of 10.0.0.1 to 10.0.0.2 with `options` words of options and four bytes of payload.
+    /// A packet from 10.0.0.1 to 10.0.0.2 with `options` words of options and four bytes of
+    /// payload.
     fn packet(options: u8) -> Vec<u8> {
         let len = 24 + 4 * options;
         let mut bytes =
@@ -229,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(header in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn emitted_bytes_parse_back(header in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut bytes = vec![0; HEADER_LEN];
             prop_assert_eq!(header.emit(payload.len(), &mut bytes), Ok(HEADER_LEN));
             bytes.extend(&payload);
@@ -252,9 +255,10 @@ mod tests {
         }
     }
 
-    // RFC 9293 §3.9.2, MUST-50: TCP ignores the IP options that it does not understand, source routes too.
+    // RFC 9293 §3.9.2, MUST-50: TCP ignores IP options that it does not understand, including
+    // source routes.
     #[test]
-    fn options_are_passed_over() {
+    fn options_are_skipped() {
         for words in 0..=10 {
             let bytes = packet(words);
             let (header, payload) = parse(&bytes).expect("well formed");
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_header_is_refused_whatever_bit_it_is() {
+    fn a_header_with_any_flipped_bit_is_rejected() {
         for words in [0, 3] {
             let good = packet(words);
             for bit in 0..(good.len() - 4) * 8 {
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_are_told_from_whole_packets() {
+    fn fragments_are_distinguished_from_whole_packets() {
         assert!(!Fragment(0).is_fragment() && !Fragment::DONT.is_fragment());
         assert!(Fragment(0x2000).is_fragment() && Fragment(0x2000).more());
         assert!(Fragment(3).is_fragment() && Fragment(3).offset_bytes() == 24);

@@ -1,15 +1,17 @@
-//! Bytes to fields and fields to bytes, one file a format. Owns the layouts, the sums and the rules
-//! for a packet that makes sense by itself; refuses to know connections, flows, frames' owners, time.
+//! Wire formats: bytes to fields and fields to bytes, one file per format. Owns the layouts, the
+//! checksums and the validity rules for a single packet. Knows nothing about connections, flows,
+//! frame ownership or time.
 //!
-//! - Parsing is one length check a header, after which no accessor can fail; what is returned is small
-//!   and borrows: payloads, quotes and option areas are slices of the frame.
-//! - `parse` is total: any bytes give a value or an [`Error`], never a panic.
-//! - `emit` writes into the bytes of a frame and gives back how many it wrote, or [`NoRoom`].
-//! - What `emit` writes, `parse` reads back equal; each format has a property test that says so.
-//! - Nothing here allocates, and nothing of `std` is used beyond `core`.
+//! - Parsing does one length check per header; after it no accessor can fail. Results are small and
+//!   borrow: payloads, quotes and option areas are slices of the frame.
+//! - `parse` is total: any input gives a value or an [`Error`], never a panic.
+//! - `emit` writes into the bytes of a frame and returns the number written, or [`NoRoom`].
+//! - `parse` reads back what `emit` writes; each format has a property test for this.
+//! - Nothing here allocates or uses `std` beyond `core`.
 //!
 //! ```
-//! use linerate::wire::{checksum::{PseudoHeader, Verdict}, ethernet, ipv4, tcp, EtherType, Protocol};
+//! use linerate::wire::checksum::{PseudoHeader, Verdict};
+//! use linerate::wire::{EtherType, Protocol, ethernet, ipv4, tcp};
 //!
 //! fn destination_port(frame: &[u8]) -> Option<u16> {
 //!     let (ethernet, packet) = ethernet::parse(frame).ok()?;

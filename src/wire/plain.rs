@@ -1,9 +1,9 @@
-//! The packet that nearly all packets are: untagged Ethernet, IPv4 without options, a whole TCP segment,
-//! everything right. One length check, then fixed offsets.
+//! Fast path for the most common packet: untagged Ethernet, IPv4 without options, an unfragmented
+//! and valid TCP segment. One length check, then fixed offsets.
 //!
-//! Refuses whatever is not exactly that, without saying why: the caller then goes the long way through
-//! `ethernet`, `ipv4` and `tcp`, which agree with this one on every packet that it takes (a property
-//! test says so). It exists since it takes half the instructions.
+//! Rejects any other packet without a reason. The caller then takes the general path through
+//! `ethernet`, `ipv4` and `tcp`, which gives the same result for every packet that the fast path
+//! accepts (a property test checks this). The fast path takes half the instructions.
 
 use super::checksum::{self, PseudoHeader};
 use super::ethernet::{self, MacAddr};
@@ -14,35 +14,35 @@ use core::net::Ipv4Addr;
 const IP_AT: usize = ethernet::HEADER_LEN;
 const TCP_AT: usize = IP_AT + ipv4::HEADER_LEN;
 
-/// Such a packet, both sums right. Its fields are read where they are needed: all at once, there would be no
-/// registers left for what is done with them.
+/// A packet of this form with both checksums verified. Its fields are read where they are needed:
+/// reading all at once would leave no registers for their use.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
     head: &'a [u8; TCP_AT],
-    /// The segment: [`tcp::parse`] reads it.
+    /// The TCP segment, for [`tcp::parse`].
     pub segment: &'a [u8],
 }
 
 impl Plain<'_> {
-    /// The station that put it on the link.
+    /// Returns the source MAC address.
     #[inline(always)]
     pub fn src_mac(&self) -> MacAddr {
         MacAddr(self.bytes_at::<6, 6>())
     }
 
-    /// From whom.
+    /// Returns the source address.
     #[inline(always)]
     pub fn src(&self) -> Ipv4Addr {
         self.bytes_at::<{ IP_AT + 12 }, 4>().into()
     }
 
-    /// To whom.
+    /// Returns the destination address.
     #[inline(always)]
     pub fn dst(&self) -> Ipv4Addr {
         self.bytes_at::<{ IP_AT + 16 }, 4>().into()
     }
 
-    /// Its service and congestion bits.
+    /// Returns DSCP and ECN.
     #[inline(always)]
     pub const fn traffic_class(&self) -> TrafficClass {
         TrafficClass(self.head[IP_AT + 1])
@@ -55,30 +55,30 @@ impl Plain<'_> {
     }
 }
 
-/// Where in the frame the segment begins.
+/// Offset of the segment in the frame.
 pub const SEGMENT_AT: usize = TCP_AT;
 
-/// A packet of this form to be sent, without data.
+/// A packet of this form to send, without data.
 #[derive(Clone, Copy, Debug)]
 pub struct PlainOut {
-    /// To which station.
+    /// Destination MAC address.
     pub dst_mac: MacAddr,
-    /// From which station.
+    /// Source MAC address.
     pub src_mac: MacAddr,
-    /// From whom.
+    /// Source address.
     pub src: Ipv4Addr,
-    /// To whom.
+    /// Destination address.
     pub dst: Ipv4Addr,
-    /// Hops that it may take.
+    /// Maximum number of hops.
     pub ttl: u8,
-    /// Its service and congestion bits.
+    /// DSCP and ECN.
     pub traffic_class: TrafficClass,
 }
 
 impl PlainOut {
-    /// Writes the packet with this header; gives its length. Headers whose options are others than none,
-    /// timestamps, or what is usual on a SYN, are left to the long way, and so is a `frame` that is too
-    /// short.
+    /// Writes the packet with this header and returns its length. Returns `None` for options other
+    /// than none, timestamps, or those of a usual SYN, and for a `frame` that is too short; the
+    /// general path handles them.
     #[inline(always)]
     pub fn emit(&self, header: &tcp::HeaderOut<'_>, frame: &mut [u8]) -> Option<usize> {
         let (options, words) = options_of(header)?;
@@ -97,7 +97,7 @@ impl PlainOut {
         Some(len)
     }
 
-    /// Ethernet and IP, for a packet of `total_len` bytes.
+    /// Writes the Ethernet and IP headers for a packet of `total_len` bytes.
     #[inline(always)]
     fn emit_outer(&self, total_len: u32, frame: &mut [u8]) -> Option<()> {
         let to = frame.first_chunk_mut::<TCP_AT>()?;
@@ -105,7 +105,7 @@ impl PlainOut {
         to[6..12].copy_from_slice(&self.src_mac.0);
         let (src, dst) = (self.src.to_bits(), self.dst.to_bits());
         let first = 0x4500_0000 | u32::from(self.traffic_class.0) << 16 | total_len;
-        // RFC 6864 §4.1: with DF set the identification may be anything.
+        // RFC 6864 §4.1: with DF set, any identification is valid.
         let (dont_fragment, protocol) = (0x4000, u32::from(Protocol::TCP.0));
         let third = u32::from(self.ttl) << 24 | protocol << 16;
         let sum = checksum_of(wide(&[first, dont_fragment, third, src, dst]));
@@ -119,10 +119,10 @@ impl PlainOut {
     }
 }
 
-/// Words of options on a usual SYN, the most that the plain packet has.
+/// Words of options on a usual SYN: the maximum for this form.
 const OPTION_WORDS: usize = 5;
 
-/// The options as words in the order of Linux, the rest zero, and how many they are.
+/// Returns the options as words in Linux's order, padded with zeros, and their number.
 #[inline(always)]
 fn options_of(header: &tcp::HeaderOut<'_>) -> Option<([u32; OPTION_WORDS], usize)> {
     let options = &header.options;
@@ -143,7 +143,7 @@ fn options_of(header: &tcp::HeaderOut<'_>) -> Option<([u32; OPTION_WORDS], usize
     }
 }
 
-/// The fixed part of the TCP header; `sum` is that of all the rest.
+/// Writes the fixed part of the TCP header; `sum` is the sum of everything else.
 #[inline(always)]
 fn emit_header(
     header: &tcp::HeaderOut<'_>,
@@ -163,22 +163,23 @@ fn emit_header(
     to[16..].copy_from_slice(&(sum << 16 | urgent).to_be_bytes());
 }
 
-/// The sum of a few words as they are read in network order: no carry is lost in 64 bits.
+/// Sums a few words read in network byte order. 64 bits lose no carry.
 #[inline(always)]
 fn wide(words: &[u32]) -> u64 {
     words.iter().map(|word| u64::from(*word)).sum()
 }
 
-/// The checksum that completes a sum of words in network order (RFC 1071 §1).
+/// Completes the checksum of words in network byte order (RFC 1071 §1).
 #[inline(always)]
 const fn checksum_of(sum: u64) -> u32 {
-    // Each half added to the other, the carry out of the top brought back in at the bottom.
+    // Add each half to the other, with end-around carry.
     let words = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
     let folded = words.wrapping_add(words.rotate_left(16)) >> 16;
     !folded & 0xffff
 }
 
-/// The sum of a segment, which nearly always begins with a header that has timestamps, and often is nothing else.
+/// Sums a segment. Most segments begin with a header whose only option is timestamps; many are
+/// nothing else.
 #[inline(always)]
 fn sum_of(segment: &[u8]) -> checksum::Sum {
     match segment.split_first_chunk::<{ tcp::STAMPED_LEN }>() {
@@ -188,16 +189,17 @@ fn sum_of(segment: &[u8]) -> checksum::Sum {
     }
 }
 
-/// Reads a packet for the station `mac`, if it is such a one and both sums are right.
+/// Parses a packet addressed to `mac`. Returns `None` if it does not have this form or a checksum
+/// is wrong.
 #[inline(always)]
 pub fn parse(frame: &[u8], mac: MacAddr) -> Option<Plain<'_>> {
     let head = frame.first_chunk::<TCP_AT>()?;
     let be16 = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
     let total_len = usize::from(be16(IP_AT + 2));
     let is_plain = head[..6] == mac.0
-        // IPv4, and a header of five words.
+        // IPv4 with a header of five words.
         && head[12..15] == [0x08, 0x00, 0x45]
-        // Neither more fragments nor an offset.
+        // No more fragments and no offset.
         && be16(IP_AT + 6) & 0x3fff == 0
         && head[IP_AT + 9] == Protocol::TCP.0;
     if !is_plain {
@@ -257,42 +259,42 @@ mod tests {
         bytes
     }
 
-    /// All that a packet tells.
-    type Told<'a> = (MacAddr, Ipv4Addr, Ipv4Addr, TrafficClass, &'a [u8]);
+    /// Fields of a parsed packet.
+    type Fields<'a> = (MacAddr, Ipv4Addr, Ipv4Addr, TrafficClass, &'a [u8]);
 
-    fn short_way(frame: &[u8], mac: MacAddr) -> Option<Told<'_>> {
+    fn fast_path(frame: &[u8], mac: MacAddr) -> Option<Fields<'_>> {
         let plain = parse(frame, mac)?;
         Some((plain.src_mac(), plain.src(), plain.dst(), plain.traffic_class(), plain.segment))
     }
 
-    /// What the long way finds, in the same words.
-    fn long_way(frame: &[u8]) -> Option<Told<'_>> {
+    /// Parses the same fields on the general path.
+    fn general_path(frame: &[u8]) -> Option<Fields<'_>> {
         let (outer, packet) = ethernet::parse(frame).ok()?;
         let (ip, segment) = ipv4::parse(packet).ok()?;
         let intact = tcp::verify(PseudoHeader::v4(ip.src, ip.dst), segment);
-        let ours = outer.dst == MAC && outer.vlan.outer.is_none();
-        let right = ours && !ip.fragment.is_fragment() && intact == checksum::Verdict::Good;
-        right.then_some((outer.src, ip.src, ip.dst, ip.traffic_class, segment))
+        let addressed = outer.dst == MAC && outer.vlan.outer.is_none();
+        let valid = addressed && !ip.fragment.is_fragment() && intact == checksum::Verdict::Good;
+        valid.then_some((outer.src, ip.src, ip.dst, ip.traffic_class, segment))
     }
 
     #[test]
-    fn the_plain_packet_is_taken_and_others_are_left_to_the_long_way() {
+    fn the_fast_path_accepts_plain_packets_only() {
         let stamps = Some(Timestamps { value: 7, echo: 8 });
         let syn = (stamps, Some(1460), &b""[..]);
         for (timestamps, mss, payload) in
             [(None, None, &b""[..]), (stamps, None, b""), (stamps, None, b"some data"), syn]
         {
             let bytes = frame(timestamps, mss, payload);
-            assert_eq!(short_way(&bytes, MAC), long_way(&bytes));
-            assert!(short_way(&bytes, MAC).is_some());
-            assert_eq!(short_way(&bytes, MacAddr::BROADCAST), None);
+            assert_eq!(fast_path(&bytes, MAC), general_path(&bytes));
+            assert!(fast_path(&bytes, MAC).is_some());
+            assert_eq!(fast_path(&bytes, MacAddr::BROADCAST), None);
         }
         let mut tagged = frame(stamps, None, b"");
         tagged.splice(12..12, [0x81, 0, 0, 5]);
-        assert_eq!(short_way(&tagged, MAC), None);
+        assert_eq!(fast_path(&tagged, MAC), None);
     }
 
-    /// A header, and whether its options are left to the long way.
+    /// A header with timestamps or the options of a usual SYN.
     fn header(stamped: bool, syn: bool, numbers: [u32; 4], small: [u16; 4]) -> HeaderOut<'static> {
         let [seq, ack, value, echo] = numbers;
         let [src_port, dst_port, window, urgent] = small;
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn unusual_options_and_short_frames_are_left_to_the_long_way() {
+    fn unusual_options_and_short_frames_are_left_to_the_general_path() {
         let out = PlainOut {
             dst_mac: MAC,
             src_mac: MAC,
@@ -344,7 +346,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_what_the_long_way_writes(
+        fn the_fast_path_emits_the_same_bytes_as_the_general_path(
             stamped: bool,
             syn: bool,
             numbers: [u32; 4],
@@ -376,7 +378,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_taken_is_what_the_long_way_finds(
+        fn the_fast_path_parses_the_same_fields_as_the_general_path(
             stamped: bool,
             payload in proptest::collection::vec(any::<u8>(), 0..80),
             cut in 0usize..160,
@@ -392,8 +394,8 @@ mod tests {
                 }
             }
             bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(80)));
-            if let Some(plain) = short_way(&bytes, MAC) {
-                prop_assert_eq!(Some(plain), long_way(&bytes));
+            if let Some(plain) = fast_path(&bytes, MAC) {
+                prop_assert_eq!(Some(plain), general_path(&bytes));
             }
         }
     }

@@ -1,5 +1,4 @@
-//! The numbers that say what comes next: EtherTypes, IP protocols, and the byte that both versions of
-//! IP call by different names.
+//! Protocol numbers: EtherTypes, IP protocols, and the traffic class byte of both IP versions.
 
 /// An EtherType, or the length of an IEEE 802.3 frame when below 1536.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,7 +17,7 @@ impl EtherType {
     pub const SERVICE_VLAN: Self = Self(0x88a8);
 }
 
-/// An IPv4 protocol or IPv6 next-header number: one IANA registry.
+/// An IPv4 protocol or IPv6 next-header number; both share one IANA registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Protocol(pub u8);
 
@@ -37,7 +36,7 @@ impl Protocol {
     pub const FRAGMENT: Self = Self(44);
     /// ICMP for IPv6 (RFC 4443).
     pub const ICMPV6: Self = Self(58);
-    /// Nothing follows (RFC 8200 §4.7).
+    /// No next header (RFC 8200 §4.7).
     pub const NO_NEXT_HEADER: Self = Self(59);
     /// IPv6 destination options (RFC 8200 §4.6).
     pub const DESTINATION_OPTIONS: Self = Self(60);
@@ -49,13 +48,13 @@ impl Protocol {
 pub struct TrafficClass(pub u8);
 
 impl TrafficClass {
-    /// The differentiated services code point.
+    /// Returns the differentiated services code point.
     #[inline]
     pub const fn dscp(self) -> u8 {
         self.0 >> 2
     }
 
-    /// The congestion notification bits: 0 not capable, 1 ECT(1), 2 ECT(0), 3 congestion experienced.
+    /// Returns the ECN field: 0 not capable, 1 ECT(1), 2 ECT(0), 3 congestion experienced.
     #[inline]
     pub const fn ecn(self) -> u8 {
         self.0 & 0b11

@@ -1,11 +1,12 @@
-//! VLAN tags: IEEE 802.1Q and, outside of it, 802.1ad. Up to two; a third is the payload's matter.
+//! VLAN tags: IEEE 802.1Q and, outside it, 802.1ad. Parses up to two; a third is part of the
+//! payload.
 
 use super::protocol::EtherType;
 
-/// Bytes of one tag.
+/// Length of one tag in bytes.
 pub const TAG_LEN: usize = 4;
 
-/// One tag.
+/// A VLAN tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag {
     /// `EtherType::VLAN` or `EtherType::SERVICE_VLAN`.
@@ -15,25 +16,25 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// The VLAN; 0 means that the tag carries a priority only.
+    /// Returns the VLAN identifier; 0 means that the tag carries only a priority.
     #[inline]
     pub const fn id(self) -> u16 {
         self.control & 0x0fff
     }
 
-    /// The priority code point.
+    /// Returns the priority code point.
     #[inline]
     pub const fn priority(self) -> u8 {
         (self.control >> 13) as u8
     }
 }
 
-/// The tags of a frame.
+/// VLAN tags of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tags {
-    /// The first in the frame: the service tag when there are two.
+    /// The first tag of the frame: the service tag if there are two.
     pub outer: Option<Tag>,
-    /// The second; `None` unless there is an outer one.
+    /// The second tag; `None` without an outer one.
     pub inner: Option<Tag>,
 }
 
@@ -41,7 +42,7 @@ impl Tags {
     /// No tags.
     pub const NONE: Self = Self { outer: None, inner: None };
 
-    /// Bytes that the tags take.
+    /// Returns the length of the tags in bytes.
     #[inline]
     pub const fn byte_len(self) -> usize {
         match (self.outer, self.inner) {
@@ -52,14 +53,14 @@ impl Tags {
     }
 }
 
-/// Whether a tag follows an EtherType.
+/// Returns true if a tag follows the EtherType.
 #[inline]
 pub(super) const fn is_tag(ethertype: EtherType) -> bool {
     matches!(ethertype, EtherType::VLAN | EtherType::SERVICE_VLAN)
 }
 
-/// Reads tags from the bytes after the first EtherType, which is a tag's: the tags, the EtherType after
-/// them, and the rest.
+/// Parses the tags behind the first EtherType, which announces one. Returns the tags, the EtherType
+/// behind them, and the rest.
 #[cold]
 pub(super) fn parse(first: EtherType, bytes: &[u8]) -> Option<(Tags, EtherType, &[u8])> {
     let (outer, next, rest) = parse_one(first, bytes)?;

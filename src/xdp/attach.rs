@@ -1,7 +1,8 @@
-//! Joining the program to an interface: natively where it can be.
+//! Attaches the program to an interface, in native mode if possible.
 //!
-//! Owns the link and the choice between native and generic mode. It is always a BPF link, which the kernel drops with
-//! the process: a program that is left over blackholes the interface.
+//! Owns the link and the choice between native and generic mode. The attachment is always a BPF
+//! link, which the kernel removes when the process ends: a leftover program would blackhole the
+//! interface.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -13,70 +14,32 @@ use nix::net::if_::if_nametoindex;
 use super::attach_error::AttachError;
 use super::bpf;
 use super::hints::Hints;
+use super::mode::{AttachedMode, XdpMode};
 
-/// Which way of running the program is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum XdpMode {
-    /// Native where the driver can, else generic.
-    #[default]
-    Auto,
-    /// In the driver, before an skb is made.
-    Native,
-    /// In the kernel's receive path, for any driver.
-    Generic,
-}
-
-/// Which way of running the program was had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttachedMode {
-    /// In the driver.
-    Native,
-    /// In the kernel's receive path.
-    Generic,
-}
-
-impl AttachedMode {
-    /// The name used in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        }
-    }
-
-    /// linux/if_link.h, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_SKB_MODE`.
-    const fn flags(self) -> u32 {
-        match self {
-            Self::Native => 1 << 2,
-            Self::Generic => 1 << 1,
-        }
-    }
-}
-
-/// Where and how the program is attached.
+/// Interface and mode of an attached program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// The interface's name when it was attached.
+    /// Name of the interface at the time of attaching.
     pub interface: String,
-    /// The interface's index.
+    /// Index of the interface.
     pub index: u32,
-    /// How the program runs.
+    /// Mode of the program.
     pub mode: AttachedMode,
-    /// Why it is not native, where [`XdpMode::Auto`] had to fall back.
+    /// Reason for generic mode if [`XdpMode::Auto`] fell back.
     pub fallback: Option<String>,
-    /// What frames bring beside their bytes.
+    /// Metadata that frames carry.
     pub hints: Hints,
-    /// Why they do not bring what the driver could tell and was asked for.
+    /// Reason that frames lack metadata which was requested and which the driver provides.
     pub no_hints: Option<String>,
 }
 
-/// A program attached to an interface; dropping it detaches.
+/// A program attached to an interface. Dropping it detaches the program.
 pub(super) struct Live {
     pub(super) attachment: Attachment,
     pub(super) link: OwnedFd,
 }
 
-/// `xdp.frags` came with 5.18; everything else in use is older.
+/// Checks the kernel version. `xdp.frags` needs 5.18; everything else in use is older.
 pub(super) fn check_kernel() -> Result<(), AttachError> {
     match KernelVersion::current() {
         Ok(version) if version < KernelVersion::new(5, 18, 0) => Err(AttachError::too_old()),
@@ -93,12 +56,12 @@ pub(super) fn attach(xdp: &Xdp, interface: &str, mode: XdpMode) -> Result<Live, 
         XdpMode::Native => attach_as(program, interface, index, AttachedMode::Native),
         XdpMode::Generic => attach_as(program, interface, index, AttachedMode::Generic),
         XdpMode::Auto => match attach_as(program, interface, index, AttachedMode::Native) {
-            Err(error) if error.generic_may_do() => {
+            Err(error) if error.generic_may_work() => {
                 let mut live = attach_as(program, interface, index, AttachedMode::Generic)?;
                 live.attachment.fallback = Some(error.to_string());
                 Ok(live)
             }
-            settled => settled,
+            result => result,
         },
     }
 }

@@ -1,95 +1,97 @@
-//! Why the program could not be loaded or attached: the kernel's answers sorted by cause.
+//! Errors of loading or attaching the program: the kernel's errors sorted by cause.
 //!
-//! Owns the reading of error numbers. Drivers differ in the number they give for the same cause, so
-//! what only may be the cause is said so.
+//! Owns the interpretation of error numbers. Drivers return different numbers for the same cause,
+//! so a message says if the cause is only likely.
 
 use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::{ProgramError, XdpError};
 
-use super::attach::AttachedMode;
-use super::claims::errno;
+use super::maps::errno;
+use super::mode::AttachedMode;
 
-/// The program is not on the interface, and why.
+/// Reason that the program is not attached.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AttachError {
-    /// The name is wrong.
+    /// The interface does not exist.
     #[error(
-        "attaching the XDP program to {interface}: there is no such interface in this network \
-         namespace; `ip link` lists those there are (ip netns exec NS ... starts in another namespace)"
+        "attaching the XDP program to {interface}: no such interface in this network namespace; \
+         `ip link` lists them (`ip netns exec NS ...` runs in another namespace)"
     )]
     NoSuchInterface {
-        /// The name asked for.
+        /// The requested name.
         interface: String,
     },
-    /// The process may not.
+    /// The process lacks the privilege.
     #[error(
-        "{tried}: no permission; run as root, or with CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and CAP_NET_RAW \
-         (setcap cap_net_admin,cap_bpf,cap_perfmon,cap_net_raw+ep on the binary)"
+        "{operation}: no permission; run as root, or with CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and \
+         CAP_NET_RAW (setcap cap_net_admin,cap_bpf,cap_perfmon,cap_net_raw+ep on the binary)"
     )]
     NoPrivilege {
-        /// What was being done.
-        tried: String,
+        /// Operation that failed.
+        operation: String,
     },
-    /// Another program is there.
+    /// Another program is attached.
     #[error(
-        "attaching the XDP program to {interface}: another one is attached already; \
-         `ip link show {interface}` and `bpftool net` show it. Stop the process that holds it, or take it \
-         off with `ip link set {interface} xdp off`"
+        "attaching the XDP program to {interface}: another program is already attached; \
+         `ip link show {interface}` and `bpftool net` show it. Stop the process that holds it, \
+         or detach it with `ip link set {interface} xdp off`"
     )]
     Busy {
         /// The interface.
         interface: String,
     },
-    /// The driver's buffers for XDP are smaller.
+    /// The MTU exceeds the driver's buffers for XDP.
     #[error(
-        "attaching the XDP program to {interface} in native mode: the driver refuses MTU {mtu} (on a \
-         veth pair, that of the peer counts); lower it with `ip link set {interface} mtu 1500`, or use \
-         generic mode"
+        "attaching the XDP program to {interface} in native mode: the driver rejects MTU {mtu} (on \
+         a veth pair, the MTU of the peer counts); lower it with \
+         `ip link set {interface} mtu 1500`, or use generic mode"
     )]
     MtuTooLarge {
         /// The interface.
         interface: String,
-        /// Its MTU.
+        /// MTU of the interface.
         mtu: u32,
     },
-    /// The driver needs more.
+    /// The driver needs more queues.
     #[error(
-        "attaching the XDP program to {interface} in native mode: the driver has too few queues for it \
-         (a veth needs as many rx queues as its peer has tx queues); give it more with \
-         `ethtool -L {interface} rx N`, or the peer fewer, or use generic mode"
+        "attaching the XDP program to {interface} in native mode: the driver has too few queues \
+         (a veth needs as many RX queues as its peer has TX queues); add queues with \
+         `ethtool -L {interface} rx N`, remove some from the peer, or use generic mode"
     )]
     TooFewQueues {
         /// The interface.
         interface: String,
     },
-    /// The driver has no XDP, or not with its present settings.
+    /// The driver does not support XDP, or not with its current settings.
     #[error(
-        "attaching the XDP program to {interface} in {} mode: the driver does not support it as it is \
-         set up ({reason}); turn LRO off (ethtool -K {interface} lro off), lower the MTU, or use \
-         generic mode", mode.name()
+        "attaching the XDP program to {interface} in {} mode: the driver does not support it with \
+         its current settings ({reason}); disable LRO (ethtool -K {interface} lro off), lower the \
+         MTU, or use generic mode", mode.name()
     )]
     NotSupported {
         /// The interface.
         interface: String,
-        /// The mode refused.
+        /// The rejected mode.
         mode: AttachedMode,
-        /// What the kernel said.
+        /// The kernel's error.
         reason: String,
     },
-    /// The kernel lacks something that the program needs.
+    /// The kernel lacks a required feature.
     #[error(
-        "loading the XDP program: kernel {release} is too old; it takes 5.18 or newer \
+        "loading the XDP program: kernel {release} is too old; 5.18 or newer is required \
          (frags-aware XDP programs and BPF links)"
     )]
     KernelTooOld {
-        /// The kernel's version.
+        /// Version of the kernel.
         release: String,
     },
-    /// The kernel's verifier found fault.
+    /// The kernel's verifier rejected the program.
     #[error(
-        "loading the XDP program: the kernel's verifier rejected it ({source}); its last words:\n{log}\n\
-         This is a fault of linerate on this kernel: please report it with the output of `uname -a`"
+        "loading the XDP program: the kernel's verifier rejected it ({source}); its log ends \
+         with:\n{log}\n\
+         This is a bug of linerate on this kernel: please report it with the output of `uname -a`"
     )]
     Rejected {
         /// The end of the verifier's log.
@@ -97,28 +99,28 @@ pub enum AttachError {
         /// The error of the system call.
         source: std::io::Error,
     },
-    /// The embedded object could not be used.
+    /// The embedded object is invalid.
     #[error(
-        "loading the XDP program: the embedded object is not usable: {source}; \
+        "loading the XDP program: the embedded object is invalid: {source}; \
          check that bpf/ was compiled by the clang that scripts/setup installs"
     )]
     Object {
-        /// What aya said.
+        /// The error of aya.
         source: Box<EbpfError>,
     },
-    /// Anything else.
-    #[error("{tried}: the kernel refused: {source}; `dmesg` may tell more")]
+    /// Any other error.
+    #[error("{operation}: the kernel returned an error: {source}; see `dmesg` for details")]
     Kernel {
-        /// What was being done.
-        tried: String,
-        /// What it said.
+        /// Operation that failed.
+        operation: String,
+        /// The kernel's error.
         source: Box<ProgramError>,
     },
 }
 
 impl AttachError {
-    /// Whether the cause lies with the driver, which generic mode does not ask.
-    pub(super) fn generic_may_do(&self) -> bool {
+    /// Returns true if the driver is the cause, so that generic mode may work.
+    pub(super) fn generic_may_work(&self) -> bool {
         matches!(
             self,
             Self::MtuTooLarge { .. }
@@ -148,25 +150,25 @@ impl AttachError {
             MapError::CreateError { io_error, .. } => io_error.raw_os_error(),
             other => errno(other),
         };
-        let tried = "creating the maps of the XDP program";
+        let operation = "creating the maps of the XDP program".to_owned();
         if matches!(code, Some(libc::EPERM | libc::EACCES)) {
-            return Self::NoPrivilege { tried: tried.to_owned() };
+            return Self::NoPrivilege { operation };
         }
-        Self::Kernel { tried: tried.to_owned(), source: Box::new(error.into()) }
+        Self::Kernel { operation, source: Box::new(error.into()) }
     }
 
     pub(super) fn from_load(error: ProgramError) -> Self {
-        let tried = "loading the XDP program";
+        let operation = "loading the XDP program".to_owned();
         match error {
             ProgramError::LoadError { io_error, verifier_log } => match io_error.raw_os_error() {
-                // A verifier that got as far as a log answers EACCES too.
-                Some(libc::EPERM) => Self::NoPrivilege { tried: tried.to_owned() },
-                Some(libc::EACCES) if is_for_lack_of_perfmon(&verifier_log.to_string()) => {
-                    Self::NoPrivilege { tried: tried.to_owned() }
+                // EACCES may also come from the verifier, with a log.
+                Some(libc::EPERM) => Self::NoPrivilege { operation },
+                Some(libc::EACCES) if lacks_perfmon(&verifier_log.to_string()) => {
+                    Self::NoPrivilege { operation }
                 }
                 _ => Self::Rejected { log: tail(&verifier_log.to_string()), source: io_error },
             },
-            other => Self::Kernel { tried: tried.to_owned(), source: Box::new(other) },
+            other => Self::Kernel { operation, source: Box::new(other) },
         }
     }
 
@@ -174,7 +176,7 @@ impl AttachError {
         let interface = interface.to_owned();
         match attach_errno(&error) {
             Some(libc::EPERM | libc::EACCES) => {
-                Self::NoPrivilege { tried: format!("attaching the XDP program to {interface}") }
+                Self::NoPrivilege { operation: format!("attaching the XDP program to {interface}") }
             }
             Some(libc::ENODEV) => Self::NoSuchInterface { interface },
             Some(libc::EBUSY | libc::EEXIST) => Self::Busy { interface },
@@ -187,7 +189,7 @@ impl AttachError {
                 Self::NotSupported { interface, mode, reason: chain(&error) }
             }
             _ => Self::Kernel {
-                tried: format!("attaching the XDP program to {interface}"),
+                operation: format!("attaching the XDP program to {interface}"),
                 source: Box::new(error),
             },
         }
@@ -203,7 +205,7 @@ fn attach_errno(error: &ProgramError) -> Option<i32> {
     }
 }
 
-/// An error with all its causes in one line.
+/// Formats an error and all its causes on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -218,12 +220,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What the verifier says to whoever lacks CAP_PERFMON of things that it lets others do (kernel/bpf/verifier.c).
-fn is_for_lack_of_perfmon(log: &str) -> bool {
+/// Returns true if the verifier's log shows a restriction that only applies without CAP_PERFMON
+/// (kernel/bpf/verifier.c).
+fn lacks_perfmon(log: &str) -> bool {
     ["pointer comparison prohibited", "prohibited for !root"].iter().any(|it| log.contains(it))
 }
 
-/// The verifier says what it minds in its last lines.
+/// Returns the last lines of a verifier log, which state the reason.
 fn tail(log: &str) -> String {
     const LINES: usize = 12;
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_is_told_by_its_cause() {
+    fn each_error_is_classified_by_its_cause() {
         assert!(matches!(refused(libc::EPERM), AttachError::NoPrivilege { .. }));
         assert!(matches!(refused(libc::EBUSY), AttachError::Busy { .. }));
         assert!(matches!(refused(libc::EEXIST), AttachError::Busy { .. }));
@@ -260,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn generic_mode_is_tried_only_where_the_driver_is_to_blame() {
+    fn generic_mode_is_tried_only_if_the_driver_is_the_cause() {
         for errno in [libc::EOPNOTSUPP, libc::ERANGE, libc::ENOSPC, libc::EINVAL] {
-            assert!(refused(errno).generic_may_do());
+            assert!(refused(errno).generic_may_work());
         }
         for errno in [libc::EPERM, libc::EBUSY, libc::ENODEV] {
-            assert!(!refused(errno).generic_may_do());
+            assert!(!refused(errno).generic_may_work());
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What the program takes from the kernel: policy, addresses and ports, changeable while it runs.
+//! Traffic that the program claims from the kernel: policy, addresses and ports, changeable at run
+//! time.
 //!
-//! Owns the maps that hold them. The kernel's copy is the only one: nothing is cached here, so that there
-//! is nothing to fall out of step.
+//! Owns the maps that hold them. The kernel has the only copy: nothing is cached here, so nothing
+//! can become inconsistent.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -10,89 +11,87 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError};
 
 use super::layout;
+use super::maps::{absent_is_ok, errno, take_map};
 use crate::role::Role;
 
-/// Where IP fragments to a claimed address go.
+/// Destination of IP fragments to a claimed address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fragments {
-    /// To the kernel.
+    /// The kernel.
     #[default]
     Pass,
-    /// To the stack, those of TCP, and in [`Role::Exclusive`] of ICMP too. Only a first fragment has
-    /// ports, so in [`Role::Shared`] this takes fragments of the kernel's own TCP connections as well.
+    /// The stack, for fragments of TCP, and in [`Role::Exclusive`] also of ICMP. Only a first
+    /// fragment has ports, so in [`Role::Shared`] this also claims fragments of the kernel's own
+    /// TCP connections.
     Stack,
 }
 
-/// To whom routers speak, in [`Role::Exclusive`].
+/// Destination of router advertisements in [`Role::Exclusive`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Routers {
-    /// To the kernel.
+    /// The kernel.
     #[default]
     Kernel,
-    /// To the stack: what they say to all nodes does not reach the kernel.
+    /// The stack. The kernel then receives no advertisements sent to all nodes.
     Stack,
 }
 
-/// What the program does with the traffic of claimed addresses.
+/// Treatment of traffic to claimed addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Whose the addresses are.
+    /// Owner of the addresses.
     pub role: Role,
-    /// Where fragments go.
+    /// Destination of fragments.
     pub fragments: Fragments,
-    /// Who hears routers.
+    /// Destination of router advertisements.
     pub routers: Routers,
 }
 
-/// A change to a running program that was refused.
+/// Error of changing a running program.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SteerError {
-    /// No room for another address.
+    /// The table of addresses is full.
     #[error(
-        "claiming {address}: the XDP program holds {} addresses of a family at most; unclaim one first",
+        "claiming {address}: the XDP program holds at most {} addresses of a family; \
+         unclaim one first",
         layout::ADDRESSES_MAX
     )]
     TooManyAddresses {
-        /// The one too many.
+        /// The address that does not fit.
         address: IpAddr,
     },
-    /// A queue number beyond what the program can hold.
+    /// The queue number exceeds the limit of the program.
     #[error(
-        "putting a socket on queue {queue}: the XDP program serves queues 0 to {}; \
-         use a lower queue (ethtool -L IF combined N reduces them)",
+        "adding a socket to queue {queue}: the XDP program serves queues 0 to {}; \
+         use a lower queue (ethtool -L IF combined N reduces their number)",
         layout::QUEUES_MAX - 1
     )]
     QueueOutOfRange {
-        /// The queue asked for.
+        /// The requested queue.
         queue: u32,
     },
-    /// The kernel refused.
-    #[error("{tried}: the kernel refused: {source}; check that the process kept CAP_BPF (or root)")]
+    /// The kernel returned an error.
+    #[error(
+        "{operation}: the kernel returned an error: {source}; check that the process still has \
+         CAP_BPF (or root)"
+    )]
     Kernel {
-        /// What was being done.
-        tried: String,
-        /// What the kernel said.
+        /// Operation that failed.
+        operation: String,
+        /// The kernel's error.
         source: MapError,
     },
 }
 
 impl SteerError {
-    pub(super) fn kernel(tried: impl Into<String>) -> impl FnOnce(MapError) -> Self {
-        let tried = tried.into();
-        move |source| Self::Kernel { tried, source }
+    pub(super) fn kernel(operation: impl Into<String>) -> impl FnOnce(MapError) -> Self {
+        let operation = operation.into();
+        move |source| Self::Kernel { operation, source }
     }
 }
 
-/// The errno behind a refusal, where there is one.
-pub(super) fn errno(error: &MapError) -> Option<i32> {
-    match error {
-        MapError::SyscallError(call) => call.io_error.raw_os_error(),
-        MapError::IoError(io) => io.raw_os_error(),
-        _ => None,
-    }
-}
-
-/// The maps behind the claims.
+/// The maps that hold the claims.
 pub(super) struct Claims {
     config: Array<MapData, u32>,
     addresses_v4: HashMap<MapData, [u8; 4], u8>,
@@ -104,10 +103,10 @@ impl Claims {
     /// Takes the maps out of a loaded program.
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, MapError> {
         Ok(Self {
-            config: super::program::take_map(ebpf, "config")?,
-            addresses_v4: super::program::take_map(ebpf, "addresses_v4")?,
-            addresses_v6: super::program::take_map(ebpf, "addresses_v6")?,
-            ports: super::program::take_map(ebpf, "ports")?,
+            config: take_map(ebpf, "config")?,
+            addresses_v4: take_map(ebpf, "addresses_v4")?,
+            addresses_v6: take_map(ebpf, "addresses_v6")?,
+            ports: take_map(ebpf, "ports")?,
         })
     }
 
@@ -147,7 +146,7 @@ impl Claims {
             IpAddr::V4(v4) => self.addresses_v4.remove(&v4.octets()),
             IpAddr::V6(v6) => self.addresses_v6.remove(&v6.octets()),
         };
-        absent_is_done(removed).map_err(SteerError::kernel(format!("giving {address} back")))
+        absent_is_ok(removed).map_err(SteerError::kernel(format!("unclaiming {address}")))
     }
 
     pub(super) fn set_ports(
@@ -160,7 +159,7 @@ impl Claims {
                 "{} TCP ports {} to {}",
                 match to {
                     Claim::Claimed => "claiming",
-                    Claim::Unclaimed => "giving back",
+                    Claim::Unclaimed => "unclaiming",
                 },
                 range.start(),
                 range.end()
@@ -179,28 +178,20 @@ impl Claims {
     }
 }
 
-/// Whether ports are being taken or given back.
+/// New state of a range of ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
     Claimed,
     Unclaimed,
 }
 
-/// What is not there needs no removing.
-pub(super) fn absent_is_done(removed: Result<(), MapError>) -> Result<(), MapError> {
-    match removed {
-        Err(MapError::KeyNotFound | MapError::ElementNotFound) => Ok(()),
-        Err(error) if errno(&error) == Some(libc::ENOENT) => Ok(()),
-        other => other,
-    }
-}
-
-/// The words of the port map that a range touches, each with the bits it touches there.
+/// Returns the words of the port map that a range touches, each with a mask of the bits in the
+/// range.
 fn words(range: RangeInclusive<u16>) -> impl Iterator<Item = (u32, u64)> {
     const BITS: u32 = layout::PORT_WORD_BITS;
     let (first, last) = (u32::from(*range.start()), u32::from(*range.end()));
     let all = first / BITS..=last / BITS;
-    // An empty range within one word would still name that word.
+    // An empty range within one word would still select that word.
     all.filter(move |_| first <= last).map(move |word| {
         let low = first.max(word * BITS) % BITS;
         let high = last.min(word * BITS + BITS - 1) % BITS;

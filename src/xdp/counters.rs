@@ -1,18 +1,19 @@
-//! What the program decided, counted by verdict.
+//! Decisions of the program, counted by verdict.
 //!
-//! Owns the names of the verdicts; their numbers are bpf/linerate.h's.
+//! Owns the names of the verdicts; bpf/linerate.h defines their numbers.
 
 use super::layout;
 
-/// What the program did with a frame, and why.
+/// Decision of the program on a frame and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Verdict {
     /// To the stack: a TCP segment.
     Tcp = layout::VERDICT_TCP,
     /// To the stack: an IP fragment.
     Fragment = layout::VERDICT_FRAGMENT,
-    /// To the stack: ICMP or ICMPv6 for an address that is the stack's alone.
+    /// To the stack: ICMP or ICMPv6 to an address that the stack owns exclusively.
     Icmp = layout::VERDICT_ICMP,
     /// To the stack: an ICMP error that quotes a claimed flow.
     IcmpError = layout::VERDICT_ICMP_ERROR,
@@ -28,18 +29,19 @@ pub enum Verdict {
     PassProtocol = layout::VERDICT_PASS_PROTOCOL,
     /// To the kernel: the port is not claimed.
     PassPort = layout::VERDICT_PASS_PORT,
-    /// To the kernel: an IP fragment, as the policy asks.
+    /// To the kernel: an IP fragment, by policy.
     PassFragment = layout::VERDICT_PASS_FRAGMENT,
-    /// To the kernel: too short, or with a header that no valid packet has.
+    /// To the kernel: a truncated frame, or a header that no valid packet has.
     PassMalformed = layout::VERDICT_PASS_MALFORMED,
-    /// To the kernel: it was the stack's, but its queue has no socket.
+    /// To the kernel: it belongs to the stack, but its queue has no socket.
     PassNoSocket = layout::VERDICT_PASS_NO_SOCKET,
-    /// To the kernel: it was the stack's, but the VLAN tag that the NIC took off could not be put back.
+    /// To the kernel: it belongs to the stack, but the VLAN tag that the NIC stripped could not be
+    /// reinserted.
     PassTag = layout::VERDICT_PASS_TAG,
 }
 
 impl Verdict {
-    /// All of them, in the order of their numbers.
+    /// All verdicts, in the order of their numbers.
     pub const ALL: [Self; layout::VERDICTS as usize] = [
         Self::Tcp,
         Self::Fragment,
@@ -57,7 +59,7 @@ impl Verdict {
         Self::PassTag,
     ];
 
-    /// The name used in reports.
+    /// Returns the name used in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -77,7 +79,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the frame went to a socket of the stack.
+    /// Returns true if the frame went to a socket of the stack.
     pub const fn redirects(self) -> bool {
         (self as u32) < layout::VERDICT_PASSES
     }
@@ -95,22 +97,22 @@ impl Counters {
         *sum = sum.wrapping_add(frames);
     }
 
-    /// Frames with this verdict.
+    /// Returns the number of frames with this verdict.
     pub fn of(&self, verdict: Verdict) -> u64 {
         self.frames[verdict as usize]
     }
 
-    /// Every verdict with its frames.
+    /// Returns every verdict with its number of frames.
     pub fn iter(&self) -> impl Iterator<Item = (Verdict, u64)> + '_ {
         Verdict::ALL.into_iter().map(|verdict| (verdict, self.of(verdict)))
     }
 
-    /// Frames that went to the stack.
+    /// Returns the number of frames redirected to the stack.
     pub fn redirected(&self) -> u64 {
         self.iter().filter(|(verdict, _)| verdict.redirects()).map(|(_, frames)| frames).sum()
     }
 
-    /// Frames that went to the kernel.
+    /// Returns the number of frames passed to the kernel.
     pub fn passed(&self) -> u64 {
         self.iter().filter(|(verdict, _)| !verdict.redirects()).map(|(_, frames)| frames).sum()
     }
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_stand_in_the_order_of_their_numbers() {
+    fn verdicts_are_in_the_order_of_their_numbers() {
         for (index, verdict) in Verdict::ALL.into_iter().enumerate() {
             assert_eq!(verdict as usize, index, "{}", verdict.name());
             assert_eq!(verdict.redirects(), !verdict.name().starts_with("pass-"));
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_split_by_who_got_the_frame() {
+    fn sums_distinguish_stack_and_kernel() {
         let mut counters = Counters::default();
         counters.add(Verdict::Tcp, 3);
         counters.add(Verdict::Arp, 1);

@@ -1,8 +1,8 @@
-//! The questions to a driver that only ioctls answer: one door to `SIOCETHTOOL` and its older kin.
+//! Driver queries that only ioctls answer: `SIOCETHTOOL` and `SIOCGIF*`.
 //!
-//! Owns the request structures of linux/ethtool.h and all `unsafe` of this layer. Each question is one
-//! system call on a socket of its own, in the calling thread's network namespace; nothing is changed but by
-//! [`set_rss_table`].
+//! Owns the request structures of linux/ethtool.h and all `unsafe` of this layer. Each query is one
+//! system call on a socket of its own, in the network namespace of the calling thread. Only
+//! [`set_flags`] and [`set_rss_table`] change anything.
 
 use std::io;
 use std::mem::size_of;
@@ -18,7 +18,7 @@ const GRXFH: u32 = 0x29;
 const GRSSH: u32 = 0x46;
 const SRSSH: u32 = 0x47;
 
-/// Offloads that matter here, by the ethtool command that asks for one.
+/// Relevant offloads, by the ethtool command that queries one.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub(super) enum Offload {
@@ -27,13 +27,14 @@ pub(super) enum Offload {
     Gro = 0x2b,
 }
 
-/// Bits of `ETHTOOL_GFLAGS` (0x25), which holds the offloads without a command of their own; 0x26 sets them.
+/// Bits of `ETHTOOL_GFLAGS` (0x25), which holds the offloads without a command of their own; 0x26
+/// sets them.
 const GFLAGS: u32 = 0x25;
 const SFLAGS: u32 = 0x26;
 pub(super) const FLAG_RX_VLAN: u32 = 1 << 8;
 pub(super) const FLAG_LRO: u32 = 1 << 15;
 
-/// What a driver says of its queues: `struct ethtool_channels`.
+/// Queues of a driver: `struct ethtool_channels`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct Channels {
@@ -82,7 +83,7 @@ struct Value {
     value: u32,
 }
 
-/// Entries of a redirection table and bytes of a key that are asked for at most: 4 KiB in all.
+/// Maximum size of a redirection table and key together, in words: 4 KiB.
 const RSS_WORDS: usize = 1024;
 
 /// `struct ethtool_rxfh`, with room for the table and the key behind it.
@@ -98,7 +99,7 @@ struct Rxfh {
     words: [u32; RSS_WORDS],
 }
 
-/// `struct ethtool_rxnfc`, of which the question here uses the head alone; the rest is for kernels that copy all of
+/// `struct ethtool_rxnfc`. The query uses only its head; the rest is for kernels that copy all of
 /// it.
 #[repr(C)]
 struct FlowHash {
@@ -108,21 +109,22 @@ struct FlowHash {
     rest: [u64; 30],
 }
 
-// What the kernel copies in and out is the size of its structures: a smaller one here would be overrun.
+// The kernel copies its whole structure in and out; a smaller one here would be overrun.
 const _: () = assert!(size_of::<Channels>() == 36);
 const _: () = assert!(size_of::<Rings>() == 36);
 const _: () = assert!(size_of::<Driver>() == 196);
 const _: () = assert!(size_of::<Value>() == 8);
-// The structure of the kernel is 192 bytes long.
+// The kernel's structure has 192 bytes.
 const _: () = assert!(size_of::<FlowHash>() == 256);
 const _: () = assert!(size_of::<Rxfh>() == 24 + 4 * RSS_WORDS);
 
-/// A type that the kernel may read and write as bytes, any bytes.
+/// A type that the kernel may read and write as arbitrary bytes.
 ///
 /// # Safety
-/// `repr(C)` of integers alone, and at least as large as what the commands it is used with copy.
+/// `repr(C)` with integer fields only, and at least as large as the structures that its commands
+/// copy.
 unsafe trait Request {}
-// SAFETY: integers, and the sizes are asserted above.
+// SAFETY: integer fields only, and the sizes are asserted above.
 unsafe impl Request for Channels {}
 // SAFETY: as above.
 unsafe impl Request for Rings {}
@@ -132,11 +134,11 @@ unsafe impl Request for Driver {}
 unsafe impl Request for Value {}
 // SAFETY: as above.
 unsafe impl Request for FlowHash {}
-// SAFETY: as above; the kernel writes at most the table and key sizes that it is told, and `rss` tells
-// it no more than fit `words`.
+// SAFETY: as above; the kernel writes at most the table and key sizes of the request, and `rss`
+// requests no more than `words` holds.
 unsafe impl Request for Rxfh {}
 
-/// What `SIOCGIF*` answer.
+/// Results of `SIOCGIF*`.
 pub(super) struct Basics {
     pub(super) mtu: u32,
     pub(super) mac: [u8; 6],
@@ -145,7 +147,7 @@ pub(super) struct Basics {
     pub(super) running: bool,
 }
 
-/// The driver's name, as in `ethtool -i`.
+/// Returns the name of the driver, as in `ethtool -i`.
 pub(super) fn driver(interface: &str) -> io::Result<String> {
     let mut request = Driver {
         command: GDRVINFO,
@@ -157,33 +159,33 @@ pub(super) fn driver(interface: &str) -> io::Result<String> {
         reserved: [0; 12],
         counts: [0; 5],
     };
-    ask(interface, &mut request)?;
+    query(interface, &mut request)?;
     let name = request.driver.split(|byte| *byte == 0).next().unwrap_or_default();
     Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 pub(super) fn channels(interface: &str) -> io::Result<Channels> {
     let mut request = Channels { command: GCHANNELS, ..Channels::default() };
-    ask(interface, &mut request)?;
+    query(interface, &mut request)?;
     Ok(request)
 }
 
 pub(super) fn offload(interface: &str, offload: Offload) -> io::Result<bool> {
     let mut request = Value { command: offload as u32, value: 0 };
-    ask(interface, &mut request)?;
+    query(interface, &mut request)?;
     Ok(request.value != 0)
 }
 
-/// `FLAG_*`.
+/// Returns the `FLAG_*` bits.
 pub(super) fn flags(interface: &str) -> io::Result<u32> {
     let mut request = Value { command: GFLAGS, value: 0 };
-    ask(interface, &mut request)?;
+    query(interface, &mut request)?;
     Ok(request.value)
 }
 
-/// Sets `FLAG_*`, all of them.
+/// Sets the `FLAG_*` bits, all of them.
 pub(super) fn set_flags(interface: &str, flags: u32) -> io::Result<()> {
-    ask(interface, &mut Value { command: SFLAGS, value: flags })
+    query(interface, &mut Value { command: SFLAGS, value: flags })
 }
 
 /// Descriptors of the driver's own rings: `struct ethtool_ringparam`.
@@ -203,18 +205,18 @@ pub(super) struct Rings {
 
 pub(super) fn rings(interface: &str) -> io::Result<Rings> {
     let mut request = Rings { command: GRINGPARAM, ..Rings::default() };
-    ask(interface, &mut request)?;
+    query(interface, &mut request)?;
     Ok(request)
 }
 
-/// What a driver says of its receive side scaling.
-pub(super) struct Spreading {
+/// Receive side scaling settings of a driver.
+pub(super) struct RssSettings {
     /// The redirection table.
     pub(super) table: Vec<u32>,
     pub(super) key: Vec<u8>,
-    /// The hash function, bits of `ETH_RSS_HASH_*`; zero where the driver does not tell.
+    /// Hash functions as bits of `ETH_RSS_HASH_*`; zero if the driver does not report them.
     pub(super) function: u8,
-    /// What is done to the addresses and ports before, bits of `RXH_XFRM_*`.
+    /// Transformation of addresses and ports before hashing, as bits of `RXH_XFRM_*`.
     pub(super) transformation: u8,
 }
 
@@ -233,9 +235,9 @@ impl Rxfh {
     }
 }
 
-/// Sets the redirection table; key and hash function stay.
+/// Sets the redirection table. Key and hash function stay.
 pub(super) fn set_rss_table(interface: &str, table: &[u32]) -> io::Result<()> {
-    // linux/ethtool.h, RXH_XFRM_NO_CHANGE.
+    // RXH_XFRM_NO_CHANGE of linux/ethtool.h.
     const NO_CHANGE: u8 = u8::MAX;
     let mut request = Rxfh::new(SRSSH);
     let Some(words) = request.words.get_mut(..table.len()) else {
@@ -244,32 +246,32 @@ pub(super) fn set_rss_table(interface: &str, table: &[u32]) -> io::Result<()> {
     words.copy_from_slice(table);
     request.table_len = table.len() as u32;
     request.transformation = NO_CHANGE;
-    match ask(interface, &mut request) {
+    match query(interface, &mut request) {
         // Before 6.8 the field had to be zero.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             request.transformation = 0;
-            ask(interface, &mut request)
+            query(interface, &mut request)
         }
         answer => answer,
     }
 }
 
-pub(super) fn rss(interface: &str) -> io::Result<Spreading> {
+pub(super) fn rss(interface: &str) -> io::Result<RssSettings> {
     let mut request = Rxfh::new(GRSSH);
-    // With both lengths zero the kernel tells the lengths alone.
-    ask(interface, &mut request)?;
+    // With both lengths zero the kernel returns only the lengths.
+    query(interface, &mut request)?;
     let (table, key) = (request.table_len as usize, request.key_len as usize);
     if table.saturating_mul(4).saturating_add(key) > 4 * RSS_WORDS {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
-    ask(interface, &mut request)?;
+    query(interface, &mut request)?;
     let (entries, rest) = request.words.split_at(table);
     let key = rest.iter().flat_map(|word| word.to_ne_bytes()).take(key).collect();
     let (function, transformation) = (request.hash_function, request.transformation);
-    Ok(Spreading { table: entries.to_vec(), key, function, transformation })
+    Ok(RssSettings { table: entries.to_vec(), key, function, transformation })
 }
 
-/// Flows whose hash may be asked about, by their number in linux/ethtool.h.
+/// Flow types whose hash can be queried, by their number in linux/ethtool.h.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
 pub(super) enum Flow {
@@ -277,12 +279,13 @@ pub(super) enum Flow {
     Tcp6 = 5,
 }
 
-/// Whether the receive hash of such flows takes both ports in; `None` where the driver does not tell.
+/// Returns true if the receive hash of such flows includes both ports; `None` if the driver does
+/// not report it.
 pub(super) fn hashes_ports(interface: &str, flow: Flow) -> Option<bool> {
     // RXH_L4_B_0_1 and RXH_L4_B_2_3.
     const PORTS: u64 = 1 << 6 | 1 << 7;
     let mut request = FlowHash { command: GRXFH, flow: flow as u32, fields: 0, rest: [0; 30] };
-    ask(interface, &mut request).ok()?;
+    query(interface, &mut request).ok()?;
     (request.fields != 0).then_some(request.fields & PORTS == PORTS)
 }
 
@@ -290,7 +293,7 @@ pub(super) fn mtu(interface: &str) -> io::Result<u32> {
     let socket = any_socket()?;
     let mut request = named(interface)?;
     call(&socket, libc::SIOCGIFMTU, &mut request)?;
-    // SAFETY: SIOCGIFMTU has filled this field; all its bit patterns are valid.
+    // SAFETY: SIOCGIFMTU has filled this field, and every bit pattern is valid.
     Ok(u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).unwrap_or_default())
 }
 
@@ -299,11 +302,11 @@ pub(super) fn basics(interface: &str) -> io::Result<Basics> {
     let mtu = mtu(interface)?;
     let mut request = named(interface)?;
     call(&socket, libc::SIOCGIFHWADDR, &mut request)?;
-    // SAFETY: SIOCGIFHWADDR has filled this field; all its bit patterns are valid.
+    // SAFETY: SIOCGIFHWADDR has filled this field, and every bit pattern is valid.
     let address = unsafe { request.ifr_ifru.ifru_hwaddr };
     let mut request = named(interface)?;
     call(&socket, libc::SIOCGIFFLAGS, &mut request)?;
-    // SAFETY: SIOCGIFFLAGS has filled this field; all its bit patterns are valid.
+    // SAFETY: SIOCGIFFLAGS has filled this field, and every bit pattern is valid.
     let flags = i32::from(unsafe { request.ifr_ifru.ifru_flags });
     let mut mac = [0; 6];
     for (to, from) in mac.iter_mut().zip(address.sa_data) {
@@ -318,8 +321,8 @@ pub(super) fn basics(interface: &str) -> io::Result<Basics> {
     })
 }
 
-/// One ethtool command; its number is the first field of the request.
-fn ask<T: Request>(interface: &str, body: &mut T) -> io::Result<()> {
+/// Executes one ethtool command, whose number is the first field of the request.
+fn query<T: Request>(interface: &str, body: &mut T) -> io::Result<()> {
     let socket = any_socket()?;
     let mut request = named(interface)?;
     request.ifr_ifru.ifru_data = std::ptr::from_mut(body).cast();
@@ -327,9 +330,9 @@ fn ask<T: Request>(interface: &str, body: &mut T) -> io::Result<()> {
 }
 
 fn call(socket: &OwnedFd, number: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
-    // SAFETY: the descriptor is open; the request is a whole `ifreq` with a terminated name, and where
-    // the command follows `ifru_data`, `ask` has pointed it at a `Request` that outlives the call and
-    // is large enough by that trait's contract.
+    // SAFETY: the descriptor is open. The request is a whole `ifreq` with a terminated name. If the
+    // command follows `ifru_data`, `query` has pointed it at a `Request` that outlives the call and
+    // is large enough by the contract of that trait.
     let answer =
         unsafe { libc::ioctl(socket.as_raw_fd(), number as _, std::ptr::from_mut(request)) };
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -340,7 +343,7 @@ fn any_socket() -> io::Result<OwnedFd> {
 }
 
 fn named(interface: &str) -> io::Result<libc::ifreq> {
-    // SAFETY: `ifreq` is plain old data; all zeroes is a value of it.
+    // SAFETY: `ifreq` is plain old data, for which all zeroes is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     let bytes = interface.as_bytes();
     // The last byte stays zero.

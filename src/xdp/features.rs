@@ -1,6 +1,6 @@
-//! What a driver says of its own XDP support, through the generic netlink family `netdev` (Linux 6.3).
+//! XDP features that a driver reports through the generic netlink family `netdev` (Linux 6.3).
 //!
-//! Owns the two messages that takes. Older kernels have no such family, which is no error of ours.
+//! Owns the two messages that this needs. Older kernels lack the family, which is not an error.
 
 use std::io;
 
@@ -28,84 +28,87 @@ pub struct XdpFeatures {
     bits: u64,
     rx_metadata: u64,
     tx_metadata: u64,
-    /// Descriptors that one packet may take in zero-copy mode; 0 where there is none.
+    /// Maximum number of descriptors per packet in zero-copy mode; 0 without zero-copy.
     pub zero_copy_segments_max: u32,
 }
 
 impl XdpFeatures {
-    /// Programs run in the driver.
+    /// Returns true if programs run in the driver.
     pub const fn native(self) -> bool {
         self.bits & 1 != 0
     }
 
-    /// A program in the driver may redirect, which AF_XDP needs.
+    /// Returns true if a program in the driver may redirect, which AF_XDP requires.
     pub const fn redirect(self) -> bool {
         self.bits & 1 << 1 != 0
     }
 
-    /// AF_XDP sockets may share the driver's buffers.
+    /// Returns true if AF_XDP sockets may share the driver's buffers.
     pub const fn zero_copy(self) -> bool {
         self.bits & 1 << 3 != 0
     }
 
-    /// Frames of several buffers are received by frags-aware programs.
+    /// Returns true if frags-aware programs receive frames of several buffers.
     pub const fn multi_buffer(self) -> bool {
         self.bits & 1 << 5 != 0
     }
 }
 
-/// What a driver could tell of a received frame beside its bytes (`NETDEV_XDP_RX_METADATA_*`, Linux 6.3), in bit order.
+/// Metadata that a driver may provide for a received frame (`NETDEV_XDP_RX_METADATA_*`, Linux 6.3),
+/// in bit order.
 const RX_METADATA: [&str; 3] = ["timestamp", "hash", "VLAN tag"];
-/// What it could do for a frame that an AF_XDP socket sends (`NETDEV_XSK_FLAGS_*`, Linux 6.8), in bit order.
+/// Metadata that a driver may process for a frame sent by an AF_XDP socket (`NETDEV_XSK_FLAGS_*`,
+/// Linux 6.8), in bit order.
 const TX_METADATA: [&str; 3] = ["timestamp", "checksum", "launch time"];
 
 impl XdpFeatures {
-    /// The driver could tell when a frame came.
-    pub const fn tells_timestamp(self) -> bool {
+    /// Returns true if the driver provides receive timestamps.
+    pub const fn provides_timestamp(self) -> bool {
         self.rx_metadata & 1 != 0
     }
 
-    /// The driver could tell the hash of a received frame.
-    pub const fn tells_hash(self) -> bool {
+    /// Returns true if the driver provides the hash of received frames.
+    pub const fn provides_hash(self) -> bool {
         self.rx_metadata & 1 << 1 != 0
     }
 
-    /// The driver could tell the VLAN tag that it took off a received frame (Linux 6.8).
-    pub const fn tells_vlan(self) -> bool {
+    /// Returns true if the driver provides the VLAN tag that it stripped from a received frame
+    /// (Linux 6.8).
+    pub const fn provides_vlan(self) -> bool {
         self.rx_metadata & 1 << 2 != 0
     }
 
-    /// What the driver could tell of a received frame, by name.
+    /// Returns the names of the metadata that the driver provides for received frames.
     pub fn rx_metadata(self) -> impl Iterator<Item = &'static str> {
         named(self.rx_metadata, &RX_METADATA)
     }
 
-    /// What the driver could do for a frame that is sent, by name.
+    /// Returns the names of the metadata that the driver processes for sent frames.
     pub fn tx_metadata(self) -> impl Iterator<Item = &'static str> {
         named(self.tx_metadata, &TX_METADATA)
     }
 }
 
-/// Bits without a name are newer than this program.
+/// Returns the names of the set bits. Bits without a name are newer than this program.
 fn named(bits: u64, names: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
     names.iter().enumerate().filter(move |(bit, _)| bits & 1 << bit != 0).map(|(_, name)| *name)
 }
 
-/// Asks for the features of the interface with this index.
+/// Queries the features of the interface with this index.
 pub(super) fn of(index: u32) -> io::Result<XdpFeatures> {
     let netlink = Netlink::open(NETLINK_GENERIC)?;
     let name = attribute(CONTROL_FAMILY_NAME, b"netdev\0");
-    let answer = netlink.ask(CONTROL_FAMILY, &header(CONTROL_GET_FAMILY), &name)?;
+    let answer = netlink.query(CONTROL_FAMILY, &header(CONTROL_GET_FAMILY), &name)?;
     let family = find(&answer, CONTROL_FAMILY_ID)
         .and_then(<[u8]>::first_chunk)
         .map(|bytes| u16::from_ne_bytes(*bytes))
         .ok_or(io::ErrorKind::Unsupported)?;
     let wanted = attribute(DEVICE_INDEX, &index.to_ne_bytes());
-    let answer = netlink.ask(family, &header(DEVICE_GET), &wanted)?;
+    let answer = netlink.query(family, &header(DEVICE_GET), &wanted)?;
     read(&answer).ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-/// The features in an answer of the family `netdev`.
+/// Parses the features in an answer of the family `netdev`.
 fn read(answer: &[u8]) -> Option<XdpFeatures> {
     let bits = |kind| Some(u64::from_ne_bytes(*find(answer, kind)?.first_chunk()?));
     Some(XdpFeatures {
@@ -116,7 +119,7 @@ fn read(answer: &[u8]) -> Option<XdpFeatures> {
     })
 }
 
-/// `struct genlmsghdr`: command, version, and two bytes unused.
+/// `struct genlmsghdr`: command, version, and two unused bytes.
 const fn header(command: u8) -> [u8; 4] {
     [command, 1, 0, 0]
 }
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_named_and_kernels_without_it_have_none() {
+    fn metadata_has_names_and_older_kernels_have_none() {
         let of = |kind: u16, bits: u64| attribute(kind, &bits.to_ne_bytes());
         let old = read(&of(DEVICE_XDP_FEATURES, 0b1011)).unwrap();
         assert!(old.native() && old.zero_copy() && !old.multi_buffer());

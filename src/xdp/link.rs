@@ -1,7 +1,7 @@
-//! What rtnetlink knows of an interface: its other end, and the XDP program it has.
+//! Interface attributes from rtnetlink: the peer of a veth and the attached XDP program.
 //!
-//! Owns the one message that asks. Unlike sysfs it always answers for the calling thread's network
-//! namespace, and tells whether the other end is in it.
+//! Owns the one message that queries them. Unlike sysfs, rtnetlink always answers for the network
+//! namespace of the calling thread, and reports whether the peer is in it.
 
 use std::io;
 
@@ -17,17 +17,17 @@ const LINK_NAMESPACE: u16 = 37;
 const XDP: u16 = 43;
 const XDP_PROGRAM: u16 = 4;
 
-/// An interface, as rtnetlink describes it.
+/// Attributes of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Link {
-    /// Index of the other end of a veth pair.
+    /// Index of the peer of a veth.
     pub(super) peer: Option<u32>,
-    /// Whether that index counts in another network namespace.
+    /// The index refers to another network namespace.
     pub(super) peer_is_elsewhere: bool,
-    /// The kernel's id of the XDP program attached.
+    /// The kernel's id of the attached XDP program.
     pub(super) program: Option<u32>,
-    /// Whether the kernel has a carrier on it. Drivers' own answers run ahead of this: igb tells the cable's
-    /// state while the kernel still takes no frame for it.
+    /// The kernel's carrier state. A driver may report the carrier early: igb reports the state of
+    /// the cable while the kernel still drops outgoing frames.
     pub(super) carrier: Option<bool>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn of(index: u32) -> io::Result<Link> {
     // `struct ifinfomsg`: family, padding, type, index, flags, change mask.
     let mut fixed = [0; 16];
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
-    let answer = Netlink::open(NETLINK_ROUTE)?.ask(GET_LINK, &fixed, &[])?;
+    let answer = Netlink::open(NETLINK_ROUTE)?.query(GET_LINK, &fixed, &[])?;
     Ok(Link {
         peer: find_u32(&answer, LINK),
         peer_is_elsewhere: find(&answer, LINK_NAMESPACE).is_some(),

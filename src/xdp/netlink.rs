@@ -1,6 +1,6 @@
-//! One question to the kernel by netlink, and the attributes of its answer.
+//! One netlink query and the attributes of its answer.
 //!
-//! Owns the framing alone: families, messages and attributes are known to those who ask.
+//! Owns only the framing; callers know the families, messages and attributes.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use netlink_sys::{Socket, SocketAddr};
 const REQUEST: u16 = 1;
 const HEADER_LEN: usize = 16;
 const MESSAGE_ERROR: u16 = 2;
-/// The two highest bits of an attribute's kind: nested, and byte order.
+/// The two highest bits of an attribute's kind are flags: nested, and byte order.
 const KIND_MASK: u16 = 0x3fff;
 
-/// A connection to one netlink protocol.
+/// A socket of one netlink protocol.
 pub(super) struct Netlink {
     socket: Socket,
 }
@@ -26,15 +26,15 @@ impl Netlink {
         Ok(Self { socket })
     }
 
-    /// One request with one answer: `fixed` is the family's own header, the same in both. Gives the
-    /// attributes behind it.
-    pub(super) fn ask(&self, kind: u16, fixed: &[u8], attributes: &[u8]) -> io::Result<Vec<u8>> {
+    /// Sends one request and receives its answer. `fixed` is the family's own header, which has the
+    /// same length in both. Returns the attributes behind it.
+    pub(super) fn query(&self, kind: u16, fixed: &[u8], attributes: &[u8]) -> io::Result<Vec<u8>> {
         let len = HEADER_LEN + fixed.len() + attributes.len();
         let mut request = Vec::with_capacity(len);
         request.extend(u32::try_from(len).unwrap_or(u32::MAX).to_ne_bytes());
         request.extend(kind.to_ne_bytes());
         request.extend(REQUEST.to_ne_bytes());
-        // Sequence number and port: one request at a time needs neither.
+        // Sequence number and port are not needed with one request at a time.
         request.extend([0; 8]);
         request.extend(fixed);
         request.extend(attributes);
@@ -44,7 +44,7 @@ impl Netlink {
     }
 }
 
-/// The attributes behind the headers of an answer, or the error that it carries.
+/// Returns the attributes behind the headers of an answer, or its error.
 fn payload(answer: &[u8], fixed_len: usize) -> io::Result<Vec<u8>> {
     let (Some(kind), Some(body)) = (word16(answer, 4), answer.get(HEADER_LEN..)) else {
         return Err(io::ErrorKind::InvalidData.into());
@@ -56,7 +56,7 @@ fn payload(answer: &[u8], fixed_len: usize) -> io::Result<Vec<u8>> {
     Ok(body.get(fixed_len..).unwrap_or_default().to_vec())
 }
 
-/// An attribute, padded to four bytes.
+/// Encodes an attribute, padded to four bytes.
 pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let len = 4 + value.len();
     let mut bytes = Vec::with_capacity(len.next_multiple_of(4));
@@ -67,7 +67,7 @@ pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The value of the first attribute of a kind.
+/// Returns the value of the first attribute of a kind.
 pub(super) fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     loop {
         let len = usize::from(word16(attributes, 0)?);
@@ -80,7 +80,7 @@ pub(super) fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     }
 }
 
-/// The first attribute of a kind that is a 32-bit number.
+/// Returns the first attribute of a kind as a 32-bit number.
 pub(super) fn find_u32(attributes: &[u8], wanted: u16) -> Option<u32> {
     Some(u32::from_ne_bytes(*find(attributes, wanted)?.first_chunk()?))
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attribute_is_found_behind_others() {
+    fn an_attribute_behind_others_is_found() {
         let mut list = attribute(7, b"odd");
         list.extend(attribute(9, &5u32.to_ne_bytes()));
         assert_eq!(find(&list, 9), Some(&5u32.to_ne_bytes()[..]));

@@ -1,7 +1,7 @@
-//! What can be known of an interface before anything is attached to it.
+//! Facts about an interface before anything is attached to it.
 //!
-//! Owns the questions; changes nothing. What a driver does not tell is `None`: only that the interface
-//! exists is asked of it.
+//! Owns the queries. A value that the driver does not report is `None`; the only requirement is
+//! that the interface exists.
 
 use std::io;
 use std::path::Path;
@@ -12,148 +12,150 @@ use super::ethtool::{self, Offload};
 use super::features::{self, XdpFeatures};
 use super::link::{self, Link};
 
-/// An interface, as its driver and the kernel describe it.
+/// An interface as described by its driver and the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Its name.
+    /// Name.
     pub interface: String,
-    /// Its index in this network namespace.
+    /// Index in this network namespace.
     pub index: u32,
-    /// Its Ethernet address.
+    /// Ethernet address.
     pub mac: [u8; 6],
-    /// Bytes of the largest packet, Ethernet header not counted.
+    /// MTU in bytes, without the Ethernet header.
     pub mtu: u32,
-    /// Whether it was set up.
+    /// The interface is administratively up.
     pub up: bool,
-    /// Whether there is a link.
+    /// The interface has a carrier.
     pub carrier: bool,
-    /// The driver's name.
+    /// Name of the driver.
     pub driver: Option<String>,
-    /// Receive queues in use.
+    /// Active receive queues.
     pub rx_queues: u32,
-    /// Transmit queues in use.
+    /// Active transmit queues.
     pub tx_queues: u32,
-    /// Receive queues it could have.
+    /// Maximum number of receive queues.
     pub rx_queues_max: u32,
-    /// Descriptors of its rings.
+    /// Descriptors of the driver's rings.
     pub rings: Option<Rings>,
-    /// How it spreads flows over its queues.
+    /// Receive side scaling.
     pub rss: Option<Rss>,
-    /// Whether the kernel leaves TCP checksums to it. On a veth they are then never computed.
+    /// The kernel leaves TCP checksums to the interface. On a veth they are then never computed.
     pub tx_checksum_offload: Option<bool>,
-    /// Whether it takes segments larger than the MTU from the kernel.
+    /// The kernel passes segments larger than the MTU (GSO).
     pub segmentation_offload: Option<bool>,
-    /// Whether the kernel merges received segments. Threaded NAPI on veth needs it on.
+    /// The kernel merges received segments (GRO). Threaded NAPI on veth needs it enabled.
     pub receive_offload: Option<bool>,
-    /// Whether the hardware merges received segments. Native XDP needs it off.
+    /// The hardware merges received segments (LRO). Native XDP needs it disabled.
     pub large_receive_offload: Option<bool>,
-    /// Whether it strips VLAN tags, which an XDP program then does not see.
+    /// The hardware strips VLAN tags, which an XDP program then does not see.
     pub vlan_stripping: Option<bool>,
-    /// What its driver can do with XDP; `None` before Linux 6.3.
+    /// XDP features of the driver; `None` before Linux 6.3.
     pub features: Option<XdpFeatures>,
-    /// The kernel's id of the XDP program that is attached to it, this process's or another's.
+    /// The kernel's id of the attached XDP program, of this process or another.
     pub program: Option<u32>,
-    /// The other end, where this is one of a veth pair.
+    /// The peer, if this is a veth.
     pub peer: Option<Peer>,
 }
 
-/// Descriptors of a driver's own rings, each queue's.
+/// Descriptors of a driver's rings, per queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rings {
-    /// To receive.
+    /// Receive descriptors.
     pub rx: u32,
-    /// As many as it could have.
+    /// Maximum number of receive descriptors.
     pub rx_max: u32,
-    /// To send.
+    /// Transmit descriptors.
     pub tx: u32,
-    /// As many as it could have.
+    /// Maximum number of transmit descriptors.
     pub tx_max: u32,
 }
 
 /// Receive side scaling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rss {
-    /// The key of the hash; empty where nothing tells it.
+    /// Hash key; empty if unknown.
     pub key: Vec<u8>,
-    /// The queue for each remainder of the hash.
+    /// Redirection table: the queue for each remainder of the hash.
     pub table: Vec<u32>,
-    /// Whether the hash is Toeplitz under a known key, so that its outcome can be foreseen.
+    /// The hash is Toeplitz with a known key, so its result can be computed.
     pub toeplitz: bool,
-    /// Flows of TCP whose ports it leaves out of the hash, by their names in ethtool: `tcp4`, `tcp6`.
+    /// TCP flow types whose hash excludes the ports, by their names in ethtool: `tcp4`, `tcp6`.
     pub without_ports: Vec<&'static str>,
 }
 
 impl Rss {
-    /// Bytes of key that the hash of an IPv6 flow takes.
+    /// Length of the key that the hash of an IPv6 flow uses, in bytes.
     pub const KEY_BYTES_MIN: usize = 40;
 
-    /// Whether the queue of a segment can be foreseen by its addresses and ports.
-    pub fn is_foreseeable(&self) -> bool {
+    /// Returns true if the queue of a segment can be computed from its addresses and ports.
+    pub fn is_predictable(&self) -> bool {
         self.toeplitz && self.without_ports.is_empty()
     }
 }
 
-/// The other end of a veth pair.
+/// The peer of a veth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its index, in its own network namespace.
+    /// Index in its own network namespace.
     pub index: u32,
-    /// Its name, where it is in this network namespace.
+    /// Name, if it is in this network namespace.
     pub interface: Option<String>,
-    /// Whether it leaves checksums undone, where it is in this network namespace.
+    /// The peer leaves checksums to an offload; known if it is in this network namespace.
     pub tx_checksum_offload: Option<bool>,
 }
 
-/// An interface is not fit, and why.
+/// Reason that an interface is unsuitable.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProbeError {
-    /// The name is wrong.
+    /// The interface does not exist.
     #[error(
-        "looking at interface {interface}: there is none of that name in this network namespace; \
-         `ip link` lists those there are (ip netns exec NS ... starts in another namespace)"
+        "probing interface {interface}: no such interface in this network namespace; \
+         `ip link` lists them (`ip netns exec NS ...` runs in another namespace)"
     )]
     NoSuchInterface {
-        /// The name asked for.
+        /// The requested name.
         interface: String,
     },
-    /// Loopback, tunnels, and others without Ethernet frames.
+    /// Loopback, tunnels, and other interfaces without Ethernet frames.
     #[error(
-        "looking at interface {interface}: it carries no Ethernet frames, so AF_XDP is of no use on it \
-         (the loopback neither); use an Ethernet interface, or a veth pair (scripts/veth up makes one)"
+        "probing interface {interface}: it carries no Ethernet frames, so AF_XDP does not work on it \
+         (nor on the loopback); use an Ethernet interface, or a veth pair (scripts/veth up creates one)"
     )]
     NotEthernet {
         /// The interface.
         interface: String,
     },
-    /// Fewer queues than workers.
+    /// The interface has fewer queues than workers.
     #[error(
-        "using {wanted} queues of {interface}: it has {} (up to {max} possible); ask for fewer, or give it \
-         more with `ethtool -L {interface} combined {wanted}` (a veth gets them when it is made: ip link add \
-         ... numrxqueues {wanted} numtxqueues {wanted})", .has
+        "using {wanted} queues of {interface}: it has {} (at most {max}); use fewer, or add queues \
+         with `ethtool -L {interface} combined {wanted}` (a veth gets them at creation: ip link \
+         add ... numrxqueues {wanted} numtxqueues {wanted})", .has
     )]
     TooFewQueues {
         /// The interface.
         interface: String,
-        /// Queues asked for.
+        /// Requested number of queues.
         wanted: u32,
-        /// Queues in use.
+        /// Active queues.
         has: u32,
-        /// Queues it could have.
+        /// Maximum number of queues.
         max: u32,
     },
-    /// The kernel did not answer what every interface answers.
+    /// The kernel failed a query that every interface answers.
     #[error(
-        "looking at interface {interface}: {source}; check that /sys is mounted and the interface still there"
+        "probing interface {interface}: {source}; check that /sys is mounted and that the interface \
+         still exists"
     )]
     Kernel {
         /// The interface.
         interface: String,
-        /// What it said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// Asks everything of an interface.
+/// Probes an interface.
 pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
     let missing = || ProbeError::NoSuchInterface { interface: interface.to_owned() };
     let index = if_nametoindex(interface).map_err(|_| missing())?;
@@ -192,18 +194,19 @@ pub fn probe(interface: &str) -> Result<Probe, ProbeError> {
     })
 }
 
-/// Whether the interface has a link now; false when there is no such interface.
+/// Returns true if the interface has a carrier; false if it does not exist.
 pub fn has_carrier(interface: &str) -> bool {
     let link = if_nametoindex(interface).ok().and_then(|index| link::of(index).ok());
     link.and_then(|link| link.carrier).unwrap_or(false)
 }
 
-/// Receive queues in use now. A driver may add some of its own when a program is attached (virtio-net).
+/// Returns the number of active receive queues. A driver may add queues when a program is attached
+/// (virtio-net).
 pub fn rx_queues(interface: &str) -> u32 {
     Queues::of(interface).rx
 }
 
-/// Makes sure that an interface has as many queues as are wanted.
+/// Checks that an interface has at least `wanted` queues.
 pub fn check_queues(interface: &str, wanted: u32) -> Result<(), ProbeError> {
     if if_nametoindex(interface).is_err() {
         return Err(ProbeError::NoSuchInterface { interface: interface.to_owned() });
@@ -229,7 +232,8 @@ struct Queues {
 }
 
 impl Queues {
-    /// A driver that tells no channels has the queues that sysfs lists, and at least one.
+    /// Returns the queues of an interface. A driver that reports no channels has the queues listed
+    /// in sysfs, and at least one.
     fn of(interface: &str) -> Self {
         if let Ok(channels) = ethtool::channels(interface)
             && channels.rx().min(channels.tx()) > 0
@@ -247,20 +251,21 @@ impl Queues {
     }
 }
 
-/// How an interface spreads flows now; `None` where it does not, or does not tell.
+/// Returns the receive side scaling of an interface; `None` if it has none or does not report it.
 pub fn rss(interface: &str) -> Option<Rss> {
     // linux/ethtool.h: ETH_RSS_HASH_TOP, RXH_XFRM_SYM_XOR and RXH_XFRM_SYM_OR_XOR.
     const TOEPLITZ: u8 = 1;
     const SYMMETRIC: u8 = 3;
-    let told = ethtool::rss(interface).ok().filter(|told| !told.table.is_empty())?;
-    let plain = told.transformation & SYMMETRIC == 0 || told.transformation == u8::MAX;
-    // Older drivers tell neither hash nor key: it is the system's then, and Toeplitz (igb before 6.14).
-    let key = if told.key.is_empty() { system_key() } else { told.key };
-    let toeplitz = plain && (told.function & TOEPLITZ != 0 || told.function == 0);
+    let settings = ethtool::rss(interface).ok().filter(|settings| !settings.table.is_empty())?;
+    let plain = settings.transformation & SYMMETRIC == 0 || settings.transformation == u8::MAX;
+    // Older drivers report neither hash nor key. They then use the system's key, and Toeplitz (igb
+    // before 6.14).
+    let key = if settings.key.is_empty() { system_key() } else { settings.key };
+    let toeplitz = plain && (settings.function & TOEPLITZ != 0 || settings.function == 0);
     Some(Rss {
         toeplitz: toeplitz && key.len() >= Rss::KEY_BYTES_MIN,
         key,
-        table: told.table,
+        table: settings.table,
         without_ports: without_ports(interface),
     })
 }
@@ -272,16 +277,15 @@ fn without_ports(interface: &str) -> Vec<&'static str> {
 }
 
 fn rings(interface: &str) -> Option<Rings> {
-    let told = ethtool::rings(interface).ok().filter(|told| told.rx > 0)?;
-    Some(Rings { rx: told.rx, rx_max: told.rx_max, tx: told.tx, tx_max: told.tx_max })
+    let rings = ethtool::rings(interface).ok().filter(|rings| rings.rx > 0)?;
+    Some(Rings { rx: rings.rx, rx_max: rings.rx_max, tx: rings.tx, tx_max: rings.tx_max })
 }
 
-/// Turns off what merges received segments and what strips VLAN tags, in the hardware, and gives what was on, for
-/// [`set_offloads_back`].
+/// Disables LRO and VLAN stripping. Returns the previous flags, for [`restore_offloads`].
 ///
 /// # Errors
-/// What the driver says.
-pub fn set_offloads_off(interface: &str) -> io::Result<u32> {
+/// The driver's error.
+pub fn disable_offloads(interface: &str) -> io::Result<u32> {
     let before = ethtool::flags(interface)?;
     let wanted = before & !(ethtool::FLAG_LRO | ethtool::FLAG_RX_VLAN);
     if wanted != before {
@@ -290,33 +294,34 @@ pub fn set_offloads_off(interface: &str) -> io::Result<u32> {
     Ok(before)
 }
 
-/// Undoes [`set_offloads_off`].
+/// Undoes [`disable_offloads`].
 ///
 /// # Errors
-/// What the driver says.
-pub fn set_offloads_back(interface: &str, before: u32) -> io::Result<()> {
+/// The driver's error.
+pub fn restore_offloads(interface: &str, before: u32) -> io::Result<()> {
     ethtool::set_flags(interface, before)
 }
 
-/// Has the interface spread flows over `queues` alone, evenly. The table has as many entries as before.
+/// Spreads flows evenly over `queues` only. The table keeps its number of entries.
 ///
 /// # Errors
-/// What the driver says; most that have RSS let it be set.
+/// The driver's error; most drivers with RSS support this.
 pub fn set_rss_queues(interface: &str, queues: &[u32]) -> io::Result<()> {
     let entries = ethtool::rss(interface)?.table.len();
     let table: Vec<u32> = queues.iter().copied().cycle().take(entries).collect();
     set_rss_table(interface, &table)
 }
 
-/// Sets the whole table, as [`Rss::table`] tells it; an empty one asks for the default, all queues in turn.
+/// Sets the whole redirection table, as in [`Rss::table`]. An empty one restores the default, all
+/// queues in turn.
 ///
 /// # Errors
-/// What the driver says.
+/// The driver's error.
 pub fn set_rss_table(interface: &str, table: &[u32]) -> io::Result<()> {
     ethtool::set_rss_table(interface, table)
 }
 
-/// The key that drivers are given unless they are told another one. Only the first network namespace shows it.
+/// Returns the default key of drivers. Only the initial network namespace exposes it.
 fn system_key() -> Vec<u8> {
     let text = std::fs::read_to_string("/proc/sys/net/core/netdev_rss_key").unwrap_or_default();
     let bytes = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16));
@@ -344,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_that_is_not_there_is_said_so() {
+    fn a_missing_interface_is_reported() {
         for name in ["none-such-0", "", "a name far too long for an interface", "with\0nul"] {
             assert!(matches!(probe(name), Err(ProbeError::NoSuchInterface { .. })), "{name:?}");
             assert!(matches!(check_queues(name, 1), Err(ProbeError::NoSuchInterface { .. })));
@@ -352,8 +357,8 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_is_no_ethernet() {
-        let error = probe("lo").expect_err("lo carries no AF_XDP");
+    fn the_loopback_is_not_ethernet() {
+        let error = probe("lo").expect_err("lo does not support AF_XDP");
         assert!(matches!(error, ProbeError::NotEthernet { .. }), "{error}");
     }
 }

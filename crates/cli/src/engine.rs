@@ -223,7 +223,7 @@ fn queues(options: &StackOptions) -> Result<Queues, Failure> {
 fn cores(options: &StackOptions, interface: &str) -> Vec<usize> {
     match &options.cores {
         Some(numbers) => numbers.0.iter().map(|core| *core as usize).collect(),
-        None => Cores::read().choose(&xdp::place(interface), options.workers()),
+        None => Cores::read().choose(&xdp::locality(interface), options.workers()),
     }
 }
 

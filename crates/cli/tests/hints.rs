@@ -117,7 +117,7 @@ impl End {
         let link = XskLink::open(&config).expect("the link opens");
         let mut program = Program::load().expect("loads");
         program.set_policy(Policy { role: Role::Exclusive, ..Policy::default() }).expect("policy");
-        program.want_hints(wanted);
+        program.set_hints(wanted);
         program.claim_address(IpAddr::from(LOCAL)).expect("claim");
         let attachment = program.attach(interface, mode).expect("attaches");
         assert_eq!(attachment.no_hints, None);

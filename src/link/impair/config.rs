@@ -1,37 +1,41 @@
-//! What a bad network does to frames.
+//! Configuration of network impairments.
 
 use crate::time::Duration;
 
-/// What happens to the frames of one direction. The default is a perfect network.
+/// Impairment of one direction. The default is a perfect network.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Impairment {
-    /// Probability that a frame is lost, each by itself.
+    /// Probability of independent loss per frame.
     pub loss: f64,
-    /// Loss in bursts, on top.
+    /// Additional loss in bursts.
     pub burst: Option<Burst>,
-    /// How long each frame travels.
+    /// Delay of each frame.
     pub delay: Duration,
-    /// The most by which the delay of a frame differs, either way, evenly spread. Frames stay in order.
+    /// Maximum deviation from the delay, in both directions, uniformly distributed. Frames stay in
+    /// order.
     pub jitter: Duration,
-    /// Probability that a frame is held back by [`gap`](Self::gap), so that later ones overtake it.
+    /// Probability that a frame is delayed by a further [`gap`](Self::gap), so that later frames
+    /// overtake it.
     pub reorder: f64,
-    /// How long a reordered frame is held back.
+    /// Additional delay of a reordered frame.
     pub gap: Duration,
-    /// Probability that a frame arrives twice.
+    /// Probability that a frame is duplicated.
     pub duplicate: f64,
-    /// Probability that one bit of a frame, anywhere in it, is flipped.
+    /// Probability that one random bit of a frame is flipped.
     pub corrupt: f64,
-    /// The largest packet that passes, bytes without the Ethernet header: larger ones are lost without a word.
+    /// Largest packet that passes, in bytes without the Ethernet header. Larger ones are dropped
+    /// silently.
     pub mtu: Option<usize>,
-    /// Bits a second that pass, counting the frame's own bytes; `None` for no limit.
+    /// Rate limit in bits per second, counting the frame's own bytes; `None` for no limit.
     pub rate: Option<u64>,
-    /// Frames that wait for their turn at the rate limit; further ones are dropped.
+    /// Maximum number of frames queued at the rate limit; further ones are dropped.
     pub queue: usize,
-    /// From so many frames waiting on, packets of transports that take marks are marked (RFC 3168); `None`
+    /// Queue length above which packets of ECN-capable transports are marked (RFC 3168); `None`
     /// never marks.
     pub mark: Option<usize>,
-    /// Frames on their way at once, waiting and travelling; further ones are dropped. A frame that is
-    /// held here is missing to the link inside.
+    /// Maximum number of frames in flight, queued and delayed; further ones are dropped. The inner
+    /// link does not have these frames available.
     pub hold: usize,
 }
 
@@ -55,26 +59,29 @@ impl Default for Impairment {
     }
 }
 
-/// The model of Gilbert and Elliott: a network that is good or bad, and changes its mind at each frame.
+/// The Gilbert-Elliott model: a network with a good and a bad state that may change at each frame.
 /// A bad spell lasts `1 / leave` frames on average.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Burst {
-    /// Probability that a good network turns bad.
+    /// Probability of changing from good to bad.
     pub enter: f64,
-    /// Probability that a bad network turns good.
+    /// Probability of changing from bad to good.
     pub leave: f64,
-    /// Probability of loss while bad.
+    /// Probability of loss in the bad state.
     pub loss_bad: f64,
-    /// Probability of loss while good.
+    /// Probability of loss in the good state.
     pub loss_good: f64,
 }
 
-/// Both directions of a link. Read from a compact string:
+/// Impairments of both directions of a link, parsed from a compact string:
 ///
-/// `loss=5%,burst=1%/30%,reorder=3%,gap=1ms,delay=10ms,jitter=2ms,rate=100mbit,queue=64,mark=20,hold=1000,duplicate=1%,corrupt=0.1%,mtu=1400,seed=7`
+/// ```text
+/// loss=5%,burst=1%/30%,reorder=3%,gap=1ms,delay=10ms,jitter=2ms,rate=100mbit,queue=64,mark=20,
+/// hold=1000,duplicate=1%,corrupt=0.1%,mtu=1400,seed=7
+/// ```
 ///
-/// for both; `tx:loss=5%;rx:delay=10ms` sets them apart, from the side of the link's user; a part
-/// without a direction holds for both.
+/// applies to both directions; `tx:loss=5%;rx:delay=10ms` configures them separately, as seen by
+/// the user of the link. A part without a direction applies to both.
 ///
 /// ```
 /// use linerate::link::impair::Impairments;
@@ -84,16 +91,16 @@ pub struct Burst {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Impairments {
-    /// What is done to frames that the link's user sends.
+    /// Impairment of frames sent by the user of the link.
     pub tx: Impairment,
-    /// What is done to frames on their way to the link's user.
+    /// Impairment of frames on their way to the user of the link.
     pub rx: Impairment,
-    /// The seed of all chance; the same seed and the same traffic give the same network.
+    /// Seed of the random generator. The same seed and the same traffic give the same network.
     pub seed: u64,
 }
 
 impl Impairments {
-    /// The same in both directions.
+    /// Creates the same impairment for both directions.
     #[must_use]
     pub const fn both(each: Impairment, seed: u64) -> Self {
         Self { tx: each, rx: each, seed }

@@ -1,25 +1,27 @@
-//! Marking instead of dropping, as a queue with explicit congestion notification does (RFC 3168 §5).
+//! CE marking as a queue with explicit congestion notification does it (RFC 3168 §5).
 //!
-//! The one place among the links that looks into a frame: at the two bits that a router may change.
+//! The only code of the link layer that looks into a frame: at the two bits that a router may
+//! change.
 
-/// Where the IP header begins.
+/// Offset of the IP header.
 const IP: usize = 14;
 
-/// ECN field: "11" is CE, "00" is Not-ECT.
+/// ECN field: 0b11 is CE, 0b00 is Not-ECT.
 const CE: u8 = 0b11;
 
-/// What became of a frame that was to be marked.
+/// Result of marking a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Marked {
-    /// It carries CE now, or did before.
+    /// The frame carries CE.
     Yes,
-    /// Its transport takes no marks, or it is not IP.
+    /// The transport is not ECN-capable, or the frame is not IP.
     NotCapable,
 }
 
-/// Sets CE. RFC 3168 §5: "Routers [...] set the CE codepoint [...] in the IP header of packets from
-/// ECN-capable transports".
+/// Sets CE (RFC 3168 §5):
+/// > Routers [...] set the CE codepoint [...] in the IP header of packets from ECN-capable
+/// > transports
 pub(super) fn mark(frame: &mut [u8]) -> Marked {
     match frame.get(IP - 2..IP) {
         Some([0x08, 0x00]) if frame.len() >= IP + 20 => mark_v4(&mut frame[IP..IP + 20]),
@@ -34,7 +36,8 @@ fn mark_v4(header: &mut [u8]) -> Marked {
         return Marked::NotCapable;
     }
     header[1] |= CE;
-    // RFC 1624 §3, equation (3): HC' = ~(~HC + ~m + m'); only the low byte of the word has changed, upwards.
+    // RFC 1624 §3, equation (3): HC' = ~(~HC + ~m + m'). Only the low byte of the word has changed,
+    // upwards.
     let sum = u16::from_be_bytes([header[10], header[11]]);
     let raised = u32::from(!sum) + u32::from(header[1] - before);
     let folded = !((raised & 0xffff) + (raised >> 16)) as u16;
@@ -42,7 +45,7 @@ fn mark_v4(header: &mut [u8]) -> Marked {
     Marked::Yes
 }
 
-/// The two bits lie across the second byte: its upper half ends the traffic class.
+/// The ECN field lies in the second byte, whose upper half ends the traffic class.
 fn mark_v6(byte: &mut u8) -> Marked {
     if *byte >> 4 & CE == 0 {
         return Marked::NotCapable;
@@ -55,7 +58,7 @@ fn mark_v6(byte: &mut u8) -> Marked {
 mod tests {
     use super::*;
 
-    /// The one's complement sum of an IPv4 header: all ones if its checksum is right.
+    /// Returns the one's complement sum of an IPv4 header: all ones if its checksum is correct.
     fn sum(header: &[u8]) -> u16 {
         let words = header.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
         let sum: u32 = words.sum();
@@ -74,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capable_ipv4_packet_is_marked_and_its_checksum_stays_right() {
+    fn a_capable_ipv4_packet_is_marked_and_its_checksum_stays_valid() {
         for id in 0..=u16::MAX {
             for tos in [0b01, 0b10, 0b1011_1010] {
                 let mut frame = v4(tos, id);
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_that_is_not_capable_is_left_as_it_is() {
+    fn a_packet_that_is_not_capable_is_unchanged() {
         let arp = [&[0xff; 12][..], &[0x08, 0x06], &[0; 28]].concat();
         for before in [v4(0b1011_1000, 7), arp, vec![0; 5]] {
             let mut frame = before.clone();

@@ -1,33 +1,34 @@
-//! Impairments from a compact string, with errors that name the culprit.
+//! Parsing of impairments from a compact string, with errors that name the faulty part.
 
 use std::str::FromStr;
 
 use super::{Burst, Impairment, Impairments};
 use crate::time::Duration;
 
-/// Why a string is no set of impairments.
+/// Reason that a string is not a valid set of impairments.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImpairmentError {
-    /// A direction that no link has.
-    #[error("`{0}:` is no direction: write `tx:` or `rx:`, or nothing for both")]
+    /// An unknown direction.
+    #[error("unknown direction `{0}:`; use `tx:` or `rx:`, or none for both")]
     Direction(String),
-    /// Something without a value.
-    #[error("`{0}` is no impairment: write KEY=VALUE, for instance `loss=5%,delay=10ms`")]
+    /// A key without a value.
+    #[error("impairment `{0}` has no value; write KEY=VALUE, for instance `loss=5%,delay=10ms`")]
     NoValue(String),
-    /// A name that means nothing.
+    /// An unknown key.
     #[error(
-        "there is no impairment `{0}`: loss, burst, delay, jitter, reorder, gap, duplicate, corrupt, \
-         mtu, rate, queue, mark, hold and seed"
+        "unknown impairment `{0}`; known are loss, burst, delay, jitter, reorder, gap, duplicate, \
+         corrupt, mtu, rate, queue, mark, hold and seed"
     )]
     Key(String),
-    /// A value that cannot be read.
+    /// An invalid value.
     #[error("`{key}={value}`: expected {wanted}")]
     Value {
-        /// The name.
+        /// Name of the impairment.
         key: String,
-        /// What was given.
+        /// The value given.
         value: String,
-        /// What would have been right.
+        /// Description of a valid value.
         wanted: &'static str,
     },
 }
@@ -127,13 +128,13 @@ fn burst(text: &str) -> Option<Burst> {
     Some(Burst { enter, leave, loss_bad, loss_good })
 }
 
-/// A number above or at zero in front of one of `units`, in the smallest of them.
+/// Parses a non-negative number followed by one of `units`. Returns it in the smallest of them.
 fn measured(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     let digits = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(digits);
     let (_, factor) = units.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name))?;
     let value = number.trim().parse::<f64>().ok()? * factor;
-    // Past 2^53 a float skips whole numbers; no network is that slow or that fast.
+    // Above 2^53 a float skips whole numbers; no network is that slow or that fast.
     (0.0..9e15).contains(&value).then_some(value.round() as u64)
 }
 
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_impairment_is_read() {
+    fn every_impairment_is_parsed() {
         let text = "loss=5%,reorder=3%,gap=500us,delay=10ms,jitter=2ms,rate=100mbit,queue=64,\
                     mark=20,hold=200,duplicate=1%,corrupt=0.1%,mtu=1400,burst=1%/30%/90%/0.5%,seed=7";
         let each = Impairment {
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn directions_are_set_apart_and_later_parts_win() {
+    fn directions_are_configured_separately_and_later_parts_win() {
         let got = parse("delay=1ms, loss=0.5; tx: delay=2ms ;rx:loss=0,seed=3;").unwrap();
         assert_eq!(
             (got.tx.delay, got.rx.delay),
@@ -192,10 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_with_what_would_be_right() {
+    fn errors_name_the_faulty_part_and_a_valid_form() {
         for (text, says) in [
-            ("loss", "`loss` is no impairment"),
-            ("lose=5%", "there is no impairment `lose`"),
+            ("loss", "impairment `loss` has no value"),
+            ("lose=5%", "unknown impairment `lose`"),
             ("loss=150%", "`loss=150%`: expected a probability"),
             ("loss=-1", "`loss=-1`: expected a probability"),
             ("loss=NaN", "expected a probability"),
@@ -207,7 +208,7 @@ mod tests {
             ("queue=0", "expected a number of frames"),
             ("burst=1%", "expected ENTER/LEAVE"),
             ("seed=x", "expected a whole number"),
-            ("up:loss=1%", "`up:` is no direction"),
+            ("up:loss=1%", "unknown direction `up:`"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

@@ -1,50 +1,51 @@
-//! The wrapper that puts a bad network around a link.
+//! A wrapper that puts an impaired network around a link.
 
 use std::os::fd::BorrowedFd;
 
-use super::lane::{Counts, Fate, Lane};
-use super::{Impairment, Impairments, lane};
+use super::pipe::{Counts, Outcome, Pipe};
+use super::{Impairment, Impairments};
 use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::rng::Rng;
 use crate::time::Instant;
 
-/// A link behind a bad network. Frames under way are frames of the link inside, and count as held.
+/// A link behind an impaired network. Frames in flight belong to the inner link and count as held.
 #[derive(Debug)]
 pub struct Impaired<L: Link> {
     inner: L,
-    tx: Lane,
-    rx: Lane,
-    /// Frames just taken from the link inside.
+    tx: Pipe,
+    rx: Pipe,
+    /// Frames just received from the inner link.
     arrived: Vec<Frame>,
 }
 
 impl<L: Link> Impaired<L> {
-    /// Puts `impairments` around `inner`.
+    /// Applies `impairments` to `inner`.
     pub fn new(inner: L, impairments: &Impairments) -> Self {
         let mut seeds = Rng::new(impairments.seed);
-        let tx = Lane::new(impairments.tx, seeds.next_u64());
-        let rx = Lane::new(impairments.rx, seeds.next_u64());
+        let tx = Pipe::new(impairments.tx, seeds.next_u64());
+        let rx = Pipe::new(impairments.rx, seeds.next_u64());
         Self { inner, tx, rx, arrived: Vec::new() }
     }
 
-    /// The link inside.
+    /// Returns the inner link.
     pub const fn inner(&mut self) -> &mut L {
         &mut self.inner
     }
 
-    /// The network becomes another for the frames that enter from now on; its chance goes on as seeded.
+    /// Changes the impairments of frames that enter from now on. The random generators keep their
+    /// state.
     pub const fn change(&mut self, tx: Impairment, rx: Impairment) {
         self.tx.change(tx);
         self.rx.change(rx);
     }
 
-    /// What was done to frames sent.
+    /// Returns the counters of frames sent.
     #[must_use]
     pub const fn tx_counts(&self) -> Counts {
         self.tx.counts()
     }
 
-    /// What was done to frames received.
+    /// Returns the counters of frames received.
     #[must_use]
     pub const fn rx_counts(&self) -> Counts {
         self.rx.counts()
@@ -57,23 +58,23 @@ impl<L: Link> Impaired<L> {
     }
 }
 
-/// Lets a frame meet its fate in `lane`; what does not travel goes back to `link`.
-fn pass(link: &mut impl Link, lane: &mut lane::Lane, now: Instant, mut frame: Frame) {
-    let fate = lane.judge(&mut frame);
-    if fate == Fate::Lost {
+/// Sends a frame through `pipe`. Releases it to `link` if it is dropped.
+fn pass(link: &mut impl Link, pipe: &mut Pipe, now: Instant, mut frame: Frame) {
+    let outcome = pipe.decide(&mut frame);
+    if outcome == Outcome::Dropped {
         return link.release(frame);
     }
-    let copy = match fate {
-        // No free frame, no copy: a network that short of memory does not duplicate.
-        Fate::Twice => link.reserve().map(|mut copy| {
+    let copy = match outcome {
+        // Without a free frame the copy is skipped.
+        Outcome::Duplicated => link.reserve().map(|mut copy| {
             copy.fill(&frame);
             copy
         }),
         _ => None,
     };
     for (frame, is_copy) in [(Some(frame), false), (copy, true)] {
-        match frame.map(|frame| lane.enter(now, frame)) {
-            Some(Ok(())) if is_copy => lane.on_duplicated(),
+        match frame.map(|frame| pipe.enter(now, frame)) {
+            Some(Ok(())) if is_copy => pipe.on_duplicated(),
             Some(Err(refused)) => link.release(refused),
             _ => {}
         }
@@ -154,7 +155,7 @@ mod tests {
     use crate::link::memory::{Config, MemoryLink, pair};
     use crate::time::Duration;
 
-    /// A sender behind a bad network, and what reaches the far end.
+    /// A sender behind an impaired network and the far end.
     struct World {
         near: Impaired<MemoryLink>,
         far: MemoryLink,
@@ -176,7 +177,7 @@ mod tests {
             self.near.transmit(self.now, frame);
         }
 
-        /// What has arrived: when, and which.
+        /// Returns the arrival time and number of the frames that have arrived.
         fn arrivals(&mut self) -> Vec<(Instant, u32)> {
             self.near.flush(self.now);
             let mut frames = Vec::new();
@@ -187,7 +188,7 @@ mod tests {
             numbers
         }
 
-        /// Sends one frame of 100 bytes each microsecond, then waits for all.
+        /// Sends one frame of 100 bytes per microsecond, then waits for all.
         fn run(&mut self, count: u32) -> Vec<u32> {
             let mut arrived = Vec::new();
             for number in 0..count {
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_duplication_and_corruption_come_at_their_rates() {
+    fn loss_duplication_and_corruption_have_their_configured_rates() {
         let mut world = World::new("loss=5%,duplicate=2%,corrupt=1%,seed=7");
         let arrived = world.run(20_000);
         let counts = world.near.tx_counts();
@@ -226,19 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn burst_loss_comes_in_runs() {
+    fn burst_loss_occurs_in_runs() {
         let mut world = World::new("burst=1%/25%,seed=3");
         let arrived = world.run(50_000);
         let lost = 50_000 - arrived.len();
         let runs = arrived.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
         let mean = lost as f64 / runs as f64;
-        // A bad spell lasts 1 / 25 % = 4 frames, and 1 / (1 + 25) of all frames meet one.
+        // A bad spell lasts 1 / 25 % = 4 frames, and 1 / (1 + 25) of all frames fall into one.
         assert!((3.4..4.6).contains(&mean), "{lost} lost in {runs} runs");
         assert!((0.03..0.05).contains(&(lost as f64 / 50_000.0)), "{lost} lost");
     }
 
     #[test]
-    fn one_flipped_bit_is_all_the_corruption() {
+    fn corruption_flips_exactly_one_bit() {
         let mut world = World::new("corrupt=100%");
         for number in 0..200 {
             world.send(number, 60);
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn delayed_frames_are_held_and_due_when_the_deadline_says() {
+    fn delayed_frames_are_held_until_the_deadline() {
         let mut world = World::new("delay=10ms");
         let total = world.near.accounting().total();
         world.send(1, 60);
@@ -277,7 +278,7 @@ mod tests {
         let counts = world.near.tx_counts();
         assert!((10..60).contains(&late) && late <= counts.reordered, "{late} {counts:?}");
         arrived.sort_unstable();
-        assert_eq!(arrived, Vec::from_iter(0..900), "nothing is lost by it");
+        assert_eq!(arrived, Vec::from_iter(0..900), "no frame is lost");
     }
 
     #[test]
@@ -295,11 +296,11 @@ mod tests {
         world.now += Duration::from_millis(5);
         world.send(200, 1250);
         let next = world.near.deadline().map(|at| at.since(world.now));
-        assert_eq!(next, Some(Duration::from_micros(100)), "an idle limiter saves nothing up");
+        assert_eq!(next, Some(Duration::from_micros(100)), "an idle limiter accumulates no credit");
     }
 
     #[test]
-    fn from_the_threshold_on_the_queue_marks_what_can_be_marked() {
+    fn above_the_threshold_ecn_capable_packets_are_marked() {
         let mut world = World::new("rate=100mbit,queue=64,mark=20");
         for number in 0..40 {
             let mut frame = world.near.reserve().expect("a free frame");
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_frames_are_held_than_allowed() {
+    fn the_number_of_frames_in_flight_is_limited() {
         let mut world = World::new("delay=1s,hold=10");
         (0..50).for_each(|number| world.send(number, 60));
         assert_eq!(world.near.accounting().held, 10);
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_is_the_same_network_and_another_is_not() {
+    fn the_same_seed_gives_the_same_network_and_another_does_not() {
         let run = |seed: u32| {
             let text =
                 "loss=3%,burst=1%/30%,reorder=3%,delay=100us,jitter=50us,duplicate=1%,corrupt=1%";
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn directions_are_impaired_apart() {
+    fn directions_are_impaired_separately() {
         let mut world = World::new("tx:loss=100%;rx:delay=1ms");
         world.send(1, 60);
         assert!(world.arrivals().is_empty());
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_under_way_go_home_when_the_network_ends() {
+    fn frames_in_flight_are_released_when_the_network_is_dropped() {
         let World { mut near, mut far, now } = World::new("delay=1s");
         let mut frame = far.reserve().expect("a free frame");
         frame.set_len(60);

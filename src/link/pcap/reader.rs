@@ -1,4 +1,4 @@
-//! The reading side of a capture file: its Ethernet frames with their times, one after the other.
+//! Reader of capture files: iterates over Ethernet frames and their times.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -14,7 +14,7 @@ use pcap_file::{DataLink, PcapError};
 
 use super::CaptureError;
 
-/// Which way a frame went, seen from who recorded it.
+/// Direction of a frame as seen by the recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Received.
@@ -24,7 +24,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The first two bits of epb_flags.
+    /// Returns the two lowest bits of epb_flags.
     pub(super) const fn flags(self) -> u32 {
         match self {
             Self::In => 1,
@@ -41,18 +41,20 @@ impl Direction {
     }
 }
 
-/// One recorded frame.
+/// A recorded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
-    /// When, as Unix time.
+    /// Unix time of the frame.
     pub at: core::time::Duration,
-    /// Which way, where the file tells.
+    /// Direction, if the file records it.
     pub direction: Option<Direction>,
-    /// The frame, as much as was recorded of it.
+    /// Bytes of the frame, possibly truncated by the recorder.
     pub bytes: Vec<u8>,
 }
 
-/// A capture file being read, whatever its name ends in: the content tells the format.
+/// A capture file open for reading. The format is detected from the contents, not from the file
+/// name.
 pub struct Reader {
     format: Format,
     path: String,
@@ -63,10 +65,10 @@ enum Format {
     PcapNg(PcapNgReader<BufReader<File>>),
 }
 
-/// The type of a pcapng file's first block; a pcap file starts with other magic numbers.
+/// Type of the first block of a pcapng file. A pcap file starts with other magic numbers.
 const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// Whether a file of that name is written as pcapng.
+/// Returns true if a file of this name is written as pcapng.
 pub(super) fn is_pcapng(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("pcapng"))
 }
@@ -75,7 +77,7 @@ impl Reader {
     /// Opens a capture.
     ///
     /// # Errors
-    /// When the file cannot be opened, or is no capture of Ethernet frames.
+    /// When the file cannot be opened, or is not a capture of Ethernet frames.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let shown = path.display().to_string();
         let failed = |cause| CaptureError::Open { path: shown.clone(), cause };
@@ -94,10 +96,10 @@ impl Reader {
         Ok(Self { format, path: shown })
     }
 
-    /// The next frame; `None` at the end.
+    /// Returns the next frame, or `None` at the end.
     ///
     /// # Errors
-    /// Where the file breaks off, or something else than Ethernet begins.
+    /// When the file is truncated, or contains something other than Ethernet.
     pub fn poll_record(&mut self) -> Result<Option<Record>, CaptureError> {
         let path = &self.path;
         let broken = |cause| CaptureError::Malformed { path: path.clone(), cause };
@@ -155,7 +157,7 @@ fn record(packet: EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBlock
         EnhancedPacketOption::Flags(flags) => Some(*flags),
         _ => None,
     });
-    // The parser takes the units of the file for nanoseconds.
+    // The parser treats the file's units as nanoseconds.
     let units = packet.timestamp.as_nanos();
     Record {
         at: since_epoch(units, resolution.unwrap_or(MICROSECONDS)),
@@ -164,18 +166,19 @@ fn record(packet: EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBlock
     }
 }
 
-/// if_tsresol where an interface has none.
+/// Default of if_tsresol.
 const MICROSECONDS: u8 = 6;
 
-/// if_tsresol: a negative power of two with the highest bit, else of ten.
+/// Converts a timestamp. if_tsresol is a negative power of two if the highest bit is set, else of
+/// ten.
 fn since_epoch(units: u128, resolution: u8) -> core::time::Duration {
     const SECOND: u128 = 1_000_000_000;
     let exponent = u32::from(resolution & 0x7f);
     let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
     let nanos = match base.checked_pow(exponent) {
-        Some(units_a_second) => {
-            let rest = (units % units_a_second).saturating_mul(SECOND) / units_a_second;
-            (units / units_a_second).saturating_mul(SECOND) + rest
+        Some(units_per_second) => {
+            let rest = (units % units_per_second).saturating_mul(SECOND) / units_per_second;
+            (units / units_per_second).saturating_mul(SECOND) + rest
         }
         None => 0,
     };
@@ -198,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_capture_is_refused_by_name() {
+    fn an_invalid_capture_is_rejected_with_its_name() {
         let missing = Reader::open(Path::new("/nonexistent/x.pcap")).unwrap_err().to_string();
         assert!(missing.contains("/nonexistent/x.pcap"), "{missing}");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let text = Reader::open(Path::new(source)).unwrap_err().to_string();
-        assert!(text.contains("no whole pcap"), "{text}");
+        assert!(text.contains("not a complete pcap"), "{text}");
     }
 }

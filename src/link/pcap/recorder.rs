@@ -1,7 +1,7 @@
-//! The writing side of a capture file, shared by the taps of several workers.
+//! Writer of capture files, shared by the taps of several workers.
 //!
-//! The first error ends the recording, not the stack: it is kept to be asked for, and what follows is
-//! counted as lost. Times are instants of the caller's clock plus its origin.
+//! The first error ends the recording, not the stack. It is kept for [`Recorder::lost`], and later
+//! frames are counted as lost. Times are instants of the caller's clock plus its origin.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,17 +22,17 @@ use super::reader::is_pcapng;
 use super::{CaptureError, Direction};
 use crate::time::Instant;
 
-/// Bytes of a frame that are kept: any frame that a link can carry.
+/// Maximum recorded length of a frame in bytes: more than any link carries.
 const SNAP_LEN: u32 = 1 << 18;
 
-/// Bytes buffered before the system is called.
+/// Size of the write buffer in bytes.
 const BUFFER: usize = 1 << 16;
 
 /// if_tsresol for nanoseconds: a power of ten.
 const NANOSECONDS: u8 = 9;
 
-/// A capture file being written. Clones write to the same file; it is whole once the last is dropped,
-/// or after [`flush`](Self::flush).
+/// A capture file open for writing. Clones write to the same file. It is complete once the last
+/// clone is dropped, or after [`flush`](Self::flush).
 #[derive(Clone)]
 pub struct Recorder {
     recording: Arc<Mutex<Recording>>,
@@ -52,7 +52,7 @@ enum Format {
     PcapNg(PcapNgWriter<Buffer>),
 }
 
-/// The buffered file, shared with the format's writer, which does not give it out to be flushed.
+/// The buffered file. Shared with the format's writer, which does not expose it for flushing.
 #[derive(Clone)]
 struct Buffer(Arc<Mutex<BufWriter<File>>>);
 
@@ -70,7 +70,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Recorder {
-    /// Makes the file, overwriting one that is there. `origin` is the Unix time of [`Instant::ZERO`].
+    /// Creates the file, overwriting an existing one. `origin` is the Unix time of
+    /// [`Instant::ZERO`].
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -84,7 +85,7 @@ impl Recorder {
         }
     }
 
-    /// Makes the file, with its head still in the buffer.
+    /// Creates the file, with its header still in the buffer.
     fn start(path: &Path, origin: core::time::Duration) -> Result<Self, CaptureError> {
         let failed = |cause| CaptureError::Create { path: path.display().to_string(), cause };
         let file = BufWriter::with_capacity(BUFFER, File::create(path).map_err(failed)?);
@@ -116,7 +117,7 @@ impl Recorder {
         }
     }
 
-    /// Hands everything to the system, so that whoever looks at the file sees it.
+    /// Writes the buffer to the file, so that other programs see it.
     pub fn flush(&self) {
         let mut recording = locked(&self.recording);
         if let Err(error) = recording.buffer.flush() {
@@ -124,13 +125,13 @@ impl Recorder {
         }
     }
 
-    /// Frames written so far.
+    /// Returns the number of frames written.
     #[must_use]
     pub fn recorded(&self) -> u64 {
         locked(&self.recording).recorded
     }
 
-    /// Frames that could not be written, and why.
+    /// Returns the number of frames that could not be written and the reason.
     #[must_use]
     pub fn lost(&self) -> Option<(u64, String)> {
         let recording = locked(&self.recording);
@@ -196,18 +197,18 @@ mod tests {
     const ORIGIN: core::time::Duration = core::time::Duration::ZERO;
 
     #[test]
-    fn a_disk_that_is_full_from_the_start_is_told_at_once() {
+    fn a_full_disk_is_reported_at_once() {
         let error = Recorder::create(Path::new(FULL), ORIGIN).unwrap_err().to_string();
         assert!(error.contains("No space left"), "{error}");
     }
 
     #[test]
-    fn a_disk_that_fills_up_ends_the_recording_and_counts_what_is_lost() {
+    fn a_disk_that_fills_up_ends_the_recording_and_lost_frames_are_counted() {
         let recorder = Recorder::start(Path::new(FULL), ORIGIN).unwrap();
         for _ in 0..2000 {
             recorder.record(Instant::ZERO, Direction::In, &[0; 1000]);
         }
-        let (lost, cause) = recorder.lost().expect("the failure is told");
+        let (lost, cause) = recorder.lost().expect("the failure is reported");
         assert!(lost > 0 && !cause.is_empty());
         assert_eq!(lost + recorder.recorded(), 2000);
     }

@@ -1,4 +1,4 @@
-//! A link that delivers the frames of a capture file and swallows what is sent.
+//! A link that delivers the frames of a capture file and discards what is sent.
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -7,29 +7,29 @@ use super::{CaptureError, Direction, Reader, Record};
 use crate::link::{Accounting, Area, Frame, Link, Statistics};
 use crate::time::{Duration, Instant};
 
-/// How fast a capture is replayed.
+/// Speed of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// With the recorded gaps; the first frame comes with the first call.
+    /// Keeps the recorded gaps; the first frame arrives with the first call.
     AsRecorded,
-    /// As fast as it is received.
+    /// As fast as the user receives.
     AtOnce,
 }
 
-/// The longest frame that is replayed: a jumbo frame and more. Longer ones are dropped and counted.
+/// Longest frame that is replayed: above jumbo frames. Longer ones are dropped and counted.
 const FRAME_MAX: usize = 16 << 10;
 
-/// Frames in hand at once.
+/// Number of frames.
 const FRAMES: usize = 1024;
 
-/// A capture as a link. Frames that the file marks as sent are left out.
+/// A capture as a link. Skips frames recorded as sent.
 #[derive(Debug)]
 pub struct Replay {
     reader: Reader,
     next: Option<Record>,
     failure: Option<CaptureError>,
     pace: Pace,
-    /// When the replay began here, and in the file.
+    /// Start of the replay, as local time and as time in the file.
     began: Option<(Instant, core::time::Duration)>,
     area: Area,
     statistics: Statistics,
@@ -39,7 +39,7 @@ impl Replay {
     /// Opens a capture.
     ///
     /// # Errors
-    /// When the file cannot be opened, or is no capture of Ethernet frames.
+    /// When the file cannot be opened, or is not a capture of Ethernet frames.
     pub fn open(path: &Path, pace: Pace) -> Result<Self, CaptureError> {
         let reader = Reader::open(path)?;
         let area = Area::new(FRAMES, FRAME_MAX);
@@ -50,13 +50,13 @@ impl Replay {
         Ok(replay)
     }
 
-    /// Whether every frame was delivered, or the file broke off.
+    /// Returns true once every frame has been delivered or reading has failed.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.next.is_none()
     }
 
-    /// Where the file broke off, if it did.
+    /// Returns the error that ended reading, if any.
     #[must_use]
     pub const fn failure(&self) -> Option<&CaptureError> {
         self.failure.as_ref()
@@ -122,7 +122,7 @@ impl Link for Replay {
 
     fn release(&mut self, frame: Frame) {
         let stray = self.area.release(frame);
-        debug_assert!(stray.is_ok(), "released to a link that it does not come from: {stray:?}");
+        debug_assert!(stray.is_ok(), "frame released to a link it does not belong to: {stray:?}");
     }
 
     fn flush(&mut self, _now: Instant) {}
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_with_their_recorded_gaps_and_what_was_sent_does_not() {
+    fn received_frames_keep_their_gaps_and_sent_frames_are_skipped() {
         let path = recorded("gaps.pcapng", three);
         let mut replay = Replay::open(&path, Pace::AsRecorded).unwrap();
         let start = Instant::from_millis(500);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn at_once_delivers_everything_without_waiting() {
+    fn at_once_delivers_all_frames_without_waiting() {
         let path = recorded("once.pcap", three);
         let mut replay = Replay::open(&path, Pace::AtOnce).unwrap();
         assert_eq!(deliver(&mut replay, Instant::ZERO).len(), 6);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_breaks_off_delivers_what_is_whole_and_says_so() {
+    fn a_truncated_file_delivers_complete_frames_and_reports_the_error() {
         let path = recorded("cut.pcap", three);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 10]).unwrap();

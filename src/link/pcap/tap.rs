@@ -1,4 +1,4 @@
-//! A wrapper that writes what passes through a link to a capture file.
+//! A wrapper that records the traffic of a link to a capture file.
 
 use std::os::fd::BorrowedFd;
 
@@ -6,23 +6,23 @@ use super::{Direction, Recorder};
 use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::time::Instant;
 
-/// A link with a recorder attached: frames are written when received, and when handed over to be sent.
+/// A link with a recorder: frames are recorded when received and when passed to transmit.
 #[derive(Debug)]
 pub struct Tap<L> {
     inner: L,
     recorder: Recorder,
-    /// Whether something was recorded since the file was last flushed, and since the last turn.
+    /// Frames were recorded since the last flush of the file (`dirty`), or in this turn (`busy`).
     dirty: bool,
     busy: bool,
 }
 
 impl<L: Link> Tap<L> {
-    /// Records everything that passes through `inner`.
+    /// Records all traffic of `inner`.
     pub const fn new(inner: L, recorder: Recorder) -> Self {
         Self { inner, recorder, dirty: false, busy: false }
     }
 
-    /// The link inside.
+    /// Returns the inner link.
     pub const fn inner(&mut self) -> &mut L {
         &mut self.inner
     }
@@ -52,7 +52,7 @@ impl<L: Link> Link for Tap<L> {
         self.inner.release(frame);
     }
 
-    /// The file is flushed in the first turn with nothing to record: never while there is work.
+    /// Flushes the file in the first turn without traffic, never while there is work.
     fn flush(&mut self, now: Instant) {
         self.inner.flush(now);
         if self.busy {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_there_is_told() {
+    fn a_missing_directory_is_reported() {
         let path = Path::new("/nonexistent/x.pcap");
         let error = Recorder::create(path, ORIGIN).unwrap_err().to_string();
         assert!(error.contains("cannot write the capture file `/nonexistent/x.pcap`"), "{error}");

@@ -1,27 +1,29 @@
-//! What is asked of an AF_XDP link, and the sizes that follow from it.
+//! Configuration of an AF_XDP link and the sizes derived from it.
 
 use super::OpenError;
 
-/// How frames cross between the device and the link's memory.
+/// Transfer of frames between the device and the link's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
-    /// Zero-copy where the driver has it, else copy; [`XskLink::bound`](super::XskLink::bound) tells.
+    /// Zero-copy if the driver supports it, otherwise copy; see
+    /// [`XskLink::bound`](super::XskLink::bound).
     #[default]
     Auto,
     /// The kernel copies each frame. Works on every interface.
     Copy,
-    /// The device uses the link's memory; opening fails where the driver can't.
+    /// The device uses the link's memory. Opening fails if the driver does not support it.
     ZeroCopy,
 }
 
-/// Preferred busy polling: the device is driven by the link's own system calls, its interrupts stay
-/// off. It needs `napi_defer_hard_irqs` and `gro_flush_timeout` set on the interface, and does nothing
-/// on veth, whose sockets have no NAPI id.
+/// Preferred busy polling: the system calls of the link drive the device, and its interrupts stay
+/// off. Requires `napi_defer_hard_irqs` and `gro_flush_timeout` on the interface. Has no effect on
+/// veth, whose sockets have no NAPI id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusyPoll {
-    /// Microseconds that one call may poll (SO_BUSY_POLL).
+    /// Maximum time of one poll in microseconds (SO_BUSY_POLL).
     pub micros: u32,
-    /// Frames that one call may take (SO_BUSY_POLL_BUDGET).
+    /// Maximum number of frames per poll (SO_BUSY_POLL_BUDGET).
     pub budget: u32,
 }
 
@@ -32,58 +34,61 @@ impl Default for BusyPoll {
     }
 }
 
-/// What to open, and how large.
+/// Interface, queue and sizes of an AF_XDP link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The interface's name in the network namespace of the calling thread.
+    /// Name of the interface in the network namespace of the calling thread.
     pub interface: String,
-    /// Which of its queues.
+    /// Queue of the interface.
     pub queue: u32,
     /// Copy or zero-copy.
     pub mode: Mode,
-    /// Ask the kernel to tell when a kick is needed (XDP_USE_NEED_WAKEUP), so that the others are saved.
+    /// Makes the kernel report when it needs a kick (XDP_USE_NEED_WAKEUP), which saves the other
+    /// kicks.
     pub need_wakeup: bool,
-    /// Descriptors of the socket's rx ring, a power of two. A worker that is kept from its core for a
-    /// millisecond misses as many packets as came in more than this.
+    /// Descriptors of the socket's RX ring, a power of two. While a worker is off its core, packets
+    /// beyond this number are lost.
     pub rx_ring: u32,
-    /// Descriptors of the tx ring, a power of two.
+    /// Descriptors of the TX ring, a power of two.
     pub tx_ring: u32,
-    /// Bytes of a chunk: 2048, or 4096 (the page). 256 of them are headroom.
+    /// Length of a chunk in bytes: 2048, or 4096 (the page size). 256 of them are headroom.
     pub frame_size: u32,
-    /// Frames that the link's user may hold at once beside those on the rings.
+    /// Frames that the user of the link may hold in addition to those on the rings.
     pub held: u32,
-    /// Carry frames longer than a chunk in several descriptors, where the interface's MTU has such (XDP_USE_SG;
-    /// Linux 6.6, and in zero-copy mode a driver that can).
+    /// Carries frames longer than a chunk in several descriptors, if the MTU of the interface
+    /// requires it (XDP_USE_SG; needs Linux 6.6, and driver support in zero-copy mode).
     pub multi_buffer: bool,
-    /// Try huge pages first.
+    /// Tries huge pages first.
     pub huge_pages: bool,
-    /// Read what the XDP program writes in front of frames ([`Link::metadata`](crate::link::Link::metadata)).
+    /// Reads the metadata that the XDP program writes in front of frames
+    /// ([`Link::metadata`](crate::link::Link::metadata)).
     pub metadata: bool,
-    /// Busy polling, if wanted.
+    /// Busy polling, if enabled.
     pub busy_poll: Option<BusyPoll>,
-    /// Descriptors that one kick may send in copy mode (XDP_MAX_TX_SKB_BUDGET; 32 where the kernel is too
-    /// old to be asked). More than the tx ring means the ring.
+    /// Descriptors that one kick may send in copy mode (XDP_MAX_TX_SKB_BUDGET; 32 on older
+    /// kernels). Capped at the size of the TX ring.
     pub tx_budget: u32,
-    /// Frames transmitted without a flush after which the link kicks by itself, so that the device
-    /// begins while a large turn is still being worked on.
+    /// Number of frames transmitted without a flush after which the link kicks on its own, so that
+    /// the device starts while a large turn is still in progress.
     pub watermark: u32,
 }
 
-/// Headroom that the kernel keeps before each packet (XDP_PACKET_HEADROOM).
+/// Headroom that the kernel reserves before each packet (XDP_PACKET_HEADROOM).
 pub(super) const HEADROOM: u32 = 256;
 
-/// The rx ring of a driver that does not tell: veth's, which is fixed.
+/// Assumed RX ring of a driver that does not report it: the fixed size of veth.
 const DRIVER_RX_RING: u32 = 256;
 
-/// The longest driver ring taken at its word: a fill ring for longer ones would pin more memory than
-/// it saves packets.
+/// Largest reported driver ring that is used. A fill ring for a larger one would pin more memory
+/// than the saved packets are worth.
 const DRIVER_RX_RING_MAX: u32 = 4096;
 
-/// Bytes of a huge page: areas are cut to whole ones, since the kernel unmaps nothing less.
+/// Length of a huge page in bytes. Areas are rounded to whole ones, the smallest unit that the
+/// kernel unmaps.
 const HUGE_PAGE: u32 = 2 << 20;
 
 impl Config {
-    /// The usual sizes for `queue` of `interface`.
+    /// Creates a configuration with the default sizes for `queue` of `interface`.
     #[must_use]
     pub fn new(interface: &str, queue: u32) -> Self {
         Self {
@@ -107,13 +112,13 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), OpenError> {
         let ring_is_sane = |ring: u32| ring.is_power_of_two() && (64..=1 << 15).contains(&ring);
         if !ring_is_sane(self.rx_ring) || !ring_is_sane(self.tx_ring) {
-            return Err(OpenError::BadConfig("a ring takes a power of two between 64 and 32768"));
+            return Err(OpenError::BadConfig("ring sizes are powers of two from 64 to 32768"));
         }
         if !matches!(self.frame_size, 2048 | 4096) {
-            return Err(OpenError::BadConfig("a frame takes 2048 or 4096 bytes"));
+            return Err(OpenError::BadConfig("the frame size is 2048 or 4096 bytes"));
         }
         if !(64..=1 << 18).contains(&self.held) {
-            return Err(OpenError::BadConfig("between 64 and 262144 frames can be held"));
+            return Err(OpenError::BadConfig("the number of held frames is 64 to 262144"));
         }
         Ok(())
     }
@@ -131,16 +136,16 @@ impl Config {
     }
 }
 
-/// What follows from a [`Config`] and the driver's rx ring.
+/// Sizes derived from a [`Config`] and the driver's RX ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub fill_ring: u32,
     pub completion_ring: u32,
-    /// Frames kept with the kernel for receiving. With fewer than the driver's ring and the socket's
-    /// ring may hold together, receive can stall for good on some drivers; twice that leaves as many
-    /// again to be refilled in peace.
+    /// Frames posted to the kernel for receive. With fewer than the driver's ring and the socket's
+    /// ring hold together, some drivers stop receiving for good; twice that number leaves time to
+    /// refill.
     pub posted: u32,
-    /// Frames in all: whatever is sent or held, the posted ones are never short.
+    /// Total number of frames, such that sent and held frames never reduce the posted ones.
     pub frames: u32,
 }
 
@@ -149,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_sent_and_held_never_eats_into_what_is_posted() {
+    fn sent_and_held_frames_never_reduce_the_posted_ones() {
         for driver in [None, Some(1), Some(512), Some(4096), Some(1 << 20)] {
             for ring in [64, 512, 4096] {
                 let config = Config { rx_ring: ring, tx_ring: ring, ..Config::new("x", 0) };
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_sizes_are_refused() {
+    fn invalid_sizes_are_rejected() {
         let usual = || Config::new("x", 0);
         assert!(usual().check().is_ok());
         for odd in [

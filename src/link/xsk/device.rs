@@ -1,4 +1,4 @@
-//! What the kernel tells about an interface: only as much as sizes and error messages need.
+//! Kernel information about an interface, as far as sizes and error messages need it.
 
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -10,24 +10,24 @@ const ETHTOOL_GRINGPARAM: u32 = 0x10;
 /// struct ethtool_channels and struct ethtool_ringparam: a command and eight numbers each.
 type Answer = [u32; 9];
 
-/// Queues that the interface really has.
+/// Returns the number of active queues of the interface.
 pub(super) fn queues(interface: &str) -> Option<u32> {
     let listed = std::fs::read_dir(format!("/sys/class/net/{interface}/queues")).ok().map(|dir| {
         let rx = |name: &str| name.starts_with("rx-");
         dir.flatten().filter(|entry| entry.file_name().to_str().is_some_and(rx)).count() as u32
     });
-    // max_rx, max_tx, max_other, max_combined, rx, tx, other, combined. Second choice: veth answers
-    // with channels that are not active.
+    // max_rx, max_tx, max_other, max_combined, rx, tx, other, combined. Used second because veth
+    // also reports inactive channels.
     listed.or_else(|| ethtool(interface, ETHTOOL_GCHANNELS).map(|a| a[5] + a[8]))
 }
 
-/// Descriptors of the driver's own rx ring.
+/// Returns the number of descriptors of the driver's RX ring.
 pub(super) fn rx_ring(interface: &str) -> Option<u32> {
     // rx_max, mini_max, jumbo_max, tx_max, rx, mini, jumbo, tx
     ethtool(interface, ETHTOOL_GRINGPARAM).map(|a| a[5]).filter(|n| *n > 0)
 }
 
-/// The interface's MTU.
+/// Returns the MTU of the interface.
 pub(super) fn mtu(interface: &str) -> Option<u32> {
     let mut request = request(interface)?;
     ioctl(libc::SIOCGIFMTU, &mut request)?;
@@ -57,7 +57,7 @@ fn request(interface: &str) -> Option<libc::ifreq> {
 }
 
 fn ioctl(command: libc::c_ulong, request: &mut libc::ifreq) -> Option<()> {
-    // SAFETY: no pointers are passed; the descriptor, when there is one, is ours alone.
+    // SAFETY: no pointers are passed, and nothing else owns the new descriptor.
     let socket = unsafe {
         let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if fd < 0 {
@@ -65,8 +65,8 @@ fn ioctl(command: libc::c_ulong, request: &mut libc::ifreq) -> Option<()> {
         }
         OwnedFd::from_raw_fd(fd)
     };
-    // SAFETY: `request` is a whole ifreq, and what `ifru_data` points to is as long as the two
-    // ethtool commands used here fill.
+    // SAFETY: `request` is a whole ifreq, and `ifru_data` points to a buffer of the length that the
+    // two ethtool commands fill.
     let answer = unsafe { libc::ioctl(socket.as_raw_fd(), command as _, &raw mut *request) };
     (answer == 0).then_some(())
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_tells_nothing() {
+    fn a_missing_interface_has_no_information() {
         for name in ["lr-none", "a-name-longer-than-any-interface-has", ""] {
             assert_eq!((mtu(name), rx_ring(name)), (None, None), "{name}");
         }

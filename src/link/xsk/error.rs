@@ -1,42 +1,43 @@
-//! Why an AF_XDP link could not be opened, by cause, with what to do about it.
+//! Errors of opening an AF_XDP link, by cause, with a remedy.
 
 use std::io;
 
-use super::{Config, device};
+use super::device;
 
-/// Why an AF_XDP link could not be opened.
+/// Reason that an AF_XDP link could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
-    /// A size that no socket can have.
+    /// The configuration is invalid.
     #[error("cannot open an AF_XDP socket: {0}")]
     BadConfig(&'static str),
-    /// There is no such interface in this network namespace.
+    /// The interface does not exist in this network namespace.
     #[error(
-        "no interface `{interface}` in this network namespace: `ip link` lists them (in a namespace, \
-         run under `ip netns exec NAME`)"
+        "no interface `{interface}` in this network namespace: `ip link` lists them (in a \
+         namespace, run under `ip netns exec NAME`)"
     )]
     NoInterface {
-        /// What was asked for.
+        /// The requested interface.
         interface: String,
     },
     /// The interface has too few queues.
     #[error(
         "`{interface}` has no queue {queue}: it has {}, numbered from 0. Get more with `ethtool -L \
          {interface} combined {}` (a veth must be created with `numrxqueues` and `numtxqueues`)",
-        there.map_or_else(|| "fewer".to_owned(), |n| n.to_string()), queue + 1
+        available.map_or_else(|| "fewer".to_owned(), |n| n.to_string()), queue + 1
     )]
     NoQueue {
         /// The interface.
         interface: String,
-        /// What was asked for.
+        /// The requested queue.
         queue: u32,
-        /// How many it has, where that can be told.
-        there: Option<u32>,
+        /// Number of queues, if known.
+        available: Option<u32>,
     },
     /// Another AF_XDP socket is bound to the queue.
     #[error(
-        "queue {queue} of `{interface}` is taken by another AF_XDP socket: stop that program (`ss \
-         --xdp -p` names it), or take another queue"
+        "queue {queue} of `{interface}` is in use by another AF_XDP socket: stop that program (`ss \
+         --xdp -p` names it), or use another queue"
     )]
     QueueBusy {
         /// The interface.
@@ -44,24 +45,26 @@ pub enum OpenError {
         /// The queue.
         queue: u32,
     },
-    /// The process may not.
+    /// The process lacks the privilege.
     #[error(
-        "no permission to open an AF_XDP socket: run as root, or give CAP_NET_RAW and CAP_NET_ADMIN"
+        "no permission to open an AF_XDP socket: run as root, or grant CAP_NET_RAW and \
+         CAP_NET_ADMIN"
     )]
     NoPrivilege,
-    /// The memory of the frames may not be pinned.
+    /// The memory for frames exceeds the limit on locked memory.
     #[error(
-        "the kernel refuses to pin {} KiB for frames: raise the limit (`ulimit -l unlimited`), give \
-         CAP_IPC_LOCK, or ask for smaller rings", bytes / 1024
+        "the kernel refuses to pin {} KiB for frames: raise the limit (`ulimit -l unlimited`), \
+         grant CAP_IPC_LOCK, or configure smaller rings", bytes / 1024
     )]
     MemoryLimit {
-        /// How much was needed.
+        /// Bytes required.
         bytes: usize,
     },
-    /// Zero-copy was demanded and the driver does not have it.
+    /// Zero-copy is required but the driver does not support it.
     #[error(
-        "the driver of `{interface}` has no zero-copy here: use `auto` or copy mode (veth and generic \
-         XDP never have it; some drivers need the XDP program attached in native mode first)"
+        "the driver of `{interface}` does not support zero-copy here: use `auto` or copy mode \
+         (veth and generic XDP never support it; some drivers need the XDP program attached in native \
+         mode first)"
     )]
     NoZeroCopy {
         /// The interface.
@@ -76,32 +79,32 @@ pub enum OpenError {
         /// The interface.
         interface: String,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("cannot open an AF_XDP socket on queue {queue} of `{interface}`: {step}: {cause}")]
     Other {
         /// The interface.
         interface: String,
         /// The queue.
         queue: u32,
-        /// What was being done.
+        /// Operation that failed.
         step: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         cause: io::Error,
     },
 }
 
-/// What was being done when the kernel refused.
+/// Operation that the kernel refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Registering that many bytes of memory, after opening the socket.
+    /// Registering this many bytes of memory, after opening the socket.
     Memory(usize),
     /// Binding the socket to its queue.
     Bind,
 }
 
 impl OpenError {
-    pub(super) fn from_kernel(config: &Config, step: Step, cause: io::Error) -> Self {
-        let (interface, queue) = (config.interface.clone(), config.queue);
+    pub(super) fn from_kernel(interface: &str, queue: u32, step: Step, cause: io::Error) -> Self {
+        let interface = interface.to_owned();
         match (cause.raw_os_error().unwrap_or(0), step) {
             (libc::EAFNOSUPPORT, _) => Self::NoKernelSupport,
             (libc::EPERM | libc::EACCES, _) => Self::NoPrivilege,
@@ -111,23 +114,23 @@ impl OpenError {
             (libc::EOPNOTSUPP, Step::Bind) => Self::NoZeroCopy { interface },
             (libc::ENETDOWN, Step::Bind) => Self::InterfaceDown { interface },
             (libc::EINVAL, Step::Bind) => match device::queues(&interface) {
-                Some(there) if queue < there => Self::other(config, step, cause),
-                there => Self::NoQueue { interface, queue, there },
+                Some(available) if queue < available => Self::other(interface, queue, step, cause),
+                available => Self::NoQueue { interface, queue, available },
             },
-            _ => Self::other(config, step, cause),
+            _ => Self::other(interface, queue, step, cause),
         }
     }
 
-    fn other(config: &Config, step: Step, cause: io::Error) -> Self {
+    fn other(interface: String, queue: u32, step: Step, cause: io::Error) -> Self {
         let step = match step {
             Step::Memory(_) => "registering the memory of the frames",
-            Step::Bind => "binding it",
+            Step::Bind => "binding the socket",
         };
-        Self::Other { interface: config.interface.clone(), queue: config.queue, step, cause }
+        Self::Other { interface, queue, step, cause }
     }
 }
 
-/// The kernel's answer inside an error of xsk-rs.
+/// Extracts the kernel's error from an error of xsk-rs.
 pub(super) fn cause_of(error: &(dyn std::error::Error + 'static)) -> io::Error {
     error
         .source()
@@ -141,12 +144,11 @@ mod tests {
     use super::*;
 
     fn refused(errno: i32, step: Step) -> String {
-        let config = Config::new("lr-none", 3);
-        OpenError::from_kernel(&config, step, io::Error::from_raw_os_error(errno)).to_string()
+        OpenError::from_kernel("lr-none", 3, step, io::Error::from_raw_os_error(errno)).to_string()
     }
 
     #[test]
-    fn every_refusal_says_what_to_do() {
+    fn every_error_includes_a_remedy() {
         let memory = Step::Memory(8 << 20);
         for (errno, step, advice) in [
             (libc::EPERM, memory, "run as root"),
@@ -157,7 +159,7 @@ mod tests {
             (libc::EOPNOTSUPP, Step::Bind, "copy mode"),
             (libc::EINVAL, Step::Bind, "ethtool -L lr-none combined 4"),
             (libc::ENETDOWN, Step::Bind, "ip link set lr-none up"),
-            (libc::EIO, Step::Bind, "queue 3 of `lr-none`: binding it: "),
+            (libc::EIO, Step::Bind, "queue 3 of `lr-none`: binding the socket: "),
         ] {
             let text = refused(errno, step);
             assert!(text.contains(advice), "{errno}: {text}");

@@ -1,72 +1,73 @@
-//! When to kick the device, how often, and when to try again.
+//! TX kicks: when, how often, and when to retry.
 //!
-//! A kick carries no guarantee: one call sends 32 descriptors where the kernel knows no larger budget,
-//! stops at a full send buffer or queueing discipline, and a driver may sleep through it. So a flush
-//! kicks as long as that makes progress, and what is left is tried again at a deadline that backs off.
-//! Knows nothing of rings and system calls: both come in through [`Ring`].
+//! A kick carries no guarantee. One call sends 32 descriptors if the kernel has no larger budget,
+//! stops at a full send buffer or queueing discipline, and a driver may miss it. So a flush kicks
+//! as long as that makes progress, and the rest is retried at a deadline that backs off. Knows
+//! nothing about rings and system calls; both come in through [`TxRing`].
 
 use crate::time::{Duration, Instant};
 
-/// What the kernel said to a kick.
+/// Kernel's result of a kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Answer {
-    /// It did what it could.
+pub(super) enum KickResult {
+    /// The kernel processed what it could.
     Done,
-    /// It stopped half-way; ask again.
+    /// The kernel stopped early; kick again.
     Again,
     /// The interface is down or gone.
     Down,
-    /// Anything else, which asking again does not heal.
+    /// Any other error, which a retry does not fix.
     Refused,
 }
 
-/// The tx ring as far as kicking needs it.
-pub(super) trait Ring {
-    /// Descriptors that the kernel has not yet taken.
+/// The TX ring as far as kicking needs it.
+pub(super) trait TxRing {
+    /// Returns the number of descriptors that the kernel has not consumed.
     fn queued(&mut self) -> usize;
-    /// Descriptors taken and not yet completed, and those queued.
+    /// Returns the number of descriptors queued, or consumed but not completed.
     fn outstanding(&self) -> usize;
-    /// Whether the kernel wants to be called.
+    /// Returns true if the kernel needs a kick.
     fn needs_kick(&self) -> bool;
-    /// The call.
-    fn kick(&mut self) -> Answer;
-    /// Takes completions back.
+    /// Kicks the kernel.
+    fn kick(&mut self) -> KickResult;
+    /// Reaps completions.
     fn reap(&mut self);
 }
 
-/// The first retry comes soon: it costs one call, and a stalled tail costs a retransmission timeout.
+/// The first retry comes soon: it costs one call, while a stalled tail costs a retransmission
+/// timeout.
 const BACKOFF_MIN: Duration = Duration::from_micros(50);
-/// While descriptors wait, never later than a fraction of the smallest retransmission timeout.
+/// Upper bound while descriptors are queued: a fraction of the smallest retransmission timeout.
 const BACKOFF_QUEUED_MAX: Duration = Duration::from_millis(5);
-/// With nothing but completions to collect there is no hurry: only frames are short meanwhile.
+/// Upper bound while only completions are outstanding: less urgent, since only frames are scarce.
 const BACKOFF_MAX: Duration = Duration::from_millis(200);
 
-/// Descriptors that any kernel takes with one call (TX_BATCH_SIZE).
+/// Descriptors that every kernel consumes per call (TX_BATCH_SIZE).
 const BATCH_MIN: usize = 32;
 
-/// How kicking goes.
+/// State of kicking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Kicker {
     retry_at: Option<Instant>,
     backoff: Duration,
-    /// Calls made.
+    /// Number of kicks.
     pub calls: u64,
-    /// Calls that the kernel answered with "again".
+    /// Number of kicks for which the kernel returned a transient error.
     pub again: u64,
-    /// Whether the last call found the interface down.
+    /// The last kick found the interface down.
     pub down: bool,
 }
 
 impl Kicker {
-    /// When the tail wants to be looked at again.
+    /// Returns the time of the next retry.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.retry_at
     }
 
-    /// Kicks if `fresh` descriptors were queued since the last time, or an unfinished kick is due, and
-    /// arms the next try.
-    pub(super) fn flush(&mut self, now: Instant, fresh: bool, ring: &mut impl Ring) {
+    /// Kicks if `fresh` descriptors were queued since the last flush or a retry is due, and
+    /// schedules the next retry.
+    pub(super) fn flush(&mut self, now: Instant, fresh: bool, ring: &mut impl TxRing) {
         let due = self.retry_at.is_some_and(|at| at <= now);
         if !fresh && !due {
             if self.retry_at.is_some() && ring.outstanding() == 0 {
@@ -83,17 +84,17 @@ impl Kicker {
     }
 
     /// Kicks without waiting for the flush.
-    pub(super) fn kick(&mut self, ring: &mut impl Ring) {
+    pub(super) fn kick(&mut self, ring: &mut impl TxRing) {
         let mut queued = ring.queued();
         for _ in 0..queued / BATCH_MIN + 2 {
             if queued == 0 || !ring.needs_kick() {
                 break;
             }
             self.calls += 1;
-            let answer = ring.kick();
+            let result = ring.kick();
             ring.reap();
-            self.down = answer == Answer::Down;
-            if answer != Answer::Again {
+            self.down = result == KickResult::Down;
+            if result != KickResult::Again {
                 break;
             }
             self.again += 1;
@@ -105,7 +106,7 @@ impl Kicker {
         }
     }
 
-    fn arm(&mut self, now: Instant, ring: &mut impl Ring) {
+    fn arm(&mut self, now: Instant, ring: &mut impl TxRing) {
         if ring.outstanding() == 0 {
             self.retry_at = None;
             return;
@@ -120,40 +121,45 @@ impl Kicker {
 mod tests {
     use super::*;
 
-    /// A device that takes `budget` descriptors a call and completes `completes` of them at once.
+    /// A device that consumes `budget` descriptors per call, and completes them at once if
+    /// `completes`.
     struct Fake {
         queued: usize,
-        taken: usize,
+        consumed: usize,
         budget: usize,
         completes: bool,
-        says: Option<Answer>,
+        result: Option<KickResult>,
     }
 
     impl Fake {
         fn with(queued: usize, budget: usize) -> Self {
-            Self { queued, taken: 0, budget, completes: true, says: None }
+            Self { queued, consumed: 0, budget, completes: true, result: None }
         }
     }
 
-    impl Ring for Fake {
+    impl TxRing for Fake {
         fn queued(&mut self) -> usize {
             self.queued
         }
         fn outstanding(&self) -> usize {
-            self.queued + self.taken
+            self.queued + self.consumed
         }
         fn needs_kick(&self) -> bool {
             true
         }
-        fn kick(&mut self) -> Answer {
-            let taken = self.queued.min(self.budget);
-            self.queued -= taken;
-            self.taken += taken;
-            self.says.unwrap_or(if self.queued > 0 { Answer::Again } else { Answer::Done })
+        fn kick(&mut self) -> KickResult {
+            let consumed = self.queued.min(self.budget);
+            self.queued -= consumed;
+            self.consumed += consumed;
+            self.result.unwrap_or(if self.queued > 0 {
+                KickResult::Again
+            } else {
+                KickResult::Done
+            })
         }
         fn reap(&mut self) {
             if self.completes {
-                self.taken = 0;
+                self.consumed = 0;
             }
         }
     }
@@ -161,7 +167,7 @@ mod tests {
     const NOW: Instant = Instant::ZERO;
 
     #[test]
-    fn a_budget_of_32_is_asked_again_within_the_same_flush() {
+    fn a_budget_of_32_is_kicked_repeatedly_within_one_flush() {
         let (mut kicker, mut ring) = (Kicker::default(), Fake::with(200, 32));
         kicker.flush(NOW, true, &mut ring);
         assert_eq!((ring.queued, kicker.calls, kicker.again), (0, 7, 6));
@@ -169,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_makes_no_progress_is_not_asked_in_a_loop() {
+    fn a_kernel_that_makes_no_progress_is_not_kicked_in_a_loop() {
         let (mut kicker, mut ring) = (Kicker::default(), Fake::with(200, 0));
         kicker.flush(NOW, true, &mut ring);
         assert_eq!(kicker.calls, 1);
         assert_eq!(kicker.deadline(), Some(NOW + BACKOFF_MIN));
         kicker.flush(NOW, false, &mut ring);
-        assert_eq!(kicker.calls, 1, "before the deadline nothing is tried");
+        assert_eq!(kicker.calls, 1, "no kick before the deadline");
     }
 
     #[test]
@@ -191,7 +197,7 @@ mod tests {
         assert_eq!(waits[..3], [100, 200, 400].map(Duration::from_micros));
         assert_eq!(waits.last(), Some(&BACKOFF_QUEUED_MAX));
         ring.budget = 50;
-        ring.says = Some(Answer::Done);
+        ring.result = Some(KickResult::Done);
         let at = kicker.deadline().unwrap();
         kicker.flush(at, false, &mut ring);
         assert_eq!(kicker.deadline(), Some(at + BACKOFF_MIN));
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_completions_alone_are_waited_for_without_hurry() {
+    fn outstanding_completions_alone_back_off_further() {
         let (mut kicker, mut ring) = (Kicker::default(), Fake::with(10, 32));
         ring.completes = false;
         kicker.flush(NOW, true, &mut ring);
@@ -210,19 +216,19 @@ mod tests {
             kicker.flush(last, false, &mut ring);
         }
         assert_eq!(kicker.deadline(), Some(last + BACKOFF_MAX));
-        assert_eq!(kicker.calls, 1, "the ring is empty: there is nothing to kick for");
-        ring.taken = 0;
+        assert_eq!(kicker.calls, 1, "an empty ring needs no kick");
+        ring.consumed = 0;
         kicker.flush(last, false, &mut ring);
         assert_eq!(kicker.deadline(), None);
     }
 
     #[test]
-    fn an_interface_that_goes_down_is_told_and_comes_back() {
+    fn an_interface_that_goes_down_is_reported_and_recovers() {
         let (mut kicker, mut ring) = (Kicker::default(), Fake::with(10, 0));
-        ring.says = Some(Answer::Down);
+        ring.result = Some(KickResult::Down);
         kicker.flush(NOW, true, &mut ring);
         assert!(kicker.down && kicker.deadline().is_some());
-        (ring.says, ring.budget) = (None, 32);
+        (ring.result, ring.budget) = (None, 32);
         kicker.flush(kicker.deadline().unwrap(), false, &mut ring);
         assert!(!kicker.down && kicker.deadline().is_none());
     }

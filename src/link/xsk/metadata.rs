@@ -1,28 +1,28 @@
-//! What the XDP program has written in front of a frame: bpf/linerate.h, `LINERATE_HINTS_*`.
+//! Metadata that the XDP program writes in front of a frame: bpf/linerate.h, `LINERATE_HINTS_*`.
 //!
-//! Owns the reading of it. A headroom holds whatever was written there last, so the program sets a mark, and
-//! whoever reads clears it: a chunk never goes back to the kernel with one. What the kernel itself leaves behind (it
-//! copies a frame, then finds the rx ring full) lasts until the next frame in that chunk, which brings its own.
+//! The headroom keeps whatever was written there last, so the program sets a mark and the reader
+//! clears it: no chunk goes back to the kernel with a mark. If the kernel itself leaves one (it
+//! copies a frame, then finds the RX ring full), the next frame in that chunk overwrites it.
 
 use crate::link::{Area, Frame, Metadata, Stamp};
 
 mod layout {
-    //! The numbers of bpf/linerate.h, as in the layer `xdp`.
+    //! The constants of bpf/linerate.h, as in the layer `xdp`.
     #![allow(dead_code)]
     include!(concat!(env!("OUT_DIR"), "/layout.rs"));
 }
 
 const BYTES: usize = layout::HINTS_BYTES as usize;
 
-/// Takes what stands in front of `frame`, if anything does.
+/// Reads the metadata in front of `frame` and clears its mark.
 pub(super) fn take(area: &Area, frame: &mut Frame) -> Metadata {
     let Some(place) = area.in_front(frame) else { return Metadata::default() };
     if word(place, 0) != layout::HINTS_MARK {
         return Metadata::default();
     }
-    let told = read(place);
+    let metadata = read(place);
     place[..4].fill(0);
-    told
+    metadata
 }
 
 fn read(place: &[u8; BYTES]) -> Metadata {
@@ -32,7 +32,7 @@ fn read(place: &[u8; BYTES]) -> Metadata {
     let nanos = place[low..high].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     let stamp = Stamp {
         nanos,
-        by_driver: has(layout::VALID_STAMP_OF_DRIVER),
+        by_driver: has(layout::VALID_DRIVER_STAMP),
         driver_is_foreign: has(layout::VALID_FOREIGN_STAMP),
     };
     let hash = (word(place, layout::HINTS_HASH_AT), word(place, layout::HINTS_HASH_TYPE_AT));
@@ -50,7 +50,7 @@ fn word(place: &[u8; BYTES], at: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// A received frame with `valid` in front of it, as the program writes it.
+    /// A received frame with `valid` metadata in front, as the program writes it.
     fn frame(area: &mut Area, mark: u32, valid: u32) -> Frame {
         let index = area.pop_free().unwrap();
         // SAFETY: the chunk was on the free list a line above.
@@ -63,20 +63,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_valid_is_told_once() {
+    fn valid_metadata_is_read_once() {
         let mut area = Area::new(1, 2048);
         let valid = layout::VALID_STAMP | layout::VALID_FOREIGN_STAMP | layout::VALID_HASH;
         let mut frame = frame(&mut area, layout::HINTS_MARK, valid);
         let nanos = if cfg!(target_endian = "little") { 7 } else { 7 << 32 };
         let stamp = Stamp { nanos, by_driver: false, driver_is_foreign: true };
-        let told = Metadata { stamp: Some(stamp), hash: Some((9, 24)) };
-        assert_eq!(take(&area, &mut frame), told);
-        assert_eq!(take(&area, &mut frame), Metadata::default(), "the mark is gone");
+        let expected = Metadata { stamp: Some(stamp), hash: Some((9, 24)) };
+        assert_eq!(take(&area, &mut frame), expected);
+        assert_eq!(take(&area, &mut frame), Metadata::default(), "the mark is cleared");
         area.release(frame).unwrap();
     }
 
     #[test]
-    fn nothing_is_taken_for_metadata_that_has_no_mark_or_no_room() {
+    fn bytes_without_a_mark_or_room_are_not_metadata() {
         let mut area = Area::new(1, 2048);
         let mut unmarked = frame(&mut area, layout::HINTS_MARK + 1, u32::MAX);
         assert_eq!(take(&area, &mut unmarked), Metadata::default());
@@ -87,7 +87,7 @@ mod tests {
         let mut at_the_start = area.reserve().unwrap();
         assert!(area.in_front::<BYTES>(&mut at_the_start).is_none());
         let other = Area::new(1, 2048);
-        assert!(other.in_front::<BYTES>(&mut at_the_start).is_none(), "not its frame");
+        assert!(other.in_front::<BYTES>(&mut at_the_start).is_none(), "of another area");
         area.release(at_the_start).unwrap();
     }
 }

@@ -1,22 +1,22 @@
-//! The AF_XDP link: frames of one queue of one interface, past the kernel's stack.
+//! The AF_XDP link: frames of one queue of one interface, bypassing the kernel's stack.
 //!
-//! Life of a frame: free → `fill ring` → device → `rx ring` → a [`Frame`](super::Frame) in somebody's
-//! hand → free, or → `tx ring` → device → `completion ring` → free. [`XskLink`] runs the rings
-//! (`rings`), keeps the chunks (`umem`) and decides when to kick (`kick`).
+//! Life of a frame: free → `fill ring` → device → `RX ring` → a [`Frame`](super::Frame) held by the
+//! user → free, or → `TX ring` → device → `completion ring` → free. [`XskLink`] runs the rings
+//! (`rings`), manages the chunks (`umem`) and decides when to kick (`kick`).
 //!
-//! A frame that is longer than a chunk comes and goes as several descriptors (`long`), where kernel and driver
-//! carry such.
+//! A frame longer than a chunk uses several descriptors (`multi_buffer`), if kernel and driver
+//! support it.
 //!
-//! It takes what an XDP program redirects to its [`fd`](XskLink::fd); attaching one is the xdp layer's.
-//! Detach the program before dropping the link, or the queue's packets fall to the program's fallback.
-//! All `unsafe` calls of xsk-rs and libc stay inside this folder.
+//! The link receives the packets that an XDP program redirects to its [`fd`](XskLink::fd); the
+//! layer `xdp` attaches the program. Detach it before dropping the link, or the packets of the queue
+//! get the program's fallback action. All `unsafe` calls of xsk-rs and libc stay in this folder.
 
 mod config;
 mod device;
 mod error;
 mod kick;
-mod long;
 mod metadata;
+mod multi_buffer;
 mod options;
 mod rings;
 mod socket;

@@ -1,4 +1,4 @@
-//! The socket options of AF_XDP that xsk-rs does not wrap, and the kick itself.
+//! Socket options of AF_XDP that xsk-rs does not wrap, and the kick system calls.
 
 use std::io;
 use std::mem;
@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::BusyPoll;
-use super::kick::Answer;
+use super::kick::KickResult;
 
 /// asm-generic/socket.h; the same on every architecture with XDP drivers.
 const SO_SNDBUFFORCE: libc::c_int = 32;
@@ -17,7 +17,7 @@ const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
 /// linux/if_xdp.h, since 6.17.
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
 
-/// Whether the socket was really bound zero-copy.
+/// Returns true if the socket is bound in zero-copy mode.
 pub(super) fn is_zero_copy(fd: RawFd) -> io::Result<bool> {
     let mut options = libc::xdp_options { flags: 0 };
     let mut len = mem::size_of::<libc::xdp_options>() as libc::socklen_t;
@@ -37,8 +37,8 @@ pub(super) fn is_zero_copy(fd: RawFd) -> io::Result<bool> {
     Ok(options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
 }
 
-/// Keeps the socket from programs that this process starts: libxdp opens it without SOCK_CLOEXEC, and a child
-/// that has it keeps the queue taken for as long as it runs.
+/// Sets close-on-exec. libxdp opens the socket without SOCK_CLOEXEC, and a child process that
+/// inherits it would keep the queue busy for as long as it runs.
 pub(super) fn close_on_exec(fd: RawFd) -> io::Result<()> {
     // SAFETY: no memory is passed; the descriptor is the link's own.
     match unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } {
@@ -47,18 +47,18 @@ pub(super) fn close_on_exec(fd: RawFd) -> io::Result<()> {
     }
 }
 
-/// Lets one kick send `budget` descriptors instead of 32. Older kernels do not know it.
+/// Allows one kick to send `budget` descriptors instead of 32. Older kernels lack the option.
 pub(super) fn set_tx_budget(fd: RawFd, budget: u32) -> io::Result<()> {
     set(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, budget)
 }
 
-/// Lets `bytes` of copied frames be under way, past the system's limit where we may.
+/// Allows `bytes` of copied frames in flight, above the system's limit if permitted.
 pub(super) fn raise_send_buffer(fd: RawFd, bytes: u32) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, SO_SNDBUFFORCE, bytes)
         .or_else(|_| set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes))
 }
 
-/// Turns preferred busy polling on.
+/// Enables preferred busy polling.
 pub(super) fn prefer_busy_poll(fd: RawFd, wanted: BusyPoll) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, 1)?;
     set(fd, libc::SOL_SOCKET, SO_BUSY_POLL, wanted.micros)?;
@@ -74,31 +74,31 @@ fn set(fd: RawFd, level: libc::c_int, option: libc::c_int, value: u32) -> io::Re
     }
 }
 
-/// Asks the kernel to send what is on the tx ring.
+/// Kicks the kernel to send the descriptors on the TX ring.
 #[inline]
-pub(super) fn kick_tx(fd: RawFd) -> Answer {
-    // SAFETY: an empty message without address: no memory is passed.
+pub(super) fn kick_tx(fd: RawFd) -> KickResult {
+    // SAFETY: an empty message without an address: no memory is passed.
     let sent = unsafe { libc::sendto(fd, ptr::null(), 0, libc::MSG_DONTWAIT, ptr::null(), 0) };
-    if sent >= 0 { Answer::Done } else { answer() }
+    if sent >= 0 { KickResult::Done } else { kick_error() }
 }
 
-/// Asks the kernel to receive: to look at the fill ring again, or to poll the device.
+/// Kicks the kernel to receive: to read the fill ring again, or to poll the device.
 #[inline]
 pub(super) fn kick_rx(fd: RawFd) {
-    // SAFETY: an empty message without address: no memory is passed. There is nothing to learn from
-    // the answer: what was received shows on the rx ring.
+    // SAFETY: an empty message without an address: no memory is passed. The result is ignored:
+    // received packets appear on the RX ring.
     let _ = unsafe {
         libc::recvfrom(fd, ptr::null_mut(), 0, libc::MSG_DONTWAIT, ptr::null_mut(), ptr::null_mut())
     };
 }
 
 #[cold]
-fn answer() -> Answer {
+fn kick_error() -> KickResult {
     match io::Error::last_os_error().raw_os_error().unwrap_or(0) {
-        // EAGAIN: the budget of the call is used up. ENOBUFS: so is the send buffer. EBUSY: the
-        // queueing discipline was full, and the driver's ring perhaps.
-        libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => Answer::Again,
-        libc::ENETDOWN | libc::ENXIO | libc::ENODEV => Answer::Down,
-        _ => Answer::Refused,
+        // EAGAIN: the budget of the call is exhausted. ENOBUFS: the send buffer is full. EBUSY: the
+        // queueing discipline was full, perhaps also the driver's ring.
+        libc::EAGAIN | libc::ENOBUFS | libc::EBUSY | libc::EINTR => KickResult::Again,
+        libc::ENETDOWN | libc::ENXIO | libc::ENODEV => KickResult::Down,
+        _ => KickResult::Refused,
     }
 }

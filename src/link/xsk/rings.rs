@@ -1,8 +1,8 @@
 //! The four rings of one socket, shared with the kernel.
 //!
-//! Descriptors in this folder are only ever made by the link's own [`Chunks`](super::umem::Chunks) and
-//! moved, never kept, by these functions: what is produced is the kernel's from then on, what is
-//! consumed is ours. That is the contract of every `unsafe` call of xsk-rs below.
+//! Only the link's own [`Chunks`](super::umem::Chunks) creates the descriptors in this folder.
+//! These functions move descriptors and never keep them: a produced descriptor belongs to the
+//! kernel, a consumed one to the link. That is the contract of every `unsafe` call of xsk-rs below.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,26 +13,27 @@ use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
 use super::config::{Config, Mode};
 use super::error::{OpenError, Step, cause_of};
-use super::kick::Answer;
+use super::kick::KickResult;
 use super::options;
 
-/// A queue stays taken for a while after its last socket was closed: the kernel lets go of it in a work item
-/// that needs the lock of all network configuration (net/xdp/xsk_buff_pool.c, `xp_release_deferred`), which
-/// the removal of a namespace may hold for a second. Two seconds: less, and a restart on a busy host
-/// fails; more, and a queue that is really another's takes long to be refused.
+/// A queue stays busy for a while after its last socket was closed. The kernel releases it in a
+/// work item that needs the lock of all network configuration (net/xdp/xsk_buff_pool.c,
+/// `xp_release_deferred`), which the removal of a namespace may hold for a second. Two seconds:
+/// with less, a restart on a busy host fails; with more, a queue in use by another program takes
+/// long to report.
 const BUSY_TRIES: u32 = 100;
 const BUSY_PAUSE: core::time::Duration = core::time::Duration::from_millis(20);
 
-/// What a packet takes on the rings.
+/// Descriptors per packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packets {
-    /// One descriptor; the kernel drops longer ones.
-    InOne,
-    /// One or several.
-    InSeveral,
+pub(super) enum PacketBuffers {
+    /// One; the kernel drops longer packets.
+    Single,
+    /// One or more.
+    Multiple,
 }
 
-/// A bound socket's rings.
+/// Rings of a bound socket.
 pub(super) struct Rings {
     rx: RxQueue,
     tx: TxQueue,
@@ -43,85 +44,98 @@ pub(super) struct Rings {
 }
 
 impl Rings {
-    /// Binds a socket over `umem` to the queue that `config` names, for packets of one or of several descriptors.
-    pub(super) fn bind(config: &Config, umem: &Umem, packets: Packets) -> Result<Self, OpenError> {
+    /// Binds a socket over `umem` to the queue of `config`, for packets of one or of several
+    /// descriptors.
+    pub(super) fn bind(
+        config: &Config,
+        umem: &Umem,
+        packets: PacketBuffers,
+    ) -> Result<Self, OpenError> {
         let socket_config = socket_config(config, packets)?;
         let interface: Interface = config
             .interface
             .parse()
-            .map_err(|_| OpenError::BadConfig("an interface's name holds no zero byte"))?;
+            .map_err(|_| OpenError::BadConfig("an interface name contains no zero byte"))?;
         let mut tries = 0;
         let (tx, rx, shared) = loop {
-            // SAFETY: the UMEM is this link's own and has no other socket.
+            // SAFETY: the UMEM belongs to this link and has no other socket.
             match unsafe { Socket::new(socket_config, umem, &interface, config.queue) } {
                 Ok(made) => break made,
                 Err(error) => {
                     let cause = cause_of(&error);
                     tries += 1;
                     if cause.raw_os_error() != Some(libc::EBUSY) || tries == BUSY_TRIES {
-                        return Err(OpenError::from_kernel(config, Step::Bind, cause));
+                        return Err(OpenError::from_kernel(
+                            &config.interface,
+                            config.queue,
+                            Step::Bind,
+                            cause,
+                        ));
                     }
                     thread::sleep(BUSY_PAUSE);
                 }
             }
         };
         let Some((fill, completion)) = shared else {
-            return Err(OpenError::BadConfig("the memory has a socket already"));
+            return Err(OpenError::BadConfig("the memory already has a socket"));
         };
         let fd = tx.fd().as_raw_fd();
-        options::close_on_exec(fd)
-            .map_err(|cause| OpenError::from_kernel(config, Step::Bind, cause))?;
+        options::close_on_exec(fd).map_err(|cause| {
+            OpenError::from_kernel(&config.interface, config.queue, Step::Bind, cause)
+        })?;
         Ok(Self { rx, tx, fill, completion, fd, tx_ring: config.tx_ring as usize })
     }
 
-    /// The socket.
+    /// Returns the socket.
     pub(super) const fn fd(&self) -> RawFd {
         self.fd
     }
 
-    /// Takes arrived packets off the rx ring.
+    /// Consumes received packets from the RX ring.
     #[inline]
     pub(super) fn receive(&mut self, descs: &mut [FrameDesc]) -> usize {
-        // SAFETY: contract in the head of this file.
+        // SAFETY: see the contract at the top of this file.
         unsafe { self.rx.consume(descs) }
     }
 
-    /// Puts packets on the tx ring: as many as there is room for.
+    /// Produces packets on the TX ring, as many as it has room for.
     #[inline]
     pub(super) fn send(&mut self, descs: &[FrameDesc]) -> usize {
         let room = self.tx.nb_free(descs.len() as u32) as usize;
-        // SAFETY: contract in the head of this file. The ring takes all or none, so we offer what fits.
+        // SAFETY: see the contract at the top of this file. The ring accepts all or none, so offer
+        // what fits.
         unsafe { self.tx.produce(&descs[..room.min(descs.len())]) }
     }
 
-    /// Gives chunks to the kernel to receive into: as many as there is room for.
+    /// Produces chunks on the fill ring, as many as it has room for.
     #[inline]
     pub(super) fn post(&mut self, descs: &[FrameDesc]) -> usize {
         let room = self.fill.nb_free(descs.len() as u32) as usize;
-        // SAFETY: contract in the head of this file. The ring takes all or none, so we offer what fits.
+        // SAFETY: see the contract at the top of this file. The ring accepts all or none, so offer
+        // what fits.
         unsafe { self.fill.produce(&descs[..room.min(descs.len())]) }
     }
 
-    /// Takes sent chunks off the completion ring.
+    /// Consumes sent chunks from the completion ring.
     #[inline]
     pub(super) fn complete(&mut self, descs: &mut [FrameDesc]) -> usize {
-        // SAFETY: contract in the head of this file.
+        // SAFETY: see the contract at the top of this file.
         unsafe { self.completion.consume(descs) }
     }
 
-    /// Descriptors on the tx ring that the kernel has not yet taken.
+    /// Returns the number of descriptors on the TX ring that the kernel has not consumed.
     #[inline]
     pub(super) fn queued(&mut self) -> usize {
         self.tx_ring - self.tx.nb_free_exact() as usize
     }
 
-    /// Whether the kernel wants a kick to send.
+    /// Returns true if the kernel needs a kick to send.
     #[inline]
     pub(super) fn tx_needs_kick(&self) -> bool {
         self.tx.needs_wakeup()
     }
 
-    /// Whether the kernel wants a kick to receive.
+    /// Returns true if the kernel needs a kick to receive.
     #[inline]
     pub(super) fn rx_needs_kick(&self) -> bool {
         self.fill.needs_wakeup()
@@ -129,7 +143,7 @@ impl Rings {
 
     /// Kicks the kernel to send.
     #[inline]
-    pub(super) fn kick_tx(&self) -> Answer {
+    pub(super) fn kick_tx(&self) -> KickResult {
         options::kick_tx(self.fd)
     }
 
@@ -139,25 +153,26 @@ impl Rings {
         options::kick_rx(self.fd);
     }
 
-    /// Packets that the kernel dropped on the way in, and descriptors it refused on the way out.
+    /// Returns the packets that the kernel dropped on receive and the descriptors it rejected on
+    /// transmit.
     pub(super) fn kernel_drops(&self) -> io::Result<(u64, u64)> {
         let counted = self.tx.fd().xdp_statistics()?;
         Ok((counted.rx_dropped() + counted.rx_ring_full(), counted.tx_invalid_descs()))
     }
 }
 
-fn socket_config(config: &Config, packets: Packets) -> Result<SocketConfig, OpenError> {
+fn socket_config(config: &Config, packets: PacketBuffers) -> Result<SocketConfig, OpenError> {
     let (Ok(rx), Ok(tx)) = (QueueSize::new(config.rx_ring), QueueSize::new(config.tx_ring)) else {
-        return Err(OpenError::BadConfig("a ring takes a power of two"));
+        return Err(OpenError::BadConfig("ring sizes are powers of two"));
     };
-    // With neither flag the kernel tries zero-copy and falls back to copy by itself.
+    // With neither flag the kernel tries zero-copy and falls back to copy mode.
     let mut flags = match config.mode {
         Mode::Auto => BindFlags::empty(),
         Mode::Copy => BindFlags::XDP_COPY,
         Mode::ZeroCopy => BindFlags::XDP_ZEROCOPY,
     };
     flags.set(BindFlags::XDP_USE_NEED_WAKEUP, config.need_wakeup);
-    flags.set(BindFlags::XDP_USE_SG, packets == Packets::InSeveral);
+    flags.set(BindFlags::XDP_USE_SG, packets == PacketBuffers::Multiple);
     Ok(SocketConfig::builder()
         .rx_queue_size(rx)
         .tx_queue_size(tx)

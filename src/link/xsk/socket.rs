@@ -1,7 +1,7 @@
-//! The AF_XDP link itself: one queue's turn of receiving, sending, kicking and refilling.
+//! The AF_XDP link: receives, sends, kicks and refills the rings of one queue.
 //!
-//! Invariant: frames posted for rx, posted for tx, held and free add up to all there are, and at least
-//! as many are free as the fill ring lacks, so that sending can never starve receiving.
+//! Invariant: the number of frames posted for RX, posted for TX, held and free is constant, and at
+//! least as many are free as the fill ring lacks, so sending never starves receiving.
 
 use std::fmt;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -10,16 +10,16 @@ use xsk_rs::FrameDesc;
 
 use super::config::{Config, Mode};
 use super::error::OpenError;
-use super::kick::{Answer, Kicker, Ring};
-use super::long::{Long, PARTS_MAX, Put};
-use super::rings::{Packets, Rings};
+use super::kick::{KickResult, Kicker, TxRing};
+use super::multi_buffer::{Appended, MultiBuffer, PARTS_MAX};
+use super::rings::{PacketBuffers, Rings};
 use super::umem::Chunks;
 use super::{device, metadata, options};
 use crate::limits;
 use crate::link::{Accounting, Frame, Link, Metadata, State, Statistics};
 use crate::time::Instant;
 
-/// How the socket was really bound.
+/// Mode that the socket is bound in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// The kernel copies each frame.
@@ -29,7 +29,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The name used in reports.
+    /// Returns the name used in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,19 +39,19 @@ impl Bound {
     }
 }
 
-/// Bytes of send buffer a descriptor of the tx ring is charged for in copy mode: the copy of a full
-/// chunk and its bookkeeping. With less the kernel stops half-way with ENOBUFS.
+/// Send buffer per TX descriptor in copy mode, in bytes: the copy of a full chunk and its
+/// bookkeeping. With less the kernel stops early with ENOBUFS.
 const SEND_BUFFER_EACH: u32 = 4096;
 
-/// Bytes of Ethernet header and one VLAN tag, on top of the MTU.
+/// Length of the Ethernet header with one VLAN tag, on top of the MTU.
 const ETHERNET_MAX: usize = 18;
 
-/// Bytes of the shortest frame that a device can address.
+/// Length of the shortest frame with an Ethernet header.
 const ETHERNET_MIN: usize = 14;
 
-/// The rings with their chunks, and how many of these the kernel has.
+/// The rings, the chunks, and the number of chunks that the kernel has.
 struct Device {
-    // Dropped first: the chunks' memory must outlive the rings.
+    // Declared first, so dropped first: the memory of the chunks must outlive the rings.
     rings: Rings,
     chunks: Chunks,
     rx_posted: usize,
@@ -59,7 +59,7 @@ struct Device {
     batch: Box<[FrameDesc]>,
 }
 
-impl Ring for Device {
+impl TxRing for Device {
     fn queued(&mut self) -> usize {
         self.rings.queued()
     }
@@ -69,14 +69,14 @@ impl Ring for Device {
     fn needs_kick(&self) -> bool {
         self.rings.tx_needs_kick()
     }
-    fn kick(&mut self) -> Answer {
+    fn kick(&mut self) -> KickResult {
         self.rings.kick_tx()
     }
     fn reap(&mut self) {
         while self.tx_posted > 0 {
             let n = self.rings.complete(&mut self.batch);
             self.tx_posted -= n;
-            self.batch[..n].iter().for_each(|desc| self.chunks.returned(desc));
+            self.batch[..n].iter().for_each(|desc| self.chunks.reclaim(desc));
             if n < self.batch.len() {
                 break;
             }
@@ -87,19 +87,19 @@ impl Ring for Device {
 /// A link over one queue of a network interface.
 pub struct XskLink {
     device: Device,
-    /// For frames longer than a chunk, where the link carries such.
-    long: Option<Long>,
-    /// Filled frames that are not yet on the tx ring, in order.
-    leaving: Vec<FrameDesc>,
-    /// Chunks on their way to the fill ring.
-    posting: Vec<FrameDesc>,
+    /// Buffers for frames longer than a chunk, if the link supports them.
+    multi_buffer: Option<MultiBuffer>,
+    /// Filled frames that are not yet on the TX ring, in order.
+    tx_pending: Vec<FrameDesc>,
+    /// Chunks to produce on the fill ring.
+    fill_pending: Vec<FrameDesc>,
     kicker: Kicker,
-    /// Whether descriptors went on the tx ring since the last flush.
+    /// Descriptors were produced on the TX ring since the last flush.
     fresh: bool,
     posted_target: usize,
     watermark: usize,
     busy_poll: bool,
-    /// Of the last batch, where it is read.
+    /// Metadata of the last batch, if enabled.
     metadata: Option<Vec<Metadata>>,
     frame_max: usize,
     bound: Bound,
@@ -109,11 +109,11 @@ pub struct XskLink {
 }
 
 impl XskLink {
-    /// Opens the link and posts frames for receiving. Packets come once an XDP program redirects the
+    /// Opens the link and posts frames for receive. Packets arrive once an XDP program redirects the
     /// queue to [`fd`](Self::fd).
     ///
     /// # Errors
-    /// [`OpenError`] tells the cause and what to do about it.
+    /// [`OpenError`] gives the cause and a remedy.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         config.check()?;
         let sizes = config.sizes(device::rx_ring(&config.interface));
@@ -123,22 +123,22 @@ impl XskLink {
         let wanted = mtu.saturating_add(ETHERNET_MAX);
         let (rings, packets) = bind(config, &chunks, wanted, &mut notes)?;
         chunks.bound_to(rings.fd());
-        let bound = read_back(config, &rings, &mut notes);
+        let bound = bound_mode(config, &rings, &mut notes);
         set_options(config, &rings, bound, &mut notes);
         let part = chunks.packet_max();
-        let (frame_max, long) = match packets {
-            Packets::InOne => (wanted.min(part), None),
-            Packets::InSeveral => {
+        let (frame_max, multi_buffer) = match packets {
+            PacketBuffers::Single => (wanted.min(part), None),
+            PacketBuffers::Multiple => {
                 let frame_max = wanted.min(PARTS_MAX * part);
-                (frame_max, Some(Long::new(config.held as usize, frame_max, part)))
+                (frame_max, Some(MultiBuffer::new(config.held as usize, frame_max, part)))
             }
         };
         let batch = vec![FrameDesc::default(); limits::BATCH_MAX].into();
         let mut link = Self {
             device: Device { rings, chunks, rx_posted: 0, tx_posted: 0, batch },
-            long,
-            leaving: Vec::with_capacity(sizes.frames as usize),
-            posting: Vec::with_capacity(sizes.posted as usize),
+            multi_buffer,
+            tx_pending: Vec::with_capacity(sizes.frames as usize),
+            fill_pending: Vec::with_capacity(sizes.posted as usize),
             kicker: Kicker::default(),
             fresh: false,
             posted_target: sizes.posted as usize,
@@ -155,47 +155,47 @@ impl XskLink {
         Ok(link)
     }
 
-    /// The socket, to be put into the XSKMAP at the queue's index.
+    /// Returns the socket, to insert into the XSKMAP at the index of the queue.
     #[must_use]
     pub const fn fd(&self) -> RawFd {
         self.device.rings.fd()
     }
 
-    /// How the socket was really bound.
+    /// Returns the mode that the socket is bound in.
     #[must_use]
     pub const fn bound(&self) -> Bound {
         self.bound
     }
 
-    /// What was asked for and could not be had, a sentence each.
+    /// Returns the options that were configured but unavailable, one sentence each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Chunks that the fill ring lacks: so many must stay free.
+    /// Returns the number of chunks that the fill ring lacks, which must stay free.
     #[inline]
-    const fn lacking(&self) -> usize {
+    const fn fill_deficit(&self) -> usize {
         self.posted_target - self.device.rx_posted
     }
 
     #[inline]
     fn submit(&mut self) {
-        let sent = self.device.rings.send(&self.leaving);
-        self.leaving.drain(..sent);
+        let sent = self.device.rings.send(&self.tx_pending);
+        self.tx_pending.drain(..sent);
         self.fresh |= sent > 0;
     }
 
     #[inline]
-    fn leave(&mut self, frame: Frame) -> Result<(), Frame> {
-        let desc = self.device.chunks.leaving(frame)?;
-        self.leaving.push(desc);
+    fn queue_tx(&mut self, frame: Frame) -> Result<(), Frame> {
+        let desc = self.device.chunks.tx_desc(frame)?;
+        self.tx_pending.push(desc);
         self.device.tx_posted += 1;
         Ok(())
     }
 
-    /// Copies a long frame into chunks; too few of them, and it comes back.
-    fn leave_in_parts(&mut self, frame: Frame) -> Result<(), Frame> {
+    /// Copies a long frame into chunks. Returns the frame if too few are free.
+    fn queue_tx_parts(&mut self, frame: Frame) -> Result<(), Frame> {
         let Device { chunks, tx_posted, .. } = &mut self.device;
         let part = chunks.packet_max();
         let parts = frame.len().div_ceil(part);
@@ -203,8 +203,8 @@ impl XskLink {
             return Err(frame);
         }
         for (at, bytes) in frame.chunks(part).enumerate() {
-            let desc = chunks.leaving_part(bytes, at + 1 < parts);
-            self.leaving.push(desc.expect("so many chunks are free"));
+            let desc = chunks.tx_part_desc(bytes, at + 1 < parts);
+            self.tx_pending.push(desc.expect("enough chunks are free"));
             *tx_posted += 1;
         }
         self.release(frame);
@@ -212,11 +212,11 @@ impl XskLink {
     }
 
     fn refill(&mut self) {
-        let n = self.lacking().min(self.device.chunks.area.free());
+        let n = self.fill_deficit().min(self.device.chunks.area.free());
         if n > 0 {
-            self.device.chunks.post(n, &mut self.posting);
-            let posted = self.device.rings.post(&self.posting);
-            self.posting[posted..].iter().for_each(|desc| self.device.chunks.returned(desc));
+            self.device.chunks.post(n, &mut self.fill_pending);
+            let posted = self.device.rings.post(&self.fill_pending);
+            self.fill_pending[posted..].iter().for_each(|desc| self.device.chunks.reclaim(desc));
             self.device.rx_posted += posted;
         }
         if self.device.rings.rx_needs_kick() {
@@ -243,20 +243,21 @@ impl Link for XskLink {
         let before = frames.len();
         for desc in &batch[..n] {
             self.statistics.rx_bytes += desc.lengths().data() as u64;
-            let mut frame = chunks.arrived(desc);
-            match &mut self.long {
-                Some(long) if desc.has_more_frames() || long.has_begun() => {
-                    // A frame in parts goes without, but for the mark on the first one.
+            let mut frame = chunks.rx_frame(desc);
+            match &mut self.multi_buffer {
+                Some(multi_buffer) if desc.has_more_frames() || multi_buffer.in_progress() => {
+                    // A frame in parts has no metadata, but the mark on its first part must be
+                    // cleared.
                     if self.metadata.is_some() {
                         metadata::take(&chunks.area, &mut frame);
                     }
-                    match long.put(&frame, desc.has_more_frames()) {
-                        Put::Whole(whole) => frames.push(whole),
-                        Put::Lost => self.statistics.rx_dropped += 1,
-                        Put::Wait => {}
+                    match multi_buffer.append(&frame, desc.has_more_frames()) {
+                        Appended::Complete(whole) => frames.push(whole),
+                        Appended::Lost => self.statistics.rx_dropped += 1,
+                        Appended::Partial => {}
                     }
                     let released = chunks.area.release(frame);
-                    debug_assert!(released.is_ok(), "the chunk is this link's");
+                    debug_assert!(released.is_ok(), "the chunk belongs to this link");
                 }
                 _ => frames.push(frame),
             }
@@ -274,11 +275,11 @@ impl Link for XskLink {
 
     #[inline]
     fn reserve(&mut self) -> Option<Frame> {
-        let keep = self.lacking();
-        match &mut self.long {
+        let keep = self.fill_deficit();
+        match &mut self.multi_buffer {
             None => self.device.chunks.reserve(keep),
-            // How long a frame will be is known when it is filled.
-            Some(long) => long.reserve(keep, &self.device.chunks),
+            // The length of the frame is unknown until it is filled, so reserve a long one.
+            Some(multi_buffer) => multi_buffer.reserve(keep, &self.device.chunks),
         }
     }
 
@@ -288,9 +289,9 @@ impl Link for XskLink {
             self.statistics.tx_dropped += 1;
             return self.release(frame);
         }
-        let queued = match &mut self.long {
-            Some(long) if long.area.owns(&frame) => self.leave_in_parts(frame),
-            _ => self.leave(frame),
+        let queued = match &mut self.multi_buffer {
+            Some(multi_buffer) if multi_buffer.area.owns(&frame) => self.queue_tx_parts(frame),
+            _ => self.queue_tx(frame),
         };
         if let Err(frame) = queued {
             self.statistics.tx_dropped += 1;
@@ -298,7 +299,7 @@ impl Link for XskLink {
         }
         self.statistics.tx_frames += 1;
         self.statistics.tx_bytes += len as u64;
-        if self.leaving.len() >= self.watermark {
+        if self.tx_pending.len() >= self.watermark {
             self.submit();
             self.kicker.kick(&mut self.device);
         }
@@ -306,16 +307,18 @@ impl Link for XskLink {
 
     #[inline]
     fn release(&mut self, frame: Frame) {
-        let stray = match &mut self.long {
-            Some(long) if long.area.owns(&frame) => long.area.release(frame),
+        let stray = match &mut self.multi_buffer {
+            Some(multi_buffer) if multi_buffer.area.owns(&frame) => {
+                multi_buffer.area.release(frame)
+            }
             _ => self.device.chunks.area.release(frame),
         };
-        debug_assert!(stray.is_ok(), "released to a link that it does not come from: {stray:?}");
+        debug_assert!(stray.is_ok(), "frame released to a link it does not belong to: {stray:?}");
     }
 
     fn flush(&mut self, now: Instant) {
         self.device.reap();
-        if !self.leaving.is_empty() {
+        if !self.tx_pending.is_empty() {
             self.submit();
         }
         let fresh = std::mem::take(&mut self.fresh);
@@ -323,7 +326,8 @@ impl Link for XskLink {
         self.refill();
         debug_assert_eq!(
             self.accounting().total(),
-            self.device.chunks.area.count() + self.long.as_ref().map_or(0, |it| it.area.count()),
+            self.device.chunks.area.count()
+                + self.multi_buffer.as_ref().map_or(0, |it| it.area.count()),
             "a frame was lost"
         );
     }
@@ -343,8 +347,8 @@ impl Link for XskLink {
 
     fn accounting(&self) -> Accounting {
         let Device { chunks, rx_posted, tx_posted, .. } = &self.device;
-        let (out, free) = match &self.long {
-            Some(long) => (long.area.out(), long.area.free()),
+        let (out, free) = match &self.multi_buffer {
+            Some(multi_buffer) => (multi_buffer.area.out(), multi_buffer.area.free()),
             None => (0, 0),
         };
         Accounting {
@@ -382,39 +386,43 @@ impl fmt::Debug for XskLink {
     }
 }
 
-/// Binds for packets of several descriptors where frames of `wanted` bytes take more than a chunk, and for those of
-/// one where kernel or driver refuse that.
+/// Binds for packets of several descriptors if frames of `wanted` bytes exceed a chunk; falls back
+/// to single descriptors if the kernel or the driver refuses.
 fn bind(
     config: &Config,
     chunks: &Chunks,
     wanted: usize,
     notes: &mut Vec<String>,
-) -> Result<(Rings, Packets), OpenError> {
+) -> Result<(Rings, PacketBuffers), OpenError> {
     if wanted <= chunks.packet_max() {
-        return Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne));
+        return Ok((
+            Rings::bind(config, chunks.umem(), PacketBuffers::Single)?,
+            PacketBuffers::Single,
+        ));
     }
     if config.multi_buffer {
-        match Rings::bind(config, chunks.umem(), Packets::InSeveral) {
-            Ok(rings) => return Ok((rings, Packets::InSeveral)),
+        match Rings::bind(config, chunks.umem(), PacketBuffers::Multiple) {
+            Ok(rings) => return Ok((rings, PacketBuffers::Multiple)),
             Err(OpenError::NoZeroCopy { .. } | OpenError::Other { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     notes.push(format!(
-        "frames of more than {} bytes are not carried on `{}`: that takes Linux 6.6 and a driver with multi-buffer support",
-        chunks.packet_max(),
-        config.interface
+        "`{}` does not carry frames of more than {} bytes: that needs Linux 6.6 and a driver with \
+         multi-buffer support",
+        config.interface,
+        chunks.packet_max()
     ));
-    Ok((Rings::bind(config, chunks.umem(), Packets::InOne)?, Packets::InOne))
+    Ok((Rings::bind(config, chunks.umem(), PacketBuffers::Single)?, PacketBuffers::Single))
 }
 
-fn read_back(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {
+fn bound_mode(config: &Config, rings: &Rings, notes: &mut Vec<String>) -> Bound {
     match options::is_zero_copy(rings.fd()) {
         Ok(true) => Bound::ZeroCopy,
         _ => {
             if config.mode == Mode::Auto {
                 notes.push(format!(
-                    "the driver of `{}` has no zero-copy: copy mode",
+                    "the driver of `{}` does not support zero-copy; using copy mode",
                     config.interface
                 ));
             }
@@ -428,16 +436,19 @@ fn set_options(config: &Config, rings: &Rings, bound: Bound, notes: &mut Vec<Str
     if bound == Bound::Copy {
         let budget = config.tx_budget.clamp(32, config.tx_ring);
         if options::set_tx_budget(fd, budget).is_err() {
-            notes.push("this kernel sends 32 frames a call at most (before 6.17)".to_owned());
+            notes.push("this kernel (before 6.17) sends at most 32 frames per call".to_owned());
         }
         if let Err(cause) = options::raise_send_buffer(fd, config.tx_ring * SEND_BUFFER_EACH) {
-            notes
-                .push(format!("the send buffer could not be raised ({cause}): more calls a batch"));
+            notes.push(format!(
+                "cannot raise the send buffer ({cause}); batches need more system calls"
+            ));
         }
     }
     if let Some(wanted) = config.busy_poll
         && let Err(cause) = options::prefer_busy_poll(fd, wanted)
     {
-        notes.push(format!("no busy polling ({cause}): it needs Linux 5.11 and CAP_NET_ADMIN"));
+        notes.push(format!(
+            "cannot enable busy polling ({cause}): it needs Linux 5.11 and CAP_NET_ADMIN"
+        ));
     }
 }

@@ -1,8 +1,8 @@
-//! The chunks of a link's memory: which descriptor and which ticket stand for the same bytes.
+//! The chunks of a link's memory: maps between descriptors, tickets and bytes.
 //!
-//! Owns the mapping that the kernel knows as the UMEM, and the area over it. A chunk is on the free list,
-//! behind a ticket, or with the kernel; every descriptor handed out here says that its chunk is now
-//! with the kernel.
+//! Owns the mapping that the kernel knows as the UMEM, and the area over it. A chunk is on the free
+//! list, behind a ticket, or with the kernel. A descriptor returned from here means that its chunk
+//! is now with the kernel.
 
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
@@ -15,13 +15,13 @@ use super::config::{Config, HEADROOM, Sizes};
 use super::error::{OpenError, Step, cause_of};
 use crate::link::{Area, Frame};
 
-/// linux/if_xdp.h, XDP_PKT_CONTD: another descriptor of the same packet follows.
+/// XDP_PKT_CONTD of linux/if_xdp.h: another descriptor of the same packet follows.
 const PACKET_CONTINUES: u32 = 1;
 
 /// The memory of one link.
 pub(super) struct Chunks {
     pub area: Area,
-    /// By chunk, as the UMEM made them: the packet starts behind the headroom.
+    /// Initial descriptors by chunk: the packet starts behind the headroom.
     descs: Box<[FrameDesc]>,
     umem: Umem,
     fd: RawFd,
@@ -30,7 +30,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Reserves and registers the memory; the notes tell what could not be had.
+    /// Allocates and registers the memory. Adds a note if huge pages are unavailable.
     pub(super) fn new(
         config: &Config,
         sizes: &Sizes,
@@ -44,14 +44,19 @@ impl Chunks {
             refused => {
                 if refused.is_some() {
                     notes.push(
-                        "no free huge pages for the frames: ordinary pages (reserve some with `sysctl \
-                         vm.nr_hugepages=64`)"
+                        "no free huge pages for frames; using ordinary pages (reserve huge pages \
+                         with `sysctl vm.nr_hugepages=64`)"
                             .to_owned(),
                     );
                 }
                 let bytes = sizes.frames as usize * config.frame_size as usize;
                 Umem::new(umem_config, count, false).map_err(|error| {
-                    OpenError::from_kernel(config, Step::Memory(bytes), cause_of(&error))
+                    OpenError::from_kernel(
+                        &config.interface,
+                        config.queue,
+                        Step::Memory(bytes),
+                        cause_of(&error),
+                    )
                 })?
             }
         };
@@ -59,56 +64,56 @@ impl Chunks {
     }
 
     fn over(umem: Umem, mut descs: Vec<FrameDesc>, frame_size: u32) -> Self {
-        // SAFETY: nobody else uses the frame yet: no descriptor has been given to a ring.
+        // SAFETY: the frame has no other user yet: no descriptor has been given to a ring.
         let first = unsafe { umem.data_mut(&mut descs[0]) }.contents().as_ptr() as usize;
         let start = first - descs[0].addr();
         let base = NonNull::new(ptr::with_exposed_provenance_mut(start))
             .expect("a mapping does not start at address zero");
-        // SAFETY: the UMEM maps one chunk for each descriptor, zeroed by the kernel; `Drop` keeps it
-        // mapped while tickets are out; and only ticket holders and the kernel write to chunks.
+        // SAFETY: the UMEM maps one chunk per descriptor, zeroed by the kernel. `Drop` keeps it
+        // mapped while tickets are out, and only ticket holders and the kernel write to chunks.
         let area = unsafe { Area::adopt(base, frame_size, descs.len() as u32) };
         let shift = frame_size.trailing_zeros();
         Self { area, descs: descs.into(), umem, fd: -1, start, shift }
     }
 
-    /// The memory to open a socket over.
+    /// Returns the memory to open a socket over.
     pub(super) const fn umem(&self) -> &Umem {
         &self.umem
     }
 
-    /// Remembers which descriptor keeps the memory registered.
+    /// Records the socket that keeps the memory registered.
     pub(super) const fn bound_to(&mut self, fd: RawFd) {
         self.fd = fd;
     }
 
-    /// Bytes of the longest packet that a chunk takes.
+    /// Returns the length of the longest packet that fits a chunk, in bytes.
     pub(super) const fn packet_max(&self) -> usize {
         self.area.chunk() - HEADROOM as usize
     }
 
-    /// A ticket for a packet that the kernel has put into the chunk of `desc`.
+    /// Issues a ticket for a packet that the kernel received into the chunk of `desc`.
     #[inline]
-    pub(super) fn arrived(&mut self, desc: &FrameDesc) -> Frame {
+    pub(super) fn rx_frame(&mut self, desc: &FrameDesc) -> Frame {
         let (index, offset) = (desc.addr() >> self.shift, desc.addr() & (self.area.chunk() - 1));
-        // SAFETY: the descriptor comes off the rx ring: the kernel has just given the chunk back.
+        // SAFETY: the descriptor comes from the RX ring, so the kernel has just returned the chunk.
         unsafe { self.area.issue(index as u32, offset as u32, desc.lengths().data() as u32) }
     }
 
-    /// An empty frame, if more than `keep` chunks are free.
+    /// Returns an empty frame if more than `keep` chunks are free.
     #[inline]
     pub(super) fn reserve(&mut self, keep: usize) -> Option<Frame> {
         if self.area.free() <= keep {
             return None;
         }
         let index = self.area.pop_free()?;
-        // SAFETY: the chunk was on the free list a line above, so nobody holds it.
+        // SAFETY: the chunk was on the free list a line above, so it has no other holder.
         Some(unsafe { self.area.issue(index, HEADROOM, 0) })
     }
 
-    /// Takes a ticket for the descriptor to send its bytes with. A frame of another link, or one
-    /// longer than a chunk past its headroom, comes back.
+    /// Exchanges a ticket for the descriptor that sends its bytes. Returns a frame that belongs to
+    /// another link or does not fit behind the headroom of a chunk.
     #[inline]
-    pub(super) fn leaving(&mut self, mut frame: Frame) -> Result<FrameDesc, Frame> {
+    pub(super) fn tx_desc(&mut self, mut frame: Frame) -> Result<FrameDesc, Frame> {
         let len = frame.len();
         if !self.area.owns(&frame) || len > self.packet_max() {
             return Err(frame);
@@ -116,31 +121,32 @@ impl Chunks {
         let mut desc = self.descs[frame.index() as usize];
         let place = self.start + desc.addr();
         if frame.address() != place {
-            self.straighten(&mut frame, place);
+            self.realign(&mut frame, place);
         }
-        // SAFETY: the ticket is ours until it is redeemed below; only the descriptor's length is set,
-        // the bytes stay untouched.
+        // SAFETY: this function owns the ticket until it redeems it below. Only the descriptor's
+        // length is set; the bytes stay untouched.
         unsafe { self.umem.data_mut(&mut desc) }.cursor().set_pos(len);
         self.area.redeem(frame)?;
         Ok(desc)
     }
 
-    /// A copy of one part of a longer frame, ready to be sent; `more` tells whether it is not the last.
-    pub(super) fn leaving_part(&mut self, part: &[u8], more: bool) -> Option<FrameDesc> {
+    /// Copies one part of a longer frame and returns its descriptor; `more` is false for the last
+    /// part.
+    pub(super) fn tx_part_desc(&mut self, part: &[u8], more: bool) -> Option<FrameDesc> {
         let mut frame = self.reserve(0)?;
         frame.fill(part);
-        let mut desc = self.leaving(frame).ok()?;
+        let mut desc = self.tx_desc(frame).ok()?;
         desc.set_options(if more { PACKET_CONTINUES } else { 0 });
         Some(desc)
     }
 
-    /// Moves the bytes of a frame that does not start behind the headroom (an XDP program moved its
-    /// head) to `place`, where the descriptor of its chunk points.
+    /// Moves the bytes of a frame that does not start right behind the headroom (an XDP program
+    /// moved its start) to `place`, the address in the descriptor of its chunk.
     #[cold]
-    fn straighten(&self, frame: &mut Frame, place: usize) {
+    fn realign(&self, frame: &mut Frame, place: usize) {
         debug_assert!(place - self.start + frame.len() <= self.area.count() * self.area.chunk());
         let to: *mut u8 = ptr::with_exposed_provenance_mut(place);
-        // SAFETY: both places lie in the frame's own chunk (`leaving` checked that its length fits
+        // SAFETY: both ranges lie in the frame's own chunk (`tx_desc` checked that the length fits
         // behind the headroom), which the ticket gives access to; `copy` allows overlap.
         unsafe { ptr::copy(frame.as_ptr(), to, frame.len()) };
     }
@@ -148,26 +154,28 @@ impl Chunks {
     /// Takes up to `n` chunks off the free list, as descriptors for the fill ring.
     pub(super) fn post(&mut self, n: usize, descs: &mut Vec<FrameDesc>) {
         descs.clear();
-        let taken = std::iter::from_fn(|| self.area.pop_free()).take(n);
-        descs.extend(taken.map(|index| self.descs[index as usize]));
+        let chunks = std::iter::from_fn(|| self.area.pop_free()).take(n);
+        descs.extend(chunks.map(|index| self.descs[index as usize]));
     }
 
-    /// Takes the chunk of `desc` back from the kernel.
+    /// Puts the chunk of `desc`, returned by the kernel, on the free list.
     #[inline]
-    pub(super) fn returned(&mut self, desc: &FrameDesc) {
+    pub(super) fn reclaim(&mut self, desc: &FrameDesc) {
         self.area.push_free((desc.addr() >> self.shift) as u32);
     }
 }
 
 impl Drop for Chunks {
-    /// The rings are gone by now (they are declared before the chunks). Without tickets the mapping
-    /// goes with the UMEM. With tickets out it must stay, for good; but not the socket, which would
-    /// keep the queue busy: we close it ourselves, since the forgotten UMEM no longer will.
+    /// The rings are already dropped (they are declared before the chunks). Without outstanding
+    /// tickets the UMEM unmaps the memory. With outstanding tickets the mapping must stay, but the
+    /// socket must not, since it would keep the queue busy; close it here, because the leaked UMEM
+    /// no longer does.
     fn drop(&mut self) {
         if self.area.out() > 0 {
             std::mem::forget(self.umem.clone());
             if self.fd >= 0 {
-                // SAFETY: the forgotten clone keeps xsk-rs from ever closing it, so this is the one time.
+                // SAFETY: the leaked clone prevents xsk-rs from closing it, so this is the only
+                // close.
                 unsafe { libc::close(self.fd) };
             }
         }
@@ -180,7 +188,7 @@ fn umem_config(config: &Config, sizes: &Sizes) -> Result<UmemConfig, OpenError> 
         QueueSize::new(sizes.completion_ring).map(|completion| (fill, completion))
     });
     let (Ok(size), Ok((fill, completion))) = (size, rings) else {
-        return Err(OpenError::BadConfig("a ring takes a power of two"));
+        return Err(OpenError::BadConfig("ring sizes are powers of two"));
     };
     UmemConfig::builder()
         .frame_size(size)

@@ -100,10 +100,10 @@ impl Ip {
             let (headers, data) = bytes[start..].split_at_mut(len);
             let ip = &mut headers[ip_at..];
             if ip.first().is_some_and(|first| first >> 4 == 4) {
-                ipv4::make_whole(ip, ecn, data.len())
+                ipv4::rewrite_reassembled(ip, ecn, data.len())
             } else {
                 let (at, protocol) = announced;
-                ipv6::make_whole(ip, usize::from(at), protocol, ecn, data.len())
+                ipv6::rewrite_reassembled(ip, usize::from(at), protocol, ecn, data.len())
             }
         });
         made.map_err(|_| DropReason::FragmentMalformed)?;
@@ -227,7 +227,7 @@ fn part_v6<'a>(
         head: &frame[..ip_at + ipv6::HEADER_LEN + extensions_len],
         only_here: ipv6::FRAGMENT_HEADER_LEN as u8,
         ip_at,
-        announced: (fragment.announced_at, ip.protocol),
+        announced: (fragment.next_header_at, ip.protocol),
         room: (LONGEST - kept) as u32,
         bytes,
     }

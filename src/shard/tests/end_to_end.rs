@@ -33,7 +33,7 @@ fn a_connection_opens_echoes_and_closes_over_ipv4_and_ipv6() {
         assert_eq!(stage.world.host(stage.server).shard(0).time_waits(), 0);
         for host in [client, stage.server] {
             let shard = stage.world.host(host).shard(0);
-            assert_eq!(shard.counters().dropped_in_all(), 0, "{:?}", shard.counters());
+            assert_eq!(shard.counters().dropped_total(), 0, "{:?}", shard.counters());
             assert_eq!(stage.counted(host, Event::Retransmitted), 0);
         }
     }

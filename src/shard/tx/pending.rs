@@ -1,6 +1,6 @@
 //! Step 7: the pending output of a connection, written straight into frames.
 
-use crate::limits::SEGMENTS_A_TURN;
+use crate::limits::SEGMENTS_PER_TURN;
 use crate::metrics::{DropReason, Event};
 use crate::shard::codec::{self, Ends};
 use crate::shard::engine::Engine;
@@ -34,7 +34,7 @@ impl Engine {
         let (mut way, mut segments) = (None, 0);
         let progress = loop {
             let Some(flow) = self.tcp.tables.flows.at_mut(index) else { break Progress::Done };
-            let frame = if segments < SEGMENTS_A_TURN { queue.take() } else { None };
+            let frame = if segments < SEGMENTS_PER_TURN { queue.take() } else { None };
             let Some(mut frame) = frame else {
                 break self.defer(index, segments);
             };
@@ -75,7 +75,7 @@ impl Engine {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
             return Progress::Done;
         }
-        if segments < SEGMENTS_A_TURN {
+        if segments < SEGMENTS_PER_TURN {
             self.turn.counters.drop(DropReason::NoFrame);
         }
         Progress::Unfinished

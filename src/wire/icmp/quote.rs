@@ -5,27 +5,28 @@ use crate::wire::protocol::Protocol;
 use crate::wire::{ipv4, ipv6};
 use core::net::IpAddr;
 
-/// What is known of a quoted packet. It was sent by `src`: an error that is for us quotes what we sent.
+/// The known fields of a quoted packet. An error addressed to this host quotes a packet that this
+/// host sent, so `src` is local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
-    /// From whom it was.
+    /// Source address.
     pub src: IpAddr,
-    /// To whom.
+    /// Destination address.
     pub dst: IpAddr,
-    /// Its upper layer.
+    /// Upper-layer protocol.
     pub protocol: Protocol,
-    /// Source port, when the upper layer has ports.
+    /// Source port, if the upper layer has ports.
     pub src_port: u16,
     /// Destination port.
     pub dst_port: u16,
     /// The four bytes behind the ports: TCP's sequence number.
     pub seq: u32,
-    /// How long its headers say that it was, bytes.
+    /// Length of the packet according to its headers, in bytes.
     pub length: u32,
 }
 
-/// Of an IPv4 packet: an error quotes its header and eight bytes at least (RFC 792). The quoted sum is
-/// not checked: routers change the header on the way, and some quote it as changed.
+/// Parses a quoted IPv4 packet: its header and at least eight more bytes (RFC 792). Does not check
+/// the header checksum: routers change the header on the way, and some quote the changed form.
 pub(super) fn parse_v4(quoted: &[u8]) -> Result<Quote, Error> {
     let fixed = quoted.first_chunk::<{ ipv4::HEADER_LEN }>().ok_or(Error::Truncated)?;
     let header_len = usize::from(fixed[0] & 0xf) * 4;
@@ -42,7 +43,7 @@ pub(super) fn parse_v4(quoted: &[u8]) -> Result<Quote, Error> {
     upper_layer((address(12).into(), address(16).into()), Protocol(fixed[9]), upper, length)
 }
 
-/// Of an IPv6 packet, extension headers passed over.
+/// Parses a quoted IPv6 packet, skipping extension headers.
 pub(super) fn parse_v6(quoted: &[u8]) -> Result<Quote, Error> {
     let (header, upper) = ipv6::parse_quoted(quoted)?;
     if header.fragment.is_some_and(|fragment| fragment.offset_bytes != 0) {
@@ -70,7 +71,7 @@ fn upper_layer(
     })
 }
 
-/// As much of a packet as our IPv4 error may quote.
+/// Returns the part of a packet that an IPv4 error quotes.
 ///
 /// RFC 1812 §4.3.2.3: > as much of the original datagram as possible without the length of the ICMP
 /// datagram exceeding 576 bytes.
@@ -78,7 +79,8 @@ pub fn quotable_v4(packet: &[u8]) -> &[u8] {
     &packet[..packet.len().min(576 - ipv4::HEADER_LEN - super::HEADER_LEN)]
 }
 
-/// As much of a packet as our IPv6 error may quote (RFC 4443 §2.4 (c)): what fits into the smallest MTU.
+/// Returns the part of a packet that an IPv6 error quotes, such that the error fits into the
+/// minimum MTU (RFC 4443 §2.4 (c)).
 pub fn quotable_v6(packet: &[u8]) -> &[u8] {
     &packet[..packet.len().min(ipv6::MTU_MIN - ipv6::HEADER_LEN - super::HEADER_LEN)]
 }

@@ -1,4 +1,4 @@
-//! ICMP (RFC 792, RFC 4443): what is written is read back, and quotes name their flows.
+//! ICMP (RFC 792, RFC 4443): emitted messages parse back, and quotes identify their flows.
 
 use super::*;
 use crate::wire::checksum::PseudoHeader;
@@ -65,7 +65,7 @@ fn messages_v6<'a>(body: &'a [u8], n: u32, code: u8) -> Vec<v6::Message<'a>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(body in prop::collection::vec(any::<u8>(), 0..100), n: u32, code: u8) {
+    fn emitted_bytes_parse_back(body in prop::collection::vec(any::<u8>(), 0..100), n: u32, code: u8) {
         let mut bytes = [0xaa; 108];
         for message in messages_v4(&body, n as u16, code) {
             let len = message.emit(&mut bytes).expect("room for all");
@@ -89,7 +89,8 @@ proptest! {
             prop_assert_eq!(v6::parse(PseudoHeader::v6(A6, B6), &bytes[..cut]), Err(Error::Truncated));
         }
         for cut in HEADER_LEN..len {
-            // A tail that sums to zero would not be missed; one byte above zero does not.
+            // A truncated tail that sums to zero would go undetected; a single non-zero byte does
+            // not.
             if len - cut == 1 {
                 prop_assert_eq!(v4::parse(&bytes[..cut]), Err(Error::Checksum));
             }
@@ -121,7 +122,7 @@ fn packet_v4(fragment: u16) -> Vec<u8> {
         fragment: ipv4::Fragment(fragment),
     };
     let mut bytes = vec![0; 20];
-    // The packet was longer than what is quoted of it.
+    // The packet was longer than its quote.
     assert_eq!(header.emit(1000, &mut bytes), Ok(20));
     bytes.extend(UPPER);
     bytes
@@ -144,7 +145,7 @@ fn packet_v6(first: Protocol, extensions: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_quote_names_the_flow_of_the_packet_that_was_lost() {
+fn a_quote_identifies_the_flow_of_the_lost_packet() {
     let expected = Quote {
         src: A4.into(),
         dst: B4.into(),
@@ -178,7 +179,7 @@ fn a_quote_that_ends_before_the_sequence_number_is_truncated() {
 }
 
 #[test]
-fn a_later_fragment_names_no_flow() {
+fn a_later_fragment_identifies_no_flow() {
     assert_eq!(v4::quoted(&packet_v4(0x0003)), Err(Error::Unsupported));
     assert!(v4::quoted(&packet_v4(0x2000)).is_ok());
     let later = packet_v6(Protocol::FRAGMENT, &[6, 0, 0, 0x08, 0, 0, 0, 1]);
@@ -194,7 +195,7 @@ fn a_quote_of_another_version_is_malformed() {
 }
 
 #[test]
-fn our_errors_stay_below_the_sizes_that_every_path_carries() {
+fn our_errors_fit_into_the_minimum_mtu() {
     let packet = [0; 1500];
     assert_eq!(quotable_v4(&packet).len() + 28, 576);
     assert_eq!(quotable_v6(&packet).len() + 48, 1280);
@@ -202,7 +203,7 @@ fn our_errors_stay_below_the_sizes_that_every_path_carries() {
 }
 
 #[test]
-fn neighbour_discovery_is_handed_on_whole() {
+fn neighbour_discovery_is_passed_on_whole() {
     let pseudo = PseudoHeader::v6(A6, B6);
     let mut bytes = [0; 24];
     let whole = [135; 24];

@@ -14,21 +14,21 @@ mod kind {
     pub const PARAMETER_PROBLEM: u8 = 12;
 }
 
-/// Why a destination cannot be reached (RFC 792, RFC 1122 §3.2.2.1).
+/// Reason that a destination is unreachable (RFC 792, RFC 1122 §3.2.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unreachable {
     /// No route to the network.
     Network,
     /// No route to the host.
     Host,
-    /// The host does not speak the protocol.
+    /// The host does not implement the protocol.
     Protocol,
-    /// Nobody listens on the port.
+    /// No program listens on the port.
     Port,
-    /// The packet is larger than the next link's MTU, which is given; zero from routers that predate
-    /// RFC 1191.
+    /// The packet is larger than the MTU of the next link, `mtu`. Routers that predate RFC 1191
+    /// report zero.
     TooBig {
-        /// Bytes.
+        /// MTU of the next link in bytes.
         mtu: u16,
     },
     /// Any other code.
@@ -59,32 +59,32 @@ impl Unreachable {
     }
 }
 
-/// A message.
+/// An ICMPv4 message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Send it back.
+    /// Echo request.
     EchoRequest(Echo<'a>),
-    /// Sent back.
+    /// Echo reply.
     EchoReply(Echo<'a>),
-    /// A packet did not arrive.
+    /// A packet could not be delivered.
     Unreachable {
-        /// Why.
+        /// The reason.
         reason: Unreachable,
         /// The start of the packet; see [`quoted`].
         quote: &'a [u8],
     },
-    /// A packet ran out of hops (code 0) or its parts out of time (code 1).
+    /// The hop limit (code 0) or the reassembly time (code 1) of a packet expired.
     TimeExceeded {
-        /// Which.
+        /// 0: hop limit; 1: reassembly time.
         code: u8,
         /// The start of the packet.
         quote: &'a [u8],
     },
-    /// A header of a packet made no sense.
+    /// A header of a packet was invalid.
     ParameterProblem {
-        /// Which kind of problem.
+        /// Kind of problem.
         code: u8,
-        /// The byte of the packet that did not.
+        /// Offset of the invalid byte.
         pointer: u8,
         /// The start of the packet.
         quote: &'a [u8],
@@ -98,10 +98,10 @@ pub enum Message<'a> {
     },
 }
 
-/// Reads a message and checks its sum.
+/// Parses a message and verifies its checksum.
 ///
 /// # Errors
-/// [`Error::Truncated`] below eight bytes, [`Error::Checksum`] when the sum is wrong.
+/// [`Error::Truncated`] below eight bytes, [`Error::Checksum`] when the checksum is wrong.
 pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Error> {
     let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
     if !checksum::sum(bytes).is_intact() {
@@ -124,7 +124,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Error> {
     })
 }
 
-/// What an error's quote tells.
+/// Parses the packet that an error quotes.
 ///
 /// # Errors
 /// - [`Error::Truncated`]: less than the header and eight bytes.
@@ -135,7 +135,7 @@ pub fn quoted(quote: &[u8]) -> Result<Quote, Error> {
 }
 
 impl Message<'_> {
-    /// Writes the message with its sum to the start of `bytes`; gives its length.
+    /// Writes the message with its checksum to the start of `bytes` and returns its length.
     ///
     /// # Errors
     /// [`NoRoom`] when `bytes` is shorter than the message.
@@ -149,7 +149,7 @@ impl Message<'_> {
         Ok(message.len())
     }
 
-    /// Type, code, the four bytes behind the sum, and the rest.
+    /// Splits the message into type, code, the four bytes behind the checksum, and the rest.
     fn parts(&self) -> (u8, u8, [u8; 4], &[u8]) {
         let words = |high: u16, low: u16| {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());

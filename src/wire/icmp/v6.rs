@@ -18,18 +18,18 @@ mod kind {
     pub const REDIRECT: u8 = 137;
 }
 
-/// Why a destination cannot be reached (RFC 4443 §3.1).
+/// Reason that a destination is unreachable (RFC 4443 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unreachable {
-    /// No route.
+    /// No route to the destination.
     NoRoute,
-    /// Forbidden.
+    /// Administratively prohibited.
     Prohibited,
-    /// Outside of the source's scope.
+    /// Beyond the scope of the source address.
     BeyondScope,
-    /// No such neighbour, or another reason.
+    /// Address unreachable: no such neighbour, or another reason.
     Address,
-    /// Nobody listens on the port.
+    /// No program listens on the port.
     Port,
     /// Any other code.
     Other(u8),
@@ -59,44 +59,44 @@ impl Unreachable {
     }
 }
 
-/// A message.
+/// An ICMPv6 message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Send it back.
+    /// Echo request.
     EchoRequest(Echo<'a>),
-    /// Sent back.
+    /// Echo reply.
     EchoReply(Echo<'a>),
-    /// A packet did not arrive.
+    /// A packet could not be delivered.
     Unreachable {
-        /// Why.
+        /// The reason.
         reason: Unreachable,
         /// The start of the packet; see [`quoted`].
         quote: &'a [u8],
     },
-    /// A packet was larger than the next link's MTU.
+    /// A packet was larger than the MTU of the next link.
     TooBig {
-        /// Bytes.
+        /// MTU of the next link in bytes.
         mtu: u32,
         /// The start of the packet.
         quote: &'a [u8],
     },
-    /// A packet ran out of hops (code 0) or its parts out of time (code 1).
+    /// The hop limit (code 0) or the reassembly time (code 1) of a packet expired.
     TimeExceeded {
-        /// Which.
+        /// 0: hop limit; 1: reassembly time.
         code: u8,
         /// The start of the packet.
         quote: &'a [u8],
     },
-    /// A header of a packet made no sense.
+    /// A header of a packet was invalid.
     ParameterProblem {
-        /// Which kind of problem.
+        /// Kind of problem.
         code: u8,
-        /// The byte of the packet that did not.
+        /// Offset of the invalid byte.
         pointer: u32,
         /// The start of the packet.
         quote: &'a [u8],
     },
-    /// Neighbour Discovery, the whole message: for `ndp::parse`.
+    /// A whole Neighbour Discovery message, for `ndp::parse`.
     NeighbourDiscovery(&'a [u8]),
     /// Any other type.
     Other {
@@ -107,10 +107,10 @@ pub enum Message<'a> {
     },
 }
 
-/// Reads a message and checks its sum.
+/// Parses a message and verifies its checksum.
 ///
 /// # Errors
-/// [`Error::Truncated`] below eight bytes, [`Error::Checksum`] when the sum is wrong.
+/// [`Error::Truncated`] below eight bytes, [`Error::Checksum`] when the checksum is wrong.
 pub fn parse(pseudo: PseudoHeader, bytes: &[u8]) -> Result<Message<'_>, Error> {
     let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(Error::Truncated)?;
     if pseudo.verify(Protocol::ICMPV6, bytes, 2) != Verdict::Good {
@@ -135,18 +135,18 @@ pub fn parse(pseudo: PseudoHeader, bytes: &[u8]) -> Result<Message<'_>, Error> {
     })
 }
 
-/// What an error's quote tells.
+/// Parses the packet that an error quotes.
 ///
 /// # Errors
-/// - [`Error::Truncated`]: it ends before the upper layer's first eight bytes.
-/// - [`Error::Malformed`]: no IPv6 header, or a chain of extension headers that cannot be.
+/// - [`Error::Truncated`]: the quote ends before the upper layer's first eight bytes.
+/// - [`Error::Malformed`]: no IPv6 header, or an invalid chain of extension headers.
 /// - [`Error::Unsupported`]: a later fragment, which has no ports.
 pub fn quoted(quote: &[u8]) -> Result<Quote, Error> {
     quote::parse_v6(quote)
 }
 
-/// Sums a complete message whose sum field is zero, and fills the field in.
-pub(in crate::wire) fn seal(pseudo: PseudoHeader, message: &mut [u8]) {
+/// Computes and fills in the checksum of a complete message whose checksum field is zero.
+pub(in crate::wire) fn fill_checksum(pseudo: PseudoHeader, message: &mut [u8]) {
     let sum = pseudo.with(Protocol::ICMPV6, message.len()).plus(checksum::sum(message));
     if let Some(field) = message.get_mut(2..4) {
         field.copy_from_slice(&sum.checksum().to_be_bytes());
@@ -154,7 +154,7 @@ pub(in crate::wire) fn seal(pseudo: PseudoHeader, message: &mut [u8]) {
 }
 
 impl Message<'_> {
-    /// Writes the message with its sum to the start of `bytes`; gives its length.
+    /// Writes the message with its checksum to the start of `bytes` and returns its length.
     ///
     /// # Errors
     /// [`NoRoom`] when `bytes` is shorter than the message.
@@ -176,7 +176,7 @@ impl Message<'_> {
         let [a, b, c, d] = word.to_be_bytes();
         *header = [kind, code, 0, 0, a, b, c, d];
         rest.copy_from_slice(body);
-        seal(pseudo, message);
+        fill_checksum(pseudo, message);
         Ok(message.len())
     }
 }
@@ -189,6 +189,6 @@ fn emit_whole(pseudo: PseudoHeader, whole: &[u8], bytes: &mut [u8]) -> Result<us
     let message = bytes.get_mut(..whole.len()).ok_or(NoRoom)?;
     message.copy_from_slice(whole);
     message.get_mut(2..4).ok_or(NoRoom)?.fill(0);
-    seal(pseudo, message);
+    fill_checksum(pseudo, message);
     Ok(message.len())
 }

@@ -1,6 +1,9 @@
-//! IPv6 (RFC 8200, RFC 5095): what is written is read back, chains of extension headers by tables.
+//! IPv6 (RFC 8200, RFC 5095): emitted headers parse back; tables of extension header chains.
 
+use super::header::FLOW_LABEL_MASK;
 use super::*;
+use crate::wire::error::Error;
+use crate::wire::protocol::{Protocol, TrafficClass};
 use proptest::prelude::*;
 
 fn header() -> impl Strategy<Value = HeaderOut> {
@@ -22,7 +25,7 @@ fn header() -> impl Strategy<Value = HeaderOut> {
     )
 }
 
-/// A packet with the extension headers given, the first of them of type `first`.
+/// A packet with the given extension headers, the first of type `first`.
 fn packet(first: Protocol, extensions: &[&[u8]]) -> Vec<u8> {
     let body = [&extensions.concat()[..], b"payload!"].concat();
     let header = HeaderOut {
@@ -55,7 +58,7 @@ fn padded(next: Protocol) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(out in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn emitted_bytes_parse_back(out in header(), payload in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = vec![0; HEADER_LEN];
         prop_assert_eq!(out.emit(payload.len(), &mut bytes), Ok(HEADER_LEN));
         bytes.extend(&payload);
@@ -89,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn extension_headers_are_walked_over() {
+fn extension_headers_are_skipped() {
     let hop = padded(Protocol::ROUTING);
     let routing = [Protocol::DESTINATION_OPTIONS.0, 0, 0, 0, 0, 0, 0, 0];
     let destination = padded(TCP);
@@ -107,7 +110,7 @@ fn an_extension_header_that_ends_behind_the_packet_is_truncated() {
 }
 
 #[test]
-fn hop_by_hop_options_stand_first_or_nowhere() {
+fn hop_by_hop_options_come_first() {
     let first = padded(Protocol::HOP_BY_HOP);
     let second = padded(TCP);
     let chain: &[&[u8]] = &[&first, &second];
@@ -115,7 +118,7 @@ fn hop_by_hop_options_stand_first_or_nowhere() {
 }
 
 #[test]
-fn a_chain_is_followed_only_so_far() {
+fn a_chain_of_extension_headers_has_a_limit() {
     let one = padded(Protocol::DESTINATION_OPTIONS);
     let last = padded(TCP);
     let mut chain: Vec<&[u8]> = vec![&one; EXTENSIONS_MAX - 1];
@@ -129,7 +132,7 @@ fn a_chain_is_followed_only_so_far() {
 }
 
 #[test]
-fn an_unknown_option_is_skipped_only_when_it_allows_it() {
+fn an_unknown_option_is_skipped_only_if_its_type_allows() {
     for (kind, expected) in [
         (0x05, Ok((TCP, 8))),
         (0x1e, Ok((TCP, 8))),
@@ -146,46 +149,47 @@ fn an_unknown_option_is_skipped_only_when_it_allows_it() {
 }
 
 #[test]
-fn a_source_route_that_is_not_at_its_end_is_not_followed() {
+fn a_source_route_with_segments_left_is_rejected() {
     for kind in [0, 2, 4] {
         let routing = [TCP.0, 0, kind, 1, 0, 0, 0, 0];
         assert_eq!(outcome(Protocol::ROUTING, &[&routing]), Err(Error::Unsupported));
     }
 }
 
-/// RFC 8200 §4.2, §4.4: pointing to the type of the option or of the routing header, counted from the packet's first byte.
+/// RFC 8200 §4.2, §4.4: the pointer is the offset of the option type or routing type from the start
+/// of the packet.
 #[test]
-fn a_problem_is_named_by_the_byte_where_it_is() {
-    let told = |first, extensions: &[&[u8]]| {
-        problem(&packet(first, extensions)).map(|(_, p)| (p.code, p.pointer, p.of_groups_too))
+fn a_problem_points_to_the_unrecognized_byte() {
+    let reported = |first, extensions: &[&[u8]]| {
+        problem(&packet(first, extensions)).map(|(_, p)| (p.code, p.pointer, p.even_if_multicast))
     };
     let padding = padded(Protocol::DESTINATION_OPTIONS);
     for (kind, expected) in
         [(0x45, None), (0x85, Some((2, 50, true))), (0xc5, Some((2, 50, false)))]
     {
         let options = [TCP.0, 0, kind, 4, 0, 0, 0, 0];
-        assert_eq!(told(Protocol::HOP_BY_HOP, &[&padding, &options]), expected, "{kind:#x}");
+        assert_eq!(reported(Protocol::HOP_BY_HOP, &[&padding, &options]), expected, "{kind:#x}");
     }
     let routing = [TCP.0, 0, 4, 1, 0, 0, 0, 0];
-    assert_eq!(told(Protocol::ROUTING, &[&routing]), Some((0, 42, false)));
-    assert_eq!(told(Protocol::ROUTING, &[&[TCP.0, 0, 4, 0, 0, 0, 0, 0]]), None);
-    assert_eq!(told(TCP, &[]), None);
+    assert_eq!(reported(Protocol::ROUTING, &[&routing]), Some((0, 42, false)));
+    assert_eq!(reported(Protocol::ROUTING, &[&[TCP.0, 0, 4, 0, 0, 0, 0, 0]]), None);
+    assert_eq!(reported(TCP, &[]), None);
 }
 
 #[test]
-fn a_fragment_is_reported_and_what_it_carries_is_not_looked_into() {
+fn a_fragment_is_reported_and_its_payload_is_not_parsed() {
     let destination = padded(TCP);
     let fragment = [Protocol::DESTINATION_OPTIONS.0, 0, 0x05, 0xa9, 0, 0, 0, 9];
     let bytes = packet(Protocol::FRAGMENT, &[&fragment, &destination]);
     let (header, payload) = parse(&bytes).expect("well formed");
-    let expected = Fragment { ident: 9, offset_bytes: 0x5a8, more: true, announced_at: 6 };
+    let expected = Fragment { ident: 9, offset_bytes: 0x5a8, more: true, next_header_at: 6 };
     assert_eq!(header.fragment, Some(expected));
     assert_eq!((header.protocol, payload.len()), (Protocol::DESTINATION_OPTIONS, 16));
 }
 
-/// RFC 8200 §4.5, RFC 6946 §4
+/// RFC 8200 §4.5, RFC 6946 §4.
 #[test]
-fn a_part_that_is_the_whole_is_no_fragment() {
+fn an_atomic_fragment_is_a_whole_packet() {
     let fragment = [TCP.0, 0, 0, 0, 0, 0, 0, 9];
     assert_eq!(outcome(Protocol::FRAGMENT, &[&fragment]), Ok((TCP, 8)));
 }

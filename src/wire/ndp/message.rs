@@ -1,21 +1,21 @@
-//! The messages: solicitations and advertisements, of neighbours and of routers.
+//! Messages: neighbour and router solicitations and advertisements, and redirects.
 
 use super::option::{Options, OptionsOut, Prefixes};
 use crate::wire::checksum::PseudoHeader;
 use crate::wire::error::{Error, NoRoom};
 use crate::wire::ethernet::MacAddr;
-use crate::wire::icmp::v6::seal;
+use crate::wire::icmp::v6::fill_checksum;
 use crate::wire::ipv6;
 use core::net::Ipv6Addr;
 
-/// The hop limit of every valid message: a router would have lowered it, so the sender is on the link
-/// (RFC 4861 §3.1).
+/// Hop limit of every valid message. A router would have decremented it, so the sender is on the
+/// link (RFC 4861 §3.1).
 pub const HOP_LIMIT: u8 = 255;
 
-/// All nodes of the link.
+/// All nodes on the link.
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// All routers of the link.
+/// All routers on the link.
 pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// Message types.
@@ -27,57 +27,58 @@ mod kind {
     pub const REDIRECT: u8 = 137;
 }
 
-/// The group that a solicitation for `address` is sent to (RFC 4291 §2.7.1).
+/// Returns the multicast group that solicitations for `address` are sent to (RFC 4291 §2.7.1).
 pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | a as u16, (b as u16) << 8 | c as u16)
 }
 
-/// Who has the target?
+/// Asks for the link-layer address of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighbourSolicitation {
-    /// The address that is asked for.
+    /// The address to resolve.
     pub target: Ipv6Addr,
-    /// The sender's link-layer address; absent when the sender has no address yet (RFC 4862 §5.4).
+    /// The sender's link-layer address; absent if the sender has no address yet (RFC 4862 §5.4).
     pub source_mac: Option<MacAddr>,
 }
 
-/// The target's link-layer address.
+/// Announces the link-layer address of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighbourAdvertisement {
-    /// The address that is told about.
+    /// The address advertised.
     pub target: Ipv6Addr,
     /// The sender is a router.
     pub router: bool,
-    /// It answers a solicitation that was not for everyone: proves that the target can hear us.
+    /// Answers a unicast solicitation, which proves two-way reachability.
     pub solicited: bool,
-    /// It replaces what was known.
+    /// Replaces the cached link-layer address.
     pub overrides: bool,
     /// The target's link-layer address.
     pub target_mac: Option<MacAddr>,
 }
 
-/// Routers, tell of yourselves.
+/// Asks routers for advertisements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouterSolicitation {
     /// The sender's link-layer address.
     pub source_mac: Option<MacAddr>,
 }
 
-/// How much a router wants to be the default one among several (RFC 4191 §2.1).
+/// Preference of a router as the default router (RFC 4191 §2.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Preference {
-    /// Rather than others.
+    /// Preferred to others.
     High,
-    /// As routers that know nothing of preferences.
+    /// The preference of routers that do not send one.
     #[default]
     Medium,
-    /// If there is no other.
+    /// Used if no other router exists.
     Low,
 }
 
 impl Preference {
-    /// From the flags of an advertisement. RFC 4191 §2.2: the reserved value is taken for medium.
+    /// Reads the preference from the flags of an advertisement. RFC 4191 §2.2: the reserved value
+    /// counts as medium.
     const fn from_flags(flags: u8) -> Self {
         match flags >> 3 & 3 {
             0b01 => Self::High,
@@ -95,63 +96,64 @@ impl Preference {
     }
 }
 
-/// There is a better first hop (RFC 4861 §4.5).
+/// Announces a better first hop (RFC 4861 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// The better first hop; the destination itself if that is on the link.
+    /// The better first hop; equal to the destination if that is on the link.
     pub target: Ipv6Addr,
-    /// For whom.
+    /// The destination that the redirect applies to.
     pub destination: Ipv6Addr,
     /// The target's link-layer address.
     pub target_mac: Option<MacAddr>,
 }
 
-/// A router tells of itself.
+/// Announces a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouterAdvertisement<'a> {
-    /// The hop limit to use; zero: not said.
+    /// Hop limit to use; zero if unspecified.
     pub hop_limit: u8,
-    /// Addresses are to be had by DHCPv6.
+    /// DHCPv6 provides addresses.
     pub managed: bool,
-    /// Other things are to be had by DHCPv6.
+    /// DHCPv6 provides other configuration.
     pub other: bool,
-    /// Whether to prefer it to other default routers.
+    /// Preference among default routers.
     pub preference: Preference,
-    /// Seconds that it is a default router; zero: it is none.
+    /// Lifetime as a default router in seconds; zero if it is not one.
     pub lifetime_s: u16,
-    /// Milliseconds that a neighbour counts as reachable; zero: not said.
+    /// Time in milliseconds that a neighbour counts as reachable; zero if unspecified.
     pub reachable_ms: u32,
-    /// Milliseconds between solicitations; zero: not said.
+    /// Interval of solicitations in milliseconds; zero if unspecified.
     pub retransmit_ms: u32,
     /// The router's link-layer address.
     pub source_mac: Option<MacAddr>,
-    /// The link's MTU, bytes.
+    /// MTU of the link in bytes.
     pub mtu: Option<u32>,
-    /// The prefixes.
+    /// Prefixes of the link.
     pub prefixes: Prefixes<'a>,
 }
 
-/// A message.
+/// A Neighbour Discovery message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// NS.
+    /// Neighbour solicitation.
     NeighbourSolicitation(NeighbourSolicitation),
-    /// NA.
+    /// Neighbour advertisement.
     NeighbourAdvertisement(NeighbourAdvertisement),
-    /// RS.
+    /// Router solicitation.
     RouterSolicitation(RouterSolicitation),
-    /// RA.
+    /// Router advertisement.
     RouterAdvertisement(RouterAdvertisement<'a>),
-    /// From a router.
+    /// Redirect.
     Redirect(Redirect),
 }
 
-/// Reads a message whose sum `icmp::v6::parse` has found right, with the header that it came in.
+/// Parses a message whose checksum `icmp::v6::parse` has verified. `ip` is the header of its
+/// packet.
 ///
 /// # Errors
 /// - [`Error::Truncated`]: the message or an option ends early.
-/// - [`Error::Malformed`]: it is not valid by RFC 4861 §6.1, §7.1 or §8.1.
-/// - [`Error::Unsupported`]: another message.
+/// - [`Error::Malformed`]: invalid by RFC 4861 §6.1, §7.1 or §8.1.
+/// - [`Error::Unsupported`]: not a message of Neighbour Discovery.
 pub fn parse<'a>(ip: &ipv6::Header, bytes: &'a [u8]) -> Result<Message<'a>, Error> {
     // RFC 4861 §7.1.1:
     //   > The IP Hop Limit field has a value of 255, i.e., the packet could not possibly have been
@@ -171,15 +173,17 @@ pub fn parse<'a>(ip: &ipv6::Header, bytes: &'a [u8]) -> Result<Message<'a>, Erro
     }
 }
 
-/// RFC 4861 §8.1, but for whether the sender is the first hop, which the wire does not tell.
+/// Validates by RFC 4861 §8.1. The check that the sender is the current first hop needs the routing
+/// table and is left to the caller.
 fn redirect<'a>(ip: &ipv6::Header, body: &'a [u8]) -> Result<Message<'a>, Error> {
     let (target, rest) = body.split_first_chunk::<16>().ok_or(Error::Truncated)?;
     let (destination, options) = rest.split_first_chunk::<16>().ok_or(Error::Truncated)?;
     let (target, destination) = (Ipv6Addr::from(*target), Ipv6Addr::from(*destination));
     // RFC 4861 §8.1:
-    //   > IP Source Address is a link-local address. [...] The ICMP Destination Address field in the
-    //   > redirect message does not contain a multicast address. [...] The ICMP Target Address is either a
-    //   > link-local address (when redirected to a router) or the same as the ICMP Destination Address
+    //   > IP Source Address is a link-local address. [...] The ICMP Destination Address field in
+    //   > the redirect message does not contain a multicast address. [...] The ICMP Target Address is
+    //   > either a link-local address (when redirected to a router) or the same as the ICMP
+    //   > Destination Address
     let valid = ip.src.is_unicast_link_local()
         && !destination.is_multicast()
         && (target == destination || target.is_unicast_link_local());
@@ -190,7 +194,8 @@ fn redirect<'a>(ip: &ipv6::Header, body: &'a [u8]) -> Result<Message<'a>, Error>
     Ok(Message::Redirect(Redirect { target, destination, target_mac }))
 }
 
-/// The address that both neighbour messages begin with, and the options behind it.
+/// Splits off the target address that both neighbour messages begin with. Returns it and the
+/// options.
 fn target(body: &[u8]) -> Result<(Ipv6Addr, &[u8]), Error> {
     let (target, options) = body.split_first_chunk::<16>().ok_or(Error::Truncated)?;
     let target = Ipv6Addr::from(*target);
@@ -200,8 +205,8 @@ fn target(body: &[u8]) -> Result<(Ipv6Addr, &[u8]), Error> {
 fn neighbour_solicitation<'a>(ip: &ipv6::Header, body: &'a [u8]) -> Result<Message<'a>, Error> {
     let (target, options) = target(body)?;
     let source_mac = Options::parse(options)?.source_mac;
-    // RFC 4861 §7.1.1: without a source address, the destination is a solicited-node group and there is
-    // no source link-layer address.
+    // RFC 4861 §7.1.1: with an unspecified source, the destination is a solicited-node group and
+    // the message carries no source link-layer address.
     if ip.src.is_unspecified() && (source_mac.is_some() || ip.dst != solicited_node(target)) {
         return Err(Error::Malformed);
     }
@@ -265,8 +270,8 @@ fn router_advertisement<'a>(
 }
 
 impl Message<'_> {
-    /// Writes the message with its sum to the start of `bytes`; gives its length. It is to go out with
-    /// a hop limit of [`HOP_LIMIT`].
+    /// Writes the message with its checksum to the start of `bytes` and returns its length. The
+    /// packet must have a hop limit of [`HOP_LIMIT`].
     ///
     /// # Errors
     /// [`NoRoom`] when `bytes` is shorter than the message.
@@ -278,12 +283,12 @@ impl Message<'_> {
             Self::RouterAdvertisement(advertisement) => advertisement.emit(bytes),
             Self::Redirect(redirect) => redirect.emit(bytes),
         }?;
-        seal(pseudo, bytes.get_mut(..len).ok_or(NoRoom)?);
+        fill_checksum(pseudo, bytes.get_mut(..len).ok_or(NoRoom)?);
         Ok(len)
     }
 }
 
-/// Writes a fixed part of `N` bytes and options behind it; gives the length of both.
+/// Writes a fixed part of `N` bytes and the options behind it. Returns the length of both.
 fn emit_parts<const N: usize>(
     fixed: [u8; N],
     options: OptionsOut<'_>,

@@ -1,6 +1,6 @@
-//! Neighbour Discovery (RFC 4861): the five messages by which neighbours and routers are found.
+//! Neighbour Discovery (RFC 4861): the five messages that discover neighbours and routers.
 //!
-//! Checks what §6.1 and §7.1 demand of a valid message by itself and of the header it came in.
+//! Checks the rules of §6.1, §7.1 and §8.1 that concern a message and its IP header alone.
 //!
 //! | file | |
 //! |---|---|

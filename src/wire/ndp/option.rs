@@ -1,4 +1,4 @@
-//! The options of Neighbour Discovery (RFC 4861 §4.6): type, length in units of eight bytes, content.
+//! Options of Neighbour Discovery (RFC 4861 §4.6): type, length in units of eight bytes, contents.
 
 use crate::wire::error::{Error, NoRoom};
 use crate::wire::ethernet::MacAddr;
@@ -13,23 +13,23 @@ mod kind {
     pub const MTU: u8 = 5;
 }
 
-/// Bytes of a prefix option.
+/// Length of a prefix option in bytes.
 const PREFIX_LEN: usize = 32;
 
 /// A prefix of the link (RFC 4861 §4.6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Its leading `len` bits count.
+    /// The prefix; only its leading `len` bits are significant.
     pub prefix: Ipv6Addr,
-    /// Bits: 0 to 128.
+    /// Length in bits: 0 to 128.
     pub len: u8,
-    /// Addresses with it are on the link.
+    /// Addresses in the prefix are on the link.
     pub on_link: bool,
-    /// Hosts may make themselves an address of it (RFC 4862).
+    /// Hosts may form an address from the prefix (RFC 4862).
     pub autonomous: bool,
-    /// Seconds that it is on the link; all ones: for ever.
+    /// Time in seconds that the prefix is on the link; all ones means infinity.
     pub valid_s: u32,
-    /// Seconds that addresses of it are preferred.
+    /// Time in seconds that its addresses are preferred.
     pub preferred_s: u32,
 }
 
@@ -57,7 +57,7 @@ impl Prefix {
     }
 }
 
-/// The prefixes of an advertisement: in the options of one that arrived, or a list for one to be sent.
+/// The prefixes of an advertisement: the options of a received one, or a list for one to send.
 #[derive(Clone, Copy)]
 pub struct Prefixes<'a>(Source<'a>);
 
@@ -68,7 +68,8 @@ enum Source<'a> {
 }
 
 impl<'a> Prefixes<'a> {
-    /// Those of a list; each at most 128 bits long, a longer one would be passed over by who receives it.
+    /// Creates the prefixes from a list. Each is at most 128 bits long; receivers ignore a longer
+    /// one.
     pub const fn new(list: &'a [Prefix]) -> Self {
         Self(Source::List(list))
     }
@@ -77,7 +78,7 @@ impl<'a> Prefixes<'a> {
         Self(Source::Area(area))
     }
 
-    /// One after the other.
+    /// Returns an iterator over the prefixes.
     pub const fn iter(&self) -> PrefixIter<'a> {
         PrefixIter(self.0)
     }
@@ -112,7 +113,7 @@ impl fmt::Debug for Prefixes<'_> {
     }
 }
 
-/// See [`Prefixes::iter`].
+/// Iterator over prefixes; see [`Prefixes::iter`].
 #[derive(Clone)]
 pub struct PrefixIter<'a>(Source<'a>);
 
@@ -137,17 +138,17 @@ impl Iterator for PrefixIter<'_> {
     }
 }
 
-/// A prefix of the right length, or nothing.
+/// Returns the prefix if the option is a valid prefix option.
 fn as_prefix(option: &[u8]) -> Option<Prefix> {
     let option = <&[u8; PREFIX_LEN]>::try_from(option).ok()?;
     let prefix = Prefix::from_wire(option);
     Some(prefix).filter(|prefix| option[0] == kind::PREFIX && prefix.len <= 128)
 }
 
-/// An option with its type and length, and what is behind it.
+/// An option with its type and length, and the bytes behind it.
 type Split<'a> = (&'a [u8], &'a [u8]);
 
-/// The first option of an area; `None` when nothing is left.
+/// Splits off the first option of an area. Returns `None` at the end.
 fn first_option(area: &[u8]) -> Result<Option<Split<'_>>, Error> {
     match area {
         [] => Ok(None),
@@ -162,7 +163,7 @@ fn first_option(area: &[u8]) -> Result<Option<Split<'_>>, Error> {
     }
 }
 
-/// What is read out of the options of a message. Of an option that is there twice, the last one counts.
+/// Options of a received message. If an option occurs twice, the last one counts.
 #[derive(Default)]
 pub(super) struct Options {
     pub(super) source_mac: Option<MacAddr>,
@@ -171,8 +172,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Walks over all options, so that one that is broken makes the message invalid. Unknown ones are
-    /// passed over (RFC 4861 §4.6).
+    /// Parses all options, so that a broken one invalidates the message. Skips unknown ones (RFC
+    /// 4861 §4.6).
     pub(super) fn parse(mut area: &[u8]) -> Result<Self, Error> {
         let mut options = Self::default();
         while let Some((option, rest)) = first_option(area)? {
@@ -190,7 +191,7 @@ impl Options {
     }
 }
 
-/// The options of a message to be sent.
+/// Options of a message to send.
 #[derive(Default)]
 pub(super) struct OptionsOut<'a> {
     pub(super) source_mac: Option<MacAddr>,
@@ -200,7 +201,7 @@ pub(super) struct OptionsOut<'a> {
 }
 
 impl OptionsOut<'_> {
-    /// Writes the options one after the other; gives their length.
+    /// Writes the options in sequence and returns their length.
     pub(super) fn emit(&self, bytes: &mut [u8]) -> Result<usize, NoRoom> {
         let mut at = 0;
         for (kind, mac) in

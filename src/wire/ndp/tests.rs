@@ -1,4 +1,4 @@
-//! Neighbour Discovery: what is written is read back, and what RFC 4861 forbids is refused.
+//! Neighbour Discovery: emitted messages parse back, and messages invalid by RFC 4861 are rejected.
 
 use super::*;
 use crate::wire::checksum::PseudoHeader;
@@ -51,14 +51,14 @@ fn prefix() -> impl Strategy<Value = Prefix> {
     })
 }
 
-/// Whether a sum of 16 bits is the same without these bytes, of which it counts the length too: one option
-/// of chance in 65,535.
+/// Returns true if removing these bytes leaves the 16-bit checksum, which also covers the length,
+/// unchanged: a chance of one in 65,535.
 fn adds_nothing(bytes: &[u8]) -> bool {
     let words = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
     (words.sum::<u32>() + bytes.len() as u32).is_multiple_of(0xffff)
 }
 
-/// Reads back what was written, whole and cut at every length.
+/// Parses the emitted message, whole and truncated at every length.
 fn round_trip(message: Message<'_>) {
     let ip = header(LINK_LOCAL, TARGET);
     let bytes = emitted(message);
@@ -70,7 +70,8 @@ fn round_trip(message: Message<'_>) {
     );
     assert_eq!(parse(&ip, &bytes), Ok(message));
     for cut in 0..bytes.len() {
-        // Cut between two options, the rest is a shorter message: only the sum tells.
+        // Truncated between two options, the rest is a valid shorter message; only the checksum
+        // detects it.
         match parse(&ip, &bytes[..cut]) {
             Err(error) => assert_eq!(error, Error::Truncated),
             Ok(_) if adds_nothing(&bytes[cut..]) => {}
@@ -86,13 +87,13 @@ fn round_trip(message: Message<'_>) {
 
 proptest! {
     #[test]
-    fn solicitations_are_read_back(target in unicast(), source_mac in mac()) {
+    fn solicitations_round_trip(target in unicast(), source_mac in mac()) {
         round_trip(Message::NeighbourSolicitation(NeighbourSolicitation { target, source_mac }));
         round_trip(Message::RouterSolicitation(RouterSolicitation { source_mac }));
     }
 
     #[test]
-    fn neighbour_advertisements_are_read_back(
+    fn neighbour_advertisements_round_trip(
         target in unicast(), target_mac in mac(), (router, solicited, overrides) in any::<(bool, bool, bool)>(),
     ) {
         round_trip(Message::NeighbourAdvertisement(NeighbourAdvertisement {
@@ -101,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn router_advertisements_are_read_back(
+    fn router_advertisements_round_trip(
         source_mac in mac(),
         mtu in prop::option::of(any::<u32>()),
         prefixes in prop::collection::vec(prefix(), 0..4),
@@ -133,12 +134,12 @@ proptest! {
 }
 
 #[test]
-fn solicited_node_groups_end_as_the_address_does() {
+fn a_solicited_node_group_has_the_low_bits_of_the_address() {
     assert_eq!(solicited_node(TARGET), "ff02::1:ff12:3456".parse::<Ipv6Addr>().expect("a literal"));
 }
 
 #[test]
-fn a_message_that_passed_a_router_is_refused() {
+fn a_message_forwarded_by_a_router_is_rejected() {
     let bytes = emitted(Message::RouterSolicitation(RouterSolicitation { source_mac: None }));
     let mut ip = header(LINK_LOCAL, ALL_ROUTERS);
     assert!(parse(&ip, &bytes).is_ok());
@@ -147,14 +148,14 @@ fn a_message_that_passed_a_router_is_refused() {
 }
 
 #[test]
-fn a_code_other_than_zero_is_refused() {
+fn a_code_other_than_zero_is_rejected() {
     let mut bytes = emitted(Message::RouterSolicitation(RouterSolicitation { source_mac: None }));
     bytes[1] = 1;
     assert_eq!(parse(&header(LINK_LOCAL, ALL_ROUTERS), &bytes), Err(Error::Malformed));
 }
 
 #[test]
-fn who_has_no_address_tells_no_link_layer_address() {
+fn an_unspecified_source_carries_no_link_layer_address() {
     let probe = |source_mac| {
         emitted(Message::NeighbourSolicitation(NeighbourSolicitation {
             target: TARGET,
@@ -174,7 +175,7 @@ fn who_has_no_address_tells_no_link_layer_address() {
 }
 
 #[test]
-fn nobody_is_told_by_a_group_message_that_he_was_heard() {
+fn a_multicast_advertisement_is_not_solicited() {
     let mut advertisement = NeighbourAdvertisement {
         target: TARGET,
         router: false,
@@ -190,7 +191,7 @@ fn nobody_is_told_by_a_group_message_that_he_was_heard() {
 }
 
 #[test]
-fn a_group_is_no_target() {
+fn a_target_is_not_a_multicast_address() {
     let target = ALL_NODES;
     let bytes = emitted(Message::NeighbourSolicitation(NeighbourSolicitation {
         target,
@@ -200,7 +201,7 @@ fn a_group_is_no_target() {
 }
 
 #[test]
-fn only_a_link_local_address_advertises_a_router() {
+fn a_router_advertisement_needs_a_link_local_source() {
     let bytes = emitted(Message::RouterAdvertisement(RouterAdvertisement::default()));
     assert!(parse(&header(LINK_LOCAL, ALL_NODES), &bytes).is_ok());
     assert_eq!(parse(&header(TARGET, ALL_NODES), &bytes), Err(Error::Malformed));
@@ -218,7 +219,7 @@ fn an_option_of_length_zero_makes_the_message_invalid_and_unknown_ones_do_not() 
 }
 
 #[test]
-fn a_prefix_longer_than_an_address_is_passed_over() {
+fn a_prefix_longer_than_an_address_is_ignored() {
     let prefix = Prefix {
         prefix: TARGET,
         len: 64,
@@ -240,7 +241,7 @@ fn a_prefix_longer_than_an_address_is_passed_over() {
 }
 
 #[test]
-fn a_redirect_is_from_a_router_for_one_host() {
+fn a_redirect_is_from_a_router_for_a_unicast_destination() {
     // RFC 4861 §8.1
     let good = Redirect { target: LINK_LOCAL, destination: TARGET, target_mac: Some(MAC) };
     let read = |src, redirect| {

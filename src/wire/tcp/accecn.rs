@@ -1,12 +1,12 @@
-//! The two options of Accurate ECN (RFC 9768 §3.2.3): up to three counters of 24 bits, in either of two
-//! orders, those at the tail left out when they have not changed.
+//! The two options of Accurate ECN (RFC 9768 §3.2.3): up to three counters of 24 bits in one of two
+//! orders. Unchanged counters at the tail are omitted.
 
-use super::options::kind;
+use super::kind;
 
-/// Bytes of one counter.
+/// Length of one counter in bytes.
 const FIELD_LEN: usize = 3;
 
-/// The counters that an option tells, each modulo 2^24.
+/// The counters of an option, each modulo 2^24.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccEcn {
     /// EE0B: bytes that arrived with ECT(0).
@@ -18,11 +18,11 @@ pub struct AccEcn {
 }
 
 impl AccEcn {
-    /// What an option of either kind says.
+    /// Parses the body of an option of either kind.
     ///
     /// RFC 9768 §3.2.3:
-    ///   > if the AccECN Option is of any other length, implementations MUST use those whole 3-octet
-    ///   > fields that fit within the length and ignore the remainder of the option
+    /// > if the AccECN Option is of any other length, implementations MUST use those whole 3-octet
+    /// > fields that fit within the length and ignore the remainder of the option
     pub(super) fn from_body(kind: u8, body: &[u8]) -> Self {
         let mut fields = body.as_chunks::<FIELD_LEN>().0.iter();
         let mut next = || fields.next().map(|&[a, b, c]| u32::from_be_bytes([0, a, b, c]));
@@ -34,7 +34,7 @@ impl AccEcn {
         }
     }
 
-    /// The kind whose order has no gap, and the fields in it up to the first that is left out.
+    /// Returns the kind whose order has no gap, and its fields up to the first omitted one.
     fn layout(self) -> (u8, [Option<u32>; 3]) {
         let Self { e0b, ceb, e1b } = self;
         if e0b.is_none() && e1b.is_some() {
@@ -48,8 +48,8 @@ impl AccEcn {
         self.layout().1.iter().take_while(|field| field.is_some()).count()
     }
 
-    /// The counters that an option of `room` bytes, padding included, can tell; none if that is not even
-    /// one.
+    /// Returns the counters that fit into an option of `room` bytes, padding included; `None` if
+    /// not even one fits.
     pub(super) fn within(self, room: usize) -> Option<Self> {
         let fit = (room / 4 * 4).checked_sub(2)? / FIELD_LEN;
         let (kind, mut values) = self.layout();
@@ -59,13 +59,13 @@ impl AccEcn {
         Some(Self { e0b, ceb, e1b }).filter(|counters| fit > 0 && counters.fields() > 0)
     }
 
-    /// Words of the option, padded.
+    /// Returns the length of the padded option in words.
     #[inline]
     pub(super) fn words(self) -> usize {
         (2 + FIELD_LEN * self.fields()).div_ceil(4)
     }
 
-    /// The option in words, no-operations behind it, and how many they are.
+    /// Returns the option as words, padded with no-operations, and their number.
     pub(super) fn to_words(self) -> ([[u8; 4]; 3], usize) {
         let (kind, values) = self.layout();
         let mut bytes = [kind::NOP; 12];

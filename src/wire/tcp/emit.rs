@@ -1,16 +1,16 @@
-//! A TCP header to be sent: options laid out as Linux lays them out, data copied and summed at once.
+//! TCP headers to send. Options have Linux's layout; data is copied and summed in one pass.
 
-use super::header::CHECKSUM_AT;
-use super::options::{ALIGNED_TIMESTAMPS, Timestamps, kind};
-use super::{AccEcn, FastOpen, HEADER_LEN, OPTIONS_LEN_MAX, flag};
+use super::layout::{CHECKSUM_AT, HEADER_LEN, OPTIONS_LEN_MAX};
+use super::options::{ALIGNED_TIMESTAMPS, Timestamps};
+use super::{AccEcn, FastOpen, flag, kind};
 use crate::wire::checksum::{self, PseudoHeader, Sum};
 use crate::wire::error::NoRoom;
 use crate::wire::protocol::Protocol;
 
-/// The options of a header to be sent. All sums of lengths are whole words.
+/// Options of a header to send. Every combination has a length of whole words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OptionsOut<'a> {
-    /// Maximum segment size, bytes; on a SYN.
+    /// Maximum segment size in bytes; on a SYN.
     pub mss: Option<u16>,
     /// Window scale; on a SYN.
     pub window_shift: Option<u8>,
@@ -18,29 +18,29 @@ pub struct OptionsOut<'a> {
     pub sack_permitted: bool,
     /// Timestamps.
     pub timestamps: Option<Timestamps>,
-    /// SACK blocks, the most recent first. As many are sent as there is room for: four, or three beside
-    /// timestamps (RFC 2018 §3).
+    /// SACK blocks, the most recent first. As many are sent as fit: four, or three with timestamps
+    /// (RFC 2018 §3).
     pub sack: &'a [(u32, u32)],
     /// The user timeout (RFC 5482 §3.3), granularity bit included.
     pub user_timeout: Option<u16>,
-    /// The byte counters of Accurate ECN (RFC 9768 §3.2.3); beside Fast Open as many as there is room for.
+    /// Byte counters of Accurate ECN (RFC 9768 §3.2.3). With Fast Open, as many as fit.
     pub accecn: Option<AccEcn>,
-    /// Fast Open (RFC 7413 §4.1.1), left out when there is no room for it; on a SYN.
+    /// Fast Open (RFC 7413 §4.1.1), omitted if it does not fit; on a SYN.
     pub fast_open: Option<FastOpen<'a>>,
 }
 
-/// A header to be sent.
+/// A header to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeaderOut<'a> {
-    /// Our port.
+    /// Local port.
     pub src_port: u16,
-    /// The peer's port.
+    /// Remote port.
     pub dst_port: u16,
     /// SEG.SEQ.
     pub seq: u32,
     /// SEG.ACK.
     pub ack: u32,
-    /// SEG.WND, scaled already.
+    /// SEG.WND, already scaled.
     pub window: u16,
     /// SEG.UP.
     pub urgent: u16,
@@ -51,14 +51,14 @@ pub struct HeaderOut<'a> {
 }
 
 impl HeaderOut<'_> {
-    /// Bytes of the header with its options.
+    /// Returns the length of the header with its options, in bytes.
     #[inline]
     pub fn byte_len(&self) -> usize {
         HEADER_LEN + self.options.byte_len()
     }
 
-    /// Writes a whole segment to the start of `bytes`: header, options, the data in its two runs, and the
-    /// sum. Gives its length.
+    /// Writes a whole segment to the start of `bytes` (header, options, data in two slices,
+    /// checksum) and returns its length.
     ///
     /// # Errors
     /// [`NoRoom`] when `bytes` is shorter than the segment.
@@ -85,7 +85,8 @@ impl HeaderOut<'_> {
         Ok(len)
     }
 
-    /// The header with a sum of zero, into exactly its own length; gives its sum.
+    /// Writes the header with a checksum of zero into a slice of exactly its length. Returns its
+    /// sum.
     #[inline(always)]
     fn emit_header(&self, header: &mut [u8]) -> Result<Sum, NoRoom> {
         let words = (header.len() / 4) as u8;
@@ -108,13 +109,13 @@ impl HeaderOut<'_> {
     }
 }
 
-/// Writes words one after the other and sums them.
-struct Pen<'a> {
+/// Writes words in sequence and sums them.
+struct WordWriter<'a> {
     rest: &'a mut [u8],
     sum: Sum,
 }
 
-impl Pen<'_> {
+impl WordWriter<'_> {
     #[inline(always)]
     fn put(&mut self, word: [u8; 4]) -> Result<(), NoRoom> {
         let (here, rest) = core::mem::take(&mut self.rest).split_first_chunk_mut().ok_or(NoRoom)?;
@@ -126,7 +127,7 @@ impl Pen<'_> {
 }
 
 impl OptionsOut<'_> {
-    /// Bytes that the options take, padding included.
+    /// Returns the length of the options in bytes, padding included.
     #[inline]
     pub fn byte_len(&self) -> usize {
         let fixed = self.fixed_len();
@@ -136,16 +137,16 @@ impl OptionsOut<'_> {
         fixed + sack_len + cookie
     }
 
-    /// All but SACK and Fast Open.
+    /// Returns the length of all options except SACK and Fast Open.
     #[inline]
     fn fixed_len(&self) -> usize {
         self.plain_len() + 4 * self.accecn_that_fits().map_or(0, AccEcn::words)
     }
 
-    /// All but SACK, Fast Open and Accurate ECN.
+    /// Returns the length of all options except SACK, Fast Open and Accurate ECN.
     #[inline]
     fn plain_len(&self) -> usize {
-        // SACK-permitted takes the place of the padding before the timestamps.
+        // SACK-permitted replaces the padding before the timestamps.
         let alone = self.sack_permitted && self.timestamps.is_none();
         4 * (usize::from(self.mss.is_some())
             + usize::from(self.window_shift.is_some())
@@ -167,30 +168,30 @@ impl OptionsOut<'_> {
     fn fast_open_that_fits(&self) -> Option<FastOpen<'_>> {
         let option = self.fast_open?;
         let blocks = self.sack_blocks_that_fit();
-        let taken = self.plain_len() + if blocks == 0 { 0 } else { 4 + 8 * blocks };
-        Some(option).filter(|option| taken + option.byte_len() <= OPTIONS_LEN_MAX)
+        let used = self.plain_len() + if blocks == 0 { 0 } else { 4 + 8 * blocks };
+        Some(option).filter(|option| used + option.byte_len() <= OPTIONS_LEN_MAX)
     }
 
-    /// RFC 9768 §3.2.3.3: counters at the tail are left out where options need the room. A cookie cannot
-    /// be cut short, and stands on SYNs alone, where nothing was counted yet.
+    /// RFC 9768 §3.2.3.3: counters at the tail are omitted if other options need the room. A cookie
+    /// cannot be shortened, and appears only on SYNs, when nothing has been counted yet.
     #[inline]
     fn accecn_that_fits(&self) -> Option<AccEcn> {
         match self.fast_open {
             None => self.accecn,
             Some(option) => {
-                let taken = self.plain_len() + option.byte_len();
-                self.accecn?.within(OPTIONS_LEN_MAX.saturating_sub(taken))
+                let used = self.plain_len() + option.byte_len();
+                self.accecn?.within(OPTIONS_LEN_MAX.saturating_sub(used))
             }
         }
     }
 
-    /// Fills an area of exactly `byte_len` bytes; gives its sum.
+    /// Fills an area of exactly `byte_len` bytes and returns its sum.
     #[inline]
     fn emit(&self, area: &mut [u8]) -> Result<Sum, NoRoom> {
-        let mut pen = Pen { rest: area, sum: Sum::ZERO };
+        let mut out = WordWriter { rest: area, sum: Sum::ZERO };
         if let Some(mss) = self.mss {
             let [high, low] = mss.to_be_bytes();
-            pen.put([kind::MSS, 4, high, low])?;
+            out.put([kind::MSS, 4, high, low])?;
         }
         match (self.timestamps, self.sack_permitted) {
             (Some(Timestamps { value, echo }), permitted) => {
@@ -200,47 +201,47 @@ impl OptionsOut<'_> {
                 } else {
                     ALIGNED_TIMESTAMPS
                 };
-                pen.put(before)?;
-                pen.put(value.to_be_bytes())?;
-                pen.put(echo.to_be_bytes())?;
+                out.put(before)?;
+                out.put(value.to_be_bytes())?;
+                out.put(echo.to_be_bytes())?;
             }
-            (None, true) => pen.put([kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2])?,
+            (None, true) => out.put([kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2])?,
             (None, false) => {}
         }
         if let Some(shift) = self.window_shift {
-            pen.put([kind::NOP, kind::WINDOW_SCALE, 3, shift])?;
+            out.put([kind::NOP, kind::WINDOW_SCALE, 3, shift])?;
         }
-        if pen.rest.is_empty() { Ok(pen.sum) } else { self.emit_rare(pen) }
+        if out.rest.is_empty() { Ok(out.sum) } else { self.emit_rare(out) }
     }
 
     #[cold]
-    fn emit_rare(&self, mut pen: Pen<'_>) -> Result<Sum, NoRoom> {
+    fn emit_rare(&self, mut out: WordWriter<'_>) -> Result<Sum, NoRoom> {
         if let Some(value) = self.user_timeout {
             let [high, low] = value.to_be_bytes();
-            pen.put([kind::USER_TIMEOUT, 4, high, low])?;
+            out.put([kind::USER_TIMEOUT, 4, high, low])?;
         }
         if let Some(counters) = self.accecn_that_fits() {
             let (bytes, words) = counters.to_words();
             for word in bytes.iter().take(words) {
-                pen.put(*word)?;
+                out.put(*word)?;
             }
         }
         let blocks = &self.sack[..self.sack_blocks_that_fit()];
         if !blocks.is_empty() {
-            pen.put([kind::NOP, kind::NOP, kind::SACK, 2 + 8 * blocks.len() as u8])?;
+            out.put([kind::NOP, kind::NOP, kind::SACK, 2 + 8 * blocks.len() as u8])?;
         }
         for (left, right) in blocks {
-            pen.put(left.to_be_bytes())?;
-            pen.put(right.to_be_bytes())?;
+            out.put(left.to_be_bytes())?;
+            out.put(right.to_be_bytes())?;
         }
         if let Some(option) = self.fast_open_that_fits() {
             let (head, head_len) = option.head();
-            let (first, rest) = pen.rest.split_at_mut_checked(head_len).ok_or(NoRoom)?;
+            let (first, rest) = out.rest.split_at_mut_checked(head_len).ok_or(NoRoom)?;
             let (cookie, padding) = rest.split_at_mut_checked(option.cookie.len()).ok_or(NoRoom)?;
             first.copy_from_slice(&head[..head_len]);
             cookie.copy_from_slice(option.cookie);
             padding.fill(kind::NOP);
         }
-        Ok(pen.sum.plus(checksum::sum(pen.rest)))
+        Ok(out.sum.plus(checksum::sum(out.rest)))
     }
 }

@@ -1,31 +1,31 @@
-//! The Fast Open option (RFC 7413 §4.1.1): a cookie, or the request for one, in either of its two forms.
+//! The Fast Open option (RFC 7413 §4.1.1): a cookie or a request for one, in either of two forms.
 
-use super::options::kind;
+use super::kind;
 
-/// What marks an experiment as Fast Open.
+/// Identifies an experimental option as Fast Open.
 pub(super) const EXPERIMENT_ID: [u8; 2] = [0xf9, 0x89];
 
-/// How the option is written.
+/// Encoding of the option.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FastOpenForm {
-    /// Under the kind that was assigned to it, 34.
+    /// Assigned kind 34.
     #[default]
     Assigned,
-    /// As an experiment (kind 254), as hosts sent it before.
+    /// Experimental kind 254, which hosts sent before the assignment.
     Experimental,
 }
 
-/// The option of a SYN.
+/// The Fast Open option of a SYN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FastOpen<'a> {
-    /// How it is written.
+    /// Encoding.
     pub form: FastOpenForm,
-    /// 4 to 16 bytes, or none, which asks for a cookie.
+    /// Cookie of 4 to 16 bytes; empty to request one.
     pub cookie: &'a [u8],
 }
 
 impl<'a> FastOpen<'a> {
-    /// From the content of an option of `kind`, behind kind and length.
+    /// Parses the body of an option of `kind`.
     pub(super) fn from_body(kind: u8, body: &'a [u8]) -> Option<Self> {
         let (form, cookie) = match (kind, body) {
             (kind::FAST_OPEN, cookie) => (FastOpenForm::Assigned, cookie),
@@ -37,7 +37,7 @@ impl<'a> FastOpen<'a> {
         is_cookie(cookie).then_some(Self { form, cookie })
     }
 
-    /// Kind, length, and what else stands before the cookie.
+    /// Returns the bytes before the cookie: kind, length and the experiment identifier, if any.
     pub(super) fn head(&self) -> ([u8; 4], usize) {
         let [a, b] = EXPERIMENT_ID;
         match self.form {
@@ -48,13 +48,13 @@ impl<'a> FastOpen<'a> {
         }
     }
 
-    /// Bytes of the option, padded to words.
+    /// Returns the length of the option in bytes, padded to words.
     pub(super) fn byte_len(&self) -> usize {
         (self.head().1 + self.cookie.len()).next_multiple_of(4)
     }
 }
 
-/// RFC 7413 §4.1.1, erratum 4238: 4 to 16 bytes, an even number; or none, which asks for one.
+/// RFC 7413 §4.1.1, erratum 4238: an even number of 4 to 16 bytes, or none to request a cookie.
 const fn is_cookie(bytes: &[u8]) -> bool {
     bytes.is_empty() || bytes.len() >= 4 && bytes.len() <= 16 && bytes.len().is_multiple_of(2)
 }

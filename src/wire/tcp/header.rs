@@ -1,15 +1,13 @@
-//! A TCP header that arrived.
+//! Received TCP headers.
 
+use super::flag;
+use super::layout::{CHECKSUM_AT, HEADER_LEN, STAMPED_LEN};
 use super::options::{self, ALIGNED_TIMESTAMPS, Options, Timestamps};
-use super::{HEADER_LEN, flag};
 use crate::wire::checksum::{PseudoHeader, Verdict};
 use crate::wire::error::Error;
 use crate::wire::protocol::Protocol;
 
-/// Where the checksum stands in the header.
-pub(super) const CHECKSUM_AT: usize = 16;
-
-/// The fields of a header. One cache line: a batch of them is read again right after it was written.
+/// Fields of a header. One cache line: a batch of headers is read again right after it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
     /// The sender's port.
@@ -24,9 +22,9 @@ pub struct Header<'a> {
     pub window: u16,
     /// SEG.UP; meaningful only with URG.
     pub urgent: u16,
-    /// The control bits, see [`flag`].
+    /// Control bits, see [`flag`].
     pub flags: u16,
-    /// Bytes of the header, options included: 20 to 60.
+    /// Length of the header in bytes, options included: 20 to 60.
     pub header_len: u8,
     /// The options.
     pub options: Options<'a>,
@@ -34,10 +32,10 @@ pub struct Header<'a> {
 
 const _: () = assert!(size_of::<Header<'_>>() <= 64);
 
-/// Reads the header and gives the data behind it. The sum is [`verify`]'s matter.
+/// Parses the header. Returns it and the data. Does not check the checksum; see [`verify`].
 ///
 /// # Errors
-/// - [`Error::Truncated`]: fewer bytes than the data offset says.
+/// - [`Error::Truncated`]: fewer bytes than the data offset.
 /// - [`Error::Malformed`]: a data offset below five words.
 #[inline(always)]
 pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
@@ -63,60 +61,60 @@ pub fn parse(segment: &[u8]) -> Result<(Header<'_>, &[u8]), Error> {
     Ok((header, payload))
 }
 
-/// The control bits: RFC 9293 §3.1 has the data offset and the reserved bits before them.
+/// Returns the control bits. The data offset and the reserved bits precede them (RFC 9293 §3.1).
 #[inline(always)]
 const fn control_bits(upper: u8, lower: u8) -> u16 {
     u16::from_be_bytes([upper, lower]) & flag::ALL
 }
 
-/// A header whose options are timestamps, and nothing else. Its fields are read where they are needed.
+/// A header whose only option is timestamps. Its fields are read where they are needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamped<'a>(&'a [u8; STAMPED_LEN]);
 
 impl Stamped<'_> {
-    /// The sender's port.
+    /// Returns the sender's port.
     #[inline(always)]
     pub const fn src_port(&self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
-    /// The receiver's port.
+    /// Returns the receiver's port.
     #[inline(always)]
     pub const fn dst_port(&self) -> u16 {
         u16::from_be_bytes([self.0[2], self.0[3]])
     }
 
-    /// SEG.SEQ.
+    /// Returns SEG.SEQ.
     #[inline(always)]
     pub const fn seq(&self) -> u32 {
         self.number_at::<4>()
     }
 
-    /// SEG.ACK; meaningful only with ACK.
+    /// Returns SEG.ACK; meaningful only with ACK.
     #[inline(always)]
     pub const fn ack(&self) -> u32 {
         self.number_at::<8>()
     }
 
-    /// The control bits, see [`flag`].
+    /// Returns the control bits, see [`flag`].
     #[inline(always)]
     pub const fn flags(&self) -> u16 {
         control_bits(self.0[12], self.0[13])
     }
 
-    /// SEG.WND, not scaled.
+    /// Returns SEG.WND, not scaled.
     #[inline(always)]
     pub const fn window(&self) -> u16 {
         u16::from_be_bytes([self.0[14], self.0[15]])
     }
 
-    /// SEG.UP; meaningful only with URG.
+    /// Returns SEG.UP; meaningful only with URG.
     #[inline(always)]
     pub const fn urgent(&self) -> u16 {
         u16::from_be_bytes([self.0[18], self.0[19]])
     }
 
-    /// The options.
+    /// Returns the timestamps.
     #[inline(always)]
     pub const fn timestamps(&self) -> Timestamps {
         Timestamps { value: self.number_at::<24>(), echo: self.number_at::<28>() }
@@ -128,8 +126,8 @@ impl Stamped<'_> {
     }
 }
 
-/// The header of nearly every segment after the handshake: timestamps are all of its options, laid out as
-/// Linux lays them out. Gives it and the data behind it, as [`parse`] does; `None` for any other header.
+/// Parses the header of nearly every segment after the handshake, whose only option is timestamps
+/// in Linux's layout. Returns it and the data, like [`parse`], or `None` for any other header.
 #[inline(always)]
 pub fn parse_stamped(segment: &[u8]) -> Option<(Stamped<'_>, &[u8])> {
     let (header, payload) = segment.split_first_chunk::<STAMPED_LEN>()?;
@@ -138,14 +136,11 @@ pub fn parse_stamped(segment: &[u8]) -> Option<(Stamped<'_>, &[u8])> {
     stamped.then_some((Stamped(header), payload))
 }
 
-/// Bytes of a [`Stamped`] header: the fixed part and twelve of timestamps.
-pub(in crate::wire) const STAMPED_LEN: usize = HEADER_LEN + 12;
-
-/// Judges the sum of a segment, header and data.
+/// Verifies the checksum of a segment, header and data.
 ///
 /// RFC 9293 §3.1:
-/// > The checksum is never optional. The sender MUST generate it (MUST-2) and the receiver MUST check
-/// > it (MUST-3).
+/// > The checksum is never optional. The sender MUST generate it (MUST-2) and the receiver MUST
+/// > check it (MUST-3).
 #[inline]
 pub fn verify(pseudo: PseudoHeader, segment: &[u8]) -> Verdict {
     pseudo.verify(Protocol::TCP, segment, CHECKSUM_AT)

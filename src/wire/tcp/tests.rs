@@ -1,4 +1,4 @@
-//! TCP headers: what is written is read back, what is broken is refused, options by tables.
+//! TCP headers: emitted headers parse back, invalid ones are rejected, options by tables.
 
 use super::*;
 use crate::wire::checksum::{PseudoHeader, Verdict};
@@ -86,7 +86,7 @@ impl Sent {
     }
 }
 
-/// A SYN's options.
+/// A segment with the options of a SYN.
 fn syn() -> impl Strategy<Value = Sent> {
     let cookie = prop::sample::select(vec![0usize, 4, 8, 14])
         .prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
@@ -119,11 +119,11 @@ fn syn() -> impl Strategy<Value = Sent> {
     })
 }
 
-/// Any other segment's options.
+/// A segment with the options of any other segment.
 fn later() -> impl Strategy<Value = Sent> {
     let sack = prop::collection::vec(any::<(u32, u32)>(), 0..=3);
     (syn(), sack, prop::option::of(counters())).prop_map(|(sent, mut sack, accecn)| {
-        // What fits beside timestamps.
+        // Keep the blocks that fit beside timestamps.
         sack.truncate(accecn.map_or(3, |counters| (24 - 4 * counters.words()) / 8));
         Sent {
             flags: sent.flags & !flag::SYN,
@@ -138,7 +138,7 @@ fn later() -> impl Strategy<Value = Sent> {
     })
 }
 
-/// The shapes that RFC 9768 table 5 knows.
+/// The combinations of RFC 9768 table 5.
 fn counters() -> impl Strategy<Value = AccEcn> {
     let number = || 0u32..1 << 24;
     (0..6, number(), number(), number()).prop_map(|(shape, e0b, ceb, e1b)| AccEcn {
@@ -148,7 +148,7 @@ fn counters() -> impl Strategy<Value = AccEcn> {
     })
 }
 
-/// RFC 9768 table 5 and the sentence after it: whole fields count, a remainder is padding.
+/// RFC 9768 table 5 and the sentence after it: whole fields count, the remainder is padding.
 #[test]
 fn accurate_ecn_counters_are_read_in_both_orders_and_from_any_length() {
     let body = [0, 0, 1, 0, 0, 2, 0, 0, 3, 9];
@@ -183,9 +183,9 @@ fn fast_open_of(area: &[u8]) -> Option<FastOpen<'_>> {
     super::options::parse(area, true).fast_open()
 }
 
-/// RFC 7413 §4.1.1: the form that was sent before kind 34 was assigned.
+/// RFC 7413 §4.1.1: the encoding sent before kind 34 was assigned.
 #[test]
-fn the_experimental_fast_open_option_says_the_same() {
+fn the_experimental_fast_open_option_is_equivalent() {
     let experimental = |cookie| Some(FastOpen { form: FastOpenForm::Experimental, cookie });
     assert_eq!(fast_open_of(&[254, 4, 0xf9, 0x89]), experimental(&[]));
     let cookie = [254, 8, 0xf9, 0x89, 1, 2, 3, 4];
@@ -193,7 +193,8 @@ fn the_experimental_fast_open_option_says_the_same() {
     assert_eq!(fast_open_of(&[254, 8, 0xf9, 0x88, 1, 2, 3, 4]), None);
 }
 
-/// RFC 7413 §4.1.1: "Options with invalid Length values or without the SYN flag set MUST be ignored."
+/// RFC 7413 §4.1.1:
+/// > Options with invalid Length values or without the SYN flag set MUST be ignored.
 #[test]
 fn cookies_of_a_wrong_length_are_ignored() {
     for cookie_len in 0..=20usize {
@@ -206,9 +207,9 @@ fn cookies_of_a_wrong_length_are_ignored() {
     }
 }
 
-/// RFC 9768 §3.2.3.3: what has no room is left out from the tail.
+/// RFC 9768 §3.2.3.3: counters that do not fit are omitted from the tail.
 #[test]
-fn accurate_ecn_gives_way_to_a_cookie() {
+fn accurate_ecn_makes_room_for_a_cookie() {
     let all = AccEcn { e0b: Some(1), ceb: Some(2), e1b: Some(3) };
     let some = AccEcn { e1b: None, ..all };
     let with = |cookie: &'static [u8]| OptionsOut {
@@ -240,7 +241,7 @@ fn payload() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
 
 proptest! {
     #[test]
-    fn the_short_way_reads_stamped_headers_as_the_long_way_does_and_no_others(
+    fn the_fast_path_parses_exactly_the_stamped_headers(
         sent in prop_oneof![syn(), later()],
         (first, second) in payload(),
         changes in proptest::collection::vec((0usize..60, any::<u8>()), 0..2),
@@ -255,7 +256,7 @@ proptest! {
         let long = parse(segment).ok();
         match parse_stamped(segment) {
             Some((read, data)) => {
-                let (header, rest) = long.expect("the long way reads it too");
+                let (header, rest) = long.expect("the general path parses it too");
                 prop_assert_eq!(data, rest);
                 let ports = (header.src_port, header.dst_port);
                 prop_assert_eq!((read.src_port(), read.dst_port()), ports);
@@ -274,7 +275,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(sent in prop_oneof![syn(), later()], (first, second) in payload()) {
+    fn emitted_bytes_parse_back(sent in prop_oneof![syn(), later()], (first, second) in payload()) {
         let header = sent.header();
         let mut bytes = [0xaa; 20 + 40 + 300];
         let len = header.emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
@@ -300,9 +301,9 @@ proptest! {
         }
     }
 
-    // RFC 9293 §3.1, MUST-2 (the sum is generated) and MUST-3 (and checked).
+    // RFC 9293 §3.1: MUST-2, the checksum is generated; MUST-3, it is checked.
     #[test]
-    fn one_wrong_bit_fails_the_sum(sent in later(), (first, second) in payload(), at: prop::sample::Index) {
+    fn a_flipped_bit_fails_the_checksum(sent in later(), (first, second) in payload(), at: prop::sample::Index) {
         let mut bytes = [0; 20 + 40 + 300];
         let len = sent.header().emit(PSEUDO, (&first, &second), &mut bytes).expect("room for all");
         let bit = at.index(len * 8);
@@ -310,10 +311,10 @@ proptest! {
         prop_assert_ne!(verify(PSEUDO, &bytes[..len]), Verdict::Good);
     }
 
-    // RFC 9293 §3.1: MUST-68, every option but EOL and NOP has its length; MUST-69, what follows an EOL is
-    // zero; and all options we send are ones we implement (MUST-4).
+    // RFC 9293 §3.1: MUST-68, every option except EOL and NOP has a length; MUST-69, the bytes
+    // behind an EOL are zero; and all options sent are implemented (MUST-4).
     #[test]
-    fn what_is_sent_has_lengths_and_is_padded(sent in prop_oneof![syn(), later()]) {
+    fn emitted_options_have_lengths_and_padding(sent in prop_oneof![syn(), later()]) {
         let mut bytes = [0xff; 20 + 40 + 300];
         let len = sent.header().emit(PSEUDO, (&[], &[]), &mut bytes).expect("room for all");
         let mut area = &bytes[20..len];
@@ -400,7 +401,7 @@ fn only_as_many_sack_blocks_are_sent_as_there_is_room_for() {
 }
 
 #[test]
-fn a_cookie_without_room_is_left_out() {
+fn a_cookie_that_does_not_fit_is_omitted() {
     let options = OptionsOut {
         mss: Some(1460),
         window_shift: Some(7),
@@ -415,7 +416,7 @@ fn a_cookie_without_room_is_left_out() {
 
 // RFC 9293 §3.1, MUST-7
 #[test]
-fn illegal_option_lengths_end_the_reading_and_keep_what_was_before() {
+fn an_illegal_option_length_ends_parsing_and_keeps_earlier_options() {
     for broken in [[8, 0, 0, 0], [8, 1, 0, 0], [8, 10, 0, 0], [1, 1, 1, 8], [99, 255, 0, 0]] {
         let options = [&[2, 4, 5, 0xb4][..], &broken].concat();
         let segment = with_options(flag::SYN, &options);
@@ -427,7 +428,7 @@ fn illegal_option_lengths_end_the_reading_and_keep_what_was_before() {
 
 // RFC 9293 §3.1, MUST-6
 #[test]
-fn known_options_of_a_wrong_length_and_unknown_ones_are_passed_over() {
+fn options_of_a_wrong_length_and_unknown_options_are_skipped() {
     let table: [&[u8]; 8] = [
         &[2, 3, 0, 1],
         &[3, 4, 7, 7],
@@ -448,7 +449,7 @@ fn known_options_of_a_wrong_length_and_unknown_ones_are_passed_over() {
 }
 
 #[test]
-fn nothing_is_read_behind_the_end_of_the_options() {
+fn nothing_behind_the_end_of_the_options_is_parsed() {
     let segment = with_options(flag::SYN, &[0, 2, 4, 9, 2, 4, 5, 0xb4]);
     assert_eq!(parse(&segment).expect("the lengths are right").0.options, Options::default());
 }
@@ -466,7 +467,7 @@ fn options_of_a_syn_have_no_meaning_elsewhere() {
 }
 
 #[test]
-fn a_user_timeout_survives_and_one_of_zero_is_none() {
+fn a_user_timeout_is_parsed_and_zero_is_ignored() {
     // RFC 5482 §3.3, §3.4
     for (raw, read) in [(300, Some(300)), (0x8001, Some(0x8001)), (0, None), (0x8000, None)] {
         let options = OptionsOut { user_timeout: Some(raw), ..OptionsOut::default() };
@@ -480,13 +481,13 @@ fn a_user_timeout_survives_and_one_of_zero_is_none() {
 }
 
 #[test]
-fn an_mss_of_zero_is_none() {
+fn an_mss_of_zero_is_ignored() {
     let segment = with_options(flag::SYN, &[2, 4, 0, 0]);
     assert_eq!(parse(&segment).expect("the lengths are right").0.options.mss, None);
 }
 
 #[test]
-fn a_usual_syn_reads_the_same_when_its_options_stand_in_another_order() {
+fn the_order_of_a_usual_syns_options_does_not_matter() {
     let usual = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7];
     let mut other = usual;
     other.rotate_left(4);
@@ -496,7 +497,8 @@ fn a_usual_syn_reads_the_same_when_its_options_stand_in_another_order() {
     assert!(options(&usual).is_ok_and(|options| options.sack_permitted));
 }
 
-// RFC 9293 §3.2, MUST-64: options begin at any byte. §3.1, MUST-4, MUST-5: EOL and NOP, in any segment.
+// RFC 9293 §3.2, MUST-64: options begin at any byte. §3.1, MUST-4, MUST-5: EOL and NOP in any
+// segment.
 #[test]
 fn timestamps_read_the_same_in_any_layout() {
     let usual = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
@@ -516,7 +518,7 @@ fn timestamps_read_the_same_in_any_layout() {
 }
 
 #[test]
-fn both_families_share_the_sum() {
+fn both_families_share_the_checksum_code() {
     let pseudo = PseudoHeader::v6(Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
     let mut bytes = [0; 23];
     let len = HeaderOut::default().emit(pseudo, (b"a", b"bc"), &mut bytes).expect("23 bytes");

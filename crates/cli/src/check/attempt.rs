@@ -37,7 +37,7 @@ fn attach(interface: &str) -> (Finding, Option<Program>) {
 /// Attaches with all metadata hints requested, to see which of them the driver supports.
 fn with_all_hints(interface: &str) -> Result<Program, AttachError> {
     let mut program = Program::load()?;
-    program.want_hints(Hints { vlan: true, stamp: true, hash: true });
+    program.set_hints(Hints { vlan: true, stamp: true, hash: true });
     program.attach(interface, XdpMode::Auto)?;
     Ok(program)
 }

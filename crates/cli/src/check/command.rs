@@ -109,7 +109,7 @@ fn device(name: &str, no_attempt: bool) -> Result<Vec<Finding>, Failure> {
     let attaches = !no_attempt && probe.program.is_none();
     let (trial, attachment) = if attaches { attempt::findings(name) } else { Default::default() };
     let mut all = interface::findings(&probe, attachment.as_ref());
-    all.extend(place::findings(name, &xdp::place(name), &Cores::read(), probe.rx_queues));
+    all.extend(place::findings(name, &xdp::locality(name), &Cores::read(), probe.rx_queues));
     all.extend(trial);
     Ok(all)
 }

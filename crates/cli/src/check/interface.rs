@@ -236,7 +236,7 @@ fn vlan(probe: &Probe, attachment: Option<&Attachment>) -> Option<Finding> {
     let strips = probe.vlan_stripping?;
     let is_restored = match attachment {
         Some(attachment) => attachment.hints.vlan,
-        None => probe.features.is_some_and(XdpFeatures::tells_vlan),
+        None => probe.features.is_some_and(XdpFeatures::provides_vlan),
     };
     let interface = &probe.interface;
     let value = "on: the stack does not see VLAN tags";

@@ -1,12 +1,12 @@
 //! NUMA placement of the interface: its node, the cores of its workers, its interrupts.
 
 use linerate::runtime::Cores;
-use linerate::xdp::{Interrupt, Place, name_cores};
+use linerate::xdp::{Interrupt, Locality, format_cores};
 
 use super::finding::Finding;
 
 /// Returns the findings on node, cores and interrupts of an interface with `queues` receive queues.
-pub fn findings(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Vec<Finding> {
+pub fn findings(interface: &str, place: &Locality, cores: &Cores, queues: u32) -> Vec<Finding> {
     let mut all: Vec<Finding> = node(place).into_iter().collect();
     all.push(workers(interface, place, cores, queues));
     all.extend(interrupts(place, queues));
@@ -14,13 +14,13 @@ pub fn findings(interface: &str, place: &Place, cores: &Cores, queues: u32) -> V
 }
 
 /// Reports the NIC's node. A worker on another node reads every frame across the interconnect.
-fn node(place: &Place) -> Option<Finding> {
+fn node(place: &Locality) -> Option<Finding> {
     let node = place.node?;
-    Some(Finding::good("numa_node", format!("{node}, cores {}", name_cores(&place.cores))))
+    Some(Finding::good("numa_node", format!("{node}, cores {}", format_cores(&place.cores))))
 }
 
 /// Reports the cores that would be assigned if every queue had a worker.
-fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Finding {
+fn workers(interface: &str, place: &Locality, cores: &Cores, queues: u32) -> Finding {
     let name = "worker_cores";
     let chosen = cores.choose(place, queues as usize);
     let list = chosen.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
@@ -53,7 +53,7 @@ fn workers(interface: &str, place: &Place, cores: &Cores, queues: u32) -> Findin
 }
 
 /// Reports which cores handle which interrupt of the NIC.
-fn interrupts(place: &Place, queues: u32) -> Option<Finding> {
+fn interrupts(place: &Locality, queues: u32) -> Option<Finding> {
     let name = "interrupts";
     if place.interrupts.is_empty() {
         return None;
@@ -76,7 +76,7 @@ fn interrupts(place: &Place, queues: u32) -> Option<Finding> {
         let hint = format!(
             "on another node than the NIC: stop irqbalance and move them to cores {} \
              (/proc/irq/N/smp_affinity_list)",
-            name_cores(&place.cores)
+            format_cores(&place.cores)
         );
         return Some(Finding::fair(name, value, hint));
     }
@@ -85,7 +85,7 @@ fn interrupts(place: &Place, queues: u32) -> Option<Finding> {
 
 fn shown(interrupt: &Interrupt) -> String {
     let queue = interrupt.queue.map(|queue| format!(" (queue {queue})")).unwrap_or_default();
-    format!("{}{queue} on {}", interrupt.number, name_cores(&interrupt.cores))
+    format!("{}{queue} on {}", interrupt.number, format_cores(&interrupt.cores))
 }
 
 #[cfg(test)]
@@ -106,8 +106,8 @@ mod tests {
                 interrupt(32, Some(1), second),
             ]
         };
-        let no_node = |interrupts| Place { interrupts, ..Place::default() };
-        let on_node = |interrupts| Place { node: Some(1), cores: vec![2, 3], interrupts };
+        let no_node = |interrupts| Locality { interrupts, ..Locality::default() };
+        let on_node = |interrupts| Locality { node: Some(1), cores: vec![2, 3], interrupts };
         let cases = [
             (no_node(queues(&[0], &[1])), 2, Grade::Good),
             (no_node(queues(&[0], &[0])), 2, Grade::Fair),
@@ -122,20 +122,20 @@ mod tests {
             assert_eq!(found.grade, grade, "{place:?}");
             assert!(found.value.contains("31 (queue 0) on "), "{found:?}");
         }
-        assert_eq!(interrupts(&Place::default(), 2), None);
+        assert_eq!(interrupts(&Locality::default(), 2), None);
     }
 
     #[test]
     fn the_node_and_the_cores_of_workers_are_reported() {
         let cores = Cores::read();
-        let all = findings("eth9", &Place::default(), &cores, 1);
+        let all = findings("eth9", &Locality::default(), &cores, 1);
         assert_eq!(all.len(), 1, "a virtual interface has no node and no interrupts");
         assert_eq!(all[0].grade, Grade::Good);
-        let elsewhere = Place { node: Some(1), cores: vec![4000, 4001], interrupts: Vec::new() };
+        let elsewhere = Locality { node: Some(1), cores: vec![4000, 4001], interrupts: Vec::new() };
         let all = findings("eth9", &elsewhere, &cores, 1);
         assert_eq!(all[0].value, "1, cores 4000-4001");
         assert_eq!(all[1].grade, Grade::Fair, "{all:?}");
         let too_many = cores.count() as u32 + 1;
-        assert_eq!(findings("eth9", &Place::default(), &cores, too_many)[0].grade, Grade::Fair);
+        assert_eq!(findings("eth9", &Locality::default(), &cores, too_many)[0].grade, Grade::Fair);
     }
 }

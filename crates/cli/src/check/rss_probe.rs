@@ -126,7 +126,7 @@ impl Capture {
         ports: impl Iterator<Item = u16>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let mut program = Program::load()?;
-        program.want_hints(Hints { vlan: true, stamp: false, hash: true });
+        program.set_hints(Hints { vlan: true, stamp: false, hash: true });
         let reads_hashes = program.attach(interface, XdpMode::Auto)?.hints.hash;
         program.set_policy(Policy {
             role: Role::Shared,

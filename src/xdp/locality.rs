@@ -1,23 +1,24 @@
-//! Where a NIC sits in the machine: its NUMA node, the cores on it, and those that take its interrupts.
+//! Location of a NIC in the machine: its NUMA node, the cores of that node, and the cores that
+//! handle its interrupts.
 //!
-//! Owns the reading of sysfs and /proc/irq; changes nothing. A virtual interface sits nowhere, and what cannot be read
-//! is left out.
+//! Owns the parsing of sysfs and /proc/irq; changes nothing. Virtual interfaces have no location,
+//! and unreadable attributes are omitted.
 
 use std::path::{Path, PathBuf};
 
-/// Where an interface's hardware is.
+/// Location of an interface's hardware.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Its NUMA node; `None` where there is only one, or for virtual interfaces.
+pub struct Locality {
+    /// NUMA node; `None` on machines with one node and for virtual interfaces.
     pub node: Option<u32>,
-    /// The cores of that node; empty without one.
+    /// Cores of that node; empty without a node.
     pub cores: Vec<usize>,
-    /// Its interrupts, in their order.
+    /// Interrupts, sorted by number.
     pub interrupts: Vec<Interrupt>,
 }
 
-impl Place {
-    /// Whether a core is on the node of the interface; every core is where there are none.
+impl Locality {
+    /// Returns true if a core is on the interface's node. Without a node every core is.
     pub fn is_near(&self, core: usize) -> bool {
         self.cores.is_empty() || self.cores.contains(&core)
     }
@@ -26,35 +27,35 @@ impl Place {
 /// One interrupt of a NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// Its number, as in /proc/interrupts.
+    /// Number, as in /proc/interrupts.
     pub number: u32,
-    /// The receive queue that it is for, where its name tells.
+    /// Receive queue, if the name contains it.
     pub queue: Option<u32>,
-    /// The cores that it comes in on.
+    /// Cores that handle the interrupt.
     pub cores: Vec<usize>,
 }
 
-/// Finds an interface in the machine.
-pub fn place(interface: &str) -> Place {
+/// Returns the location of an interface in the machine.
+pub fn locality(interface: &str) -> Locality {
     read(Path::new("/sys/class/net"), Path::new("/proc/irq"), interface)
 }
 
-fn read(interfaces: &Path, interrupts: &Path, interface: &str) -> Place {
+fn read(interfaces: &Path, interrupts: &Path, interface: &str) -> Locality {
     let device = interfaces.join(interface).join("device");
     let text = |name: &str| std::fs::read_to_string(find(&device, name)?).ok();
-    // -1 is none.
+    // -1 means no node.
     let node = text("numa_node").and_then(|text| text.trim().parse().ok());
     let cores = text("local_cpulist").filter(|_| node.is_some());
-    Place {
+    Locality {
         node,
         cores: cores.map(|text| parse_cores(&text)).unwrap_or_default(),
         interrupts: interrupts_of(&device, interrupts),
     }
 }
 
-/// A device's file, or the one of the device that it is a part of: virtio's queues are such parts of a PCI device.
+/// Finds a file of a device or of its parent: the queues of virtio are children of a PCI device.
 fn find(device: &Path, name: &str) -> Option<PathBuf> {
-    // What `..` means is the kernel's to say, behind the link.
+    // The kernel resolves `..` behind the symbolic link.
     let places = [device.join(name), device.join("..").join(name)];
     places.into_iter().find(|path| path.exists())
 }
@@ -72,7 +73,7 @@ fn interrupts_of(device: &Path, interrupts: &Path) -> Vec<Interrupt> {
     numbers.into_iter().filter_map(|number| interrupt(interrupts, number)).collect()
 }
 
-/// One that nobody has asked for has no cores, and is left out.
+/// Reads one interrupt. Returns `None` for an unrequested interrupt, which has no cores.
 fn interrupt(interrupts: &Path, number: u32) -> Option<Interrupt> {
     let folder = interrupts.join(number.to_string());
     let list = |name: &str| {
@@ -80,14 +81,15 @@ fn interrupt(interrupts: &Path, number: u32) -> Option<Interrupt> {
         Some(parse_cores(&text)).filter(|cores| !cores.is_empty())
     };
     let cores = list("effective_affinity_list").or_else(|| list("smp_affinity_list"))?;
-    // Whoever has asked for it shows as a folder of its name.
+    // Each handler of the interrupt appears as a directory with its name.
     let names = std::fs::read_dir(&folder).ok()?.flatten().filter(|entry| entry.path().is_dir());
     let queue = names.filter_map(|entry| queue_of(entry.file_name().to_str()?)).next();
     Some(Interrupt { number, queue, cores })
 }
 
-/// The receive queue in an interrupt's name, as drivers write it: `eth0-TxRx-3` (igb, ixgbe, ice, i40e, bnxt),
-/// `eth0-Tx-Rx-3` (ena), `eth0-rx-3`, `virtio0-input.3`, `mlx5_comp3@pci:0000:01:00.0`.
+/// Parses the receive queue in an interrupt's name, in the formats of the drivers: `eth0-TxRx-3`
+/// (igb, ixgbe, ice, i40e, bnxt), `eth0-Tx-Rx-3` (ena), `eth0-rx-3`, `virtio0-input.3`,
+/// `mlx5_comp3@pci:0000:01:00.0`.
 fn queue_of(name: &str) -> Option<u32> {
     let name = name.split('@').next()?.to_ascii_lowercase();
     let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -95,7 +97,7 @@ fn queue_of(name: &str) -> Option<u32> {
     if receives { name[bare.len()..].parse().ok() } else { None }
 }
 
-/// The cores of a list as the kernel writes it: `0-3,8`. What is no list is none.
+/// Parses a list of cores in the kernel's format: `0-3,8`. Returns an empty list if it is invalid.
 pub fn parse_cores(text: &str) -> Vec<usize> {
     let mut cores = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
@@ -108,11 +110,11 @@ pub fn parse_cores(text: &str) -> Vec<usize> {
     cores
 }
 
-/// Cores of the largest machine that Linux is built for (NR_CPUS), which bounds what a damaged list makes of a range.
+/// Cores of the largest machine that Linux supports (NR_CPUS). Bounds the range in a damaged list.
 const CORES_MAX: usize = 8192;
 
-/// A list as the kernel writes it, of cores in ascending order.
-pub fn name_cores(cores: &[usize]) -> String {
+/// Formats cores in ascending order as a list in the kernel's format.
+pub fn format_cores(cores: &[usize]) -> String {
     let runs = cores.chunk_by(|one, next| one + 1 == *next);
     let names = runs.map(|run| match run {
         [first, .., last] => format!("{first}-{last}"),
@@ -127,7 +129,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn lists_of_cores_are_read_and_written_as_the_kernel_does() {
+    fn lists_of_cores_are_parsed_and_formatted_as_the_kernel_does() {
         let cases: [(&str, &[usize]); 5] = [
             ("0-3\n", &[0, 1, 2, 3]),
             ("0-1,8-9\n", &[0, 1, 8, 9]),
@@ -137,7 +139,7 @@ mod tests {
         ];
         for (text, cores) in cases {
             assert_eq!(parse_cores(text), cores, "{text:?}");
-            assert_eq!(name_cores(cores), text.trim());
+            assert_eq!(format_cores(cores), text.trim());
         }
         for damaged in ["x", "1-", "-1", "0-99999999999", "3,,x"] {
             assert!(parse_cores(damaged).is_empty(), "{damaged:?}");
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupts_tell_their_queue_by_name() {
+    fn interrupt_names_contain_their_queue() {
         for (name, queue) in [
             ("eth0-TxRx-3", Some(3)),
             ("ice-eth0-TxRx-12", Some(12)),
@@ -163,13 +165,13 @@ mod tests {
         }
     }
 
-    /// A folder that goes with the test.
+    /// A temporary directory, removed when the test ends.
     struct Folder(PathBuf);
 
     impl Folder {
         fn new(name: &str) -> Self {
             let id = std::process::id();
-            Self(std::env::temp_dir().join(format!("linerate-place-of-{name}-{id}")))
+            Self(std::env::temp_dir().join(format!("linerate-locality-of-{name}-{id}")))
         }
 
         fn write(&self, path: &str, text: &str) {
@@ -178,7 +180,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        fn read(&self) -> Place {
+        fn read(&self) -> Locality {
             read(&self.0.join("net"), &self.0.join("irq"), "eth9")
         }
     }
@@ -201,15 +203,15 @@ mod tests {
         folder.write("irq/41/effective_affinity_list", "8\n");
         folder.write("irq/41/eth9-TxRx-0/x", "");
         folder.write("irq/42/smp_affinity_list", "0-1\n");
-        let place = folder.read();
-        assert_eq!((place.node, &place.cores[..]), (Some(1), &[8, 9, 10, 11][..]));
+        let locality = folder.read();
+        assert_eq!((locality.node, &locality.cores[..]), (Some(1), &[8, 9, 10, 11][..]));
         let first = Interrupt { number: 41, queue: Some(0), cores: vec![8] };
         let second = Interrupt { number: 42, queue: None, cores: vec![0, 1] };
-        assert_eq!(place.interrupts, [first, second], "40 has no cores: nobody asked for it");
+        assert_eq!(locality.interrupts, [first, second], "40 is unrequested: it has no cores");
     }
 
     #[test]
-    fn a_part_of_a_device_is_where_the_device_is() {
+    fn a_child_device_has_the_location_of_its_parent() {
         let folder = Folder::new("part");
         folder.write("pci/numa_node", "0\n");
         folder.write("pci/local_cpulist", "0-1\n");
@@ -221,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_node_is_near_to_no_core() {
+    fn an_interface_without_a_node_has_no_location() {
         let folder = Folder::new("none");
         folder.write("net/eth9/device/numa_node", "-1\n");
         folder.write("net/eth9/device/local_cpulist", "0-3\n");
-        assert_eq!(folder.read(), Place::default());
-        assert_eq!(place("lo"), Place::default());
+        assert_eq!(folder.read(), Locality::default());
+        assert_eq!(locality("lo"), Locality::default());
     }
 }
