@@ -4,6 +4,44 @@
 //! lock-free, batched TCP state machine on those rings. Cores share nothing; a worker owns a queue, the
 //! flows that land there, and all their memory.
 //!
+//! # A program
+//!
+//! A program is a [`Service`]: callbacks that run on the worker's thread. This one echoes what it receives:
+//!
+//! ```no_run
+//! # #[cfg(feature = "xdp")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use linerate::{ConnId, Duration, Io, ListenerConfig, Service, Shutdown, Stack, StackConfig};
+//!
+//! struct Echo;
+//!
+//! impl Service for Echo {
+//!     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+//!         let mut buffer = [0; 4096];
+//!         // Read no more than fits into the send buffer: the receive window closes on a peer that does not read.
+//!         let room = io.write_room(conn).min(buffer.len());
+//!         let n = io.read(conn, &mut buffer[..room]);
+//!         io.write(conn, &buffer[..n]);
+//!     }
+//! }
+//!
+//! let mut config = StackConfig::new("eth0", vec![("10.0.0.2".parse()?, 24)]);
+//! config.listeners = vec![ListenerConfig::on_port(7)];
+//! let stack = Stack::start(&config, |_worker| Box::new(Echo))?;
+//! // The stack needs no help. Its events say what an operator should know: reading them is optional.
+//! let events = stack.events();
+//! while stack.is_running() {
+//!     if let Some(event) = events.recv_timeout(std::time::Duration::from_secs(1)) {
+//!         eprintln!("note: {event}");
+//!     }
+//! }
+//! stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "xdp"))]
+//! # fn main() {}
+//! ```
+//!
 //! # The house
 //!
 //! A layer is a folder; its `mod.rs` is its contract. Imports point down, and `tests/source.rs` checks it.
@@ -85,3 +123,15 @@ pub mod time;
 pub mod wire;
 #[cfg(feature = "xdp")]
 pub mod xdp;
+
+pub use role::Role;
+#[cfg(feature = "xdp")]
+pub use runtime::{
+    Cores, IdlePolicy, Queues, Report, Shutdown, Silent, Stack, StackConfig, StackEvent,
+    StackEvents, StartError, WorkerReport,
+};
+pub use shard::{
+    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, DadConfig, FastOpenListener, Io,
+    KeepAlive, ListenError, ListenerConfig, ListenerId, Memory, Service, SocketOption, SoftError,
+};
+pub use time::{Duration, Instant};

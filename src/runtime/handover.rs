@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
-use super::control::Waker;
+use super::waker::Waker;
 use crate::limits::HANDOVER_QUEUE;
 
 /// Bytes of the longest packet, with room for its link header.

@@ -197,7 +197,7 @@ impl<'a> Plan<'a> {
         }
         self.probe.rss = xdp::rss(name);
         self.probe.rx_queues = xdp::rx_queues(name);
-        notes.extend(steering::notes(&self.probe, queues));
+        notes.extend(steering::problems(&self.probe, queues));
         borrowed
     }
 

@@ -112,7 +112,7 @@ pub(super) fn note_on_hints(probe: &Probe, attachment: &Attachment) -> Option<St
 }
 
 /// What a user should know before the first frame comes.
-pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
+pub(super) fn problems(probe: &Probe, queues: &[u32]) -> Vec<String> {
     let name = &probe.interface;
     let mut notes = Vec::new();
     let idle = queues_without_worker(probe.rss.as_ref(), probe.rx_queues, queues);

@@ -11,10 +11,16 @@ use crossbeam::queue::ArrayQueue;
 
 use super::barrier::WorkerBarrier;
 use super::clock::Clock;
-use super::control::{Shutdown, Waker};
+use super::command::{Command, Shutdown};
+use super::events::{self, StackEvent};
 use super::handover::HandoverQueues;
+use super::housekeeping::{Housekeeping, HousekeepingThread};
 use super::idle::IdlePolicy;
-use super::worker::{Command, EndMark, Mailbox, Worker};
+use super::mailbox::Mailbox;
+use super::waker::Waker;
+use super::watch::Watch;
+use super::watch::tests::probe;
+use super::worker::{EndMark, Worker};
 use crate::limits::Limits;
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Accounting, Frame, Link, Statistics};
@@ -94,7 +100,7 @@ struct Pair {
 fn pair(claiming: Option<DadConfig>) -> Pair {
     let wakers: Vec<_> = (0..2).map(|_| Arc::new(Waker::new().expect("an eventfd"))).collect();
     let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
-    let post = Arc::new(HandoverQueues::new(wakers.clone(), 2048));
+    let handover = Arc::new(HandoverQueues::new(wakers.clone(), 2048));
     let (tell, ended) = channel();
     let services: [Box<dyn Service + Send>; 2] = [Box::new(Brief), Box::new(Caller(tell))];
     let (near, far): (Vec<_>, Vec<_>) =
@@ -102,7 +108,7 @@ fn pair(claiming: Option<DadConfig>) -> Pair {
     let seats = near.into_iter().zip(services).zip(wakers).enumerate();
     let workers = seats.map(|(number, ((link, service), waker))| {
         let config = Config { claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
-        let shared = (Arc::clone(&post), Arc::clone(&barrier));
+        let shared = (Arc::clone(&handover), Arc::clone(&barrier));
         worker(config, Box::new(link), service, waker, shared)
     });
     Pair { workers: workers.collect(), far, ended }
@@ -114,22 +120,22 @@ fn worker(
     link: Box<dyn Link + Send>,
     service: Box<dyn Service + Send>,
     waker: Arc<Waker>,
-    (post, barrier): (Arc<HandoverQueues>, Arc<WorkerBarrier>),
+    (handover, barrier): (Arc<HandoverQueues>, Arc<WorkerBarrier>),
 ) -> Worker {
     Worker {
         number: config.worker.into(),
         shard: Shard::new(config),
         link,
         service,
-        mailbox: Arc::new(Mailbox::new(waker)),
-        post,
+        mailbox: Arc::new(Mailbox::new(waker, Arc::new(Waker::new().expect("an eventfd")))),
+        handover,
         barrier,
-        mirror: None,
+        resolver: None,
         idle: IdlePolicy::Sleep,
         turns: Latencies::default(),
         waits: None,
         share: None,
-        resigned: false,
+        service_stopped: false,
     }
 }
 
@@ -268,6 +274,44 @@ fn a_worker_that_has_ended_is_not_waited_for() {
     left.join().expect("it did not panic");
 }
 
+/// Panics as soon as it starts.
+struct Panics;
+
+impl Service for Panics {
+    fn on_start(&mut self, _: &mut dyn Io) {
+        panic!("a service that panics, as the test wants it");
+    }
+}
+
+#[test]
+fn a_worker_whose_service_panics_is_reported_by_housekeeping() {
+    let housekeeping_waker = Arc::new(Waker::new().expect("an eventfd"));
+    let waker = Arc::new(Waker::new().expect("an eventfd"));
+    let wakers = || vec![Arc::clone(&waker)];
+    let shared =
+        (Arc::new(HandoverQueues::new(wakers(), 2048)), Arc::new(WorkerBarrier::new(wakers())));
+    let (link, _peer) = memory::pair(memory::Config::default());
+    let mut worker =
+        worker(config(STACK, 1), Box::new(link), Box::new(Panics), Arc::clone(&waker), shared);
+    worker.mailbox = Arc::new(Mailbox::new(waker, Arc::clone(&housekeeping_waker)));
+    let (sender, events) = events::channel();
+    let work = Housekeeping {
+        interface: "eth7".into(),
+        mailboxes: vec![Arc::clone(&worker.mailbox)],
+        watch: Watch::new(probe(), &[0, 1], 1500),
+        probe: Box::new(|| None),
+        claim: Box::new(|_| Ok(())),
+        interface_removed: Arc::default(),
+        events: sender,
+        probe_every: Duration::from_secs(3600),
+    };
+    let housekeeping = HousekeepingThread::start(work, housekeeping_waker).expect("a thread");
+    assert!(launch(worker).join().is_err());
+    let event = events.recv_timeout(std::time::Duration::from_secs(20));
+    assert_eq!(event, Some(StackEvent::WorkerPanicked { worker: 0 }));
+    drop(housekeeping);
+}
+
 /// A link from which frames are taken while another program has the core, and what it sees of time.
 struct Slow {
     link: MemoryLink,
@@ -329,7 +373,7 @@ fn what_a_turn_takes_for_now_is_after_its_frames_were_taken() {
         (Arc::new(HandoverQueues::new(wakers(), 2048)), Arc::new(WorkerBarrier::new(wakers())));
     let worker =
         worker(config(STACK, 1), Box::new(slow), Box::new(Closer), Arc::clone(&waker), shared);
-    worker.mailbox.ask(Command::Stop(Shutdown::Close { grace: Duration::ZERO }));
+    worker.mailbox.send(Command::Stop(Shutdown::Close { grace: Duration::ZERO }));
     let _ = worker.run();
     let mut turns = 0;
     while let Some((taken_at, told)) = seen.pop() {

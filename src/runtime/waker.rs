@@ -9,18 +9,6 @@ use nix::sys::time::TimeSpec;
 
 use crate::time::Duration;
 
-/// How connections end when the stack stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// FINs are sent, and answers awaited for at most `grace`; what is left is reset.
-    Close {
-        /// The longest wait.
-        grace: Duration,
-    },
-    /// Resets at once.
-    Abort,
-}
-
 /// Wakes one worker. Costs the waker nothing while the worker is awake.
 #[derive(Debug)]
 pub(super) struct Waker {
