@@ -1,8 +1,9 @@
-//! What the workers of a stack wait for together: that duplicate address detection is complete on all of them, and
-//! that the services of all of them have stopped.
+//! The conditions that all workers of a stack wait for: that duplicate address detection is
+//! complete on all of them, and that the services of all of them have stopped.
 //!
-//! An answer may arrive on any queue. So no service starts before every worker accepts packets for the stack's
-//! addresses, and no worker leaves its queue while another's service may wait for packets on it.
+//! An answer may arrive on any queue. So no service starts before every worker accepts packets for
+//! the stack's addresses, and no worker leaves its queue while another's service may wait for
+//! packets on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

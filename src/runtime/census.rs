@@ -1,5 +1,5 @@
-//! Lists the connections of a running stack without disturbing it: a worker fills one page per turn, into memory that
-//! the caller provides.
+//! Lists the connections of a running stack without disturbing it: a worker fills one page per
+//! turn, into memory that the caller provides.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -12,10 +12,11 @@ use crate::shard::{ConnInfo, Cursor};
 /// Connections per page. A worker fills one page per turn.
 const PAGE_ROWS: usize = 256;
 
-/// How often the caller checks whether a page is filled.
+/// Interval at which the caller checks for a filled page.
 const POLL_EVERY: StdDuration = StdDuration::from_micros(50);
 
-/// How long a worker may take for a page. It answers within a turn, unless a callback of its service hangs.
+/// The longest time that a worker may take for a page. It answers within a turn, unless a callback
+/// of its service hangs.
 const PATIENCE: StdDuration = StdDuration::from_secs(1);
 
 /// A worker did not answer: it has ended, or a callback of its service hangs.
@@ -24,8 +25,9 @@ const PATIENCE: StdDuration = StdDuration::from_secs(1);
 pub struct Silent(pub usize);
 
 impl Stack {
-    /// Calls `each` for every connection, with the number of its worker, until `each` breaks. Includes connections in
-    /// SYN-RECEIVED and TIME-WAIT. Connections that open or close meanwhile may appear twice or not at all.
+    /// Calls `each` for every connection, with the number of its worker, until `each` breaks.
+    /// Includes connections in SYN-RECEIVED and TIME-WAIT. Connections that open or close meanwhile
+    /// may appear twice or not at all.
     ///
     /// # Errors
     /// When a worker does not answer within a second.
@@ -53,7 +55,8 @@ impl Stack {
     }
 }
 
-/// Sends an empty page to the worker and returns the filled one; `None` when the worker does not answer.
+/// Sends an empty page to the worker and returns the filled one; `None` when the worker does not
+/// answer.
 fn request(mailbox: &Mailbox, page: Box<ConnectionPage>) -> Option<Box<ConnectionPage>> {
     // Discard the late reply to a request that timed out.
     while mailbox.page_replies.pop().is_some() {}

@@ -6,7 +6,7 @@ use super::mirror::Change;
 use crate::shard::Steering;
 use crate::time::Duration;
 
-/// How connections end when the stack stops.
+/// The end of all connections when the stack stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Shutdown {

@@ -1,7 +1,8 @@
-//! Events of a running stack: what the program's operator should know, and the channel on which it arrives.
+//! Events of a running stack: what the program's operator should know, and the channel on which it
+//! arrives.
 //!
-//! The channel is bounded. When it is full the oldest event is dropped and counted, so that a program that
-//! never reads events costs the stack nothing.
+//! The channel is bounded. When it is full the oldest event is dropped and counted, so that a
+//! program that never reads events costs the stack nothing.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,12 +14,12 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::wire::MacAddr;
 
-/// Events that wait for the program. A stack has a few in its lifetime; only an address conflict or a NIC that is
-/// being reconfigured repeats them.
+/// Events that wait for the program. A stack has a few in its lifetime; only an address conflict or
+/// a NIC that is being reconfigured repeats them.
 const EVENTS_MAX: usize = 256;
 
-/// Something that happened to a running stack. Its `Display` is one line: what happened, what follows from it,
-/// and what to do about it.
+/// Something that happened to a running stack. Its `Display` is one line: what happened, what
+/// follows from it, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackEvent {
@@ -43,8 +44,8 @@ pub enum StackEvent {
         interface: String,
         /// The new MTU of the interface, bytes.
         mtu: u32,
-        /// The longest packet that the stack sends and receives from now on, bytes: the MTU, or less where the
-        /// sockets carry less.
+        /// The longest packet that the stack sends and receives from now on, bytes: the MTU, or
+        /// less where the sockets carry less.
         packet_bytes_max: usize,
     },
     /// The queues of the interface or its RSS table changed. The workers use the new table.
@@ -68,8 +69,8 @@ pub enum StackEvent {
         /// The interface.
         interface: String,
     },
-    /// Autoconfiguration (RFC 4862) formed an address. The stack uses it once duplicate address detection has
-    /// found it free.
+    /// Autoconfiguration (RFC 4862) formed an address. The stack uses it once duplicate address
+    /// detection has found it free.
     AddressAdded {
         /// The address.
         address: IpAddr,
@@ -207,8 +208,8 @@ impl EventSender {
 
 /// The events of a running stack, from [`Stack::events`](super::Stack::events).
 ///
-/// Clones share one queue: each event goes to one of them. At most 256 events wait; the oldest is dropped and
-/// counted when another one arrives.
+/// Clones share one queue: each event goes to one of them. At most 256 events wait; the oldest is
+/// dropped and counted when another one arrives.
 #[derive(Clone, Debug)]
 pub struct StackEvents {
     receiver: Receiver<StackEvent>,
@@ -221,18 +222,19 @@ impl StackEvents {
         self.receiver.try_recv().ok()
     }
 
-    /// Waits for the next event. Returns `None` once the stack has stopped and all events were read.
+    /// Waits for the next event. Returns `None` once the stack has stopped and all events were
+    /// read.
     pub fn recv(&self) -> Option<StackEvent> {
         self.receiver.recv().ok()
     }
 
-    /// Waits for the next event for at most `timeout`. Returns `None` after that, and once the stack has stopped
-    /// and all events were read.
+    /// Waits for the next event for at most `timeout`. Returns `None` after that, and once the
+    /// stack has stopped and all events were read.
     pub fn recv_timeout(&self, timeout: StdDuration) -> Option<StackEvent> {
         self.receiver.recv_timeout(timeout).ok()
     }
 
-    /// Returns the number of events that were dropped because nobody read them in time.
+    /// Returns the number of events that were dropped because they were not read in time.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

@@ -1,10 +1,10 @@
-//! The housekeeping thread of a stack, `linerate-watch`: does what workers cannot do on their hot path, so that
-//! a program that starts a stack has no duty.
+//! The housekeeping thread of a stack, `linerate-watch`: does what workers cannot do on their hot
+//! path, so that a program that starts a stack has no duty.
 //!
-//! It has the XDP program redirect the addresses of autoconfiguration, probes the interface once a second and
-//! passes changes of its MTU, queues and RSS table on to the workers, and reports all of that, address conflicts
-//! and worker panics as [`StackEvent`]s. It sleeps unless a worker wakes it. [`Stack`](super::Stack) joins it
-//! before anything else is torn down.
+//! It has the XDP program redirect the addresses of autoconfiguration, probes the interface once a
+//! second and passes changes of its MTU, queues and RSS table on to the workers, and reports all of
+//! that, address conflicts and worker panics as [`StackEvent`]s. It sleeps unless a worker wakes
+//! it. [`Stack`](super::Stack) joins it before anything else is torn down.
 
 use std::any::Any;
 use std::io;
@@ -23,8 +23,9 @@ use crate::metrics::Counters;
 use crate::time::{Duration, Instant};
 use crate::xdp::Probe;
 
-/// How often the interface is probed. A probe asks the driver, which takes some locks of the kernel: more often,
-/// and it disturbs others; less often, and packets are lost for longer after the MTU has shrunk.
+/// Interval between two probes of the interface. A probe queries the driver under locks of the
+/// kernel, so that a shorter interval would delay other users of them. A longer one would lose
+/// large packets for longer after the MTU has shrunk.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Has the XDP program redirect an address; `Err` is the cause of its refusal.
@@ -47,7 +48,7 @@ pub(super) struct Housekeeping {
     pub(super) probe_every: Duration,
 }
 
-/// What was reported already and is not repeated.
+/// The conditions that were reported; they are reported once.
 struct Reported {
     interface_removed: bool,
     /// By worker.
@@ -121,8 +122,8 @@ impl Housekeeping {
         }
     }
 
-    /// Claims the addresses of autoconfiguration and reports address conflicts. All workers see the same; only the
-    /// first one reports.
+    /// Claims the addresses of autoconfiguration and reports address conflicts. All workers see the
+    /// same; only the first one reports.
     fn collect_addresses(&mut self) {
         for mailbox in &self.mailboxes {
             while let Some(address) = mailbox.added_addresses.pop() {

@@ -1,7 +1,7 @@
 //! A worker's mailbox: everything that other threads exchange with it.
 //!
-//! All queues are bounded and lock-free. Whoever puts something in for the worker wakes it; what the worker puts
-//! in for the housekeeping thread wakes that one.
+//! All queues are bounded and lock-free. Whoever puts something in for the worker wakes it; what
+//! the worker puts in for the housekeeping thread wakes that one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct ConnectionPage {
     pub(super) next: Option<Cursor>,
 }
 
-/// What a worker shares with the threads around it.
+/// Everything that a worker shares with other threads.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     pub(super) commands: ArrayQueue<Command>,
@@ -72,7 +72,8 @@ impl Mailbox {
         }
     }
 
-    /// Queues a command and wakes the worker. A full queue drops it; the mirror repeats its changes.
+    /// Queues a command and wakes the worker. A full queue drops it; the mirror repeats its
+    /// changes.
     pub(super) fn send(&self, command: Command) {
         if self.commands.push(command).is_ok() {
             self.waker.wake();
@@ -81,7 +82,8 @@ impl Mailbox {
 
     /// Reports an address that autoconfiguration added.
     pub(super) fn report_added(&self, address: IpAddr) {
-        // The queue has room for every address. One that found none would be reachable only by its group.
+        // The queue has room for every address. One that found none would be reachable only by its
+        // group.
         let _ = self.added_addresses.push(address);
         self.housekeeping.wake();
     }

@@ -1,13 +1,16 @@
-//! Threads and real time around the shards: pinned workers, one queue each; bounded lock-free queues between them;
-//! idle policies; the mirror of the kernel's routes and neighbours; housekeeping; start and stop.
+//! Threads and real time around the shards: pinned workers, one queue each; bounded lock-free
+//! queues between them; idle policies; the mirror of the kernel's routes and neighbours;
+//! housekeeping; start and stop.
 //!
 //! # Start and stop
 //!
-//! [`Stack::start`] opens one AF_XDP socket per queue, loads the XDP program, puts the sockets in its map, claims the
-//! addresses, attaches, waits for the carrier and starts the workers and the housekeeping thread. A step that fails
-//! undoes the ones before it. [`Stack::stop`] ends housekeeping, asks the workers to close or reset their connections,
-//! joins them, detaches the program (before the sockets are closed: a frame redirected to a closed socket is lost) and
-//! drops the links. When the process dies in any other way the kernel drops the BPF link, and with it the program.
+//! [`Stack::start`] opens one AF_XDP socket per queue, loads the XDP program, puts the sockets in
+//! its map, claims the addresses, attaches, waits for the carrier and starts the workers and the
+//! housekeeping thread. A step that fails undoes the ones before it. [`Stack::stop`] ends
+//! housekeeping, asks the workers to close or reset their connections, joins them, detaches the
+//! program (before the sockets are closed: a frame redirected to a closed socket is lost) and drops
+//! the links. When the process dies in any other way the kernel drops the BPF link, and with it the
+//! program.
 //!
 //! # Threads
 //!
@@ -15,17 +18,17 @@
 //! |---|---|
 //! | `linerate-0`, … | a worker: one queue, one shard, the program's service |
 //! | `linerate-mirror` | follows the kernel's tables by netlink |
-//! | `linerate-watch` | housekeeping: probes the interface, claims new addresses, sends [`StackEvent`]s |
+//! | `linerate-watch` | housekeeping: probes the NIC, claims new addresses, sends [`StackEvent`]s |
 //!
 //! # Between threads
 //!
 //! | from | to | what | how |
 //! |---|---|---|---|
-//! | stack, mirror, housekeeping | worker | commands | bounded queue, an eventfd if the worker sleeps |
-//! | worker | worker | frames that landed on the wrong queue | bounded queue of recycled buffers |
-//! | worker | worker | addresses ready, service stopped | one flag each; the last worker wakes all |
+//! | stack, mirror, housekeeping | worker | commands | bounded queue; eventfd if it sleeps |
+//! | worker | worker | frames of the other's flows | bounded queue of recycled buffers |
+//! | worker | worker | addresses ready, service stopped | flags; the last worker wakes all |
 //! | worker | stack | counters | relaxed stores every 50 ms |
-//! | worker | housekeeping | new addresses, address conflicts, its end | bounded queues and a flag, an eventfd |
+//! | worker | housekeeping | addresses, conflicts, its end | bounded queues, a flag, an eventfd |
 //! | stack | worker and back | the connections | one page per turn, in the caller's memory |
 //! | housekeeping | program | events | bounded queue that drops the oldest |
 

@@ -21,7 +21,8 @@ pub struct WorkerReport {
     pub connections: usize,
     /// Number of connections in TIME-WAIT.
     pub time_waits: usize,
-    /// Duration of the turns that had work: an upper bound on how long a frame waits for its answer.
+    /// Duration of the turns that had work: an upper bound on how long a frame waits for its
+    /// answer.
     pub turns: Latencies,
     /// Duration of handshakes, from our SYN or SYN-ACK to the peer's answer.
     pub handshakes: Latencies,

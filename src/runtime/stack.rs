@@ -1,5 +1,5 @@
-//! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when dropped, so that
-//! a start that fails halfway leaves nothing behind.
+//! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when
+//! dropped, so that a start that fails halfway leaves nothing behind.
 
 use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,10 +29,11 @@ use crate::time::Duration;
 use crate::wire::ndp;
 use crate::xdp::{self, Attachment, Program};
 
-/// How often [`Stack::start`] checks whether the services have started.
+/// Interval at which [`Stack::start`] checks whether the services have started, ms.
 const START_POLL_MS: u64 = 5;
 
-/// How long [`Stack::start`] waits for workers that wait for a router advertisement: five seconds, and one to spare.
+/// The longest time that [`Stack::start`] waits for a router advertisement: workers wait for five
+/// seconds, and one is to spare.
 const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 
 struct WorkerHandle {
@@ -43,10 +44,12 @@ struct WorkerHandle {
 
 /// A stack on an interface, with its workers running.
 ///
-/// It keeps itself in order: a thread of its own (`linerate-watch`) follows changes of the interface and of the
-/// addresses. Reading [`events`](Self::events) is optional. Dropping a stack resets all connections.
+/// It keeps itself in order: a thread of its own (`linerate-watch`) follows changes of the
+/// interface and of the addresses. Reading [`events`](Self::events) is optional. Dropping a stack
+/// resets all connections.
 pub struct Stack {
-    // In the order in which they are torn down: housekeeping, the mirror, the program, the workers' sockets.
+    // In the order in which they are torn down: housekeeping, the mirror, the program, the workers'
+    // sockets.
     housekeeping: Option<HousekeepingThread>,
     mirror: Option<Mirror>,
     program: Arc<Mutex<Program>>,
@@ -61,8 +64,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts a stack and waits until its addresses are known to be free and its services have started. `service`
-    /// makes the service of each worker, given the worker's number.
+    /// Starts a stack and waits until its addresses are known to be free and its services have
+    /// started. `service` makes the service of each worker, given the worker's number.
     ///
     /// # Errors
     /// [`StartError`]; nothing stays attached then.
@@ -80,7 +83,7 @@ impl Stack {
         let rss_guard = plan.settle_queues(&mut notes);
         let opened = plan.open_links(&mut program)?;
         notes.extend(opened.notes);
-        notes.extend(plan.notes_on_cores());
+        notes.extend(plan.core_problems());
         let housekeeping_waker = new_waker()?;
         let wakers: Vec<_> =
             (0..opened.links.len()).map(|_| new_waker()).collect::<Result<_, _>>()?;
@@ -96,7 +99,7 @@ impl Stack {
         let budget = plan.budget();
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
-            let _visit = plan.visit(number);
+            let _core = plan.move_to_core_of(number);
             workers.push(Worker {
                 number,
                 shard: plan.shard(number, opened.mtu)?,
@@ -149,7 +152,8 @@ impl Stack {
                 .spawn(move || {
                     let _mark = mark;
                     if let Some(id) = core {
-                        // On a core that does not exist this has no effect; `setup` has refused those.
+                        // On a core that does not exist this has no effect; `setup` has refused
+                        // those.
                         core_affinity::set_for_current(core_affinity::CoreId { id });
                     }
                     worker.run()
@@ -185,8 +189,9 @@ impl Stack {
         Ok(())
     }
 
-    /// Returns what makes an address of autoconfiguration ours: the program redirects it, and its multicast group
-    /// is joined (see [`Plan::join_groups`]) on the socket that holds the groups of the others.
+    /// Returns what makes an address of autoconfiguration ours: the program redirects it, and its
+    /// multicast group is joined (see [`Plan::join_groups`]) on the socket that holds the groups of
+    /// the others.
     fn claim_address(&self, groups: Option<UdpSocket>) -> ClaimAddress {
         let program = Arc::clone(&self.program);
         let index = self.attachment.as_ref().map(|attachment| attachment.index);
@@ -194,15 +199,16 @@ impl Stack {
             let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
             let claimed = program.claim_address(address).map_err(|error| error.to_string());
             if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &groups, index) {
-                // On failure a NIC may filter the group, so that neighbours do not find the address.
+                // On failure a NIC may filter the group, so that neighbours do not find the
+                // address.
                 let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
             }
             claimed
         })
     }
 
-    /// Waits for duplicate address detection, for the routers where addresses come from them, and for the start of
-    /// all services.
+    /// Waits for duplicate address detection, for the routers where addresses come from them, and
+    /// for the start of all services.
     fn await_services(&self, config: &StackConfig) -> Result<(), StartError> {
         let detection = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
         let is_up = |mailbox: &Mailbox| {
@@ -236,13 +242,14 @@ impl Stack {
         &self.bound
     }
 
-    /// Returns what a user should know about the start: fallbacks, and problems with their remedies.
+    /// Returns what a user should know about the start: fallbacks, and problems with their
+    /// remedies.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Returns the channel on which events of the running stack arrive. All receivers share one queue: each event
-    /// goes to one of them.
+    /// Returns the channel on which events of the running stack arrive. All receivers share one
+    /// queue: each event goes to one of them.
     pub fn events(&self) -> StackEvents {
         self.events.clone()
     }
@@ -263,8 +270,8 @@ impl Stack {
         Report { workers: self.handles.iter().map(of).collect() }
     }
 
-    /// Stops: ends the connections as `shutdown` says, detaches the program, closes the sockets. Returns the last
-    /// counters, and the services, one per worker that did not panic.
+    /// Stops: ends the connections as `shutdown` says, detaches the program, closes the sockets.
+    /// Returns the last counters, and the services, one per worker that did not panic.
     pub fn stop(mut self, shutdown: Shutdown) -> (Report, Vec<Box<dyn Service + Send>>) {
         let workers = self.tear_down(shutdown);
         let report = self.report();
@@ -276,7 +283,8 @@ impl Stack {
         self.handles.iter().map(|handle| &*handle.mailbox)
     }
 
-    /// Ends all threads and detaches the program. The sockets live in the links of the returned workers.
+    /// Ends all threads and detaches the program. The sockets live in the links of the returned
+    /// workers.
     fn tear_down(&mut self, shutdown: Shutdown) -> Vec<Worker> {
         self.housekeeping = None;
         for handle in self.handles.iter().filter(|handle| handle.thread.is_some()) {
@@ -309,8 +317,8 @@ fn new_waker() -> Result<Arc<Waker>, StartError> {
     Waker::new().map(Arc::new).map_err(StartError::system("creating an eventfd"))
 }
 
-/// Starts the mirror, which passes every change on to all workers. `removal` is the flag to set when the interface
-/// is removed, and what to wake then.
+/// Starts the mirror, which passes every change on to all workers. `removal` is the flag to set
+/// when the interface is removed, and what to wake then.
 fn start_mirror(
     interface: u32,
     mailboxes: &[Arc<Mailbox>],

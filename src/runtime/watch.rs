@@ -1,7 +1,7 @@
 //! Detects what changes on an interface while a stack runs on it: queues, RSS table, MTU, carrier.
 //!
-//! Owns the state of the last probe. It compares, and leaves probing and acting on it to the housekeeping thread.
-//! The mirror reports the removal of the interface.
+//! Owns the state of the last probe. It compares, and leaves probing and acting on it to the
+//! housekeeping thread. The mirror reports the removal of the interface.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::metrics::{Counters, Event};
 use crate::shard::Steering;
 use crate::xdp::Probe;
 
-/// Share of segments on an unexpected queue that is reported, percent: more than what a change of the RSS table
-/// leaves behind.
+/// Share of segments on an unexpected queue that is reported, percent: more than what a change of
+/// the RSS table leaves behind.
 const STRAYED_PERCENT: u64 = 1;
 /// Fewer strayed segments are not significant.
 const STRAYED_MIN: u64 = 100;
@@ -54,7 +54,8 @@ impl Watch {
         &self.last.interface
     }
 
-    /// Returns what has changed. Without a probe, as during a reset of the NIC, the next one shows it.
+    /// Returns what has changed. Without a probe, as during a reset of the NIC, the next one shows
+    /// it.
     pub(super) fn compare(&mut self, counters: &Counters, probe: Option<Probe>) -> Changes {
         let mut changes = Changes::default();
         self.compare_strays(counters, &mut changes);

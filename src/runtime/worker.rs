@@ -1,7 +1,8 @@
 //! A worker: one thread, one core, one queue, one shard, and the loop that turns it.
 //!
-//! Owns the order of a round: commands, frames of other workers, one turn, rest. While there is work, nothing here
-//! allocates, locks or makes a system call, except for the clock and the link's kick.
+//! Owns the order of a round: commands, frames of other workers, one turn, rest. While there is
+//! work, nothing here allocates, locks or makes a system call, except for the clock and the link's
+//! kick.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +22,8 @@ use crate::metrics::{Event, Latencies};
 use crate::shard::{AddressState, Handed, Handover, Prefix, Route, Service, Shard, TurnEnv};
 use crate::time::{Duration, Instant};
 
-/// Time between two copies of the counters for other threads: short enough for a live view, long enough to cost nothing.
+/// Time between two copies of the counters for other threads: short enough for a live view, long
+/// enough to cost nothing.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
 /// Everything a worker's thread owns.
@@ -64,7 +66,8 @@ impl Handover for ToOtherWorkers<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// The service has stopped, and services of other workers have not: frames for them may arrive here.
+    /// The service has stopped, and services of other workers have not: frames for them may arrive
+    /// here.
     AwaitingOthers,
     /// Connections are being closed. At this time the ones left are reset.
     Draining(Instant),
@@ -90,8 +93,8 @@ impl Worker {
             self.collect_handover();
             self.balance_memory();
             self.shard.poll_rx(now, self.link.as_mut());
-            // After the RX ring was read: a frame must not seem to arrive before it was sent, however long another program
-            // had the core.
+            // After the RX ring was read: a frame must not seem to arrive before it was sent,
+            // however long another program had the core.
             let turn_began = core::mem::replace(&mut now, clock.now());
             if busy {
                 self.turns.record(now.since(turn_began).as_nanos());
@@ -119,8 +122,8 @@ impl Worker {
                     self.sleep(span);
                     now = clock.now();
                 }
-                // On a virtual link the kernel's half of the work may wait for this very core: a spinning worker that
-                // never yields delays it by a time slice (some ms).
+                // On a virtual link the kernel's half of the work may wait for this very core: a
+                // spinning worker that never yields delays it by a time slice (some ms).
                 Rest::No if !busy => {
                     std::thread::yield_now();
                     let yielded_at = core::mem::replace(&mut now, clock.now());
@@ -169,7 +172,8 @@ impl Worker {
         phase
     }
 
-    /// Ends the worker once all connections are closed. After the grace it resets those left, which takes one more turn.
+    /// Ends the worker once all connections are closed. After the grace it resets those left, which
+    /// takes one more turn.
     fn drain(&mut self, now: Instant, phase: Phase) -> Phase {
         let Phase::Draining(until) = phase else { return phase };
         if self.shard.connections() == 0 {
@@ -183,7 +187,8 @@ impl Worker {
         Phase::Ended
     }
 
-    /// Applies a change of the kernel's tables. In exclusive mode they do not concern the stack's addresses.
+    /// Applies a change of the kernel's tables. In exclusive mode they do not concern the stack's
+    /// addresses.
     fn apply_mirror(&mut self, now: Instant, change: Change) {
         if self.resolver.is_none() {
             return;
@@ -213,7 +218,8 @@ impl Worker {
         }
     }
 
-    /// Reports new addresses and address conflicts. All workers see the same, so only the first one reports.
+    /// Reports new addresses and address conflicts. All workers see the same, so only the first one
+    /// reports.
     fn report_addresses(&mut self) {
         while let Some(address) = self.shard.take_adopted() {
             if self.number == 0 {
@@ -227,7 +233,8 @@ impl Worker {
         }
     }
 
-    /// Returns the phase after the service has stopped. The worker goes on as long as the service of another does.
+    /// Returns the phase after the service has stopped. The worker goes on as long as the service
+    /// of another does.
     fn on_service_stopped(&mut self, phase: Phase) -> Phase {
         if !self.service_stopped {
             self.service_stopped = true;
@@ -242,8 +249,8 @@ impl Worker {
         }
     }
 
-    /// Starts the service once the addresses of all workers are ready, and reports the addresses that other hosts
-    /// hold.
+    /// Starts the service once the addresses of all workers are ready, and reports the addresses
+    /// that other hosts hold.
     fn start_service(&mut self) {
         if self.mailbox.started.load(Ordering::Relaxed) || self.shard.is_claiming() {
             return;
@@ -307,7 +314,8 @@ impl Worker {
     }
 }
 
-/// Reports on drop that the worker's thread has ended, by a panic too, so that nothing waits for it.
+/// Reports on drop that the worker's thread has ended, by a panic too, so that nothing waits for
+/// it.
 pub(super) struct EndMark {
     pub(super) number: usize,
     pub(super) mailbox: Arc<Mailbox>,

@@ -21,14 +21,14 @@ told() { grep -q "$1" /tmp/server.err || fail "not told: $1"; }
 set_queues 1
 serve auto 1
 told 'queue 0 [a-z-]* on core 2'
-grep -q 'from afar' /tmp/server.err && fail "a near core is said to be far"
+grep -q 'remote NUMA node' /tmp/server.err && fail "a near core is said to be far"
 say "pages of the server: $(pages_on 0) on node 0, $(pages_on 1) on node 1"
 [ "$(pages_on 1)" -gt $((9 * $(pages_on 0))) ] || fail "its memory is elsewhere"
 stop_server
 
 serve auto 1 --cores 0
 # shellcheck disable=SC2016
-told 'workers on cores 0 fetch each frame from afar: `eth1` is on NUMA node 1, with cores 2-3'
+told 'workers on cores 0 fetch each frame from a remote NUMA node: `eth1` is on NUMA node 1, with cores 2-3'
 stop_server
 
 # The node has one physical core: its two threads are still nearer than the other node's.

@@ -1,5 +1,5 @@
-//! The rtnetlink(7) socket: subscribes, dumps, asks the kernel to resolve neighbours. Turns messages into changes and
-//! ignores other interfaces.
+//! The rtnetlink(7) socket: subscribes, dumps, asks the kernel to resolve neighbours. Turns
+//! messages into changes and ignores other interfaces.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +24,8 @@ const GROUPS: [u32; 4] = [1, 3, 7, 11];
 /// Receive buffer of the socket, bytes: a dump of some thousand neighbours arrives at once.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// The dumps requested at the start and after an overrun, one at a time: a socket serves one dump at once.
+/// The dumps requested at the start and after an overrun, one at a time: a socket serves one dump
+/// at once.
 const DUMPS: [Dump; 3] = [Dump::Links, Dump::Routes, Dump::Neighbours];
 
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,5 @@
-//! The thread of the mirror: receives changes, and asks the kernel to resolve the neighbours that workers want.
+//! The thread of the mirror: receives changes, and asks the kernel to resolve the neighbours that
+//! workers want.
 
 use std::io;
 use std::net::IpAddr;
@@ -32,8 +33,8 @@ pub(in crate::runtime) struct Resolver {
 }
 
 impl Resolver {
-    /// Asks the kernel to resolve a neighbour. When the queue is full the request is dropped, and the retransmission
-    /// timer of the neighbour cache repeats it.
+    /// Asks the kernel to resolve a neighbour. When the queue is full the request is dropped, and
+    /// the retransmission timer of the neighbour cache repeats it.
     pub(in crate::runtime) fn resolve(&self, address: IpAddr) {
         if self.wanted.push(address).is_ok() {
             self.waker.wake();
@@ -42,8 +43,8 @@ impl Resolver {
 }
 
 impl Mirror {
-    /// Subscribes and starts the thread, which calls `on_change` for each entry of the kernel's tables and then for
-    /// each change.
+    /// Subscribes and starts the thread, which calls `on_change` for each entry of the kernel's
+    /// tables and then for each change.
     ///
     /// # Errors
     /// When netlink cannot be opened.
@@ -75,7 +76,8 @@ impl Drop for Mirror {
         self.resolver.stop.store(true, Ordering::SeqCst);
         self.resolver.waker.wake();
         if let Some(thread) = self.thread.take() {
-            // The panic hook has printed a panic of the thread, and stopping does not need the mirror.
+            // The panic hook has printed a panic of the thread, and stopping does not need the
+            // mirror.
             let _ = thread.join();
         }
     }
