@@ -88,7 +88,7 @@ fn throughput_over_round_trip() {
 
 fn throughput_over_queue() {
     table(
-        "Throughput, queueing delay and segments sent again over the queue: 100 Mbit/s, 20 ms",
+        "Throughput, queueing delay and retransmitted segments over the queue: 100 Mbit/s, 20 ms",
         "queue",
         &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0],
         |queue_bdp| format!("{queue_bdp} BDP"),
@@ -99,7 +99,7 @@ fn throughput_over_queue() {
         },
         |report| {
             let (share, delay) = (percent(report.share()), milliseconds(report.queueing));
-            format!("{share}, {delay}, {:.2} %", report.resent * 100.0)
+            format!("{share}, {delay}, {:.2} %", report.retransmitted * 100.0)
         },
     );
 }
@@ -131,7 +131,7 @@ fn slow_start() {
                 ..Bottleneck::new(algorithm, 100, rtt_ms)
             }
             .run();
-            format!("{:.2} %", report.resent * 100.0)
+            format!("{:.2} %", report.retransmitted * 100.0)
         });
         println!("| {rtt_ms} ms | {} |", cells.join(" | "));
     }
@@ -140,7 +140,7 @@ fn slow_start() {
 /// A queue that marks from a threshold on, in the accurate form of ECN.
 fn marks() {
     println!("\nMarks instead of losses: a queue of 4 BDP that marks from a threshold on\n");
-    println!("| path | threshold | flow | share | queueing | segments sent again |");
+    println!("| path | threshold | flow | share | queueing | retransmitted segments |");
     println!("|---|---|---|---|---|---|");
     let lan = (1000, 1, 20, &[Algorithm::Dctcp, Algorithm::Cubic][..]);
     let wan = (100, 20, 83, &Algorithm::ALL[..]);
@@ -158,7 +158,7 @@ fn marks() {
                 algorithm.name(),
                 percent(report.share()),
                 report.queueing.as_secs_f64() * 1e3,
-                report.resent * 100.0
+                report.retransmitted * 100.0
             );
         }
     }

@@ -111,8 +111,8 @@ impl Cores {
         };
         (!remote.is_empty()).then(|| {
             format!(
-                "workers on cores {} fetch each frame from a remote NUMA node: `{interface}` is on NUMA node {node}, \
-                 {advice}",
+                "workers on cores {} fetch each frame from a remote NUMA node: `{interface}` is \
+                 on NUMA node {node}, {advice}",
                 name_cores(&remote)
             )
         })
@@ -147,8 +147,8 @@ fn interrupt_problems(place: &Place, workers: &[(u32, usize)]) -> Vec<String> {
         let (_, own) = workers.iter().find(|(own, _)| *own == queue)?;
         on_others(queue, core).then(|| {
             format!(
-                "the interrupts of queue {queue} delay the worker of another queue, on core {core}: `echo {own} > \
-                 /proc/irq/{}/smp_affinity_list` (and stop irqbalance)",
+                "the interrupts of queue {queue} delay the worker of another queue, on core \
+                 {core}: `echo {own} > /proc/irq/{}/smp_affinity_list` (and stop irqbalance)",
                 interrupt.number
             )
         })

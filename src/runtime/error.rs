@@ -50,8 +50,8 @@ pub enum StartError {
     },
     /// Another host on the link has one of the addresses.
     #[error(
-        "claiming {address} for the stack: address in use by MAC {mac}; give a free address, or skip the check \
-         with --claim off"
+        "claiming {address} for the stack: address in use by MAC {mac}; give a free address, or \
+         skip the check with --claim off"
     )]
     AddressConflict {
         /// The address.
@@ -72,8 +72,8 @@ pub enum StartError {
     },
     /// In shared mode: the kernel listens on one of the ports.
     #[error(
-        "taking TCP port {port} from the kernel: a kernel socket listens on it; stop that service or \
-         choose another port"
+        "taking TCP port {port} from the kernel: a kernel socket listens on it; stop that service \
+         or choose another port"
     )]
     PortInUse {
         /// The port.

@@ -106,12 +106,13 @@ impl fmt::Display for StackEvent {
         match self {
             Self::InterfaceRemoved { interface } => write!(
                 f,
-                "`{interface}` was removed: no packets arrive any more; start the stack again when it is back"
+                "`{interface}` was removed: no packets arrive any more; start the stack again \
+                 when it is back"
             ),
             Self::CarrierLost { interface } => write!(
                 f,
-                "`{interface}` has lost its carrier: no packets arrive until it returns; check the cable, or the \
-                 other end of a veth pair"
+                "`{interface}` has lost its carrier: no packets arrive until it returns; check \
+                 the cable, or the other end of a veth pair"
             ),
             Self::CarrierRegained { interface } => {
                 write!(f, "`{interface}` has a carrier again: connections resume")
@@ -121,8 +122,8 @@ impl fmt::Display for StackEvent {
                 if *packet_bytes_max < *mtu as usize {
                     write!(
                         f,
-                        "packets carry at most {packet_bytes_max} bytes, since the sockets were opened for a \
-                         smaller one; start the stack again to use all of it"
+                        "packets carry at most {packet_bytes_max} bytes, since the sockets were \
+                         opened for a smaller one; start the stack again to use all of it"
                     )
                 } else {
                     write!(f, "packets carry at most {packet_bytes_max} bytes")
@@ -138,20 +139,20 @@ impl fmt::Display for StackEvent {
             }
             Self::SegmentsStrayed { interface, strayed, segments } => write!(
                 f,
-                "{strayed} of {segments} segments arrived on another queue than the hash of `{interface}` predicts: \
-                 workers hand them over, which costs time; see `ethtool -x {interface}` and `ethtool -n {interface} \
-                 rx-flow-hash tcp4`"
+                "{strayed} of {segments} segments arrived on another queue than the hash of \
+                 `{interface}` predicts: workers hand them over, which costs time; see `ethtool \
+                 -x {interface}` and `ethtool -n {interface} rx-flow-hash tcp4`"
             ),
             Self::TimestampsForeign { interface } => write!(
                 f,
-                "the timestamps of `{interface}` are from another clock than the system's: waits are counted from \
-                 when the XDP program saw a frame"
+                "the timestamps of `{interface}` are from another clock than the system's: waits \
+                 are counted from when the XDP program saw a frame"
             ),
             Self::AddressAdded { address } => {
                 write!(
                     f,
-                    "autoconfiguration formed {address}: the stack uses it once duplicate address detection has found \
-                     it free"
+                    "autoconfiguration formed {address}: the stack uses it once duplicate address \
+                     detection has found it free"
                 )
             }
             Self::AddressNotClaimed { address, cause } => write!(
@@ -160,19 +161,19 @@ impl fmt::Display for StackEvent {
             ),
             Self::AddressConflict { address, mac } => write!(
                 f,
-                "{} uses {address} too: the stack keeps the address, and connections to it may fail; remove it from one \
-                 of the two hosts",
+                "{} uses {address} too: the stack keeps the address, and connections to it may \
+                 fail; remove it from one of the two hosts",
                 MacAddr(*mac)
             ),
             Self::WorkerPanicked { worker } => write!(
                 f,
-                "worker {worker} panicked: its connections are lost and its queue is not served; stop the stack and \
-                 start it again"
+                "worker {worker} panicked: its connections are lost and its queue is not served; \
+                 stop the stack and start it again"
             ),
             Self::HousekeepingPanicked { message } => write!(
                 f,
-                "housekeeping panicked ({message}): the stack does not follow changes of the interface any more; \
-                 stop it and start it again"
+                "housekeeping panicked ({message}): the stack does not follow changes of the \
+                 interface any more; stop it and start it again"
             ),
         }
     }

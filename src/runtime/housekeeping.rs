@@ -238,11 +238,11 @@ mod tests {
     #[test]
     fn the_interface_is_probed_and_workers_follow_without_the_programs_help() {
         let mut probes = 0;
-        let mut growing = move || {
+        let growing = move || {
             probes += 1;
             Some(Probe { mtu: if probes < 3 { 1500 } else { 1400 }, ..probe() })
         };
-        let running = start(Duration::from_millis(1), move || growing(), |_| Ok(()));
+        let running = start(Duration::from_millis(1), growing, |_| Ok(()));
         let event = running.events.recv_timeout(PATIENCE);
         let mtu =
             StackEvent::MtuChanged { interface: "eth7".into(), mtu: 1400, packet_bytes_max: 1400 };

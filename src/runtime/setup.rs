@@ -174,7 +174,12 @@ impl<'a> Plan<'a> {
             return None;
         }
         OffloadGuard::disable(name)
-            .map_err(|error| notes.push(format!("cannot disable the offloads of `{name}`: {error}; run `ethtool -K {name} lro off rxvlan off`")))
+            .map_err(|error| {
+                notes.push(format!(
+                    "cannot disable the offloads of `{name}`: {error}; run `ethtool -K {name} lro off \
+                     rxvlan off`"
+                ))
+            })
             .ok()
     }
 
@@ -366,8 +371,8 @@ impl<'a> Plan<'a> {
         joined
             .map_err(|error| {
                 notes.push(format!(
-                    "cannot join the multicast groups of the IPv6 addresses ({error}): if the NIC filters multicast, \
-                     neighbours do not find these addresses"
+                    "cannot join the multicast groups of the IPv6 addresses ({error}): if the NIC \
+                     filters multicast, neighbours do not find these addresses"
                 ));
             })
             .ok()
@@ -390,8 +395,8 @@ impl<'a> Plan<'a> {
             if clock.now().as_millis() >= until {
                 let name = &self.config.interface;
                 return Some(format!(
-                    "`{name}` has no carrier: no packets arrive until it has one; check the cable, or the other end of a veth \
-                     pair"
+                    "`{name}` has no carrier: no packets arrive until it has one; check the \
+                     cable, or the other end of a veth pair"
                 ));
             }
             std::thread::sleep(std::time::Duration::from_millis(20));

@@ -100,8 +100,8 @@ pub(super) fn hints_problem(probe: &Probe, attachment: &Attachment) -> Option<St
     let is_virtual = probe.driver.as_deref() == Some("veth");
     let lost = (strips && !is_virtual).then(|| {
         format!(
-            "`{name}` strips VLAN tags, so that frames of VLANs look untagged: `ethtool -K {name} rxvlan off`, or \
-             --set-offloads"
+            "`{name}` strips VLAN tags, so that frames of VLANs look untagged: `ethtool -K {name} \
+             rxvlan off`, or --set-offloads"
         )
     });
     let refused = attachment
@@ -121,8 +121,9 @@ pub(super) fn problems(probe: &Probe, queues: &[u32]) -> Vec<String> {
     let idle = queues_without_worker(probe.rss.as_ref(), probe.rx_queues, queues);
     if !idle.is_empty() {
         problems.push(format!(
-            "`{name}` spreads flows over queues that have no worker ({}): their frames pass to the kernel; add these \
-             queues (--queues), exclude them from RSS (--set-rss), or reduce them (`ethtool -L {name} combined {}`)",
+            "`{name}` spreads flows over queues that have no worker ({}): their frames pass to \
+             the kernel; add these queues (--queues), exclude them from RSS (--set-rss), or \
+             reduce them (`ethtool -L {name} combined {}`)",
             list(&idle),
             queues.len()
         ));
@@ -136,8 +137,8 @@ pub(super) fn problems(probe: &Probe, queues: &[u32]) -> Vec<String> {
                 _ => "it does not report a Toeplitz hash with its key".to_owned(),
             };
             problems.push(format!(
-                "the queue of a flow cannot be predicted on `{name}` ({why}): replies to active opens are handed over \
-                 between workers, and lost on queues without a worker"
+                "the queue of a flow cannot be predicted on `{name}` ({why}): replies to active \
+                 opens are handed over between workers, and lost on queues without a worker"
             ));
         }
         _ => {}
