@@ -143,7 +143,8 @@ pub use runtime::{
     StackEvents, StartError, WorkerReport,
 };
 pub use shard::{
-    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, DadConfig, FastOpenListener, Io,
-    KeepAlive, ListenError, ListenerConfig, ListenerId, Memory, Service, SocketOption, SoftError,
+    Algorithm, CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, DadConfig, Early,
+    FastOpenListener, Io, KeepAlive, ListenError, ListenerConfig, ListenerId, Memory, Service,
+    SocketOption, SoftError, SynData,
 };
 pub use time::{Duration, Instant};
