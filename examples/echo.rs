@@ -9,9 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use linerate::runtime::{Shutdown, Stack, StackConfig};
-use linerate::shard::{ConnId, Io, ListenerConfig, Service};
-use linerate::time::Duration;
+use linerate::{ConnId, Duration, Io, ListenerConfig, Service, Shutdown, Stack, StackConfig};
 
 /// User data of a connection whose peer has closed.
 const PEER_CLOSED: u64 = 1;
@@ -70,8 +68,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eprintln!("echo: {note}");
     }
     eprintln!("echo: serving port 7 of {address}; Ctrl-C ends it");
+    let events = stack.events();
     while !stop.load(Ordering::Relaxed) && stack.is_running() {
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        if let Some(event) = events.recv_timeout(std::time::Duration::from_millis(50)) {
+            eprintln!("echo: {event}");
+        }
     }
     let (report, _) = stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
     for (name, count) in report.counters().entries().filter(|(_, count)| *count > 0) {

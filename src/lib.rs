@@ -1,12 +1,60 @@
 //! `linerate`: a kernel-bypass TCP/IP stack.
 //!
-//! An XDP program redirects the packets of a NIC queue into AF_XDP rings; pinned worker threads run a
-//! lock-free, batched TCP state machine on those rings. Cores share nothing; a worker owns a queue, the
-//! flows that land there, and all their memory.
+//! An XDP program redirects the packets of a NIC queue into AF_XDP rings; pinned worker threads run
+//! a lock-free, batched TCP state machine on those rings. Cores share nothing; a worker owns a
+//! queue, the flows that land there, and all their memory.
+//!
+//! # A program
+//!
+//! A program is a [`Service`]: callbacks that run on the worker's thread. This one echoes what it
+//! receives:
+//!
+//! ```no_run
+//! # #[cfg(feature = "xdp")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use linerate::{ConnId, Duration, Io, ListenerConfig, Service, Shutdown, Stack, StackConfig};
+//!
+//! struct Echo;
+//!
+//! impl Service for Echo {
+//!     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+//!         let mut buffer = [0; 4096];
+//!         loop {
+//!             // Read only what fits into the send buffer: what is left closes the window.
+//!             let room = io.write_room(conn).min(buffer.len());
+//!             let n = io.read(conn, &mut buffer[..room]);
+//!             if n == 0 {
+//!                 break;
+//!             }
+//!             io.write(conn, &buffer[..n]);
+//!         }
+//!     }
+//!     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
+//!         self.on_readable(io, conn);
+//!     }
+//! }
+//!
+//! let mut config = StackConfig::new("eth0", vec![("10.0.0.2".parse()?, 24)]);
+//! config.listeners = vec![ListenerConfig::on_port(7)];
+//! let stack = Stack::start(&config, |_worker| Box::new(Echo))?;
+//! // Events say what an operator should know. Reading them is optional.
+//! let events = stack.events();
+//! while stack.is_running() {
+//!     if let Some(event) = events.recv_timeout(std::time::Duration::from_secs(1)) {
+//!         eprintln!("note: {event}");
+//!     }
+//! }
+//! stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "xdp"))]
+//! # fn main() {}
+//! ```
 //!
 //! # The house
 //!
-//! A layer is a folder; its `mod.rs` is its contract. Imports point down, and `tests/source.rs` checks it.
+//! A layer is a folder; its `mod.rs` is its contract. Imports point down, and `tests/source.rs`
+//! checks it.
 //!
 //! ```text
 //!             main / cli                 subcommands, one file each
@@ -36,22 +84,23 @@
 //! # Life of a packet
 //!
 //! `link/xsk` → `shard/rx/parse` → `wire/*` → `shard/codec` → `shard/rx/demux` → `tcp/arrive` →
-//! `tcp/receive` → `shard/app/events` → the program's [`shard::Service`] … `tcp/send` → `shard/tx/pending` →
-//! `shard/codec` → `wire/*` → `link/xsk`. The simulator replaces only the two ends. `shard/codec` is the
-//! one place where what came from the network is checked and becomes typed. Between look-up and protocol a batch
-//! is reordered: one kind of flow after the other (`shard/rx/groups`), the segments of each flow in order of arrival.
+//! `tcp/receive` → `shard/app/events` → the program's [`shard::Service`] … `tcp/send` →
+//! `shard/tx/pending` → `shard/codec` → `wire/*` → `link/xsk`. The simulator replaces only the two
+//! ends. `shard/codec` is the one place where received bytes are checked and become typed. Between
+//! look-up and protocol a batch is reordered: one kind of flow after the other (`shard/rx/groups`),
+//! the segments of each flow in order of arrival.
 //!
 //! # Life of a frame
 //!
-//! A [`link::Frame`] is an unclonable ticket for one buffer of a link's memory. It is posted on the fill
-//! ring, comes back from the rx ring into the shard's hand, is read and released; or it is taken from the
-//! free list, filled, put on the tx ring, and comes back through the completion ring. The sum of posted,
-//! held and free frames never changes, and is asserted.
+//! A [`link::Frame`] is an unclonable ticket for one buffer of a link's memory. It is posted on the
+//! fill ring, comes back from the rx ring into the shard's hand, is read and released; or it is
+//! taken from the free list, filled, put on the tx ring, and comes back through the completion
+//! ring. The sum of posted, held and free frames never changes, and is asserted.
 //!
 //! # Three kinds of connection
 //!
-//! They differ in size and lifetime, so they are separate types; moving from one to the next happens once
-//! in a lifetime. All are found through one flow table of 8-byte slots.
+//! They differ in size and lifetime, so they are separate types; moving from one to the next
+//! happens once in a lifetime. All are found through one flow table of 8-byte slots.
 //!
 //! | kind | states | bytes, key included | bounded by |
 //! |---|---|---|---|
@@ -59,15 +108,16 @@
 //! | [`tcp::Connection`] | SYN-SENT, ESTABLISHED … LAST-ACK; SYN-RECEIVED of a simultaneous or a fast open | at most 320, buffers only when there is data | the slab |
 //! | [`tcp::TimeWait`] | TIME-WAIT | 32 | a FIFO by deadline; past it, the oldest goes early |
 //!
-//! SYN-SENT is a [`tcp::Connection`] rather than an embryo: the program holds its handle from `connect`
-//! on and may write or close before the handshake is done, and nobody can flood us with our own opens. So is a passive
-//! open whose SYN brought data with a good cookie (RFC 7413): its data is read before the handshake is done.
+//! SYN-SENT is a [`tcp::Connection`] rather than an embryo: the program holds its handle from
+//! `connect` on and may write or close before the handshake is done, and nobody can flood us with
+//! our own opens. So is a passive open whose SYN brought data with a good cookie (RFC 7413): its
+//! data is read before the handshake is done.
 //!
 //! # Reading order
 //!
-//! [`shard::Service`] and [`shard::Io`], what a program sees; `shard/turn`, one turn of a worker;
-//! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/send/transmit`, the plan of the next segment; `link/mod`, the
-//! life of a frame; `runtime/stack`, how it starts and stops.
+//! [`shard::Service`] and [`shard::Io`], the program's interface; `shard/turn`, one turn of a worker;
+//! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/send/transmit`, the plan of the next segment;
+//! `link/contract`, the life of a frame; `runtime/stack`, how a stack starts and stops.
 
 pub mod limits;
 pub mod link;
@@ -83,3 +133,16 @@ pub mod time;
 pub mod wire;
 #[cfg(feature = "xdp")]
 pub mod xdp;
+
+pub use role::Role;
+#[cfg(feature = "xdp")]
+pub use runtime::{
+    Cores, IdlePolicy, Queues, Report, Shutdown, Silent, Stack, StackConfig, StackEvent,
+    StackEvents, StartError, WorkerReport,
+};
+pub use shard::{
+    Algorithm, CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, DadConfig, Early,
+    FastOpenListener, Io, KeepAlive, ListenError, ListenerConfig, ListenerId, Memory, Service,
+    SocketOption, SoftError, SynData,
+};
+pub use time::{Duration, Instant};

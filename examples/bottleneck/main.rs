@@ -99,7 +99,7 @@ fn throughput_over_queue() {
         },
         |report| {
             let (share, delay) = (percent(report.share()), milliseconds(report.queueing));
-            format!("{share}, {delay}, {:.2} %", report.resent * 100.0)
+            format!("{share}, {delay}, {:.2} %", report.retransmitted * 100.0)
         },
     );
 }
@@ -131,7 +131,7 @@ fn slow_start() {
                 ..Bottleneck::new(algorithm, 100, rtt_ms)
             }
             .run();
-            format!("{:.2} %", report.resent * 100.0)
+            format!("{:.2} %", report.retransmitted * 100.0)
         });
         println!("| {rtt_ms} ms | {} |", cells.join(" | "));
     }
@@ -158,7 +158,7 @@ fn marks() {
                 algorithm.name(),
                 percent(report.share()),
                 report.queueing.as_secs_f64() * 1e3,
-                report.resent * 100.0
+                report.retransmitted * 100.0
             );
         }
     }

@@ -14,11 +14,12 @@ const COLOURS: [&str; 4] = ["#1f6feb", "#d1572b", "#2a8a4a", "#8250df"];
 /// Plots every flow's congestion window in kilobytes, with a line at the bandwidth-delay product and one
 /// where the queue is full.
 pub fn windows(title: &str, bottleneck: &Bottleneck, report: &Report) -> String {
-    let looks = || report.flows.iter().flat_map(|flow| &flow.looks);
-    let seconds = looks().map(|look| look.at.as_secs_f64()).fold(1.0, f64::max);
+    let samples = || report.flows.iter().flat_map(|flow| &flow.samples);
+    let seconds = samples().map(|sample| sample.at.as_secs_f64()).fold(1.0, f64::max);
     let full = bottleneck.bdp() as f64 * (1.0 + bottleneck.queue_bdp) / 1e3;
     // The first overshoot may be far above the rest.
-    let most = looks().map(|look| f64::from(look.cwnd) / 1e3).fold(full, f64::max).min(full * 2.0);
+    let most =
+        samples().map(|sample| f64::from(sample.cwnd) / 1e3).fold(full, f64::max).min(full * 2.0);
     let x = |at: f64| MARGIN + at / seconds * (WIDTH - 2.0 * MARGIN);
     let y = |kilobytes: f64| {
         HEIGHT - MARGIN - (kilobytes / (most * 1.05)).min(1.0) * (HEIGHT - 2.0 * MARGIN)
@@ -40,13 +41,13 @@ pub fn windows(title: &str, bottleneck: &Bottleneck, report: &Report) -> String 
     }
     axes(&mut svg, seconds, most, x, y);
     for (flow, colour) in report.flows.iter().zip(COLOURS) {
-        let step = flow.looks.len().div_ceil(POINTS).max(1);
+        let step = flow.samples.len().div_ceil(POINTS).max(1);
         let points: Vec<_> = flow
-            .looks
+            .samples
             .iter()
             .step_by(step)
-            .map(|look| {
-                format!("{:.1},{:.1}", x(look.at.as_secs_f64()), y(f64::from(look.cwnd) / 1e3))
+            .map(|sample| {
+                format!("{:.1},{:.1}", x(sample.at.as_secs_f64()), y(f64::from(sample.cwnd) / 1e3))
             })
             .collect();
         let _ = writeln!(

@@ -1,50 +1,51 @@
-//! What the workers of a stack must know of each other: whether all of them take frames for the stack's addresses
-//! by now, and whether the service of any of them still goes on.
+//! The conditions that all workers of a stack wait for: that duplicate address detection is
+//! complete on all of them, and that the services of all of them have stopped.
 //!
-//! An answer may come in on any queue. So no service begins before the last worker's addresses are settled, and
-//! no worker leaves its queue while another's service may wait for what arrives there.
+//! An answer may arrive on any queue. So no service starts before every worker accepts packets for
+//! the stack's addresses, and no worker leaves its queue while another's service may wait for
+//! packets on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::control::Waker;
+use super::waker::Waker;
 
-/// Each worker says each thing once; the last one wakes all.
+/// Two conditions, each of which every worker meets once. The last worker wakes all.
 #[derive(Debug)]
 pub(super) struct WorkerBarrier {
-    settled: Vec<AtomicBool>,
-    resigned: Vec<AtomicBool>,
+    addresses_ready: Vec<AtomicBool>,
+    services_stopped: Vec<AtomicBool>,
     wakers: Vec<Arc<Waker>>,
 }
 
 impl WorkerBarrier {
-    /// For one worker a waker.
+    /// Creates a barrier for the workers that `wakers` wake.
     pub(super) fn new(wakers: Vec<Arc<Waker>>) -> Self {
         let flags = || wakers.iter().map(|_| AtomicBool::new(false)).collect();
-        Self { settled: flags(), resigned: flags(), wakers }
+        Self { addresses_ready: flags(), services_stopped: flags(), wakers }
     }
 
-    /// The worker takes frames for every address that is to be the stack's.
-    pub(super) fn settle(&self, worker: usize) {
-        self.say(&self.settled, worker);
+    /// Records that the worker accepts packets for all addresses that the stack will have.
+    pub(super) fn addresses_ready(&self, worker: usize) {
+        self.reach(&self.addresses_ready, worker);
     }
 
-    /// Whether all workers do.
-    pub(super) fn all_settled(&self) -> bool {
-        all(&self.settled)
+    /// Returns true once all workers do.
+    pub(super) fn all_addresses_ready(&self) -> bool {
+        all(&self.addresses_ready)
     }
 
-    /// The worker's service has stopped.
-    pub(super) fn resign(&self, worker: usize) {
-        self.say(&self.resigned, worker);
+    /// Records that the worker's service has stopped.
+    pub(super) fn service_stopped(&self, worker: usize) {
+        self.reach(&self.services_stopped, worker);
     }
 
-    /// Whether all services have stopped.
-    pub(super) fn all_resigned(&self) -> bool {
-        all(&self.resigned)
+    /// Returns true once all services have stopped.
+    pub(super) fn all_services_stopped(&self) -> bool {
+        all(&self.services_stopped)
     }
 
-    fn say(&self, flags: &[AtomicBool], worker: usize) {
+    fn reach(&self, flags: &[AtomicBool], worker: usize) {
         if !flags[worker].swap(true, Ordering::SeqCst) && all(flags) {
             self.wakers.iter().for_each(|waker| waker.wake());
         }
@@ -64,15 +65,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_word_makes_it_all() {
+    fn the_barrier_opens_when_the_last_worker_arrives() {
         let barrier = barrier(3);
         for worker in [2, 0, 2] {
-            barrier.settle(worker);
-            assert!(!barrier.all_settled());
+            barrier.addresses_ready(worker);
+            assert!(!barrier.all_addresses_ready());
         }
-        barrier.settle(1);
-        assert!(barrier.all_settled() && !barrier.all_resigned());
-        (0..3).for_each(|worker| barrier.resign(worker));
-        assert!(barrier.all_resigned());
+        barrier.addresses_ready(1);
+        assert!(barrier.all_addresses_ready() && !barrier.all_services_stopped());
+        (0..3).for_each(|worker| barrier.service_stopped(worker));
+        assert!(barrier.all_services_stopped());
     }
 }

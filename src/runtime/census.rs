@@ -1,40 +1,33 @@
-//! The connections of a running stack, worker by worker, without disturbing it: a worker fills one slice a
-//! turn, into memory that the asker brought.
+//! Lists the connections of a running stack without disturbing it: a worker fills one page per
+//! turn, into memory that the caller provides.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
+use super::mailbox::{ConnectionPage, Mailbox};
 use super::stack::Stack;
-use super::worker::Mailbox;
 use crate::shard::{ConnInfo, Cursor};
 
-/// Connections told in one turn.
-const ROWS: usize = 256;
+/// Connections per page. A worker fills one page per turn.
+const PAGE_ROWS: usize = 256;
 
-/// How often it is looked whether a slice is filled.
-const LOOK: StdDuration = StdDuration::from_micros(50);
+/// Interval at which the caller checks for a filled page.
+const POLL_EVERY: StdDuration = StdDuration::from_micros(50);
 
-/// How long a worker may take for one: it answers within a turn, unless its callbacks hang.
+/// The longest time that a worker may take for a page. It answers within a turn, unless a callback
+/// of its service hangs.
 const PATIENCE: StdDuration = StdDuration::from_secs(1);
 
-/// What goes to the worker empty and comes back filled.
-#[derive(Debug)]
-pub(super) struct Slice {
-    pub(super) from: Cursor,
-    /// As many as fit without growing.
-    pub(super) rows: Vec<ConnInfo>,
-    /// Where the next one begins.
-    pub(super) next: Option<Cursor>,
-}
-
-/// A worker that did not answer: it has ended, or its callbacks hang.
+/// A worker did not answer: it has ended, or a callback of its service hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("worker {0} does not answer")]
 pub struct Silent(pub usize);
 
 impl Stack {
-    /// Tells `each` flow with the number of its worker, those in SYN-RECEIVED and TIME-WAIT included, until it
-    /// breaks off. What comes and goes meanwhile may be told twice or not at all.
+    /// Calls `each` for every connection, with the number of its worker, until `each` breaks.
+    /// Includes connections in SYN-RECEIVED and TIME-WAIT. Connections that open or close meanwhile
+    /// may appear twice or not at all.
     ///
     /// # Errors
     /// When a worker does not answer within a second.
@@ -43,39 +36,40 @@ impl Stack {
         mut each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
     ) -> Result<(), Silent> {
         for (number, mailbox) in self.mailboxes().enumerate() {
-            let mut slice = Box::new(Slice {
+            let mut page = Box::new(ConnectionPage {
                 from: Cursor::default(),
-                rows: Vec::with_capacity(ROWS),
+                rows: Vec::with_capacity(PAGE_ROWS),
                 next: None,
             });
             loop {
-                slice.rows.clear();
-                slice = ask(mailbox, slice).ok_or(Silent(number))?;
-                if slice.rows.iter().any(|row| each(number, row).is_break()) {
+                page.rows.clear();
+                page = request(mailbox, page).ok_or(Silent(number))?;
+                if page.rows.iter().any(|row| each(number, row).is_break()) {
                     return Ok(());
                 }
-                let Some(next) = slice.next else { break };
-                slice.from = next;
+                let Some(next) = page.next else { break };
+                page.from = next;
             }
         }
         Ok(())
     }
 }
 
-/// One slice to the worker and back.
-fn ask(mailbox: &Mailbox, slice: Box<Slice>) -> Option<Box<Slice>> {
-    // What was not waited for the last time.
-    while mailbox.told.pop().is_some() {}
-    mailbox.asked.force_push(slice);
+/// Sends an empty page to the worker and returns the filled one; `None` when the worker does not
+/// answer.
+fn request(mailbox: &Mailbox, page: Box<ConnectionPage>) -> Option<Box<ConnectionPage>> {
+    // Discard the late reply to a request that timed out.
+    while mailbox.page_replies.pop().is_some() {}
+    mailbox.page_requests.force_push(page);
     mailbox.waker.wake();
     let until = StdInstant::now() + PATIENCE;
     loop {
-        if let Some(slice) = mailbox.told.pop() {
-            return Some(slice);
+        if let Some(page) = mailbox.page_replies.pop() {
+            return Some(page);
         }
-        if mailbox.ended.load(std::sync::atomic::Ordering::SeqCst) || StdInstant::now() > until {
+        if mailbox.ended.load(Ordering::SeqCst) || StdInstant::now() > until {
             return None;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_EVERY);
     }
 }

@@ -1,4 +1,4 @@
-//! What a stack is told when it starts.
+//! The configuration of a stack.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -14,13 +14,13 @@ use crate::shard::{HOP_LIMIT, ListenerConfig};
 use crate::tcp::Settings;
 use crate::xdp::XdpMode;
 
-/// The queues of an interface that a stack takes, one worker each.
+/// The queues of an interface that a stack uses, one worker each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queues(Vec<u32>);
 
 impl Queues {
-    /// These queues, in this order, each once; `None` when there are none, or more than
-    /// [`crate::limits::WORKERS_MAX`].
+    /// Creates a list of queues in the given order, without duplicates. Returns `None` for an empty
+    /// list and for more than [`crate::limits::WORKERS_MAX`] queues.
     pub fn new(queues: impl IntoIterator<Item = u32>) -> Option<Self> {
         let mut list: Vec<u32> = Vec::new();
         for queue in queues {
@@ -31,7 +31,7 @@ impl Queues {
         (1..=crate::limits::WORKERS_MAX).contains(&list.len()).then_some(Self(list))
     }
 
-    /// The queue numbers.
+    /// Returns the queue numbers.
     pub fn as_slice(&self) -> &[u32] {
         &self.0
     }
@@ -43,8 +43,10 @@ impl Default for Queues {
     }
 }
 
-/// Everything about a stack but the programs on it.
+/// The configuration of a stack: [`new`](Self::new), then set the fields that differ from the
+/// defaults.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StackConfig {
     /// The interface's name.
     pub interface: String,
@@ -56,61 +58,61 @@ pub struct StackConfig {
     pub gateway_v6: Option<Ipv6Addr>,
     /// The queues, one worker each.
     pub queues: Queues,
-    /// The cores of the workers, in order; workers past the list are not pinned.
+    /// The cores of the workers, in order. Workers past the end of the list are not pinned.
     pub cores: Vec<usize>,
-    /// Whose the addresses are.
+    /// Owner of the addresses: the stack or the kernel.
     pub role: Role,
-    /// Have the NIC spread flows over the workers' queues alone while the stack runs.
+    /// Makes the NIC spread flows over the workers' queues only, while the stack runs.
     pub set_rss: bool,
-    /// Turn off what merges or strips frames in the NIC (LRO, VLAN tags) while the stack runs.
+    /// Disables the offloads that merge or strip frames in the NIC (LRO, VLAN tags), while the
+    /// stack runs.
     pub set_offloads: bool,
-    /// Stamp each frame when it comes in, and count how long it waits for the turn that takes it up
-    /// ([`WorkerReport::waits`](super::WorkerReport::waits)).
+    /// Timestamps each frame on arrival and measures how long it waits for the turn that processes
+    /// it ([`WorkerReport::waits`](super::WorkerReport::waits)).
     pub rx_timestamps: bool,
-    /// How the program is attached.
+    /// Mode in which the XDP program is attached.
     pub xdp_mode: XdpMode,
-    /// Whether the device uses the sockets' memory, or frames are copied.
+    /// Zero-copy or copy mode of the AF_XDP sockets.
     pub socket_mode: Mode,
-    /// Bytes of a frame's memory, 2048 or 4096; `None` leaves it to what is known of the driver.
+    /// Size of a UMEM chunk, 2048 or 4096 bytes; `None` chooses by the driver.
     pub chunk: Option<u32>,
-    /// Preferred busy polling, if wanted.
+    /// Preferred busy polling; `None` is off.
     pub busy_poll: Option<BusyPoll>,
-    /// What idle workers do.
+    /// Behaviour of idle workers.
     pub idle: IdlePolicy,
-    /// What each worker reserves.
+    /// Memory that each worker reserves.
     pub limits: Limits,
-    /// Bytes of buffers of all workers together, within what each may have by its limits; `None` is no such
-    /// bound.
+    /// Total buffer memory of all workers, bytes, within the limits of each. `None` is unbounded.
     pub memory_total: Option<usize>,
-    /// How TCP behaves.
+    /// Settings of TCP.
     pub settings: Settings,
-    /// Where to listen; a service sees a listener's place in this list as its
+    /// The listeners. The index of a listener in this list is its
     /// [`ListenerId`](crate::shard::ListenerId).
     pub listeners: Vec<ListenerConfig>,
-    /// Whether there will be active opens: in shared mode their source ports are then claimed.
+    /// Allows active opens: in shared mode the stack then claims their source ports.
     pub opens: bool,
     /// Source ports of active opens; `None` is [`StackConfig::ports_of`] the role.
     pub source_ports: Option<RangeInclusive<u16>>,
-    /// Write every frame that crosses the wire to this file, pcap or pcapng by its ending.
+    /// Writes every frame on the wire to this file: pcap or pcapng, by its extension.
     #[cfg(feature = "pcap")]
     pub capture: Option<PathBuf>,
-    /// Put a bad network around the links; each worker draws from a seed of its own.
+    /// Impairs the links. Each worker has its own seed.
     pub impairments: Option<Impairments>,
-    /// In exclusive mode, how addresses are claimed before they are used; `None` takes them at once.
+    /// Duplicate address detection in exclusive mode; `None` uses the addresses at once.
     pub claiming: Option<DadConfig>,
-    /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), beside those given. The kernel
-    /// does not hear routers on this interface meanwhile.
+    /// In exclusive mode, forms IPv6 addresses from router advertisements (RFC 4862) in addition to
+    /// `addresses`. The kernel does not receive router advertisements on this interface meanwhile.
     pub autoconf: bool,
-    /// Take segments whose checksum covers only the pseudo-header.
+    /// Accepts segments whose checksum covers only the pseudo-header.
     pub accept_partial_checksums: bool,
-    /// Hops allowed to what is sent (RFC 9293 MUST-49).
+    /// TTL or hop limit of sent packets (RFC 9293 MUST-49).
     pub hop_limit: u8,
 }
 
 impl StackConfig {
-    /// The source ports that active opens use unless told otherwise: with addresses of its own, all but
-    /// the well-known ones (RFC 6056 §3.2); on the kernel's addresses, those above the range from which
-    /// Linux picks its own (`net.ipv4.ip_local_port_range`, 32768 to 60999).
+    /// Returns the default source ports of active opens. In exclusive mode: all but the well-known
+    /// ones (RFC 6056 §3.2). In shared mode: those above the range from which Linux chooses its own
+    /// (`net.ipv4.ip_local_port_range`, 32768 to 60999).
     pub const fn ports_of(role: Role) -> RangeInclusive<u16> {
         match role {
             Role::Exclusive => 1024..=65535,
@@ -118,7 +120,8 @@ impl StackConfig {
         }
     }
 
-    /// A stack with `addresses` on `interface`, the defaults for everything else.
+    /// Configures a stack with `addresses`, each with its prefix length, on `interface`, and
+    /// defaults for everything else.
     pub fn new(interface: impl Into<String>, addresses: Vec<(IpAddr, u8)>) -> Self {
         Self {
             interface: interface.into(),
@@ -138,7 +141,7 @@ impl StackConfig {
             idle: IdlePolicy::default(),
             limits: Limits::default(),
             memory_total: None,
-            // As large as the interface takes: the shard bounds them by its MTU.
+            // The shard bounds the MSS by the MTU of the interface.
             settings: Settings { mss: [u16::MAX; 2], ..Settings::default() },
             listeners: Vec::new(),
             opens: false,
@@ -159,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_is_taken_once_and_at_least_one_is() {
+    fn queues_are_unique_and_there_is_at_least_one() {
         assert_eq!(Queues::new([1, 0, 1]).unwrap().as_slice(), [1, 0]);
         assert!(Queues::new([]).is_none());
         assert!(Queues::new(0..1000).is_none());

@@ -1,8 +1,8 @@
-//! The machine's cores: which of them share a physical core, which a NUMA node; and the choice of those that the
+//! The cores of the machine: which share a physical core, which a NUMA node, and which ones the
 //! workers get.
 //!
-//! Owns the reading of /sys/devices/system/cpu, and rules that are pure functions of it. A core that sysfs does not
-//! know is one by itself.
+//! Reads /sys/devices/system/cpu; the rules are pure functions of it. A core that sysfs does not
+//! list counts as a physical core of its own.
 
 use std::path::Path;
 
@@ -11,21 +11,21 @@ use nix::unistd::Pid;
 
 use crate::xdp::{Locality, format_cores, parse_cores};
 
-/// One core, as the scheduler counts them: a hardware thread.
+/// One core as the scheduler counts them: a hardware thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Core {
     number: usize,
     node: Option<u32>,
-    /// The hardware threads of its physical core, itself included.
+    /// The hardware threads of its physical core, including itself.
     threads: Vec<usize>,
 }
 
-/// The cores that this process may use, in their order.
+/// The cores that this process may use, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cores(Vec<Core>);
 
 impl Cores {
-    /// Asks the kernel.
+    /// Reads the cores from the kernel.
     pub fn read() -> Self {
         let allowed = core_affinity::get_core_ids().unwrap_or_default();
         let numbers: Vec<usize> = allowed.iter().map(|core| core.id).collect();
@@ -43,18 +43,18 @@ impl Cores {
         Self(allowed.iter().map(core).collect())
     }
 
-    /// How many there are.
+    /// Returns the number of cores.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Their numbers.
+    /// Returns the numbers of the cores.
     pub(super) fn numbers(&self) -> Vec<usize> {
         self.0.iter().map(|core| core.number).collect()
     }
 
-    /// Whether memory and devices are nearer to some of them than to others.
-    pub(super) fn have_nodes(&self) -> bool {
+    /// Returns true if the cores are on several NUMA nodes.
+    pub(super) fn span_nodes(&self) -> bool {
         self.0.iter().any(|core| core.node != self.0[0].node)
     }
 
@@ -62,9 +62,10 @@ impl Cores {
         self.0.iter().find(|core| core.number == number)
     }
 
-    /// The cores for `workers` workers of a NIC: those of its node first, since a frame that is fetched from another
-    /// one costs more than a physical core shared; among them one thread of each physical core before a second one of
-    /// any. Fewer where there are fewer.
+    /// Chooses the cores for `workers` workers of a NIC. Prefers the NIC's NUMA node, since
+    /// fetching a frame from a remote node costs more than sharing a physical core; within a node,
+    /// prefers physical cores that have no worker yet. Returns fewer cores where the machine has
+    /// fewer.
     pub fn choose(&self, place: &Locality, workers: usize) -> Vec<usize> {
         let mut chosen: Vec<usize> = Vec::new();
         for _ in 0..workers.min(self.count()) {
@@ -72,51 +73,52 @@ impl Cores {
                 let shared = core.threads.iter().filter(|thread| chosen.contains(thread)).count();
                 (!place.is_near(core.number), shared)
             };
-            // The first of those that cost least.
-            let left = self.0.iter().filter(|core| !chosen.contains(&core.number));
-            let Some(best) = left.min_by_key(cost) else { break };
+            // The first one with the lowest cost.
+            let free = self.0.iter().filter(|core| !chosen.contains(&core.number));
+            let Some(best) = free.min_by_key(cost) else { break };
             chosen.push(best.number);
         }
         chosen
     }
 
-    /// What a user should know of the cores that workers have: `workers` are their queues and cores.
-    pub(super) fn notes(
+    /// Returns problems with the placement of the workers, given their queues and cores.
+    pub(super) fn problems(
         &self,
         interface: &str,
         place: &Locality,
         workers: &[(u32, usize)],
     ) -> Vec<String> {
-        let far = self.note_on_distance(interface, place, workers);
-        let shared = self.note_on_siblings(workers);
-        far.into_iter().chain(shared).chain(notes_on_interrupts(place, workers)).collect()
+        let remote = self.remote_node_problem(interface, place, workers);
+        let shared = self.sibling_problem(workers);
+        remote.into_iter().chain(shared).chain(interrupt_problems(place, workers)).collect()
     }
 
-    fn note_on_distance(
+    fn remote_node_problem(
         &self,
         interface: &str,
         place: &Locality,
         workers: &[(u32, usize)],
     ) -> Option<String> {
         let node = place.node?;
-        let mut far: Vec<usize> =
+        let mut remote: Vec<usize> =
             workers.iter().map(|(_, core)| *core).filter(|core| !place.is_near(*core)).collect();
-        far.sort_unstable();
+        remote.sort_unstable();
         let near: Vec<usize> =
             self.numbers().into_iter().filter(|core| place.is_near(*core)).collect();
         let advice = match near.len() {
             0 => "of which this process may use no core (`taskset`, cpusets)".to_owned(),
             _ => format!("with cores {} (--cores)", format_cores(&near)),
         };
-        (!far.is_empty()).then(|| {
+        (!remote.is_empty()).then(|| {
             format!(
-                "workers on cores {} fetch each frame from afar: `{interface}` is on NUMA node {node}, {advice}",
-                format_cores(&far)
+                "workers on cores {} fetch each frame from a remote NUMA node: `{interface}` is \
+                 on NUMA node {node}, {advice}",
+                format_cores(&remote)
             )
         })
     }
 
-    fn note_on_siblings(&self, workers: &[(u32, usize)]) -> Option<String> {
+    fn sibling_problem(&self, workers: &[(u32, usize)]) -> Option<String> {
         let shares = |core: usize| {
             let threads = self.get(core).map_or(&[][..], |core| &core.threads);
             workers.iter().any(|(_, other)| *other != core && threads.contains(other))
@@ -126,17 +128,18 @@ impl Cores {
         shared.sort_unstable();
         (!shared.is_empty()).then(|| {
             format!(
-                "workers on cores {} share physical cores, and have about half of one each",
+                "workers on cores {} share physical cores: each gets about half of one",
                 format_cores(&shared)
             )
         })
     }
 }
 
-/// A queue's interrupts belong on the core of its own worker, or on one that has none.
-fn notes_on_interrupts(place: &Locality, workers: &[(u32, usize)]) -> Vec<String> {
+/// Returns the interrupts on cores of other queues' workers. The interrupts of a queue belong on
+/// the core of its own worker, or on one without a worker.
+fn interrupt_problems(place: &Locality, workers: &[(u32, usize)]) -> Vec<String> {
     let on_others = |queue: u32, core: usize| {
-        workers.iter().any(|(other, taken)| *taken == core && *other != queue)
+        workers.iter().any(|(other, used)| *used == core && *other != queue)
             && !workers.contains(&(queue, core))
     };
     let misplaced = place.interrupts.iter().filter_map(|interrupt| {
@@ -144,8 +147,8 @@ fn notes_on_interrupts(place: &Locality, workers: &[(u32, usize)]) -> Vec<String
         let (_, own) = workers.iter().find(|(own, _)| *own == queue)?;
         on_others(queue, core).then(|| {
             format!(
-                "the interrupts of queue {queue} keep the worker of another queue, on core {core}: `echo {own} > \
-                 /proc/irq/{}/smp_affinity_list` (and stop irqbalance)",
+                "the interrupts of queue {queue} delay the worker of another queue, on core \
+                 {core}: `echo {own} > /proc/irq/{}/smp_affinity_list` (and stop irqbalance)",
                 interrupt.number
             )
         })
@@ -153,32 +156,33 @@ fn notes_on_interrupts(place: &Locality, workers: &[(u32, usize)]) -> Vec<String
     misplaced.collect()
 }
 
-/// The calling thread on another core, and back where it may be when this is dropped: memory comes from the node of the
-/// core that first touches it.
-pub(super) struct Visit {
+/// Moves the calling thread to another core until it is dropped: memory comes from the node of the
+/// core that touches it first.
+pub(super) struct CoreGuard {
     before: CpuSet,
 }
 
-impl Visit {
-    /// `None` where the kernel refuses: memory then comes from wherever the thread is.
-    pub(super) fn to(core: usize) -> Option<Self> {
+impl CoreGuard {
+    /// Moves the thread. Returns `None` where the kernel refuses: memory then comes from the node
+    /// of the thread's core.
+    pub(super) fn move_to(core: usize) -> Option<Self> {
         let this = Pid::from_raw(0);
         let before = sched_getaffinity(this).ok()?;
-        let mut there = CpuSet::new();
-        there.set(core).ok()?;
-        sched_setaffinity(this, &there).ok()?;
+        let mut target = CpuSet::new();
+        target.set(core).ok()?;
+        sched_setaffinity(this, &target).ok()?;
         Some(Self { before })
     }
 }
 
-impl Drop for Visit {
+impl Drop for CoreGuard {
     fn drop(&mut self) {
-        // It was allowed there before; what has been taken away since, the kernel leaves out.
+        // The kernel ignores cores that the process has lost meanwhile.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.before);
     }
 }
 
-/// A core's folder has a link to its node, named after it.
+/// Returns the NUMA node of a core: its sysfs folder has a link named after the node.
 fn node_of(folder: &Path) -> Option<u32> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let node = |name: &str| name.strip_prefix("node").and_then(|number| number.parse().ok());
@@ -190,8 +194,8 @@ mod tests {
     use super::*;
     use crate::xdp::Interrupt;
 
-    /// Two nodes of two physical cores with two threads each, counted as Linux does: 0 to 3 are the first threads,
-    /// 4 to 7 the second ones; node 0 has 0, 1, 4, 5.
+    /// A machine with two nodes of two physical cores with two threads each, numbered as Linux
+    /// does: 0 to 3 are the first threads, 4 to 7 the second ones; node 0 has 0, 1, 4, 5.
     fn machine(allowed: &[usize]) -> Cores {
         let core = |number: &usize| Core {
             number: *number,
@@ -228,42 +232,44 @@ mod tests {
         assert!(Cores::default().choose(&on_node(0), 2).is_empty());
     }
 
-    fn notes(place: &Locality, cores: &[usize]) -> Vec<String> {
+    fn problems(place: &Locality, cores: &[usize]) -> Vec<String> {
         let workers: Vec<(u32, usize)> = (0..).zip(cores.iter().copied()).collect();
-        machine(&ALL).notes("eth9", place, &workers)
+        machine(&ALL).problems("eth9", place, &workers)
     }
 
     #[test]
-    fn a_good_placement_is_not_talked_about() {
-        assert!(notes(&on_node(0), &[0, 1]).is_empty());
-        assert!(notes(&on_node(1), &[3, 2]).is_empty());
-        assert!(notes(&Locality::default(), &[0, 1, 2, 3]).is_empty());
+    fn a_good_placement_gives_no_problems() {
+        assert!(problems(&on_node(0), &[0, 1]).is_empty());
+        assert!(problems(&on_node(1), &[3, 2]).is_empty());
+        assert!(problems(&Locality::default(), &[0, 1, 2, 3]).is_empty());
     }
 
     #[test]
-    fn cores_of_another_node_are_told_with_those_that_would_do() {
-        let told = notes(&on_node(1), &[1, 2, 0]);
-        assert_eq!(told.len(), 1, "{told:?}");
+    fn cores_of_a_remote_node_are_reported_with_the_better_ones() {
+        let found = problems(&on_node(1), &[1, 2, 0]);
+        assert_eq!(found.len(), 1, "{found:?}");
         assert!(
-            told[0].contains("cores 0-1 fetch each frame from afar: `eth9` is on NUMA node 1"),
-            "{told:?}"
+            found[0].contains(
+                "cores 0-1 fetch each frame from a remote NUMA node: `eth9` is on NUMA node 1"
+            ),
+            "{found:?}"
         );
-        assert!(told[0].contains("2-3,6-7 (--cores)"), "{told:?}");
+        assert!(found[0].contains("2-3,6-7 (--cores)"), "{found:?}");
     }
 
     #[test]
-    fn threads_of_one_physical_core_are_told() {
-        let told = notes(&on_node(0), &[0, 4, 1]);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with("workers on cores 0,4 "), "{told:?}");
+    fn workers_that_share_a_physical_core_are_reported() {
+        let found = problems(&on_node(0), &[0, 4, 1]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("workers on cores 0,4 "), "{found:?}");
     }
 
     #[test]
-    fn an_interrupt_that_keeps_another_queues_worker_is_told_with_where_it_belongs() {
+    fn an_interrupt_on_the_core_of_another_queues_worker_is_reported_with_its_own() {
         let irq = |number, queue, core| Interrupt { number, queue, cores: vec![core] };
         let with = |interrupts| Locality { interrupts, ..on_node(0) };
         let cases = [
-            // On its worker's own core, on a free one, of a queue that we have not, of no queue.
+            // On its worker's core; on a free core; of a queue without a worker, and of no queue.
             (vec![irq(40, Some(0), 0), irq(41, Some(1), 1)], 0),
             (vec![irq(40, Some(0), 5), irq(41, Some(1), 5)], 0),
             (vec![irq(40, Some(7), 0), irq(41, None, 0)], 0),
@@ -271,29 +277,29 @@ mod tests {
             (vec![irq(40, Some(0), 0), irq(41, Some(1), 0)], 1),
         ];
         for (interrupts, count) in cases {
-            let told = notes(&with(interrupts.clone()), &[0, 1]);
-            assert_eq!(told.len(), count, "{interrupts:?}: {told:?}");
+            let found = problems(&with(interrupts.clone()), &[0, 1]);
+            assert_eq!(found.len(), count, "{interrupts:?}: {found:?}");
         }
-        let told = notes(&with(vec![irq(41, Some(1), 0)]), &[0, 1]);
-        assert!(told[0].contains("echo 1 > /proc/irq/41/smp_affinity_list"), "{told:?}");
+        let found = problems(&with(vec![irq(41, Some(1), 0)]), &[0, 1]);
+        assert!(found[0].contains("echo 1 > /proc/irq/41/smp_affinity_list"), "{found:?}");
     }
 
     #[test]
-    fn a_visit_ends_where_it_began() {
+    fn a_core_guard_restores_the_affinity() {
         let here = || sched_getaffinity(Pid::from_raw(0)).unwrap();
         let (before, core) = (here(), *Cores::read().numbers().last().unwrap());
-        let visit = Visit::to(core).unwrap();
-        let mut there = CpuSet::new();
-        there.set(core).unwrap();
-        assert_eq!(here(), there);
-        drop(visit);
+        let guard = CoreGuard::move_to(core).unwrap();
+        let mut target = CpuSet::new();
+        target.set(core).unwrap();
+        assert_eq!(here(), target);
+        drop(guard);
         assert_eq!(here(), before);
-        assert!(Visit::to(usize::MAX).is_none());
+        assert!(CoreGuard::move_to(usize::MAX).is_none());
         assert_eq!(here(), before);
     }
 
     #[test]
-    fn the_machine_itself_can_be_read() {
+    fn the_cores_of_this_machine_can_be_read() {
         let cores = Cores::read();
         assert!(cores.count() > 0);
         assert!(cores.0.iter().all(|core| core.threads.contains(&core.number)));

@@ -1,4 +1,4 @@
-//! Why a stack did not start: what was tried, what went wrong, what to do.
+//! The errors of [`Stack::start`](super::Stack::start): what was tried, why it failed, what to do.
 
 use std::io;
 
@@ -10,8 +10,9 @@ use crate::xdp::{AttachError, ProbeError, SteerError};
 
 /// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
-    /// The interface is not as it must be.
+    /// The interface is unsuitable.
     #[error(transparent)]
     Probe(#[from] ProbeError),
     /// A socket could not be opened.
@@ -20,7 +21,7 @@ pub enum StartError {
     /// The program could not be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The program's maps refused.
+    /// The maps of the program refused an entry.
     #[error(transparent)]
     Steer(#[from] SteerError),
     /// A listener was refused.
@@ -28,18 +29,18 @@ pub enum StartError {
     Listen {
         /// The port.
         port: u16,
-        /// Why.
+        /// The cause.
         error: ListenError,
     },
     /// A core that this process may not use.
     #[error("pinning a worker to core {core}: this process may use the cores {available:?}")]
     NoSuchCore {
-        /// The core asked for.
+        /// The configured core.
         core: usize,
-        /// Those there are.
+        /// The cores that this process may use.
         available: Vec<usize>,
     },
-    /// An address is the kernel's own, in exclusive mode.
+    /// In exclusive mode: the kernel has one of the addresses.
     #[error(
         "taking {address} for the stack: the kernel has that address on this host, and both would \
          answer for it; give a free address of the network, or share it with --mode shared"
@@ -48,18 +49,18 @@ pub enum StartError {
         /// The address.
         address: std::net::IpAddr,
     },
-    /// Another station on the link has an address that was to be the stack's.
+    /// Another host on the link has one of the addresses.
     #[error(
-        "claiming {address} for the stack: address in use by MAC {mac}; give a free address, or take it all \
-         the same with --claim off"
+        "claiming {address} for the stack: address in use by MAC {mac}; give a free address, or \
+         skip the check with --claim off"
     )]
     AddressConflict {
         /// The address.
         address: std::net::IpAddr,
-        /// Whose it is.
+        /// The other host's Ethernet address.
         mac: String,
     },
-    /// An address is not the kernel's, in shared mode.
+    /// In shared mode: the kernel does not have one of the addresses.
     #[error(
         "sharing {address} with the kernel: {interface} does not have that address; add it \
          (ip addr add {address} dev {interface}) or use --mode exclusive"
@@ -70,10 +71,10 @@ pub enum StartError {
         /// The interface.
         interface: String,
     },
-    /// Shared mode, and the kernel listens on a port that was to be taken from it.
+    /// In shared mode: the kernel listens on one of the ports.
     #[error(
-        "taking TCP port {port} from the kernel: a kernel socket listens on it; stop that service or \
-         choose another port"
+        "taking TCP port {port} from the kernel: a kernel socket listens on it; stop that service \
+         or choose another port"
     )]
     PortInUse {
         /// The port.
@@ -83,18 +84,18 @@ pub enum StartError {
     #[cfg(feature = "pcap")]
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// The system refused something else.
+    /// Another system call failed.
     #[error("{what}: {error}")]
     System {
-        /// What was tried.
+        /// The attempt.
         what: &'static str,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
 }
 
 impl StartError {
-    /// For `map_err`: what was tried when the system refused.
+    /// Makes an argument for `map_err`; `what` names the attempt.
     pub(super) fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
         move |error| Self::System { what, error: error.into() }
     }

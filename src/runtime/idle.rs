@@ -1,40 +1,43 @@
-//! What a worker does when a turn found nothing.
+//! The idle policy: spin or sleep after a turn without work.
 
 use crate::time::{Duration, Instant};
 
-/// Spin for the lowest latency, or sleep when nothing happens.
+/// The behaviour of a worker after a turn without work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IdlePolicy {
-    /// Never sleep: a core is burnt, and a frame is seen the moment it arrives.
+    /// Never sleeps: uses a whole core, and sees a frame the moment it arrives.
     Spin,
-    /// Spin for a short while, then sleep on the socket until a frame, a deadline or a command; as long as
-    /// somebody else wants the core too, as [`Sleep`](Self::Sleep).
+    /// Spins for a short while, then sleeps on the socket until a frame, a deadline or a command.
+    /// While another program competes for the core it behaves like [`Sleep`](Self::Sleep).
     #[default]
     Adaptive,
-    /// Sleep on the socket whenever a turn finds nothing: for workers that share a core with each other or with
-    /// what they talk to, which a spinning one would keep from running.
+    /// Sleeps on the socket after every turn without work: for workers that share a core with each
+    /// other or with their peers, which a spinning worker would keep from running.
     Sleep,
 }
 
-/// How long an adaptive worker spins before it sleeps. Shorter, and a ping-pong at a round trip of some
-/// tens of microseconds pays a wake-up (up to 100 µs on a virtual machine) every time; longer, and an idle
-/// worker burns a core for nothing.
-const SPIN: Duration = Duration::from_micros(200);
+/// Time that an adaptive worker spins before it sleeps. If it is shorter, a ping-pong with a round
+/// trip of some tens of microseconds costs a wake-up (up to 100 µs on a virtual machine) each time;
+/// if it is longer, an idle worker wastes its core.
+const SPIN_MAX: Duration = Duration::from_micros(200);
 
-/// The longest sleep, so that counters are published and a lost wake-up costs little.
+/// Longest sleep, so that counters are published and a lost wake-up delays little.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
-/// A yield of the core that takes so long went to a program that had work for a time slice, some milliseconds;
-/// to none it takes a microsecond, and to the kernel's half of a virtual link less than this.
+/// A yield that lasts this long gave a time slice, some milliseconds, to another program. A yield
+/// to none takes a microsecond, and one to the kernel's half of a virtual link less than this.
 const SLICE_MIN: Duration = Duration::from_micros(500);
 
-/// How long a core counts as shared after such a yield. The scheduler takes a yield for a slice forgone: who
-/// yields between all packets gets a turn for every slice of the others, some milliseconds late, while who
-/// sleeps is woken at once, having used little. Shorter, and one slice is lost each time to find that nothing
-/// has changed; longer, and a core that is free again pays wake-ups.
+/// Time for which a core counts as shared after such a yield. The scheduler treats a yield as a
+/// forgone slice: a worker that yields between packets runs once per slice of the others, some
+/// milliseconds late, while one that sleeps is woken at once, since it has used little of its
+/// share. If this is shorter, each attempt to spin again costs a slice; if it is longer, a core
+/// that is free again costs wake-ups.
 const SHARED_FOR: Duration = Duration::from_millis(100);
 
-/// The memory of the policy: when something last happened, and until when the core counts as shared.
+/// The state of the policy: when the worker last had work, and until when the core counts as
+/// shared.
 #[derive(Debug)]
 pub(super) struct Idle {
     policy: IdlePolicy,
@@ -42,13 +45,13 @@ pub(super) struct Idle {
     shared_until: Instant,
 }
 
-/// What to do before the next turn.
+/// The rest before the next turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Rest {
-    /// Turn at once.
+    /// Starts the next turn at once.
     No,
-    /// Sleep at most this long.
+    /// Sleeps for at most this long.
     Sleep(Duration),
 }
 
@@ -57,14 +60,15 @@ impl Idle {
         Self { policy, busy_at: now, shared_until: Instant::ZERO }
     }
 
-    /// The core was yielded at `from` and is back at `now`.
+    /// Records a yield of the core from `from` to `now`.
     pub(super) fn after_yield(&mut self, from: Instant, now: Instant) {
         if now.since(from) >= SLICE_MIN {
             self.shared_until = now + SHARED_FOR;
         }
     }
 
-    /// After a turn at `now` that was `busy` or not; the stack wants to be called at `deadline`.
+    /// Decides after a turn at `now` that had work (`busy`) or not; the earliest deadline is
+    /// `deadline`.
     pub(super) fn after_turn(
         &mut self,
         now: Instant,
@@ -77,7 +81,7 @@ impl Idle {
         let spins = match self.policy {
             IdlePolicy::Spin => true,
             IdlePolicy::Adaptive if now < self.shared_until => busy,
-            IdlePolicy::Adaptive => now.since(self.busy_at) < SPIN,
+            IdlePolicy::Adaptive => now.since(self.busy_at) < SPIN_MAX,
             IdlePolicy::Sleep => busy,
         };
         if spins {
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeping_worker_sleeps_after_the_first_turn_that_finds_nothing() {
+    fn the_sleep_policy_sleeps_after_the_first_turn_without_work() {
         let mut idle = Idle::new(IdlePolicy::Sleep, T0);
         let next = T0 + Duration::from_micros(1);
         assert_eq!(idle.after_turn(T0, true, None), Rest::No);
@@ -110,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adaptive_worker_sleeps_once_it_was_idle_for_a_while_and_no_longer_than_the_deadline() {
+    fn an_adaptive_worker_sleeps_after_a_while_and_no_longer_than_the_deadline() {
         let mut idle = Idle::new(IdlePolicy::Adaptive, T0);
         let later = T0 + Duration::from_millis(1);
         assert_eq!(idle.after_turn(T0 + Duration::from_micros(10), false, None), Rest::No);
@@ -125,26 +129,26 @@ mod tests {
     }
 
     #[test]
-    fn an_adaptive_worker_sleeps_at_once_while_others_want_its_core() {
+    fn an_adaptive_worker_sleeps_at_once_while_others_compete_for_its_core() {
         let mut idle = Idle::new(IdlePolicy::Adaptive, T0);
         let soon = T0 + Duration::from_micros(10);
-        // The kernel's half of a virtual link's work, and none at all: it spins on.
+        // Yields to nothing, and to the kernel's half of a virtual link: the worker spins on.
         idle.after_yield(T0, soon);
         idle.after_yield(T0, T0 + Duration::from_micros(400));
         assert_eq!(idle.after_turn(soon, false, None), Rest::No);
-        // A time slice of somebody else.
+        // A time slice of another program.
         let back = T0 + Duration::from_millis(3);
         idle.after_yield(T0, back);
         assert_eq!(idle.after_turn(back, true, None), Rest::No);
         assert_eq!(idle.after_turn(back, false, None), Rest::Sleep(SLEEP_MAX));
-        // Whether that is still so is tried once in a while.
+        // The worker tries to spin again after a while.
         let later = back + SHARED_FOR;
         assert_eq!(idle.after_turn(later, true, None), Rest::No);
         assert_eq!(idle.after_turn(later, false, None), Rest::No);
     }
 
     #[test]
-    fn a_spinning_worker_does_not_sleep_though_others_want_its_core() {
+    fn a_spinning_worker_does_not_sleep_even_if_others_compete_for_its_core() {
         let mut idle = Idle::new(IdlePolicy::Spin, T0);
         let back = T0 + Duration::from_millis(30);
         idle.after_yield(T0, back);

@@ -1,51 +1,71 @@
-//! Threads and real time around the shards: pinned workers, one queue each; bounded lock-free queues
-//! between them; idle policies; the mirror of the kernel's routes and neighbours; a clean start and stop.
+//! Threads and real time around the shards: pinned workers, one queue each; bounded lock-free
+//! queues between them; idle policies; the mirror of the kernel's routes and neighbours;
+//! housekeeping; start and stop.
 //!
 //! # Start and stop
 //!
-//! [`Stack::start`] opens one AF_XDP socket a queue, loads the XDP program, puts the sockets in its map,
-//! claims the addresses, attaches, waits for the carrier and starts the workers. Whatever fails undoes
-//! what was done. [`Stack::stop`] asks the workers to close or reset their connections, joins them,
-//! detaches the program (before the sockets go: a frame redirected to a dead socket is lost) and drops
-//! the links. When the process dies any other way the kernel drops the BPF link and with it the program.
+//! [`Stack::start`] opens one AF_XDP socket per queue, loads the XDP program, puts the sockets in
+//! its map, claims the addresses, attaches, waits for the carrier and starts the workers and the
+//! housekeeping thread. A step that fails undoes the ones before it. [`Stack::stop`] ends
+//! housekeeping, asks the workers to close or reset their connections, joins them, detaches the
+//! program (before the sockets are closed: a frame redirected to a closed socket is lost) and drops
+//! the links. When the process dies in any other way the kernel drops the BPF link, and with it the
+//! program.
+//!
+//! # Threads
+//!
+//! | thread | what it does |
+//! |---|---|
+//! | `linerate-0`, … | a worker: one queue, one shard, the program's service |
+//! | `linerate-mirror` | follows the kernel's tables by netlink |
+//! | `linerate-watch` | housekeeping: probes the NIC, claims new addresses, sends [`StackEvent`]s |
 //!
 //! # Between threads
 //!
 //! | from | to | what | how |
 //! |---|---|---|---|
-//! | stack, mirror | worker | commands | bounded queue, an eventfd if the worker sleeps |
-//! | worker | worker | frames that landed on the wrong queue | bounded queue of recycled buffers |
-//! | worker | worker | addresses settled, service stopped | a flag each, the last one wakes all |
-//! | worker | stack | counters | relaxed stores once in a while, read at leisure |
-//! | stack | worker and back | the connections | a slice a turn, in the asker's memory |
+//! | stack, mirror, housekeeping | worker | commands | bounded queue; eventfd if it sleeps |
+//! | worker | worker | frames of the other's flows | bounded queue of recycled buffers |
+//! | worker | worker | addresses ready, service stopped | flags; the last worker wakes all |
+//! | worker | stack | counters | relaxed stores every 50 ms |
+//! | worker | housekeeping | addresses, conflicts, its end | bounded queues, a flag, an eventfd |
+//! | stack | worker and back | the connections | one page per turn, in the caller's memory |
+//! | housekeeping | program | events | bounded queue that drops the oldest |
 
 mod barrier;
 mod budget;
 mod capture;
 mod census;
 mod clock;
+mod command;
 mod config;
-mod control;
 mod cores;
 mod error;
+mod events;
 mod handover;
+mod housekeeping;
 mod idle;
+mod mailbox;
 mod mirror;
 mod publish;
+mod report;
 mod setup;
 mod stack;
 mod steering;
 #[cfg(test)]
 mod tests;
 mod waits;
+mod waker;
 mod watch;
 mod worker;
 
 pub use census::Silent;
 pub use clock::Clock;
+pub use command::Shutdown;
 pub use config::{DadConfig, Queues, Role, StackConfig};
-pub use control::Shutdown;
 pub use cores::Cores;
 pub use error::StartError;
+pub use events::{StackEvent, StackEvents};
 pub use idle::IdlePolicy;
-pub use stack::{Report, Stack, WorkerReport};
+pub use report::{Report, WorkerReport};
+pub use stack::Stack;

@@ -1,5 +1,5 @@
-//! A worker's counters for other threads to read: the worker stores copies with relaxed atomics once in a
-//! while, so that its own counting stays plain additions on its own cache lines.
+//! Copies of a worker's counters for other threads. The worker stores them with relaxed atomics
+//! every 50 ms, so that its own counters stay plain additions on its own cache lines.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ pub(super) struct Published {
     waits: Box<[AtomicU64]>,
 }
 
-/// What is published.
+/// The figures that a worker publishes.
 pub(super) struct Figures<'a> {
     pub(super) counters: &'a Counters,
     pub(super) link: Statistics,
@@ -30,11 +30,11 @@ pub(super) struct Figures<'a> {
     pub(super) time_waits: usize,
     pub(super) turns: &'a Latencies,
     pub(super) handshakes: &'a Latencies,
-    /// Where they are counted.
+    /// `None` where they are not measured.
     pub(super) waits: Option<&'a Latencies>,
 }
 
-/// What is read.
+/// The figures as other threads read them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Snapshot {
     pub(super) counters: Counters,
@@ -80,7 +80,7 @@ impl Published {
         }
     }
 
-    /// Called by the worker.
+    /// Stores the figures. Called by the worker.
     pub(super) fn store(&self, figures: &Figures<'_>) {
         let Figures { counters, link, memory, connections, time_waits, turns, handshakes, waits } =
             figures;
@@ -116,7 +116,7 @@ impl Published {
         }
     }
 
-    /// Called by anyone; each number is whole, the set need not be of one instant.
+    /// Loads the figures. Each number is consistent; the set need not be from one instant.
     pub(super) fn load(&self) -> Snapshot {
         let mut counters = Counters::default();
         for (cell, reason) in self.drops.iter().zip(DropReason::ALL) {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stored_is_what_is_read() {
+    fn figures_are_read_as_they_were_stored() {
         let published = Published::new();
         let mut counters = Counters::default();
         counters.drop(DropReason::Malformed);

@@ -1,5 +1,5 @@
-//! From a configuration to open sockets, an attached program and shards: everything that can be wrong
-//! with a request is found here, before a thread runs.
+//! Setup: from a configuration to open sockets, an attached program and shards. All errors of a
+//! configuration are found here, before a thread starts.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -11,7 +11,7 @@ use super::budget::{Budget, Share};
 use super::capture::Capture;
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
-use super::cores::{Cores, Visit};
+use super::cores::{CoreGuard, Cores};
 use super::error::StartError;
 use super::steering::{self, OffloadGuard, RssGuard, steering};
 use super::watch::Watch;
@@ -23,23 +23,23 @@ use crate::wire::ethernet::MacAddr;
 use crate::wire::ndp;
 use crate::xdp::{self, AttachedMode, Fragments, Hints, Policy, Probe, Program, Routers};
 
-/// What a stack will be, once checked against the interface.
+/// A configuration that was checked against the interface and the kernel.
 pub(super) struct Plan<'a> {
     config: &'a StackConfig,
     probe: Probe,
     cores: Cores,
     secret: [u8; 32],
-    /// See [`identity`].
-    identity: [u8; 16],
+    /// Key of the interface identifiers, see [`stable_key`].
+    stable_key: [u8; 16],
 }
 
-/// The links of the workers, and what a user should know about them.
+/// The open links of the workers.
 pub(super) struct Opened {
     pub(super) links: Vec<Box<dyn Link + Send>>,
     pub(super) bound: Vec<Bound>,
-    /// Bytes of the longest packet that the interface takes now and all of them carry.
+    /// Longest packet at the present MTU of the interface that all links carry, bytes.
     pub(super) mtu: usize,
-    /// Bytes of the longest packet that they would carry.
+    /// Longest packet that all links carry at any MTU, bytes.
     pub(super) mtu_max: usize,
     pub(super) notes: Vec<String>,
 }
@@ -47,21 +47,21 @@ pub(super) struct Opened {
 /// Ethernet header with one VLAN tag.
 const ETHERNET_MAX: usize = 18;
 
-/// How long a driver may take to bring its link back after the program was attached: igb takes 0.4 s,
-/// others up to some seconds.
+/// Time that a driver may take to restore its carrier after the program was attached, ms: igb takes
+/// 0.4 s, others up to some seconds.
 const CARRIER_WAIT_MS: u64 = 10_000;
-/// How long it is waited for where there was none: it may have been on its way.
-const CARRIER_HOPE_MS: u64 = 3_000;
+/// Time to wait where the interface had no carrier before, ms: it may be about to come up.
+const NO_CARRIER_WAIT_MS: u64 = 3_000;
 
 impl<'a> Plan<'a> {
-    /// Checks a configuration against the interface and the kernel's own addresses and ports.
+    /// Checks a configuration against the interface and the kernel's addresses and ports.
     pub(super) fn make(config: &'a StackConfig) -> Result<Self, StartError> {
         let probe = xdp::probe(&config.interface)?;
         let highest = config.queues.as_slice().iter().max().copied().unwrap_or(0);
         xdp::check_queues(&config.interface, highest + 1)?;
-        let secret = secret()?;
+        let secret = draw_secret()?;
         let cores = Cores::read();
-        let plan = Self { config, probe, cores, secret, identity: identity(&secret) };
+        let plan = Self { config, probe, cores, secret, stable_key: stable_key(&secret) };
         plan.check_cores()?;
         plan.check_addresses()?;
         plan.check_ports()?;
@@ -76,7 +76,7 @@ impl<'a> Plan<'a> {
         self.probe.index
     }
 
-    /// Whether the kernel's tables are mirrored: where it owns the addresses.
+    /// Returns true if the workers follow the kernel's tables: where the kernel owns the addresses.
     pub(super) fn mirror_wanted(&self) -> bool {
         self.config.role == Role::Shared
     }
@@ -87,38 +87,39 @@ impl<'a> Plan<'a> {
 
     fn check_cores(&self) -> Result<(), StartError> {
         let available = self.cores.numbers();
-        let mut wanted = self.config.cores.iter();
-        // A kernel that does not say which there are is not contradicted.
-        match wanted.find(|core| !available.is_empty() && !available.contains(core)) {
+        let mut configured = self.config.cores.iter();
+        // If the kernel does not list its cores, accept the configuration.
+        match configured.find(|core| !available.is_empty() && !available.contains(core)) {
             Some(core) => Err(StartError::NoSuchCore { core: *core, available }),
             None => Ok(()),
         }
     }
 
-    /// What there is to say about the cores of the workers. To be asked once the sockets are open: drivers ask for
-    /// their interrupts anew when a program is attached, and get them on other cores.
-    pub(super) fn notes_on_cores(&self) -> Vec<String> {
+    /// Returns problems with the cores of the workers. Call it once the sockets are open: drivers
+    /// request their interrupts again when a program is attached, and may get them on other cores.
+    pub(super) fn core_problems(&self) -> Vec<String> {
         let queues = self.config.queues.as_slice().iter().copied();
         let workers: Vec<(u32, usize)> = queues.zip(self.config.cores.iter().copied()).collect();
         let name = &self.config.interface;
-        self.cores.notes(name, &xdp::locality(name), &workers)
+        self.cores.problems(name, &xdp::locality(name), &workers)
     }
 
-    /// Has the calling thread take memory where worker `number` will use it, on a machine with several nodes.
-    pub(super) fn visit(&self, number: usize) -> Option<Visit> {
-        let core = self.config.cores.get(number).filter(|_| self.cores.have_nodes())?;
-        Visit::to(*core)
+    /// On a machine with several NUMA nodes, moves the calling thread to the core of worker
+    /// `number`, so that memory comes from the worker's node.
+    pub(super) fn move_to_core_of(&self, number: usize) -> Option<CoreGuard> {
+        let core = self.config.cores.get(number).filter(|_| self.cores.span_nodes())?;
+        CoreGuard::move_to(*core)
     }
 
     fn check_addresses(&self) -> Result<(), StartError> {
         for (address, _) in &self.config.addresses {
-            // Only an address that the kernel has can be bound to.
-            let kernels = UdpSocket::bind((*address, 0)).is_ok();
+            // Only an address of the kernel can be bound.
+            let is_kernels = UdpSocket::bind((*address, 0)).is_ok();
             match self.config.role {
-                Role::Exclusive if kernels => {
+                Role::Exclusive if is_kernels => {
                     return Err(StartError::AddressInUse { address: *address });
                 }
-                Role::Shared if !kernels => {
+                Role::Shared if !is_kernels => {
                     let interface = self.config.interface.clone();
                     return Err(StartError::AddressNotShared { address: *address, interface });
                 }
@@ -144,12 +145,13 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Loads the program and attaches it. Nothing is claimed yet, so that all traffic still passes.
+    /// Loads and attaches the program. It claims nothing yet: all traffic passes to the kernel.
     pub(super) fn attach_program(&self) -> Result<(Program, Vec<String>), StartError> {
         let mut program = Program::load()?;
         program.set_policy(Policy {
             role: self.config.role,
-            // In shared mode the kernel puts them together: which of them were ours, nobody can tell before.
+            // In shared mode the kernel reassembles them: the ports that decide whose they are come
+            // only in the first fragment.
             fragments: match self.config.role {
                 Role::Exclusive => Fragments::Stack,
                 Role::Shared => Fragments::Pass,
@@ -160,48 +162,53 @@ impl<'a> Plan<'a> {
         program.set_hints(hints);
         let attachment = program.attach(&self.config.interface, self.config.xdp_mode)?;
         let mut notes: Vec<String> = attachment.fallback.iter().cloned().collect();
-        notes.extend(steering::note_on_hints(&self.probe, attachment));
+        notes.extend(steering::hints_problem(&self.probe, attachment));
         Ok((program, notes))
     }
 
-    /// Turns off what merges or strips frames in the NIC, where it is wanted.
+    /// Disables the offloads that merge or strip frames in the NIC, where configured.
     pub(super) fn disable_offloads(&self, notes: &mut Vec<String>) -> Option<OffloadGuard> {
         let name = &self.config.interface;
-        notes.extend(self.config.busy_poll.and_then(|_| steering::note_on_deferral(name)));
+        notes.extend(self.config.busy_poll.and_then(|_| steering::deferral_problem(name)));
         if !self.config.set_offloads {
             return None;
         }
-        OffloadGuard::take(name)
-            .map_err(|error| notes.push(format!("the offloads of `{name}` stay: {error}")))
+        OffloadGuard::disable(name)
+            .map_err(|error| {
+                notes.push(format!(
+                    "cannot disable the offloads of `{name}`: {error}; run `ethtool -K {name} lro off \
+                     rxvlan off`"
+                ))
+            })
             .ok()
     }
 
-    /// Looks again at the queues: some drivers add queues of their own with a program, and spread flows over them
-    /// (virtio-net has one for each CPU to send on, and receives on it too). Where it is wanted, the NIC is made to
-    /// use the workers' queues alone.
+    /// Probes the queues again: some drivers add queues of their own with a program, and spread
+    /// flows over them (virtio-net adds one per CPU to send on, and receives on it too). Where
+    /// configured, makes the NIC use the workers' queues only.
     pub(super) fn settle_queues(&mut self, notes: &mut Vec<String>) -> Option<RssGuard> {
         let (name, queues) = (&self.config.interface, self.config.queues.as_slice());
         let before = self.probe.rss.take();
-        let mut borrowed = None;
+        let mut guard = None;
         if self.config.set_rss {
-            let taken = match &before {
-                Some(before) => RssGuard::take(name, before, queues),
+            let set = match &before {
+                Some(before) => RssGuard::set(name, before, queues),
                 None => Err(std::io::Error::other("it has no RSS table")),
             };
-            match taken {
-                Ok(taken) => borrowed = Some(taken),
+            match set {
+                Ok(set) => guard = Some(set),
                 Err(error) => notes.push(format!(
-                    "`{name}` was not made to spread flows over the workers' queues alone: {error}"
+                    "cannot make `{name}` spread flows over the workers' queues only: {error}"
                 )),
             }
         }
         self.probe.rss = xdp::rss(name);
         self.probe.rx_queues = xdp::rx_queues(name);
-        notes.extend(steering::notes(&self.probe, queues));
-        borrowed
+        notes.extend(steering::problems(&self.probe, queues));
+        guard
     }
 
-    /// Opens a socket for each queue and puts it in the program's map.
+    /// Opens a socket per queue and puts it in the program's map.
     pub(super) fn open_links(&self, program: &mut Program) -> Result<Opened, StartError> {
         let queues = self.config.queues.as_slice();
         let mut opened = Opened {
@@ -216,9 +223,9 @@ impl<'a> Plan<'a> {
         });
         let capture = Capture::create(self.config)?;
         for (number, queue) in queues.iter().enumerate() {
-            let visit = self.visit(number);
+            let core = self.move_to_core_of(number);
             let link = XskLink::open(&self.socket(*queue, native, stamped))?;
-            drop(visit);
+            drop(core);
             if number == 0 {
                 opened.notes.extend(link.notes().iter().cloned());
             }
@@ -230,14 +237,14 @@ impl<'a> Plan<'a> {
             }
             opened.links.push(self.wrap(Box::new(link), &capture, number));
         }
-        // A zero-copy socket resets its queue, which some drivers do to the whole NIC.
+        // A zero-copy socket resets its queue; some drivers reset the whole NIC.
         opened.notes.extend(self.await_carrier());
         Ok(opened)
     }
 
     fn socket(&self, queue: u32, native: bool, stamped: bool) -> xsk::Config {
         let mut config = xsk::Config::new(&self.config.interface, queue);
-        // A socket on a generic program has no zero-copy, whatever the bind says.
+        // Sockets of a generic program copy, even if a zero-copy bind succeeds.
         config.mode = if native { self.config.socket_mode } else { xsk::Mode::Copy };
         config.frame_size = self.chunk(config.mode);
         config.busy_poll = self.config.busy_poll;
@@ -245,21 +252,21 @@ impl<'a> Plan<'a> {
         config
     }
 
-    /// Bytes of a chunk: half a page, unless the driver may split frames in it.
+    /// Returns the size of a chunk, bytes: half a page, unless the driver may split frames then.
     fn chunk(&self, mode: xsk::Mode) -> u32 {
         const HALF_PAGE: u32 = 2048;
         const PAGE: u32 = 4096;
-        /// What the kernel keeps before each packet (XDP_PACKET_HEADROOM).
+        /// Headroom of the kernel before each packet (XDP_PACKET_HEADROOM), bytes.
         const HEADROOM: u32 = 256;
-        let may_be_shared = mode != xsk::Mode::Copy
+        let may_be_zero_copy = mode != xsk::Mode::Copy
             && self.probe.features.is_none_or(|features| features.zero_copy());
         let is_short = self.frame_max() <= (HALF_PAGE - HEADROOM) as usize;
-        let is_whole = !may_be_shared || xdp::takes_half_pages(self.probe.driver.as_deref());
+        let is_whole = !may_be_zero_copy || xdp::takes_half_pages(self.probe.driver.as_deref());
         self.config.chunk.unwrap_or(if is_short && is_whole { HALF_PAGE } else { PAGE })
     }
 
-    /// Puts the capture and the impairments around a link: the capture inside, where it sees what crosses the
-    /// wire.
+    /// Adds the recorder and the impairments to a link. The recorder sees the frames on the wire,
+    /// so it is the inner one.
     fn wrap(
         &self,
         link: Box<dyn Link + Send>,
@@ -276,18 +283,18 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The memory of all workers, if that is bounded.
+    /// Returns the memory budget of all workers, if it is bounded.
     pub(super) fn budget(&self) -> Option<Arc<Budget>> {
         let workers = self.config.queues.as_slice().len();
         self.config.memory_total.map(|bytes| Budget::new(bytes, workers))
     }
 
-    /// A worker's part of it.
+    /// Returns a worker's share of the budget.
     pub(super) fn share(&self, budget: Option<&Arc<Budget>>) -> Option<Share> {
         budget.map(|budget| Share::new(budget, self.config.limits.buffer_bytes))
     }
 
-    /// The shard of worker `number`, its listeners open.
+    /// Creates the shard of worker `number` and opens its listeners.
     pub(super) fn shard(&self, number: usize, mtu: usize) -> Result<Shard, StartError> {
         let config = self.config;
         let mut shard = Shard::new(Config {
@@ -306,7 +313,7 @@ impl<'a> Plan<'a> {
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
             claiming: config.claiming,
-            autoconf: config.autoconf.then_some(self.identity),
+            autoconf: config.autoconf.then_some(self.stable_key),
             hop_limit: config.hop_limit,
         });
         for listener in &config.listeners {
@@ -316,7 +323,8 @@ impl<'a> Plan<'a> {
         Ok(shard)
     }
 
-    /// Claims the addresses and, where they are shared, the ports: from here on frames come to us.
+    /// Claims the addresses and, in shared mode, the ports: from now on the program redirects their
+    /// frames.
     pub(super) fn claim(&self, program: &mut Program) -> Result<(), StartError> {
         if self.config.role == Role::Shared {
             for listener in &self.config.listeners {
@@ -332,22 +340,22 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Joins the groups to which neighbours send their questions for our IPv6 addresses (RFC 4291 §2.7.1, RFC
-    /// 4862 §5.4.2): a NIC filters groups that nobody has joined, and a switch may. The kernel holds them for
-    /// as long as the socket is open, and answers nothing for them.
+    /// Joins the solicited-node multicast groups of our IPv6 addresses (RFC 4291 §2.7.1, RFC 4862
+    /// §5.4.2): NICs filter groups that were not joined, and switches may. The kernel is a member
+    /// as long as the socket is open, and does not answer for these addresses.
     pub(super) fn join_groups(&self, notes: &mut Vec<String>) -> Option<UdpSocket> {
-        let ours = self.config.addresses.iter().filter_map(|(address, _)| match address {
+        let groups = self.config.addresses.iter().filter_map(|(address, _)| match address {
             IpAddr::V6(address) => Some(ndp::solicited_node(*address)),
             IpAddr::V4(_) => None,
         });
-        let groups: Vec<_> = ours.collect();
+        let groups: Vec<_> = groups.collect();
         if groups.is_empty() && !self.config.autoconf || self.config.role == Role::Shared {
             return None;
         }
         let joined = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| {
             for group in groups {
                 match socket.join_multicast_v6(&group, self.probe.index) {
-                    // Two addresses may share a group.
+                    // Two addresses may have the same group.
                     Err(error) if error.kind() != ErrorKind::AddrInUse => return Err(error),
                     _ => {}
                 }
@@ -357,30 +365,33 @@ impl<'a> Plan<'a> {
         joined
             .map_err(|error| {
                 notes.push(format!(
-                    "the groups of the IPv6 addresses were not joined ({error}): a NIC that filters groups \
-                     keeps neighbours from finding them"
+                    "cannot join the multicast groups of the IPv6 addresses ({error}): if the NIC \
+                     filters multicast, neighbours do not find these addresses"
                 ));
             })
             .ok()
     }
 
     fn source_ports(&self) -> RangeInclusive<u16> {
-        let chosen = self.config.source_ports.clone();
-        chosen.unwrap_or_else(|| StackConfig::ports_of(self.config.role))
+        let configured = self.config.source_ports.clone();
+        configured.unwrap_or_else(|| StackConfig::ports_of(self.config.role))
     }
 
-    /// Waits for the link to come back: some drivers drop it when a program is attached or a socket bound. What
-    /// had no link before, as just after another stack has left, gets less time for it.
+    /// Waits for the carrier: some drivers lose it when a program is attached or a socket is bound.
+    /// Waits less where there was none before, as just after another stack has stopped.
     fn await_carrier(&self) -> Option<String> {
-        let wait = if self.probe.carrier { CARRIER_WAIT_MS } else { CARRIER_HOPE_MS };
-        // Not by /sys, which shows the namespace in which it was mounted.
+        let wait = if self.probe.carrier { CARRIER_WAIT_MS } else { NO_CARRIER_WAIT_MS };
+        // Not from /sys, which shows the network namespace in which it was mounted.
         let up = || xdp::has_carrier(&self.config.interface);
         let clock = Clock::new();
         let until = clock.now().as_millis() + wait;
         while !up() {
             if clock.now().as_millis() >= until {
                 let name = &self.config.interface;
-                return Some(format!("`{name}` has no carrier: nothing arrives before it has"));
+                return Some(format!(
+                    "`{name}` has no carrier: no packets arrive until it has one; check the \
+                     cable, or the other end of a veth pair"
+                ));
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -388,9 +399,10 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The machine's own number (machine-id(5)): what makes interface identifiers the same at every start, and
-/// tells nobody of it, since it only keys their hash (RFC 7217 §5). Where there is none, `drawn`.
-fn identity(drawn: &[u8; 32]) -> [u8; 16] {
+/// Returns the machine-id(5), which makes interface identifiers the same at every start. They do
+/// not reveal it, since it only keys their hash (RFC 7217 §5). Falls back to `drawn` where the
+/// machine has none.
+fn stable_key(drawn: &[u8; 32]) -> [u8; 16] {
     let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     match u128::from_str_radix(id.trim(), 16) {
         Ok(id) if id != 0 => id.to_be_bytes(),
@@ -398,8 +410,9 @@ fn identity(drawn: &[u8; 32]) -> [u8; 16] {
     }
 }
 
-/// From the operating system: what keys the flow hash, the initial sequence numbers and the cookies.
-fn secret() -> Result<[u8; 32], StartError> {
+/// Draws the secret that keys the flow hash, the initial sequence numbers and the cookies, from the
+/// operating system.
+fn draw_secret() -> Result<[u8; 32], StartError> {
     let mut secret = [0; 32];
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut secret))
@@ -413,6 +426,6 @@ mod tests {
 
     #[test]
     fn secrets_differ() {
-        assert_ne!(secret().unwrap(), secret().unwrap());
+        assert_ne!(draw_secret().unwrap(), draw_secret().unwrap());
     }
 }

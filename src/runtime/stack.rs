@@ -1,79 +1,39 @@
-//! A running stack: opens, attaches, starts; stops, detaches, closes. Whatever fails on the way undoes what
-//! was done, since every part cleans up when dropped.
+//! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when
+//! dropped, so that a start that fails halfway leaves nothing behind.
 
 use std::net::{IpAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::barrier::WorkerBarrier;
+use super::command::{Command, Shutdown};
 use super::config::StackConfig;
-use super::control::{Shutdown, Waker};
 use super::error::StartError;
+use super::events::{EventSender, StackEvents, channel};
 use super::handover::HandoverQueues;
+use super::housekeeping::{ClaimAddress, Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::mailbox::Mailbox;
 use super::mirror::{Change, Mirror};
+use super::report::{Report, WorkerReport};
 use super::setup::Plan;
 use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
-use super::watch::{News, Watch};
-use super::worker::{Command, EndMark, Mailbox, Worker};
-use crate::link::Statistics;
+use super::waker::Waker;
+use super::watch::Watch;
+use super::worker::{EndMark, Worker};
 use crate::link::xsk::Bound;
-use crate::metrics::{Counters, Latencies};
-use crate::shard::{Memory, Service};
+use crate::metrics::Latencies;
+use crate::shard::Service;
 use crate::time::Duration;
 use crate::wire::ndp;
-use crate::xdp::{Attachment, Program};
+use crate::xdp::{self, Attachment, Program};
 
-/// One worker's figures.
-#[derive(Clone, Debug)]
-pub struct WorkerReport {
-    /// Its queue.
-    pub queue: u32,
-    /// What its shard counted.
-    pub counters: Counters,
-    /// What its link counted.
-    pub link: Statistics,
-    /// The memory of its buffers.
-    pub memory: Memory,
-    /// Its connections.
-    pub connections: usize,
-    /// Its connections in TIME-WAIT.
-    pub time_waits: usize,
-    /// How long its turns took that found something to do: what a frame waits at most before it is answered.
-    pub turns: Latencies,
-    /// How long handshakes took, from our SYN or SYN-ACK to its answer.
-    pub handshakes: Latencies,
-    /// How long frames waited for the turn that took them up, since they came in
-    /// ([`StackConfig::rx_timestamps`]).
-    pub waits: Latencies,
-}
+/// Interval at which [`Stack::start`] checks whether the services have started, ms.
+const START_POLL_MS: u64 = 5;
 
-/// What a stack has done, at one time or at its end.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Worker by worker.
-    pub workers: Vec<WorkerReport>,
-}
-
-impl Report {
-    /// All workers' counters together.
-    pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        self.workers.iter().for_each(|w| sum.merge(&w.counters));
-        sum
-    }
-
-    /// Connections of all workers.
-    pub fn connections(&self) -> usize {
-        self.workers.iter().map(|w| w.connections).sum()
-    }
-}
-
-/// How often it is looked whether the claims have ended.
-const LOOK_MS: u64 = 5;
-
-/// How long routers are waited for, with time to spare.
+/// The longest time that [`Stack::start`] waits for a router advertisement: workers wait for five
+/// seconds, and one is to spare.
 const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 
 struct WorkerHandle {
@@ -82,27 +42,33 @@ struct WorkerHandle {
     thread: Option<JoinHandle<Worker>>,
 }
 
-/// A stack on an interface, with its workers running. Dropping it resets all connections.
+/// A stack on an interface, with its workers running.
+///
+/// It keeps itself in order: a thread of its own (`linerate-watch`) follows changes of the
+/// interface and of the addresses. Reading [`events`](Self::events) is optional. Dropping a stack
+/// resets all connections.
 pub struct Stack {
-    // In the order in which they must go: the mirror, then the program, then the workers' sockets.
+    // In the order in which they are torn down: housekeeping, the mirror, the program, the workers'
+    // sockets.
+    housekeeping: Option<HousekeepingThread>,
     mirror: Option<Mirror>,
-    program: Program,
-    borrowed: Option<RssGuard>,
+    program: Arc<Mutex<Program>>,
+    attachment: Option<Attachment>,
+    rss_guard: Option<RssGuard>,
     _offload_guard: Option<OffloadGuard>,
     handles: Vec<WorkerHandle>,
     bound: Vec<Bound>,
     notes: Vec<String>,
-    watch: Watch,
-    interface_gone: Arc<AtomicBool>,
-    /// Keeps the groups of our addresses joined.
-    groups: Option<UdpSocket>,
+    events: StackEvents,
+    interface_removed: Arc<AtomicBool>,
 }
 
 impl Stack {
-    /// Starts a stack; `service` makes the program of each worker (given its number).
+    /// Starts a stack and waits until its addresses are known to be free and its services have
+    /// started. `service` makes the service of each worker, given the worker's number.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is left attached then.
+    /// [`StartError`]; nothing stays attached then.
     pub fn start(
         config: &StackConfig,
         mut service: impl FnMut(usize) -> Box<dyn Service + Send>,
@@ -114,110 +80,151 @@ impl Stack {
         let (mut program, fallbacks) = plan.attach_program()?;
         notes.extend(fallbacks);
         let stamped = program.attachment().is_some_and(|attachment| attachment.hints.stamp);
-        let borrowed = plan.settle_queues(&mut notes);
+        let rss_guard = plan.settle_queues(&mut notes);
         let opened = plan.open_links(&mut program)?;
         notes.extend(opened.notes);
-        notes.extend(plan.notes_on_cores());
-        let bound = opened.bound;
-        let watch = plan.watch(opened.mtu_max);
-        let wakers: Vec<_> = (0..opened.links.len())
-            .map(|_| Waker::new().map(Arc::new))
-            .collect::<Result<_, _>>()
-            .map_err(StartError::system("making an eventfd"))?;
-        let mailboxes: Vec<_> =
-            wakers.iter().map(|w| Arc::new(Mailbox::new(Arc::clone(w)))).collect();
+        notes.extend(plan.core_problems());
+        let housekeeping_waker = new_waker()?;
+        let wakers: Vec<_> =
+            (0..opened.links.len()).map(|_| new_waker()).collect::<Result<_, _>>()?;
+        let mailbox = |waker: &Arc<Waker>| {
+            Arc::new(Mailbox::new(Arc::clone(waker), Arc::clone(&housekeeping_waker)))
+        };
+        let mailboxes: Vec<_> = wakers.iter().map(mailbox).collect();
         let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
-        let post = Arc::new(HandoverQueues::new(wakers, plan.frame_max()));
-        let interface_gone = Arc::new(AtomicBool::new(false));
-        let mirror = start_mirror(plan.index(), &mailboxes, Arc::clone(&interface_gone))?;
+        let handover = Arc::new(HandoverQueues::new(wakers, plan.frame_max()));
+        let interface_removed = Arc::new(AtomicBool::new(false));
+        let removal = (Arc::clone(&interface_removed), Arc::clone(&housekeeping_waker));
+        let mirror = start_mirror(plan.index(), &mailboxes, removal)?;
         let budget = plan.budget();
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
-            let _visit = plan.visit(number);
+            let _core = plan.move_to_core_of(number);
             workers.push(Worker {
                 number,
                 shard: plan.shard(number, opened.mtu)?,
                 link,
                 service: service(number),
                 mailbox: Arc::clone(&mailboxes[number]),
-                post: Arc::clone(&post),
+                handover: Arc::clone(&handover),
                 barrier: Arc::clone(&barrier),
-                mirror: plan.mirror_wanted().then(|| mirror.shared()),
+                resolver: plan.mirror_wanted().then(|| mirror.resolver()),
                 idle: config.idle,
                 turns: Latencies::default(),
                 waits: stamped.then(Waits::default),
                 share: plan.share(budget.as_ref()),
-                resigned: false,
+                service_stopped: false,
             });
         }
         let groups = plan.join_groups(&mut notes);
         plan.claim(&mut program)?;
-        let handles = launch(workers, config)?;
+        let (events_in, events) = channel();
         let mut stack = Self {
+            housekeeping: None,
             mirror: Some(mirror),
-            program,
-            borrowed,
+            attachment: program.attachment().cloned(),
+            program: Arc::new(Mutex::new(program)),
+            rss_guard,
             _offload_guard: offload_guard,
-            handles,
-            bound,
+            handles: Vec::new(),
+            bound: opened.bound,
             notes,
-            watch,
-            interface_gone,
-            groups,
+            events,
+            interface_removed,
         };
+        stack.launch(workers, config)?;
+        let watch = plan.watch(opened.mtu_max);
+        stack.start_housekeeping(watch, groups, events_in, housekeeping_waker)?;
         stack.await_services(config)?;
         Ok(stack)
     }
 
-    /// Does what the workers cannot do themselves, about addresses that they make or that others contest; to be
-    /// called a few times a second while the stack runs. Gives what a user should know of it.
-    pub fn tend(&mut self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let Some(mailbox) = self.handles.first().map(|handle| Arc::clone(&handle.mailbox)) else {
-            return notes;
+    /// Starts the threads of the workers.
+    fn launch(&mut self, workers: Vec<Worker>, config: &StackConfig) -> Result<(), StartError> {
+        for worker in workers {
+            let queue = config.queues.as_slice()[worker.number];
+            let core = config.cores.get(worker.number).copied();
+            let mailbox = Arc::clone(&worker.mailbox);
+            let barrier = Arc::clone(&worker.barrier);
+            let mark = EndMark { number: worker.number, mailbox: Arc::clone(&mailbox), barrier };
+            let thread = std::thread::Builder::new()
+                .name(format!("linerate-{}", worker.number))
+                .spawn(move || {
+                    let _mark = mark;
+                    if let Some(id) = core {
+                        // On a core that does not exist this has no effect; `setup` has refused
+                        // those.
+                        core_affinity::set_for_current(core_affinity::CoreId { id });
+                    }
+                    worker.run()
+                })
+                .map_err(StartError::system("starting a worker's thread"))?;
+            self.handles.push(WorkerHandle { queue, mailbox, thread: Some(thread) });
+        }
+        Ok(())
+    }
+
+    fn start_housekeeping(
+        &mut self,
+        watch: Watch,
+        groups: Option<UdpSocket>,
+        events: EventSender,
+        waker: Arc<Waker>,
+    ) -> Result<(), StartError> {
+        let interface = watch.interface().to_owned();
+        let probed = interface.clone();
+        let work = Housekeeping {
+            interface,
+            mailboxes: self.handles.iter().map(|handle| Arc::clone(&handle.mailbox)).collect(),
+            watch,
+            probe: Box::new(move || xdp::probe(&probed).ok()),
+            claim: self.claim_address(groups),
+            interface_removed: Arc::clone(&self.interface_removed),
+            events,
+            probe_every: PROBE_EVERY,
         };
-        while let Some(address) = mailbox.adopted.pop() {
-            match self.program.claim_address(address) {
-                Ok(()) => notes.push(format!("{address} is claimed, made by autoconfiguration")),
-                Err(error) => notes.push(error.to_string()),
+        let thread = HousekeepingThread::start(work, waker)
+            .map_err(StartError::system("starting the housekeeping thread"))?;
+        self.housekeeping = Some(thread);
+        Ok(())
+    }
+
+    /// Returns what makes an address of autoconfiguration ours: the program redirects it, and its
+    /// multicast group is joined (see [`Plan::join_groups`]) on the socket that holds the groups of
+    /// the others.
+    fn claim_address(&self, groups: Option<UdpSocket>) -> ClaimAddress {
+        let program = Arc::clone(&self.program);
+        let index = self.attachment.as_ref().map(|attachment| attachment.index);
+        Box::new(move |address| {
+            let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
+            let claimed = program.claim_address(address).map_err(|error| error.to_string());
+            if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &groups, index) {
+                // On failure a NIC may filter the group, so that neighbours do not find the
+                // address.
+                let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
             }
-            self.join_group(address);
-        }
-        while let Some((address, mac)) = mailbox.contested.pop() {
-            notes.push(format!("{mac} uses {address} too: one of the two should give it up"));
-        }
-        notes
+            claimed
+        })
     }
 
-    /// See [`Plan::join_groups`].
-    fn join_group(&self, address: IpAddr) {
-        let index = self.program.attachment().map(|attachment| attachment.index);
-        if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &self.groups, index) {
-            // Without it a NIC may filter the group: the address then is not found, which the user sees.
-            let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
-        }
-    }
-
-    /// Waits until the addresses are known to be ours and all services have begun: for as long as a claim takes,
-    /// which is long for who waits and short for the network.
-    fn await_services(&mut self, config: &StackConfig) -> Result<(), StartError> {
-        let claiming = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
-        let has_begun = |mailbox: &Mailbox| {
-            mailbox.begun.load(Ordering::Acquire) || mailbox.ended.load(Ordering::SeqCst)
+    /// Waits for duplicate address detection, for the routers where addresses come from them, and
+    /// for the start of all services.
+    fn await_services(&self, config: &StackConfig) -> Result<(), StartError> {
+        let detection = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
+        let is_up = |mailbox: &Mailbox| {
+            mailbox.started.load(Ordering::Acquire) || mailbox.ended.load(Ordering::SeqCst)
         };
-        // A worker that ends meanwhile, or hangs, does not keep the caller. An address of what a router says is
-        // claimed after the link-local one.
-        let routers = if config.autoconf { ROUTERS_WAIT + claiming } else { Duration::ZERO };
-        let looks = (claiming + routers + Duration::from_secs(1)).as_millis() / LOOK_MS;
-        for _ in 0..looks {
-            let told = self.tend();
-            self.notes.extend(told);
-            if self.mailboxes().all(has_begun) {
+        // The address of a router's prefix is tested after the link-local one.
+        let routers = if config.autoconf { ROUTERS_WAIT + detection } else { Duration::ZERO };
+        // A worker that hangs does not keep the caller for longer than that.
+        let polls = (detection + routers + Duration::from_secs(1)).as_millis() / START_POLL_MS;
+        for _ in 0..polls {
+            if self.mailboxes().all(is_up) {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
+            std::thread::sleep(std::time::Duration::from_millis(START_POLL_MS));
         }
-        match self.mailboxes().next().and_then(|first| first.refused.pop()) {
+        match self.mailboxes().next().and_then(|first| first.refused_addresses.pop()) {
             Some((address, mac)) => {
                 Err(StartError::AddressConflict { address, mac: mac.to_string() })
             }
@@ -225,97 +232,78 @@ impl Stack {
         }
     }
 
-    /// How the program is attached.
-    pub fn attachment(&self) -> Option<&Attachment> {
-        self.program.attachment()
+    /// Returns how the program is attached.
+    pub const fn attachment(&self) -> Option<&Attachment> {
+        self.attachment.as_ref()
     }
 
-    /// How the socket of each worker was really bound.
+    /// Returns how the socket of each worker is bound.
     pub fn bound(&self) -> &[Bound] {
         &self.bound
     }
 
-    /// What a user should know: fallbacks that were taken, and why.
+    /// Returns what a user should know about the start: fallbacks, and problems with their
+    /// remedies.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Looks whether the interface has changed (queues, RSS, MTU, carrier), has the workers heed it, and tells what a
-    /// user should know. To be called once in a while, about every second.
-    pub fn look(&mut self) -> Vec<String> {
-        let counters = self.report().counters();
-        let News { notes, commands } = self.watch.look(&counters);
-        for command in commands {
-            self.handles.iter().for_each(|handle| handle.mailbox.ask(command.clone()));
-        }
-        notes
+    /// Returns the channel on which events of the running stack arrive. All receivers share one
+    /// queue: each event goes to one of them.
+    pub fn events(&self) -> StackEvents {
+        self.events.clone()
     }
 
-    /// Whether a worker still runs; workers end when their service stops them.
+    /// Returns true while a worker runs. Workers end when their service stops them.
     pub fn is_running(&self) -> bool {
         self.handles.iter().any(|handle| !handle.mailbox.ended.load(Ordering::SeqCst))
     }
 
-    /// Whether the interface was removed: nothing will arrive any more.
+    /// Returns true once the interface was removed: no packets arrive any more.
     pub fn interface_is_gone(&self) -> bool {
-        self.interface_gone.load(Ordering::SeqCst)
+        self.interface_removed.load(Ordering::SeqCst)
     }
 
-    /// What has been done so far.
+    /// Returns the counters of all workers, at most 50 ms old.
     pub fn report(&self) -> Report {
-        let workers = self.handles.iter().map(|handle| {
-            let told = handle.mailbox.published.load();
-            WorkerReport {
-                queue: handle.queue,
-                counters: told.counters,
-                link: told.link,
-                memory: told.memory,
-                connections: told.connections,
-                time_waits: told.time_waits,
-                turns: told.turns,
-                handshakes: told.handshakes,
-                waits: told.waits,
-            }
-        });
-        Report { workers: workers.collect() }
+        let of = |handle: &WorkerHandle| WorkerReport::of(handle.queue, &handle.mailbox);
+        Report { workers: self.handles.iter().map(of).collect() }
     }
 
-    /// Stops: connections end as `drain` says, the program is detached, the sockets are closed. Gives
-    /// the services back, worker by worker (a worker that panicked gives none).
-    pub fn stop(mut self, drain: Shutdown) -> (Report, Vec<Box<dyn Service + Send>>) {
-        for handle in &self.handles {
-            handle.mailbox.ask(Command::Stop(drain));
-        }
-        let workers = self.join();
+    /// Stops: ends the connections as `shutdown` says, detaches the program, closes the sockets.
+    /// Returns the last counters, and the services, one per worker that did not panic.
+    pub fn stop(mut self, shutdown: Shutdown) -> (Report, Vec<Box<dyn Service + Send>>) {
+        let workers = self.tear_down(shutdown);
         let report = self.report();
-        self.mirror = None;
-        self.program.detach();
-        // After the program, with which queues of the driver's own may have gone.
-        self.borrowed = None;
         (report, workers.into_iter().map(|worker| worker.service).collect())
     }
 
-    /// The workers' mailboxes, in order.
+    /// Returns the workers' mailboxes, in order.
     pub(super) fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
         self.handles.iter().map(|handle| &*handle.mailbox)
     }
 
-    fn join(&mut self) -> Vec<Worker> {
+    /// Ends all threads and detaches the program. The sockets live in the links of the returned
+    /// workers.
+    fn tear_down(&mut self, shutdown: Shutdown) -> Vec<Worker> {
+        self.housekeeping = None;
+        for handle in self.handles.iter().filter(|handle| handle.thread.is_some()) {
+            handle.mailbox.send(Command::Stop(shutdown));
+        }
         let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
-        threads.filter_map(|thread| thread.join().ok()).collect()
+        let workers = threads.filter_map(|thread| thread.join().ok()).collect();
+        self.mirror = None;
+        // Before the sockets: a frame redirected to a closed socket is lost.
+        self.program.lock().unwrap_or_else(PoisonError::into_inner).detach();
+        // After the program: some drivers remove queues of their own with it.
+        self.rss_guard = None;
+        workers
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        for handle in self.handles.iter().filter(|handle| handle.thread.is_some()) {
-            handle.mailbox.ask(Command::Stop(Shutdown::Abort));
-        }
-        let workers = self.join();
-        // The program goes before the sockets: a frame redirected to a socket that is gone is lost.
-        self.program.detach();
-        self.borrowed = None;
-        drop(workers);
+        drop(self.tear_down(Shutdown::Abort));
     }
 }
 
@@ -325,44 +313,26 @@ impl std::fmt::Debug for Stack {
     }
 }
 
+fn new_waker() -> Result<Arc<Waker>, StartError> {
+    Waker::new().map(Arc::new).map_err(StartError::system("creating an eventfd"))
+}
+
+/// Starts the mirror, which passes every change on to all workers. `removal` is the flag to set
+/// when the interface is removed, and what to wake then.
 fn start_mirror(
     interface: u32,
     mailboxes: &[Arc<Mailbox>],
-    gone: Arc<AtomicBool>,
+    (removed, housekeeping): (Arc<AtomicBool>, Arc<Waker>),
 ) -> Result<Mirror, StartError> {
     let mailboxes = mailboxes.to_vec();
-    let tell = move |change: Change| {
-        if change == Change::Gone {
-            gone.store(true, Ordering::SeqCst);
+    let on_change = move |change: Change| {
+        if change == Change::Removed {
+            removed.store(true, Ordering::SeqCst);
+            housekeeping.wake();
         }
         for mailbox in &mailboxes {
-            mailbox.ask(Command::Mirror(change));
+            mailbox.send(Command::Mirror(change));
         }
     };
-    Mirror::start(interface, tell).map_err(StartError::system("mirroring the kernel's routes"))
-}
-
-/// Starts the threads and waits until every worker turns.
-fn launch(workers: Vec<Worker>, config: &StackConfig) -> Result<Vec<WorkerHandle>, StartError> {
-    let mut handles = Vec::new();
-    for worker in workers {
-        let queue = config.queues.as_slice()[worker.number];
-        let core = config.cores.get(worker.number).copied();
-        let mailbox = Arc::clone(&worker.mailbox);
-        let barrier = Arc::clone(&worker.barrier);
-        let mark = EndMark { number: worker.number, mailbox: Arc::clone(&mailbox), barrier };
-        let thread = std::thread::Builder::new()
-            .name(format!("linerate-{}", worker.number))
-            .spawn(move || {
-                let _mark = mark;
-                if let Some(id) = core {
-                    // A core that is not there leaves the thread where it is; `setup` has refused it.
-                    core_affinity::set_for_current(core_affinity::CoreId { id });
-                }
-                worker.run()
-            })
-            .map_err(StartError::system("starting a worker's thread"))?;
-        handles.push(WorkerHandle { queue, mailbox, thread: Some(thread) });
-    }
-    Ok(handles)
+    Mirror::start(interface, on_change).map_err(StartError::system("mirroring the kernel's routes"))
 }

@@ -1,27 +1,27 @@
-//! From what an interface tells of its queues to the division of flows among workers, and to what a user
-//! should know about that.
+//! Steering: how flows are divided among workers, from the queues and the RSS settings of the
+//! interface, and the problems that a user should know about.
 
 use std::io;
 
 use crate::shard::{NO_WORKER, Steering, Toeplitz};
 use crate::xdp::{self, Attachment, Probe, Rss};
 
-/// How flows are divided when worker n has queue `queues[n]`.
+/// Returns how flows are divided among workers when worker n has queue `queues[n]`.
 ///
-/// Where the NIC spreads flows by a hash, a flow stays on the queue on which it began. Where nothing does (veth:
-/// the sender's choice, which changes when the kernel sends again) only a hash of our own can say whose a
-/// flow is.
+/// Where the NIC spreads flows by a hash, a flow stays on the queue on which it began. Without RSS
+/// (veth: the sender chooses the queue, and may change it when it retransmits) a hash in software
+/// decides which worker owns a flow.
 pub(super) fn steering(rss: Option<&Rss>, queues: &[u32]) -> Steering {
     let workers = queues.len() as u16;
     match rss {
         Some(rss) if is_single(rss, queues) => Steering::Single,
-        Some(rss) => foreseen(rss, queues).unwrap_or_default(),
+        Some(rss) => predicted(rss, queues).unwrap_or_default(),
         None if workers > 1 => Steering::Hash { workers },
         None => Steering::Single,
     }
 }
 
-/// The NIC's table as it was, put back when dropped.
+/// Restores the RSS table of the NIC when dropped.
 #[derive(Debug)]
 pub(super) struct RssGuard {
     interface: String,
@@ -29,9 +29,9 @@ pub(super) struct RssGuard {
 }
 
 impl RssGuard {
-    /// Has the NIC spread flows over `queues` alone; `before` is its table before the program was attached, since
-    /// some drivers spread them over queues of their own from then on.
-    pub(super) fn take(interface: &str, before: &Rss, queues: &[u32]) -> io::Result<Self> {
+    /// Makes the NIC spread flows over `queues` only. `before` is its table before the program was
+    /// attached, since some drivers spread flows over queues of their own afterwards.
+    pub(super) fn set(interface: &str, before: &Rss, queues: &[u32]) -> io::Result<Self> {
         xdp::set_rss_queues(interface, queues)?;
         Ok(Self { interface: interface.to_owned(), table: before.table.clone() })
     }
@@ -39,14 +39,15 @@ impl RssGuard {
 
 impl Drop for RssGuard {
     fn drop(&mut self) {
-        // An interface that is gone has no table; one that refuses keeps ours, which it took. The default is asked for
-        // where the table was as good as that: the kernel refuses to take queues away that a table of ours names.
+        // This fails where the interface was removed, or refuses the table. An even table is
+        // restored as the driver's default: the kernel refuses to remove queues that a table of
+        // ours names.
         let default = if is_even(&self.table) { &[][..] } else { &self.table };
         let _ = xdp::set_rss_table(&self.interface, default);
     }
 }
 
-/// The NIC's offloads as they were, put back when dropped.
+/// Restores the offloads of the NIC when dropped.
 #[derive(Debug)]
 pub(super) struct OffloadGuard {
     interface: String,
@@ -54,8 +55,8 @@ pub(super) struct OffloadGuard {
 }
 
 impl OffloadGuard {
-    /// Turns off what merges or strips frames in the NIC.
-    pub(super) fn take(interface: &str) -> io::Result<Self> {
+    /// Disables the offloads that merge or strip frames in the NIC.
+    pub(super) fn disable(interface: &str) -> io::Result<Self> {
         let before = xdp::disable_offloads(interface)?;
         Ok(Self { interface: interface.to_owned(), before })
     }
@@ -63,12 +64,12 @@ impl OffloadGuard {
 
 impl Drop for OffloadGuard {
     fn drop(&mut self) {
-        // As with the table.
+        // This fails where the interface was removed.
         let _ = xdp::restore_offloads(&self.interface, self.before);
     }
 }
 
-/// Whether a table gives all queues from 0 on the same share.
+/// Returns true if a table gives the same share to all queues from 0 on.
 fn is_even(table: &[u32]) -> bool {
     let queues = table.iter().max().map_or(0, |last| *last as usize + 1);
     let share = |queue| table.iter().filter(|entry| **entry as usize == queue).count();
@@ -80,47 +81,49 @@ fn is_single(rss: &Rss, queues: &[u32]) -> bool {
     queues.len() == 1 && rss.table.iter().all(|queue| *queue == queues[0])
 }
 
-fn foreseen(rss: &Rss, queues: &[u32]) -> Option<Steering> {
+fn predicted(rss: &Rss, queues: &[u32]) -> Option<Steering> {
     let key = rss.key.first_chunk::<{ Toeplitz::KEY_BYTES }>().filter(|_| rss.is_predictable())?;
     let worker_of = |queue: &u32| {
-        let worker = queues.iter().position(|mine| mine == queue);
+        let worker = queues.iter().position(|own| own == queue);
         worker.map_or(NO_WORKER, |worker| worker as u16)
     };
     let table = rss.table.iter().map(worker_of).collect();
     Some(Steering::Rss { toeplitz: Toeplitz::new(*key), table })
 }
 
-/// What a user should know of what the driver tells beside the bytes of frames: that a tag may be lost.
-pub(super) fn note_on_hints(probe: &Probe, attachment: &Attachment) -> Option<String> {
+/// Returns problems with the XDP hints (metadata of received frames): a driver without them, a VLAN
+/// tag that is lost.
+pub(super) fn hints_problem(probe: &Probe, attachment: &Attachment) -> Option<String> {
     let name = &probe.interface;
     let strips = probe.vlan_stripping == Some(true) && !attachment.hints.vlan;
-    // On a veth this is about its peer, which seldom has VLANs: `check` tells of it.
+    // On a veth this depends on its peer, which seldom has VLANs: `linerate check` reports it.
     let is_virtual = probe.driver.as_deref() == Some("veth");
     let lost = (strips && !is_virtual).then(|| {
         format!(
-            "`{name}` takes VLAN tags off, and frames of VLANs then pass for untagged ones: `ethtool -K {name} rxvlan \
-             off`, or --set-offloads"
+            "`{name}` strips VLAN tags, so that frames of VLANs look untagged: `ethtool -K {name} \
+             rxvlan off`, or --set-offloads"
         )
     });
-    let refused = attachment.no_hints.as_ref().map(|cause| {
-        format!("what the driver of `{name}` tells beside the bytes of frames is not used: {cause}")
-    });
+    let refused = attachment
+        .no_hints
+        .as_ref()
+        .map(|cause| format!("the XDP hints of the driver of `{name}` are not used: {cause}"));
     match (refused, lost) {
         (Some(refused), Some(lost)) => Some(format!("{refused}; {lost}")),
         (refused, lost) => refused.or(lost),
     }
 }
 
-/// What a user should know before the first frame comes.
-pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
+/// Returns problems with the division of flows, each with its remedy.
+pub(super) fn problems(probe: &Probe, queues: &[u32]) -> Vec<String> {
     let name = &probe.interface;
-    let mut notes = Vec::new();
+    let mut problems = Vec::new();
     let idle = queues_without_worker(probe.rss.as_ref(), probe.rx_queues, queues);
     if !idle.is_empty() {
-        notes.push(format!(
-            "`{name}` spreads flows over queues that have no worker ({}): what comes in there passes to the kernel. \
-             Take them too (--queues), have the NIC leave them out (--set-rss), or have fewer (`ethtool -L {name} \
-             combined {}`)",
+        problems.push(format!(
+            "`{name}` spreads flows over queues that have no worker ({}): their frames pass to \
+             the kernel; add these queues (--queues), exclude them from RSS (--set-rss), or \
+             reduce them (`ethtool -L {name} combined {}`)",
             list(&idle),
             queues.len()
         ));
@@ -128,37 +131,38 @@ pub(super) fn notes(probe: &Probe, queues: &[u32]) -> Vec<String> {
     match &probe.rss {
         Some(rss) if !rss.is_predictable() && !is_single(rss, queues) => {
             let why = match rss.without_ports.first() {
-                Some(flow) if rss.toeplitz => format!(
-                    "its hash leaves ports out: `ethtool -N {name} rx-flow-hash {flow} sdfn`"
-                ),
-                _ => "no Toeplitz hash under a known key".to_owned(),
+                Some(flow) if rss.toeplitz => {
+                    format!("its hash ignores ports: `ethtool -N {name} rx-flow-hash {flow} sdfn`")
+                }
+                _ => "it does not report a Toeplitz hash with its key".to_owned(),
             };
-            notes.push(format!(
-                "the queue that a flow comes in on cannot be foreseen on `{name}` ({why}): answers to active opens \
-                 are handed over between workers, or missed where queues have none"
+            problems.push(format!(
+                "the queue of a flow cannot be predicted on `{name}` ({why}): replies to active \
+                 opens are handed over between workers, and lost on queues without a worker"
             ));
         }
         _ => {}
     }
-    notes
+    problems
 }
 
-/// Preferred busy polling keeps interrupts off only while the kernel is told to put them off.
-pub(super) fn note_on_deferral(interface: &str) -> Option<String> {
+/// Returns a problem if the kernel does not defer interrupts: preferred busy polling suppresses
+/// them only then.
+pub(super) fn deferral_problem(interface: &str) -> Option<String> {
     let is_off = |knob: &str| {
         let path = format!("/sys/class/net/{interface}/{knob}");
         std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
     };
     (is_off("napi_defer_hard_irqs") || is_off("gro_flush_timeout")).then(|| {
         format!(
-            "busy polling does little while interrupts come at once: `echo 2 > \
+            "busy polling has little effect without deferred interrupts: `echo 2 > \
              /sys/class/net/{interface}/napi_defer_hard_irqs`, `echo 200000 > \
              /sys/class/net/{interface}/gro_flush_timeout`"
         )
     })
 }
 
-/// The queues to which flows go and where nobody takes them.
+/// Returns the queues that receive flows and have no worker.
 fn queues_without_worker(rss: Option<&Rss>, rx_queues: u32, queues: &[u32]) -> Vec<u32> {
     let mut used: Vec<u32> = match rss {
         Some(rss) => rss.table.clone(),
@@ -183,21 +187,21 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_told_in_workers() {
+    fn the_rss_table_is_converted_from_queues_to_workers() {
         let steering = steering(Some(&rss(&[0, 1, 2, 3])), &[3, 1]);
         let Steering::Rss { table, .. } = steering else { panic!("{steering:?}") };
         assert_eq!(*table, [NO_WORKER, 1, NO_WORKER, 0]);
     }
 
     #[test]
-    fn one_worker_foresees_too_where_the_nic_has_more_queues() {
+    fn one_worker_predicts_queues_where_the_nic_has_more_of_them() {
         assert!(matches!(steering(Some(&rss(&[0, 1])), &[0]), Steering::Rss { .. }));
         assert_eq!(steering(Some(&rss(&[0, 0])), &[0]), Steering::Single);
         assert_eq!(steering(None, &[0]), Steering::Single);
     }
 
     #[test]
-    fn what_cannot_be_foreseen_goes_round_and_what_nothing_spreads_is_hashed() {
+    fn unpredictable_flows_are_handed_over_and_flows_without_rss_are_hashed() {
         let unknown = Rss { toeplitz: false, ..rss(&[0, 1]) };
         assert_eq!(steering(Some(&unknown), &[0, 1]), Steering::Single);
         let addresses = Rss { without_ports: vec!["tcp6"], ..rss(&[0, 1]) };
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_that_nobody_takes_are_found() {
+    fn queues_without_a_worker_are_found() {
         assert_eq!(queues_without_worker(Some(&rss(&[0, 1, 1, 2])), 8, &[1]), [0, 2]);
         assert_eq!(queues_without_worker(None, 2, &[0]), [1]);
         assert!(queues_without_worker(Some(&rss(&[0, 1])), 4, &[1, 0]).is_empty());

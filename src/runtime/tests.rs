@@ -1,5 +1,5 @@
-//! Workers as they run. Two of a stack, each on its thread over a link in memory, with a peer whose answers all come
-//! in on the first one's queue; and one over a link from which frames are slow to take.
+//! Workers on threads, over links in memory: two workers of a stack with a peer whose answers all
+//! arrive on the queue of the first one; a worker with a slow link; a worker whose service panics.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -11,10 +11,16 @@ use crossbeam::queue::ArrayQueue;
 
 use super::barrier::WorkerBarrier;
 use super::clock::Clock;
-use super::control::{Shutdown, Waker};
+use super::command::{Command, Shutdown};
+use super::events::{self, StackEvent};
 use super::handover::HandoverQueues;
+use super::housekeeping::{Housekeeping, HousekeepingThread};
 use super::idle::IdlePolicy;
-use super::worker::{Command, EndMark, Mailbox, Worker};
+use super::mailbox::Mailbox;
+use super::waker::Waker;
+use super::watch::Watch;
+use super::watch::tests::probe;
+use super::worker::{EndMark, Worker};
 use crate::limits::Limits;
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Accounting, Frame, Link, Statistics};
@@ -46,10 +52,10 @@ fn config(mac: MacAddr, host: u8) -> Config {
     Config { limits, ..Config::new(mac, vec![address(host)], [7; 32]) }
 }
 
-/// Stops as soon as it may.
-struct Brief;
+/// Stops at once.
+struct StopsAtOnce;
 
-impl Service for Brief {
+impl Service for StopsAtOnce {
     fn on_start(&mut self, io: &mut dyn Io) {
         io.stop();
     }
@@ -61,7 +67,7 @@ struct Caller(Sender<CloseReason>);
 impl Service for Caller {
     fn on_start(&mut self, io: &mut dyn Io) {
         let remote = SocketAddr::new(address(2).0, PORT);
-        io.connect(&ConnectOptions { remote, local: None, user: 0 }).expect("a way to the peer");
+        io.connect(&ConnectOptions { remote, local: None, user: 0 }).expect("a route to the peer");
     }
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, _: Duration) {
@@ -74,7 +80,7 @@ impl Service for Caller {
     }
 }
 
-/// The peer's end: closes what it accepts.
+/// The service of the peer: closes the connections that it accepts.
 struct Closer;
 
 impl Service for Closer {
@@ -83,53 +89,54 @@ impl Service for Closer {
     }
 }
 
-/// A stack of two workers, not yet started.
+/// A stack of two workers that have not started.
 struct Pair {
     workers: Vec<Worker>,
     far: Vec<MemoryLink>,
     ended: Receiver<CloseReason>,
 }
 
-/// The first worker's service stops at once; the second one's opens a connection.
+/// Creates the pair: the service of the first worker stops at once, that of the second opens a
+/// connection.
 fn pair(claiming: Option<DadConfig>) -> Pair {
     let wakers: Vec<_> = (0..2).map(|_| Arc::new(Waker::new().expect("an eventfd"))).collect();
     let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
-    let post = Arc::new(HandoverQueues::new(wakers.clone(), 2048));
-    let (tell, ended) = channel();
-    let services: [Box<dyn Service + Send>; 2] = [Box::new(Brief), Box::new(Caller(tell))];
+    let handover = Arc::new(HandoverQueues::new(wakers.clone(), 2048));
+    let (sender, ended) = channel();
+    let services: [Box<dyn Service + Send>; 2] = [Box::new(StopsAtOnce), Box::new(Caller(sender))];
     let (near, far): (Vec<_>, Vec<_>) =
         (0..2).map(|_| memory::pair(memory::Config::default())).unzip();
-    let seats = near.into_iter().zip(services).zip(wakers).enumerate();
-    let workers = seats.map(|(number, ((link, service), waker))| {
+    let parts = near.into_iter().zip(services).zip(wakers).enumerate();
+    let workers = parts.map(|(number, ((link, service), waker))| {
         let config = Config { claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
-        let shared = (Arc::clone(&post), Arc::clone(&barrier));
+        let shared = (Arc::clone(&handover), Arc::clone(&barrier));
         worker(config, Box::new(link), service, waker, shared)
     });
     Pair { workers: workers.collect(), far, ended }
 }
 
-/// A worker that is not yet started.
+/// Creates a worker that has not started.
 fn worker(
     config: Config,
     link: Box<dyn Link + Send>,
     service: Box<dyn Service + Send>,
     waker: Arc<Waker>,
-    (post, barrier): (Arc<HandoverQueues>, Arc<WorkerBarrier>),
+    (handover, barrier): (Arc<HandoverQueues>, Arc<WorkerBarrier>),
 ) -> Worker {
     Worker {
         number: config.worker.into(),
         shard: Shard::new(config),
         link,
         service,
-        mailbox: Arc::new(Mailbox::new(waker)),
-        post,
+        mailbox: Arc::new(Mailbox::new(waker, Arc::new(Waker::new().expect("an eventfd")))),
+        handover,
         barrier,
-        mirror: None,
+        resolver: None,
         idle: IdlePolicy::Sleep,
         turns: Latencies::default(),
         waits: None,
         share: None,
-        resigned: false,
+        service_stopped: false,
     }
 }
 
@@ -142,15 +149,15 @@ fn launch(worker: Worker) -> JoinHandle<Worker> {
     })
 }
 
-/// The peer, and the switch between: what any worker sends goes to the peer, what the peer sends to the first
-/// worker's queue.
+/// The peer and the switch: frames of all workers go to the peer, frames of the peer to the queue
+/// of the first worker.
 struct Peer {
     shard: Shard,
     near: MemoryLink,
     far: MemoryLink,
     clock: Clock,
-    /// Questions for the peer's hardware address.
-    questions: usize,
+    /// ARP requests for the peer's address.
+    arp_requests: usize,
 }
 
 impl Peer {
@@ -158,21 +165,21 @@ impl Peer {
         let mut shard = Shard::new(config(PEER, 2));
         shard.listen(ListenerConfig::on_port(PORT)).expect("a free port");
         let (near, far) = memory::pair(memory::Config::default());
-        let mut peer = Self { shard, near, far, clock: Clock::new(), questions: 0 };
-        peer.on_shard(|shard, around, now| shard.start(now, around));
+        let mut peer = Self { shard, near, far, clock: Clock::new(), arp_requests: 0 };
+        peer.on_shard(|shard, env, now| shard.start(now, env));
         peer
     }
 
     fn on_shard<T>(&mut self, f: impl FnOnce(&mut Shard, &mut TurnEnv<'_>, Instant) -> T) -> T {
-        let around = &mut TurnEnv {
+        let env = &mut TurnEnv {
             link: &mut self.near,
             service: &mut Closer,
             handover: &mut SingleWorker,
         };
-        f(&mut self.shard, around, self.clock.now())
+        f(&mut self.shard, env, self.clock.now())
     }
 
-    fn carry(
+    fn forward(
         from: &mut MemoryLink,
         to: &mut MemoryLink,
         clock: &Clock,
@@ -194,18 +201,18 @@ impl Peer {
 
     fn turn(&mut self, queues: &mut [MemoryLink]) {
         let IpAddr::V4(ours) = address(2).0 else { unreachable!("it is IPv4") };
-        let questions = &mut self.questions;
+        let arp_requests = &mut self.arp_requests;
         for queue in queues.iter_mut() {
-            Self::carry(queue, &mut self.far, &self.clock, |frame| {
-                *questions +=
+            Self::forward(queue, &mut self.far, &self.clock, |frame| {
+                *arp_requests +=
                     usize::from(frame[12..14] == [8, 6] && frame[38..42] == ours.octets());
             });
         }
-        self.on_shard(|shard, around, now| shard.turn(now, around));
-        Self::carry(&mut self.far, &mut queues[0], &self.clock, |_| {});
+        self.on_shard(|shard, env, now| shard.turn(now, env));
+        Self::forward(&mut self.far, &mut queues[0], &self.clock, |_| {});
     }
 
-    /// Until the connection of the second worker is over: how it ended.
+    /// Runs until the connection of the second worker is closed. Returns the reason.
     fn serve(
         &mut self,
         pair: &mut (Vec<MemoryLink>, Receiver<CloseReason>),
@@ -223,74 +230,114 @@ impl Peer {
 }
 
 #[test]
-fn a_worker_whose_service_has_stopped_goes_on_for_the_others() {
+fn a_worker_whose_service_has_stopped_runs_on_for_the_others() {
     let Pair { workers, far, ended } = pair(None);
     let threads: Vec<_> = workers.into_iter().map(launch).collect();
     let ending = Peer::new().serve(&mut (far, ended));
     assert_eq!(ending, Some(CloseReason::Finished));
-    // None waits for more: all services have stopped.
+    // Both end, since all services have stopped.
     for thread in threads {
         thread.join().expect("it did not panic");
     }
 }
 
 #[test]
-fn no_service_begins_before_all_workers_take_what_comes_for_its_addresses() {
+fn no_service_starts_before_all_workers_accept_its_addresses() {
     let Pair { workers, mut far, ended } = pair(Some(DadConfig::QUICK));
     let mut peer = Peer::new();
     let mut workers = workers.into_iter();
-    let late = workers.next().expect("there are two");
-    let early = launch(workers.next().expect("there are two"));
-    // Long enough for the claim of the second to be over before that of the first begins.
+    let late = workers.next().expect("two workers");
+    let early = launch(workers.next().expect("two workers"));
+    // Long enough for address detection of the second worker to end before that of the first
+    // begins.
     for _ in 0..100 {
         peer.turn(&mut far);
         thread::sleep(std::time::Duration::from_millis(4));
     }
-    assert_eq!(peer.questions, 0, "an answer would have come in where it is refused");
+    assert_eq!(peer.arp_requests, 0, "the first worker would have dropped the answer");
     let late = launch(late);
     let ending = peer.serve(&mut (far, ended));
-    assert_eq!((ending, peer.questions), (Some(CloseReason::Finished), 1));
+    assert_eq!((ending, peer.arp_requests), (Some(CloseReason::Finished), 1));
     for thread in [early, late] {
         thread.join().expect("it did not panic");
     }
 }
 
 #[test]
-fn a_worker_that_has_ended_is_not_waited_for() {
+fn workers_do_not_wait_for_one_that_has_ended() {
     let Pair { workers, far, ended } = pair(Some(DadConfig::QUICK));
     let mut workers = workers.into_iter();
-    let gone = workers.next().expect("there are two");
+    let ended_worker = workers.next().expect("two workers");
     drop(EndMark {
         number: 0,
-        mailbox: Arc::clone(&gone.mailbox),
-        barrier: Arc::clone(&gone.barrier),
+        mailbox: Arc::clone(&ended_worker.mailbox),
+        barrier: Arc::clone(&ended_worker.barrier),
     });
-    let left = launch(workers.next().expect("there are two"));
-    // Nobody takes the answers, so that it ends without one.
+    let remaining = launch(workers.next().expect("two workers"));
+    // No worker reads the queue of the answers, so the open fails.
     assert_eq!(Peer::new().serve(&mut (far, ended)), Some(CloseReason::Unreachable));
-    left.join().expect("it did not panic");
+    remaining.join().expect("it did not panic");
 }
 
-/// A link from which frames are taken while another program has the core, and what it sees of time.
-struct Slow {
+/// Panics as soon as it starts.
+struct Panics;
+
+impl Service for Panics {
+    fn on_start(&mut self, _: &mut dyn Io) {
+        panic!("a service that panics, as the test wants it");
+    }
+}
+
+#[test]
+fn a_worker_whose_service_panics_is_reported_by_housekeeping() {
+    let housekeeping_waker = Arc::new(Waker::new().expect("an eventfd"));
+    let waker = Arc::new(Waker::new().expect("an eventfd"));
+    let wakers = || vec![Arc::clone(&waker)];
+    let shared =
+        (Arc::new(HandoverQueues::new(wakers(), 2048)), Arc::new(WorkerBarrier::new(wakers())));
+    let (link, _peer) = memory::pair(memory::Config::default());
+    let mut worker =
+        worker(config(STACK, 1), Box::new(link), Box::new(Panics), Arc::clone(&waker), shared);
+    worker.mailbox = Arc::new(Mailbox::new(waker, Arc::clone(&housekeeping_waker)));
+    let (sender, events) = events::channel();
+    let work = Housekeeping {
+        interface: "eth7".into(),
+        mailboxes: vec![Arc::clone(&worker.mailbox)],
+        watch: Watch::new(probe(), &[0, 1], 1500),
+        probe: Box::new(|| None),
+        claim: Box::new(|_| Ok(())),
+        interface_removed: Arc::default(),
+        events: sender,
+        probe_every: Duration::from_secs(3600),
+    };
+    let housekeeping = HousekeepingThread::start(work, housekeeping_waker).expect("a thread");
+    assert!(launch(worker).join().is_err());
+    let event = events.recv_timeout(std::time::Duration::from_secs(20));
+    assert_eq!(event, Some(StackEvent::WorkerPanicked { worker: 0 }));
+    drop(housekeeping);
+}
+
+/// A link whose `receive` takes as long as if another program had the core, and which records
+/// times.
+struct SlowLink {
     link: MemoryLink,
     clock: Clock,
-    /// When frames were last taken, and the time that the worker told when it flushed after that.
-    seen: Arc<ArrayQueue<(Instant, Instant)>>,
-    taken_at: Option<Instant>,
+    /// When frames were last received, and the time that the worker passed to the flush after that.
+    times: Arc<ArrayQueue<(Instant, Instant)>>,
+    received_at: Option<Instant>,
 }
 
-impl Link for Slow {
+impl Link for SlowLink {
     fn receive(&mut self, now: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
         thread::sleep(std::time::Duration::from_millis(2));
         let count = self.link.receive(now, max, frames);
-        self.taken_at = Some(self.clock.now());
+        self.received_at = Some(self.clock.now());
         count
     }
     fn flush(&mut self, now: Instant) {
         self.link.flush(now);
-        if let Some(taken_at) = self.taken_at {
-            self.seen.force_push((taken_at, now));
+        if let Some(received_at) = self.received_at {
+            self.times.force_push((received_at, now));
         }
     }
     fn reserve(&mut self) -> Option<Frame> {
@@ -320,23 +367,23 @@ impl Link for Slow {
 }
 
 #[test]
-fn what_a_turn_takes_for_now_is_after_its_frames_were_taken() {
-    // Before it, and an answer that came while another program had the core came sooner than the path
-    // allows.
-    let seen = Arc::new(ArrayQueue::new(16));
+fn the_time_of_a_turn_is_read_after_its_frames_were_received() {
+    // Otherwise a frame that arrived while another program had the core would seem to arrive sooner
+    // than the path allows.
+    let times = Arc::new(ArrayQueue::new(16));
     let (link, _peer) = memory::pair(memory::Config::default());
-    let slow = Slow { link, clock: Clock::new(), seen: Arc::clone(&seen), taken_at: None };
+    let slow = SlowLink { link, clock: Clock::new(), times: Arc::clone(&times), received_at: None };
     let waker = Arc::new(Waker::new().expect("an eventfd"));
     let wakers = || vec![Arc::clone(&waker)];
     let shared =
         (Arc::new(HandoverQueues::new(wakers(), 2048)), Arc::new(WorkerBarrier::new(wakers())));
     let worker =
         worker(config(STACK, 1), Box::new(slow), Box::new(Closer), Arc::clone(&waker), shared);
-    worker.mailbox.ask(Command::Stop(Shutdown::Close { grace: Duration::ZERO }));
+    worker.mailbox.send(Command::Stop(Shutdown::Close { grace: Duration::ZERO }));
     let _ = worker.run();
     let mut turns = 0;
-    while let Some((taken_at, told)) = seen.pop() {
-        assert!(told >= taken_at, "{:?} too early", taken_at.since(told));
+    while let Some((received_at, flushed_at)) = times.pop() {
+        assert!(flushed_at >= received_at, "{:?} too early", received_at.since(flushed_at));
         turns += 1;
     }
     assert!(turns > 0);

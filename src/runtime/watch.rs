@@ -1,120 +1,126 @@
-//! What changes on an interface while a stack runs on it: queues, the division of flows among them, MTU, carrier.
+//! Detects what changes on an interface while a stack runs on it: queues, RSS table, MTU, carrier.
 //!
-//! Owns what was so when it last looked. It asks the driver, so it looks when it is told to, about once a second;
-//! that the interface is gone is the mirror's to tell, at once.
+//! Owns the state of the last probe. It compares, and leaves probing and acting on it to the
+//! housekeeping thread. The mirror reports the removal of the interface.
 
 use std::sync::Arc;
 
-use super::steering::{self, steering};
-use super::worker::Command;
+use super::command::Command;
+use super::events::StackEvent;
+use super::steering::{problems, steering};
 use crate::metrics::{Counters, Event};
 use crate::shard::Steering;
-use crate::xdp::{self, Probe};
+use crate::xdp::Probe;
 
-/// Frames on another queue than foreseen, of a hundred segments: more than what a change of the table leaves behind.
+/// Share of segments on an unexpected queue that is reported, percent: more than what a change of
+/// the RSS table leaves behind.
 const STRAYED_PERCENT: u64 = 1;
-/// Fewer of them tell nothing.
+/// Fewer strayed segments are not significant.
 const STRAYED_MIN: u64 = 100;
 
-/// An interface under watch.
+/// Compares probes of an interface.
 pub(super) struct Watch {
     queues: Vec<u32>,
-    /// Bytes of the longest packet that the sockets carry, whatever the interface does.
-    mtu_max: usize,
+    /// Longest packet that the sockets carry at any MTU, bytes.
+    packet_bytes_max: usize,
     last: Probe,
-    has_told_of_strays: bool,
-    has_told_of_stamps: bool,
+    strays_reported: bool,
+    foreign_stamps_reported: bool,
 }
 
-/// What has changed: for the user, and for the workers.
+/// The changes between two probes.
 #[derive(Default)]
-pub(super) struct News {
-    pub(super) notes: Vec<String>,
+pub(super) struct Changes {
+    /// For the program.
+    pub(super) events: Vec<StackEvent>,
+    /// For every worker.
     pub(super) commands: Vec<Command>,
 }
 
 impl Watch {
-    /// Watches from what was found at the start.
-    pub(super) fn new(last: Probe, queues: &[u32], mtu_max: usize) -> Self {
+    /// Starts from the state `last` that setup found.
+    pub(super) fn new(last: Probe, queues: &[u32], packet_bytes_max: usize) -> Self {
         Self {
             queues: queues.to_vec(),
-            mtu_max,
+            packet_bytes_max,
             last,
-            has_told_of_strays: false,
-            has_told_of_stamps: false,
+            strays_reported: false,
+            foreign_stamps_reported: false,
         }
     }
 
-    /// Looks.
-    pub(super) fn look(&mut self, counters: &Counters) -> News {
-        let mut news = News::default();
-        self.compare_strays(counters, &mut news);
-        self.compare_stamps(counters, &mut news);
-        // An interface that does not answer is on its way out, or in a reset: the next look will tell.
-        if let Ok(now) = xdp::probe(&self.last.interface) {
-            self.compare(now, &mut news);
-        }
-        news
+    /// Returns the interface's name.
+    pub(super) fn interface(&self) -> &str {
+        &self.last.interface
     }
 
-    fn compare(&mut self, now: Probe, news: &mut News) {
+    /// Returns what has changed. Without a probe, as during a reset of the NIC, the next one shows
+    /// it.
+    pub(super) fn compare(&mut self, counters: &Counters, probe: Option<Probe>) -> Changes {
+        let mut changes = Changes::default();
+        self.compare_strays(counters, &mut changes);
+        self.compare_stamps(counters, &mut changes);
+        if let Some(now) = probe {
+            self.compare_probe(now, &mut changes);
+        }
+        changes
+    }
+
+    fn compare_probe(&mut self, now: Probe, changes: &mut Changes) {
         let last = std::mem::replace(&mut self.last, now);
         let now = &self.last;
-        let name = &now.interface;
+        let interface = || now.interface.clone();
         if last.carrier != now.carrier {
-            let state = if now.carrier { "has a carrier again" } else { "has lost its carrier" };
-            news.notes.push(format!("`{name}` {state}"));
+            changes.events.push(if now.carrier {
+                StackEvent::CarrierRegained { interface: interface() }
+            } else {
+                StackEvent::CarrierLost { interface: interface() }
+            });
         }
         if last.mtu != now.mtu {
-            let mtu = self.mtu_max.min(now.mtu as usize);
-            news.notes.push(format!(
-                "the MTU of `{name}` is {} now: packets take {mtu} bytes at most",
-                now.mtu
-            ));
-            news.commands.push(Command::Mtu(mtu));
+            let packet_bytes_max = self.packet_bytes_max.min(now.mtu as usize);
+            let (interface, mtu) = (interface(), now.mtu);
+            changes.events.push(StackEvent::MtuChanged { interface, mtu, packet_bytes_max });
+            changes.commands.push(Command::Mtu(packet_bytes_max));
         }
         if (&last.rss, last.rx_queues) != (&now.rss, now.rx_queues) {
-            news.notes.push(format!("`{name}` spreads flows over its queues in another way now"));
-            news.notes.extend(steering::notes(now, &self.queues));
+            let problems = problems(now, &self.queues);
+            changes.events.push(StackEvent::RssChanged { interface: interface(), problems });
             let steering: Arc<Steering> = Arc::new(steering(now.rss.as_ref(), &self.queues));
-            news.commands.push(Command::Steer(steering));
+            changes.commands.push(Command::Steer(steering));
         }
     }
 
-    /// A NIC whose clock is not the system's is told of, once.
-    fn compare_stamps(&mut self, counters: &Counters, news: &mut News) {
-        if self.has_told_of_stamps || counters.counted(Event::StampForeign) == 0 {
+    /// Reports once that the NIC's clock is not the system's.
+    fn compare_stamps(&mut self, counters: &Counters, changes: &mut Changes) {
+        if self.foreign_stamps_reported || counters.counted(Event::StampForeign) == 0 {
             return;
         }
-        self.has_told_of_stamps = true;
-        news.notes.push(format!(
-            "the timestamps of `{}` are of another clock than the system's: waits are counted from when the XDP program \
-             saw a frame",
-            self.last.interface
-        ));
+        self.foreign_stamps_reported = true;
+        let interface = self.last.interface.clone();
+        changes.events.push(StackEvent::TimestampsForeign { interface });
     }
 
-    /// A NIC that does not do what it tells is told of, once.
-    fn compare_strays(&mut self, counters: &Counters, news: &mut News) {
-        let (strayed, all) = (counters.counted(Event::Strayed), counters.counted(Event::SegmentIn));
-        if self.has_told_of_strays || strayed < STRAYED_MIN.max(all * STRAYED_PERCENT / 100) {
+    /// Reports once that the NIC does not spread flows as its table and key say.
+    fn compare_strays(&mut self, counters: &Counters, changes: &mut Changes) {
+        let strayed = counters.counted(Event::Strayed);
+        let segments = counters.counted(Event::SegmentIn);
+        if self.strays_reported || strayed < STRAYED_MIN.max(segments * STRAYED_PERCENT / 100) {
             return;
         }
-        self.has_told_of_strays = true;
-        news.notes.push(format!(
-            "{strayed} of {all} segments came in on another queue than the hash of `{}` says: they are handed over, \
-             which costs time. See `ethtool -x` and `ethtool -n {} rx-flow-hash tcp4`",
-            self.last.interface, self.last.interface
-        ));
+        self.strays_reported = true;
+        let interface = self.last.interface.clone();
+        changes.events.push(StackEvent::SegmentsStrayed { interface, strayed, segments });
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::xdp::Rss;
 
-    fn probe() -> Probe {
+    /// An interface with two queues and a predictable hash.
+    pub(in super::super) fn probe() -> Probe {
         Probe {
             interface: "eth7".into(),
             index: 7,
@@ -144,83 +150,93 @@ mod tests {
         }
     }
 
-    fn after(change: impl FnOnce(&mut Probe)) -> News {
+    fn after(change: impl FnOnce(&mut Probe)) -> Changes {
         let mut watch = Watch::new(probe(), &[0, 1], 1500);
-        let (mut now, mut news) = (probe(), News::default());
+        let mut now = probe();
         change(&mut now);
-        watch.compare(now, &mut news);
-        news
+        watch.compare(&Counters::default(), Some(now))
+    }
+
+    fn problems_after(changes: &Changes) -> &[String] {
+        let [StackEvent::RssChanged { problems, .. }] = &changes.events[..] else {
+            panic!("{:?}", changes.events)
+        };
+        problems
     }
 
     #[test]
-    fn nothing_new_is_not_told() {
-        let news = after(|_| {});
-        assert!(news.notes.is_empty() && news.commands.is_empty());
+    fn an_unchanged_interface_gives_no_events() {
+        let changes = after(|_| {});
+        assert!(changes.events.is_empty() && changes.commands.is_empty());
     }
 
     #[test]
-    fn more_queues_than_workers_are_told_and_the_workers_foresee_anew() {
-        let news = after(|now| {
+    fn an_interface_that_does_not_answer_changes_nothing() {
+        let changes = Watch::new(probe(), &[0, 1], 1500).compare(&Counters::default(), None);
+        assert!(changes.events.is_empty() && changes.commands.is_empty());
+    }
+
+    #[test]
+    fn a_carrier_that_goes_and_returns_is_reported() {
+        let mut watch = Watch::new(probe(), &[0, 1], 1500);
+        let mut events = |carrier| {
+            watch.compare(&Counters::default(), Some(Probe { carrier, ..probe() })).events
+        };
+        let interface = || "eth7".to_owned();
+        assert_eq!(events(false), [StackEvent::CarrierLost { interface: interface() }]);
+        assert_eq!(events(true), [StackEvent::CarrierRegained { interface: interface() }]);
+    }
+
+    #[test]
+    fn more_queues_than_workers_are_reported_and_the_workers_get_the_new_table() {
+        let changes = after(|now| {
             now.rx_queues = 4;
             now.rss = Some(Rss { table: vec![0, 1, 2, 3], ..now.rss.take().unwrap() });
         });
-        assert!(
-            news.notes.iter().any(|note| note.contains("no worker (2, 3)")),
-            "{:?}",
-            news.notes
-        );
-        let [Command::Steer(steering)] = &news.commands[..] else { panic!("one command") };
+        let problems = problems_after(&changes);
+        assert!(problems.iter().any(|it| it.contains("no worker (2, 3)")), "{problems:?}");
+        let [Command::Steer(steering)] = &changes.commands[..] else { panic!("one command") };
         assert!(matches!(&**steering, Steering::Rss { table, .. } if table.len() == 4));
     }
 
     #[test]
-    fn a_hash_that_leaves_ports_out_from_now_on_is_told_with_the_way_back() {
-        let news = after(|now| {
+    fn a_hash_that_no_longer_covers_ports_is_reported_with_its_remedy() {
+        let changes = after(|now| {
             now.rss = Some(Rss { without_ports: vec!["tcp4"], ..now.rss.take().unwrap() });
         });
-        assert!(
-            news.notes.iter().any(|note| note.contains("rx-flow-hash tcp4 sdfn")),
-            "{:?}",
-            news.notes
-        );
-        assert!(matches!(&news.commands[..], [Command::Steer(to)] if **to == Steering::Single));
+        let problems = problems_after(&changes);
+        assert!(problems.iter().any(|it| it.contains("rx-flow-hash tcp4 sdfn")), "{problems:?}");
+        assert!(matches!(&changes.commands[..], [Command::Steer(to)] if **to == Steering::Single));
     }
 
     #[test]
-    fn a_lower_mtu_is_passed_on_and_a_higher_one_no_further_than_the_sockets_carry() {
+    fn workers_use_a_lower_mtu_and_a_higher_one_up_to_what_the_sockets_carry() {
         for (mtu, carried) in [(1400, 1400), (9000, 1500)] {
-            let news = after(|now| now.mtu = mtu);
-            assert!(matches!(news.commands[..], [Command::Mtu(told)] if told == carried));
+            let changes = after(|now| now.mtu = mtu);
+            assert!(matches!(changes.commands[..], [Command::Mtu(bytes)] if bytes == carried));
         }
     }
 
     #[test]
-    fn a_foreign_clock_is_told_of_once() {
+    fn foreign_timestamps_are_reported_once() {
         let mut watch = Watch::new(probe(), &[0, 1], 1500);
         let mut counters = Counters::default();
-        let mut told = |foreign| {
+        let mut events = |foreign| {
             counters.add(Event::StampForeign, foreign);
-            let mut news = News::default();
-            watch.compare_stamps(&counters, &mut news);
-            news.notes.len()
+            watch.compare(&counters, None).events.len()
         };
-        assert_eq!([told(0), told(3), told(4)], [0, 1, 0]);
+        assert_eq!([events(0), events(3), events(4)], [0, 1, 0]);
     }
 
     #[test]
-    fn strays_are_told_once_and_only_when_they_are_many() {
-        let counted = |strayed| {
+    fn strayed_segments_are_reported_once_and_only_when_there_are_many() {
+        let mut watch = Watch::new(probe(), &[0, 1], 1500);
+        let mut events = |strayed| {
             let mut counters = Counters::default();
             counters.add(Event::SegmentIn, 20_000);
             counters.add(Event::Strayed, strayed);
-            counters
+            watch.compare(&counters, None).events.len()
         };
-        let mut watch = Watch::new(probe(), &[0, 1], 1500);
-        let mut told = |strayed| {
-            let mut news = News::default();
-            watch.compare_strays(&counted(strayed), &mut news);
-            news.notes.len()
-        };
-        assert_eq!([told(150), told(250), told(300)], [0, 1, 0]);
+        assert_eq!([events(150), events(250), events(300)], [0, 1, 0]);
     }
 }

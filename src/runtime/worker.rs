@@ -1,93 +1,32 @@
 //! A worker: one thread, one core, one queue, one shard, and the loop that turns it.
 //!
-//! Owns the order of a round: commands, frames of other workers, one turn, rest. Nothing here allocates,
-//! locks or calls the kernel while there is work, but for the clock and the link's kick.
+//! Owns the order of a round: commands, frames of other workers, one turn, rest. While there is
+//! work, nothing here allocates, locks or makes a system call, except for the clock and the link's
+//! kick.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use crossbeam::queue::ArrayQueue;
+use std::sync::atomic::Ordering;
 
 use super::barrier::WorkerBarrier;
 use super::budget::Share;
-use super::census::Slice;
 use super::clock::Clock;
-use super::control::{Shutdown, Waker};
+use super::command::{Command, Shutdown};
 use super::handover::HandoverQueues;
 use super::idle::{Idle, IdlePolicy, Rest};
-use super::mirror::{Change, Shared};
-use super::publish::{Figures, Published};
+use super::mailbox::Mailbox;
+use super::mirror::{Change, Resolver};
+use super::publish::Figures;
 use super::waits::Waits;
-use crate::limits::{CONTROL_QUEUE, LOCAL_ADDRESSES_MAX};
 use crate::link::Link;
 use crate::metrics::{Event, Latencies};
 use crate::shard::{
-    AddressState, Handover, HandoverResult, Prefix, Route, Service, Shard, Steering, TurnEnv,
+    AddressState, Handover, HandoverResult, Prefix, Route, Service, Shard, TurnEnv,
 };
 use crate::time::{Duration, Instant};
-use crate::wire::MacAddr;
 
-/// How often counters are published: often enough for a live view, rarely enough to cost nothing.
+/// Time between two copies of the counters for other threads: short enough for a live view, long
+/// enough to cost nothing.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
-
-/// What other threads ask of a worker.
-#[derive(Clone, Debug)]
-pub(super) enum Command {
-    /// The kernel's tables changed.
-    Mirror(Change),
-    /// The NIC divides flows in another way now.
-    Steer(Arc<Steering>),
-    /// The interface takes packets of so many bytes now.
-    Mtu(usize),
-    /// End.
-    Stop(Shutdown),
-}
-
-/// What a worker shares with the threads around it.
-#[derive(Debug)]
-pub(super) struct Mailbox {
-    pub(super) commands: ArrayQueue<Command>,
-    pub(super) waker: Arc<Waker>,
-    pub(super) published: Published,
-    /// A slice of the connections to fill, and the one that is filled.
-    pub(super) asked: ArrayQueue<Box<Slice>>,
-    pub(super) told: ArrayQueue<Box<Slice>>,
-    /// Addresses that another station has, with its MAC.
-    pub(super) refused: ArrayQueue<(IpAddr, MacAddr)>,
-    /// Addresses that the shard has made itself.
-    pub(super) adopted: ArrayQueue<IpAddr>,
-    /// Stations that contest an address of ours.
-    pub(super) contested: ArrayQueue<(IpAddr, MacAddr)>,
-    /// Set once every address is known to be ours or another's, and the service has begun.
-    pub(super) begun: AtomicBool,
-    /// Set when the worker has ended, whatever the reason.
-    pub(super) ended: AtomicBool,
-}
-
-impl Mailbox {
-    pub(super) fn new(waker: Arc<Waker>) -> Self {
-        Self {
-            commands: ArrayQueue::new(CONTROL_QUEUE),
-            waker,
-            published: Published::new(),
-            asked: ArrayQueue::new(1),
-            told: ArrayQueue::new(1),
-            refused: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
-            adopted: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
-            contested: ArrayQueue::new(CONTROL_QUEUE),
-            begun: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    /// Queues a command and wakes the worker; a full queue drops it (the mirror tells again).
-    pub(super) fn ask(&self, command: Command) {
-        if self.commands.push(command).is_ok() {
-            self.waker.wake();
-        }
-    }
-}
 
 /// Everything a worker's thread owns.
 pub(super) struct Worker {
@@ -96,29 +35,30 @@ pub(super) struct Worker {
     pub(super) link: Box<dyn Link + Send>,
     pub(super) service: Box<dyn Service + Send>,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) post: Arc<HandoverQueues>,
+    pub(super) handover: Arc<HandoverQueues>,
     pub(super) barrier: Arc<WorkerBarrier>,
-    pub(super) mirror: Option<Arc<Shared>>,
+    /// The mirror, in shared mode.
+    pub(super) resolver: Option<Arc<Resolver>>,
     pub(super) idle: IdlePolicy,
-    /// How long turns took that found something to do.
+    /// Duration of the turns that had work.
     pub(super) turns: Latencies,
-    /// How long frames waited, where that is asked for.
+    /// Time that frames waited for their turn, where it is measured.
     pub(super) waits: Option<Waits>,
     /// Its part of the memory of all workers, if that is bounded.
     pub(super) share: Option<Share>,
-    /// Its service has stopped, and is called no more.
-    pub(super) resigned: bool,
+    /// True once the service has stopped: it is not called any more.
+    pub(super) service_stopped: bool,
 }
 
-/// What a worker runs once its own service has stopped.
+/// Replaces the service of a worker once that has stopped.
 struct NoopService;
 
 impl Service for NoopService {}
 
-/// The shard's door to the other workers.
-struct Door<'a>(&'a HandoverQueues);
+/// The shard's way to the other workers.
+struct ToOtherWorkers<'a>(&'a HandoverQueues);
 
-impl Handover for Door<'_> {
+impl Handover for ToOtherWorkers<'_> {
     fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> HandoverResult {
         if self.0.send(usize::from(worker), frame, hops) {
             HandoverResult::Sent
@@ -128,54 +68,55 @@ impl Handover for Door<'_> {
     }
 }
 
-/// Why the loop ends.
+/// The life of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
-    No,
-    /// Once the services of all workers have stopped, as its own has: what belongs to another may come in here.
-    WithTheOthers,
-    /// Connections are being closed; at the latest then what is left is reset.
-    Closing(Instant),
-    /// At once.
-    Now,
+enum Phase {
+    Running,
+    /// The service has stopped, and services of other workers have not: frames for them may arrive
+    /// here.
+    AwaitingOthers,
+    /// Connections are being closed. At this time the ones left are reset.
+    Draining(Instant),
+    Ended,
 }
 
 impl Worker {
-    /// Runs until told to stop, by a command or by the service; gives the service back.
+    /// Runs until a command or the service stops it. Returns itself, with the service.
     pub(super) fn run(mut self) -> Self {
         let clock = Clock::new();
         let mut now = clock.now();
         let mut idle = Idle::new(self.idle, now);
-        let mut leaving = Leaving::No;
+        let mut phase = Phase::Running;
         let mut publish_at = now;
         let mut busy = false;
         if let Some(share) = &self.share {
             self.shard.set_memory_limit(share.bytes());
         }
         self.shard.hold_service();
-        self.on_shard(now, |shard, around, now| shard.start(now, around));
-        while leaving != Leaving::Now {
-            leaving = self.handle_commands(now, leaving);
-            self.collect_post();
+        self.on_shard(now, |shard, env, now| shard.start(now, env));
+        while phase != Phase::Ended {
+            phase = self.handle_commands(now, phase);
+            self.collect_handover();
             self.balance_memory();
             self.shard.poll_rx(now, self.link.as_mut());
-            // What arrived did so before this, however long somebody else had the core.
-            let begun = core::mem::replace(&mut now, clock.now());
+            // After the RX ring was read: a frame must not seem to arrive before it was sent,
+            // however long another program had the core.
+            let turn_began = core::mem::replace(&mut now, clock.now());
             if busy {
-                self.turns.record(now.since(begun).as_nanos());
+                self.turns.record(now.since(turn_began).as_nanos());
             }
             if let Some(waits) = &mut self.waits {
-                let told = waits.record(&clock, now, self.link.metadata());
-                self.shard.count(Event::StampedByDriver, told.by_driver);
-                self.shard.count(Event::StampForeign, told.foreign);
+                let stamps = waits.record(&clock, now, self.link.metadata());
+                self.shard.count(Event::StampedByDriver, stamps.by_driver);
+                self.shard.count(Event::StampForeign, stamps.foreign);
             }
-            let turn = self.on_shard(now, |shard, around, now| shard.process(now, around));
+            let turn = self.on_shard(now, |shard, env, now| shard.process(now, env));
             if turn.stop {
-                leaving = self.resign(leaving);
+                phase = self.on_service_stopped(phase);
             }
-            self.tell_addresses();
-            self.begin_service();
-            leaving = self.drain(now, leaving);
+            self.report_addresses();
+            self.start_service();
+            phase = self.drain(now, phase);
             busy = turn.received + turn.sent > 0;
             if now >= publish_at {
                 self.publish();
@@ -187,8 +128,8 @@ impl Worker {
                     self.sleep(span);
                     now = clock.now();
                 }
-                // On a virtual link the kernel's half of the work may be waiting for this very core: a
-                // spinning worker that never yields keeps it out for a whole time slice (some ms).
+                // On a virtual link the kernel's half of the work may wait for this very core: a
+                // spinning worker that never yields delays it by a time slice (some ms).
                 Rest::No if !busy => {
                     std::thread::yield_now();
                     let yielded_at = core::mem::replace(&mut now, clock.now());
@@ -206,18 +147,18 @@ impl Worker {
         now: Instant,
         f: impl FnOnce(&mut Shard, &mut TurnEnv<'_>, Instant) -> T,
     ) -> T {
-        let mut around = TurnEnv {
+        let mut env = TurnEnv {
             link: self.link.as_mut(),
-            service: if self.resigned { &mut NoopService } else { self.service.as_mut() },
-            handover: &mut Door(&self.post),
+            service: if self.service_stopped { &mut NoopService } else { self.service.as_mut() },
+            handover: &mut ToOtherWorkers(&self.handover),
         };
-        f(&mut self.shard, &mut around, now)
+        f(&mut self.shard, &mut env, now)
     }
 
-    fn handle_commands(&mut self, now: Instant, mut leaving: Leaving) -> Leaving {
-        if let Some(mut slice) = self.mailbox.asked.pop() {
-            slice.next = self.shard.census(slice.from, &mut slice.rows);
-            self.mailbox.told.force_push(slice);
+    fn handle_commands(&mut self, now: Instant, mut phase: Phase) -> Phase {
+        if let Some(mut page) = self.mailbox.page_requests.pop() {
+            page.next = self.shard.census(page.from, &mut page.rows);
+            self.mailbox.page_replies.force_push(page);
         }
         while let Some(command) = self.mailbox.commands.pop() {
             match command {
@@ -226,34 +167,36 @@ impl Worker {
                 Command::Mtu(mtu) => self.shard.set_mtu(now, mtu),
                 Command::Stop(Shutdown::Abort) => {
                     self.shard.abort_all(now);
-                    leaving = Leaving::Closing(now);
+                    phase = Phase::Draining(now);
                 }
                 Command::Stop(Shutdown::Close { grace }) => {
                     self.shard.close_all(now);
-                    leaving = Leaving::Closing(now + grace);
+                    phase = Phase::Draining(now + grace);
                 }
             }
         }
-        leaving
+        phase
     }
 
-    /// Whether what is open is closed by now; past the grace it is reset, which takes one more turn.
-    fn drain(&mut self, now: Instant, leaving: Leaving) -> Leaving {
-        let Leaving::Closing(until) = leaving else { return leaving };
+    /// Ends the worker once all connections are closed. After the grace it resets those left, which
+    /// takes one more turn.
+    fn drain(&mut self, now: Instant, phase: Phase) -> Phase {
+        let Phase::Draining(until) = phase else { return phase };
         if self.shard.connections() == 0 {
-            return Leaving::Now;
+            return Phase::Ended;
         }
         if now < until {
-            return leaving;
+            return phase;
         }
         self.shard.abort_all(now);
-        let _ = self.on_shard(now, |shard, around, now| shard.turn(now, around));
-        Leaving::Now
+        let _ = self.on_shard(now, |shard, env, now| shard.turn(now, env));
+        Phase::Ended
     }
 
-    /// In exclusive mode the kernel's tables are about other addresses than ours.
+    /// Applies a change of the kernel's tables. In exclusive mode they do not concern the stack's
+    /// addresses.
     fn apply_mirror(&mut self, now: Instant, change: Change) {
-        if self.mirror.is_none() {
+        if self.resolver.is_none() {
             return;
         }
         match change {
@@ -266,68 +209,72 @@ impl Worker {
                     self.shard.remove_route(prefix, gateway, metric);
                 }
             }
-            Change::Carrier(_) | Change::Gone => {}
+            Change::Carrier(_) | Change::Removed => {}
         }
     }
 
-    fn collect_post(&mut self) {
-        while let Some(frame) = self.post.collect(self.number) {
+    fn collect_handover(&mut self) {
+        while let Some(frame) = self.handover.collect(self.number) {
             self.shard.inject_handover(frame.bytes(), frame.hops);
-            self.post.recycle(frame);
+            self.handover.recycle(frame);
         }
-        let Some(mirror) = &self.mirror else { return };
+        let Some(resolver) = &self.resolver else { return };
         while let Some(address) = self.shard.unresolved_neighbour() {
-            mirror.want(address);
+            resolver.resolve(address);
         }
     }
 
-    /// Tells of addresses made and contested. All workers see the same: one tells.
-    fn tell_addresses(&mut self) {
+    /// Reports new addresses and address conflicts. All workers see the same, so only the first one
+    /// reports.
+    fn report_addresses(&mut self) {
         while let Some(address) = self.shard.take_adopted() {
             if self.number == 0 {
-                // There is a place for every address; one that finds none is heard by its group alone.
-                let _ = self.mailbox.adopted.push(address);
+                self.mailbox.report_added(address);
             }
         }
-        while let Some(contest) = self.shard.take_contested() {
+        while let Some((address, mac)) = self.shard.take_contested() {
             if self.number == 0 {
-                let _ = self.mailbox.contested.push(contest);
+                self.mailbox.report_conflict(address, mac);
             }
         }
     }
 
-    /// The service has stopped. Its worker goes on as long as another's service does.
-    fn resign(&mut self, leaving: Leaving) -> Leaving {
-        if !self.resigned {
-            self.resigned = true;
-            self.barrier.resign(self.number);
+    /// Returns the phase after the service has stopped. The worker goes on as long as the service
+    /// of another does.
+    fn on_service_stopped(&mut self, phase: Phase) -> Phase {
+        if !self.service_stopped {
+            self.service_stopped = true;
+            self.barrier.service_stopped(self.number);
         }
-        match leaving {
-            Leaving::No | Leaving::WithTheOthers if self.barrier.all_resigned() => Leaving::Now,
-            Leaving::No => Leaving::WithTheOthers,
+        match phase {
+            Phase::Running | Phase::AwaitingOthers if self.barrier.all_services_stopped() => {
+                Phase::Ended
+            }
+            Phase::Running => Phase::AwaitingOthers,
             other => other,
         }
     }
 
-    /// Has the service begin, once the addresses of all workers are settled, and tells how that ended.
-    fn begin_service(&mut self) {
-        if self.mailbox.begun.load(Ordering::Relaxed) || self.shard.is_claiming() {
+    /// Starts the service once the addresses of all workers are ready, and reports the addresses
+    /// that other hosts hold.
+    fn start_service(&mut self) {
+        if self.mailbox.started.load(Ordering::Relaxed) || self.shard.is_claiming() {
             return;
         }
-        self.barrier.settle(self.number);
-        if !self.barrier.all_settled() {
+        self.barrier.addresses_ready(self.number);
+        if !self.barrier.all_addresses_ready() {
             return;
         }
         if !self.shard.has_begun() {
             return self.shard.release_service();
         }
-        for (address, standing) in self.shard.addresses() {
-            if let AddressState::Refused(mac) = standing {
-                // There is a place for every address.
-                let _ = self.mailbox.refused.push((address, mac));
+        for (address, state) in self.shard.addresses() {
+            if let AddressState::Refused(mac) = state {
+                // The queue has room for every address.
+                let _ = self.mailbox.refused_addresses.push((address, mac));
             }
         }
-        self.mailbox.begun.store(true, Ordering::Release);
+        self.mailbox.started.store(true, Ordering::Release);
     }
 
     fn balance_memory(&mut self) {
@@ -351,10 +298,11 @@ impl Worker {
         });
     }
 
-    /// Whether the other workers have said what this one waits for.
-    fn is_called(&self) -> bool {
-        let begun = self.mailbox.begun.load(Ordering::Relaxed);
-        (!begun && self.barrier.all_settled()) || (self.resigned && self.barrier.all_resigned())
+    /// Returns true if the other workers have reached what this one waits for.
+    fn barrier_opened(&self) -> bool {
+        let started = self.mailbox.started.load(Ordering::Relaxed);
+        (!started && self.barrier.all_addresses_ready())
+            || (self.service_stopped && self.barrier.all_services_stopped())
     }
 
     fn deadline(&self, publish_at: Instant) -> Option<Instant> {
@@ -364,15 +312,16 @@ impl Worker {
 
     fn sleep(&self, span: Duration) {
         let mailbox = &self.mailbox;
-        let unasked = || mailbox.commands.is_empty() && mailbox.asked.is_empty();
-        let alone = || !self.is_called() && self.post.is_empty(self.number);
-        let quiet = || unasked() && alone();
+        let no_commands = || mailbox.commands.is_empty() && mailbox.page_requests.is_empty();
+        let no_handover = || !self.barrier_opened() && self.handover.is_empty(self.number);
+        let nothing_waits = || no_commands() && no_handover();
         let fd = self.link.wait_fd();
-        self.mailbox.waker.sleep(fd, span, quiet);
+        self.mailbox.waker.sleep(fd, span, nothing_waits);
     }
 }
 
-/// Tells that the worker's thread has ended, a panic included: nobody is to wait for it.
+/// Reports on drop that the worker's thread has ended, by a panic too, so that nothing waits for
+/// it.
 pub(super) struct EndMark {
     pub(super) number: usize,
     pub(super) mailbox: Arc<Mailbox>,
@@ -381,8 +330,8 @@ pub(super) struct EndMark {
 
 impl Drop for EndMark {
     fn drop(&mut self) {
-        self.barrier.settle(self.number);
-        self.barrier.resign(self.number);
-        self.mailbox.ended.store(true, Ordering::SeqCst);
+        self.barrier.addresses_ready(self.number);
+        self.barrier.service_stopped(self.number);
+        self.mailbox.report_end(std::thread::panicking());
     }
 }

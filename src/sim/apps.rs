@@ -1,5 +1,5 @@
-//! Programs for the hosts of a world: an echo, a client that checks what comes back, and one that sends and
-//! closes first. What happened is told in a [`Tally`] that outlives them.
+//! Programs for the hosts of a world: an echo server, a client that verifies the echo, and a server
+//! that sends one line and closes first. A [`Tally`] that outlives them counts what happened.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,43 +11,45 @@ use crate::shard::{
 };
 use crate::time::Duration;
 
-/// What happened to the connections of a program.
+/// Counts of what happened to the connections of a program.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Tally {
     /// Passive opens.
     pub accepted: usize,
     /// Active opens that were established.
     pub connected: usize,
-    /// Active opens that could not begin.
+    /// Active opens that failed locally.
     pub refused_locally: Vec<ConnectError>,
-    /// Ends, by how.
+    /// Closed connections by reason.
     pub ended: HashMap<CloseReason, usize>,
-    /// Bytes that came.
+    /// Bytes received.
     pub received: usize,
-    /// Bytes that were not what was expected.
+    /// Bytes that differ from the expected content.
     pub wrong: usize,
-    /// From SYN to SYN-ACK.
+    /// Times from SYN to SYN-ACK.
     pub handshakes: Vec<Duration>,
     /// Connections whose peer closed first.
     pub peer_closed_first: usize,
 }
 
 impl Tally {
-    /// Connections that ended in a way.
+    /// Returns the number of connections that closed for a reason.
     pub fn ended(&self, how: CloseReason) -> usize {
         self.ended.get(&how).copied().unwrap_or_default()
     }
 
-    /// Connections that ended.
+    /// Returns the number of all closed connections.
     pub fn ended_in_all(&self) -> usize {
         self.ended.values().sum()
     }
 }
 
-/// A tally that a program and its observer share.
+/// A tally shared by a program and its test.
 pub type SharedTally = Rc<RefCell<Tally>>;
 
-/// Sends back what comes, holding a bounded amount; closes once the peer has and all is sent.
+/// Sends back what it receives, with a bounded buffer. Closes once the peer has closed and all is
+/// sent.
 #[derive(Default)]
 pub struct Echo {
     tally: SharedTally,
@@ -60,11 +62,11 @@ struct Held {
     peer_closed: bool,
 }
 
-/// Bytes that an echo holds for one connection before it reads no more.
+/// Bytes that an echo buffers per connection before it stops reading.
 const HELD_MAX: usize = 16 * 1024;
 
 impl Echo {
-    /// An echo that tells `tally`.
+    /// Creates an echo server that counts in `tally`.
     pub fn new(tally: SharedTally) -> Self {
         Self { tally, ..Self::default() }
     }
@@ -112,18 +114,18 @@ impl Service for Echo {
         self.pump(io, conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, ending: CloseReason) {
+    fn on_closed(&mut self, _: &mut dyn Io, conn: ConnId, _: u64, reason: CloseReason) {
         self.held.remove(&conn);
-        *self.tally.borrow_mut().ended.entry(ending).or_default() += 1;
+        *self.tally.borrow_mut().ended.entry(reason).or_default() += 1;
     }
 }
 
-/// Sends one line to whoever connects, and closes first.
+/// Sends one line on each connection and closes first.
 #[derive(Default)]
 pub struct Daytime(SharedTally);
 
 impl Daytime {
-    /// One that tells `tally`.
+    /// Creates a server that counts in `tally`.
     pub fn new(tally: SharedTally) -> Self {
         Self(tally)
     }
@@ -136,45 +138,46 @@ impl Service for Daytime {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
-        *self.0.borrow_mut().ended.entry(ending).or_default() += 1;
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, reason: CloseReason) {
+        *self.0.borrow_mut().ended.entry(reason).or_default() += 1;
     }
 }
 
-/// What a client does.
+/// The plan of a client.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where to, in turn.
+    /// The targets, used in turn.
     pub targets: Vec<SocketAddr>,
-    /// From which address.
+    /// The source address.
     pub local: Option<IpAddr>,
-    /// Connections in all.
+    /// Total number of connections.
     pub connections: usize,
-    /// Connections at once.
+    /// Concurrent connections.
     pub at_once: usize,
-    /// Bytes to send, and to have echoed.
+    /// Bytes to send on each connection, and to receive back.
     pub bytes: usize,
-    /// When our direction is closed.
+    /// When the client closes its direction.
     pub close: Close,
-    /// Whether the first bytes go with the SYN where the server takes them (RFC 7413).
+    /// Sends the first bytes with the SYN where the server accepts them (RFC 7413).
     pub early: bool,
 }
 
-/// When a client closes its direction.
+/// The moment at which a client closes its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Close {
-    /// As soon as everything is written: what is echoed comes after our FIN.
+    /// As soon as everything is written: the echo arrives after the FIN.
     WhenWritten,
-    /// When everything came back.
+    /// When everything was echoed.
     WhenAnswered,
     /// When the peer has closed.
     AfterPeer,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
 impl Plan {
-    /// So many connections, all at once, so many bytes each, closed when they came back.
+    /// Plans concurrent connections that send `bytes` bytes each and close when all were echoed.
     pub fn echo(target: SocketAddr, connections: usize, bytes: usize) -> Self {
         Self {
             targets: vec![target],
@@ -188,35 +191,35 @@ impl Plan {
     }
 }
 
-/// Opens connections as planned and checks every byte that comes back.
+/// Opens connections as planned and verifies every byte of the echo.
 pub struct Client {
     plan: Plan,
     tally: SharedTally,
     opened: usize,
-    talks: HashMap<ConnId, Talk>,
+    conversations: HashMap<ConnId, Conversation>,
 }
 
 #[derive(Default)]
-struct Talk {
+struct Conversation {
     number: u64,
     written: usize,
     received: usize,
     peer_closed: bool,
 }
 
-/// Byte `at` of what connection `number` sends.
+/// Returns byte `at` of the content that connection `number` sends.
 const fn content(number: u64, at: usize) -> u8 {
     (number as usize).wrapping_mul(31).wrapping_add(at.wrapping_mul(7)).wrapping_add(at >> 8) as u8
 }
 
 impl Client {
-    /// A client that tells `tally`.
+    /// Creates a client that counts in `tally`.
     pub fn new(plan: Plan, tally: SharedTally) -> Self {
-        Self { plan, tally, opened: 0, talks: HashMap::new() }
+        Self { plan, tally, opened: 0, conversations: HashMap::new() }
     }
 
     fn open_more(&mut self, io: &mut dyn Io) {
-        while self.opened < self.plan.connections && self.talks.len() < self.plan.at_once {
+        while self.opened < self.plan.connections && self.conversations.len() < self.plan.at_once {
             let number = self.opened as u64;
             let remote = self.plan.targets[self.opened % self.plan.targets.len()];
             self.opened += 1;
@@ -230,7 +233,8 @@ impl Client {
             };
             match opened {
                 Ok((conn, written)) => {
-                    self.talks.insert(conn, Talk { number, written, ..Talk::default() });
+                    self.conversations
+                        .insert(conn, Conversation { number, written, ..Conversation::default() });
                 }
                 Err(error) => self.tally.borrow_mut().refused_locally.push(error),
             }
@@ -238,13 +242,14 @@ impl Client {
     }
 
     fn write(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let Some(talk) = self.talks.get_mut(&conn) else { return };
-        while talk.written < self.plan.bytes {
-            let end = self.plan.bytes.min(talk.written + 4096);
-            let piece: Vec<u8> = (talk.written..end).map(|at| content(talk.number, at)).collect();
-            let taken = io.write(conn, &piece);
-            talk.written += taken;
-            if taken < piece.len() {
+        let Some(conversation) = self.conversations.get_mut(&conn) else { return };
+        while conversation.written < self.plan.bytes {
+            let end = self.plan.bytes.min(conversation.written + 4096);
+            let piece: Vec<u8> =
+                (conversation.written..end).map(|at| content(conversation.number, at)).collect();
+            let accepted = io.write(conn, &piece);
+            conversation.written += accepted;
+            if accepted < piece.len() {
                 return;
             }
         }
@@ -254,7 +259,7 @@ impl Client {
     }
 
     fn read(&mut self, io: &mut dyn Io, conn: ConnId) {
-        let Some(talk) = self.talks.get_mut(&conn) else { return };
+        let Some(conversation) = self.conversations.get_mut(&conn) else { return };
         let mut tally = self.tally.borrow_mut();
         let mut buffer = [0; 4096];
         loop {
@@ -262,17 +267,17 @@ impl Client {
             if read == 0 {
                 break;
             }
-            let right = |at: usize| content(talk.number, talk.received + at);
-            let wrong = |(at, byte): &(usize, &u8)| **byte != right(*at);
+            let expected = |at: usize| content(conversation.number, conversation.received + at);
+            let wrong = |(at, byte): &(usize, &u8)| **byte != expected(*at);
             tally.wrong += buffer[..read].iter().enumerate().filter(wrong).count();
             tally.received += read;
-            talk.received += read;
+            conversation.received += read;
         }
-        let answered = talk.received == self.plan.bytes;
+        let answered = conversation.received == self.plan.bytes;
         let due = match self.plan.close {
             Close::WhenWritten | Close::Never => false,
             Close::WhenAnswered => answered,
-            Close::AfterPeer => talk.peer_closed,
+            Close::AfterPeer => conversation.peer_closed,
         };
         if due {
             io.close(conn);
@@ -301,8 +306,8 @@ impl Service for Client {
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
-        if let Some(talk) = self.talks.get_mut(&conn) {
-            talk.peer_closed = true;
+        if let Some(conversation) = self.conversations.get_mut(&conn) {
+            conversation.peer_closed = true;
             if self.plan.close == Close::AfterPeer {
                 self.tally.borrow_mut().peer_closed_first += 1;
             }
@@ -310,12 +315,12 @@ impl Service for Client {
         self.read(io, conn);
     }
 
-    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {
-        let talk = self.talks.remove(&conn);
-        let known = talk.is_some_and(|talk| talk.number == user);
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, reason: CloseReason) {
+        let conversation = self.conversations.remove(&conn);
+        let known = conversation.is_some_and(|conversation| conversation.number == user);
         let mut tally = self.tally.borrow_mut();
         tally.wrong += usize::from(!known);
-        *tally.ended.entry(ending).or_default() += 1;
+        *tally.ended.entry(reason).or_default() += 1;
         drop(tally);
         self.open_more(io);
     }

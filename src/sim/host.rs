@@ -1,4 +1,5 @@
-//! A host of the world: one or more workers, each a shard with its service and its port of the switch.
+//! A host of the world: one or more workers, each a shard with its service and its port of the
+//! switch.
 
 use crate::link::Link;
 use crate::link::impair::Impaired;
@@ -6,46 +7,46 @@ use crate::link::memory::MemoryLink;
 use crate::shard::{Handover, HandoverResult, Service, Shard, TurnEnv};
 use crate::time::Instant;
 
-/// A host of the world, in the order in which they were added.
+/// The index of a host, in the order in which they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HostId(pub usize);
 
-/// One or more workers behind one hardware address.
+/// One or more workers behind one Ethernet address.
 pub struct Host {
     pub(super) mac: [u8; 6],
     pub(super) workers: Vec<Worker>,
-    parcels: Vec<Parcel>,
+    handover: Vec<HandoverFrame>,
 }
 
-/// A shard with what surrounds it.
+/// A shard with its service and the two ends of its cable.
 pub(super) struct Worker {
     pub(super) shard: Shard,
     pub(super) near: Box<dyn Link>,
-    /// The switch's end of the cable, with the weather on it.
+    /// The switch's end of the cable, with its impairments.
     pub(super) far: Impaired<MemoryLink>,
     service: Box<dyn Service>,
     pub(super) stopped: bool,
 }
 
 /// A frame on its way between workers.
-struct Parcel {
+struct HandoverFrame {
     worker: usize,
     hops: u8,
     bytes: Vec<u8>,
 }
 
-struct PostOffice<'a>(&'a mut Vec<Parcel>);
+struct HandoverQueue<'a>(&'a mut Vec<HandoverFrame>);
 
-impl Handover for PostOffice<'_> {
+impl Handover for HandoverQueue<'_> {
     fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> HandoverResult {
-        self.0.push(Parcel { worker: usize::from(worker), hops, bytes: frame.to_vec() });
+        self.0.push(HandoverFrame { worker: usize::from(worker), hops, bytes: frame.to_vec() });
         HandoverResult::Sent
     }
 }
 
 impl Host {
     pub(super) const fn new(mac: [u8; 6]) -> Self {
-        Self { mac, workers: Vec::new(), parcels: Vec::new() }
+        Self { mac, workers: Vec::new(), handover: Vec::new() }
     }
 
     /// Adds a worker and starts its service.
@@ -63,43 +64,43 @@ impl Host {
             &mut TurnEnv {
                 link: worker.near.as_mut(),
                 service: worker.service.as_mut(),
-                handover: &mut PostOffice(&mut self.parcels),
+                handover: &mut HandoverQueue(&mut self.handover),
             },
         );
         self.workers.push(worker);
     }
 
-    /// How many workers it has.
+    /// Returns the number of workers.
     pub const fn workers(&self) -> usize {
         self.workers.len()
     }
 
-    /// The shard of a worker.
+    /// Returns the shard of a worker.
     pub fn shard(&self, worker: usize) -> &Shard {
         &self.workers[worker].shard
     }
 
-    /// The shard of a worker, to be given orders.
+    /// Returns the shard of a worker for changes.
     pub fn shard_mut(&mut self, worker: usize) -> &mut Shard {
         &mut self.workers[worker].shard
     }
 
-    /// The link of a worker.
+    /// Returns the link of a worker.
     pub fn link(&self, worker: usize) -> &dyn Link {
         self.workers[worker].near.as_ref()
     }
 
-    /// Whether the service of a worker has asked to stop.
+    /// Returns true if the service of a worker has stopped.
     pub fn has_stopped(&self, worker: usize) -> bool {
         self.workers[worker].stopped
     }
 
-    /// A turn of every worker. Returns whether anything moved.
+    /// Runs one turn of every worker. Returns true if any frame moved.
     pub(super) fn turn(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        for parcel in core::mem::take(&mut self.parcels) {
-            let worker = &mut self.workers[parcel.worker];
-            worker.shard.inject_handover(&parcel.bytes, parcel.hops);
+        for frame in core::mem::take(&mut self.handover) {
+            let worker = &mut self.workers[frame.worker];
+            worker.shard.inject_handover(&frame.bytes, frame.hops);
         }
         for worker in &mut self.workers {
             let turn = worker.shard.turn(
@@ -107,16 +108,16 @@ impl Host {
                 &mut TurnEnv {
                     link: worker.near.as_mut(),
                     service: worker.service.as_mut(),
-                    handover: &mut PostOffice(&mut self.parcels),
+                    handover: &mut HandoverQueue(&mut self.handover),
                 },
             );
             worker.stopped |= turn.stop;
             moved |= turn.received + turn.sent > 0;
         }
-        moved || !self.parcels.is_empty()
+        moved || !self.handover.is_empty()
     }
 
-    /// When a worker or an end of its cable wants to be called again.
+    /// Returns the earliest deadline of the workers and their cables.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let of = |w: &Worker| {
             let due = [w.shard.deadline(), w.near.deadline(), w.far.deadline()];

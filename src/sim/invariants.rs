@@ -1,46 +1,46 @@
-//! What must hold after every step of a scenario, and what must hold at its end.
+//! The invariants of a scenario: those after every step, and those at its end.
 
 use super::host::HostId;
-use super::ledger::{End, Ledger, Side, Talk};
-use super::scenario::{HostPlan, Nowhere, Scenario};
+use super::ledger::{Conversation, End, Ledger, Side};
+use super::scenario::{DeadTarget, HostPlan, Scenario};
 use super::world::World;
 use crate::metrics::Event;
 use crate::shard::CloseReason;
 use crate::tcp::{Info, Phase, SeqNum};
 
-/// What was last seen of one side.
+/// The state of one side after the previous step.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Previous {
     phase: Phase,
     una: SeqNum,
     next: SeqNum,
 }
 
-/// Looks at a world step by step.
-pub(super) struct Watch {
+/// Checks a world after every step.
+pub(super) struct Checker {
     /// By conversation and side.
-    seen: Vec<[Option<Seen>; 2]>,
-    /// By host and worker: the frames of its link.
+    previous: Vec<[Option<Previous>; 2]>,
+    /// Number of frames of each link, by host and worker.
     frames: Vec<Vec<usize>>,
 }
 
-impl Watch {
+impl Checker {
     pub(super) fn new(world: &World, scenario: &Scenario) -> Self {
         let frames = |(host, plan): (usize, &HostPlan)| {
             let total = |worker| world.host(HostId(host)).link(worker).accounting().total();
             (0..plan.workers).map(total).collect()
         };
         Self {
-            seen: vec![[None; 2]; scenario.talks.len()],
+            previous: vec![[None; 2]; scenario.conversations.len()],
             frames: scenario.hosts.iter().enumerate().map(frames).collect(),
         }
     }
 
-    /// After every step.
+    /// Checks the invariants of a step.
     ///
     /// # Errors
-    /// What does not hold.
-    pub(super) fn look(
+    /// The invariant that does not hold.
+    pub(super) fn check(
         &mut self,
         world: &World,
         scenario: &Scenario,
@@ -49,30 +49,33 @@ impl Watch {
         if let Some(violation) = ledger.violation() {
             return Err(violation.to_owned());
         }
-        for (number, talk) in ledger.talks.iter().enumerate() {
-            let infos = talk.sides.each_ref().map(|side| inspect(world, side));
-            for (side, (seen, info)) in self.seen[number].iter_mut().zip(&infos).enumerate() {
+        for (number, conversation) in ledger.conversations.iter().enumerate() {
+            let infos = conversation.sides.each_ref().map(|side| info(world, side));
+            for (side, (previous, info)) in self.previous[number].iter_mut().zip(&infos).enumerate()
+            {
                 if let Some(info) = info {
-                    follows(*seen, info).map_err(|it| format!("talk {number}.{side}: {it}"))?;
-                    *seen = Some(Seen { phase: info.phase, una: info.snd_una, next: info.rcv_nxt });
+                    follows(*previous, info)
+                        .map_err(|it| format!("conversation {number}.{side}: {it}"))?;
+                    *previous =
+                        Some(Previous { phase: info.phase, una: info.snd_una, next: info.rcv_nxt });
                 }
             }
             if let [Some(opener), Some(other)] = &infos {
-                agree(opener, other).map_err(|it| format!("talk {number}: {it}"))?;
-                agree(other, opener).map_err(|it| format!("talk {number}: {it}"))?;
+                agree(opener, other).map_err(|it| format!("conversation {number}: {it}"))?;
+                agree(other, opener).map_err(|it| format!("conversation {number}: {it}"))?;
             }
         }
-        self.look_at_memory(world, scenario)
+        self.check_memory(world, scenario)
     }
 
-    fn look_at_memory(&self, world: &World, scenario: &Scenario) -> Result<(), String> {
+    fn check_memory(&self, world: &World, scenario: &Scenario) -> Result<(), String> {
         for (host, plan) in scenario.hosts.iter().enumerate() {
             for worker in 0..plan.workers {
                 let at = world.host(HostId(host));
                 let (shard, link) = (at.shard(worker), at.link(worker));
                 let frames = link.accounting().total();
                 if frames != self.frames[host][worker] {
-                    return Err(format!("host {host}.{worker}: {frames} frames of its own"));
+                    return Err(format!("host {host}.{worker}: {frames} frames in its accounting"));
                 }
                 if shard.buffer_bytes() > plan.limits.buffer_bytes {
                     return Err(format!("host {host}.{worker}: {} bytes", shard.buffer_bytes()));
@@ -83,36 +86,37 @@ impl Watch {
     }
 }
 
-fn inspect(world: &World, side: &Side) -> Option<Info> {
+fn info(world: &World, side: &Side) -> Option<Info> {
     let ((host, worker), conn) = side.conn.filter(|_| side.is_live())?;
     world.host(HostId(host)).shard(worker).inspect(conn)
 }
 
-/// One side against itself a step ago.
-fn follows(seen: Option<Seen>, info: &Info) -> Result<(), String> {
+/// Compares a side with its state a step ago.
+fn follows(previous: Option<Previous>, info: &Info) -> Result<(), String> {
     if info.snd_una.after(info.snd_nxt) {
         return Err(format!("SND.UNA {:?} is past SND.NXT {:?}", info.snd_una, info.snd_nxt));
     }
-    let Some(seen) = seen else { return Ok(()) };
-    if !may_come_to(seen.phase, info.phase) {
-        return Err(format!("{} became {}", seen.phase.name(), info.phase.name()));
+    let Some(previous) = previous else { return Ok(()) };
+    if !is_reachable(previous.phase, info.phase) {
+        return Err(format!("{} became {}", previous.phase.name(), info.phase.name()));
     }
-    if seen.una.after(info.snd_una) {
-        return Err(format!("SND.UNA went back from {:?} to {:?}", seen.una, info.snd_una));
+    if previous.una.after(info.snd_una) {
+        return Err(format!("SND.UNA went back from {:?} to {:?}", previous.una, info.snd_una));
     }
     // Before the peer's SYN there is no RCV.NXT.
-    if seen.phase != Phase::SynSent && seen.next.after(info.rcv_nxt) {
-        return Err(format!("RCV.NXT went back from {:?} to {:?}", seen.next, info.rcv_nxt));
+    if previous.phase != Phase::SynSent && previous.next.after(info.rcv_nxt) {
+        return Err(format!("RCV.NXT went back from {:?} to {:?}", previous.next, info.rcv_nxt));
     }
     Ok(())
 }
 
-/// Whether arrows of RFC 9293 figure 5 lead from one state to another: a step may go along several.
-fn may_come_to(from: Phase, to: Phase) -> bool {
-    from == to || from.successors().iter().any(|next| may_come_to(*next, to))
+/// Returns true if transitions of RFC 9293 figure 5 lead from one state to another. One step may
+/// take several.
+fn is_reachable(from: Phase, to: Phase) -> bool {
+    from == to || from.successors().iter().any(|next| is_reachable(*next, to))
 }
 
-/// What one side has of the other's, both having seen the other's SYN.
+/// Compares the sequence numbers of the two sides, once both have received the other's SYN.
 fn agree(sender: &Info, receiver: &Info) -> Result<(), String> {
     let opening = |info: &Info| matches!(info.phase, Phase::SynSent | Phase::Closed);
     if opening(sender) || opening(receiver) {
@@ -123,81 +127,86 @@ fn agree(sender: &Info, receiver: &Info) -> Result<(), String> {
     }
     if sender.snd_una.after(receiver.rcv_nxt) {
         let (una, next) = (sender.snd_una, receiver.rcv_nxt);
-        return Err(format!("{una:?} is taken for acknowledged, {next:?} is awaited"));
+        return Err(format!("SND.UNA is {una:?}, past the peer's RCV.NXT {next:?}"));
     }
     Ok(())
 }
 
-/// What must hold of every conversation once it is over.
+/// Checks every conversation once all are over.
 ///
 /// # Errors
-/// What does not hold.
+/// The invariant that does not hold.
 pub(super) fn ended_well(
     world: &World,
     scenario: &Scenario,
     ledger: &Ledger,
 ) -> Result<(), String> {
-    for (number, talk) in ledger.talks.iter().enumerate() {
-        let told = |it: String| {
-            let ends = talk.sides.each_ref().map(|side| side.end);
-            format!("talk {number}, {:?}, ends {ends:?}: {it}", talk.kind)
+    for (number, conversation) in ledger.conversations.iter().enumerate() {
+        let describe = |it: String| {
+            let ends = conversation.sides.each_ref().map(|side| side.end);
+            format!("conversation {number}, {:?}, ends {ends:?}: {it}", conversation.kind)
         };
-        let excused = excuse(world, scenario, talk, number);
+        let tolerance = tolerance(world, scenario, conversation, number);
         for side in 0..2 {
-            is_explained(talk, side, excused, scenario.simultaneous).map_err(told)?;
-            is_whole(talk, side).map_err(told)?;
+            is_tolerated(conversation, side, tolerance, scenario.simultaneous).map_err(describe)?;
+            read_all(conversation, side).map_err(describe)?;
         }
     }
-    if ledger.phantoms > 0 && !any_cookie(world, scenario) {
-        return Err(format!("{} connections were accepted twice", ledger.phantoms));
+    if ledger.stale_accepts > 0 && !may_have_sent_cookies(world, scenario) {
+        return Err(format!("{} connections were accepted twice", ledger.stale_accepts));
     }
     Ok(())
 }
 
-/// Why a conversation may end otherwise than by two FINs.
+/// The ends of a conversation that are tolerated besides a clean close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Excuse {
+enum Tolerance {
     None,
-    /// Nobody is there.
-    Nowhere(Nowhere),
-    /// An answer of ARP may have been corrupted.
-    Misled,
-    /// One of the two may break off.
-    BreaksOff,
-    /// One of its hosts crashed, or had no room for it.
-    Fails,
+    /// The target does not answer.
+    DeadTarget(DeadTarget),
+    /// An ARP reply may have been corrupted.
+    ArpCorruption,
+    /// One of the two sides may close early.
+    EarlyClose,
+    /// A host crashed or hit one of its limits.
+    AnyEnd,
 }
 
-fn excuse(world: &World, scenario: &Scenario, talk: &Talk, number: usize) -> Excuse {
-    let plan = &scenario.talks[number];
+fn tolerance(
+    world: &World,
+    scenario: &Scenario,
+    conversation: &Conversation,
+    number: usize,
+) -> Tolerance {
+    let plan = &scenario.conversations[number];
     if scenario.has_crash() {
-        return Excuse::Fails;
+        return Tolerance::AnyEnd;
     }
-    if let Some(nowhere) = plan.nowhere {
-        return Excuse::Nowhere(nowhere);
+    if let Some(target) = plan.dead_target {
+        return Tolerance::DeadTarget(target);
     }
     let hosts = [plan.opener.0, plan.other];
-    let turned_down = |host: &usize| {
+    let rejected = |host: &usize| {
         let plan = &scenario.hosts[*host];
-        (plan.is_short() || plan.has_few_ports()) && counted(world, *host, lacked)
+        (plan.has_low_limits() || plan.has_few_ports()) && any_shard(world, *host, hit_a_limit)
     };
-    if hosts.iter().any(turned_down) {
-        return Excuse::Fails;
+    if hosts.iter().any(rejected) {
+        return Tolerance::AnyEnd;
     }
-    match talk.kind.may_break_off() {
-        true => Excuse::BreaksOff,
-        false if !plan.ipv6 && scenario.has_corruption() => Excuse::Misled,
-        false => Excuse::None,
+    match conversation.kind.may_end_early() {
+        true => Tolerance::EarlyClose,
+        false if !plan.ipv6 && scenario.has_corruption() => Tolerance::ArpCorruption,
+        false => Tolerance::None,
     }
 }
 
-fn counted(world: &World, host: usize, test: impl Fn(&crate::shard::Shard) -> bool) -> bool {
+fn any_shard(world: &World, host: usize, test: impl Fn(&crate::shard::Shard) -> bool) -> bool {
     let host = world.host(HostId(host));
     (0..host.workers()).any(|worker| test(host.shard(worker)))
 }
 
-/// Whether a shard has had to do without something.
-fn lacked(shard: &crate::shard::Shard) -> bool {
+/// Returns true if a shard has rejected or evicted something for lack of memory.
+fn hit_a_limit(shard: &crate::shard::Shard) -> bool {
     use crate::metrics::DropReason as Drop;
     let counters = shard.counters();
     let events =
@@ -207,87 +216,96 @@ fn lacked(shard: &crate::shard::Shard) -> bool {
         || drops.iter().any(|reason| counters.dropped(*reason) > 0)
 }
 
-/// Whether a cookie was sent, or may have been by a host that has forgotten in a crash what it counted.
-fn any_cookie(world: &World, scenario: &Scenario) -> bool {
+/// Returns true if a SYN cookie was sent, or may have been by a host whose counters were lost in a
+/// crash.
+fn may_have_sent_cookies(world: &World, scenario: &Scenario) -> bool {
     let sent = |shard: &crate::shard::Shard| shard.counters().counted(Event::CookieSent) > 0;
     let forgotten = scenario.has_crash() && scenario.hosts.iter().any(HostPlan::may_send_cookies);
-    forgotten || (0..scenario.hosts.len()).any(|host| counted(world, host, sent))
+    forgotten || (0..scenario.hosts.len()).any(|host| any_shard(world, host, sent))
 }
 
-/// Whether a side's end is one that what happened can account for.
-fn is_explained(
-    talk: &Talk,
+/// Checks that the end of a side is tolerated.
+fn is_tolerated(
+    conversation: &Conversation,
     side: usize,
-    excuse: Excuse,
+    tolerance: Tolerance,
     is_simultaneous: bool,
 ) -> Result<(), String> {
-    let end = talk.sides[side].end;
-    let explained = match (excuse, end) {
-        _ if lost_its_neighbour(talk) => true,
-        (Excuse::Misled, _) if was_misled(talk) => true,
-        // Reset by a half that the other lost in the storm, or while the other still opened.
-        (Excuse::BreaksOff, Some(End::Told(CloseReason::Refused))) => is_simultaneous,
-        (Excuse::None | Excuse::Misled, _) => end == Some(End::Told(CloseReason::Finished)),
-        (Excuse::Nowhere(_), None) => side == 1,
-        (Excuse::Nowhere(Nowhere::Port), Some(End::Told(ending))) => {
-            side == 0 && matches!(ending, CloseReason::Refused | CloseReason::Aborted)
+    let end = conversation.sides[side].end;
+    let tolerated = match (tolerance, end) {
+        _ if resolution_failed(conversation) => true,
+        (Tolerance::ArpCorruption, _) if arp_was_corrupted(conversation) => true,
+        // In a simultaneous open: reset because the other side had lost its half in the storm, or
+        // had not opened yet.
+        (Tolerance::EarlyClose, Some(End::Closed(CloseReason::Refused))) => is_simultaneous,
+        (Tolerance::None | Tolerance::ArpCorruption, _) => {
+            end == Some(End::Closed(CloseReason::Finished))
         }
-        (Excuse::Nowhere(Nowhere::Host), Some(End::Told(ending))) => {
+        (Tolerance::DeadTarget(_), None) => side == 1,
+        (Tolerance::DeadTarget(DeadTarget::ClosedPort), Some(End::Closed(reason))) => {
+            side == 0 && matches!(reason, CloseReason::Refused | CloseReason::Aborted)
+        }
+        (Tolerance::DeadTarget(DeadTarget::NoHost), Some(End::Closed(reason))) => {
             let lost = [CloseReason::Unreachable, CloseReason::TimedOut, CloseReason::Aborted];
-            side == 0 && lost.contains(&ending)
+            side == 0 && lost.contains(&reason)
         }
-        (Excuse::Nowhere(_), Some(_)) => false,
-        // The other may never have heard of a connection that was aborted early.
-        (Excuse::BreaksOff, None) => side == 1,
-        (Excuse::BreaksOff, Some(End::Told(ending))) => !matches!(
-            ending,
+        (Tolerance::DeadTarget(_), Some(_)) => false,
+        // The other side may never have seen a connection that was aborted early.
+        (Tolerance::EarlyClose, None) => side == 1,
+        (Tolerance::EarlyClose, Some(End::Closed(reason))) => !matches!(
+            reason,
             CloseReason::Refused | CloseReason::Unreachable | CloseReason::NoBuffers
         ),
-        (Excuse::BreaksOff, Some(_)) => false,
-        (Excuse::Fails, _) => true,
+        (Tolerance::EarlyClose, Some(_)) => false,
+        (Tolerance::AnyEnd, _) => true,
     };
-    if explained { Ok(()) } else { Err(format!("side {side} has no excuse ({excuse:?})")) }
+    if tolerated {
+        Ok(())
+    } else {
+        Err(format!("side {side} must not end so (tolerated: {tolerance:?})"))
+    }
 }
 
-/// Whether an opener gave up for want of the neighbour's address, which is asked for three times, and the
-/// other never knew, or opened too and was turned down. Only a storm can do that: in fair weather the first
-/// question is answered.
-fn lost_its_neighbour(talk: &Talk) -> bool {
-    let ends = talk.sides.each_ref().map(|side| side.end);
-    let gave_up = |end| end == Some(End::Told(CloseReason::Unreachable));
-    let turned_down = [Some(End::Told(CloseReason::Refused)), Some(End::Told(CloseReason::Reset))];
-    let may_follow = |end: Option<End>| end.is_none() || turned_down.contains(&end) || gave_up(end);
+/// Returns true if an opener gave up since it could not resolve the neighbour in three attempts,
+/// and the other side never saw the connection, or opened too and was rejected. Only a storm causes
+/// that: otherwise the first request is answered.
+fn resolution_failed(conversation: &Conversation) -> bool {
+    let ends = conversation.sides.each_ref().map(|side| side.end);
+    let gave_up = |end| end == Some(End::Closed(CloseReason::Unreachable));
+    let rejected = [Some(End::Closed(CloseReason::Refused)), Some(End::Closed(CloseReason::Reset))];
+    let may_follow = |end: Option<End>| end.is_none() || rejected.contains(&end) || gave_up(end);
     ends.into_iter().any(gave_up) && ends.into_iter().all(may_follow)
 }
 
-/// Whether the other never established what the opener had. ARP has no sum: who has learned a wrong hardware
-/// address in the storm sends its SYN-ACKs to nobody until it asks again, and gives up before.
-fn was_misled(talk: &Talk) -> bool {
-    let [opener, other] = talk.sides.each_ref().map(|side| side.end);
+/// Returns true if the opener's connection was established and the other side's never was. ARP has
+/// no checksum: a host that learned a wrong Ethernet address in the storm sends its SYN-ACKs to
+/// that address, and gives up before it resolves the neighbour again.
+fn arp_was_corrupted(conversation: &Conversation) -> bool {
+    let [opener, other] = conversation.sides.each_ref().map(|side| side.end);
     let lost = [CloseReason::Reset, CloseReason::TimedOut, CloseReason::KeepAlive]
-        .map(|it| Some(End::Told(it)));
+        .map(|it| Some(End::Closed(it)));
     lost.contains(&opener) && other.is_none()
 }
 
-/// Whoever saw a whole exchange of FINs has read all that the peer has written.
-fn is_whole(talk: &Talk, side: usize) -> Result<(), String> {
-    let (mine, theirs) = (&talk.sides[side], &talk.sides[1 - side]);
-    if mine.read > theirs.written {
-        return Err(format!("side {side} read {} of {} bytes", mine.read, theirs.written));
+/// Checks that a side that closed cleanly has read everything that the peer has written.
+fn read_all(conversation: &Conversation, side: usize) -> Result<(), String> {
+    let (own, peer) = (&conversation.sides[side], &conversation.sides[1 - side]);
+    if own.read > peer.written {
+        return Err(format!("side {side} read {} of {} bytes", own.read, peer.written));
     }
-    let finished = mine.end == Some(End::Told(CloseReason::Finished));
-    // Who closes both directions reads no more.
-    let reads_on = side == 1 || !talk.kind.may_break_off();
-    if finished && reads_on && mine.read != theirs.written {
-        return Err(format!("side {side} read {} of {} bytes", mine.read, theirs.written));
+    let finished = own.end == Some(End::Closed(CloseReason::Finished));
+    // A side that closes both directions stops reading.
+    let reads_on = side == 1 || !conversation.kind.may_end_early();
+    if finished && reads_on && own.read != peer.written {
+        return Err(format!("side {side} read {} of {} bytes", own.read, peer.written));
     }
     Ok(())
 }
 
-/// What must hold when the last TIME-WAIT is over: nothing is left.
+/// Checks that nothing is left after the last TIME-WAIT.
 ///
 /// # Errors
-/// What is left.
+/// The resource that is left.
 pub(super) fn nothing_left(world: &World, scenario: &Scenario) -> Result<(), String> {
     for (host, plan) in scenario.hosts.iter().enumerate() {
         for worker in 0..plan.workers {
@@ -299,7 +317,7 @@ pub(super) fn nothing_left(world: &World, scenario: &Scenario) -> Result<(), Str
                 ("bytes of buffers", shard.buffer_bytes()),
                 ("timers", shard.timers()),
                 ("frames held", link.accounting().held),
-                ("frames on their way", link.accounting().tx_posted),
+                ("frames in flight", link.accounting().tx_posted),
             ];
             if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
                 return Err(format!("host {host}.{worker}: {count} {what} left"));

@@ -1,6 +1,6 @@
-//! What is known of the conversations of a scenario, by the programs at both ends and by who watches them.
+//! The record of a scenario's conversations, shared by the programs at both ends and the checker.
 //!
-//! The programs write down what they did and were told; the first thing that cannot be is kept as the
+//! The programs record what they did and which events they received. The ledger keeps the first
 //! violation.
 
 use std::cell::RefCell;
@@ -11,37 +11,39 @@ use std::rc::Rc;
 use super::script::{Kind, Script, Step};
 use crate::shard::{CloseReason, ConnId};
 
-/// Where a program runs: host and worker.
+/// The host and worker on which a program runs.
 pub(super) type Place = (usize, usize);
 
-/// What is known of one end of a conversation.
+/// One end of a conversation.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
     pub(super) script: Script,
-    /// Whose content it sends: its own, or that of the peer whom it echoes.
-    pub(super) speaks: u32,
+    /// The content that it sends (see [`content`](super::script::content)): its own, or the peer's
+    /// that it echoes.
+    pub(super) stream: u32,
     pub(super) conn: Option<(Place, ConnId)>,
-    /// Bytes that the stack has taken.
+    /// Bytes that the stack has accepted.
     pub(super) written: u64,
     /// Bytes read.
     pub(super) read: u64,
     pub(super) peer_closed: bool,
-    /// It was told of the end, or its host crashed.
+    /// Set when its connection has closed or its host has crashed.
     pub(super) end: Option<End>,
 }
 
-/// How a side came to its end.
+/// The end of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    Told(CloseReason),
+    /// The stack reported that the connection has closed.
+    Closed(CloseReason),
     Crashed,
-    /// No connection could be opened.
-    NeverBegun,
+    /// The connection could not be opened.
+    NeverOpened,
 }
 
 impl Side {
-    fn new(script: Script, speaks: u32) -> Self {
-        Self { script, speaks, conn: None, written: 0, read: 0, peer_closed: false, end: None }
+    fn new(script: Script, stream: u32) -> Self {
+        Self { script, stream, conn: None, written: 0, read: 0, peer_closed: false, end: None }
     }
 
     pub(super) const fn is_live(&self) -> bool {
@@ -49,9 +51,9 @@ impl Side {
     }
 }
 
-/// A conversation: the opener's side and the other's.
+/// A conversation: the side that opens and the other one.
 #[derive(Clone, Debug)]
-pub(super) struct Talk {
+pub(super) struct Conversation {
     pub(super) kind: Kind,
     pub(super) sides: [Side; 2],
 }
@@ -59,26 +61,28 @@ pub(super) struct Talk {
 /// All conversations.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) talks: Vec<Talk>,
-    /// By the opener's end and the other's.
+    pub(super) conversations: Vec<Conversation>,
+    /// By the addresses of the opener and of the other side.
     ends: BTreeMap<(SocketAddr, SocketAddr), usize>,
-    /// Connections that were accepted though their conversation was over: old SYNs whose cookie came back.
-    pub(super) phantoms: usize,
+    /// Connections that were accepted after their conversation was over: delayed SYNs that were
+    /// answered by cookies.
+    pub(super) stale_accepts: usize,
     violation: Option<String>,
 }
 
-/// A ledger that all programs share.
+/// A ledger shared by all programs.
 pub(super) type SharedLedger = Rc<RefCell<Ledger>>;
 
 impl Ledger {
-    pub(super) fn enter(&mut self, kind: Kind, [opener, other]: [Script; 2]) {
-        let opens = self.talks.len() as u32 * 2;
-        let answers = opens + u32::from(!other.steps.contains(&Step::Echo));
-        let sides = [Side::new(opener, opens), Side::new(other, answers)];
-        self.talks.push(Talk { kind, sides });
+    /// Adds a conversation with the scripts of both sides.
+    pub(super) fn add(&mut self, kind: Kind, [opener, other]: [Script; 2]) {
+        let opener_stream = self.conversations.len() as u32 * 2;
+        let other_stream = opener_stream + u32::from(!other.steps.contains(&Step::Echo));
+        let sides = [Side::new(opener, opener_stream), Side::new(other, other_stream)];
+        self.conversations.push(Conversation { kind, sides });
     }
 
-    /// Keeps the first thing that cannot be.
+    /// Records a violation. The first one stays.
     pub(super) fn violated(&mut self, what: impl FnOnce() -> String) {
         self.violation.get_or_insert_with(what);
     }
@@ -87,41 +91,42 @@ impl Ledger {
         self.violation.as_deref()
     }
 
-    /// A connection was opened for a side.
+    /// Records that a side has opened a connection.
     pub(super) fn opened(
         &mut self,
-        (talk, side): (usize, usize),
+        (conversation, side): (usize, usize),
         conn: (Place, ConnId),
         ends: (SocketAddr, SocketAddr),
     ) {
-        self.talks[talk].sides[side].conn = Some(conn);
+        self.conversations[conversation].sides[side].conn = Some(conn);
         if side == 0 {
-            self.ends.insert(ends, talk);
+            self.ends.insert(ends, conversation);
         }
     }
 
-    /// A connection was accepted from `remote` at `local`; gives the conversation, if it is one that waits.
+    /// Records that `local` has accepted a connection from `remote`. Returns its conversation, if
+    /// that is waiting for one.
     pub(super) fn accepted(
         &mut self,
         conn: (Place, ConnId),
         (remote, local): (SocketAddr, SocketAddr),
     ) -> Option<usize> {
-        let Some(talk) = self.ends.get(&(remote, local)).copied() else {
-            self.violated(|| format!("{local} accepted {remote}, which nobody opened"));
+        let Some(conversation) = self.ends.get(&(remote, local)).copied() else {
+            self.violated(|| format!("{local} accepted {remote}, which no program opened"));
             return None;
         };
-        let side = &mut self.talks[talk].sides[1];
+        let side = &mut self.conversations[conversation].sides[1];
         if side.conn.is_some() || side.end.is_some() {
-            self.phantoms += 1;
+            self.stale_accepts += 1;
             return None;
         }
         side.conn = Some(conn);
-        Some(talk)
+        Some(conversation)
     }
 
-    /// A host has crashed: its sides are over.
+    /// Records the crash of a host: it ends all sides on that host.
     pub(super) fn crashed(&mut self, host: usize) {
-        let sides = self.talks.iter_mut().flat_map(|talk| &mut talk.sides);
+        let sides = self.conversations.iter_mut().flat_map(|conversation| &mut conversation.sides);
         for side in sides.filter(|side| side.is_live()) {
             if side.conn.is_some_and(|((at, _), _)| at == host) {
                 side.end = Some(End::Crashed);
@@ -129,9 +134,12 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing more is to come: every opener is at its end, and every other that ever began.
+    /// Returns true if all conversations are over: all openers have ended, and all other sides that
+    /// ever began.
     pub(super) fn is_over(&self) -> bool {
-        let over = |talk: &Talk| talk.sides[0].end.is_some() && !talk.sides[1].is_live();
-        self.talks.iter().all(over)
+        let over = |conversation: &Conversation| {
+            conversation.sides[0].end.is_some() && !conversation.sides[1].is_live()
+        };
+        self.conversations.iter().all(over)
     }
 }

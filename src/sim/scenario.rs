@@ -1,5 +1,6 @@
-//! A scenario: hosts, their settings, what they talk, and what the network does to them, all of it drawn
-//! from one seed. First comes the storm; then the network heals, and everything must come to its end.
+//! A scenario: hosts, their settings, their conversations and the impairments of the network, all
+//! drawn from one seed. First comes a storm of impairments; then the network heals, and everything
+//! must finish.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,89 +15,95 @@ use crate::time::Duration;
 /// The port on which every host listens.
 pub(super) const PORT: u16 = 7;
 
-/// A port on which nobody does.
+/// A port without a listener.
 const CLOSED_PORT: u16 = 9;
 
-/// The one source port of hosts that open to each other at the same time.
+/// The only source port of hosts that open simultaneously.
 const SHARED_PORT: u16 = 5000;
 
-/// The longest storm: shorter than what the fewest retransmissions of anything last, so that whoever began
-/// in it can still finish.
+/// The longest storm. It is shorter than the retransmissions of every connection last, so that one
+/// that began in it can still finish.
 const STORM_MAX: Duration = Duration::from_secs(25);
 
-/// A host.
+/// The plan of a host.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HostPlan {
-    /// Its workers, each a shard.
+    /// Number of workers, each with a shard.
     pub workers: usize,
     /// Its IP MTU.
     pub mtu: usize,
-    /// How its TCP behaves.
+    /// Its TCP settings.
     pub settings: Settings,
-    /// What it reserves.
+    /// Its memory limits.
     pub limits: Limits,
-    /// The last source port of its active opens; the first is 40,000, or the same.
+    /// The last source port of its active opens. The first one is 40,000, or the same if that is
+    /// lower.
     pub last_port: u16,
-    /// Handshakes under way before its listener sends cookies.
+    /// Pending handshakes from which its listener sends cookies.
     pub backlog: u32,
 }
 
-/// A conversation.
+/// The plan of a conversation.
 #[derive(Clone, Debug)]
-pub struct TalkPlan {
-    /// What kind.
+#[non_exhaustive]
+pub struct ConversationPlan {
+    /// Its kind.
     pub kind: Kind,
-    /// When it begins, and when the other end opens too if the open is simultaneous.
+    /// When it is opened, by both ends if the open is simultaneous.
     pub at: Duration,
-    /// Which host and worker open it.
+    /// The host and worker that open it.
     pub opener: (usize, usize),
-    /// Which host is the other.
+    /// The other host.
     pub other: usize,
-    /// Over IPv6.
+    /// True for IPv6.
     pub ipv6: bool,
-    /// Where nobody listens, or is.
-    pub nowhere: Option<Nowhere>,
-    /// What both do.
+    /// Set if the target does not answer.
+    pub dead_target: Option<DeadTarget>,
+    /// The scripts of the opener and of the other side.
     pub scripts: [Script; 2],
 }
 
-/// Why nobody answers an open.
+/// A target that does not accept connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nowhere {
-    /// The port is closed.
-    Port,
-    /// There is no such host.
-    Host,
+#[non_exhaustive]
+pub enum DeadTarget {
+    /// A closed port.
+    ClosedPort,
+    /// An address without a host.
+    NoHost,
 }
 
-/// What happens to the network.
+/// A change of the network.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Change {
-    /// The cables of a host become so: to it, from it.
-    Weather(usize, Box<[Impairment; 2]>),
+    /// New impairments of a host's cables: to it, and from it.
+    Impair(usize, Box<[Impairment; 2]>),
     /// A host crashes and starts again.
     Crash(usize),
 }
 
-/// All of it.
+/// A scenario.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scenario {
-    /// Where it was drawn from.
+    /// The seed that it was drawn from.
     pub seed: u64,
-    /// From one host to another, in fair weather.
+    /// Delay from one host to another without impairments.
     pub delay: Duration,
     /// The hosts.
     pub hosts: Vec<HostPlan>,
-    /// What they talk.
-    pub talks: Vec<TalkPlan>,
-    /// Both ends of every conversation open it.
+    /// The conversations.
+    pub conversations: Vec<ConversationPlan>,
+    /// True if both ends of every conversation open it.
     pub simultaneous: bool,
-    /// What happens, by when.
+    /// The changes with their times, in order.
     pub changes: Vec<(Duration, Change)>,
 }
 
 impl Scenario {
-    /// The scenario of a seed.
+    /// Draws the scenario of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let rng = &mut rng;
@@ -104,44 +111,45 @@ impl Scenario {
         let count = if simultaneous { 2 } else { 2 + rng.below(3) as usize };
         let crash = rng.happens(0.15).then(|| rng.below(count as u64) as usize);
         let mut hosts: Vec<_> = (0..count).map(|_| HostPlan::draw(rng)).collect();
-        let talks = draw_talks(rng, &hosts, simultaneous);
+        let conversations = draw_conversations(rng, &hosts, simultaneous);
         if simultaneous {
             for host in &mut hosts {
                 (host.workers, host.last_port) = (1, SHARED_PORT);
             }
         }
-        let may_hang = crash.is_some() || talks.iter().any(|talk| talk.kind.may_break_off());
-        if may_hang || hosts.iter().any(HostPlan::is_short) {
-            // Who is not told of an end can only find out by asking.
-            hosts.iter_mut().for_each(|host| host.settings.keep_alive = Some(ASKS));
+        let may_be_orphaned = crash.is_some()
+            || conversations.iter().any(|conversation| conversation.kind.may_end_early());
+        if may_be_orphaned || hosts.iter().any(HostPlan::has_low_limits) {
+            // A host that misses the end of a connection can only detect it by keep-alive.
+            hosts.iter_mut().for_each(|host| host.settings.keep_alive = Some(KEEP_ALIVE));
         }
         let changes = draw_changes(rng, count, crash);
         let delay = Duration::from_micros(1 + rng.below(100));
-        Self { seed, delay, hosts, talks, simultaneous, changes }
+        Self { seed, delay, hosts, conversations, simultaneous, changes }
     }
 
-    /// When the network is well again.
+    /// Returns the time at which the network heals.
     pub fn heals_at(&self) -> Duration {
         self.changes.iter().map(|(at, _)| *at).max().unwrap_or_default()
     }
 
-    /// Whether bits are flipped.
+    /// Returns true if the network flips bits.
     pub fn has_corruption(&self) -> bool {
-        let corrupt = |(_, change): &(Duration, Change)| matches!(change, Change::Weather(_, both) if both[1].corrupt > 0.0);
+        let corrupt = |(_, change): &(Duration, Change)| matches!(change, Change::Impair(_, both) if both[1].corrupt > 0.0);
         self.changes.iter().any(corrupt)
     }
 
-    /// Whether a host crashes.
+    /// Returns true if a host crashes.
     pub fn has_crash(&self) -> bool {
         self.changes.iter().any(|(_, change)| matches!(change, Change::Crash(_)))
     }
 }
 
-/// Keep-alive that waits until every storm is over.
-const ASKS: KeepAlive =
+/// Keep-alive that starts after every storm.
+const KEEP_ALIVE: KeepAlive =
     KeepAlive { idle: Duration::from_secs(40), interval: Duration::from_secs(5), probes: 6 };
 
-/// The address of a host.
+/// Returns the address of a host.
 pub(super) fn address(host: usize, ipv6: bool) -> IpAddr {
     let n = host as u8 + 1;
     if ipv6 {
@@ -151,61 +159,65 @@ pub(super) fn address(host: usize, ipv6: bool) -> IpAddr {
     }
 }
 
-impl TalkPlan {
-    /// Where its opener opens to.
+impl ConversationPlan {
+    /// Returns the address to which the opener connects.
     pub(super) fn target(&self, simultaneous: bool) -> SocketAddr {
-        let port = match self.nowhere {
-            Some(Nowhere::Port) => CLOSED_PORT,
+        let port = match self.dead_target {
+            Some(DeadTarget::ClosedPort) => CLOSED_PORT,
             _ if simultaneous => SHARED_PORT,
             _ => PORT,
         };
-        let host = if self.nowhere == Some(Nowhere::Host) { 99 } else { self.other };
+        let host = if self.dead_target == Some(DeadTarget::NoHost) { 99 } else { self.other };
         (address(host, self.ipv6), port).into()
     }
 }
 
-fn draw_talks(rng: &mut Rng, hosts: &[HostPlan], simultaneous: bool) -> Vec<TalkPlan> {
-    // One connection a family is all that two hosts with one port each can have.
-    let many = if simultaneous { 1 + rng.below(2) } else { 1 + rng.below(20) };
-    let most = 1 << (4 + rng.below(13));
-    let mut talks = Vec::new();
-    for number in 0..many {
+fn draw_conversations(
+    rng: &mut Rng,
+    hosts: &[HostPlan],
+    simultaneous: bool,
+) -> Vec<ConversationPlan> {
+    // Two hosts with one port each can have one connection per address family.
+    let count = if simultaneous { 1 + rng.below(2) } else { 1 + rng.below(20) };
+    let bytes_max = 1 << (4 + rng.below(13));
+    let mut conversations = Vec::new();
+    for number in 0..count {
         let opener = if simultaneous { 0 } else { rng.below(hosts.len() as u64) as usize };
         let step = 1 + rng.below(hosts.len() as u64 - 1) as usize;
         let kind = Kind::ALL[rng.below(Kind::ALL.len() as u64) as usize];
         let at = if simultaneous { 0 } else { rng.below(3_000_000) };
-        let nowhere = match rng.unit() {
+        let dead_target = match rng.unit() {
             _ if simultaneous => None,
-            x if x < 0.02 => Some(Nowhere::Port),
-            x if x < 0.03 => Some(Nowhere::Host),
+            x if x < 0.02 => Some(DeadTarget::ClosedPort),
+            x if x < 0.03 => Some(DeadTarget::NoHost),
             _ => None,
         };
-        talks.push(TalkPlan {
+        conversations.push(ConversationPlan {
             kind,
             at: Duration::from_micros(at),
             opener: (opener, rng.below(hosts[opener].workers as u64) as usize),
             other: (opener + step) % hosts.len(),
             ipv6: if simultaneous { number == 1 } else { rng.happens(0.5) },
-            nowhere,
-            scripts: kind.draw(rng, most),
+            dead_target,
+            scripts: kind.draw(rng, bytes_max),
         });
         if simultaneous {
-            talks.iter_mut().for_each(|talk| talk.opener.1 = 0);
+            conversations.iter_mut().for_each(|conversation| conversation.opener.1 = 0);
         }
     }
-    talks
+    conversations
 }
 
 impl HostPlan {
     fn draw(rng: &mut Rng) -> Self {
-        let is_short = rng.happens(0.15);
-        let connections = if is_short { 4 + rng.below(12) } else { 64 } as usize;
+        let low_limits = rng.happens(0.15);
+        let connections = if low_limits { 4 + rng.below(12) } else { 64 } as usize;
         let limits = Limits {
             connections,
             embryos: if rng.happens(0.2) { 1 + rng.below(3) as usize } else { 32 },
-            time_waits: if is_short { 1 + rng.below(8) as usize } else { 64 },
-            orphans: if is_short { 1 + rng.below(8) as usize } else { 64 },
-            buffer_bytes: if is_short { 128 << 10 } else { 64 << 20 },
+            time_waits: if low_limits { 1 + rng.below(8) as usize } else { 64 },
+            orphans: if low_limits { 1 + rng.below(8) as usize } else { 64 },
+            buffer_bytes: if low_limits { 128 << 10 } else { 64 << 20 },
             batch: 1 + rng.below(64) as usize,
             neighbours: 16,
             path_mtus: 16,
@@ -223,23 +235,23 @@ impl HostPlan {
         }
     }
 
-    /// Whether it may have to turn something down.
-    pub(super) const fn is_short(&self) -> bool {
+    /// Returns true if its limits may make it reject connections.
+    pub(super) const fn has_low_limits(&self) -> bool {
         self.limits.connections < 64 || self.may_send_cookies()
     }
 
-    /// Whether its active opens may have to follow connections in TIME-WAIT, whose peers may not know yet that
-    /// they are over.
+    /// Returns true if its active opens may reuse ports of connections in TIME-WAIT, whose peers
+    /// may still consider them open.
     pub(super) const fn has_few_ports(&self) -> bool {
         self.last_port < 50_000
     }
 
-    /// Whether it may answer with cookies, which are sent once.
+    /// Returns true if it may answer with SYN cookies, which are not retransmitted.
     pub(super) const fn may_send_cookies(&self) -> bool {
         self.limits.embryos < 32 || self.backlog < 1024
     }
 
-    /// The first source port of its active opens.
+    /// Returns the first source port of its active opens.
     pub(super) const fn first_port(&self) -> u16 {
         if self.last_port < 40_000 { self.last_port } else { 40_000 }
     }
@@ -253,7 +265,7 @@ fn draw_settings(rng: &mut Rng) -> Settings {
         send_buffer: buffer(rng),
         ack_delay: Duration::from_millis(rng.below(200)),
         nagle: rng.happens(0.5),
-        // Shorter, and TIME-WAIT would be over before the storm is.
+        // TIME-WAIT must outlast the storm.
         msl: Duration::from_secs(30 + rng.below(30)),
         initial_window: 1 + rng.below(10) as u8,
         timestamps: rng.happens(0.7),
@@ -272,19 +284,20 @@ fn draw_settings(rng: &mut Rng) -> Settings {
 fn draw_changes(rng: &mut Rng, hosts: usize, crash: Option<usize>) -> Vec<(Duration, Change)> {
     let storm = if rng.happens(0.2) { 1_000 } else { rng.below(STORM_MAX.as_micros()) + 1 };
     let mut changes = Vec::new();
-    let calm = rng.happens(0.15);
+    let no_storm = rng.happens(0.15);
     for host in 0..hosts {
         let mut at = 0;
-        while !calm && at < storm {
-            // A frame crosses two cables, and two flipped bits can escape a sum of 16 bits: only one flips.
-            let to = Impairment { corrupt: 0.0, ..weather(rng) };
-            let change = Change::Weather(host, Box::new([to, weather(rng)]));
+        while !no_storm && at < storm {
+            // A frame crosses two cables. Two flipped bits can escape a 16-bit checksum, so only
+            // one cable flips bits.
+            let to = Impairment { corrupt: 0.0, ..draw_impairment(rng) };
+            let change = Change::Impair(host, Box::new([to, draw_impairment(rng)]));
             changes.push((Duration::from_micros(at), change));
             at += 1 + rng.below(storm);
         }
-        let fair = Impairment::default();
+        let none = Impairment::default();
         let heals_at = Duration::from_micros(storm);
-        changes.push((heals_at, Change::Weather(host, Box::new([fair, fair]))));
+        changes.push((heals_at, Change::Impair(host, Box::new([none, none]))));
     }
     if let Some(host) = crash {
         let at = Duration::from_micros(rng.below(storm.min(6_000_000)));
@@ -294,9 +307,9 @@ fn draw_changes(rng: &mut Rng, hosts: usize, crash: Option<usize>) -> Vec<(Durat
     changes
 }
 
-/// A direction of a cable in the storm.
-fn weather(rng: &mut Rng) -> Impairment {
-    let squared = |rng: &mut Rng, most: f64| most * rng.unit() * rng.unit();
+/// Draws the impairment of one direction of a cable.
+fn draw_impairment(rng: &mut Rng) -> Impairment {
+    let squared = |rng: &mut Rng, max: f64| max * rng.unit() * rng.unit();
     if rng.happens(0.05) {
         return Impairment { loss: 1.0, ..Impairment::default() };
     }
@@ -336,11 +349,11 @@ mod tests {
     }
 
     #[test]
-    fn every_storm_ends_in_fair_weather() {
+    fn every_storm_ends_without_impairments() {
         for seed in 0..200 {
             let scenario = Scenario::draw(seed);
-            let fair = |(_, change): &&(Duration, Change)| matches!(change, Change::Weather(_, both) if both[0] == Impairment::default());
-            let healed = scenario.changes.iter().rev().take(scenario.hosts.len()).filter(fair);
+            let heals = |(_, change): &&(Duration, Change)| matches!(change, Change::Impair(_, both) if both[0] == Impairment::default());
+            let healed = scenario.changes.iter().rev().take(scenario.hosts.len()).filter(heals);
             assert_eq!(healed.count(), scenario.hosts.len(), "seed {seed}");
             assert!(scenario.heals_at() <= STORM_MAX);
         }

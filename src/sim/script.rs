@@ -1,28 +1,31 @@
-//! What the two programs of a conversation do, as lists of steps, and what their bytes are.
+//! The scripts of a conversation: the steps of the programs at both ends, and the content of each
+//! direction.
 //!
-//! Each direction has content of its own, so that a byte out of place, or of another connection, is seen.
+//! Each direction has its own content, so that a misplaced byte, or one of another connection, is
+//! detected.
 
 use crate::rng::Rng;
 use crate::shard::SocketOption;
 use crate::time::Duration;
 
-/// What a program does next. Whatever the step, it reads as its [`Appetite`] allows.
+/// A step of a program. During every step it reads as its [`ReadPace`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Writes so many bytes.
     Write(u32),
     /// Writes so many bytes as urgent data.
     WriteUrgent(u32),
-    /// Waits until so many bytes were read in all.
+    /// Waits until so many bytes were read in total.
     Read(u32),
     /// Waits until the peer has closed and all was read.
     ReadToEnd,
-    /// Sends back what it reads until the peer has closed and all is sent.
+    /// Sends back what it reads, until the peer has closed and all is sent.
     Echo,
-    /// Lets time pass.
+    /// Pauses.
     Wait(Duration),
-    /// Chooses something for the connection.
-    Choose(SocketOption),
+    /// Sets an option of the connection.
+    SetOption(SocketOption),
     /// Closes its direction.
     Close,
     /// Closes both directions.
@@ -33,55 +36,57 @@ pub enum Step {
     Abort,
 }
 
-/// How a program reads.
+/// The pace at which a program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appetite {
-    /// All there is, at once.
+#[non_exhaustive]
+pub enum ReadPace {
+    /// Reads everything at once.
     Eager,
-    /// At most so many bytes at a time, that often.
+    /// Reads at most so many bytes per interval.
     Paced(u32, Duration),
 }
 
-/// What one program of a conversation does.
+/// The program at one end of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// In order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// How it reads meanwhile.
-    pub appetite: Appetite,
+    /// The pace of reading meanwhile.
+    pub read_pace: ReadPace,
 }
 
-/// The kinds of conversation that are drawn.
+/// The kinds of conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
-    /// The opener sends, closes, and then has everything echoed.
+    /// The opener sends, closes, and then receives the echo.
     EchoHalfClosed,
-    /// The opener has everything echoed, then closes.
+    /// The opener sends, receives the echo, then closes.
     EchoThenClose,
-    /// The other sends much and closes first.
+    /// The other side streams and closes first.
     Chargen,
-    /// The other sends one line and closes first.
+    /// The other side sends one line and closes first.
     Daytime,
     /// Requests and responses in turn.
     Request,
     /// Both send at once and close when done.
     BothWays,
-    /// Both close at the same moment, as far as the network lets them.
+    /// Both close at the same moment, as far as the network permits.
     CloseTogether,
     /// Nothing is sent.
     Silent,
     /// The opener resets the connection.
     OpenerAborts,
-    /// The other resets it.
+    /// The other side resets it.
     OtherAborts,
-    /// The opener closes both directions before the answer has come.
+    /// The opener closes both directions before the answer has arrived.
     ClosesBoth,
     /// The opener closes both directions with a deadline.
     ClosesBy,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 12] = [
         Self::EchoHalfClosed,
         Self::EchoThenClose,
@@ -97,14 +102,16 @@ impl Kind {
         Self::ClosesBy,
     ];
 
-    /// Whether one of the ends may leave before all is said: the other then meets a reset.
-    pub const fn may_break_off(self) -> bool {
+    /// Returns true if one side may close before it has read everything: the other one then
+    /// receives a reset.
+    pub const fn may_end_early(self) -> bool {
         matches!(self, Self::OpenerAborts | Self::OtherAborts | Self::ClosesBoth | Self::ClosesBy)
     }
 
-    /// What the opener does and what the other does, `most` bytes either way at most.
-    pub fn draw(self, rng: &mut Rng, most: u32) -> [Script; 2] {
-        let n = 1 + rng.below(most.into()) as u32;
+    /// Draws the scripts of the opener and of the other side, with at most `bytes_max` bytes in
+    /// each direction.
+    pub fn draw(self, rng: &mut Rng, bytes_max: u32) -> [Script; 2] {
+        let n = 1 + rng.below(bytes_max.into()) as u32;
         let pause = Step::Wait(Duration::from_micros(rng.below(300_000)));
         let (close, end) = (Step::Close, Step::ReadToEnd);
         let (opener, other) = match self {
@@ -116,7 +123,7 @@ impl Kind {
             Self::Daytime => (vec![end, close], vec![Step::Write(7), close, end]),
             Self::Request => requests(rng, n),
             Self::BothWays => {
-                let m = 1 + rng.below(most.into()) as u32;
+                let m = 1 + rng.below(bytes_max.into()) as u32;
                 (vec![Step::Write(n), close, end], vec![Step::Write(m), pause, close, end])
             }
             Self::CloseTogether => {
@@ -137,8 +144,8 @@ impl Kind {
             }
         };
         [opener, other].map(|steps| Script {
-            steps: embellished(rng, steps),
-            appetite: Appetite::draw(rng, most),
+            steps: vary(rng, steps),
+            read_pace: ReadPace::draw(rng, bytes_max),
         })
     }
 }
@@ -156,15 +163,15 @@ fn requests(rng: &mut Rng, n: u32) -> (Vec<Step>, Vec<Step>) {
     (opener, other)
 }
 
-/// Now and then a pause before a step, a write that is urgent, a choice of the connection's own.
-fn embellished(rng: &mut Rng, steps: Vec<Step>) -> Vec<Step> {
+/// Inserts pauses and options at random, and makes some writes urgent.
+fn vary(rng: &mut Rng, steps: Vec<Step>) -> Vec<Step> {
     let mut all = Vec::new();
     for step in steps {
         if rng.happens(0.1) {
             all.push(Step::Wait(Duration::from_micros(rng.below(400_000))));
         }
         if rng.happens(0.1) {
-            all.push(Step::Choose(choice(rng)));
+            all.push(Step::SetOption(draw_option(rng)));
         }
         all.push(match step {
             Step::Write(n) if rng.happens(0.05) => Step::WriteUrgent(n),
@@ -174,7 +181,7 @@ fn embellished(rng: &mut Rng, steps: Vec<Step>) -> Vec<Step> {
     all
 }
 
-fn choice(rng: &mut Rng) -> SocketOption {
+fn draw_option(rng: &mut Rng) -> SocketOption {
     match rng.below(5) {
         0 => SocketOption::Nagle(rng.happens(0.5)),
         1 => SocketOption::Cork(rng.happens(0.5)),
@@ -184,21 +191,21 @@ fn choice(rng: &mut Rng) -> SocketOption {
     }
 }
 
-impl Appetite {
-    fn draw(rng: &mut Rng, most: u32) -> Self {
+impl ReadPace {
+    fn draw(rng: &mut Rng, bytes_max: u32) -> Self {
         if rng.happens(0.7) {
             return Self::Eager;
         }
-        // No more than about twenty helpings, so that the slowest reader is done in seconds.
-        let bytes = most / 20 + 1 + rng.below(4000) as u32;
+        // About twenty portions at most, so that the slowest reader finishes within seconds.
+        let bytes = bytes_max / 20 + 1 + rng.below(4000) as u32;
         Self::Paced(bytes, Duration::from_micros(1 + rng.below(300_000)))
     }
 }
 
-/// Byte `at` of what is said in a direction of a conversation.
-pub(super) const fn content(direction: u32, at: u64) -> u8 {
-    let mixed = (at as u32 ^ (direction << 7)).wrapping_mul(0x9e37_79b1);
-    ((mixed >> 24) ^ direction) as u8
+/// Returns byte `at` of a content stream. Each direction of a conversation has its own stream.
+pub(super) const fn content(stream: u32, at: u64) -> u8 {
+    let mixed = (at as u32 ^ (stream << 7)).wrapping_mul(0x9e37_79b1);
+    ((mixed >> 24) ^ stream) as u8
 }
 
 #[cfg(test)]
@@ -219,8 +226,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shifted_or_of_another_direction_differs_somewhere() {
-        let text = |direction, from: u64| (from..from + 64).map(move |at| content(direction, at));
+    fn shifted_content_and_that_of_other_streams_differ() {
+        let text = |stream, from: u64| (from..from + 64).map(move |at| content(stream, at));
         for shift in [1, 4, 256, 1000, 1448, 65_536] {
             assert!(!text(2, 0).eq(text(2, shift)), "{shift}");
         }

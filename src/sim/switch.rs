@@ -1,12 +1,11 @@
-//! The switch between the hosts: a copy of each frame to whom it is addressed, and the spreading of flows
-//! over a host's workers by a hash that the stack cannot foresee.
+//! The switch between the hosts: forwards a copy of each frame to its destination, and spreads
+//! flows over a host's workers by a hash that the stack cannot predict.
 
 use super::host::Host;
 use crate::link::{Frame, Link};
 use crate::time::Instant;
 
-/// Moves what every port has sent to the ports it is for. Returns how many frames moved.
-/// `seen` is shown each.
+/// Forwards the frames of all ports and passes each to `seen`. Returns the number of frames.
 pub(super) fn forward(
     now: Instant,
     hosts: &mut [Host],
@@ -40,7 +39,7 @@ fn deliver(now: Instant, hosts: &mut [Host], from: usize, frame: &[u8]) {
         }
         let queue = queue(frame, host.workers.len());
         let far = &mut host.workers[queue].far;
-        // Without a free frame the switch drops, as a switch does.
+        // Without a free frame the switch drops the packet.
         if let Some(mut copy) = far.reserve() {
             copy.fill(frame);
             far.transmit(now, copy);
@@ -48,7 +47,8 @@ fn deliver(now: Instant, hosts: &mut [Host], from: usize, frame: &[u8]) {
     }
 }
 
-/// The queue of a frame: FNV-1a over the addresses and ports of a TCP segment, queue 0 for the rest.
+/// Returns the queue of a frame: FNV-1a over the addresses and ports of a TCP segment, queue 0 for
+/// the rest.
 fn queue(frame: &[u8], queues: usize) -> usize {
     let ends = match frame.get(12..14) {
         Some([0x08, 0x00]) if frame.get(23) == Some(&6) => frame.get(26..38),

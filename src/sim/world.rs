@@ -1,4 +1,4 @@
-//! The world: its hosts, its clock, and how it advances.
+//! The world: hosts, a switch and a virtual clock.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,14 +13,14 @@ use crate::shard::{Config, Service, Shard};
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
 
-/// How a world is.
+/// The configuration of a world.
 #[derive(Clone, Copy, Debug)]
 pub struct WorldConfig {
-    /// Everything that is drawn comes from it.
+    /// The seed of everything random.
     pub seed: u64,
-    /// From one host to another.
+    /// Delay from one host to another.
     pub delay: Duration,
-    /// The cables.
+    /// The links between hosts and switch.
     pub cable: memory::Config,
 }
 
@@ -34,7 +34,8 @@ impl Default for WorldConfig {
     }
 }
 
-/// Wraps the near end of a cable, in an impairment for instance; the number is drawn for it.
+/// Wraps the host's end of a cable, for instance in an impairment. The number is a random seed for
+/// it.
 pub type Wrap<'a> = &'a mut dyn FnMut(MemoryLink, u64) -> Box<dyn Link>;
 
 /// Hosts, a switch and a clock.
@@ -48,14 +49,14 @@ pub struct World {
     witness: Option<Witness>,
 }
 
-/// Is shown every frame that reaches the switch, and when.
+/// Receives every frame that reaches the switch, with its time.
 pub type Witness = Box<dyn FnMut(Instant, &[u8])>;
 
-/// Every frame that crossed the switch, in order.
+/// All frames that crossed the switch, in order.
 pub type Record = Rc<RefCell<Vec<Vec<u8>>>>;
 
 impl World {
-    /// An empty world at one second past the start of time.
+    /// Creates a world without hosts. Its clock starts at one second.
     pub fn new(config: WorldConfig) -> Self {
         Self {
             config,
@@ -68,12 +69,12 @@ impl World {
         }
     }
 
-    /// Now.
+    /// Returns the present time of the world.
     pub const fn now(&self) -> Instant {
         self.now
     }
 
-    /// The hardware address that the next host will have.
+    /// Returns the Ethernet address of the next host to be added.
     pub fn next_mac(&self) -> MacAddr {
         MacAddr([0x02, 0, 0, 0, 0, self.hosts.len() as u8 + 1])
     }
@@ -83,13 +84,13 @@ impl World {
         core::array::from_fn(|_| self.rng.next_u32() as u8)
     }
 
-    /// Adds a host with a worker for each service; the configuration's hardware address must be
+    /// Adds a host with one worker per service. The configuration must contain
     /// [`next_mac`](Self::next_mac).
     pub fn add_host(&mut self, config: &Config, services: Vec<Box<dyn Service>>) -> HostId {
         self.add_host_with(config, services, &mut |near, _| Box::new(near))
     }
 
-    /// The same, with something between each shard and its cable.
+    /// Adds a host as [`add_host`](Self::add_host) does, with a wrapper around each of its links.
     pub fn add_host_with(
         &mut self,
         config: &Config,
@@ -101,8 +102,8 @@ impl World {
         HostId(self.hosts.len() - 1)
     }
 
-    /// A host loses all that it knew, without a word to anyone, and begins anew with these services. What was
-    /// on its cables is lost with it, and so is the weather that was on them.
+    /// Crashes a host and restarts it with these services. All its state is lost, and so are the
+    /// frames on its cables and their impairments.
     pub fn crash(&mut self, id: HostId, config: &Config, services: Vec<Box<dyn Service>>) {
         self.hosts[id.0] = self.boot(config, services, &mut |near, _| Box::new(near));
     }
@@ -121,24 +122,25 @@ impl World {
         host
     }
 
-    /// The cables of a host become as bad as this: `to` for what goes to it, `from` for what comes from it.
+    /// Sets the impairments of a host's cables: `to` for frames to the host, `from` for frames from
+    /// it.
     pub fn impair(&mut self, id: HostId, to: Impairment, from: Impairment) {
         for worker in &mut self.hosts[id.0].workers {
             worker.far.change(to, from);
         }
     }
 
-    /// A host.
+    /// Returns a host.
     pub fn host(&self, id: HostId) -> &Host {
         &self.hosts[id.0]
     }
 
-    /// A host, to be given orders.
+    /// Returns a host for changes.
     pub fn host_mut(&mut self, id: HostId) -> &mut Host {
         &mut self.hosts[id.0]
     }
 
-    /// Puts a frame on a host's cable as if it came from the switch, for its worker 0.
+    /// Sends a frame to worker 0 of a host as if it came from the switch.
     pub fn inject(&mut self, id: HostId, bytes: &[u8]) {
         let far = &mut self.hosts[id.0].workers[0].far;
         if let Some(mut frame) = far.reserve() {
@@ -147,23 +149,23 @@ impl World {
         }
     }
 
-    /// Begins a new record of what crosses the switch.
+    /// Starts a new record of the frames that cross the switch.
     pub fn record(&mut self) -> Record {
         Rc::clone(self.record.insert(Record::default()))
     }
 
-    /// Has every frame shown to `witness` from now on.
+    /// Passes every frame to `witness` from now on.
     pub fn watch(&mut self, witness: Witness) {
         self.witness = Some(witness);
     }
 
-    /// A turn of every worker, the switch's work, and the clock moved to what comes next. Returns whether
-    /// there is anything to come.
+    /// Runs one turn of every worker, forwards frames, and advances the clock to the next event.
+    /// Returns false when no event is pending.
     pub fn step(&mut self) -> bool {
         self.step_until(Instant::FAR)
     }
 
-    /// The same, the clock going no further than `end`.
+    /// Steps as [`step`](Self::step) does, with the clock advancing no further than `end`.
     pub fn step_until(&mut self, end: Instant) -> bool {
         let mut moved = false;
         for host in &mut self.hosts {
@@ -185,12 +187,12 @@ impl World {
             return true;
         }
         let Some(next) = self.hosts.iter().filter_map(Host::deadline).min() else { return false };
-        // A deadline that has passed is met by the next turn; time must move all the same.
+        // The next turn handles deadlines that have passed. The clock must advance all the same.
         self.now = next.max(self.now + Duration::from_micros(1)).min(end.max(self.now));
         true
     }
 
-    /// Steps until `done`, for at most `span`. Returns whether it was done.
+    /// Steps until `done`, for at most `span`. Returns true if it was done.
     pub fn run(&mut self, span: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + span;
         while !done(self) {
@@ -205,7 +207,7 @@ impl World {
     pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
         self.run(span, |world| world.now >= end);
-        // Where nothing is to come, time passes all the same.
+        // Without pending events, time passes all the same.
         self.now = self.now.max(end);
     }
 }

@@ -23,14 +23,14 @@ reports() { grep -q "$1" /tmp/server.err || fail "not reported: $1"; }
 set_queues 1
 serve auto 1
 reports 'queue 0 [a-z-]* on core 2'
-grep -q 'fetch each frame from' /tmp/server.err && fail "a core on the NIC's node is reported as remote"
+grep -q 'remote NUMA node' /tmp/server.err && fail "a core on the NIC's node is reported as remote"
 say "pages of the server: $(pages_on 0) on node 0, $(pages_on 1) on node 1"
 [ "$(pages_on 1)" -gt $((9 * $(pages_on 0))) ] || fail "its memory is on the wrong node"
 stop_server
 
 serve auto 1 --cores 0
 # shellcheck disable=SC2016
-reports 'workers on cores 0 fetch each frame from .*: `eth1` is on NUMA node 1, with cores 2-3'
+reports 'workers on cores 0 fetch each frame from a remote NUMA node: `eth1` is on NUMA node 1, with cores 2-3'
 stop_server
 
 # The node has one physical core: its two hardware threads are still closer than the other node's.

@@ -29,8 +29,6 @@ const GRACE: Span = Span::from_secs(3);
 
 /// How often the main thread looks whether it is over.
 const LOOK: Duration = Duration::from_millis(10);
-/// So many of these are between two looks at the interface, which ask its driver.
-const LOOKS_AT_INTERFACE: u32 = 100;
 
 /// Runs the job until its services or a signal end it.
 ///
@@ -43,18 +41,14 @@ pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
         .map_err(|error| explain(&config.interface, &error))?;
     announce(&config, &stack);
     (job.ready)();
-    let mut looks: u32 = 0;
+    let events = stack.events();
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(LOOK);
-        for note in stack.tend() {
-            eprintln!("note: {note}");
+        while let Some(event) = events.try_recv() {
+            eprintln!("note: {event}");
         }
         if let Some(door) = &door {
             door.answer(&mut stack);
-        }
-        looks = looks.wrapping_add(1);
-        if looks.is_multiple_of(LOOKS_AT_INTERFACE) {
-            stack.look().iter().for_each(|note| eprintln!("note: {note}"));
         }
     }
     if stack.interface_is_gone() {

@@ -74,7 +74,7 @@ impl Totals {
     fn add(&mut self, outcome: &Outcome) {
         self.frames += outcome.frames;
         self.bytes += outcome.bytes;
-        self.conversations += outcome.talks as u64;
+        self.conversations += outcome.conversations as u64;
         self.world_seconds += outcome.took.as_secs_f64();
         self.trace = self.trace.rotate_left(1) ^ outcome.trace;
     }

@@ -1,5 +1,5 @@
-//! The netlink conversation (rtnetlink(7)): dump, subscribe, ask the kernel to resolve. Turns messages
-//! into changes; everything about other interfaces is passed over.
+//! The rtnetlink(7) socket: subscribes, dumps, asks the kernel to resolve neighbours. Turns
+//! messages into changes and ignores other interfaces.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,15 +16,16 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, Ro
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::Change;
+use super::change::Change;
 
 /// Multicast groups of rtnetlink (linux/rtnetlink.h): LINK, NEIGH, IPV4_ROUTE, IPV6_ROUTE.
 const GROUPS: [u32; 4] = [1, 3, 7, 11];
 
-/// Receive buffer of the socket: a dump of some thousand neighbours arrives at once.
+/// Receive buffer of the socket, bytes: a dump of some thousand neighbours arrives at once.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// What is asked for at the start and after an overrun, one at a time: a socket serves one dump at once.
+/// The dumps requested at the start and after an overrun, one at a time: a socket serves one dump
+/// at once.
 const DUMPS: [Dump; 3] = [Dump::Links, Dump::Routes, Dump::Neighbours];
 
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ enum Dump {
     Neighbours,
 }
 
-/// The socket and where the dump stands.
+/// The socket and the progress of its dumps.
 pub(super) struct Netlink {
     socket: Socket,
     interface: u32,
@@ -67,13 +68,13 @@ impl Netlink {
         Ok(Self { socket, interface, sequence: 0, next_dump: 0, dumping: false })
     }
 
-    /// Takes all that has arrived, without blocking.
-    pub(super) fn poll(&mut self, tell: &impl Fn(Change)) {
+    /// Reads all that has arrived, without blocking.
+    pub(super) fn poll(&mut self, on_change: &impl Fn(Change)) {
         loop {
             self.continue_dump();
             match self.socket.recv_from_full() {
-                Ok((datagram, _)) => self.on_datagram(&datagram, tell),
-                // Changes were lost: the present state makes up for them.
+                Ok((datagram, _)) => self.on_datagram(&datagram, on_change),
+                // The kernel dropped changes: dump the tables again.
                 Err(e) if e.raw_os_error() == Some(nix::libc::ENOBUFS) => self.next_dump = 0,
                 Err(_) => return,
             }
@@ -121,18 +122,18 @@ impl Netlink {
         self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).is_ok()
     }
 
-    fn on_datagram(&mut self, mut bytes: &[u8], tell: &impl Fn(Change)) {
+    fn on_datagram(&mut self, mut bytes: &[u8], on_change: &impl Fn(Change)) {
         while bytes.len() >= 16 {
             let len = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
             if !(16..=bytes.len()).contains(&len) {
                 return;
             }
-            // What the crate can't read is of a kind that we do not ask for.
+            // The crate reads every kind of message that we subscribe to.
             if let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes[..len]) {
                 match message.payload {
                     NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => self.dumping = false,
                     NetlinkPayload::InnerMessage(inner) => {
-                        changes(&inner, self.interface).into_iter().for_each(tell);
+                        changes(&inner, self.interface).into_iter().for_each(on_change);
                     }
                     _ => {}
                 }
@@ -150,7 +151,13 @@ const fn family(address: IpAddr) -> AddressFamily {
     }
 }
 
-/// What a message says about `interface`.
+impl std::fmt::Debug for Netlink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Netlink").field("fd", &self.as_raw_fd()).finish()
+    }
+}
+
+/// Returns the change that a message reports about `interface`.
 fn changes(message: &RouteNetlinkMessage, interface: u32) -> Option<Change> {
     match message {
         RouteNetlinkMessage::NewNeighbour(m) => neighbour(m, interface, true),
@@ -160,7 +167,7 @@ fn changes(message: &RouteNetlinkMessage, interface: u32) -> Option<Change> {
         RouteNetlinkMessage::NewLink(m) if m.header.index == interface => {
             Some(Change::Carrier(m.header.flags.contains(LinkFlags::LowerUp)))
         }
-        RouteNetlinkMessage::DelLink(m) if m.header.index == interface => Some(Change::Gone),
+        RouteNetlinkMessage::DelLink(m) if m.header.index == interface => Some(Change::Removed),
         _ => None,
     }
 }
@@ -186,7 +193,7 @@ fn neighbour(message: &NeighbourMessage, interface: u32, exists: bool) -> Option
         NeighbourAttribute::LinkLayerAddress(bytes) => <[u8; 6]>::try_from(&bytes[..]).ok(),
         _ => None,
     });
-    // Incomplete says nothing new: resolution is under way.
+    // Resolution is under way: nothing has changed yet.
     if exists && message.header.state == NeighbourState::Incomplete {
         return None;
     }
@@ -254,31 +261,31 @@ mod tests {
         message
     }
 
-    fn told(state: NeighbourState) -> Option<Change> {
+    fn change(state: NeighbourState) -> Option<Change> {
         changes(&RouteNetlinkMessage::NewNeighbour(neighbour_message(state)), 7)
     }
 
     #[test]
-    fn a_neighbour_that_failed_has_no_address_and_one_being_resolved_is_no_news() {
+    fn a_failed_neighbour_has_no_address_and_an_incomplete_one_is_no_change() {
         let mac = Some([2, 0, 0, 0, 0, 9]);
         let address = IpAddr::V4(PEER);
         for usable in [NeighbourState::Reachable, NeighbourState::Stale, NeighbourState::Permanent]
         {
-            assert_eq!(told(usable), Some(Change::Neighbour { address, mac }));
+            assert_eq!(change(usable), Some(Change::Neighbour { address, mac }));
         }
-        assert_eq!(told(NeighbourState::Failed), Some(Change::Neighbour { address, mac: None }));
-        assert_eq!(told(NeighbourState::Incomplete), None);
+        assert_eq!(change(NeighbourState::Failed), Some(Change::Neighbour { address, mac: None }));
+        assert_eq!(change(NeighbourState::Incomplete), None);
     }
 
     #[test]
-    fn other_interfaces_are_passed_over() {
+    fn other_interfaces_are_ignored() {
         let message =
             RouteNetlinkMessage::NewNeighbour(neighbour_message(NeighbourState::Reachable));
         assert_eq!(changes(&message, 8), None);
     }
 
     #[test]
-    fn a_default_route_is_a_network_of_no_bits() {
+    fn a_default_route_has_a_prefix_of_no_bits() {
         let mut message = RouteMessage::default();
         message.header.address_family = AddressFamily::Inet;
         message.header.kind = RouteType::Unicast;
@@ -310,6 +317,6 @@ mod tests {
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        panic!("the dump never told about the link");
+        panic!("the dump never reported the link");
     }
 }

@@ -1,4 +1,4 @@
-//! What other threads may ask of a worker, and how a sleeping one is woken.
+//! Wakes a sleeping thread: an eventfd, written only while its owner sleeps.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,19 +9,7 @@ use nix::sys::time::TimeSpec;
 
 use crate::time::Duration;
 
-/// How connections end when the stack stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// FINs are sent, and answers awaited for at most `grace`; what is left is reset.
-    Close {
-        /// The longest wait.
-        grace: Duration,
-    },
-    /// Resets at once.
-    Abort,
-}
-
-/// Wakes one worker. Costs the waker nothing while the worker is awake.
+/// Wakes one thread. Costs one atomic load while the thread is awake.
 #[derive(Debug)]
 pub(super) struct Waker {
     sleeping: AtomicBool,
@@ -36,17 +24,17 @@ impl Waker {
         Ok(Self { sleeping: AtomicBool::new(false), event })
     }
 
-    /// Ends the worker's sleep, or keeps it from falling asleep if it is about to.
+    /// Ends the thread's sleep, or prevents it if the thread is about to sleep.
     pub(super) fn wake(&self) {
         if self.sleeping.load(Ordering::SeqCst) {
-            // A full counter means that it was woken already.
+            // A full counter means that the thread was woken already.
             let _ = self.event.write(1);
         }
     }
 
-    /// Called by the worker: sleeps until `link` has frames, someone wakes it, or `span` has passed.
-    /// `nothing_waits` is asked once more after the intention to sleep is visible to others, so that
-    /// what is queued just then is not slept through.
+    /// Sleeps until `link` is readable, another thread calls [`wake`](Self::wake), or `span` has
+    /// passed. Called by the thread that owns the waker. Evaluates `nothing_waits` after other
+    /// threads can see the intention to sleep, so that work queued at that moment is not missed.
     pub(super) fn sleep(
         &self,
         link: Option<BorrowedFd<'_>>,
@@ -58,7 +46,7 @@ impl Waker {
             self.wait(link, span);
         }
         self.sleeping.store(false, Ordering::SeqCst);
-        // EAGAIN: nobody woke us.
+        // EAGAIN: the sleep ended for another reason.
         let _ = self.event.read();
     }
 
@@ -94,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_for_which_something_waits_does_not_sleep() {
+    fn a_thread_with_waiting_work_does_not_sleep() {
         Waker::new().unwrap().sleep(None, Duration::from_secs(30), || false);
     }
 }
