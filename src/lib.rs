@@ -51,35 +51,32 @@
 //! # fn main() {}
 //! ```
 //!
-//! # The house
+//! # The layers
 //!
 //! A layer is a folder; its `mod.rs` is its contract. Imports point down, and `tests/source.rs`
-//! checks it.
+//! checks it. `ARCHITECTURE.md` has the map of the folders.
 //!
 //! ```text
-//!             main / cli                 subcommands, one file each
-//!                 │
-//!                 │
-//!   runtime   sim   packetdrill          threads and real time | a seeded world | scripts; a manual clock
-//!         \    │    /
-//!              shard                     one core's stack; the only layer that knows both wire and tcp
+//!   linerate-cli   linerate-packetdrill   other crates
+//!         \            │            /
+//!        runtime      sim                threads and real time | a seeded world and fake time
+//!              \     /
+//!               shard                    one core's stack; alone knows both wire and tcp
 //!         ┌──────┼────────┐
-//!       wire    tcp     link     xdp     none imports another; runtime joins xdp to link
+//!       wire    tcp     link     xdp     siblings; runtime joins xdp to link
 //!         └──────┴────┬───┴──────┘
-//!       limits   time   rng   metrics
+//!     limits   time   rng   role   metrics
 //! ```
 //!
 //! | layer | what it is | knows nothing of |
 //! |---|---|---|
 //! | [`wire`] | bytes to fields, fields to bytes | `std`, the protocol |
 //! | [`tcp`] | the protocol, sans-IO: facts in, questions out | bytes, cores, clocks |
-//! | [`link`] | frames in and out, in batches | what is in a frame |
-//! | `xdp` | the BPF program: loading, attaching, steering; probing the NIC | frames |
-//! | [`shard`] | one core's stack: pipeline, flow table, timers, listeners, neighbours | threads, real time |
-//! | `runtime` | pinned workers, queues between them, idle policy, the mirror of the kernel's tables, the watch over the NIC, the control socket | segments |
+//! | [`link`] | frames in and out, in batches | the contents of a frame |
+//! | `xdp` | the BPF program: loading, attaching, claiming; probing the NIC | frames |
+//! | [`shard`] | one core's stack: pipeline, flow table, timers, listeners, IP | threads, real time |
+//! | `runtime` | pinned workers, queues between them, housekeeping | segments |
 //! | [`sim`] | a deterministic network around the same shards | threads, real time |
-//! | `packetdrill` | socket calls for packetdrill's scripts over a shard, in virtual time | segments |
-//! | `cli` | the binary: services, load, measurements, on this stack and on the kernel's | private modules |
 //!
 //! # Life of a packet
 //!
@@ -93,7 +90,7 @@
 //! # Life of a frame
 //!
 //! A [`link::Frame`] is an unclonable ticket for one buffer of a link's memory. It is posted on the
-//! fill ring, comes back from the rx ring into the shard's hand, is read and released; or it is
+//! fill ring, comes back on the rx ring, is read by the shard and released; or it is
 //! taken from the free list, filled, put on the tx ring, and comes back through the completion
 //! ring. The sum of posted, held and free frames never changes, and is asserted.
 //!
@@ -105,19 +102,23 @@
 //! | kind | states | bytes, key included | bounded by |
 //! |---|---|---|---|
 //! | [`tcp::Embryo`] | SYN-RECEIVED of a passive open | 48 | the SYN table; past it, SYN cookies |
-//! | [`tcp::Connection`] | SYN-SENT, ESTABLISHED … LAST-ACK; SYN-RECEIVED of a simultaneous or a fast open | at most 320, buffers only when there is data | the slab |
+//! | [`tcp::Connection`] | SYN-SENT, ESTABLISHED … LAST-ACK; SYN-RECEIVED of a simultaneous or a fast open | at most 320; buffers only while they hold data | the slab |
 //! | [`tcp::TimeWait`] | TIME-WAIT | 32 | a FIFO by deadline; past it, the oldest goes early |
 //!
 //! SYN-SENT is a [`tcp::Connection`] rather than an embryo: the program holds its handle from
-//! `connect` on and may write or close before the handshake is done, and nobody can flood us with
-//! our own opens. So is a passive open whose SYN brought data with a good cookie (RFC 7413): its
-//! data is read before the handshake is done.
+//! `connect` on and may write or close before the handshake completes, and a remote host cannot
+//! flood the stack with active opens. The same holds for a passive open whose SYN carries data and
+//! a valid cookie (RFC 7413): the program reads the data before the handshake completes.
 //!
 //! # Reading order
 //!
 //! [`shard::Service`] and [`shard::Io`], the program's interface; `shard/turn`, one turn of a worker;
 //! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/send/transmit`, the plan of the next segment;
 //! `link/contract`, the life of a frame; `runtime/stack`, how a stack starts and stops.
+
+#[cfg(all(doctest, feature = "xdp"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod limits;
 pub mod link;

@@ -35,6 +35,7 @@ mod service;
 mod simulate;
 mod sizes;
 mod stack;
+mod stack_config;
 mod stop;
 mod trace;
 

@@ -18,4 +18,4 @@ mod text;
 pub mod top;
 
 pub use directory::ControlOption;
-pub use server::ControlServer as Door;
+pub use server::ControlServer;
