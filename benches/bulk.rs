@@ -1,6 +1,6 @@
-//! Bulk transfer through two shards at memory speed: one MiB after the other from a sender that always has
-//! more to a receiver that reads at once; full segments, checksums written and verified. One core works for
-//! both ends.
+//! Bulk transfer through two shards at memory speed: one MiB after the other from a sender that
+//! always has more to a receiver that reads at once; full segments, checksums written and verified.
+//! One core works for both ends.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use linerate::link::memory::{self, MemoryLink};

@@ -1,5 +1,5 @@
-//! Flow lookups: by size of the table, hit or miss, one by one or, as a turn does it, a batch prefetched
-//! first. Times are for one batch of 64.
+//! Flow lookups: by size of the table, hit or miss, one by one or, as a turn does it, a batch
+//! prefetched first. Times are for one batch of 64.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

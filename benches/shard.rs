@@ -1,5 +1,5 @@
-//! Segments in and out of a shard: data on an established connection, by batch size; a scan of closed
-//! ports; an idle turn.
+//! Segments in and out of a shard: data on an established connection, by batch size; a scan of
+//! closed ports; an idle turn.
 
 use std::hint::black_box;
 use std::time::Instant as Clock;

@@ -1,5 +1,5 @@
-//! The cost of the protocol without wire and link: a segment in, a segment out, and an exchange from SYN
-//! to TIME-WAIT between two ends in memory.
+//! The cost of the protocol without wire and link: a segment in, a segment out, and an exchange
+//! from SYN to TIME-WAIT between two ends in memory.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! The timer wheel as connections use it: a deadline that moves later with every segment, one that moves
-//! earlier, and many that expire.
+//! The timer wheel as connections use it: a deadline that moves later with every segment, one that
+//! moves earlier, and many that expire.
 
 use std::hint::black_box;
 

@@ -1,10 +1,11 @@
 //! An echo server on one queue of an interface:
 //!
-//! `cargo run --release --example echo -- veth0 10.99.0.11/24` (root; `scripts/veth up` makes a veth0)
+//! `cargo run --release --example echo -- veth0 10.99.0.11/24` (root; `scripts/veth up` makes a
+//! veth0)
 //!
-//! A [`Service`] runs on the worker's own thread. This one buffers nothing: data that does not fit into the
-//! send buffer stays in the receive buffer, so that the window closes on a peer that does not read, and
-//! memory stays bounded.
+//! A [`Service`] runs on the worker's own thread. This one buffers nothing: data that does not fit
+//! into the send buffer stays in the receive buffer, so that the window closes on a peer that does
+//! not read, and memory stays bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,7 +10,8 @@ use linerate::runtime::{Shutdown, Stack, StackConfig};
 use linerate::shard::{CloseReason, ConnId, ConnectOptions, Io, Service};
 use linerate::time::Duration;
 
-/// One request. Sends the pieces of the response, then the reason of the close, to the waiting thread.
+/// One request. Sends the pieces of the response, then the reason of the close, to the waiting
+/// thread.
 struct Fetch {
     target: SocketAddr,
     tell: Sender<Piece>,

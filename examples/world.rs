@@ -1,5 +1,5 @@
-//! Two whole stacks, a cable that loses five frames in a hundred, and a clock that the program moves: no
-//! privileges, no C compiler, and the same numbers each time.
+//! Two whole stacks, a cable that loses five frames in a hundred, and a clock that the program
+//! moves: no privileges, no C compiler, and the same numbers each time.
 //!
 //! `cargo run -p linerate --no-default-features --example world`
 

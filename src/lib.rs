@@ -112,9 +112,9 @@
 //!
 //! # Reading order
 //!
-//! [`shard::Service`] and [`shard::Io`], the program's interface; `shard/turn`, one turn of a worker;
-//! `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/send/transmit`, the plan of the next segment;
-//! `link/contract`, the life of a frame; `runtime/stack`, how a stack starts and stops.
+//! [`shard::Service`] and [`shard::Io`], the program's interface; `shard/turn`, one turn of a
+//! worker; `tcp/arrive`, RFC 9293 §3.10.7.4 step by step; `tcp/send/transmit`, the plan of the next
+//! segment; `link/contract`, the life of a frame; `runtime/stack`, how a stack starts and stops.
 
 #[cfg(all(doctest, feature = "xdp"))]
 #[doc = include_str!("../README.md")]

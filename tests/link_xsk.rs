@@ -97,7 +97,8 @@ fn length_of(number: u32) -> usize {
     60 + (number.wrapping_mul(2_654_435_761) >> 8) as usize % (1514 - 60 + 1)
 }
 
-/// Writes the Ethernet, IPv4 and TCP headers that the XDP program reads, for a frame of `len` bytes.
+/// Writes the Ethernet, IPv4 and TCP headers that the XDP program reads, for a frame of `len`
+/// bytes.
 fn headers(len: usize) -> [u8; HEADERS] {
     let mut headers = [0; HEADERS];
     headers[..6].fill(0xff);
@@ -285,8 +286,8 @@ fn every_way_to_fail_names_its_cause() {
     XskLink::open(&config("linka")).expect("the queue is free again");
 }
 
-/// Frames longer than a chunk as linux/if_xdp.h has them: several descriptors, XDP_PKT_CONTD in all but
-/// the last.
+/// Frames longer than a chunk as linux/if_xdp.h has them: several descriptors, XDP_PKT_CONTD in all
+/// but the last.
 #[test]
 fn frames_longer_than_a_chunk_come_and_go_in_several() {
     veth();

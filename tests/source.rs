@@ -1,6 +1,6 @@
 //! The source polices itself: imports point down, `unsafe`, clocks and threads stand only in listed
-//! places, nothing is left unfinished, and every cited RFC is on the list. The lists of exceptions may
-//! only shrink.
+//! places, nothing is left unfinished, and every cited RFC is on the list. The lists of exceptions
+//! may only shrink.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,8 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
 ];
 
-/// Places for `unsafe`: memory shared with the kernel, the kernel's own structures, the C interface of
-/// packetdrill, and two measured exceptions (processor features, huge pages).
+/// Places for `unsafe`: memory shared with the kernel, the kernel's own structures, the C interface
+/// of packetdrill, and two measured exceptions (processor features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
@@ -37,9 +37,9 @@ const MAY_BE_UNSAFE: &[&str] = &[
 /// Places that may read real time.
 const MAY_READ_CLOCKS: &[&str] = &["src/runtime/", "crates/cli/src/", "src/xdp/"];
 
-/// Places that may start threads, share data between them, or sleep: the two ends of an in-memory link
-/// may live in two threads, the taps of all workers write one file, a bind waits for a queue that was
-/// just released, packetdrill calls block on a second thread.
+/// Places that may start threads, share data between them, or sleep: the two ends of an in-memory
+/// link may live in two threads, the taps of all workers write one file, a bind waits for a queue
+/// that was just released, packetdrill calls block on a second thread.
 const MAY_HAVE_THREADS: &[&str] = &[
     "src/runtime/",
     "crates/cli/src/",

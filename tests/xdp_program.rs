@@ -1,7 +1,7 @@
 //! The XDP program, frame by frame, in the kernel: BPF_PROG_TEST_RUN needs no interface.
 //!
-//! Needs root (or CAP_BPF and CAP_NET_ADMIN). Builds its frames by hand rather than by `wire`, so that
-//! one mistake cannot hide another.
+//! Needs root (or CAP_BPF and CAP_NET_ADMIN). Builds its frames by hand rather than by `wire`, so
+//! that one mistake cannot hide another.
 
 #[path = "xdp_program/frames.rs"]
 mod frames;
@@ -130,7 +130,8 @@ fn exclusive_mode_takes_all_tcp_and_icmp_and_what_resolves_our_addresses() {
             ("unicast solicitation", solicitation(OURS6, OURS6), Ndp),
             ("advertisement to us", neighbour(136, OURS6, PEER6), Ndp),
             ("another's, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
-            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: a host with our address announces it to all, or to one.
+            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: a host with our address announces it to all, or to
+            // one.
             ("ours, to all nodes", neighbour(136, ALL_NODES, OURS6), Ndp),
             ("a router, to all nodes", neighbour(134, ALL_NODES, PEER6), PassProtocol),
             ("ARP as our address", eth(ARP, arp_of(OURS4, [0; 4])), Arp),

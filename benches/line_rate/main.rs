@@ -1,15 +1,15 @@
-//! One shard fed with frames at memory speed: the cost of a connection on one core, beside another stack
-//! and the line rates of Ethernet.
+//! One shard fed with frames at memory speed: the cost of a connection on one core, beside another
+//! stack and the line rates of Ethernet.
 //!
 //! `cargo bench --bench line_rate -- [--json] [--quick] [--concurrency N,…] [--batch N,…]
 //! [--stack linerate|smoltcp]`
 //!
-//! A workload holds N connections of N clients open. Each round closes some, picked at random, and opens
-//! as many from other ports; the frames of all steps come in one random order. Preparing frames and
-//! reading answers is not timed: only the turns of the stack are, with one clock reading each, as a
-//! worker makes them. The stack's own clock advances by frames instead of real time. On a busy machine, or
-//! under a tool that counts instructions, real time would expire timers and measure retransmissions of
-//! segments that were not lost.
+//! A workload holds N connections of N clients open. Each round closes some, picked at random, and
+//! opens as many from other ports; the frames of all steps come in one random order. Preparing
+//! frames and reading answers is not timed: only the turns of the stack are, with one clock reading
+//! each, as a worker makes them. The stack's own clock advances by frames instead of real time. On
+//! a busy machine, or under a tool that counts instructions, real time would expire timers and
+//! measure retransmissions of segments that were not lost.
 
 mod clients;
 mod link;
@@ -27,12 +27,12 @@ use report::{Measured, Report, Stack, Workload};
 use server::{Linerate, Server};
 use smoltcp_server::Smoltcp;
 
-/// Connections closed, and as many opened, in one round: four frames each, so that prepared frames and
-/// answers fit in the rings of a queue.
+/// Connections closed, and as many opened, in one round: four frames each, so that prepared frames
+/// and answers fit in the rings of a queue.
 const COHORT_MAX: usize = 256;
 
-/// Nanoseconds per frame on the stack's clock: about the cost of one, so that the wheel turns as it does
-/// under such a load.
+/// Nanoseconds per frame on the stack's clock: about the cost of one, so that the wheel turns as it
+/// does under such a load.
 const FRAME_NS: u64 = 150;
 
 /// A stack, its clients, and the four cohorts that are between one connection and the next.
@@ -46,8 +46,8 @@ struct Bench {
     now: u64,
     /// Slots with an established connection that is in no cohort.
     idle: Vec<u32>,
-    /// Cohorts by the step just made: sent FIN; acknowledged the server's FIN; sent SYN; acknowledged the
-    /// SYN-ACK.
+    /// Cohorts by the step just made: sent FIN; acknowledged the server's FIN; sent SYN;
+    /// acknowledged the SYN-ACK.
     cohorts: [Vec<u32>; 4],
 }
 
@@ -84,7 +84,8 @@ impl Bench {
         nanos
     }
 
-    /// Runs one round: every cohort takes its step, and a new one begins to close. Returns nanoseconds.
+    /// Runs one round: every cohort takes its step, and a new one begins to close. Returns
+    /// nanoseconds.
     fn round(&mut self, cohort: usize) -> u64 {
         let [fin, last, syn, ack] = std::mem::take(&mut self.cohorts);
         let mut closing = Vec::with_capacity(cohort);
@@ -128,8 +129,8 @@ fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     }
 }
 
-/// Measures one workload. A round is shorter than a time slice, so the median of many rounds is the cost
-/// of the shard even on a shared core.
+/// Measures one workload. A round is shorter than a time slice, so the median of many rounds is the
+/// cost of the shard even on a shared core.
 fn measure(workload: Workload) -> Measured {
     let Workload { stack, concurrency, batch, connections } = workload;
     let resident_before = report::resident_bytes();

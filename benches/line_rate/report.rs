@@ -44,15 +44,16 @@ pub struct Workload {
     pub connections: usize,
 }
 
-/// Default concurrency for a stack that offers each packet to every socket: more would take minutes.
+/// Default concurrency for a stack that offers each packet to every socket: more would take
+/// minutes.
 const PEER_CONCURRENCY: [usize; 2] = [1_000, 10_000];
 const PEER_BATCH: usize = 64;
 const PEER_CONNECTIONS: usize = 4_000;
 
 pub struct Options {
     pub json: bool,
-    /// Measures in this process. Otherwise each workload runs in a process of its own, since memory that one
-    /// leaves in the allocator would be missing from the figure of the next.
+    /// Measures in this process. Otherwise each workload runs in a process of its own, since memory
+    /// that one leaves in the allocator would be missing from the figure of the next.
     pub alone: bool,
     /// One stack only.
     stack: Option<Stack>,

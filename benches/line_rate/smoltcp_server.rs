@@ -17,7 +17,8 @@ use super::clients;
 use super::link::PreparedLink;
 use super::server::{MAC, Server};
 
-/// Bytes of each buffer of a socket. Small, because smoltcp reserves them for the socket's lifetime.
+/// Bytes of each buffer of a socket. Small, because smoltcp reserves them for the socket's
+/// lifetime.
 const BUFFER: usize = 512;
 
 /// An interface with a socket for each connection.
@@ -48,7 +49,8 @@ impl Smoltcp {
         server
     }
 
-    /// Injects the gateway's ARP request for the server's address, from which the server learns the gateway's.
+    /// Injects the gateway's ARP request for the server's address, from which the server learns the
+    /// gateway's.
     fn meet_gateway(&mut self, link: &mut PreparedLink) {
         link.prepare(clients::ask_for_server);
         self.turn(1_000_000_000, link);

@@ -1,5 +1,5 @@
-//! A hostile peer: whatever segments it sends, in whatever order and time, and whatever the program does
-//! meanwhile, the shard answers with well-formed frames only and holds nothing in the end.
+//! A hostile peer: whatever segments it sends, in whatever order and time, and whatever the program
+//! does meanwhile, the shard answers with well-formed frames only and holds nothing in the end.
 
 #![no_main]
 

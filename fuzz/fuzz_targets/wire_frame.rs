@@ -1,5 +1,5 @@
-//! Any frame parses down to its payload, or is refused; nothing panics, and every slice returned lies
-//! inside the frame.
+//! Any frame parses down to its payload, or is refused; nothing panics, and every slice returned
+//! lies inside the frame.
 
 #![no_main]
 

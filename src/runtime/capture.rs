@@ -1,5 +1,5 @@
-//! The capture of a stack: one file that the links of all workers write to. Without the feature `pcap`
-//! there is none.
+//! The capture of a stack: one file that the links of all workers write to. Without the feature
+//! `pcap` there is none.
 
 use super::config::StackConfig;
 use super::error::StartError;

@@ -118,25 +118,9 @@ impl fmt::Display for StackEvent {
                 write!(f, "`{interface}` has a carrier again: connections resume")
             }
             Self::MtuChanged { interface, mtu, packet_bytes_max } => {
-                write!(f, "the MTU of `{interface}` is now {mtu}: ")?;
-                if *packet_bytes_max < *mtu as usize {
-                    write!(
-                        f,
-                        "packets carry at most {packet_bytes_max} bytes, since the sockets were \
-                         opened for a smaller one; start the stack again to use all of it"
-                    )
-                } else {
-                    write!(f, "packets carry at most {packet_bytes_max} bytes")
-                }
+                fmt_mtu(f, interface, *mtu, *packet_bytes_max)
             }
-            Self::RssChanged { interface, problems } => {
-                write!(f, "`{interface}` now spreads flows over its queues differently: ")?;
-                if problems.is_empty() {
-                    f.write_str("the workers use the new table")
-                } else {
-                    f.write_str(&problems.join("; "))
-                }
-            }
+            Self::RssChanged { interface, problems } => fmt_rss(f, interface, problems),
             Self::SegmentsStrayed { interface, strayed, segments } => write!(
                 f,
                 "{strayed} of {segments} segments arrived on another queue than the hash of \
@@ -176,6 +160,33 @@ impl fmt::Display for StackEvent {
                  interface any more; stop it and start it again"
             ),
         }
+    }
+}
+
+fn fmt_mtu(
+    f: &mut fmt::Formatter<'_>,
+    interface: &str,
+    mtu: u32,
+    packet_bytes_max: usize,
+) -> fmt::Result {
+    write!(
+        f,
+        "the MTU of `{interface}` is now {mtu}: packets carry at most {packet_bytes_max} bytes"
+    )?;
+    if packet_bytes_max < mtu as usize {
+        f.write_str(
+            ", since the sockets were opened for a smaller one; start the stack again to use all of it",
+        )?;
+    }
+    Ok(())
+}
+
+fn fmt_rss(f: &mut fmt::Formatter<'_>, interface: &str, problems: &[String]) -> fmt::Result {
+    write!(f, "`{interface}` now spreads flows over its queues differently: ")?;
+    if problems.is_empty() {
+        f.write_str("the workers use the new table")
+    } else {
+        f.write_str(&problems.join("; "))
     }
 }
 

@@ -1,7 +1,7 @@
 //! IPv4 headers (RFC 791).
 //!
-//! Skips options. Reports fragments without reassembling them ([`rewrite_reassembled`] rewrites the header
-//! of a reassembled packet).
+//! Skips options. Reports fragments without reassembling them ([`rewrite_reassembled`] rewrites the
+//! header of a reassembled packet).
 
 use super::checksum::{self, Sum};
 use super::error::{Error, NoRoom};

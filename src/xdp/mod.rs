@@ -13,8 +13,8 @@
 //!
 //! - [`Role::Exclusive`]: packets to a claimed address with TCP, ICMP or ICMPv6; ARP and neighbour
 //!   solicitations for it.
-//! - [`Role::Shared`]: packets to a claimed address with TCP to a claimed port, or with an ICMP error
-//!   that quotes TCP from a claimed address and port.
+//! - [`Role::Shared`]: packets to a claimed address with TCP to a claimed port, or with an ICMP
+//!   error that quotes TCP from a claimed address and port.
 
 mod attach;
 mod attach_error;

@@ -1,5 +1,6 @@
-//! The imports of a crate, file by file: each path in the code is followed, through re-exports, to the
-//! file that defines the name. Methods are not followed: only who names a type or a function depends on it.
+//! The imports of a crate, file by file: each path in the code is followed, through re-exports, to
+//! the file that defines the name. Methods are not followed: only who names a type or a function
+//! depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -102,7 +103,8 @@ impl Module {
         Self { file: source.path.clone(), names: definitions(&code), imports, own, code }
     }
 
-    /// Returns every path in the code but those of re-exports: who uses these depends on the target.
+    /// Returns every path in the code but those of re-exports: who uses these depends on the
+    /// target.
     fn paths(&self) -> Vec<Vec<String>> {
         let imported = self.own.iter().map(|name| self.imports[name].clone());
         imported.chain(inline_paths(&self.code)).collect()

@@ -38,7 +38,8 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
-    /// Returns the text with comments and the contents of strings and characters replaced by spaces.
+    /// Returns the text with comments and the contents of strings and characters replaced by
+    /// spaces.
     pub fn code(&self) -> String {
         blank(&self.text)
     }

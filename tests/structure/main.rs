@@ -1,6 +1,6 @@
 //! Ratchets on the structure of the source: no circle of files, short functions, short lines, plain
-//! openings of doc comments, few dependencies. A list of exceptions may only shrink: a test fails as well
-//! when an exception is no longer needed.
+//! openings of doc comments, few dependencies. A list of exceptions may only shrink: a test fails
+//! as well when an exception is no longer needed.
 
 mod circles;
 mod graph;
@@ -44,8 +44,8 @@ fn none_of(findings: &[String]) {
     assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Types below, steps above: a file that defines what a struct holds and has steps of that struct is in a
-/// circle with the file of the struct.
+/// Types below, steps above: a file that defines what a struct holds and has steps of that struct
+/// is in a circle with the file of the struct.
 #[test]
 fn no_files_of_a_crate_import_each_other_in_a_circle() {
     for folder in ["src", "crates/cli/src", "crates/packetdrill/src"] {

@@ -52,8 +52,8 @@ fn serial() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Runs `body` in a process inside the `near` namespace of a new pair. `name` is the name of the calling
-/// test.
+/// Runs `body` in a process inside the `near` namespace of a new pair. `name` is the name of the
+/// calling test.
 pub fn test_in_namespace(name: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();

@@ -70,8 +70,8 @@ pub fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: Vec<u8>) -> Vec<u8>
     packet
 }
 
-/// A chain of extension headers of `8 + 8 * length` bytes each that ends in `last`. The header before it
-/// names the first kind.
+/// A chain of extension headers of `8 + 8 * length` bytes each that ends in `last`. The header
+/// before it names the first kind.
 pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u8> {
     let mut chain = Vec::new();
     for next in kinds[1..].iter().chain([&last]) {

@@ -17,7 +17,8 @@ use super::stop::Stop;
 
 /// Run services on the stack: echo, discard, chargen, daytime, http, close.
 ///
-/// Prints `ready` as its first line on standard output once it serves, and runs until SIGINT or SIGTERM.
+/// Prints `ready` as its first line on standard output once it serves, and runs until SIGINT or
+/// SIGTERM.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Services, each on every --address, IPv4 and IPv6:
@@ -38,7 +39,7 @@ pub struct Options {
     #[arg(long = "service", value_name = "NAME:PORT", required = true)]
     services: Vec<Named>,
 
-    /// What `http` serves: this file, under / and its own name [default: a body of --body-bytes]
+    /// File that `http` serves, under / and its own name [default: a body of --body-bytes]
     #[arg(long, value_name = "FILE", conflicts_with = "body_bytes")]
     file: Option<PathBuf>,
 

@@ -8,8 +8,9 @@
 //! support it.
 //!
 //! The link receives the packets that an XDP program redirects to its [`fd`](XskLink::fd); the
-//! layer `xdp` attaches the program. Detach it before dropping the link, or the packets of the queue
-//! get the program's fallback action. All `unsafe` calls of xsk-rs and libc stay in this folder.
+//! layer `xdp` attaches the program. Detach it before dropping the link, or the packets of the
+//! queue get the program's fallback action. All `unsafe` calls of xsk-rs and libc stay in this
+//! folder.
 
 mod config;
 mod device;

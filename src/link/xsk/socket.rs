@@ -109,8 +109,8 @@ pub struct XskLink {
 }
 
 impl XskLink {
-    /// Opens the link and posts frames for receive. Packets arrive once an XDP program redirects the
-    /// queue to [`fd`](Self::fd).
+    /// Opens the link and posts frames for receive. Packets arrive once an XDP program redirects
+    /// the queue to [`fd`](Self::fd).
     ///
     /// # Errors
     /// [`OpenError`] gives the cause and a remedy.
@@ -341,7 +341,8 @@ impl Link for XskLink {
     }
 
     fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
-        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps alive.
+        // SAFETY: the socket stays open as long as the rings, which the returned borrow keeps
+        // alive.
         Some(unsafe { BorrowedFd::borrow_raw(self.fd()) })
     }
 

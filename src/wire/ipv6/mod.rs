@@ -1,7 +1,7 @@
 //! IPv6 headers (RFC 8200) and the walk over extension headers to the upper layer.
 //!
-//! Reports fragments without reassembling them; [`rewrite_reassembled`] rewrites the header of a reassembled
-//! packet.
+//! Reports fragments without reassembling them; [`rewrite_reassembled`] rewrites the header of a
+//! reassembled packet.
 //!
 //! | file | |
 //! |---|---|

@@ -126,9 +126,13 @@ fn raw(name: &str, probes: &[Probe]) -> [Sequence; 1] {
 
 /// Returns the hand-written sequences.
 pub fn scripted() -> Vec<Sequence> {
+    [in_listen(), in_syn_received(), acceptable(), unacceptable(), closing()].concat()
+}
+
+/// Segments that arrive in LISTEN.
+fn in_listen() -> Vec<Sequence> {
     let none = 0;
     let mut all: Vec<Sequence> = Vec::new();
-    // Segments that arrive in LISTEN.
     all.extend(raw("nothing to LISTEN", &[probe(none)]));
     all.extend(raw("FIN to LISTEN", &[probe(flag::FIN)]));
     all.extend(raw("RST to LISTEN", &[RST]));
@@ -141,7 +145,13 @@ pub fn scripted() -> Vec<Sequence> {
     all.extend(raw("SYN with RST", &[SYN.flags(flag::SYN | flag::RST)]));
     all.extend(raw("SYN with URG", &[SYN.urgent(1)]));
     all.extend(raw("SYN with data", &[Probe { len: 20, ..SYN }, ACK, data(20)]));
-    // Segments that arrive in SYN-RECEIVED.
+    all
+}
+
+/// Segments that arrive in SYN-RECEIVED.
+fn in_syn_received() -> Vec<Sequence> {
+    let none = 0;
+    let mut all: Vec<Sequence> = Vec::new();
     all.extend(raw("SYN retransmitted", &[SYN, SYN.seq(-1), ACK]));
     all.extend(raw("another SYN", &[SYN, SYN.seq(1000), ACK]));
     all.extend(raw("bad ACK of SYN-ACK", &[SYN, ACK.ack(1), ACK]));
@@ -153,7 +163,12 @@ pub fn scripted() -> Vec<Sequence> {
     all.extend(raw("data ahead in SYN-RECEIVED", &[SYN, data(20).seq(20), data(20), ACK]));
     all.extend(raw("SYN-ACK in SYN-RECEIVED", &[SYN, SYN.flags(flag::SYN | flag::ACK), ACK]));
     all.extend(raw("no ACK in SYN-RECEIVED", &[SYN, probe(none), ACK]));
-    // ESTABLISHED: acceptable segments.
+    all
+}
+
+/// Acceptable segments in ESTABLISHED.
+fn acceptable() -> Vec<Sequence> {
+    let mut all: Vec<Sequence> = Vec::new();
     all.extend(established("echo", &[data(20), ACK, data(1), ACK]));
     all.extend(established("a hole is filled", &[data(20).seq(20), data(20), ACK]));
     all.extend(established("text retransmitted", &[data(20), ACK, data(20).seq(-20), ACK]));
@@ -166,7 +181,13 @@ pub fn scripted() -> Vec<Sequence> {
         "closed window",
         &[ACK.window(0), data(20).window(0), ACK.window(0), ACK],
     ));
-    // ESTABLISHED: other segments.
+    all
+}
+
+/// Other segments in ESTABLISHED.
+fn unacceptable() -> Vec<Sequence> {
+    let none = 0;
+    let mut all: Vec<Sequence> = Vec::new();
     for seq in [-70_000, -1, 1, 10, 30_000, 70_000, 1 << 30] {
         all.extend(established(&format!("RST at {seq:+}"), &[RST.seq(seq), data(1)]));
         all.extend(established(&format!("SYN at {seq:+}"), &[SYN.seq(seq), data(1)]));
@@ -208,7 +229,12 @@ pub fn scripted() -> Vec<Sequence> {
         "missing timestamp",
         &[data(20).timestamp(Timestamp::None), ACK, data(1)],
     ));
-    // Closing.
+    all
+}
+
+/// Segments from the first FIN on.
+fn closing() -> Vec<Sequence> {
+    let mut all: Vec<Sequence> = Vec::new();
     all.extend(established("close", &[FIN, ACK, ACK]));
     all.extend(established("data with FIN", &[Probe { len: 20, ..FIN }, ACK, ACK]));
     all.extend(established("FIN before its data", &[FIN.seq(20), data(20), ACK, ACK]));
