@@ -1,6 +1,6 @@
-//! The one place where checked bytes become typed segments, and typed segments bytes.
+//! Conversion between checked headers and typed segments. No other file of the shard does this.
 //!
-//! Knows both layouts. Refuses to know flows: what a segment means is for others to find out.
+//! Knows both layouts. Refuses to know flows, and what a segment means.
 
 use core::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{ethernet, ipv4, ipv6, plain, tcp, vlan};
 
-/// A header that arrived as a segment, its payload and rare options still in the frame.
+/// Converts a received header to a segment. Payload and rare options stay in the frame.
 #[inline(always)]
 pub(in crate::shard) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<'static> {
     let options = &header.options;
@@ -35,7 +35,7 @@ pub(in crate::shard) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -
     }
 }
 
-/// The same of a header that has timestamps and nothing else.
+/// Converts a received header whose only option is a timestamp to a segment.
 #[inline(always)]
 pub(in crate::shard) fn stamped_segment(
     header: &tcp::Stamped<'_>,
@@ -55,7 +55,7 @@ pub(in crate::shard) fn stamped_segment(
     }
 }
 
-/// The options that [`segment`] left out.
+/// Returns the options that [`segment`] leaves out.
 #[inline(never)]
 pub(in crate::shard) fn rare_options(options: &tcp::Options<'_>) -> RareOptions {
     RareOptions {
@@ -88,7 +88,7 @@ fn sack_blocks(options: &tcp::Options<'_>) -> SackBlocks {
     blocks
 }
 
-/// The two ends of a segment to be sent.
+/// Header fields of an outgoing segment that do not come from the TCP connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Ends {
     pub(in crate::shard) from_mac: MacAddr,
@@ -97,18 +97,19 @@ pub(in crate::shard) struct Ends {
     pub(in crate::shard) remote: IpAddr,
     pub(in crate::shard) local_port: u16,
     pub(in crate::shard) remote_port: u16,
-    /// Hops allowed.
+    /// IPv4 TTL or IPv6 hop limit.
     pub(in crate::shard) hops: u8,
     /// The differentiated services code point: the upper six bits of the traffic class.
     pub(in crate::shard) diffserv: u8,
-    /// Twenty bits, the same for all packets of a flow; IPv6 only.
+    /// Flow label, 20 bits, the same for all packets of a flow; IPv6 only.
     pub(in crate::shard) flow_label: u32,
 }
 
 /// Writes a segment with all its headers into a frame.
 ///
 /// # Errors
-/// [`NoRoom`] when it is longer than the frame can be, or the ends are of two families.
+/// Returns [`NoRoom`] if the segment does not fit the frame, or if the addresses are of different
+/// families.
 #[inline]
 pub(in crate::shard) fn write(
     frame: &mut Frame,
@@ -130,7 +131,7 @@ pub(in crate::shard) fn write(
     write_any(frame, ends, segment)
 }
 
-/// The long way: any family, any options, with data.
+/// General case: any family, any options, with payload.
 fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result<(), NoRoom> {
     let mut sack = [(0, 0); 4];
     let blocks = segment.rare.sack.as_slice();
@@ -223,7 +224,8 @@ fn header<'a>(
     }
 }
 
-/// The program's six bits and the protocol's two (RFC 3168 §5).
+/// Returns the traffic class: the program's six DSCP bits and the protocol's two ECN bits (RFC 3168
+/// §5).
 #[inline(always)]
 const fn traffic_class(ends: &Ends, segment: &SegmentOut<'_>) -> TrafficClass {
     TrafficClass(ends.diffserv << 2 | segment.ecn.bits())

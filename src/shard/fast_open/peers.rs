@@ -1,8 +1,8 @@
-//! What was learned of servers (RFC 7413 §4.1.3): their cookies and segment sizes, by our address and theirs,
-//! and where data in a SYN was no good, by address and port.
+//! The client's cache of servers (RFC 7413 §4.1.3): cookies and MSS by local and remote address,
+//! and paths on which Fast Open is disabled, by remote address and port.
 //!
-//! Owns both, bounded: the oldest entry goes first. Empty, and without memory, until somebody opens with
-//! data. Refuses to know connections: it is told outcomes.
+//! Both maps are bounded and evict the entry that was changed least recently. They allocate no
+//! memory until the first open with data. Refuses to know connections: the caller reports outcomes.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
@@ -12,36 +12,36 @@ use crate::shard::mem::keyed::Keyed;
 use crate::tcp::{Attempt, FastOpen, Form, Outcome, Settings};
 use crate::time::{Duration, Instant};
 
-/// The most doublings of a pause: a minute becomes half a day.
+/// Maximum number of doublings of the pause: one minute becomes half a day.
 const DOUBLINGS_MAX: u8 = 9;
 
-/// Requests for a cookie that may stay unanswered before there is a pause: one in each form.
+/// Number of unanswered cookie requests before a pause: one in each form of the option.
 const REQUESTS: u8 = 2;
 
-/// A server's address, seen from one of ours.
+/// A local address and the address of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Pair {
     local: u8,
     remote: IpAddr,
 }
 
-/// What is known of it.
+/// What the client has learned about a server.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     cookie: Option<FastOpen>,
     mss: Option<u16>,
-    /// Requests for a cookie that were answered without.
+    /// Number of cookie requests that the server answered without a cookie.
     unanswered: u8,
 }
 
-/// How long it is opened without.
+/// A path on which Fast Open is disabled for a time.
 #[derive(Clone, Copy, Debug)]
 struct Spared {
     until: Instant,
     times: u8,
 }
 
-/// A map of bounded size; each entry knows when it was last changed.
+/// A map of bounded size. Each entry records the time of its last change.
 struct Bounded<K, V> {
     entries: HashMap<K, (Instant, V), Keyed>,
     capacity: usize,
@@ -70,20 +70,20 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     }
 }
 
-/// All of them.
+/// The cache of servers.
 pub(in crate::shard) struct Peers {
     known: Bounded<Pair, Known>,
     spared: Bounded<SocketAddr, Spared>,
 }
 
-/// How an attempt ended.
+/// Result of the handshake of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum End {
     /// Connected.
     Connected,
-    /// Nothing came back, or ICMP said that it can't be reached.
+    /// The handshake timed out, or ICMP reported the server unreachable.
     Lost,
-    /// The program gave up, or the peer refused: nothing was learned.
+    /// The program gave up, or the peer refused. This says nothing about Fast Open.
     Other,
 }
 
@@ -92,7 +92,7 @@ impl Peers {
         Self { known: Bounded::new(capacity, secret), spared: Bounded::new(capacity, secret) }
     }
 
-    /// How to open to a server; `None`, without Fast Open for now.
+    /// Returns how to open a connection to a server, or `None` to use a regular handshake.
     pub(in crate::shard) fn attempt(
         &self,
         now: Instant,
@@ -107,24 +107,25 @@ impl Peers {
         let pair = Pair { local, remote: remote.ip() };
         let known = self.known.get(&pair).copied().unwrap_or_default();
         // RFC 7413 §4.1.3:
-        //   > Without a cached server MSS, the amount of data in the SYN packet is limited to the default
-        //   > MSS of 536 bytes for IPv4 [RFC1122] and 1220 bytes for IPv6 [RFC2460].
+        //   > Without a cached server MSS, the amount of data in the SYN packet is limited to the
+        //   > default MSS of 536 bytes for IPv4 [RFC1122] and 1220 bytes for IPv6 [RFC2460].
         let mss = known.mss.unwrap_or(settings.fast_open_mss[usize::from(remote.is_ipv6())]);
         if without_cookie {
             return Some(Attempt::Send { cookie: None, mss });
         }
         Some(match known.cookie {
             Some(_) => Attempt::Send { cookie: known.cookie, mss },
-            // A server that does not answer the one form may know the other.
+            // A server that does not answer one form of the option may know the other.
             None if known.unanswered == 1 => Attempt::Ask(Form::Experimental),
             None => Attempt::Ask(Form::Assigned),
         })
     }
 
-    /// What came of an attempt. RFC 7413 §4.1.3.1:
-    ///   > The client MUST cache negative responses from the server in order to avoid potential connection
-    ///   > failures. Negative responses include the server not acknowledging the data in the SYN, ICMP error
-    ///   > messages, and (most importantly) no response (SYN-ACK) from the server at all
+    /// Records the outcome of an attempt. RFC 7413 §4.1.3.1:
+    ///   > The client MUST cache negative responses from the server in order to avoid potential
+    ///   > connection failures. Negative responses include the server not acknowledging the data in
+    ///   > the SYN, ICMP error messages, and (most importantly) no response (SYN-ACK) from the server
+    ///   > at all
     pub(in crate::shard) fn learn(
         &mut self,
         now: Instant,
@@ -161,9 +162,9 @@ impl Peers {
         }
     }
 
-    /// RFC 7413 §4.1.3.1:
-    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the source
-    ///   > and destination IP addresses and ports) at least temporarily.
+    /// Disables Fast Open on a path; the pause doubles each time. RFC 7413 §4.1.3.1:
+    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the
+    ///   > source and destination IP addresses and ports) at least temporarily.
     fn spare(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
         if pause == Duration::ZERO {
             return;
@@ -217,7 +218,8 @@ mod tests {
             assert_eq!(next(&peers, NOW, server(1, port)), Some(attempt));
         }
         assert_eq!(next(&peers, NOW, server(2, 80)), Some(Attempt::Ask(Form::Assigned)));
-        // "For a multihomed client, the cookies are dependent on the client and server IP addresses."
+        // "For a multihomed client, the cookies are dependent on the client and server IP
+        // addresses."
         let other = peers.attempt(NOW, 1, server(1, 80), false, &Settings::default());
         assert_eq!(other, Some(Attempt::Ask(Form::Assigned)));
         // "the most recently received".
@@ -259,7 +261,7 @@ mod tests {
             assert!(next(&peers, NOW, server(1, 81)).is_some(), "another port");
             let later = NOW + PAUSE;
             assert!(next(&peers, later, server(1, 80)).is_some());
-            // Again, and it is twice as long.
+            // The second time, the pause is twice as long.
             learn(&mut peers, later, server(1, 80), outcome, end);
             assert_eq!(next(&peers, later + PAUSE, server(1, 80)), None);
             assert!(next(&peers, later + PAUSE.times(2), server(1, 80)).is_some());

@@ -34,7 +34,7 @@ pub(in crate::shard) use conn_env;
 /// The TCP endpoint.
 pub(in crate::shard) struct Endpoint {
     pub(in crate::shard) settings: Settings,
-    /// The segment sizes that the settings asked for, before the MTU bounded them.
+    /// Segment sizes of the settings, before the MTU bounded them.
     mss_requested: [u16; 2],
     pub(in crate::shard) accept_partial_checksums: bool,
     pub(in crate::shard) tables: Tables,
@@ -56,7 +56,7 @@ pub(in crate::shard) struct Endpoint {
     pub(in crate::shard) unfinished: Vec<u32>,
     /// Connections with events for the service, one entry each.
     pub(in crate::shard) ready: Vec<u32>,
-    /// Connections that the service has closed, and their limit.
+    /// Number of connections that the service has closed, and its limit.
     pub(in crate::shard) orphans: usize,
     pub(in crate::shard) orphans_max: usize,
     /// Limits the challenge ACKs of connections, embryos and TIME-WAIT entries.
@@ -118,8 +118,8 @@ impl Endpoint {
         self.isn.isn(secrets, now)
     }
 
-    /// Collects the events of a connection and schedules its output. Call it after everything that may have changed
-    /// a connection.
+    /// Collects the events of a connection and schedules its output. Call it after everything that
+    /// may have changed a connection.
     #[inline]
     pub(in crate::shard) fn schedule(&mut self, index: u32) {
         if let Some(flow) = self.tables.flows.at_mut(index) {

@@ -1,9 +1,10 @@
-//! Memory that is short, and memory that is there again: the one place that looks at connections nobody has
-//! called.
+//! Memory pressure: shrinks receive windows, then reopens them. The only place that visits
+//! connections without an event of theirs.
 //!
-//! Owns the order: while memory is short, connections with the largest promise give half of it back, then those
-//! with the next smaller, and so on, but for those that have less than the mean; once there is some, windows that were closed for want of it open. Looks at
-//! a few connections a turn, so that a million of them cost a turn no more than a thousand.
+//! While memory is short, the connections with the largest window promise give back half of it,
+//! then those with the next smaller one, and so on, except for connections below the mean. Once
+//! memory is available, windows that were closed for lack of it reopen. Each turn visits a few
+//! connections, so a million connections cost a turn no more than a thousand.
 
 use crate::metrics::Event;
 use crate::shard::flow::endpoint::{Endpoint, conn_env};
@@ -11,16 +12,16 @@ use crate::shard::mem::pressure::Goal;
 use crate::shard::mem::turn_state::TurnState;
 use crate::time::{Duration, Instant};
 
-/// Connections looked at in a turn: most of them miss the cache, so some tens of microseconds at most. More
-/// would delay the others, fewer would let pressure last.
+/// Connections visited per turn. Most of them miss the cache, so a turn takes some tens of
+/// microseconds at most. More would delay other connections; fewer would prolong the pressure.
 const LOOKS_PER_TURN: u32 = 128;
 
-/// How long to rest when all of them have been looked at and memory is still short: what they hold then is
-/// data, and goes only as programs read it and peers acknowledge it.
+/// Pause after all connections were visited and memory is still short. The memory then holds data,
+/// and is freed only as programs read it and peers acknowledge it.
 const REST: Duration = Duration::from_millis(10);
 
 impl Endpoint {
-    /// Once a turn.
+    /// Handles memory pressure, once per turn.
     #[inline]
     pub(in crate::shard) fn relieve_memory(&mut self, turn: &mut TurnState) {
         let accounts = self.pool.accounts();
@@ -75,7 +76,7 @@ impl Endpoint {
         }
     }
 
-    /// All connections were looked at.
+    /// Chooses the next goal after a full walk.
     fn next_goal(&mut self, now: Instant, short: bool) {
         self.pressure.hand = 0;
         self.pressure.goal = match self.pressure.goal {

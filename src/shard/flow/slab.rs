@@ -1,22 +1,22 @@
-//! A store of a fixed number of things, each found by its index; a handle with the generation of its
-//! place finds nothing once the thing is gone.
+//! A slab of fixed capacity, indexed by number. A handle carries the generation of its entry, so a
+//! stale handle finds nothing.
 //!
-//! Memory is reserved at the start and first touched when used; places are taken last in, first out, so
-//! that the one in use next is the one most likely still in the cache. Things start at a cache line.
+//! Memory is reserved at the start and first touched when used. The most recently freed entry is
+//! reused first, since it is the most likely to be in the cache. Items start at a cache line.
 
 use crate::shard::flow::id::ConnId;
 use crate::shard::mem::pages;
 use crate::shard::mem::processor::prefetch_all;
 
-/// One place. The thing comes first, so that its hot part shares the first lines with nothing else; the
-/// generation fills what would be padding if the thing leaves 4 bytes of its last line.
+/// One entry. The item comes first, so that its hot part shares the first lines with nothing else.
+/// The generation fills padding if the item leaves 4 bytes of its last line.
 #[repr(C, align(64))]
 struct Entry<T> {
     thing: Option<T>,
     generation: u32,
 }
 
-/// The store.
+/// The slab.
 pub struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
@@ -24,38 +24,38 @@ pub struct Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Bytes of memory that one thing takes.
+    /// Bytes of memory per item.
     #[cfg(test)]
     pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
 
-    /// Room for `capacity` things (fewer than 2^28, what the flow table can number).
+    /// Creates a slab for `capacity` items (fewer than 2^28, the limit of the flow table's index).
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
         Self { entries: pages::reserve(capacity), free: Vec::with_capacity(capacity), capacity }
     }
 
-    /// Things in the store.
+    /// Returns the number of items.
     pub const fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether no more fit.
+    /// Returns true if the slab is full.
     pub const fn is_full(&self) -> bool {
         self.len() >= self.capacity
     }
 
-    /// Stores a thing.
+    /// Inserts an item.
     ///
     /// # Errors
-    /// Gives the thing back when the store is full.
+    /// Returns the item if the slab is full.
     pub fn insert(&mut self, thing: T) -> Result<ConnId, T> {
         if self.is_full() { Err(thing) } else { Ok(self.insert_with(|| thing)) }
     }
 
-    /// Stores a thing that is made in its place.
+    /// Inserts an item that `make` constructs in place.
     ///
     /// # Panics
-    /// When the store is full.
+    /// Panics if the slab is full.
     #[inline(always)]
     pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
         let index = self.free.pop().unwrap_or_else(|| {
@@ -68,7 +68,7 @@ impl<T> Slab<T> {
         ConnId { index, generation: entry.generation }
     }
 
-    /// Takes a thing out by its index; every handle to it is stale from now on.
+    /// Removes an item by its index. Its handles become stale.
     pub fn remove(&mut self, index: u32) -> Option<T> {
         let entry = self.entries.get_mut(index as usize)?;
         let thing = entry.thing.take()?;
@@ -77,7 +77,7 @@ impl<T> Slab<T> {
         Some(thing)
     }
 
-    /// Drops the thing at an index where it is; every handle to it is stale from now on.
+    /// Drops the item at an index in place. Its handles become stale.
     pub fn discard(&mut self, index: u32) {
         if let Some(entry) = self.entries.get_mut(index as usize)
             && entry.thing.is_some()
@@ -88,40 +88,40 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The thing of a handle.
+    /// Returns the item of a handle.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
         let entry = self.entries.get(id.index as usize)?;
         if entry.generation == id.generation { entry.thing.as_ref() } else { None }
     }
 
-    /// The thing of a handle, to change it.
+    /// Returns the item of a handle for modification.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;
         if entry.generation == id.generation { entry.thing.as_mut() } else { None }
     }
 
-    /// The thing at an index that is known to be current, as the flow table's are.
+    /// Returns the item at an index that is known to be current, such as one from the flow table.
     #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
         self.entries.get(index as usize)?.thing.as_ref()
     }
 
-    /// The thing at an index, to change it.
+    /// Returns the item at an index for modification.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         self.entries.get_mut(index as usize)?.thing.as_mut()
     }
 
-    /// The handle of the thing at an index.
+    /// Returns the handle of the item at an index.
     #[inline]
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
         let entry = self.entries.get(index as usize)?;
         entry.thing.is_some().then_some(ConnId { index, generation: entry.generation })
     }
 
-    /// Has the lines of a thing fetched into the cache.
+    /// Prefetches an item.
     #[inline]
     pub fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
@@ -129,13 +129,13 @@ impl<T> Slab<T> {
         }
     }
 
-    /// All things with their indices, in no meaningful order.
+    /// Returns all items with their indices, in no meaningful order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let numbered = self.entries.iter().enumerate();
         numbered.filter_map(|(index, entry)| Some((index as u32, entry.thing.as_ref()?)))
     }
 
-    /// One past the largest index in use so far: for walks that change the store on the way.
+    /// Returns one past the largest index used so far, for walks that modify the slab.
     pub const fn high_water(&self) -> u32 {
         self.entries.len() as u32
     }

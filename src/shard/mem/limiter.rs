@@ -1,15 +1,15 @@
-//! How many answers strangers get: resets, ICMP and challenge ACKs, a number a second and shard, so that
-//! the stack is no amplifier and no oracle (RFC 5961 §7, RFC 4443 §2.4 (f)).
+//! Rate limit of replies without a flow: resets, ICMP and challenge ACKs, per second and shard, so
+//! that the stack is neither an amplifier nor an oracle (RFC 5961 §7, RFC 4443 §2.4 (f)).
 //!
-//! The number is drawn anew each second. Were it known, whoever counts what is left of it could tell how many
-//! answers others were given, and with forged senders find out what connections there are (CVE-2016-5696,
-//! CVE-2020-25705).
+//! Each second draws its own random limit. If an attacker knew the limit, it could count the
+//! replies that are left, infer how many others received, and, with forged sources, discover
+//! connections (CVE-2016-5696, CVE-2020-25705).
 
 use siphasher::sip::SipHasher24;
 
 use crate::time::{Duration, Instant};
 
-/// A bucket of answers, filled anew each second.
+/// A bucket of replies, refilled every second.
 pub(in crate::shard) struct Limiter {
     per_second: u32,
     pub(in crate::shard) left: u32,
@@ -17,7 +17,7 @@ pub(in crate::shard) struct Limiter {
     drawn_by: SipHasher24,
 }
 
-/// Whether an answer may be sent.
+/// Permission to send a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::shard) enum Allowance {
@@ -26,7 +26,8 @@ pub(in crate::shard) enum Allowance {
 }
 
 impl Limiter {
-    /// So many a second, half of them more or less as `secret` draws it.
+    /// Creates a limiter. The limit of each second is between half and one and a half times
+    /// `per_second`, drawn with `secret`.
     pub(in crate::shard) fn new(per_second: u32, secret: [u8; 16]) -> Self {
         let drawn_by = SipHasher24::new_with_key(&secret);
         let mut limiter = Self { per_second, left: 0, since: Instant::ZERO, drawn_by };
@@ -34,7 +35,7 @@ impl Limiter {
         limiter
     }
 
-    /// From the next second on, so many.
+    /// Changes the rate from the next second on.
     pub(in crate::shard) const fn change(&mut self, per_second: u32) {
         self.per_second = per_second;
     }
@@ -47,7 +48,7 @@ impl Limiter {
         self.left = self.per_second.div_ceil(2) + (drawn >> 64) as u32;
     }
 
-    /// Fills the bucket if its second is over.
+    /// Refills the bucket if its second is over.
     #[inline]
     pub(in crate::shard) fn refill(&mut self, now: Instant) {
         if now.since(self.since) >= Duration::from_secs(1) {
@@ -56,7 +57,7 @@ impl Limiter {
         }
     }
 
-    /// Takes one answer out of this second's.
+    /// Consumes one reply of the current second.
     #[inline]
     pub(in crate::shard) fn take(&mut self, now: Instant) -> Allowance {
         self.refill(now);
@@ -74,7 +75,7 @@ impl Limiter {
 mod tests {
     use super::*;
 
-    /// Answers given in the second after `second`.
+    /// Returns the number of replies granted in the second after `second`.
     fn given(limiter: &mut Limiter, second: u64) -> usize {
         let at = |n: u64| Instant::from_millis(second * 1000 + n % 1000);
         (0..10_000).filter(|n| limiter.take(at(*n)) == Allowance::Granted).count()

@@ -1,4 +1,5 @@
-//! A SYN with the option, or with data, reaches a listener that takes part (RFC 7413 §4.2.2).
+//! Passive Fast Open: a SYN with the option or with data reaches a listener with Fast Open enabled
+//! (RFC 7413 §4.2.2).
 
 use core::net::IpAddr;
 
@@ -12,17 +13,17 @@ use crate::shard::flow::key::FlowKey;
 use crate::shard::rx::segment::RxSegment;
 use crate::tcp::{Connection, Embryo, FastOpen, Judgement, TimeWait};
 
-/// What came of such a SYN.
+/// Result of a Fast Open SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::shard) enum Reception {
-    /// There is a connection.
+    /// The SYN created a connection.
     Accepted,
-    /// It gets an ordinary handshake, and this in the SYN-ACK.
+    /// The SYN gets a regular handshake, with this option in the SYN-ACK.
     Ordinary(Option<FastOpen>),
 }
 
-/// What cookies are made of: the client's address, and ours behind it.
+/// Input of a cookie: the client's address, then the local address.
 struct Path {
     bytes: [u8; 32],
     len: usize,
@@ -58,7 +59,8 @@ impl Path {
 }
 
 impl Engine {
-    /// RFC 7413 §4.2.2, "Server: Receiving SYN and responding with SYN-ACK", (2) to (5).
+    /// Processes a Fast Open SYN: RFC 7413 §4.2.2, "Server: Receiving SYN and responding with
+    /// SYN-ACK", (2) to (5).
     pub(in crate::shard) fn on_fast_syn(
         &mut self,
         listener: ListenerId,
@@ -95,8 +97,8 @@ impl Engine {
             }
         };
         // RFC 7413 §4.2:
-        //   > If this variable goes over a preset system limit, the server MUST disable TFO for all new
-        //   > connection requests until PendingFastOpenRequests drops below the system limit.
+        //   > If this variable goes over a preset system limit, the server MUST disable TFO for all
+        //   > new connection requests until PendingFastOpenRequests drops below the system limit.
         if self.tcp.fast_opens.pending.of(listener.0, self.turn.now) >= fast_open.pending {
             self.turn.counters.count(Event::FastOpenLimited);
             return Reception::Ordinary(None);
@@ -104,8 +106,8 @@ impl Engine {
         self.accept_early(listener, predecessor, rx, renewed)
     }
 
-    /// (4): "Buffer the data and notify the application. Set the FastOpened flag and increment
-    /// PendingFastOpenRequests."
+    /// Creates the connection, (4): "Buffer the data and notify the application. Set the FastOpened
+    /// flag and increment PendingFastOpenRequests."
     fn accept_early(
         &mut self,
         listener: ListenerId,

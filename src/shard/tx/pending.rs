@@ -1,4 +1,4 @@
-//! Step 7: the pending output of a connection, written straight into frames.
+//! Step 7: builds the pending segments of a connection in TX frames.
 
 use crate::limits::SEGMENTS_A_TURN;
 use crate::metrics::{DropReason, Event};
@@ -10,17 +10,18 @@ use crate::shard::ip::path_mtu::Limit;
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::tcp::MtuProbing;
 
-/// How far a connection got.
+/// Result of sending a connection's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Progress {
-    /// It owes nothing more.
+    /// No output is left.
     Done,
-    /// It owes more than it may send in one turn, or there was no frame: the next turn goes on.
+    /// Output is left: the limit per turn was reached, or the link had no free frame. The next turn
+    /// continues.
     Unfinished,
 }
 
 impl Engine {
-    /// Sends what one connection owes.
+    /// Sends the pending output of one connection.
     pub(in crate::shard) fn send_segments(
         &mut self,
         index: u32,
@@ -42,7 +43,7 @@ impl Engine {
                 queue.put_back(frame);
                 break Progress::Done;
             };
-            // Only now: who is sent something is asked whether it is still there.
+            // Not before there is a segment: this may start a reachability probe of the neighbour.
             if way.is_none() {
                 way = self.tx_target(index);
             }
@@ -57,7 +58,7 @@ impl Engine {
                 self.turn.counters.count(Event::ResetOut);
             }
             if codec::write(&mut frame, ends, &segment).is_err() {
-                // Longer than the link's frames: to the protocol it is lost on the way.
+                // Longer than the link's frames. To the protocol, the segment is lost on the way.
                 queue.put_back(frame);
                 continue;
             }
@@ -70,7 +71,7 @@ impl Engine {
         progress
     }
 
-    /// There was no frame, or it has sent enough for one turn.
+    /// Ends the turn of a connection that reached the limit or found no free frame.
     fn defer(&mut self, index: u32, segments: usize) -> Progress {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
             return Progress::Done;
@@ -81,8 +82,8 @@ impl Engine {
         Progress::Unfinished
     }
 
-    /// RFC 1191 §6.3, RFC 8201 §5.2: every user of a path is told that it takes less; each hears of it when it
-    /// next sends, new ones when they begin.
+    /// Applies the path MTU (RFC 1191 §6.3, RFC 8201 §5.2: every connection on a path learns a
+    /// smaller MTU). An open connection applies it when it next sends; a new one when it opens.
     #[cold]
     fn apply_path_mtu(&mut self, index: u32) {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
@@ -97,7 +98,8 @@ impl Engine {
         }
     }
 
-    /// What a connection has found out about its path is for all that use it (RFC 4821 §5.2).
+    /// Shares what a connection has discovered about its path with all connections on it (RFC 4821
+    /// §5.2).
     pub(in crate::shard) fn collect_path_events(&mut self, index: u32) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         let Some(news) = flow.connection.take_path_news() else { return };
@@ -107,14 +109,14 @@ impl Engine {
         self.turn.counters.add(Event::PathProbeLost, news.lost.into());
     }
 
-    /// The ends of a connection that owes something, and where its frames go.
+    /// Returns the header fields of a connection's next segment, and the link target of its frames.
     #[inline]
     fn tx_target(&mut self, index: u32) -> Option<(Ends, LinkTarget)> {
         let flow = self.tcp.tables.flows.at_mut(index)?;
         let (key, diffserv) = (flow.key(), flow.diffserv());
         let (now, remote) = (self.turn.now, key.remote.address());
         let target = self.ip.link_target_of(now, &mut flow.neighbour, remote);
-        // RFC 9293 SHLD-22: the field goes to IP as the program gave it.
+        // RFC 9293 SHLD-22: passes the program's DSCP to IP unchanged.
         Some((Ends { diffserv, ..self.ends(&key, target.mac) }, target))
     }
 }

@@ -1,4 +1,4 @@
-//! Segments without a connection: written into frames, and sent to the host that asks, or by way of the routes.
+//! Segments without a connection: written into frames, and sent to a given MAC address or by route.
 //!
 //! Refuses to know why a segment is sent.
 
@@ -12,7 +12,7 @@ use crate::tcp::SegmentOut;
 use crate::wire::MacAddr;
 
 impl Engine {
-    /// The ends of a flow's segments, towards a station.
+    /// Returns the header fields of a flow's segments, for a destination MAC address.
     #[inline]
     pub(in crate::shard) fn ends(&self, key: &FlowKey, to_mac: MacAddr) -> Ends {
         Ends {
@@ -28,7 +28,8 @@ impl Engine {
         }
     }
 
-    /// The label of a flow's packets, which the other worker or the other kind of connection gives it too.
+    /// Returns the flow label of a flow's packets. Every worker and every kind of connection
+    /// computes the same one.
     #[inline]
     fn flow_label(&self, key: &FlowKey) -> u32 {
         if key.remote.is_ipv4() { 0 } else { self.flow_label_v6(key) }
@@ -39,7 +40,7 @@ impl Engine {
         self.ip.labels.flow_label(self.tcp.tables.hasher.hash(key))
     }
 
-    /// Sends one segment of a flow to a station.
+    /// Sends one segment of a flow to a MAC address.
     pub(in crate::shard) fn send_to(
         &mut self,
         key: &FlowKey,
@@ -52,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// Sends one segment of a flow by way of the routes.
+    /// Sends one segment of a flow by route.
     pub(in crate::shard) fn send_by_route(
         &mut self,
         key: &FlowKey,
