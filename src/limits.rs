@@ -18,7 +18,7 @@ pub const WORKERS_MAX: usize = 64;
 
 /// Segments that one connection may send in one turn before the others have theirs: a window's worth
 /// of a fast path, without starving the neighbours of the shard.
-pub const SEGMENTS_A_TURN: usize = 32;
+pub const SEGMENTS_PER_TURN: usize = 32;
 
 /// Frames that may wait for a worker at which they did not land: a few batches. More would only be
 /// delay; fewer, and a burst on the wrong queue is lost.

@@ -219,10 +219,10 @@ impl Shard {
         engine.begin(now);
         engine.ip.mtu = mtu;
         engine.tcp.set_mtu(mtu);
-        let told = u16::try_from(mtu).unwrap_or(u16::MAX);
+        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
         for index in 0..engine.tcp.tables.flows.high_water() {
             if let Some(flow) = engine.tcp.tables.flows.at_mut(index) {
-                flow.connection.on_path_mtu(told);
+                flow.connection.on_path_mtu(mtu);
                 engine.tcp.schedule(index);
             }
         }

@@ -74,7 +74,7 @@ impl Shard {
         let Self { engine, batch, .. } = self;
         engine.begin(now);
         let received = batch.frames.len() + batch.inbox.len();
-        let answered = if received > 0 { engine.take_in(batch, env) } else { 0 };
+        let replies = if received > 0 { engine.process_rx(batch, env) } else { 0 };
         let TurnEnv { link, service, .. } = env;
         let mut queue = TxQueue::new(&mut **link, now);
         engine.run_application(&mut **service);
@@ -83,7 +83,7 @@ impl Shard {
         engine.tcp.relieve_memory(&mut engine.turn);
         engine.send_pending(&mut **service, &mut queue);
         engine.poll_neighbours(&mut queue);
-        let sent = answered + queue.close();
+        let sent = replies + queue.close();
         link.flush(now);
         let busy = received + sent > 0;
         engine.turn.counters.count(if busy { Event::BusyTurn } else { Event::IdleTurn });
@@ -114,7 +114,7 @@ impl Shard {
 impl Engine {
     /// Steps 2 to 4: parses, looks up and processes everything that arrived, and releases the
     /// frames. Returns the number of replies sent immediately.
-    fn take_in(&mut self, batch: &mut Batch, env: &mut TurnEnv<'_>) -> usize {
+    fn process_rx(&mut self, batch: &mut Batch, env: &mut TurnEnv<'_>) -> usize {
         let filter = RxFilter {
             mac: self.ip.mac,
             locals: &self.ip.locals,
@@ -131,13 +131,13 @@ impl Engine {
             self.on_control(*kind, &mut packet, &mut *env.handover);
         }
         let mut tx = TxPaths { queue: &mut queue, handover: &mut *env.handover };
-        self.feed(batch, &mut tx);
-        let answered = queue.close();
+        self.process_segments(batch, &mut tx);
+        let replies = queue.close();
         for frame in batch.frames.drain(..) {
             env.link.release(frame);
         }
         batch.inbox.clear();
         batch.inbox.append(&mut self.ip.reassembled);
-        answered
+        replies
     }
 }

@@ -63,7 +63,7 @@ impl Engine {
     fn enter_time_wait(&mut self, index: u32, service: &mut dyn Service) {
         let Some(conn) = self.tcp.tables.flows.id_at(index) else { return };
         // The application hears of everything else first, so nothing may be pending.
-        if self.tcp.tables.flows.at(index).is_some_and(|flow| flow.has_news()) {
+        if self.tcp.tables.flows.at(index).is_some_and(|flow| flow.has_events()) {
             return;
         }
         self.notify_closed(service, conn, CloseReason::Finished);

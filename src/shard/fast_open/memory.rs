@@ -5,13 +5,13 @@ use super::pending::Pending;
 use crate::tcp::CookieKeys;
 
 /// The cookie keys, the pending requests, and the cache of servers.
-pub(in crate::shard) struct FastOpens {
+pub(in crate::shard) struct FastOpenState {
     pub(in crate::shard) keys: CookieKeys,
     pub(in crate::shard) pending: Pending,
     pub(in crate::shard) peers: Peers,
 }
 
-impl FastOpens {
+impl FastOpenState {
     /// Creates the state. `secret` derives the cookie keys; `hash_secret` keys the cache, which
     /// holds `peers_max` servers.
     pub(in crate::shard) fn new(secret: [u8; 16], peers_max: usize, hash_secret: [u8; 16]) -> Self {

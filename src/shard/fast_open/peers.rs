@@ -27,7 +27,7 @@ struct Pair {
 
 /// What the client has learned about a server.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct Server {
     cookie: Option<FastOpen>,
     mss: Option<u16>,
     /// Number of cookie requests that the server answered without a cookie.
@@ -36,7 +36,7 @@ struct Known {
 
 /// A path on which Fast Open is disabled for a time.
 #[derive(Clone, Copy, Debug)]
-struct Spared {
+struct DisabledPath {
     until: Instant,
     times: u8,
 }
@@ -72,8 +72,8 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
 
 /// The cache of servers.
 pub(in crate::shard) struct Peers {
-    known: Bounded<Pair, Known>,
-    spared: Bounded<SocketAddr, Spared>,
+    servers: Bounded<Pair, Server>,
+    disabled: Bounded<SocketAddr, DisabledPath>,
 }
 
 /// Result of the handshake of an attempt.
@@ -89,7 +89,7 @@ pub(in crate::shard) enum End {
 
 impl Peers {
     pub(in crate::shard) fn new(capacity: usize, secret: [u8; 16]) -> Self {
-        Self { known: Bounded::new(capacity, secret), spared: Bounded::new(capacity, secret) }
+        Self { servers: Bounded::new(capacity, secret), disabled: Bounded::new(capacity, secret) }
     }
 
     /// Returns how to open a connection to a server, or `None` to use a regular handshake.
@@ -101,11 +101,11 @@ impl Peers {
         without_cookie: bool,
         settings: &Settings,
     ) -> Option<Attempt> {
-        if self.spared.get(&remote).is_some_and(|spared| now < spared.until) {
+        if self.disabled.get(&remote).is_some_and(|disabled| now < disabled.until) {
             return None;
         }
         let pair = Pair { local, remote: remote.ip() };
-        let known = self.known.get(&pair).copied().unwrap_or_default();
+        let known = self.servers.get(&pair).copied().unwrap_or_default();
         // RFC 7413 §4.1.3:
         //   > Without a cached server MSS, the amount of data in the SYN packet is limited to the
         //   > default MSS of 536 bytes for IPv4 [RFC1122] and 1220 bytes for IPv6 [RFC2460].
@@ -135,7 +135,7 @@ impl Peers {
         pause: Duration,
     ) {
         let pair = Pair { local, remote: remote.ip() };
-        let mut known = self.known.get(&pair).copied().unwrap_or_default();
+        let mut known = self.servers.get(&pair).copied().unwrap_or_default();
         let cookie = outcome.answer.filter(|answer| answer.cookie.is_some());
         let unanswered = outcome.asked && !outcome.timed_out && end == End::Connected;
         // §4.2.2 (1): "update the corresponding cookie and MSS information in the cookie cache".
@@ -145,18 +145,18 @@ impl Peers {
             Some(_) => 0,
             None => known.unanswered.saturating_add(u8::from(unanswered)),
         };
-        self.known.insert(now, pair, known);
+        self.servers.insert(now, pair, known);
         let good = cookie.is_some() || outcome.acked;
         let refused = outcome.sent && !good;
         let silent = outcome.asked && !good && (outcome.timed_out || known.unanswered >= REQUESTS);
         match end {
             End::Other => {}
-            End::Lost => self.spare(now, remote, pause),
+            End::Lost => self.disable(now, remote, pause),
             End::Connected if refused || silent || outcome.too_big => {
-                self.spare(now, remote, pause);
+                self.disable(now, remote, pause);
             }
             End::Connected if good => {
-                self.spared.entries.remove(&remote);
+                self.disabled.entries.remove(&remote);
             }
             End::Connected => {}
         }
@@ -165,13 +165,14 @@ impl Peers {
     /// Disables Fast Open on a path; the pause doubles each time. RFC 7413 §4.1.3.1:
     ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the
     ///   > source and destination IP addresses and ports) at least temporarily.
-    fn spare(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
+    fn disable(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
         if pause == Duration::ZERO {
             return;
         }
-        let times = self.spared.get(&remote).map_or(0, |spared| spared.times.saturating_add(1));
+        let times =
+            self.disabled.get(&remote).map_or(0, |disabled| disabled.times.saturating_add(1));
         let until = now + pause.times(1 << times.min(DOUBLINGS_MAX));
-        self.spared.insert(now, remote, Spared { until, times });
+        self.disabled.insert(now, remote, DisabledPath { until, times });
     }
 }
 
@@ -203,7 +204,7 @@ mod tests {
         peers.learn(now, (0, remote), &outcome, end, PAUSE);
     }
 
-    fn given(n: u8, mss: u16) -> Outcome {
+    fn answered(n: u8, mss: u16) -> Outcome {
         Outcome { answer: cookie(n), mss: Some(mss), asked: true, ..Outcome::default() }
     }
 
@@ -212,7 +213,7 @@ mod tests {
         // RFC 7413 §4.1.3: "cookies are independent of service ports"
         let mut peers = peers();
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
-        learn(&mut peers, NOW, server(1, 80), given(1, 1400), End::Connected);
+        learn(&mut peers, NOW, server(1, 80), answered(1, 1400), End::Connected);
         for port in [80, 443] {
             let attempt = Attempt::Send { cookie: cookie(1), mss: 1400 };
             assert_eq!(next(&peers, NOW, server(1, port)), Some(attempt));
@@ -223,7 +224,7 @@ mod tests {
         let other = peers.attempt(NOW, 1, server(1, 80), false, &Settings::default());
         assert_eq!(other, Some(Attempt::Ask(Form::Assigned)));
         // "the most recently received".
-        learn(&mut peers, NOW, server(1, 80), given(2, 900), End::Connected);
+        learn(&mut peers, NOW, server(1, 80), answered(2, 900), End::Connected);
         let attempt = Attempt::Send { cookie: cookie(2), mss: 900 };
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(attempt));
     }
@@ -255,7 +256,7 @@ mod tests {
         ];
         for (outcome, end) in negative {
             let mut peers = peers();
-            learn(&mut peers, NOW, server(1, 80), given(1, 1460), End::Connected);
+            learn(&mut peers, NOW, server(1, 80), answered(1, 1460), End::Connected);
             learn(&mut peers, NOW, server(1, 80), outcome, end);
             assert_eq!(next(&peers, NOW, server(1, 80)), None, "{outcome:?} {end:?}");
             assert!(next(&peers, NOW, server(1, 81)).is_some(), "another port");
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_negative_response_disables_nothing() {
+    fn other_responses_disable_nothing() {
         let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
         let fine = [
             (Outcome { acked: true, ..sent }, End::Connected),
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_fast_open_is_asked_once_in_each_form_and_then_left_alone() {
+    fn a_server_without_fast_open_gets_one_request_in_each_form_and_then_a_pause() {
         // RFC 7413 §4.2.1: "only attempt another cookie request after a certain period".
         let mut peers = peers();
         let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
@@ -299,11 +300,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_server_is_forgotten_when_there_are_too_many() {
+    fn a_full_cache_evicts_the_oldest_server() {
         let mut peers = peers();
         for n in 0..6 {
             let now = NOW + Duration::from_secs(n.into());
-            learn(&mut peers, now, server(n, 80), given(n, 1400), End::Connected);
+            learn(&mut peers, now, server(n, 80), answered(n, 1400), End::Connected);
         }
         let known =
             |n: &u8| matches!(next(&peers, NOW, server(*n, 80)), Some(Attempt::Send { .. }));

@@ -5,7 +5,7 @@
 use crate::limits::Limits;
 use crate::metrics::Latencies;
 use crate::shard::config::Config;
-use crate::shard::fast_open::memory::FastOpens;
+use crate::shard::fast_open::memory::FastOpenState;
 use crate::shard::flow::key::FlowKey;
 use crate::shard::flow::listeners::Listeners;
 use crate::shard::flow::ports::{Destination, Ports};
@@ -48,7 +48,7 @@ pub(in crate::shard) struct Endpoint {
     isn: IsnGenerator,
     pub(in crate::shard) secrets: Secrets,
     pub(in crate::shard) cookies: CookieJar,
-    pub(in crate::shard) fast_opens: FastOpens,
+    pub(in crate::shard) fast_opens: FastOpenState,
     pub(in crate::shard) handshakes: Latencies,
     /// Connections that may have pending output, one entry each.
     pub(in crate::shard) tx_pending: Vec<u32>,
@@ -87,7 +87,7 @@ impl Endpoint {
             secrets: *secrets,
             isn: IsnGenerator::new(secrets.hash),
             cookies: CookieJar::new(secrets.cookie),
-            fast_opens: FastOpens::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
+            fast_opens: FastOpenState::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
             handshakes: Latencies::default(),
             tx_pending: Vec::with_capacity(connections.min(1 << 16)),
             unfinished: Vec::with_capacity(connections.min(1 << 16)),
@@ -104,7 +104,7 @@ impl Endpoint {
     pub(in crate::shard) fn set_settings(&mut self, settings: Settings, mtu: usize) {
         self.mss_requested = settings.mss;
         self.settings = bounded(settings, mtu);
-        self.challenges.change(self.settings.challenge_acks_per_second);
+        self.challenges.set_rate(self.settings.challenge_acks_per_second);
     }
 
     /// See [`Shard::set_mtu`](crate::shard::Shard::set_mtu).

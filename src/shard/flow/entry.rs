@@ -11,7 +11,7 @@ const TX_PENDING: u8 = 1;
 /// On the list of connections with events for the service.
 const READY: u8 = 2;
 /// The service has received the close event: its handle is stale.
-const GONE: u8 = 4;
+const CLOSE_REPORTED: u8 = 4;
 /// The service has not received the accept event yet.
 const ACCEPTED: u8 = 8;
 /// The connection rests on a Fast Open cookie, and its listener counts it.
@@ -151,7 +151,7 @@ impl Flow {
 
     /// Returns true if events wait for the service.
     #[inline]
-    pub(in crate::shard) const fn has_news(&self) -> bool {
+    pub(in crate::shard) const fn has_events(&self) -> bool {
         !self.pending.is_empty() || self.flags & ACCEPTED != 0
     }
 
@@ -169,9 +169,9 @@ impl Flow {
 
     #[inline]
     const fn enter(&mut self, list: u8) -> Scheduled {
-        let there = self.flags & list != 0;
+        let listed = self.flags & list != 0;
         self.flags |= list;
-        if there { Scheduled::Already } else { Scheduled::Now }
+        if listed { Scheduled::Already } else { Scheduled::Now }
     }
 
     /// Collects the connection's events and puts the flow on the lists, once on each.
@@ -183,7 +183,7 @@ impl Flow {
         tx_pending: &mut Vec<u32>,
     ) {
         self.pending.insert(self.connection.take_events());
-        if self.has_news() && self.schedule_ready() == Scheduled::Now {
+        if self.has_events() && self.schedule_ready() == Scheduled::Now {
             ready.push(index);
         }
         if self.schedule_tx() == Scheduled::Now {
@@ -206,12 +206,12 @@ impl Flow {
     /// Returns true if the service has received the close event.
     #[inline]
     pub(in crate::shard) const fn is_gone(&self) -> bool {
-        self.flags & GONE != 0
+        self.flags & CLOSE_REPORTED != 0
     }
 
     /// Records that the service receives the close event.
     pub(in crate::shard) const fn set_gone(&mut self) {
-        self.flags |= GONE;
+        self.flags |= CLOSE_REPORTED;
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_a_flow_and_what_opens_and_closes_it_stands_in_its_first_lines() {
+    fn the_key_and_the_hot_part_lie_in_the_first_cache_line() {
         use core::mem::offset_of;
         assert_eq!(offset_of!(Flow, remote), 0);
         assert!(offset_of!(Flow, connection) <= 32);

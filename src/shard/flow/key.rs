@@ -56,8 +56,8 @@ impl Remote {
             return IpAddr::V4(Ipv4Addr::from(self.address[3].to_ne_bytes()));
         }
         let mut octets = [0; 16];
-        for (four, word) in octets.chunks_exact_mut(4).zip(self.address) {
-            four.copy_from_slice(&word.to_ne_bytes());
+        for (word_bytes, word) in octets.chunks_exact_mut(4).zip(self.address) {
+            word_bytes.copy_from_slice(&word.to_ne_bytes());
         }
         IpAddr::V6(Ipv6Addr::from(octets))
     }
@@ -106,8 +106,8 @@ impl FlowKey {
     /// Returns the key as bytes, for the derivation of secrets (RFC 6528 §3).
     pub fn bytes(&self) -> [u8; 21] {
         let mut bytes = [0; 21];
-        for (four, word) in bytes.chunks_exact_mut(4).zip(self.remote.address) {
-            four.copy_from_slice(&word.to_ne_bytes());
+        for (word_bytes, word) in bytes.chunks_exact_mut(4).zip(self.remote.address) {
+            word_bytes.copy_from_slice(&word.to_ne_bytes());
         }
         bytes[16..20].copy_from_slice(&self.remote.ports.to_be_bytes());
         bytes[20] = self.local;
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gives_back_what_it_was_made_of() {
+    fn a_key_returns_its_addresses_and_ports() {
         for (address, ipv4) in [("192.0.2.7", true), ("2001:db8::7", false), ("::1", false)] {
             let key = key(address, 40_000, 3, 80);
             assert_eq!(key.remote.address().to_string(), address);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_is_another_hash() {
+    fn different_secrets_give_different_hashes() {
         let key = key("192.0.2.7", 1, 0, 80);
         assert_ne!(FlowHasher::new([1; 16]).hash(&key), FlowHasher::new([2; 16]).hash(&key));
     }

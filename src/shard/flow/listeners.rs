@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_the_very_address_goes_before_one_on_all() {
+    fn a_listener_on_the_exact_address_precedes_one_on_all() {
         let mut listeners = Listeners::new();
         let all = open(&mut listeners, 80, None);
         let one = open(&mut listeners, 80, Some(3));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_listener_is_not_found_and_its_number_not_used_again() {
+    fn a_closed_listener_is_not_found_and_its_number_not_reused() {
         let mut listeners = Listeners::new();
         let first = open(&mut listeners, 80, None);
         let second = open(&mut listeners, 80, Some(1));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_address_and_port_can_be_listened_on_once() {
+    fn an_address_and_port_have_one_listener() {
         let mut listeners = Listeners::new();
         open(&mut listeners, 80, None);
         let again = listeners.open(ListenerConfig::on_port(80), None);

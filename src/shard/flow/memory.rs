@@ -42,7 +42,7 @@ impl Endpoint {
             return;
         }
         if self.pressure.goal == Goal::Nothing {
-            self.pressure.hand = 0;
+            self.pressure.cursor = 0;
             self.pressure.goal = match self.pool.accounts().largest_promise(u8::MAX) {
                 Some(shift) if short => Goal::Halve(shift),
                 _ if self.pool.accounts().can_reopen() => Goal::Reopen,
@@ -50,11 +50,11 @@ impl Endpoint {
             };
         }
         let end = self.tables.flows.high_water();
-        let until = self.pressure.hand.saturating_add(LOOKS_PER_TURN).min(end);
-        for index in self.pressure.hand..until {
+        let until = self.pressure.cursor.saturating_add(LOOKS_PER_TURN).min(end);
+        for index in self.pressure.cursor..until {
             self.relieve_flow(turn.now, index);
         }
-        self.pressure.hand = until;
+        self.pressure.cursor = until;
         if until == end {
             self.next_goal(turn.now, short);
         }
@@ -78,7 +78,7 @@ impl Endpoint {
 
     /// Chooses the next goal after a full walk.
     fn next_goal(&mut self, now: Instant, short: bool) {
-        self.pressure.hand = 0;
+        self.pressure.cursor = 0;
         self.pressure.goal = match self.pressure.goal {
             Goal::Halve(shift) if short => match self.pool.accounts().largest_promise(shift) {
                 Some(next) => Goal::Halve(next),

@@ -26,7 +26,7 @@ const RELEASED_MAX: usize = 6;
 
 /// Ports tried by an open towards a destination without free ports: enough to skip long-lived
 /// connections, few enough to fail within microseconds.
-const LOOKS_WHEN_EXHAUSTED: u32 = 64;
+const TRIES_WHEN_EXHAUSTED: u32 = 64;
 
 /// State of a port towards one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl Walk {
         destination: Destination,
         mut port_use: impl FnMut(u16) -> PortUse,
     ) -> Option<Chosen> {
-        for _ in 0..LOOKS_WHEN_EXHAUSTED.min(range.1) {
+        for _ in 0..TRIES_WHEN_EXHAUSTED.min(range.1) {
             let port = self.port(range, destination);
             let port_use = port_use(port);
             if port_use == PortUse::Waiting {

@@ -10,21 +10,21 @@ use crate::tcp::{FlowSecrets, IsnGenerator};
 
 /// A secret linear map of hashes. Its upper half is the result.
 #[derive(Clone, Copy)]
-struct Blind {
+struct LinearMap {
     factor: u64,
-    summand: u64,
+    addend: u64,
 }
 
-impl Blind {
+impl LinearMap {
     #[inline]
     const fn of(self, hash: u64) -> u32 {
-        (hash.wrapping_mul(self.factor).wrapping_add(self.summand) >> 32) as u32
+        (hash.wrapping_mul(self.factor).wrapping_add(self.addend) >> 32) as u32
     }
 }
 
 /// The secret that derives IPv6 flow labels.
 #[derive(Clone, Copy)]
-pub(in crate::shard) struct FlowLabels(Blind);
+pub(in crate::shard) struct FlowLabels(LinearMap);
 
 impl FlowLabels {
     /// Returns the label of a flow, derived from its keyed hash.
@@ -53,8 +53,8 @@ pub(in crate::shard) struct Secrets {
     pub(in crate::shard) limits: [u8; 16],
     /// Keys the cookies of Fast Open.
     pub(in crate::shard) fast_open: [u8; 16],
-    isn: Blind,
-    timestamp: Blind,
+    isn: LinearMap,
+    timestamp: LinearMap,
     /// Derives the flow labels.
     pub(in crate::shard) labels: FlowLabels,
 }
@@ -80,15 +80,18 @@ impl Secrets {
             cookie: key([b"cookie 0", b"cookie 1"]),
             limits: key([b"limits 0", b"limits 1"]),
             fast_open: key([b"fast open 0", b"fast open 1"]),
-            isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
-            timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
-            labels: FlowLabels(Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") }),
+            isn: LinearMap { factor: draw(b"isn 0") | 1, addend: draw(b"isn 1") },
+            timestamp: LinearMap { factor: draw(b"timestamp 0") | 1, addend: draw(b"timestamp 1") },
+            labels: FlowLabels(LinearMap {
+                factor: draw(b"label 0") | 1,
+                addend: draw(b"label 1"),
+            }),
         }
     }
 
     /// Returns a seed for random numbers that need not be secret.
     pub(in crate::shard) const fn seed(&self) -> u64 {
-        self.labels.0.factor ^ self.timestamp.summand
+        self.labels.0.factor ^ self.timestamp.addend
     }
 
     /// Derives the secrets of a flow from its hash.
@@ -105,7 +108,7 @@ mod tests {
     #[test]
     fn every_bit_of_the_seed_changes_every_key() {
         let whole = |s: &Secrets| {
-            (s.cookie, s.isn.factor, s.isn.summand, s.timestamp.factor, s.timestamp.summand)
+            (s.cookie, s.isn.factor, s.isn.addend, s.timestamp.factor, s.timestamp.addend)
         };
         let first = Secrets::new(&[7; 32]);
         for byte in 0..32 {
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_spread_and_never_zero() {
+    fn flow_labels_are_well_distributed_and_never_zero() {
         // RFC 6437 §2, §3
         let secrets = Secrets::new(&[1; 32]);
         let mut hash = 1u64;
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_next_to_each_other_share_no_offsets() {
+    fn adjacent_hashes_have_different_offsets() {
         let secrets = Secrets::new(&[1; 32]);
         let mut seen = std::collections::HashSet::new();
         for hash in 0..1000 {

@@ -12,7 +12,7 @@ use crate::shard::mem::processor::prefetch_all;
 /// The generation fills padding if the item leaves 4 bytes of its last line.
 #[repr(C, align(64))]
 struct Entry<T> {
-    thing: Option<T>,
+    item: Option<T>,
     generation: u32,
 }
 
@@ -48,8 +48,8 @@ impl<T> Slab<T> {
     ///
     /// # Errors
     /// Returns the item if the slab is full.
-    pub fn insert(&mut self, thing: T) -> Result<ConnId, T> {
-        if self.is_full() { Err(thing) } else { Ok(self.insert_with(|| thing)) }
+    pub fn insert(&mut self, item: T) -> Result<ConnId, T> {
+        if self.is_full() { Err(item) } else { Ok(self.insert_with(|| item)) }
     }
 
     /// Inserts an item that `make` constructs in place.
@@ -59,30 +59,30 @@ impl<T> Slab<T> {
     #[inline(always)]
     pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
         let index = self.free.pop().unwrap_or_else(|| {
-            assert!(self.entries.len() < self.capacity, "no more than there is room for");
-            self.entries.push(Entry { thing: None, generation: 0 });
+            assert!(self.entries.len() < self.capacity, "the slab has room for one more");
+            self.entries.push(Entry { item: None, generation: 0 });
             self.entries.len() as u32 - 1
         });
         let entry = &mut self.entries[index as usize];
-        entry.thing = Some(make());
+        entry.item = Some(make());
         ConnId { index, generation: entry.generation }
     }
 
     /// Removes an item by its index. Its handles become stale.
     pub fn remove(&mut self, index: u32) -> Option<T> {
         let entry = self.entries.get_mut(index as usize)?;
-        let thing = entry.thing.take()?;
+        let item = entry.item.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(index);
-        Some(thing)
+        Some(item)
     }
 
     /// Drops the item at an index in place. Its handles become stale.
     pub fn discard(&mut self, index: u32) {
         if let Some(entry) = self.entries.get_mut(index as usize)
-            && entry.thing.is_some()
+            && entry.item.is_some()
         {
-            entry.thing = None;
+            entry.item = None;
             entry.generation = entry.generation.wrapping_add(1);
             self.free.push(index);
         }
@@ -92,33 +92,33 @@ impl<T> Slab<T> {
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
         let entry = self.entries.get(id.index as usize)?;
-        if entry.generation == id.generation { entry.thing.as_ref() } else { None }
+        if entry.generation == id.generation { entry.item.as_ref() } else { None }
     }
 
     /// Returns the item of a handle for modification.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;
-        if entry.generation == id.generation { entry.thing.as_mut() } else { None }
+        if entry.generation == id.generation { entry.item.as_mut() } else { None }
     }
 
     /// Returns the item at an index that is known to be current, such as one from the flow table.
     #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
-        self.entries.get(index as usize)?.thing.as_ref()
+        self.entries.get(index as usize)?.item.as_ref()
     }
 
     /// Returns the item at an index for modification.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.entries.get_mut(index as usize)?.thing.as_mut()
+        self.entries.get_mut(index as usize)?.item.as_mut()
     }
 
     /// Returns the handle of the item at an index.
     #[inline]
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
         let entry = self.entries.get(index as usize)?;
-        entry.thing.is_some().then_some(ConnId { index, generation: entry.generation })
+        entry.item.is_some().then_some(ConnId { index, generation: entry.generation })
     }
 
     /// Prefetches an item.
@@ -132,7 +132,7 @@ impl<T> Slab<T> {
     /// Returns all items with their indices, in no meaningful order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let numbered = self.entries.iter().enumerate();
-        numbered.filter_map(|(index, entry)| Some((index as u32, entry.thing.as_ref()?)))
+        numbered.filter_map(|(index, entry)| Some((index as u32, entry.item.as_ref()?)))
     }
 
     /// Returns one past the largest index used so far, for walks that modify the slab.
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_slab_gives_the_thing_back_and_never_grows() {
+    fn a_full_slab_returns_the_item_and_never_grows() {
         let mut slab = Slab::new(3);
         for n in 0..3 {
             assert!(slab.insert(n).is_ok());
@@ -173,12 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn things_start_at_cache_lines() {
+    fn items_start_at_cache_lines() {
         let mut slab = Slab::new(2);
         for _ in 0..2 {
             assert!(slab.insert([0u8; 70]).is_ok());
         }
-        assert!(slab.iter().all(|(_, thing)| core::ptr::from_ref(thing).addr() % 64 <= 1));
+        assert!(slab.iter().all(|(_, item)| core::ptr::from_ref(item).addr() % 64 <= 1));
         assert_eq!(Slab::<[u32; 79]>::ENTRY_BYTES, 384);
         assert_eq!(Slab::<core::num::NonZeroU32>::ENTRY_BYTES, 64);
     }

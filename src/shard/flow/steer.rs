@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn toeplitz_gives_the_hashes_of_the_rss_specification() {
+    fn toeplitz_matches_the_hashes_of_the_rss_specification() {
         let toeplitz = Toeplitz::new(KEY);
         // Destination first, as in the specification's table.
         let vectors = [

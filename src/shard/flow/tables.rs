@@ -10,7 +10,7 @@ use crate::shard::flow::flow_table::{FlowTable, Found, Inserted, Kind, Place};
 use crate::shard::flow::id::ConnId;
 use crate::shard::flow::key::{FlowHasher, FlowKey};
 use crate::shard::flow::slab::Slab;
-use crate::shard::flow::time_waits::{Gone, Pushed, Restarted, TimeWaits};
+use crate::shard::flow::time_waits::{Pushed, Removed, Restarted, TimeWaits};
 use crate::tcp::{Embryo, TimeWait};
 use crate::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ impl Tables {
     /// Drops a connection. The caller has released its buffers.
     pub(in crate::shard) fn remove_flow(&mut self, index: u32) {
         let Some(home) = self.flows.at(index).map(Flow::home) else { return };
-        self.leave(home, Place::new(Kind::Connection, index));
+        self.remove_slot(home, Place::new(Kind::Connection, index));
         self.flows.discard(index);
     }
 
@@ -113,14 +113,18 @@ impl Tables {
     /// Replaces an embryo by the connection that `make` constructs. The caller ensures that the
     /// slab has room.
     #[inline(always)]
-    pub(in crate::shard) fn grow_up(
+    pub(in crate::shard) fn promote_embryo(
         &mut self,
         hash: u64,
         index: u32,
         make: impl FnOnce() -> Flow,
     ) -> ConnId {
         let conn = self.flows.insert_with(make);
-        self.moved(hash, Place::new(Kind::Embryo, index), Place::new(Kind::Connection, conn.index));
+        self.move_slot(
+            hash,
+            Place::new(Kind::Embryo, index),
+            Place::new(Kind::Connection, conn.index),
+        );
         self.embryos.remove(index);
         conn
     }
@@ -128,7 +132,7 @@ impl Tables {
     /// Removes an embryo.
     pub(in crate::shard) fn remove_embryo(&mut self, index: u32) {
         if let Some((key, _)) = self.embryos.remove(index) {
-            self.leave(self.hasher.hash(&key), Place::new(Kind::Embryo, index));
+            self.remove_slot(self.hasher.hash(&key), Place::new(Kind::Embryo, index));
         }
     }
 
@@ -140,13 +144,13 @@ impl Tables {
         index: u32,
         state: TimeWait,
         timestamps: bool,
-    ) -> Option<Gone> {
+    ) -> Option<Removed> {
         let flow = self.flows.at(index)?;
         let (key, home) = (flow.key(), flow.home());
         let Pushed { place, evicted } = self.time_waits.push(now, key, state, timestamps);
         // Remove the evicted entry first: the new one may have reused its index.
-        self.forget(evicted);
-        self.moved(home, Place::new(Kind::Connection, index), place);
+        self.unlink(evicted);
+        self.move_slot(home, Place::new(Kind::Connection, index), place);
         self.flows.discard(index);
         evicted
     }
@@ -162,37 +166,37 @@ impl Tables {
         if let Restarted::Moved(Pushed { place: to, evicted }) =
             self.time_waits.restart(now, place.index, state)
         {
-            self.forget(evicted);
-            self.moved(hash, place, to);
+            self.unlink(evicted);
+            self.move_slot(hash, place, to);
         }
     }
 
     /// Removes an entry from TIME-WAIT early.
     pub(in crate::shard) fn remove_time_wait(&mut self, index: u32) {
-        let gone = self.time_waits.remove(index);
-        self.forget(gone);
+        let removed = self.time_waits.remove(index);
+        self.unlink(removed);
     }
 
     /// Removes the next entry whose 2MSL timer has expired, and returns its key.
     pub(in crate::shard) fn pop_time_wait(&mut self, now: Instant) -> Option<FlowKey> {
-        let gone = self.time_waits.pop(now)?;
-        self.forget(Some(gone));
-        Some(gone.key)
+        let removed = self.time_waits.pop(now)?;
+        self.unlink(Some(removed));
+        Some(removed.key)
     }
 
-    fn forget(&mut self, gone: Option<Gone>) {
-        if let Some(Gone { key, place }) = gone {
-            self.leave(self.hasher.hash(&key), place);
+    fn unlink(&mut self, removed: Option<Removed>) {
+        if let Some(Removed { key, place }) = removed {
+            self.remove_slot(self.hasher.hash(&key), place);
         }
     }
 
-    fn leave(&mut self, hash: u64, place: Place) {
+    fn remove_slot(&mut self, hash: u64, place: Place) {
         let found = self.slots.remove(hash, place);
-        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+        debug_assert_eq!(found, Found::Yes, "a live flow has a slot");
     }
 
-    fn moved(&mut self, hash: u64, from: Place, to: Place) {
+    fn move_slot(&mut self, hash: u64, from: Place, to: Place) {
         let found = self.slots.replace(hash, from, to);
-        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+        debug_assert_eq!(found, Found::Yes, "a live flow has a slot");
     }
 }

@@ -50,7 +50,7 @@ struct Marker {
 
 /// An entry that left the ring: the caller removes its slot of the flow table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone {
+pub struct Removed {
     /// Key of the flow.
     pub key: FlowKey,
     /// Place that the entry had.
@@ -64,7 +64,7 @@ pub struct Pushed {
     /// Place of the new entry.
     pub place: Place,
     /// The oldest entry, which a full ring evicted. The caller removes it from the flow table.
-    pub evicted: Option<Gone>,
+    pub evicted: Option<Removed>,
 }
 
 /// Result of restarting the 2MSL timer.
@@ -72,10 +72,10 @@ pub struct Pushed {
 #[must_use]
 pub enum Restarted {
     /// The entry does not exist.
-    Gone,
+    NotFound,
     /// The entry keeps its place: it is in the newest group, whose time has barely begun, or the
     /// ring is full.
-    Stays,
+    InPlace,
     /// The entry moved: the caller updates its slot of the flow table.
     Moved(Pushed),
 }
@@ -133,7 +133,7 @@ impl TimeWaits {
         state: TimeWait,
         timestamps: bool,
     ) -> Pushed {
-        let evicted = if self.is_full() { self.take_head() } else { None };
+        let evicted = if self.is_full() { self.remove_head() } else { None };
         let kind = if timestamps { Kind::TimeWaitTimestamps } else { Kind::TimeWait };
         let entry = Entry { remote: key.remote, state };
         let label = Label { local: key.local, kind };
@@ -147,20 +147,20 @@ impl TimeWaits {
         }
         self.tail += 1;
         self.alive += 1;
-        self.note_arrival(now);
+        self.extend_groups(now);
         Pushed { place: Place::new(kind, index as u32), evicted }
     }
 
     /// Removes and returns the next entry whose time is over.
-    pub fn pop(&mut self, now: Instant) -> Option<Gone> {
+    pub fn pop(&mut self, now: Instant) -> Option<Removed> {
         while self.marker_head != self.marker_tail {
             let marker = self.markers[self.marker_head % MARKERS];
             if marker.due_at > now {
                 return None;
             }
             while self.head < marker.end {
-                if let Some(gone) = self.take_head() {
-                    return Some(gone);
+                if let Some(removed) = self.remove_head() {
+                    return Some(removed);
                 }
             }
             self.marker_head += 1;
@@ -230,30 +230,30 @@ impl TimeWaits {
     }
 
     /// Removes an entry early: its port is reused, or a new SYN replaces it.
-    pub fn remove(&mut self, index: u32) -> Option<Gone> {
-        let gone = self.vacate(index as usize)?;
+    pub fn remove(&mut self, index: u32) -> Option<Removed> {
+        let removed = self.vacate(index as usize)?;
         // Holes at the head free their room at once.
         while self.head < self.tail && self.entries[self.index_of(self.head)].remote.is_none() {
             self.head += 1;
         }
-        Some(gone)
+        Some(removed)
     }
 
     /// Restarts the 2MSL timer of the entry at `index`, which is now in `state`.
     pub fn restart(&mut self, now: Instant, index: u32, state: TimeWait) -> Restarted {
         let place = index as usize;
         if self.entries.get(place).is_none_or(|entry| entry.remote.is_none()) {
-            return Restarted::Gone;
+            return Restarted::NotFound;
         }
         // With a full ring, one peer's repeated FIN must not evict other entries.
-        let crowded = self.is_full() && place != self.index_of(self.head);
-        if crowded || self.is_newest_group(now, place) {
+        let no_room = self.is_full() && place != self.index_of(self.head);
+        if no_room || self.is_newest_group(now, place) {
             self.entries[place].state = state;
-            return Restarted::Stays;
+            return Restarted::InPlace;
         }
-        let Some(gone) = self.remove(index) else { return Restarted::Gone };
-        let timestamps = gone.place.kind == Kind::TimeWaitTimestamps;
-        Restarted::Moved(self.push(now, gone.key, state, timestamps))
+        let Some(removed) = self.remove(index) else { return Restarted::NotFound };
+        let timestamps = removed.place.kind == Kind::TimeWaitTimestamps;
+        Restarted::Moved(self.push(now, removed.key, state, timestamps))
     }
 
     const fn index_of(&self, count: u64) -> usize {
@@ -261,13 +261,13 @@ impl TimeWaits {
     }
 
     /// Advances the head by one, removing the entry there.
-    fn take_head(&mut self) -> Option<Gone> {
+    fn remove_head(&mut self) -> Option<Removed> {
         let index = self.index_of(self.head);
         self.head += 1;
         self.vacate(index)
     }
 
-    fn vacate(&mut self, index: usize) -> Option<Gone> {
+    fn vacate(&mut self, index: usize) -> Option<Removed> {
         let entry = self.entries.get_mut(index)?;
         if entry.remote.is_none() {
             return None;
@@ -275,7 +275,7 @@ impl TimeWaits {
         let remote = core::mem::replace(&mut entry.remote, Remote::NONE);
         let Label { local, kind } = self.labels[index];
         self.alive -= 1;
-        Some(Gone { key: FlowKey { remote, local }, place: Place::new(kind, index as u32) })
+        Some(Removed { key: FlowKey { remote, local }, place: Place::new(kind, index as u32) })
     }
 
     const fn group_span(&self) -> u64 {
@@ -283,7 +283,7 @@ impl TimeWaits {
     }
 
     /// Adds the newest entry to the newest group, or begins a new group.
-    fn note_arrival(&mut self, now: Instant) {
+    fn extend_groups(&mut self, now: Instant) {
         if self.marker_head != self.marker_tail {
             let newest = &mut self.markers[(self.marker_tail - 1) % MARKERS];
             if now.since(newest.begun_at).as_nanos() < self.span.as_nanos() / GROUPS as u64

@@ -14,7 +14,7 @@ pub(in crate::shard) struct Limiter {
     per_second: u32,
     pub(in crate::shard) left: u32,
     since: Instant,
-    drawn_by: SipHasher24,
+    random: SipHasher24,
 }
 
 /// Permission to send a reply.
@@ -29,14 +29,14 @@ impl Limiter {
     /// Creates a limiter. The limit of each second is between half and one and a half times
     /// `per_second`, drawn with `secret`.
     pub(in crate::shard) fn new(per_second: u32, secret: [u8; 16]) -> Self {
-        let drawn_by = SipHasher24::new_with_key(&secret);
-        let mut limiter = Self { per_second, left: 0, since: Instant::ZERO, drawn_by };
+        let random = SipHasher24::new_with_key(&secret);
+        let mut limiter = Self { per_second, left: 0, since: Instant::ZERO, random };
         limiter.fill();
         limiter
     }
 
     /// Changes the rate from the next second on.
-    pub(in crate::shard) const fn change(&mut self, per_second: u32) {
+    pub(in crate::shard) const fn set_rate(&mut self, per_second: u32) {
         self.per_second = per_second;
     }
 
@@ -44,7 +44,7 @@ impl Limiter {
         let mut message = [0; 12];
         message[..8].copy_from_slice(&self.since.as_nanos().to_le_bytes());
         message[8..].copy_from_slice(&self.per_second.to_le_bytes());
-        let drawn = u128::from(self.drawn_by.hash(&message)) * u128::from(self.per_second);
+        let drawn = u128::from(self.random.hash(&message)) * u128::from(self.per_second);
         self.left = self.per_second.div_ceil(2) + (drawn >> 64) as u32;
     }
 
@@ -76,31 +76,31 @@ mod tests {
     use super::*;
 
     /// Returns the number of replies granted in the second after `second`.
-    fn given(limiter: &mut Limiter, second: u64) -> usize {
+    fn granted(limiter: &mut Limiter, second: u64) -> usize {
         let at = |n: u64| Instant::from_millis(second * 1000 + n % 1000);
         (0..10_000).filter(|n| limiter.take(at(*n)) == Allowance::Granted).count()
     }
 
     #[test]
-    fn past_a_seconds_worth_there_is_silence_until_the_next() {
+    fn replies_stop_once_the_limit_of_the_second_is_reached() {
         let mut limiter = Limiter::new(2, [7; 16]);
         let at = Instant::from_millis;
         while limiter.take(at(5)) == Allowance::Granted {}
         assert_eq!(limiter.take(at(999)), Allowance::UsedUp);
         assert_eq!(limiter.take(at(1000)), Allowance::Granted);
-        assert_eq!(given(&mut Limiter::new(0, [7; 16]), 3), 0);
+        assert_eq!(granted(&mut Limiter::new(0, [7; 16]), 3), 0);
     }
 
     #[test]
-    fn how_many_a_second_has_cannot_be_foreseen() {
+    fn the_limit_of_each_second_is_unpredictable() {
         // RFC 5961 §7, without the side channel of CVE-2016-5696.
         let mut limiter = Limiter::new(1000, [7; 16]);
-        let counts: Vec<_> = (1..200).map(|second| given(&mut limiter, second)).collect();
+        let counts: Vec<_> = (1..200).map(|second| granted(&mut limiter, second)).collect();
         assert!(counts.iter().all(|count| (500..1500).contains(count)), "{counts:?}");
         let mean = counts.iter().sum::<usize>() / counts.len();
         assert!((900..1100).contains(&mean), "{mean}");
         let distinct: std::collections::BTreeSet<_> = counts.iter().collect();
         assert!(distinct.len() > 100, "{counts:?}");
-        assert_ne!(given(&mut Limiter::new(1000, [8; 16]), 1), counts[0]);
+        assert_ne!(granted(&mut Limiter::new(1000, [8; 16]), 1), counts[0]);
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::shard) enum Goal {
 pub(in crate::shard) struct MemoryPressure {
     pub(in crate::shard) goal: Goal,
     /// Next connection to visit.
-    pub(in crate::shard) hand: u32,
+    pub(in crate::shard) cursor: u32,
     /// The walk pauses until this time.
     pub(in crate::shard) rest_until: Instant,
     /// Memory was short at the last check.

@@ -51,7 +51,7 @@ pub(in crate::shard) fn prefetch_bytes(bytes: &[u8]) {
 /// Returns a mask with bit `i` set where `numbers[i]`, without the bits in `ignored`, equals
 /// `wanted`. Branch-free, and a third of the instructions that compilers generate for the loop.
 #[inline(always)]
-pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, unresolved: u32) -> u32 {
+pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, wanted: u32) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{
@@ -61,10 +61,10 @@ pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, unresolved: u
         let [low, high] = halves(numbers);
         // SAFETY: SSE2 is part of every x86-64, and none of these takes a pointer.
         let bits = unsafe {
-            let unresolved = _mm_set1_epi32(unresolved.cast_signed());
+            let wanted = _mm_set1_epi32(wanted.cast_signed());
             let ignored = _mm_set1_epi32(ignored.cast_signed());
-            let low = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, low), unresolved);
-            let high = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, high), unresolved);
+            let low = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, low), wanted);
+            let high = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, high), wanted);
             // A lane of all ones or all zeroes stays so when packed to half and to a quarter of its
             // width.
             let both = _mm_packs_epi32(low, high);
@@ -73,7 +73,7 @@ pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, unresolved: u
         bits & 0xff
     }
     #[cfg(not(target_arch = "x86_64"))]
-    bits_of(numbers, |number| number & !ignored == unresolved)
+    bits_of(numbers, |number| number & !ignored == wanted)
 }
 
 /// Returns a mask with bit `i` set where the highest bit of `numbers[i]` is set.
@@ -115,14 +115,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_of_eight_numbers_has_a_bit(numbers: [u8; 8], unresolved: u8, ignored: bool) {
+        fn each_of_eight_numbers_has_a_bit(numbers: [u8; 8], wanted: u8, ignored: bool) {
             // Four distinct values, in the two highest bits; `mask` may exclude the highest.
             let wide = numbers.map(|number| u32::from(number % 4) << 30);
             let mask = if ignored { 1 << 31 } else { 0 };
-            let unresolved = u32::from(unresolved % 4) << 30 & !mask;
-            let (equal, highest) = (equal_to(&wide, mask, unresolved), highest_bits(&wide));
+            let wanted = u32::from(wanted % 4) << 30 & !mask;
+            let (equal, highest) = (equal_to(&wide, mask, wanted), highest_bits(&wide));
             for (at, number) in wide.into_iter().enumerate() {
-                prop_assert_eq!(equal >> at & 1 == 1, number & !mask == unresolved);
+                prop_assert_eq!(equal >> at & 1 == 1, number & !mask == wanted);
                 prop_assert_eq!(highest >> at & 1 == 1, number >> 31 == 1);
             }
             prop_assert_eq!((equal | highest) >> 8, 0);

@@ -32,13 +32,13 @@ pub(in crate::shard) struct Arrival {
     pub(super) rare_at: u32,
     pub(in crate::shard) source: Source,
     /// Sender's MAC address, the destination of replies without a flow.
-    pub(in crate::shard) from: MacAddr,
+    pub(in crate::shard) src_mac: MacAddr,
 }
 
 /// The segments of a batch, in order.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Arrivals {
-    pub(in crate::shard) each: Vec<Arrival>,
+    pub(in crate::shard) segments: Vec<Arrival>,
     /// Groups in which the segments are processed, filled by the lookup.
     pub(in crate::shard) groups: Groups,
     /// Rare options of the few segments that have them.
@@ -49,21 +49,21 @@ impl Arrivals {
     /// Creates vectors with room for `batch` segments.
     fn with_capacity(batch: usize) -> Self {
         Self {
-            each: Vec::with_capacity(batch),
+            segments: Vec::with_capacity(batch),
             groups: Groups::with_capacity(batch),
             rare: Vec::with_capacity(batch),
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.each.clear();
+        self.segments.clear();
         self.groups.clear();
         self.rare.clear();
     }
 
     /// Stores the rare options of a header. Returns their index plus one, or 0 without any.
     #[inline]
-    pub(super) fn keep_rare(&mut self, options: &tcp::Options<'_>) -> u32 {
+    pub(super) fn store_rare(&mut self, options: &tcp::Options<'_>) -> u32 {
         if !options.has_rare() {
             return 0;
         }
@@ -135,7 +135,7 @@ impl Batch {
     /// options. Returns `None` if the head is all of it, so that segments that open and close
     /// connections are not copied.
     #[inline]
-    pub(in crate::shard) fn with_rest(&self, arrival: &Arrival) -> Option<Segment<'_>> {
+    pub(in crate::shard) fn full_segment(&self, arrival: &Arrival) -> Option<Segment<'_>> {
         if arrival.payload_len == 0 && arrival.rare_at == 0 {
             return None;
         }

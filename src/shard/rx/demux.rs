@@ -18,11 +18,11 @@ use crate::tcp::{Disposition, EmbryoAnswer, SegmentOut, TimeWait, TimeWaitAnswer
 impl Endpoint {
     /// Step 3: looks up a candidate for every segment and prefetches its memory.
     pub(in crate::shard) fn look_up(&self, batch: &mut Batch) {
-        let Arrivals { each, groups, .. } = &mut batch.arrivals;
-        for arrival in each.iter() {
+        let Arrivals { segments, groups, .. } = &mut batch.arrivals;
+        for arrival in segments.iter() {
             self.tables.prefetch(arrival.hash);
         }
-        for (at, arrival) in each.iter().enumerate() {
+        for (at, arrival) in segments.iter().enumerate() {
             groups.push(self.tables.candidate(arrival.hash, &arrival.key), at as u32);
         }
         for (kind, members) in groups.iter() {
@@ -49,17 +49,17 @@ impl Endpoint {
 
 impl Engine {
     /// Step 4: processes every segment, those of each flow in order.
-    pub(in crate::shard) fn feed(&mut self, batch: &Batch, tx: &mut TxPaths<'_, '_>) {
-        self.turn.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
+    pub(in crate::shard) fn process_segments(&mut self, batch: &Batch, tx: &mut TxPaths<'_, '_>) {
+        self.turn.counters.add(Event::SegmentIn, batch.arrivals.segments.len() as u64);
         for (kind, members) in batch.arrivals.groups.iter() {
             for member in members {
-                let arrival = &batch.arrivals.each[member.at as usize];
-                let whole;
-                let segment = match batch.with_rest(arrival) {
+                let arrival = &batch.arrivals.segments[member.at as usize];
+                let full;
+                let segment = match batch.full_segment(arrival) {
                     None => &arrival.head,
                     Some(segment) => {
-                        whole = segment;
-                        &whole
+                        full = segment;
+                        &full
                     }
                 };
                 let candidate = kind.map(|kind| Place::new(kind, member.index));
@@ -216,7 +216,7 @@ impl Engine {
         segment: &SegmentOut<'_>,
         queue: &mut TxQueue<'_>,
     ) {
-        self.send_to(&arrival.key, arrival.from, segment, queue);
+        self.send_to(&arrival.key, arrival.src_mac, segment, queue);
     }
 
     /// Handles a segment that the protocol refuses: hands it to the next worker that may know the
@@ -225,7 +225,7 @@ impl Engine {
         let arrival = rx.arrival;
         match self.next_worker(arrival.hash, &arrival.key, rx.hops()) {
             Some(worker) => {
-                self.note_stray(&arrival.key, rx.hops());
+                self.count_misdirected(&arrival.key, rx.hops());
                 self.hand_over(worker, rx.hops(), rx.frame(), tx.handover);
             }
             None => self.refuse(rx, tx),

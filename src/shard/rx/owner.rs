@@ -25,32 +25,32 @@ impl Engine {
             Steering::Single => {
                 (u16::from(hops) + 1 < self.workers.count).then(|| self.workers.next())
             }
-            Steering::Rss { .. } => self.next_around(key, hops),
+            Steering::Rss { .. } => self.next_by_rss(key, hops),
         }
     }
 
     /// Returns the worker whose queue the NIC should have chosen, then the others in turn. The
     /// frame may return to the worker where it landed, so the number of hops may exceed the other
     /// workers by one.
-    fn next_around(&self, key: &FlowKey, hops: u8) -> Option<u16> {
+    fn next_by_rss(&self, key: &FlowKey, hops: u8) -> Option<u16> {
         if u16::from(hops) >= self.workers.count {
             return None;
         }
-        let foreseen = if hops == 0 { self.foreseen(key) } else { None };
-        Some(foreseen.unwrap_or(self.workers.next()))
+        let rss_owner = if hops == 0 { self.rss_owner(key) } else { None };
+        Some(rss_owner.unwrap_or(self.workers.next()))
     }
 
     /// Returns the worker to which the NIC should have steered a flow, if it is another one.
-    fn foreseen(&self, key: &FlowKey) -> Option<u16> {
+    fn rss_owner(&self, key: &FlowKey) -> Option<u16> {
         let local = SocketAddr::new(self.ip.locals.address(key.local), key.remote.local_port());
         let owner = self.workers.steering.owner(0, key.remote.socket(), local);
         (owner < self.workers.count && owner != self.workers.this).then_some(owner)
     }
 
     /// Counts a frame that arrived on another queue than the NIC's hash predicts.
-    pub(in crate::shard) fn note_stray(&mut self, key: &FlowKey, hops: u8) {
-        let may_stray = hops == 0 && matches!(self.workers.steering, Steering::Rss { .. });
-        if may_stray && self.foreseen(key).is_some() {
+    pub(in crate::shard) fn count_misdirected(&mut self, key: &FlowKey, hops: u8) {
+        let may_be_misdirected = hops == 0 && matches!(self.workers.steering, Steering::Rss { .. });
+        if may_be_misdirected && self.rss_owner(key).is_some() {
             self.turn.counters.count(Event::Strayed);
         }
     }

@@ -20,7 +20,7 @@ use crate::wire::{
 
 /// Number of frames by which the headers are prefetched. Frames lie at multiples of 2 or 4 KiB, so
 /// their headers share a few sets of the L1 cache: with a larger number they evict each other.
-const AHEAD: usize = 8;
+const PREFETCH_AHEAD: usize = 8;
 
 /// Result of parsing a frame: `None` for a segment, which was appended to the arrivals, or the kind
 /// of another packet.
@@ -44,24 +44,24 @@ impl Batch {
         self.arrivals.clear();
         self.control.clear();
         let Self { frames, inbox, arrivals, control } = self;
-        let mut take = |source, parsed| match parsed {
+        let mut sort = |source, parsed| match parsed {
             Ok(None) => {}
             Ok(Some(kind)) => control.push((source, kind)),
             Err(reason) => refuse(reason),
         };
-        for frame in frames.iter().take(AHEAD) {
+        for frame in frames.iter().take(PREFETCH_AHEAD) {
             prefetch_bytes(frame);
         }
         for (at, frame) in frames.iter().enumerate() {
-            if let Some(next) = frames.get(at + AHEAD) {
+            if let Some(next) = frames.get(at + PREFETCH_AHEAD) {
                 prefetch_bytes(next);
             }
             let source = Source::Link(at as u32);
-            take(source, filter.parse(frame, source, arrivals));
+            sort(source, filter.parse(frame, source, arrivals));
         }
         for at in 0..inbox.len() {
             let source = Source::Inbox(at as u32);
-            take(source, filter.parse_any(inbox.frame(at).0, source, arrivals));
+            sort(source, filter.parse_any(inbox.frame(at).0, source, arrivals));
         }
     }
 }
@@ -102,7 +102,7 @@ impl HeaderView for tcp::Header<'_> {
 
     #[inline(always)]
     fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32) {
-        (codec::segment(self, class), arrivals.keep_rare(&self.options))
+        (codec::segment(self, class), arrivals.store_rare(&self.options))
     }
 }
 
@@ -160,7 +160,7 @@ impl RxFilter<'_> {
         let key = FlowKey::new(plain.src().into(), src_port, local, dst_port);
         let hash = self.hasher.hash(&key);
         let (head, rare_at) = header.head(plain.traffic_class(), arrivals);
-        arrivals.each.push(Arrival {
+        arrivals.segments.push(Arrival {
             hash,
             key,
             head,
@@ -168,7 +168,7 @@ impl RxFilter<'_> {
             payload_len: payload.len() as u32,
             rare_at,
             source,
-            from: plain.src_mac(),
+            src_mac: plain.src_mac(),
         });
         true
     }
@@ -266,8 +266,8 @@ impl RxFilter<'_> {
             return Err(DropReason::BadSource);
         }
         let key = FlowKey::new(remote, header.src_port, local, header.dst_port);
-        let rare_at = arrivals.keep_rare(&header.options);
-        arrivals.each.push(Arrival {
+        let rare_at = arrivals.store_rare(&header.options);
+        arrivals.segments.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             head: codec::segment(&header, class),
@@ -275,7 +275,7 @@ impl RxFilter<'_> {
             payload_len: payload.len() as u32,
             rare_at,
             source: outer.source,
-            from: outer.header.src,
+            src_mac: outer.header.src,
         });
         Ok(None)
     }

@@ -12,7 +12,7 @@ use crate::shard::ip::routes::Cast;
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::shard::rx::batch::Arrival;
 use crate::shard::rx::drop_reason::drop_reason;
-use crate::shard::rx::fast_open::Reception;
+use crate::shard::rx::fast_open::FastSynResult;
 use crate::shard::rx::segment::RxSegment;
 use crate::tcp::{
     Connection, Disposition, Embryo, EmbryoDeadline, Env, FlowSecrets, Segment, TimeWait,
@@ -45,9 +45,9 @@ impl Engine {
         }
         let mut cookie = None;
         if let Some(fast_open) = config.fast_open {
-            match self.on_fast_syn(listener, fast_open, predecessor, rx) {
-                Reception::Accepted => return,
-                Reception::Ordinary(option) => cookie = option,
+            match self.on_fast_open_syn(listener, fast_open, predecessor, rx) {
+                FastSynResult::Accepted => return,
+                FastSynResult::Regular(option) => cookie = option,
             }
         }
         let under_way = self.tcp.tables.embryos.of_listener(listener.0);
@@ -142,15 +142,15 @@ impl Engine {
         let Some(accepted) = self.accept(&embryo, rx) else { return };
         let hash = rx.arrival.hash;
         let conn = if embryo.is_plain(&self.tcp.settings) {
-            self.tcp.tables.grow_up(hash, index, || {
+            self.tcp.tables.promote_embryo(hash, index, || {
                 accepted.plain_flow(&mut conn_env!(self.tcp, self.turn.now))
             })
         } else {
-            self.tcp
-                .tables
-                .grow_up(hash, index, || accepted.flow(&mut conn_env!(self.tcp, self.turn.now)))
+            self.tcp.tables.promote_embryo(hash, index, || {
+                accepted.flow(&mut conn_env!(self.tcp, self.turn.now))
+            })
         };
-        self.feed_accepted(conn.index, listener, rx);
+        self.process_handshake_ack(conn.index, listener, rx);
     }
 
     /// Establishes a connection if the ACK returns a valid SYN cookie. Returns true if the segment
@@ -174,7 +174,7 @@ impl Engine {
         match self.tcp.tables.add_flow(arrival.hash, flow) {
             Some(conn) => {
                 self.turn.counters.count(Event::CookieAccepted);
-                self.feed_accepted(conn.index, listener, rx);
+                self.process_handshake_ack(conn.index, listener, rx);
             }
             None => self.turn.counters.drop(DropReason::TableFull),
         }
@@ -200,7 +200,7 @@ impl Engine {
     }
 
     /// Processes the ACK of the handshake, which may carry data or a FIN.
-    fn feed_accepted(&mut self, index: u32, listener: ListenerId, rx: &RxSegment<'_>) {
+    fn process_handshake_ack(&mut self, index: u32, listener: ListenerId, rx: &RxSegment<'_>) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         if let Some(algorithm) = self.tcp.listeners.congestion(listener) {
             flow.connection.set_congestion_control(algorithm);

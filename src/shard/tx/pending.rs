@@ -1,8 +1,8 @@
 //! Step 7: builds the pending segments of a connection in TX frames.
 
-use crate::limits::SEGMENTS_A_TURN;
+use crate::limits::SEGMENTS_PER_TURN;
 use crate::metrics::{DropReason, Event};
-use crate::shard::codec::{self, Ends};
+use crate::shard::codec::{self, HeaderFields};
 use crate::shard::engine::Engine;
 use crate::shard::flow::endpoint::conn_env;
 use crate::shard::ip::neighbour::LinkTarget;
@@ -32,10 +32,10 @@ impl Engine {
         }
         let Some(flow) = self.tcp.tables.flows.at(index) else { return Progress::Done };
         let before = flow.connection.retransmissions();
-        let (mut way, mut segments) = (None, 0);
+        let (mut destination, mut segments) = (None, 0);
         let progress = loop {
             let Some(flow) = self.tcp.tables.flows.at_mut(index) else { break Progress::Done };
-            let frame = if segments < SEGMENTS_A_TURN { queue.take() } else { None };
+            let frame = if segments < SEGMENTS_PER_TURN { queue.take() } else { None };
             let Some(mut frame) = frame else {
                 break self.defer(index, segments);
             };
@@ -44,10 +44,11 @@ impl Engine {
                 break Progress::Done;
             };
             // Not before there is a segment: this may start a reachability probe of the neighbour.
-            if way.is_none() {
-                way = self.tx_target(index);
+            if destination.is_none() {
+                destination = self.tx_target(index);
             }
-            let (Some((ends, target)), Some(flow)) = (&way, self.tcp.tables.flows.at_mut(index))
+            let (Some((fields, target)), Some(flow)) =
+                (&destination, self.tcp.tables.flows.at_mut(index))
             else {
                 queue.put_back(frame);
                 break Progress::Done;
@@ -57,7 +58,7 @@ impl Engine {
             if segment.flags.rst() {
                 self.turn.counters.count(Event::ResetOut);
             }
-            if codec::write(&mut frame, ends, &segment).is_err() {
+            if codec::write(&mut frame, fields, &segment).is_err() {
                 // Longer than the link's frames. To the protocol, the segment is lost on the way.
                 queue.put_back(frame);
                 continue;
@@ -65,18 +66,18 @@ impl Engine {
             self.ip.send_or_hold(&mut self.turn, *target, frame, queue);
         };
         let now = self.tcp.tables.flows.at(index).map(|flow| flow.connection.retransmissions());
-        let again = now.map_or(0, |now| now.wrapping_sub(before));
-        self.turn.counters.add(Event::Retransmitted, u64::from(again));
+        let retransmitted = now.map_or(0, |now| now.wrapping_sub(before));
+        self.turn.counters.add(Event::Retransmitted, u64::from(retransmitted));
         self.turn.counters.add(Event::SegmentOut, segments as u64);
         progress
     }
 
-    /// Ends the turn of a connection that reached the limit or found no free frame.
+    /// HeaderFields the turn of a connection that reached the limit or found no free frame.
     fn defer(&mut self, index: u32, segments: usize) -> Progress {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
             return Progress::Done;
         }
-        if segments < SEGMENTS_A_TURN {
+        if segments < SEGMENTS_PER_TURN {
             self.turn.counters.drop(DropReason::NoFrame);
         }
         Progress::Unfinished
@@ -102,21 +103,21 @@ impl Engine {
     /// §5.2).
     pub(in crate::shard) fn collect_path_events(&mut self, index: u32) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
-        let Some(news) = flow.connection.take_path_news() else { return };
-        self.ip.path_mtus.on_found(self.turn.now, flow.remote.address(), &news);
-        self.turn.counters.add(Event::PathBlackHole, news.black_holes.into());
-        self.turn.counters.add(Event::PathProbeArrived, news.arrived.into());
-        self.turn.counters.add(Event::PathProbeLost, news.lost.into());
+        let Some(events) = flow.connection.take_path_news() else { return };
+        self.ip.path_mtus.on_found(self.turn.now, flow.remote.address(), &events);
+        self.turn.counters.add(Event::PathBlackHole, events.black_holes.into());
+        self.turn.counters.add(Event::PathProbeArrived, events.arrived.into());
+        self.turn.counters.add(Event::PathProbeLost, events.lost.into());
     }
 
     /// Returns the header fields of a connection's next segment, and the link target of its frames.
     #[inline]
-    fn tx_target(&mut self, index: u32) -> Option<(Ends, LinkTarget)> {
+    fn tx_target(&mut self, index: u32) -> Option<(HeaderFields, LinkTarget)> {
         let flow = self.tcp.tables.flows.at_mut(index)?;
         let (key, diffserv) = (flow.key(), flow.diffserv());
         let (now, remote) = (self.turn.now, key.remote.address());
         let target = self.ip.link_target_of(now, &mut flow.neighbour, remote);
         // RFC 9293 SHLD-22: passes the program's DSCP to IP unchanged.
-        Some((Ends { diffserv, ..self.ends(&key, target.mac) }, target))
+        Some((HeaderFields { diffserv, ..self.header_fields(&key, target.mac) }, target))
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::link::Frame;
 use crate::metrics::{DropReason, Event};
-use crate::shard::codec::{self, Ends};
+use crate::shard::codec::{self, HeaderFields};
 use crate::shard::engine::Engine;
 use crate::shard::flow::key::FlowKey;
 use crate::shard::mem::tx_queue::TxQueue;
@@ -14,8 +14,8 @@ use crate::wire::MacAddr;
 impl Engine {
     /// Returns the header fields of a flow's segments, for a destination MAC address.
     #[inline]
-    pub(in crate::shard) fn ends(&self, key: &FlowKey, to_mac: MacAddr) -> Ends {
-        Ends {
+    pub(in crate::shard) fn header_fields(&self, key: &FlowKey, to_mac: MacAddr) -> HeaderFields {
+        HeaderFields {
             from_mac: self.ip.mac,
             to_mac,
             local: self.ip.locals.address(key.local),
@@ -82,7 +82,7 @@ impl Engine {
             self.turn.counters.drop(DropReason::NoFrame);
             return None;
         };
-        if codec::write(&mut frame, &self.ends(key, to), segment).is_err() {
+        if codec::write(&mut frame, &self.header_fields(key, to), segment).is_err() {
             queue.put_back(frame);
             return None;
         }
