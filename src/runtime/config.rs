@@ -97,7 +97,7 @@ pub struct StackConfig {
     /// Put a bad network around the links; each worker draws from a seed of its own.
     pub impairments: Option<Impairments>,
     /// In exclusive mode, how addresses are claimed before they are used; `None` takes them at once.
-    pub claiming: Option<DadConfig>,
+    pub dad: Option<DadConfig>,
     /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), beside those given. The kernel
     /// does not hear routers on this interface meanwhile.
     pub autoconf: bool,
@@ -146,7 +146,7 @@ impl StackConfig {
             #[cfg(feature = "pcap")]
             capture: None,
             impairments: None,
-            claiming: Some(DadConfig::QUICK),
+            dad: Some(DadConfig::QUICK),
             autoconf: false,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,

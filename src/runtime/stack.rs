@@ -201,7 +201,7 @@ impl Stack {
     /// Waits until the addresses are known to be ours and all services have begun: for as long as a claim takes,
     /// which is long for who waits and short for the network.
     fn await_services(&mut self, config: &StackConfig) -> Result<(), StartError> {
-        let claiming = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
+        let claiming = config.dad.map_or(Duration::ZERO, |claiming| claiming.longest());
         let has_begun = |mailbox: &Mailbox| {
             mailbox.begun.load(Ordering::Acquire) || mailbox.ended.load(Ordering::SeqCst)
         };

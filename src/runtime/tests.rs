@@ -101,7 +101,8 @@ fn pair(claiming: Option<DadConfig>) -> Pair {
         (0..2).map(|_| memory::pair(memory::Config::default())).unzip();
     let seats = near.into_iter().zip(services).zip(wakers).enumerate();
     let workers = seats.map(|(number, ((link, service), waker))| {
-        let config = Config { claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
+        let config =
+            Config { dad: claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
         let shared = (Arc::clone(&post), Arc::clone(&barrier));
         worker(config, Box::new(link), service, waker, shared)
     });

@@ -283,13 +283,13 @@ impl Worker {
 
     /// Tells of addresses made and contested. All workers see the same: one tells.
     fn tell_addresses(&mut self) {
-        while let Some(address) = self.shard.take_adopted() {
+        while let Some(address) = self.shard.take_formed_address() {
             if self.number == 0 {
                 // There is a place for every address; one that finds none is heard by its group alone.
                 let _ = self.mailbox.adopted.push(address);
             }
         }
-        while let Some(contest) = self.shard.take_contested() {
+        while let Some(contest) = self.shard.take_address_conflict() {
             if self.number == 0 {
                 let _ = self.mailbox.contested.push(contest);
             }
@@ -311,14 +311,14 @@ impl Worker {
 
     /// Has the service begin, once the addresses of all workers are settled, and tells how that ended.
     fn begin_service(&mut self) {
-        if self.mailbox.begun.load(Ordering::Relaxed) || self.shard.is_claiming() {
+        if self.mailbox.begun.load(Ordering::Relaxed) || self.shard.is_detecting() {
             return;
         }
         self.barrier.settle(self.number);
         if !self.barrier.all_settled() {
             return;
         }
-        if !self.shard.has_begun() {
+        if !self.shard.has_started() {
             return self.shard.release_service();
         }
         for (address, standing) in self.shard.addresses() {

@@ -48,7 +48,7 @@ pub struct Config {
     /// value makes distant networks unreachable.
     pub hop_limit: u8,
     /// Duplicate address detection; `None` uses the addresses at once.
-    pub claiming: Option<DadConfig>,
+    pub dad: Option<DadConfig>,
     /// Enables SLAAC (RFC 4862) and router discovery in exclusive mode. Holds the secret of the
     /// interface identifiers (RFC 7217 §5), which must be the same at every start.
     pub autoconf: Option<[u8; 16]>,
@@ -78,7 +78,7 @@ impl Config {
             ports: 1024..=65535,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,
-            claiming: None,
+            dad: None,
             autoconf: None,
         }
     }

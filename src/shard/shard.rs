@@ -50,7 +50,7 @@ impl Shard {
     }
 
     /// Returns true once the service has started.
-    pub const fn has_begun(&self) -> bool {
+    pub const fn has_started(&self) -> bool {
         self.engine.service.started
     }
 
@@ -95,7 +95,7 @@ impl Shard {
 
     /// Replaces the keys of Fast Open cookies, which are drawn from the secret by default.
     pub fn set_fast_open_keys(&mut self, keys: tcp::CookieKeys) {
-        self.engine.tcp.fast_opens.keys = keys;
+        self.engine.tcp.fast_open.keys = keys;
     }
 
     /// Closes a listener. Accepted connections live on; handshakes in progress are dropped when
@@ -141,19 +141,19 @@ impl Shard {
     }
 
     /// Returns true while duplicate address detection runs for an address.
-    pub fn is_claiming(&self) -> bool {
+    pub fn is_detecting(&self) -> bool {
         self.engine.ip.is_detecting(self.engine.turn.now)
     }
 
     /// Returns an address that the shard has formed itself and is about to probe, one per call. The
     /// caller must steer the frames for this address to the stack.
-    pub fn take_adopted(&mut self) -> Option<IpAddr> {
-        self.engine.ip.discovery.as_mut()?.take_adopted()
+    pub fn take_formed_address(&mut self) -> Option<IpAddr> {
+        self.engine.ip.discovery.as_mut()?.take_formed_address()
     }
 
     /// Returns a local address that another host claims, and that host's MAC address, one per call.
     /// The shard has already defended the address.
-    pub fn take_contested(&mut self) -> Option<(IpAddr, MacAddr)> {
+    pub fn take_address_conflict(&mut self) -> Option<(IpAddr, MacAddr)> {
         self.engine.ip.contested.pop()
     }
 
@@ -185,8 +185,8 @@ impl Shard {
     }
 
     /// Returns the TCP state of a connection, or `None` for a stale handle.
-    pub fn inspect(&self, conn: ConnId) -> Option<tcp::Info> {
-        self.engine.inspect(conn)
+    pub fn tcp_info(&self, conn: ConnId) -> Option<tcp::Info> {
+        self.engine.tcp_info(conn)
     }
 
     /// Changes the TCP settings: buffer sizes, timeouts, limits. New connections use all of them;

@@ -85,7 +85,7 @@ impl Watch {
 
 fn inspect(world: &World, side: &Side) -> Option<Info> {
     let ((host, worker), conn) = side.conn.filter(|_| side.is_live())?;
-    world.host(HostId(host)).shard(worker).inspect(conn)
+    world.host(HostId(host)).shard(worker).tcp_info(conn)
 }
 
 /// One side against itself a step ago.

@@ -209,7 +209,7 @@ impl<'a> Trial<'a> {
         for (number, talk) in ledger.talks.iter().enumerate() {
             for (side, it) in talk.sides.iter().enumerate().filter(|(_, it)| it.end.is_none()) {
                 let info = it.conn.and_then(|((host, worker), conn)| {
-                    self.world.host(HostId(host)).shard(worker).inspect(conn)
+                    self.world.host(HostId(host)).shard(worker).tcp_info(conn)
                 });
                 let (kind, written, read) = (talk.kind, it.written, it.read);
                 text +=

@@ -154,7 +154,7 @@ fn config(job: &Job<'_>) -> Result<StackConfig, Failure> {
     set_memory(options, &mut config);
     config.settings.nagle = options.nagle;
     config.autoconf = options.slaac;
-    config.claiming = match options.claim {
+    config.dad = match options.claim {
         Claim::Quick => Some(DadConfig::QUICK),
         Claim::Thorough => Some(DadConfig::THOROUGH),
         Claim::Off => None,

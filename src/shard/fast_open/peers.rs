@@ -78,11 +78,11 @@ pub(in crate::shard) struct Peers {
 
 /// Result of the handshake of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shard) enum End {
+pub(in crate::shard) enum AttemptResult {
     /// Connected.
     Connected,
     /// The handshake timed out, or ICMP reported the server unreachable.
-    Lost,
+    Unreachable,
     /// The program gave up, or the peer refused. This says nothing about Fast Open.
     Other,
 }
@@ -131,13 +131,13 @@ impl Peers {
         now: Instant,
         (local, remote): (u8, SocketAddr),
         outcome: &Outcome,
-        end: End,
+        end: AttemptResult,
         pause: Duration,
     ) {
         let pair = Pair { local, remote: remote.ip() };
         let mut known = self.servers.get(&pair).copied().unwrap_or_default();
         let cookie = outcome.answer.filter(|answer| answer.cookie.is_some());
-        let unanswered = outcome.asked && !outcome.timed_out && end == End::Connected;
+        let unanswered = outcome.asked && !outcome.timed_out && end == AttemptResult::Connected;
         // §4.2.2 (1): "update the corresponding cookie and MSS information in the cookie cache".
         known.mss = outcome.mss.or(known.mss);
         known.cookie = cookie.or(known.cookie);
@@ -150,15 +150,15 @@ impl Peers {
         let refused = outcome.sent && !good;
         let silent = outcome.asked && !good && (outcome.timed_out || known.unanswered >= REQUESTS);
         match end {
-            End::Other => {}
-            End::Lost => self.disable(now, remote, pause),
-            End::Connected if refused || silent || outcome.too_big => {
+            AttemptResult::Other => {}
+            AttemptResult::Unreachable => self.disable(now, remote, pause),
+            AttemptResult::Connected if refused || silent || outcome.too_big => {
                 self.disable(now, remote, pause);
             }
-            End::Connected if good => {
+            AttemptResult::Connected if good => {
                 self.disabled.entries.remove(&remote);
             }
-            End::Connected => {}
+            AttemptResult::Connected => {}
         }
     }
 
@@ -200,7 +200,13 @@ mod tests {
         peers.attempt(now, 0, remote, false, &Settings::default())
     }
 
-    fn learn(peers: &mut Peers, now: Instant, remote: SocketAddr, outcome: Outcome, end: End) {
+    fn learn(
+        peers: &mut Peers,
+        now: Instant,
+        remote: SocketAddr,
+        outcome: Outcome,
+        end: AttemptResult,
+    ) {
         peers.learn(now, (0, remote), &outcome, end, PAUSE);
     }
 
@@ -213,7 +219,7 @@ mod tests {
         // RFC 7413 §4.1.3: "cookies are independent of service ports"
         let mut peers = peers();
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
-        learn(&mut peers, NOW, server(1, 80), answered(1, 1400), End::Connected);
+        learn(&mut peers, NOW, server(1, 80), answered(1, 1400), AttemptResult::Connected);
         for port in [80, 443] {
             let attempt = Attempt::Send { cookie: cookie(1), mss: 1400 };
             assert_eq!(next(&peers, NOW, server(1, port)), Some(attempt));
@@ -224,7 +230,7 @@ mod tests {
         let other = peers.attempt(NOW, 1, server(1, 80), false, &Settings::default());
         assert_eq!(other, Some(Attempt::Ask(Form::Assigned)));
         // "the most recently received".
-        learn(&mut peers, NOW, server(1, 80), answered(2, 900), End::Connected);
+        learn(&mut peers, NOW, server(1, 80), answered(2, 900), AttemptResult::Connected);
         let attempt = Attempt::Send { cookie: cookie(2), mss: 900 };
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(attempt));
     }
@@ -247,16 +253,16 @@ mod tests {
         let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
         let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
         let negative = [
-            (sent, End::Connected),
-            (Outcome { too_big: true, ..sent }, End::Connected),
-            (Outcome { timed_out: true, ..sent }, End::Connected),
-            (Outcome { timed_out: true, ..sent }, End::Lost),
-            (Outcome { timed_out: true, ..asked }, End::Connected),
-            (sent, End::Lost),
+            (sent, AttemptResult::Connected),
+            (Outcome { too_big: true, ..sent }, AttemptResult::Connected),
+            (Outcome { timed_out: true, ..sent }, AttemptResult::Connected),
+            (Outcome { timed_out: true, ..sent }, AttemptResult::Unreachable),
+            (Outcome { timed_out: true, ..asked }, AttemptResult::Connected),
+            (sent, AttemptResult::Unreachable),
         ];
         for (outcome, end) in negative {
             let mut peers = peers();
-            learn(&mut peers, NOW, server(1, 80), answered(1, 1460), End::Connected);
+            learn(&mut peers, NOW, server(1, 80), answered(1, 1460), AttemptResult::Connected);
             learn(&mut peers, NOW, server(1, 80), outcome, end);
             assert_eq!(next(&peers, NOW, server(1, 80)), None, "{outcome:?} {end:?}");
             assert!(next(&peers, NOW, server(1, 81)).is_some(), "another port");
@@ -273,12 +279,12 @@ mod tests {
     fn other_responses_disable_nothing() {
         let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
         let fine = [
-            (Outcome { acked: true, ..sent }, End::Connected),
+            (Outcome { acked: true, ..sent }, AttemptResult::Connected),
             // A late SYN-ACK to the first SYN: the timeout was spurious.
-            (Outcome { acked: true, timed_out: true, ..sent }, End::Connected),
+            (Outcome { acked: true, timed_out: true, ..sent }, AttemptResult::Connected),
             // The cookie had expired.
-            (Outcome { answer: cookie(2), ..sent }, End::Connected),
-            (sent, End::Other),
+            (Outcome { answer: cookie(2), ..sent }, AttemptResult::Connected),
+            (sent, AttemptResult::Other),
         ];
         for (outcome, end) in fine {
             let mut peers = peers();
@@ -292,9 +298,9 @@ mod tests {
         // RFC 7413 §4.2.1: "only attempt another cookie request after a certain period".
         let mut peers = peers();
         let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
-        learn(&mut peers, NOW, server(1, 80), asked, End::Connected);
+        learn(&mut peers, NOW, server(1, 80), asked, AttemptResult::Connected);
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Experimental)));
-        learn(&mut peers, NOW, server(1, 80), asked, End::Connected);
+        learn(&mut peers, NOW, server(1, 80), asked, AttemptResult::Connected);
         assert_eq!(next(&peers, NOW, server(1, 80)), None);
         assert_eq!(next(&peers, NOW + PAUSE, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
     }
@@ -304,7 +310,7 @@ mod tests {
         let mut peers = peers();
         for n in 0..6 {
             let now = NOW + Duration::from_secs(n.into());
-            learn(&mut peers, now, server(n, 80), answered(n, 1400), End::Connected);
+            learn(&mut peers, now, server(n, 80), answered(n, 1400), AttemptResult::Connected);
         }
         let known =
             |n: &u8| matches!(next(&peers, NOW, server(*n, 80)), Some(Attempt::Send { .. }));

@@ -48,7 +48,7 @@ pub(in crate::shard) struct Endpoint {
     isn: IsnGenerator,
     pub(in crate::shard) secrets: Secrets,
     pub(in crate::shard) cookies: CookieJar,
-    pub(in crate::shard) fast_opens: FastOpenState,
+    pub(in crate::shard) fast_open: FastOpenState,
     pub(in crate::shard) handshakes: Latencies,
     /// Connections that may have pending output, one entry each.
     pub(in crate::shard) tx_pending: Vec<u32>,
@@ -87,7 +87,7 @@ impl Endpoint {
             secrets: *secrets,
             isn: IsnGenerator::new(secrets.hash),
             cookies: CookieJar::new(secrets.cookie),
-            fast_opens: FastOpenState::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
+            fast_open: FastOpenState::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
             handshakes: Latencies::default(),
             tx_pending: Vec::with_capacity(connections.min(1 << 16)),
             unfinished: Vec::with_capacity(connections.min(1 << 16)),

@@ -205,12 +205,12 @@ impl Flow {
 
     /// Returns true if the service has received the close event.
     #[inline]
-    pub(in crate::shard) const fn is_gone(&self) -> bool {
+    pub(in crate::shard) const fn is_close_reported(&self) -> bool {
         self.flags & CLOSE_REPORTED != 0
     }
 
     /// Records that the service receives the close event.
-    pub(in crate::shard) const fn set_gone(&mut self) {
+    pub(in crate::shard) const fn set_close_reported(&mut self) {
         self.flags |= CLOSE_REPORTED;
     }
 }

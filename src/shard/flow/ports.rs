@@ -39,7 +39,7 @@ pub enum PortUse {
     /// A flow in TIME-WAIT uses the port and is too young to be reused.
     Waiting,
     /// A flow uses the port, or its segments would return to another worker.
-    Taken,
+    InUse,
 }
 
 /// The port of an open, and whether it replaces a TIME-WAIT entry.
@@ -237,6 +237,6 @@ fn chosen(port: u16, port_use: PortUse) -> Option<Chosen> {
     match port_use {
         PortUse::Free => Some(Chosen { port, reuses: false }),
         PortUse::Reusable => Some(Chosen { port, reuses: true }),
-        PortUse::Waiting | PortUse::Taken => None,
+        PortUse::Waiting | PortUse::InUse => None,
     }
 }

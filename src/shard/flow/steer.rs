@@ -108,14 +108,14 @@ impl Steering {
 
     /// Returns true if the key of a flow determines its owner.
     #[inline]
-    pub const fn tells_owner(&self) -> bool {
+    pub const fn determines_owner(&self) -> bool {
         !matches!(self, Self::Single)
     }
 
     /// Returns true if new flows may begin on a worker that does not own them. With RSS, a flow
     /// belongs to the worker where it began.
     #[inline]
-    pub const fn may_mislay(&self) -> bool {
+    pub const fn may_misdirect(&self) -> bool {
         matches!(self, Self::Hash { workers } if *workers > 1)
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         let steering = Steering::Rss { toeplitz: Toeplitz::new(KEY), table };
         let (remote, local) = (socket("66.9.149.187:2794"), socket("161.142.100.80:1766"));
         assert_eq!(steering.owner(0, remote, local), (0x51cc_c178 % 128 % 3) as u16);
-        assert!(!steering.may_mislay());
+        assert!(!steering.may_misdirect());
         let none = Steering::Rss { toeplitz: Toeplitz::new(KEY), table: Box::default() };
         assert_eq!(none.owner(0, remote, local), NO_WORKER);
     }

@@ -138,7 +138,7 @@ impl Tables {
 
     /// Moves a connection to TIME-WAIT. The caller has released its buffers. Returns the entry that
     /// a full ring evicted.
-    pub(in crate::shard) fn retire(
+    pub(in crate::shard) fn enter_time_wait(
         &mut self,
         now: Instant,
         index: u32,

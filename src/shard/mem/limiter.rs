@@ -22,7 +22,7 @@ pub(in crate::shard) struct Limiter {
 #[must_use]
 pub(in crate::shard) enum Allowance {
     Granted,
-    UsedUp,
+    Denied,
 }
 
 impl Limiter {
@@ -66,7 +66,7 @@ impl Limiter {
                 self.left = left;
                 Allowance::Granted
             }
-            None => Allowance::UsedUp,
+            None => Allowance::Denied,
         }
     }
 }
@@ -86,7 +86,7 @@ mod tests {
         let mut limiter = Limiter::new(2, [7; 16]);
         let at = Instant::from_millis;
         while limiter.take(at(5)) == Allowance::Granted {}
-        assert_eq!(limiter.take(at(999)), Allowance::UsedUp);
+        assert_eq!(limiter.take(at(999)), Allowance::Denied);
         assert_eq!(limiter.take(at(1000)), Allowance::Granted);
         assert_eq!(granted(&mut Limiter::new(0, [7; 16]), 3), 0);
     }

@@ -244,7 +244,7 @@ impl Engine {
                 self.turn.counters.count(Event::ResetOut);
                 self.answer(rx.arrival, &reset, tx.queue);
             }
-            Allowance::UsedUp => self.turn.counters.drop(DropReason::RateLimited),
+            Allowance::Denied => self.turn.counters.drop(DropReason::RateLimited),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Engine {
         let option = segment.rare.fast_open;
         let input = CookieInput::new(key.remote.address(), self.ip.locals.address(key.local));
         let new_cookie = |engine: &mut Self| {
-            let cookie = engine.tcp.fast_opens.keys.cookie(input.as_slice(), engine.turn.now);
+            let cookie = engine.tcp.fast_open.keys.cookie(input.as_slice(), engine.turn.now);
             option.map(|FastOpen { form, .. }| FastOpen { form, cookie: Some(cookie) })
         };
         let renewed = match option.map(|option| option.cookie) {
@@ -85,7 +85,7 @@ impl Engine {
             }
             None | Some(None) => None,
             Some(Some(cookie)) => {
-                match self.tcp.fast_opens.keys.judge(input.as_slice(), &cookie, self.turn.now) {
+                match self.tcp.fast_open.keys.judge(input.as_slice(), &cookie, self.turn.now) {
                     Judgement::Good => None,
                     Judgement::Aging => new_cookie(self),
                     Judgement::Bad if fast_open.without_cookie => None,
@@ -99,7 +99,7 @@ impl Engine {
         // RFC 7413 §4.2:
         //   > If this variable goes over a preset system limit, the server MUST disable TFO for all
         //   > new connection requests until PendingFastOpenRequests drops below the system limit.
-        if self.tcp.fast_opens.pending.of(listener.0, self.turn.now) >= fast_open.pending {
+        if self.tcp.fast_open.pending.of(listener.0, self.turn.now) >= fast_open.pending {
             self.turn.counters.count(Event::FastOpenLimited);
             return FastSynResult::Regular(None);
         }
@@ -147,7 +147,7 @@ impl Engine {
             flow.set_pending_fast_open();
             flow.connection.take_syn_data(&mut conn_env!(self.tcp, self.turn.now), segment);
         }
-        self.tcp.fast_opens.pending.add(listener.0);
+        self.tcp.fast_open.pending.add(listener.0);
         self.turn.counters.count(Event::FastOpenAccepted);
         self.tcp.schedule(conn.index);
         FastSynResult::Accepted

@@ -63,7 +63,7 @@ impl Engine {
         key: &FlowKey,
         hops: u8,
     ) -> Option<u16> {
-        if hops > 0 || !self.workers.steering.may_mislay() {
+        if hops > 0 || !self.workers.steering.may_misdirect() {
             return None;
         }
         let local = SocketAddr::new(self.ip.locals.address(key.local), key.remote.local_port());
