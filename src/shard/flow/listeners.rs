@@ -68,16 +68,16 @@ impl ListenerConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ListenError {
     /// Port 0 names no port.
-    #[error("port 0 can't be listened on: name a port")]
+    #[error("cannot listen on port 0: give a port from 1 to 65535")]
     NoPort,
     /// The address is not one of the shard's.
-    #[error("the address is not one of the stack's: give it with --address")]
+    #[error("the stack does not own the address: give it with --address")]
     NotLocal,
     /// Another listener uses this address and port.
-    #[error("another listener has that address and port: choose another port")]
+    #[error("another listener uses this address and port: choose another port")]
     InUse,
     /// The shard has opened [`LISTENERS_MAX`] listeners, closed ones included.
-    #[error("too many listeners: at most {LISTENERS_MAX}, those closed counted too")]
+    #[error("too many listeners: at most {LISTENERS_MAX}, closed ones included")]
     TooMany,
 }
 

@@ -14,11 +14,11 @@ use crate::time::{Duration, Instant};
 
 /// Connections visited per turn. Most of them miss the cache, so a turn takes some tens of
 /// microseconds at most. More would delay other connections; fewer would prolong the pressure.
-const LOOKS_PER_TURN: u32 = 128;
+const VISITS_PER_TURN: u32 = 128;
 
 /// Pause after all connections were visited and memory is still short. The memory then holds data,
 /// and is freed only as programs read it and peers acknowledge it.
-const REST: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Endpoint {
     /// Handles memory pressure, once per turn.
@@ -38,7 +38,7 @@ impl Endpoint {
             turn.counters.count(Event::MemoryShort);
         }
         self.pressure.was_short = short;
-        if turn.now < self.pressure.rest_until {
+        if turn.now < self.pressure.paused_until {
             return;
         }
         if self.pressure.goal == Goal::Nothing {
@@ -50,7 +50,7 @@ impl Endpoint {
             };
         }
         let end = self.tables.flows.high_water();
-        let until = self.pressure.cursor.saturating_add(LOOKS_PER_TURN).min(end);
+        let until = self.pressure.cursor.saturating_add(VISITS_PER_TURN).min(end);
         for index in self.pressure.cursor..until {
             self.relieve_flow(turn.now, index);
         }
@@ -83,7 +83,7 @@ impl Endpoint {
             Goal::Halve(shift) if short => match self.pool.accounts().largest_promise(shift) {
                 Some(next) => Goal::Halve(next),
                 None => {
-                    self.pressure.rest_until = now + REST;
+                    self.pressure.paused_until = now + PAUSE;
                     Goal::Nothing
                 }
             },

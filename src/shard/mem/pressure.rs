@@ -21,7 +21,7 @@ pub(in crate::shard) struct MemoryPressure {
     /// Next connection to visit.
     pub(in crate::shard) cursor: u32,
     /// The walk pauses until this time.
-    pub(in crate::shard) rest_until: Instant,
+    pub(in crate::shard) paused_until: Instant,
     /// Memory was short at the last check.
     pub(in crate::shard) was_short: bool,
 }
@@ -29,6 +29,6 @@ pub(in crate::shard) struct MemoryPressure {
 impl MemoryPressure {
     /// Returns the time of the next step while peers wait for windows to reopen.
     pub(in crate::shard) fn deadline(&self, can_reopen: bool, now: Instant) -> Option<Instant> {
-        (can_reopen || self.goal == Goal::Reopen).then(|| now.max(self.rest_until))
+        (can_reopen || self.goal == Goal::Reopen).then(|| now.max(self.paused_until))
     }
 }
