@@ -99,7 +99,7 @@ pub struct StackConfig {
     /// Impairs the links. Each worker has its own seed.
     pub impairments: Option<Impairments>,
     /// Duplicate address detection in exclusive mode; `None` uses the addresses at once.
-    pub claiming: Option<DadConfig>,
+    pub dad: Option<DadConfig>,
     /// In exclusive mode, forms IPv6 addresses from router advertisements (RFC 4862) in addition to
     /// `addresses`. The kernel does not receive router advertisements on this interface meanwhile.
     pub autoconf: bool,
@@ -149,7 +149,7 @@ impl StackConfig {
             #[cfg(feature = "pcap")]
             capture: None,
             impairments: None,
-            claiming: Some(DadConfig::QUICK),
+            dad: Some(DadConfig::QUICK),
             autoconf: false,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,

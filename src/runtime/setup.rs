@@ -312,7 +312,7 @@ impl<'a> Plan<'a> {
             steering: steering(self.probe.rss.as_ref(), config.queues.as_slice()),
             ports: self.source_ports(),
             accept_partial_checksums: config.accept_partial_checksums,
-            claiming: config.claiming,
+            dad: config.dad,
             autoconf: config.autoconf.then_some(self.stable_key),
             hop_limit: config.hop_limit,
         });

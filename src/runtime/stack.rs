@@ -210,7 +210,7 @@ impl Stack {
     /// Waits for duplicate address detection, for the routers where addresses come from them, and
     /// for the start of all services.
     fn await_services(&self, config: &StackConfig) -> Result<(), StartError> {
-        let detection = config.claiming.map_or(Duration::ZERO, |claiming| claiming.longest());
+        let detection = config.dad.map_or(Duration::ZERO, |dad| dad.longest());
         let is_up = |mailbox: &Mailbox| {
             mailbox.started.load(Ordering::Acquire) || mailbox.ended.load(Ordering::SeqCst)
         };

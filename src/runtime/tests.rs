@@ -98,7 +98,7 @@ struct Pair {
 
 /// Creates the pair: the service of the first worker stops at once, that of the second opens a
 /// connection.
-fn pair(claiming: Option<DadConfig>) -> Pair {
+fn pair(dad: Option<DadConfig>) -> Pair {
     let wakers: Vec<_> = (0..2).map(|_| Arc::new(Waker::new().expect("an eventfd"))).collect();
     let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
     let handover = Arc::new(HandoverQueues::new(wakers.clone(), 2048));
@@ -108,7 +108,7 @@ fn pair(claiming: Option<DadConfig>) -> Pair {
         (0..2).map(|_| memory::pair(memory::Config::default())).unzip();
     let parts = near.into_iter().zip(services).zip(wakers).enumerate();
     let workers = parts.map(|(number, ((link, service), waker))| {
-        let config = Config { claiming, worker: number as u16, workers: 2, ..config(STACK, 1) };
+        let config = Config { dad, worker: number as u16, workers: 2, ..config(STACK, 1) };
         let shared = (Arc::clone(&handover), Arc::clone(&barrier));
         worker(config, Box::new(link), service, waker, shared)
     });

@@ -227,12 +227,12 @@ impl Worker {
     /// Reports new addresses and address conflicts. All workers see the same, so only the first one
     /// reports.
     fn report_addresses(&mut self) {
-        while let Some(address) = self.shard.take_adopted() {
+        while let Some(address) = self.shard.take_formed_address() {
             if self.number == 0 {
                 self.mailbox.report_added(address);
             }
         }
-        while let Some((address, mac)) = self.shard.take_contested() {
+        while let Some((address, mac)) = self.shard.take_address_conflict() {
             if self.number == 0 {
                 self.mailbox.report_conflict(address, mac);
             }
@@ -258,14 +258,14 @@ impl Worker {
     /// Starts the service once the addresses of all workers are ready, and reports the addresses
     /// that other hosts hold.
     fn start_service(&mut self) {
-        if self.mailbox.started.load(Ordering::Relaxed) || self.shard.is_claiming() {
+        if self.mailbox.started.load(Ordering::Relaxed) || self.shard.is_detecting() {
             return;
         }
         self.barrier.addresses_ready(self.number);
         if !self.barrier.all_addresses_ready() {
             return;
         }
-        if !self.shard.has_begun() {
+        if !self.shard.has_started() {
             return self.shard.release_service();
         }
         for (address, state) in self.shard.addresses() {

@@ -1,6 +1,6 @@
-//! The one place where checked bytes become typed segments, and typed segments bytes.
+//! Conversion between checked headers and typed segments. No other file of the shard does this.
 //!
-//! Knows both layouts. Refuses to know flows: what a segment means is for others to find out.
+//! Knows both layouts. Refuses to know flows, and what a segment means.
 
 use core::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::wire::checksum::PseudoHeader;
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{ethernet, ipv4, ipv6, plain, tcp, vlan};
 
-/// A header that arrived as a segment, its payload and rare options still in the frame.
+/// Converts a received header to a segment. Payload and rare options stay in the frame.
 #[inline(always)]
 pub(in crate::shard) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -> Segment<'static> {
     let options = &header.options;
@@ -35,7 +35,7 @@ pub(in crate::shard) fn segment(header: &tcp::Header<'_>, class: TrafficClass) -
     }
 }
 
-/// The same of a header that has timestamps and nothing else.
+/// Converts a received header whose only option is a timestamp to a segment.
 #[inline(always)]
 pub(in crate::shard) fn stamped_segment(
     header: &tcp::Stamped<'_>,
@@ -55,7 +55,7 @@ pub(in crate::shard) fn stamped_segment(
     }
 }
 
-/// The options that [`segment`] left out.
+/// Returns the options that [`segment`] leaves out.
 #[inline(never)]
 pub(in crate::shard) fn rare_options(options: &tcp::Options<'_>) -> RareOptions {
     RareOptions {
@@ -88,58 +88,63 @@ fn sack_blocks(options: &tcp::Options<'_>) -> SackBlocks {
     blocks
 }
 
-/// The two ends of a segment to be sent.
+/// Header fields of an outgoing segment that do not come from the TCP connection.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::shard) struct Ends {
+pub(in crate::shard) struct HeaderFields {
     pub(in crate::shard) from_mac: MacAddr,
     pub(in crate::shard) to_mac: MacAddr,
     pub(in crate::shard) local: IpAddr,
     pub(in crate::shard) remote: IpAddr,
     pub(in crate::shard) local_port: u16,
     pub(in crate::shard) remote_port: u16,
-    /// Hops allowed.
+    /// IPv4 TTL or IPv6 hop limit.
     pub(in crate::shard) hops: u8,
     /// The differentiated services code point: the upper six bits of the traffic class.
     pub(in crate::shard) diffserv: u8,
-    /// Twenty bits, the same for all packets of a flow; IPv6 only.
+    /// Flow label, 20 bits, the same for all packets of a flow; IPv6 only.
     pub(in crate::shard) flow_label: u32,
 }
 
 /// Writes a segment with all its headers into a frame.
 ///
 /// # Errors
-/// [`NoRoom`] when it is longer than the frame can be, or the ends are of two families.
+/// Returns [`NoRoom`] if the segment does not fit the frame, or if the addresses are of different
+/// families.
 #[inline]
 pub(in crate::shard) fn write(
     frame: &mut Frame,
-    ends: &Ends,
+    fields: &HeaderFields,
     segment: &SegmentOut<'_>,
 ) -> Result<(), NoRoom> {
     if segment.payload_len() == 0
         && segment.rare.sack.is_empty()
-        && let (IpAddr::V4(src), IpAddr::V4(dst)) = (ends.local, ends.remote)
+        && let (IpAddr::V4(src), IpAddr::V4(dst)) = (fields.local, fields.remote)
     {
-        let (dst_mac, src_mac, ttl) = (ends.to_mac, ends.from_mac, ends.hops);
-        let traffic_class = traffic_class(ends, segment);
+        let (dst_mac, src_mac, ttl) = (fields.to_mac, fields.from_mac, fields.hops);
+        let traffic_class = traffic_class(fields, segment);
         let out = plain::PlainOut { dst_mac, src_mac, src, dst, ttl, traffic_class };
-        if let Some(len) = out.emit(&header(ends, segment, &[]), frame.buffer()) {
+        if let Some(len) = out.emit(&header(fields, segment, &[]), frame.buffer()) {
             frame.set_len(len);
             return Ok(());
         }
     }
-    write_any(frame, ends, segment)
+    write_any(frame, fields, segment)
 }
 
-/// The long way: any family, any options, with data.
-fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result<(), NoRoom> {
+/// General case: any family, any options, with payload.
+fn write_any(
+    frame: &mut Frame,
+    fields: &HeaderFields,
+    segment: &SegmentOut<'_>,
+) -> Result<(), NoRoom> {
     let mut sack = [(0, 0); 4];
     let blocks = segment.rare.sack.as_slice();
     for (out, (left, right)) in sack.iter_mut().zip(blocks) {
         *out = (left.0, right.0);
     }
-    let header = header(ends, segment, &sack[..blocks.len()]);
+    let header = header(fields, segment, &sack[..blocks.len()]);
     let bytes = frame.buffer();
-    let len = match (ends.local, ends.remote) {
+    let len = match (fields.local, fields.remote) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             const AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
             let rest = bytes.get_mut(AT..).ok_or(NoRoom)?;
@@ -148,12 +153,12 @@ fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result
                 src,
                 dst,
                 protocol: Protocol::TCP,
-                ttl: ends.hops,
-                traffic_class: traffic_class(ends, segment),
+                ttl: fields.hops,
+                traffic_class: traffic_class(fields, segment),
                 ident: 0,
                 fragment: ipv4::Fragment::DONT,
             };
-            write_ethernet(ends, EtherType::IPV4, bytes)?;
+            write_ethernet(fields, EtherType::IPV4, bytes)?;
             ip.emit(len, bytes.get_mut(ethernet::HEADER_LEN..).ok_or(NoRoom)?)?;
             AT + len
         }
@@ -165,11 +170,11 @@ fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result
                 src,
                 dst,
                 protocol: Protocol::TCP,
-                hop_limit: ends.hops,
-                traffic_class: traffic_class(ends, segment),
-                flow_label: ends.flow_label,
+                hop_limit: fields.hops,
+                traffic_class: traffic_class(fields, segment),
+                flow_label: fields.flow_label,
             };
-            write_ethernet(ends, EtherType::IPV6, bytes)?;
+            write_ethernet(fields, EtherType::IPV6, bytes)?;
             ip.emit(len, bytes.get_mut(ethernet::HEADER_LEN..).ok_or(NoRoom)?)?;
             AT + len
         }
@@ -179,21 +184,25 @@ fn write_any(frame: &mut Frame, ends: &Ends, segment: &SegmentOut<'_>) -> Result
     Ok(())
 }
 
-fn write_ethernet(ends: &Ends, ethertype: EtherType, bytes: &mut [u8]) -> Result<(), NoRoom> {
-    let (dst, src) = (ends.to_mac, ends.from_mac);
+fn write_ethernet(
+    fields: &HeaderFields,
+    ethertype: EtherType,
+    bytes: &mut [u8],
+) -> Result<(), NoRoom> {
+    let (dst, src) = (fields.to_mac, fields.from_mac);
     ethernet::Header { dst, src, ethertype, vlan: vlan::Tags::NONE }.emit(bytes).map(|_| ())
 }
 
 #[inline(always)]
 fn header<'a>(
-    ends: &Ends,
+    fields: &HeaderFields,
     segment: &'a SegmentOut<'_>,
     sack: &'a [(u32, u32)],
 ) -> tcp::HeaderOut<'a> {
     let (options, rare) = (&segment.options, &segment.rare);
     tcp::HeaderOut {
-        src_port: ends.local_port,
-        dst_port: ends.remote_port,
+        src_port: fields.local_port,
+        dst_port: fields.remote_port,
         seq: segment.seq.0,
         ack: segment.ack.0,
         window: segment.window,
@@ -223,8 +232,9 @@ fn header<'a>(
     }
 }
 
-/// The program's six bits and the protocol's two (RFC 3168 §5).
+/// Returns the traffic class: the program's six DSCP bits and the protocol's two ECN bits (RFC 3168
+/// §5).
 #[inline(always)]
-const fn traffic_class(ends: &Ends, segment: &SegmentOut<'_>) -> TrafficClass {
-    TrafficClass(ends.diffserv << 2 | segment.ecn.bits())
+const fn traffic_class(fields: &HeaderFields, segment: &SegmentOut<'_>) -> TrafficClass {
+    TrafficClass(fields.diffserv << 2 | segment.ecn.bits())
 }

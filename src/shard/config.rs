@@ -1,4 +1,4 @@
-//! What a shard is told when it is made.
+//! The configuration of a shard.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
@@ -13,43 +13,44 @@ use crate::wire::ethernet::MacAddr;
 /// The configuration of one shard.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What it reserves.
+    /// Bounds of all memory, which the shard reserves at the start.
     pub limits: Limits,
-    /// How its TCP behaves. The segment sizes are bounded by `mtu`.
+    /// TCP settings. `mtu` bounds their segment sizes.
     pub settings: Settings,
-    /// The interface's address.
+    /// MAC address of the interface.
     pub mac: MacAddr,
-    /// The interface's MTU: bytes of an IP packet.
+    /// MTU of the interface: bytes of an IP packet.
     pub mtu: usize,
-    /// Its addresses, each with the length of its network's prefix.
+    /// Local addresses, each with the prefix length of its network.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Where packets go that are for no network of ours.
+    /// Default gateway for IPv4.
     pub gateway_v4: Option<Ipv4Addr>,
-    /// The same for IPv6.
+    /// Default gateway for IPv6.
     pub gateway_v6: Option<Ipv6Addr>,
-    /// Whether the addresses are its own or the kernel's.
+    /// Selects exclusive mode (the stack owns the addresses) or shared mode (the kernel owns them).
     pub role: Role,
-    /// Which of the workers this is, from 0.
+    /// Number of this worker, from 0.
     pub worker: u16,
-    /// Workers of the stack.
+    /// Number of workers of the stack.
     pub workers: u16,
-    /// From the operating system's random source: keys the flow hash, initial sequence numbers,
-    /// timestamp offsets and cookies. All workers have the same, so that one can check another's cookie.
+    /// Secret from the operating system's random source. Keys the flow hash, initial sequence
+    /// numbers, timestamp offsets and cookies. All workers share it, so that each can check
+    /// another's cookies.
     pub secret: [u8; 32],
-    /// How the interface spreads flows over queues.
+    /// Steering of flows to queues.
     pub steering: Steering,
-    /// Source ports of active opens, of all workers together.
+    /// Source ports of active opens, shared by all workers.
     pub ports: RangeInclusive<u16>,
-    /// Takes segments whose TCP sum covers only the pseudo-header, as a virtual link's peer with checksum
-    /// offload sends them: what was corrupted on the way is then not noticed.
+    /// Accepts segments whose TCP checksum covers only the pseudo-header, as the peer of a virtual
+    /// link with checksum offload sends them. Corruption on the way goes unnoticed then.
     pub accept_partial_checksums: bool,
-    /// Hops allowed to what is sent (RFC 9293 MUST-49): 64 is what hosts use. Fewer, and far networks are
-    /// out of reach.
+    /// TTL and hop limit of outgoing packets (RFC 9293 MUST-49). Hosts commonly use 64; a smaller
+    /// value makes distant networks unreachable.
     pub hop_limit: u8,
-    /// How addresses of our own are claimed before they are used; `None` takes them at once.
-    pub claiming: Option<DadConfig>,
-    /// In exclusive mode, make IPv6 addresses of what routers say (RFC 4862), and listen to them for the rest: the
-    /// secret of the interface identifiers (RFC 7217 §5), which is to be the same at every start.
+    /// Duplicate address detection; `None` uses the addresses at once.
+    pub dad: Option<DadConfig>,
+    /// Enables SLAAC (RFC 4862) and router discovery in exclusive mode. Holds the secret of the
+    /// interface identifiers (RFC 7217 §5), which must be the same at every start.
     pub autoconf: Option<[u8; 16]>,
 }
 
@@ -57,7 +58,7 @@ pub struct Config {
 pub const HOP_LIMIT: u8 = 64;
 
 impl Config {
-    /// A shard on its own, the defaults for everything else.
+    /// Creates the configuration of a single shard with defaults for everything else.
     pub fn new(mac: MacAddr, addresses: Vec<(IpAddr, u8)>, secret: [u8; 32]) -> Self {
         Self {
             limits: Limits::default(),
@@ -72,34 +73,34 @@ impl Config {
             workers: 1,
             secret,
             steering: Steering::default(),
-            // RFC 6056 §3.2 asks for as many as possible, and 1024-65535 at least to be considered;
-            // listeners of the same address are skipped by the flow table, not by the range.
+            // RFC 6056 §3.2 recommends as many ports as possible, and considering at least
+            // 1024-65535. The flow table, not the range, skips listeners of the same address.
             ports: 1024..=65535,
             accept_partial_checksums: false,
             hop_limit: HOP_LIMIT,
-            claiming: None,
+            dad: None,
             autoconf: None,
         }
     }
 }
 
-/// How often and how long it is asked whether somebody has an address.
+/// Timing of duplicate address detection for one address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probing {
-    /// The first question waits for a time drawn below this, so that hosts that start together do not
-    /// ask together.
+    /// Maximum of the random delay before the first probe, which keeps hosts that start together
+    /// from probing together.
     pub delay_max: Duration,
-    /// Questions.
+    /// Number of probes.
     pub probes: u8,
-    /// Between two of them, at least …
+    /// Minimum interval between two probes.
     pub interval: Duration,
-    /// … and a time drawn below this.
+    /// Maximum of the random addition to `interval`.
     pub spread: Duration,
-    /// From the last one until the address is ours.
+    /// Time from the last probe until the address is usable.
     pub wait: Duration,
 }
 
-/// How addresses are claimed.
+/// Timing of duplicate address detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DadConfig {
     /// RFC 5227 §2.1.1.
@@ -109,8 +110,8 @@ pub struct DadConfig {
 }
 
 impl DadConfig {
-    /// A quarter of a second: a host on the same link answers within milliseconds. One that sleeps, or
-    /// sits behind a bridge port that has just come up, is missed.
+    /// Takes 250 ms: a host on the same link answers within milliseconds. Misses a host that
+    /// sleeps, or one behind a bridge port that has just come up.
     pub const QUICK: Self = {
         let zero = Duration::ZERO;
         let ms = Duration::from_millis;
@@ -132,8 +133,8 @@ impl DadConfig {
         }
     };
 
-    /// The times of the RFCs: IPv4 up to seven seconds (RFC 5227 §1.1), IPv6 up to two (`RETRANS_TIMER` and
-    /// `MAX_RTR_SOLICITATION_DELAY`, RFC 4861 §10).
+    /// Timing of the RFCs: up to seven seconds for IPv4 (RFC 5227 §1.1), up to two for IPv6
+    /// (`RETRANS_TIMER` and `MAX_RTR_SOLICITATION_DELAY`, RFC 4861 §10).
     pub const THOROUGH: Self = {
         let s = Duration::from_secs(1);
         Self {
@@ -142,7 +143,7 @@ impl DadConfig {
         }
     };
 
-    /// The longest that a claim takes.
+    /// Returns the longest time that detection takes for an unused address.
     pub fn longest(&self) -> Duration {
         let of = |p: &Probing| {
             p.delay_max

@@ -1,7 +1,8 @@
-//! Everything that a shard holds, in four parts. The steps are in the rooms `rx`, `tx` and `app`, and in `turn`.
+//! The state of a shard, in its parts. The steps are in the rooms `rx`, `tx` and `app`, and in
+//! `turn`.
 //!
-//! The service gets the engine as its [`Io`](crate::shard::Io), so that the engine holds neither the link nor the
-//! service: a turn borrows both.
+//! The service gets the engine as its [`Io`](crate::shard::Io), so the engine holds neither the
+//! link nor the service: a turn borrows both.
 
 use crate::limits::{CONNECTIONS_MAX, Limits};
 use crate::metrics::Counters;

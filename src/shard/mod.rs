@@ -1,22 +1,22 @@
-//! One core's stack, and the only layer that knows both bytes and the protocol.
+//! The TCP/IP stack of one core, and the only layer that knows both wire formats and the protocol.
 //!
 //! Rooms, each of which may import those before it:
 //!
 //! | room | |
 //! |---|---|
 //! | `mem` | memory, timers, limits, the state of a turn |
-//! | `fast_open` | what is kept for TCP Fast Open |
+//! | `fast_open` | state of TCP Fast Open |
 //! | `flow` | the flow tables and the TCP endpoint |
 //! | `codec`, `config` | bytes to typed segments and back; the configuration of a shard |
 //! | `ip` | the IP layer |
-//! | `engine` | the four parts of a shard: turn, tcp, ip, workers |
+//! | `engine` | the parts of a shard: turn, TCP, IP, workers, service |
 //! | `tx` | pending output to frames |
 //! | `rx` | frames to flows |
 //! | `app` | the service |
 //! | `shard`, `turn` | the control surface; the order of the steps |
 //!
-//! Types below, steps above: a file that defines a type which [`engine::Engine`], the endpoint or the IP layer holds
-//! has no method of theirs in it.
+//! Types below, steps above: a file that defines a type which [`engine::Engine`], the endpoint or
+//! the IP layer holds contains no method of theirs.
 
 mod app;
 mod codec;

@@ -1,4 +1,4 @@
-//! The shard and its control surface: what the runtime asks of it and changes in it between turns.
+//! The shard and its control surface: what the runtime queries and changes between turns.
 
 use core::net::IpAddr;
 
@@ -23,7 +23,7 @@ use crate::tcp;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 
-/// One core's stack.
+/// The TCP/IP stack of one core.
 pub struct Shard {
     pub(in crate::shard) engine: Engine,
     pub(in crate::shard) batch: Batch,
@@ -31,35 +31,37 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard that holds what its limits allow, and no connection yet.
+    /// Creates a shard with all memory that its limits allow and no connections.
     pub fn new(config: Config) -> Self {
         let batch_max = config.limits.batch.clamp(1, BATCH_MAX);
         Self { engine: Engine::new(config), batch: Batch::with_capacity(batch_max), batch_max }
     }
 
-    /// Keeps the service from starting until [`release_service`](Self::release_service): its answers may come in at
-    /// a worker whose addresses are not settled yet, which would refuse them.
+    /// Keeps the service from starting until [`release_service`](Self::release_service). Replies to
+    /// this service may arrive at another worker; a worker whose addresses are still tentative
+    /// would refuse them.
     pub fn hold_service(&mut self) {
         self.engine.service.held_back = true;
     }
 
-    /// The service may start, with the next turn.
+    /// Lets the service start with the next turn.
     pub fn release_service(&mut self) {
         self.engine.service.held_back = false;
     }
 
-    /// Whether the service has started.
-    pub const fn has_begun(&self) -> bool {
+    /// Returns true once the service has started.
+    pub const fn has_started(&self) -> bool {
         self.engine.service.started
     }
 
-    /// Takes a frame that another worker has handed here; the next turn feeds it with its own.
+    /// Accepts a frame that another worker handed over. The next turn processes it with its own
+    /// frames.
     pub fn inject_handover(&mut self, frame: &[u8], hops: u8) {
         self.engine.turn.counters.count(Event::TakenOver);
         self.batch.inbox.push(frame, hops);
     }
 
-    /// When the shard wants its next turn although nothing arrives.
+    /// Returns the time by which the shard needs its next turn even if nothing arrives.
     pub fn deadline(&self) -> Option<Instant> {
         if self.batch.inbox.len() > 0 || self.engine.may_start() {
             return Some(self.engine.turn.now);
@@ -67,10 +69,10 @@ impl Shard {
         self.engine.deadline()
     }
 
-    /// Begins to listen.
+    /// Opens a listener.
     ///
     /// # Errors
-    /// When the address is not the shard's, or the port is taken.
+    /// Fails if the address is not one of the shard's, or if another listener uses the port.
     pub fn listen(&mut self, config: ListenerConfig) -> Result<ListenerId, ListenError> {
         let engine = &mut self.engine;
         let local = match config.address {
@@ -84,29 +86,30 @@ impl Shard {
         Ok(listener)
     }
 
-    /// Whether and how a listener takes data from SYNs (RFC 7413), from now on.
+    /// Sets whether and how a listener accepts data in SYNs (RFC 7413), from the next SYN on.
     pub fn set_fast_open(&mut self, listener: ListenerId, fast_open: Option<FastOpenListener>) {
         if let Some(config) = self.engine.tcp.listeners.config_mut(listener) {
             config.fast_open = fast_open;
         }
     }
 
-    /// The operator's keys for the cookies of Fast Open, in place of those drawn from the secret.
+    /// Replaces the keys of Fast Open cookies, which are drawn from the secret by default.
     pub fn set_fast_open_keys(&mut self, keys: tcp::CookieKeys) {
-        self.engine.tcp.fast_opens.keys = keys;
+        self.engine.tcp.fast_open.keys = keys;
     }
 
-    /// Stops listening; connections that were accepted live on, handshakes under way find nobody.
+    /// Closes a listener. Accepted connections live on; handshakes in progress are dropped when
+    /// their ACK arrives.
     pub fn unlisten(&mut self, listener: ListenerId) {
         self.engine.tcp.listeners.close(listener);
     }
 
-    /// Closes every connection after what was written, and stops listening.
+    /// Closes every connection once its written data is sent, and closes all listeners.
     pub fn close_all(&mut self, now: Instant) {
         self.end_all(now, |flow, env| flow.connection.close_both(env));
     }
 
-    /// Resets every connection, and stops listening.
+    /// Resets every connection, and closes all listeners.
     pub fn abort_all(&mut self, now: Instant) {
         self.end_all(now, |flow, env| flow.connection.abort(env));
     }
@@ -132,71 +135,76 @@ impl Shard {
         engine.tcp.orphans = orphans.count();
     }
 
-    /// The shard's addresses and how each stands.
+    /// Returns the shard's addresses and the state of each.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, AddressState)> + '_ {
         self.engine.ip.locals.all().map(|local| (local.address, local.standing))
     }
 
-    /// Whether an address still waits to be known as ours.
-    pub fn is_claiming(&self) -> bool {
+    /// Returns true while duplicate address detection runs for an address.
+    pub fn is_detecting(&self) -> bool {
         self.engine.ip.is_detecting(self.engine.turn.now)
     }
 
-    /// An address that the shard has made itself and is about to claim, one a call: frames for it are to come here.
-    pub fn take_adopted(&mut self) -> Option<IpAddr> {
-        self.engine.ip.discovery.as_mut()?.take_adopted()
+    /// Returns an address that the shard has formed itself and is about to probe, one per call. The
+    /// caller must steer the frames for this address to the stack.
+    pub fn take_formed_address(&mut self) -> Option<IpAddr> {
+        self.engine.ip.discovery.as_mut()?.take_formed_address()
     }
 
-    /// A station that claims an address of ours, which was defended, one a call.
-    pub fn take_contested(&mut self) -> Option<(IpAddr, MacAddr)> {
+    /// Returns a local address that another host claims, and that host's MAC address, one per call.
+    /// The shard has already defended the address.
+    pub fn take_address_conflict(&mut self) -> Option<(IpAddr, MacAddr)> {
         self.engine.ip.contested.pop()
     }
 
-    /// Connections of every kind but TIME-WAIT.
+    /// Returns the number of connections and embryos, without TIME-WAIT.
     pub fn connections(&self) -> usize {
         self.engine.tcp.tables.flows.len() + self.engine.tcp.tables.embryos.len()
     }
 
-    /// Connections in TIME-WAIT.
+    /// Returns the number of connections in TIME-WAIT.
     pub const fn time_waits(&self) -> usize {
         self.engine.tcp.tables.time_waits.len()
     }
 
-    /// How each connection is doing.
+    /// Describes each connection.
     pub fn list(&self) -> impl Iterator<Item = ConnInfo> + '_ {
         self.engine.tcp.tables.flows.iter().map(|(_, flow)| self.engine.describe(flow))
     }
 
-    /// How flows of every kind are doing, those in SYN-RECEIVED and TIME-WAIT included, from `from` on: as many
-    /// as `rows` has room for without growing. Gives where to go on; `None` when that was all.
+    /// Describes flows of every kind, including SYN-RECEIVED and TIME-WAIT, starting at `from`.
+    /// Appends as many rows as `rows` holds without growing. Returns where to continue, or `None`
+    /// at the end.
     pub fn census(&self, from: Cursor, rows: &mut Vec<ConnInfo>) -> Option<Cursor> {
         self.engine.census(from, rows)
     }
 
-    /// How long handshakes took, as far as one was timed: from our SYN or SYN-ACK to its answer.
+    /// Returns the latencies of the timed handshakes, from the local SYN or SYN-ACK to its answer.
     pub const fn handshakes(&self) -> &Latencies {
         &self.engine.tcp.handshakes
     }
 
-    /// How a connection is doing, in the protocol's own words; `None` for a stale handle.
-    pub fn inspect(&self, conn: ConnId) -> Option<tcp::Info> {
-        self.engine.inspect(conn)
+    /// Returns the TCP state of a connection, or `None` for a stale handle.
+    pub fn tcp_info(&self, conn: ConnId) -> Option<tcp::Info> {
+        self.engine.tcp_info(conn)
     }
 
-    /// Changes how TCP behaves, for what begins from now on and for what is looked up anew: sizes of
-    /// buffers, timeouts, limits. What a connection has agreed with its peer stays.
+    /// Changes the TCP settings: buffer sizes, timeouts, limits. New connections use all of them;
+    /// open connections use those that are read at each use, and keep what they negotiated with
+    /// their peer.
     pub fn set_settings(&mut self, settings: tcp::Settings) {
         let engine = &mut self.engine;
         engine.tcp.set_settings(settings, engine.ip.mtu);
     }
 
-    /// Timers of connections and embryos that are armed; looks at all of them.
+    /// Returns the number of armed timers of connections and embryos. Scans all of them.
     pub fn timers(&self) -> usize {
         self.engine.tcp.wheel.armed()
     }
 
-    /// The NIC divides flows in another way from now on. Only where it did foreseeably, and does: otherwise the
-    /// workers' shares of the ports would change under their connections, and frames find their way round anyhow.
+    /// Updates the RSS configuration of the NIC. Has an effect only if both the old and the new
+    /// steering are RSS. Otherwise the workers' shares of the port range would change under open
+    /// connections; misdirected frames reach their flow by handover instead.
     pub fn set_steering(&mut self, steering: &Steering) {
         let mine = &mut self.engine.workers.steering;
         if matches!((&*mine, steering), (Steering::Rss { .. }, Steering::Rss { .. })) {
@@ -204,38 +212,38 @@ impl Shard {
         }
     }
 
-    /// The link takes packets of `mtu` bytes from now on. Connections that are open send no larger ones any more;
-    /// that it takes larger ones only new connections make use of.
+    /// Sets the MTU of the link. Open connections shrink their segments to a smaller MTU; only new
+    /// connections use a larger one.
     pub fn set_mtu(&mut self, now: Instant, mtu: usize) {
         let engine = &mut self.engine;
         engine.begin(now);
         engine.ip.mtu = mtu;
         engine.tcp.set_mtu(mtu);
-        let told = u16::try_from(mtu).unwrap_or(u16::MAX);
+        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
         for index in 0..engine.tcp.tables.flows.high_water() {
             if let Some(flow) = engine.tcp.tables.flows.at_mut(index) {
-                flow.connection.on_path_mtu(told);
+                flow.connection.on_path_mtu(mtu);
                 engine.tcp.schedule(index);
             }
         }
     }
 
-    /// What was counted since the start.
+    /// Returns the counters, which start at zero when the shard is created.
     pub const fn counters(&self) -> &Counters {
         &self.engine.turn.counters
     }
 
-    /// Counts `n` events of what is around the shard.
+    /// Adds `n` to the counter of an event outside the shard.
     pub const fn count(&mut self, event: Event, n: u64) {
         self.engine.turn.counters.add(event, n);
     }
 
-    /// Bytes of send and receive buffers in use.
+    /// Returns the bytes of send and receive buffers in use.
     pub fn buffer_bytes(&self) -> usize {
         self.engine.tcp.pool.in_use()
     }
 
-    /// How the memory of the buffers is shared out.
+    /// Returns the accounts of the buffer memory.
     pub fn memory(&self) -> Memory {
         let (pool, accounts) = (&self.engine.tcp.pool, self.engine.tcp.pool.accounts());
         Memory {
@@ -247,14 +255,14 @@ impl Shard {
         }
     }
 
-    /// Changes how much memory buffers may have. Past a lower limit, what is in use stays so until it is given
-    /// back; windows give way.
+    /// Changes the limit of the buffer memory. A limit below the memory in use frees nothing at
+    /// once: receive windows shrink until the use fits.
     pub fn set_memory_limit(&mut self, bytes: usize) {
         self.engine.tcp.pool.set_limit(bytes);
     }
 
-    /// In shared mode, what the kernel knows of a neighbour now; `None`, nothing any more. What waited for
-    /// it goes out with the next turn.
+    /// Applies a neighbour entry of the kernel in shared mode; `None` removes the entry. Packets
+    /// that wait for the neighbour leave with the next turn.
     pub fn mirror_neighbour(&mut self, now: Instant, address: IpAddr, mac: Option<[u8; 6]>) {
         let engine = &mut self.engine;
         match mac {
@@ -268,21 +276,21 @@ impl Shard {
         }
     }
 
-    /// In shared mode, a route that the kernel has.
+    /// Adds a route of the kernel in shared mode.
     pub fn add_route(&mut self, route: Route) {
         if self.engine.ip.role == Role::Shared {
             self.engine.ip.routes.add(route);
         }
     }
 
-    /// In shared mode, a route that the kernel has no longer.
+    /// Removes a route that the kernel has removed, in shared mode.
     pub fn remove_route(&mut self, prefix: Prefix, gateway: Option<IpAddr>, metric: u32) {
         if self.engine.ip.role == Role::Shared {
             self.engine.ip.routes.remove(prefix, gateway, metric);
         }
     }
 
-    /// In shared mode, a neighbour that the kernel should be asked for, one a call.
+    /// Returns a neighbour that the kernel should resolve in shared mode, one per call.
     pub fn unresolved_neighbour(&mut self) -> Option<IpAddr> {
         self.engine.ip.unresolved.pop()
     }

@@ -1,8 +1,9 @@
 //! One turn of a worker: the order of the steps.
 //!
-//! Receive, parse all, look all up, feed (the segments of each flow in order), run the application, advance the
-//! timers, send what is owed, flush. Each step goes over the whole batch before the next begins, so that the memory
-//! which one step asks for has arrived when the next one needs it.
+//! Receive, parse all, look up all, process (the segments of each flow in order), run the
+//! application, advance the timers, send pending output, flush. Each step covers the whole batch
+//! before the next begins, so that memory prefetched by one step has arrived when the next one
+//! needs it.
 
 use crate::link::Link;
 use crate::metrics::Event;
@@ -17,30 +18,30 @@ use crate::shard::rx::segment::TxPaths;
 use crate::shard::shard::Shard;
 use crate::time::Instant;
 
-/// What a turn works with: all of it belongs to the worker's thread.
+/// Everything a turn needs: the link, the service, the handover queues. Owned by the worker thread.
 pub struct TurnEnv<'a> {
-    /// Where frames come from and go.
+    /// The link that receives and transmits frames.
     pub link: &'a mut dyn Link,
     /// The application.
     pub service: &'a mut dyn Service,
-    /// The way to the other workers.
+    /// The handover queues to the other workers.
     pub handover: &'a mut dyn Handover,
 }
 
-/// What a turn did.
+/// Result of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// Frames received, those of other workers included.
+    /// Frames received, including those handed over by other workers.
     pub received: usize,
     /// Frames sent.
     pub sent: usize,
-    /// The application has asked to stop.
+    /// The application has requested a stop.
     pub stop: bool,
 }
 
 impl Shard {
-    /// The worker starts: its addresses are claimed, or announced if they need not be. Its service is told
-    /// when they are ours.
+    /// Starts the worker: begins duplicate address detection, or announces the addresses if
+    /// detection is off. The service starts once the addresses are usable.
     pub fn start(&mut self, now: Instant, env: &mut TurnEnv<'_>) {
         let engine = &mut self.engine;
         engine.begin(now);
@@ -53,26 +54,27 @@ impl Shard {
         env.link.flush(now);
     }
 
-    /// One turn.
+    /// Runs one turn.
     pub fn turn(&mut self, now: Instant, env: &mut TurnEnv<'_>) -> Turn {
         self.poll_rx(now, env.link);
         self.process(now, env)
     }
 
-    /// The first part of a turn, for who has a clock that runs meanwhile: takes frames from the link. What
-    /// [`process`](Self::process) then takes for now must have been read after it. Read before, and while another
-    /// program has the core, answers arrive that seem to have come when it was taken away, sooner than the
-    /// path allows: a model of the path believes the shortest round trip for ten seconds.
+    /// Reaps the RX ring. Read the clock after this call, never before, and pass it to
+    /// [`process`](Self::process). If the thread is preempted between the clock reading and this
+    /// call, packets that arrive meanwhile get a timestamp from before the preemption. Their RTT
+    /// samples are then shorter than the path allows, and BBR trusts the shortest RTT for ten
+    /// seconds.
     pub fn poll_rx(&mut self, now: Instant, link: &mut dyn Link) {
         link.receive(now, self.batch_max, &mut self.batch.frames);
     }
 
-    /// The rest of it.
+    /// Runs the rest of the turn.
     pub fn process(&mut self, now: Instant, env: &mut TurnEnv<'_>) -> Turn {
         let Self { engine, batch, .. } = self;
         engine.begin(now);
         let received = batch.frames.len() + batch.inbox.len();
-        let answered = if received > 0 { engine.take_in(batch, env) } else { 0 };
+        let replies = if received > 0 { engine.process_rx(batch, env) } else { 0 };
         let TurnEnv { link, service, .. } = env;
         let mut queue = TxQueue::new(&mut **link, now);
         engine.run_application(&mut **service);
@@ -81,15 +83,15 @@ impl Shard {
         engine.tcp.relieve_memory(&mut engine.turn);
         engine.send_pending(&mut **service, &mut queue);
         engine.poll_neighbours(&mut queue);
-        let sent = answered + queue.close();
+        let sent = replies + queue.close();
         link.flush(now);
         let busy = received + sent > 0;
         engine.turn.counters.count(if busy { Event::BusyTurn } else { Event::IdleTurn });
         Turn { received, sent, stop: engine.service.stopping }
     }
 
-    /// Lets the program act outside of its callbacks, as a call from elsewhere does: what it owes for that goes
-    /// out at once, what happens is told.
+    /// Calls `call` with the [`Io`] of the shard outside the service's callbacks. Sends the
+    /// resulting output at once and reports the resulting events.
     pub fn with_io<R>(
         &mut self,
         now: Instant,
@@ -110,9 +112,9 @@ impl Shard {
 }
 
 impl Engine {
-    /// Steps 2 to 4: everything that arrived is parsed, looked up and fed, and the frames go back. Returns
-    /// how many answers were sent at once.
-    fn take_in(&mut self, batch: &mut Batch, env: &mut TurnEnv<'_>) -> usize {
+    /// Steps 2 to 4: parses, looks up and processes everything that arrived, and releases the
+    /// frames. Returns the number of replies sent immediately.
+    fn process_rx(&mut self, batch: &mut Batch, env: &mut TurnEnv<'_>) -> usize {
         let filter = RxFilter {
             mac: self.ip.mac,
             locals: &self.ip.locals,
@@ -129,13 +131,13 @@ impl Engine {
             self.on_control(*kind, &mut packet, &mut *env.handover);
         }
         let mut tx = TxPaths { queue: &mut queue, handover: &mut *env.handover };
-        self.feed(batch, &mut tx);
-        let answered = queue.close();
+        self.process_segments(batch, &mut tx);
+        let replies = queue.close();
         for frame in batch.frames.drain(..) {
             env.link.release(frame);
         }
         batch.inbox.clear();
         batch.inbox.append(&mut self.ip.reassembled);
-        answered
+        replies
     }
 }

@@ -88,7 +88,7 @@ impl Checker {
 
 fn info(world: &World, side: &Side) -> Option<Info> {
     let ((host, worker), conn) = side.conn.filter(|_| side.is_live())?;
-    world.host(HostId(host)).shard(worker).inspect(conn)
+    world.host(HostId(host)).shard(worker).tcp_info(conn)
 }
 
 /// Compares a side with its state a step ago.

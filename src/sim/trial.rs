@@ -221,7 +221,7 @@ impl<'a> Trial<'a> {
                 conversation.sides.iter().enumerate().filter(|(_, it)| it.end.is_none())
             {
                 let info = it.conn.and_then(|((host, worker), conn)| {
-                    self.world.host(HostId(host)).shard(worker).inspect(conn)
+                    self.world.host(HostId(host)).shard(worker).tcp_info(conn)
                 });
                 let (kind, written, read) = (conversation.kind, it.written, it.read);
                 text +=

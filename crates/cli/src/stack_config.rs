@@ -40,7 +40,7 @@ pub fn from_job(job: &Job<'_>) -> Result<StackConfig, Failure> {
     config.limits.connections = options.max_connections as usize;
     set_memory(options, &mut config);
     config.autoconf = options.slaac;
-    config.claiming = match options.claim {
+    config.dad = match options.claim {
         Claim::Quick => Some(DadConfig::QUICK),
         Claim::Thorough => Some(DadConfig::THOROUGH),
         Claim::Off => None,

@@ -195,7 +195,7 @@ impl World {
 
     /// Asks the stack something that changes nothing.
     pub(super) fn inspect(&self, socket: &Socket) -> Option<Info> {
-        self.shard.as_ref()?.inspect(socket.conn()?)
+        self.shard.as_ref()?.tcp_info(socket.conn()?)
     }
 
     /// Turns of the stack until it has nothing more to do at this time.

@@ -122,10 +122,12 @@ impl Engine {
         conn: ConnId,
         ending: CloseReason,
     ) {
-        let Some(flow) = self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+        let Some(flow) =
+            self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_close_reported())
+        else {
             return;
         };
-        flow.set_gone();
+        flow.set_close_reported();
         let user = flow.user;
         self.learn_from_open(conn, Some(ending));
         let event = if ending == CloseReason::Finished { Event::Finished } else { Event::Broken };
@@ -143,7 +145,7 @@ impl Engine {
     fn is_live(&self, conn: ConnId) -> bool {
         let live = |flow: &Flow| {
             let over = flow.connection.phase() == Phase::Closed;
-            !flow.is_gone() && (!over || flow.connection.readable() > 0)
+            !flow.is_close_reported() && (!over || flow.connection.readable() > 0)
         };
         self.tcp.tables.flows.get(conn).is_some_and(live)
     }

@@ -6,7 +6,7 @@ use crate::metrics::Event;
 use crate::shard::app::service::{CloseReason, ConnectOptions};
 use crate::shard::engine::Engine;
 use crate::shard::fast_open::config::Early;
-use crate::shard::fast_open::peers::End;
+use crate::shard::fast_open::peers::AttemptResult;
 use crate::shard::flow::id::ConnId;
 use crate::tcp::Attempt;
 
@@ -18,7 +18,7 @@ impl Engine {
         remote: SocketAddr,
         without_cookie: bool,
     ) -> Option<Attempt> {
-        let peers = &self.tcp.fast_opens.peers;
+        let peers = &self.tcp.fast_open.peers;
         let attempt =
             peers.attempt(self.turn.now, local, remote, without_cookie, &self.tcp.settings)?;
         // What the path is known to take bounds the SYN as it bounds all segments.
@@ -59,11 +59,11 @@ impl Engine {
         let Some(outcome) = flow.connection.take_fast_open_outcome() else { return };
         let (local, remote) = (flow.local, flow.remote.socket());
         let end = match ending {
-            None => End::Connected,
+            None => AttemptResult::Connected,
             Some(CloseReason::TimedOut | CloseReason::Unreachable) if outcome.mss.is_none() => {
-                End::Lost
+                AttemptResult::Unreachable
             }
-            Some(_) => End::Other,
+            Some(_) => AttemptResult::Other,
         };
         match (outcome.sent, outcome.acked) {
             (true, true) => self.turn.counters.count(Event::FastOpenTaken),
@@ -71,6 +71,6 @@ impl Engine {
             (false, _) => {}
         }
         let pause = self.tcp.settings.fast_open_pause;
-        self.tcp.fast_opens.peers.learn(self.turn.now, (local, remote), &outcome, end, pause);
+        self.tcp.fast_open.peers.learn(self.turn.now, (local, remote), &outcome, end, pause);
     }
 }

@@ -25,7 +25,7 @@ enum OrphanChange {
 impl Engine {
     /// The connection behind a handle that is not stale.
     fn live(&self, conn: ConnId) -> Option<&Flow> {
-        self.tcp.tables.flows.get(conn).filter(|flow| !flow.is_gone())
+        self.tcp.tables.flows.get(conn).filter(|flow| !flow.is_close_reported())
     }
 
     /// Calls into a live connection and marks it.
@@ -34,7 +34,9 @@ impl Engine {
         conn: ConnId,
         call: impl FnOnce(&mut Flow, &mut Env<'_>) -> R,
     ) -> R {
-        let Some(flow) = self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_gone()) else {
+        let Some(flow) =
+            self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_close_reported())
+        else {
             return R::default();
         };
         let result = call(flow, &mut conn_env!(self.tcp, self.turn.now));
@@ -186,7 +188,7 @@ impl Io for Engine {
 
 impl Engine {
     /// See [`Shard::inspect`](crate::shard::Shard::inspect).
-    pub(in crate::shard) fn inspect(&self, conn: ConnId) -> Option<Info> {
+    pub(in crate::shard) fn tcp_info(&self, conn: ConnId) -> Option<Info> {
         self.live(conn).map(|flow| flow.connection.info(&self.tcp.settings))
     }
 

@@ -100,8 +100,8 @@ impl Engine {
             let hash = tables.hasher.hash(&key);
             // What comes back must land here, where that can be foreseen.
             let ours = SocketAddr::new(address, port);
-            if steering.tells_owner() && steering.owner(hash, remote, ours) != worker {
-                return PortUse::Taken;
+            if steering.determines_owner() && steering.owner(hash, remote, ours) != worker {
+                return PortUse::InUse;
             }
             port_use(tables, hash, &key, now)
         })?;
@@ -128,7 +128,7 @@ fn port_use(tables: &Tables, hash: u64, key: &FlowKey, now: Instant) -> PortUse 
     let Some(Place { kind, index }) = tables.find(hash, key) else { return PortUse::Free };
     // Without timestamps nothing is followed before it leaves, which is told as a release.
     if kind != Kind::TimeWaitTimestamps {
-        return PortUse::Taken;
+        return PortUse::InUse;
     }
     let may = |state: &TimeWait| {
         let quiet_since = tables.time_waits.quiet_since(index);

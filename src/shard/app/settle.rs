@@ -50,7 +50,9 @@ impl Engine {
         let connection = &flow.connection;
         match connection.phase() {
             Phase::TimeWait if connection.is_over() => self.enter_time_wait(index, service),
-            Phase::Closed if flow.is_gone() && progress == Progress::Done => self.remove(index),
+            Phase::Closed if flow.is_close_reported() && progress == Progress::Done => {
+                self.remove(index)
+            }
             _ => {
                 if let Some(at) = connection.poll_deadline() {
                     self.tcp.wheel.arm(index, at);
@@ -63,7 +65,7 @@ impl Engine {
     fn enter_time_wait(&mut self, index: u32, service: &mut dyn Service) {
         let Some(conn) = self.tcp.tables.flows.id_at(index) else { return };
         // The application hears of everything else first, so nothing may be pending.
-        if self.tcp.tables.flows.at(index).is_some_and(|flow| flow.has_news()) {
+        if self.tcp.tables.flows.at(index).is_some_and(|flow| flow.has_events()) {
             return;
         }
         self.notify_closed(service, conn, CloseReason::Finished);
@@ -73,7 +75,9 @@ impl Engine {
         let (state, timestamps) = flow.connection.to_time_wait();
         self.turn.counters.count(Event::TimeWait);
         self.tcp.wheel.disarm(index);
-        if let Some(evicted) = self.tcp.tables.retire(self.turn.now, index, state, timestamps) {
+        if let Some(evicted) =
+            self.tcp.tables.enter_time_wait(self.turn.now, index, state, timestamps)
+        {
             self.turn.counters.count(Event::TimeWaitEvicted);
             self.tcp.release_port(&evicted.key);
         }
@@ -101,9 +105,9 @@ impl Engine {
         let reset = connection.phase() == Phase::Closed
             && connection.close_reason() == Some(CloseReason::Reset);
         if reset {
-            self.tcp.fast_opens.pending.on_reset(listener.0, self.turn.now);
+            self.tcp.fast_open.pending.on_reset(listener.0, self.turn.now);
         } else {
-            self.tcp.fast_opens.pending.remove(listener.0);
+            self.tcp.fast_open.pending.remove(listener.0);
         }
     }
 }

@@ -1,15 +1,17 @@
-//! What a listener and an open choose about Fast Open.
+//! Fast Open options of a listener and of an active open.
 
-/// A listener takes data in SYNs.
+/// Fast Open on a listener: it accepts data in SYNs.
 ///
-/// Data in a SYN may be delivered twice, should the SYN be duplicated on the way (RFC 7413 §6.1): only for
-/// services that can bear that.
+/// A duplicated SYN delivers its data twice (RFC 7413 §6.1). Enable it only for services that
+/// tolerate this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FastOpenListener {
-    /// Connections at once whose handshake is not done (`PendingFastOpenRequests` of RFC 7413 §4.2): past this
-    /// SYNs with data get an ordinary handshake. Each may hold what one SYN carries.
+    /// Maximum number of connections whose handshake is not complete (`PendingFastOpenRequests` of
+    /// RFC 7413 §4.2). Beyond it, SYNs with data get a regular handshake. Each connection may hold
+    /// the data of one SYN.
     pub pending: u32,
-    /// Whether data is taken without a cookie as well (§7.3): only where source addresses can't be forged.
+    /// Accepts data without a cookie as well (§7.3). Safe only where source addresses cannot be
+    /// forged.
     pub without_cookie: bool,
 }
 
@@ -19,11 +21,11 @@ impl Default for FastOpenListener {
     }
 }
 
-/// What an open takes along in its SYN.
+/// Early data of an active open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Early<'a> {
-    /// Data: what the SYN has no room for follows the handshake.
+    /// Data to send. What does not fit the SYN follows the handshake.
     pub data: &'a [u8],
-    /// Whether the server wants no cookie (RFC 7413 §7.3).
+    /// The server requires no cookie (RFC 7413 §7.3).
     pub without_cookie: bool,
 }

@@ -1,18 +1,19 @@
-//! All that a shard keeps for Fast Open.
+//! Fast Open state of a shard.
 
 use super::peers::Peers;
 use super::pending::Pending;
 use crate::tcp::CookieKeys;
 
-/// The keys, the counts and what is known of servers.
-pub(in crate::shard) struct FastOpens {
+/// The cookie keys, the pending requests, and the cache of servers.
+pub(in crate::shard) struct FastOpenState {
     pub(in crate::shard) keys: CookieKeys,
     pub(in crate::shard) pending: Pending,
     pub(in crate::shard) peers: Peers,
 }
 
-impl FastOpens {
-    /// Keys from one secret; room for servers of `peers_max` addresses, found by another.
+impl FastOpenState {
+    /// Creates the state. `secret` derives the cookie keys; `hash_secret` keys the cache, which
+    /// holds `peers_max` servers.
     pub(in crate::shard) fn new(secret: [u8; 16], peers_max: usize, hash_secret: [u8; 16]) -> Self {
         Self {
             keys: CookieKeys::drawn(secret),

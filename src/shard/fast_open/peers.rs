@@ -1,8 +1,8 @@
-//! What was learned of servers (RFC 7413 §4.1.3): their cookies and segment sizes, by our address and theirs,
-//! and where data in a SYN was no good, by address and port.
+//! The client's cache of servers (RFC 7413 §4.1.3): cookies and MSS by local and remote address,
+//! and paths on which Fast Open is disabled, by remote address and port.
 //!
-//! Owns both, bounded: the oldest entry goes first. Empty, and without memory, until somebody opens with
-//! data. Refuses to know connections: it is told outcomes.
+//! Both maps are bounded and evict the entry that was changed least recently. They allocate no
+//! memory until the first open with data. Refuses to know connections: the caller reports outcomes.
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
@@ -12,36 +12,36 @@ use crate::shard::mem::keyed::Keyed;
 use crate::tcp::{Attempt, FastOpen, Form, Outcome, Settings};
 use crate::time::{Duration, Instant};
 
-/// The most doublings of a pause: a minute becomes half a day.
+/// Maximum number of doublings of the pause: one minute becomes half a day.
 const DOUBLINGS_MAX: u8 = 9;
 
-/// Requests for a cookie that may stay unanswered before there is a pause: one in each form.
+/// Number of unanswered cookie requests before a pause: one in each form of the option.
 const REQUESTS: u8 = 2;
 
-/// A server's address, seen from one of ours.
+/// A local address and the address of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Pair {
     local: u8,
     remote: IpAddr,
 }
 
-/// What is known of it.
+/// What the client has learned about a server.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct Server {
     cookie: Option<FastOpen>,
     mss: Option<u16>,
-    /// Requests for a cookie that were answered without.
+    /// Number of cookie requests that the server answered without a cookie.
     unanswered: u8,
 }
 
-/// How long it is opened without.
+/// A path on which Fast Open is disabled for a time.
 #[derive(Clone, Copy, Debug)]
-struct Spared {
+struct DisabledPath {
     until: Instant,
     times: u8,
 }
 
-/// A map of bounded size; each entry knows when it was last changed.
+/// A map of bounded size. Each entry records the time of its last change.
 struct Bounded<K, V> {
     entries: HashMap<K, (Instant, V), Keyed>,
     capacity: usize,
@@ -70,29 +70,29 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     }
 }
 
-/// All of them.
+/// The cache of servers.
 pub(in crate::shard) struct Peers {
-    known: Bounded<Pair, Known>,
-    spared: Bounded<SocketAddr, Spared>,
+    servers: Bounded<Pair, Server>,
+    disabled: Bounded<SocketAddr, DisabledPath>,
 }
 
-/// How an attempt ended.
+/// Result of the handshake of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shard) enum End {
+pub(in crate::shard) enum AttemptResult {
     /// Connected.
     Connected,
-    /// Nothing came back, or ICMP said that it can't be reached.
-    Lost,
-    /// The program gave up, or the peer refused: nothing was learned.
+    /// The handshake timed out, or ICMP reported the server unreachable.
+    Unreachable,
+    /// The program gave up, or the peer refused. This says nothing about Fast Open.
     Other,
 }
 
 impl Peers {
     pub(in crate::shard) fn new(capacity: usize, secret: [u8; 16]) -> Self {
-        Self { known: Bounded::new(capacity, secret), spared: Bounded::new(capacity, secret) }
+        Self { servers: Bounded::new(capacity, secret), disabled: Bounded::new(capacity, secret) }
     }
 
-    /// How to open to a server; `None`, without Fast Open for now.
+    /// Returns how to open a connection to a server, or `None` to use a regular handshake.
     pub(in crate::shard) fn attempt(
         &self,
         now: Instant,
@@ -101,42 +101,43 @@ impl Peers {
         without_cookie: bool,
         settings: &Settings,
     ) -> Option<Attempt> {
-        if self.spared.get(&remote).is_some_and(|spared| now < spared.until) {
+        if self.disabled.get(&remote).is_some_and(|disabled| now < disabled.until) {
             return None;
         }
         let pair = Pair { local, remote: remote.ip() };
-        let known = self.known.get(&pair).copied().unwrap_or_default();
+        let known = self.servers.get(&pair).copied().unwrap_or_default();
         // RFC 7413 §4.1.3:
-        //   > Without a cached server MSS, the amount of data in the SYN packet is limited to the default
-        //   > MSS of 536 bytes for IPv4 [RFC1122] and 1220 bytes for IPv6 [RFC2460].
+        //   > Without a cached server MSS, the amount of data in the SYN packet is limited to the
+        //   > default MSS of 536 bytes for IPv4 [RFC1122] and 1220 bytes for IPv6 [RFC2460].
         let mss = known.mss.unwrap_or(settings.fast_open_mss[usize::from(remote.is_ipv6())]);
         if without_cookie {
             return Some(Attempt::Send { cookie: None, mss });
         }
         Some(match known.cookie {
             Some(_) => Attempt::Send { cookie: known.cookie, mss },
-            // A server that does not answer the one form may know the other.
+            // A server that does not answer one form of the option may know the other.
             None if known.unanswered == 1 => Attempt::Ask(Form::Experimental),
             None => Attempt::Ask(Form::Assigned),
         })
     }
 
-    /// What came of an attempt. RFC 7413 §4.1.3.1:
-    ///   > The client MUST cache negative responses from the server in order to avoid potential connection
-    ///   > failures. Negative responses include the server not acknowledging the data in the SYN, ICMP error
-    ///   > messages, and (most importantly) no response (SYN-ACK) from the server at all
+    /// Records the outcome of an attempt. RFC 7413 §4.1.3.1:
+    ///   > The client MUST cache negative responses from the server in order to avoid potential
+    ///   > connection failures. Negative responses include the server not acknowledging the data in
+    ///   > the SYN, ICMP error messages, and (most importantly) no response (SYN-ACK) from the server
+    ///   > at all
     pub(in crate::shard) fn learn(
         &mut self,
         now: Instant,
         (local, remote): (u8, SocketAddr),
         outcome: &Outcome,
-        end: End,
+        end: AttemptResult,
         pause: Duration,
     ) {
         let pair = Pair { local, remote: remote.ip() };
-        let mut known = self.known.get(&pair).copied().unwrap_or_default();
+        let mut known = self.servers.get(&pair).copied().unwrap_or_default();
         let cookie = outcome.answer.filter(|answer| answer.cookie.is_some());
-        let unanswered = outcome.asked && !outcome.timed_out && end == End::Connected;
+        let unanswered = outcome.asked && !outcome.timed_out && end == AttemptResult::Connected;
         // §4.2.2 (1): "update the corresponding cookie and MSS information in the cookie cache".
         known.mss = outcome.mss.or(known.mss);
         known.cookie = cookie.or(known.cookie);
@@ -144,33 +145,34 @@ impl Peers {
             Some(_) => 0,
             None => known.unanswered.saturating_add(u8::from(unanswered)),
         };
-        self.known.insert(now, pair, known);
+        self.servers.insert(now, pair, known);
         let good = cookie.is_some() || outcome.acked;
         let refused = outcome.sent && !good;
         let silent = outcome.asked && !good && (outcome.timed_out || known.unanswered >= REQUESTS);
         match end {
-            End::Other => {}
-            End::Lost => self.spare(now, remote, pause),
-            End::Connected if refused || silent || outcome.too_big => {
-                self.spare(now, remote, pause);
+            AttemptResult::Other => {}
+            AttemptResult::Unreachable => self.disable(now, remote, pause),
+            AttemptResult::Connected if refused || silent || outcome.too_big => {
+                self.disable(now, remote, pause);
             }
-            End::Connected if good => {
-                self.spared.entries.remove(&remote);
+            AttemptResult::Connected if good => {
+                self.disabled.entries.remove(&remote);
             }
-            End::Connected => {}
+            AttemptResult::Connected => {}
         }
     }
 
-    /// RFC 7413 §4.1.3.1:
-    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the source
-    ///   > and destination IP addresses and ports) at least temporarily.
-    fn spare(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
+    /// Disables Fast Open on a path; the pause doubles each time. RFC 7413 §4.1.3.1:
+    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the
+    ///   > source and destination IP addresses and ports) at least temporarily.
+    fn disable(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
         if pause == Duration::ZERO {
             return;
         }
-        let times = self.spared.get(&remote).map_or(0, |spared| spared.times.saturating_add(1));
+        let times =
+            self.disabled.get(&remote).map_or(0, |disabled| disabled.times.saturating_add(1));
         let until = now + pause.times(1 << times.min(DOUBLINGS_MAX));
-        self.spared.insert(now, remote, Spared { until, times });
+        self.disabled.insert(now, remote, DisabledPath { until, times });
     }
 }
 
@@ -198,11 +200,17 @@ mod tests {
         peers.attempt(now, 0, remote, false, &Settings::default())
     }
 
-    fn learn(peers: &mut Peers, now: Instant, remote: SocketAddr, outcome: Outcome, end: End) {
+    fn learn(
+        peers: &mut Peers,
+        now: Instant,
+        remote: SocketAddr,
+        outcome: Outcome,
+        end: AttemptResult,
+    ) {
         peers.learn(now, (0, remote), &outcome, end, PAUSE);
     }
 
-    fn given(n: u8, mss: u16) -> Outcome {
+    fn answered(n: u8, mss: u16) -> Outcome {
         Outcome { answer: cookie(n), mss: Some(mss), asked: true, ..Outcome::default() }
     }
 
@@ -211,17 +219,18 @@ mod tests {
         // RFC 7413 §4.1.3: "cookies are independent of service ports"
         let mut peers = peers();
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
-        learn(&mut peers, NOW, server(1, 80), given(1, 1400), End::Connected);
+        learn(&mut peers, NOW, server(1, 80), answered(1, 1400), AttemptResult::Connected);
         for port in [80, 443] {
             let attempt = Attempt::Send { cookie: cookie(1), mss: 1400 };
             assert_eq!(next(&peers, NOW, server(1, port)), Some(attempt));
         }
         assert_eq!(next(&peers, NOW, server(2, 80)), Some(Attempt::Ask(Form::Assigned)));
-        // "For a multihomed client, the cookies are dependent on the client and server IP addresses."
+        // "For a multihomed client, the cookies are dependent on the client and server IP
+        // addresses."
         let other = peers.attempt(NOW, 1, server(1, 80), false, &Settings::default());
         assert_eq!(other, Some(Attempt::Ask(Form::Assigned)));
         // "the most recently received".
-        learn(&mut peers, NOW, server(1, 80), given(2, 900), End::Connected);
+        learn(&mut peers, NOW, server(1, 80), answered(2, 900), AttemptResult::Connected);
         let attempt = Attempt::Send { cookie: cookie(2), mss: 900 };
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(attempt));
     }
@@ -244,22 +253,22 @@ mod tests {
         let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
         let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
         let negative = [
-            (sent, End::Connected),
-            (Outcome { too_big: true, ..sent }, End::Connected),
-            (Outcome { timed_out: true, ..sent }, End::Connected),
-            (Outcome { timed_out: true, ..sent }, End::Lost),
-            (Outcome { timed_out: true, ..asked }, End::Connected),
-            (sent, End::Lost),
+            (sent, AttemptResult::Connected),
+            (Outcome { too_big: true, ..sent }, AttemptResult::Connected),
+            (Outcome { timed_out: true, ..sent }, AttemptResult::Connected),
+            (Outcome { timed_out: true, ..sent }, AttemptResult::Unreachable),
+            (Outcome { timed_out: true, ..asked }, AttemptResult::Connected),
+            (sent, AttemptResult::Unreachable),
         ];
         for (outcome, end) in negative {
             let mut peers = peers();
-            learn(&mut peers, NOW, server(1, 80), given(1, 1460), End::Connected);
+            learn(&mut peers, NOW, server(1, 80), answered(1, 1460), AttemptResult::Connected);
             learn(&mut peers, NOW, server(1, 80), outcome, end);
             assert_eq!(next(&peers, NOW, server(1, 80)), None, "{outcome:?} {end:?}");
             assert!(next(&peers, NOW, server(1, 81)).is_some(), "another port");
             let later = NOW + PAUSE;
             assert!(next(&peers, later, server(1, 80)).is_some());
-            // Again, and it is twice as long.
+            // The second time, the pause is twice as long.
             learn(&mut peers, later, server(1, 80), outcome, end);
             assert_eq!(next(&peers, later + PAUSE, server(1, 80)), None);
             assert!(next(&peers, later + PAUSE.times(2), server(1, 80)).is_some());
@@ -267,15 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_negative_response_disables_nothing() {
+    fn other_responses_disable_nothing() {
         let sent = Outcome { sent: true, mss: Some(1460), ..Outcome::default() };
         let fine = [
-            (Outcome { acked: true, ..sent }, End::Connected),
+            (Outcome { acked: true, ..sent }, AttemptResult::Connected),
             // A late SYN-ACK to the first SYN: the timeout was spurious.
-            (Outcome { acked: true, timed_out: true, ..sent }, End::Connected),
+            (Outcome { acked: true, timed_out: true, ..sent }, AttemptResult::Connected),
             // The cookie had expired.
-            (Outcome { answer: cookie(2), ..sent }, End::Connected),
-            (sent, End::Other),
+            (Outcome { answer: cookie(2), ..sent }, AttemptResult::Connected),
+            (sent, AttemptResult::Other),
         ];
         for (outcome, end) in fine {
             let mut peers = peers();
@@ -285,23 +294,23 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_fast_open_is_asked_once_in_each_form_and_then_left_alone() {
+    fn a_server_without_fast_open_gets_one_request_in_each_form_and_then_a_pause() {
         // RFC 7413 §4.2.1: "only attempt another cookie request after a certain period".
         let mut peers = peers();
         let asked = Outcome { asked: true, mss: Some(1460), ..Outcome::default() };
-        learn(&mut peers, NOW, server(1, 80), asked, End::Connected);
+        learn(&mut peers, NOW, server(1, 80), asked, AttemptResult::Connected);
         assert_eq!(next(&peers, NOW, server(1, 80)), Some(Attempt::Ask(Form::Experimental)));
-        learn(&mut peers, NOW, server(1, 80), asked, End::Connected);
+        learn(&mut peers, NOW, server(1, 80), asked, AttemptResult::Connected);
         assert_eq!(next(&peers, NOW, server(1, 80)), None);
         assert_eq!(next(&peers, NOW + PAUSE, server(1, 80)), Some(Attempt::Ask(Form::Assigned)));
     }
 
     #[test]
-    fn the_oldest_server_is_forgotten_when_there_are_too_many() {
+    fn a_full_cache_evicts_the_oldest_server() {
         let mut peers = peers();
         for n in 0..6 {
             let now = NOW + Duration::from_secs(n.into());
-            learn(&mut peers, now, server(n, 80), given(n, 1400), End::Connected);
+            learn(&mut peers, now, server(n, 80), answered(n, 1400), AttemptResult::Connected);
         }
         let known =
             |n: &u8| matches!(next(&peers, NOW, server(*n, 80)), Some(Attempt::Send { .. }));

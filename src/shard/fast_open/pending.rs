@@ -1,25 +1,27 @@
-//! `PendingFastOpenRequests` (RFC 7413 §4.2): how many connections of each listener stand on a cookie alone.
+//! `PendingFastOpenRequests` (RFC 7413 §4.2): the number of connections of each listener that rest
+//! on a cookie alone.
 
 use std::collections::VecDeque;
 
 use crate::time::{Duration, Instant};
 
-/// How long a request that was reset still counts. RFC 7413 §5.1 bounds what a holder of many cookies can have
-/// a server do; hosts whose addresses are forged answer the SYN-ACK with a reset, and would free the place
-/// at once. As long as Linux has it: less, and the bound bounds less; more, and peers that reset by
-/// themselves use it up.
+/// Time for which a reset request still counts. RFC 7413 §5.1 bounds the work that a holder of many
+/// cookies can cause. Hosts whose addresses are forged answer the SYN-ACK with a reset, which would
+/// free the place at once. Same value as Linux: a shorter time weakens the bound; with a longer
+/// one, peers that reset of their own accord exhaust it.
 const COUNTS_AFTER_RESET: Duration = Duration::from_secs(60);
 
-/// The counts.
+/// Pending requests of all listeners.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Pending {
     counts: Vec<u32>,
-    /// Those that were reset, by when they no longer count. As many as there were places, at most.
+    /// Reset requests, and the time until which each counts. Bounded by the number of pending
+    /// requests.
     reset: VecDeque<(Instant, u16)>,
 }
 
 impl Pending {
-    /// Those of one listener.
+    /// Returns the number of pending requests of a listener.
     pub(in crate::shard) fn of(&mut self, listener: u16, now: Instant) -> u32 {
         while let Some((_, listener)) =
             self.reset.front().copied().filter(|(until, _)| *until <= now)
@@ -30,7 +32,7 @@ impl Pending {
         self.counts.get(usize::from(listener)).copied().unwrap_or(0)
     }
 
-    /// One more.
+    /// Counts a request.
     pub(in crate::shard) fn add(&mut self, listener: u16) {
         let at = usize::from(listener);
         if self.counts.len() <= at {
@@ -39,14 +41,14 @@ impl Pending {
         self.counts[at] += 1;
     }
 
-    /// The handshake of one is done, or will never be.
+    /// Uncounts a request: its handshake has completed or failed.
     pub(in crate::shard) fn remove(&mut self, listener: u16) {
         if let Some(count) = self.counts.get_mut(usize::from(listener)) {
             *count = count.saturating_sub(1);
         }
     }
 
-    /// One was reset by who had sent its SYN, or somebody else.
+    /// Keeps counting a request that was reset, by its sender or by a third host, for a minute.
     pub(in crate::shard) fn on_reset(&mut self, listener: u16, now: Instant) {
         self.reset.push_back((now + COUNTS_AFTER_RESET, listener));
     }

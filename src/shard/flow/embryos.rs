@@ -1,4 +1,4 @@
-//! The SYN table: embryos of passive opens, 48 bytes each, and how many of them each listener has.
+//! The SYN table: embryos of passive opens, 48 bytes each, and their number per listener.
 //!
 //! Bounded: when it is full, the caller answers with SYN cookies. Owns no timers (the wheel has an
 //! entry for each index) and no policy.
@@ -15,13 +15,13 @@ struct Entry {
     embryo: Embryo,
 }
 
-/// The size that DESIGN §3 asks for: a flood of SYNs costs little.
+/// Target size of DESIGN §3: a flood of SYNs costs little.
 const _: () = assert!(size_of::<Entry>() <= 48);
 
-/// The table.
+/// The SYN table.
 pub struct Embryos {
     entries: Vec<Entry>,
-    /// Which of our addresses each is at.
+    /// Number of the local address of each embryo.
     locals: Vec<u8>,
     free: Vec<u32>,
     capacity: usize,
@@ -29,7 +29,7 @@ pub struct Embryos {
 }
 
 impl Embryos {
-    /// Room for `capacity` embryos.
+    /// Creates a table for `capacity` embryos.
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
         Self {
@@ -41,22 +41,22 @@ impl Embryos {
         }
     }
 
-    /// Embryos of all listeners.
+    /// Returns the number of embryos of all listeners.
     pub const fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether the next SYN gets a cookie.
+    /// Returns true if the table is full and the next SYN needs a cookie.
     pub const fn is_full(&self) -> bool {
         self.len() >= self.capacity
     }
 
-    /// Embryos of one listener.
+    /// Returns the number of embryos of one listener.
     pub fn of_listener(&self, listener: u16) -> usize {
         self.listeners.get(usize::from(listener)).map_or(0, |count| *count as usize)
     }
 
-    /// Makes room to count a listener's embryos; called when it begins to listen.
+    /// Makes room for a listener's count. Called when the listener opens.
     pub fn expect_listener(&mut self, listener: u16) {
         let needed = usize::from(listener) + 1;
         if self.listeners.len() < needed {
@@ -64,7 +64,7 @@ impl Embryos {
         }
     }
 
-    /// Enters an embryo and gives its index; `None` when the table is full.
+    /// Inserts an embryo and returns its index, or `None` if the table is full.
     pub fn insert(&mut self, key: FlowKey, embryo: Embryo) -> Option<u32> {
         let listener = embryo.listener();
         self.expect_listener(listener);
@@ -84,7 +84,7 @@ impl Embryos {
         Some(index)
     }
 
-    /// Takes an embryo out: it became a connection, or it died.
+    /// Removes an embryo that became a connection or died.
     pub fn remove(&mut self, index: u32) -> Option<(FlowKey, Embryo)> {
         let entry = self.entries.get_mut(index as usize)?;
         if entry.remote.is_none() {
@@ -98,7 +98,7 @@ impl Embryos {
         Some((FlowKey { remote, local }, embryo))
     }
 
-    /// Has the line of an embryo fetched into the cache.
+    /// Prefetches an embryo.
     #[inline]
     pub fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
@@ -106,7 +106,7 @@ impl Embryos {
         }
     }
 
-    /// Whether the embryo at `index` is the flow `key`.
+    /// Returns true if the embryo at `index` belongs to the flow `key`.
     #[inline]
     pub fn is(&self, index: u32, key: &FlowKey) -> bool {
         let index = index as usize;
@@ -114,28 +114,28 @@ impl Embryos {
             && self.locals[index] == key.local
     }
 
-    /// The embryo at `index`.
+    /// Returns the embryo at `index`.
     #[inline]
     pub fn get(&self, index: u32) -> Option<&Embryo> {
         let entry = self.entries.get(index as usize)?;
         (!entry.remote.is_none()).then_some(&entry.embryo)
     }
 
-    /// The embryo at `index`, to change it.
+    /// Returns the embryo at `index` for modification.
     #[inline]
     pub fn get_mut(&mut self, index: u32) -> Option<&mut Embryo> {
         let entry = self.entries.get_mut(index as usize)?;
         (!entry.remote.is_none()).then_some(&mut entry.embryo)
     }
 
-    /// The flow of the embryo at `index`.
+    /// Returns the key of the embryo at `index`.
     pub fn key(&self, index: u32) -> Option<FlowKey> {
         let remote = self.entries.get(index as usize)?.remote;
         let local = self.locals[index as usize];
         (!remote.is_none()).then_some(FlowKey { remote, local })
     }
 
-    /// One past the largest index in use so far: for walks that change the table on the way.
+    /// Returns one past the largest index used so far, for walks that modify the table.
     pub const fn high_water(&self) -> u32 {
         self.entries.len() as u32
     }

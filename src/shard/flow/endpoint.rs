@@ -5,7 +5,7 @@
 use crate::limits::Limits;
 use crate::metrics::Latencies;
 use crate::shard::config::Config;
-use crate::shard::fast_open::memory::FastOpens;
+use crate::shard::fast_open::memory::FastOpenState;
 use crate::shard::flow::key::FlowKey;
 use crate::shard::flow::listeners::Listeners;
 use crate::shard::flow::ports::{Destination, Ports};
@@ -34,7 +34,7 @@ pub(in crate::shard) use conn_env;
 /// The TCP endpoint.
 pub(in crate::shard) struct Endpoint {
     pub(in crate::shard) settings: Settings,
-    /// The segment sizes that the settings asked for, before the MTU bounded them.
+    /// Segment sizes of the settings, before the MTU bounded them.
     mss_requested: [u16; 2],
     pub(in crate::shard) accept_partial_checksums: bool,
     pub(in crate::shard) tables: Tables,
@@ -48,7 +48,7 @@ pub(in crate::shard) struct Endpoint {
     isn: IsnGenerator,
     pub(in crate::shard) secrets: Secrets,
     pub(in crate::shard) cookies: CookieJar,
-    pub(in crate::shard) fast_opens: FastOpens,
+    pub(in crate::shard) fast_open: FastOpenState,
     pub(in crate::shard) handshakes: Latencies,
     /// Connections that may have pending output, one entry each.
     pub(in crate::shard) tx_pending: Vec<u32>,
@@ -56,7 +56,7 @@ pub(in crate::shard) struct Endpoint {
     pub(in crate::shard) unfinished: Vec<u32>,
     /// Connections with events for the service, one entry each.
     pub(in crate::shard) ready: Vec<u32>,
-    /// Connections that the service has closed, and their limit.
+    /// Number of connections that the service has closed, and its limit.
     pub(in crate::shard) orphans: usize,
     pub(in crate::shard) orphans_max: usize,
     /// Limits the challenge ACKs of connections, embryos and TIME-WAIT entries.
@@ -87,7 +87,7 @@ impl Endpoint {
             secrets: *secrets,
             isn: IsnGenerator::new(secrets.hash),
             cookies: CookieJar::new(secrets.cookie),
-            fast_opens: FastOpens::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
+            fast_open: FastOpenState::new(secrets.fast_open, limits.fast_open_peers, secrets.hash),
             handshakes: Latencies::default(),
             tx_pending: Vec::with_capacity(connections.min(1 << 16)),
             unfinished: Vec::with_capacity(connections.min(1 << 16)),
@@ -104,7 +104,7 @@ impl Endpoint {
     pub(in crate::shard) fn set_settings(&mut self, settings: Settings, mtu: usize) {
         self.mss_requested = settings.mss;
         self.settings = bounded(settings, mtu);
-        self.challenges.change(self.settings.challenge_acks_per_second);
+        self.challenges.set_rate(self.settings.challenge_acks_per_second);
     }
 
     /// See [`Shard::set_mtu`](crate::shard::Shard::set_mtu).
@@ -118,8 +118,8 @@ impl Endpoint {
         self.isn.isn(secrets, now)
     }
 
-    /// Collects the events of a connection and schedules its output. Call it after everything that may have changed
-    /// a connection.
+    /// Collects the events of a connection and schedules its output. Call it after everything that
+    /// may have changed a connection.
     #[inline]
     pub(in crate::shard) fn schedule(&mut self, index: u32) {
         if let Some(flow) = self.tables.flows.at_mut(index) {

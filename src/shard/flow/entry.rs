@@ -1,46 +1,46 @@
-//! A connection as the shard keeps it: whose it is, the way to its peer, what is to be told of it, and
-//! the protocol's own part.
+//! A connection as the shard stores it: its key, its next hop, its pending events, and the TCP
+//! connection itself.
 
 use crate::shard::flow::id::{ListenerId, NeighbourId};
 use crate::shard::flow::key::{FlowKey, Remote};
 use crate::tcp::{Connection, Events};
 use crate::time::Instant;
 
-/// On the list of those to be asked what they owe.
+/// On the list of connections that may have pending output.
 const TX_PENDING: u8 = 1;
-/// On the list of those with something to tell.
+/// On the list of connections with events for the service.
 const READY: u8 = 2;
-/// The application was told that it is over: its handle is stale.
-const GONE: u8 = 4;
-/// The application was not yet told that it was accepted.
+/// The service has received the close event: its handle is stale.
+const CLOSE_REPORTED: u8 = 4;
+/// The service has not received the accept event yet.
 const ACCEPTED: u8 = 8;
-/// It stands on a Fast Open cookie, and its listener counts it.
+/// The connection rests on a Fast Open cookie, and its listener counts it.
 const PENDING_FAST_OPEN: u8 = 16;
 
-/// One connection. What every segment touches comes first.
+/// One connection. The fields that every segment touches come first.
 #[derive(Debug)]
 #[repr(C)]
 pub(in crate::shard) struct Flow {
     pub(in crate::shard) remote: Remote,
     pub(in crate::shard) local: u8,
     flags: u8,
-    /// What the application was not told yet.
+    /// Events not yet delivered to the service.
     pub(in crate::shard) pending: Events,
-    /// The differentiated services code point of what is sent.
+    /// The differentiated services code point of outgoing packets.
     diffserv: u8,
     pub(in crate::shard) neighbour: NeighbourId,
-    /// The low half of the flow's hash: what its slot in the flow table is found by.
+    /// Low half of the flow's hash, which locates its slot in the flow table.
     home: u32,
-    /// The protocol's part.
+    /// The TCP connection.
     pub(in crate::shard) connection: Connection,
-    /// The program's own number.
+    /// User data of the program.
     pub(in crate::shard) user: u64,
-    /// When the SYN was sent, in nanoseconds, or which listener took it.
+    /// Active open: time of the SYN in nanoseconds. Passive open: number of the listener.
     origin: u64,
 }
 
 impl Flow {
-    /// An active open.
+    /// Creates the flow of an active open.
     pub(in crate::shard) fn opened(
         key: FlowKey,
         hash: u64,
@@ -52,7 +52,7 @@ impl Flow {
         Self::new(key, hash, neighbour, connection, 0, user, now.as_nanos())
     }
 
-    /// A passive open; the application is to be told.
+    /// Creates the flow of a passive open, with a pending accept event.
     #[inline(always)]
     pub(in crate::shard) fn accepted(
         key: FlowKey,
@@ -91,77 +91,77 @@ impl Flow {
         }
     }
 
-    /// Its whole key.
+    /// Returns the key of the flow.
     #[inline]
     pub(in crate::shard) const fn key(&self) -> FlowKey {
         FlowKey { remote: self.remote, local: self.local }
     }
 
-    /// The differentiated services code point of what is sent.
+    /// Returns the differentiated services code point of outgoing packets.
     #[inline]
     pub(in crate::shard) const fn diffserv(&self) -> u8 {
         self.diffserv
     }
 
-    /// Sets it; the field has six bits (RFC 2474 §3).
+    /// Sets the code point, which has six bits (RFC 2474 §3).
     pub(in crate::shard) fn set_diffserv(&mut self, code_point: u8) {
         self.diffserv = code_point.min(63);
     }
 
-    /// What its slot in the flow table is found by.
+    /// Returns the part of the hash that locates the slot in the flow table.
     #[inline]
     pub(in crate::shard) const fn home(&self) -> u64 {
         self.home as u64
     }
 
-    /// Whether it is the flow of `key`.
+    /// Returns true if `key` is the key of this flow.
     #[inline]
     pub(in crate::shard) fn is(&self, key: &FlowKey) -> bool {
         self.remote == key.remote && self.local == key.local
     }
 
-    /// When an active open began.
+    /// Returns the time of an active open.
     pub(in crate::shard) const fn opened_at(&self) -> Instant {
         Instant::from_nanos(self.origin)
     }
 
-    /// The listener whose application is to be told of it, once.
+    /// Takes the pending accept event. Returns the listener that accepted the connection.
     pub(in crate::shard) fn take_accepted(&mut self) -> Option<ListenerId> {
         let accepted = self.flags & ACCEPTED != 0;
         self.flags &= !ACCEPTED;
         accepted.then_some(ListenerId(self.origin as u16))
     }
 
-    /// Its listener counts it as pending (RFC 7413 §4.2).
+    /// Records that the listener counts the flow as pending (RFC 7413 §4.2).
     pub(in crate::shard) const fn set_pending_fast_open(&mut self) {
         self.flags |= PENDING_FAST_OPEN;
     }
 
-    /// Whether its listener does.
+    /// Returns true if the listener counts the flow as pending.
     #[inline]
     pub(in crate::shard) const fn is_pending_fast_open(&self) -> bool {
         self.flags & PENDING_FAST_OPEN != 0
     }
 
-    /// Its listener counts it no longer.
+    /// Clears the pending mark. Returns the listener, which must uncount the flow.
     pub(in crate::shard) const fn end_pending_fast_open(&mut self) -> ListenerId {
         self.flags &= !PENDING_FAST_OPEN;
         ListenerId(self.origin as u16)
     }
 
-    /// Whether there is something to tell.
+    /// Returns true if events wait for the service.
     #[inline]
-    pub(in crate::shard) const fn has_news(&self) -> bool {
+    pub(in crate::shard) const fn has_events(&self) -> bool {
         !self.pending.is_empty() || self.flags & ACCEPTED != 0
     }
 
-    /// Whether the caller is to put it on the list of those that may owe something.
+    /// Marks the flow as having output. The caller adds it to the list if it is not on it yet.
     #[inline]
     pub(in crate::shard) const fn schedule_tx(&mut self) -> Scheduled {
         self.enter(TX_PENDING)
     }
 
-    /// Whether the caller is to put it on the list of those with something to tell.
+    /// Marks the flow as having events. The caller adds it to the list if it is not on it yet.
     #[inline]
     pub(in crate::shard) const fn schedule_ready(&mut self) -> Scheduled {
         self.enter(READY)
@@ -169,12 +169,12 @@ impl Flow {
 
     #[inline]
     const fn enter(&mut self, list: u8) -> Scheduled {
-        let there = self.flags & list != 0;
+        let listed = self.flags & list != 0;
         self.flags |= list;
-        if there { Scheduled::Already } else { Scheduled::Now }
+        if listed { Scheduled::Already } else { Scheduled::Now }
     }
 
-    /// Collects the connection's events and puts it on the lists, once on each.
+    /// Collects the connection's events and puts the flow on the lists, once on each.
     #[inline]
     pub(in crate::shard) fn schedule(
         &mut self,
@@ -183,7 +183,7 @@ impl Flow {
         tx_pending: &mut Vec<u32>,
     ) {
         self.pending.insert(self.connection.take_events());
-        if self.has_news() && self.schedule_ready() == Scheduled::Now {
+        if self.has_events() && self.schedule_ready() == Scheduled::Now {
             ready.push(index);
         }
         if self.schedule_tx() == Scheduled::Now {
@@ -191,31 +191,31 @@ impl Flow {
         }
     }
 
-    /// It was taken off the list of those that may owe something.
+    /// Records that the flow left the list of pending output.
     #[inline]
     pub(in crate::shard) const fn unschedule_tx(&mut self) {
         self.flags &= !TX_PENDING;
     }
 
-    /// It was taken off the list of those with something to tell.
+    /// Records that the flow left the list of events.
     #[inline]
     pub(in crate::shard) const fn unschedule_ready(&mut self) {
         self.flags &= !READY;
     }
 
-    /// Whether the application was told that it is over.
+    /// Returns true if the service has received the close event.
     #[inline]
-    pub(in crate::shard) const fn is_gone(&self) -> bool {
-        self.flags & GONE != 0
+    pub(in crate::shard) const fn is_close_reported(&self) -> bool {
+        self.flags & CLOSE_REPORTED != 0
     }
 
-    /// The application is told that it is over.
-    pub(in crate::shard) const fn set_gone(&mut self) {
-        self.flags |= GONE;
+    /// Records that the service receives the close event.
+    pub(in crate::shard) const fn set_close_reported(&mut self) {
+        self.flags |= CLOSE_REPORTED;
     }
 }
 
-/// Whether an entry of a list is to be made.
+/// Result of scheduling a flow: the caller must add a list entry, or the flow has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::shard) enum Scheduled {
@@ -228,8 +228,9 @@ mod tests {
     use super::*;
     use crate::shard::flow::slab::Slab;
 
-    /// What a connection without data takes: its entry, its slot of the flow table at a load of 0.35 (the
-    /// table has twice the slots, being a power of two), its timer, and its places in the lists.
+    /// Memory of an idle connection: its slab entry, its slot of the flow table at a load of 0.35
+    /// (the table has twice the slots, being a power of two), its timer, and its places in the
+    /// lists.
     #[test]
     fn an_idle_connection_takes_at_most_512_bytes() {
         let entry = Slab::<Flow>::ENTRY_BYTES;
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_a_flow_and_what_opens_and_closes_it_stands_in_its_first_lines() {
+    fn the_key_and_the_hot_part_lie_in_the_first_cache_line() {
         use core::mem::offset_of;
         assert_eq!(offset_of!(Flow, remote), 0);
         assert!(offset_of!(Flow, connection) <= 32);

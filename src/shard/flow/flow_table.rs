@@ -1,36 +1,38 @@
-//! Where a flow is: one table of 8-byte slots for embryos, connections and TIME-WAIT entries.
+//! The flow table: one hash table of 8-byte slots for embryos, connections and TIME-WAIT entries.
 //!
-//! A bucket is one cache line of eight slots, so that a lookup costs one miss, which
-//! [`prefetch`](FlowTable::prefetch) takes ahead of time for a whole batch. A slot keeps 24 bits of
-//! the hash, which of our addresses, the kind and the index of the entity; the entity keeps the rest of
-//! the key, and the caller compares it: the table only ever names candidates.
+//! A bucket is one cache line of eight slots, so a lookup costs one cache miss, which
+//! [`prefetch`](FlowTable::prefetch) takes ahead of time for a whole batch. A slot stores 24 bits
+//! of the hash, the number of the local address, and the kind and index of the entity. The entity
+//! stores the rest of the key, and the caller compares it: the table only returns candidates.
 //!
-//! Owns no keys and refuses to know them: what it needs later is the same hash again. Its size is fixed
-//! at the start, for a load of at most 0.7.
+//! Owns no keys and refuses to know them: removal and replacement take the same hash again. Its
+//! size is fixed at the start, for a load of at most 0.7.
 //!
-//! A flow whose home bucket is full goes into the next one that has room; every bucket it passes
-//! counts it. A lookup goes on to the next bucket only while that count is not zero, so that the
-//! absent flows of a SYN flood cost one line as well. The count's eight bits lie in the slots' spare
-//! bits, one in each.
+//! A flow whose home bucket is full overflows into the next bucket with room, and every bucket that
+//! it passes counts it. A lookup continues to the next bucket only while that count is not zero, so
+//! the unknown flows of a SYN flood also cost one line each. The count's eight bits are the spare
+//! bits of the eight slots.
 
 use crate::shard::mem::pages;
 use crate::shard::mem::processor::{equal_to, highest_bits, prefetch};
 
-/// Slots of a bucket: what fits a cache line.
+/// Slots per bucket: one cache line.
 const SLOTS: usize = 8;
 
-/// Entries a bucket holds on average when the table is full, times ten: a load of 0.7. Higher, and
-/// more flows live outside their home bucket (a second miss); lower, and the table falls out of cache.
+/// Average entries per bucket of a full table, times ten: a load of 0.7. With a higher load more
+/// flows live outside their home bucket (a second miss); with a lower one the table falls out of
+/// the cache.
 const ENTRIES_PER_BUCKET_TENTHS: usize = 56;
 
 const INDEX_BITS: u32 = 28;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
-/// The spare bit of each slot: together the bucket's count of flows that passed it.
+/// Spare bit of each slot. Together they are the bucket's count of flows that passed it.
 const PASSED_BIT: u32 = 1 << 31;
-/// A count that stays: beyond it a lookup may go one bucket too far, never stop too early.
+/// Saturated count, which never decreases. A lookup may then go one bucket too far, but never stops
+/// too early.
 const PASSED_MAX: u8 = u8::MAX;
 
-/// What a slot leads to. Three bits in the table, where 0 is an empty slot.
+/// Kind of a slot's entity. Three bits in the table, where 0 is an empty slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
@@ -45,23 +47,23 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it is one of the two kinds of TIME-WAIT.
+    /// Returns true for both kinds of TIME-WAIT.
     pub const fn is_time_wait(self) -> bool {
         matches!(self, Self::TimeWait | Self::TimeWaitTimestamps)
     }
 }
 
-/// An entity: which table it is in, and where there.
+/// Location of an entity: its table and its index there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// Of which kind.
+    /// Kind of the entity, which selects the table.
     pub kind: Kind,
     /// Index in the table of that kind.
     pub index: u32,
 }
 
 impl Place {
-    /// The entity of `kind` at `index`.
+    /// Creates the location of the entity of `kind` at `index`.
     #[inline]
     pub const fn new(kind: Kind, index: u32) -> Self {
         Self { kind, index }
@@ -85,28 +87,28 @@ impl Place {
     }
 }
 
-/// Whether an entry went in.
+/// Result of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Inserted {
-    /// It is in the table.
+    /// The entry is in the table.
     Done,
-    /// The table holds as many as it was made for.
+    /// The table is at its capacity.
     Full,
 }
 
-/// Whether an entry was there.
+/// Result of looking for an entry to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Found {
-    /// It was, and the command was done.
+    /// The entry was found and changed.
     Yes,
-    /// It was not; nothing changed.
+    /// The entry was not found; nothing changed.
     No,
 }
 
-/// One cache line. `heads` holds tag and local address, `places` the packed [`Place`] and one bit of the
-/// count; apart, so that all eight heads are compared at once.
+/// One cache line. `heads` holds tag and local address, `places` the packed [`Place`] and one bit
+/// of the count. They are separate arrays so that one comparison covers all eight heads.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
@@ -119,13 +121,13 @@ const _: () = assert!(size_of::<Bucket>() == 64);
 impl Bucket {
     const EMPTY: Self = Self { heads: [0; SLOTS], places: [0; SLOTS] };
 
-    /// The slots whose head is `head`, an empty one perhaps among them, one bit each.
+    /// Returns a mask of the slots whose head is `head`. It may include an empty slot.
     #[inline(always)]
     fn matches(&self, head: u32) -> u32 {
         equal_to(&self.heads, 0, head)
     }
 
-    /// How many flows passed it, or [`PASSED_MAX`].
+    /// Returns the number of flows that passed the bucket, at most [`PASSED_MAX`].
     #[inline(always)]
     fn passed(&self) -> u8 {
         highest_bits(&self.places) as u8
@@ -141,14 +143,14 @@ impl Bucket {
         self.holding(0)
     }
 
-    /// The slot that holds exactly this packed place.
+    /// Returns the slot that holds exactly this packed place.
     #[inline(always)]
     fn holding(&self, packed: u32) -> Option<usize> {
         let slots = equal_to(&self.places, PASSED_BIT, packed);
         (slots != 0).then(|| slots.trailing_zeros() as usize % SLOTS)
     }
 
-    /// Fills or empties a slot; the count's bit in it stays.
+    /// Fills or empties a slot, keeping the slot's bit of the count.
     #[inline]
     fn set(&mut self, slot: usize, head: u32, packed: u32) {
         self.heads[slot] = head;
@@ -163,7 +165,7 @@ impl Bucket {
     }
 }
 
-/// The table.
+/// The flow table.
 pub struct FlowTable {
     buckets: Box<[Bucket]>,
     len: usize,
@@ -171,48 +173,49 @@ pub struct FlowTable {
 }
 
 impl FlowTable {
-    /// A table for `capacity` flows, all kinds together.
+    /// Creates a table for `capacity` flows of all kinds.
     pub fn new(capacity: usize) -> Self {
-        // Homes are told by the low half of the hash: 2^32 buckets would be 2^38 bytes.
+        // The low half of the hash is enough to choose the bucket: 2^32 buckets would be 2^38
+        // bytes.
         let buckets =
             (capacity.max(1) * 10).div_ceil(ENTRIES_PER_BUCKET_TENTHS).next_power_of_two();
         Self { buckets: pages::filled(buckets, Bucket::EMPTY).into_boxed_slice(), len: 0, capacity }
     }
 
-    /// Flows in the table.
+    /// Returns the number of flows in the table.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns true if the table is empty.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes of memory it holds.
+    /// Returns the bytes of memory that the table occupies.
     pub const fn bytes(&self) -> usize {
         self.buckets.len() * size_of::<Bucket>()
     }
 
-    /// Has the bucket of `hash` fetched into the cache.
+    /// Prefetches the bucket of `hash`.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
         prefetch(&self.buckets[self.home(hash)]);
     }
 
-    /// The first candidate for a flow with this hash at our address number `local`.
+    /// Returns the first candidate for a flow with this hash at local address number `local`.
     #[inline]
     pub fn candidate(&self, hash: u64, local: u8) -> Option<Place> {
         let bucket = &self.buckets[self.home(hash)];
         let matches = bucket.matches(head(hash, local));
-        // No branch but for what is rare: whether there is a candidate, and of which kind, cannot be foreseen.
+        // Branch only on the rare case: the presence and the kind of a candidate are unpredictable.
         let slot = matches.trailing_zeros() as usize % SLOTS;
         let found = Place::unpack(bucket.places[slot]).filter(|_| matches != 0);
         let elsewhere = (matches == 0) & bucket.was_passed() | (matches != 0) & found.is_none();
         if elsewhere { self.candidates(hash, local).next() } else { found }
     }
 
-    /// All candidates in turn: for when the first turned out to be another flow.
+    /// Returns all candidates in turn, for when the first is a different flow.
     #[inline]
     pub fn candidates(&self, hash: u64, local: u8) -> Candidates<'_> {
         let bucket = self.home(hash);
@@ -221,13 +224,13 @@ impl FlowTable {
         Candidates { table: self, bucket, head, pending, left: self.buckets.len() }
     }
 
-    /// Enters a flow. The caller makes sure that it is not there yet.
+    /// Inserts a flow. The caller ensures that the flow is not in the table yet.
     pub fn insert(&mut self, hash: u64, local: u8, place: Place) -> Inserted {
         if self.len >= self.capacity {
             return Inserted::Full;
         }
         let mut bucket = self.home(hash);
-        // There is a vacant slot somewhere, since the table is larger than its capacity.
+        // A vacant slot exists, since the table is larger than its capacity.
         let slot = loop {
             if let Some(slot) = self.buckets[bucket].vacant() {
                 break slot;
@@ -241,7 +244,7 @@ impl FlowTable {
         Inserted::Done
     }
 
-    /// Takes a flow out. The low half of the hash will do.
+    /// Removes a flow. Needs only the low half of the hash.
     pub fn remove(&mut self, hash: u64, place: Place) -> Found {
         let Some((end, slot)) = self.find(hash, place) else { return Found::No };
         self.buckets[end].set(slot, 0, 0);
@@ -257,8 +260,8 @@ impl FlowTable {
         Found::Yes
     }
 
-    /// Lets a flow's slot lead to another entity: an embryo became a connection, a connection went into
-    /// TIME-WAIT, an entry moved. The low half of the hash will do.
+    /// Points a flow's slot to another entity: an embryo became a connection, a connection entered
+    /// TIME-WAIT, an entry moved. Needs only the low half of the hash.
     pub fn replace(&mut self, hash: u64, from: Place, to: Place) -> Found {
         let Some((bucket, slot)) = self.find(hash, from) else { return Found::No };
         let head = self.buckets[bucket].heads[slot];
@@ -266,7 +269,7 @@ impl FlowTable {
         Found::Yes
     }
 
-    /// Whether nothing is left of what was ever in the table, counts included.
+    /// Returns true if the table is as empty as a new one, counts included.
     #[cfg(test)]
     pub(in crate::shard) fn is_pristine(&self) -> bool {
         self.buckets.iter().all(|bucket| bucket.places == [0; SLOTS])
@@ -287,7 +290,7 @@ impl FlowTable {
         None
     }
 
-    /// The low bits choose the bucket, the high ones are the tag; what lies between is left to steering.
+    /// The low bits choose the bucket, the high bits are the tag. Steering uses bits in between.
     #[inline]
     const fn home(&self, hash: u64) -> usize {
         hash as usize & (self.buckets.len() - 1)
@@ -304,7 +307,7 @@ const fn head(hash: u64, local: u8) -> u32 {
     (hash >> 40) as u32 | (local as u32) << 24
 }
 
-/// The entities that might be a flow, most of the time one or none.
+/// Iterator over the candidates for a flow, usually one or none.
 pub struct Candidates<'a> {
     table: &'a FlowTable,
     bucket: usize,

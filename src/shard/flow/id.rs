@@ -1,19 +1,19 @@
-//! Handles: of connections, listeners and neighbours.
+//! Handles of connections, listeners and neighbours.
 
-/// A connection, for as long as it lives: a stale handle finds nothing.
+/// Handle of a connection. A stale handle finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnId {
-    /// Place in the shard's slab.
+    /// Index in the shard's slab.
     pub index: u32,
-    /// How often that place was used before.
+    /// Number of connections that used the index before.
     pub generation: u32,
 }
 
-/// A listener of the shard.
+/// Handle of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub u16);
 
-/// A neighbour, for as long as it is in the cache; flows keep it to skip the search.
+/// Handle of a neighbour cache entry. Flows keep it to skip the lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NeighbourId {
     pub(in crate::shard) index: u16,
@@ -21,6 +21,6 @@ pub struct NeighbourId {
 }
 
 impl NeighbourId {
-    /// No neighbour: never in the cache.
+    /// Handle of no neighbour.
     pub const NONE: Self = Self { index: u16::MAX, generation: 0 };
 }

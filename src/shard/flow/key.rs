@@ -1,14 +1,15 @@
-//! What tells one flow from another: both ports, the remote address, and which of our addresses.
+//! The key of a flow: both ports, the remote address, and the number of the local address.
 //!
-//! Owns the 20 bytes that every flow keeps of itself and the keyed hash of them. Addresses are kept
+//! Owns the 20 bytes of the key that every flow stores, and their keyed hash. Addresses are stored
 //! in the IPv6 form (IPv4 mapped, RFC 4291 §2.5.5.2), so that one comparison serves both families.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The second half of an IPv4-mapped address, as the bytes lie in memory: `::ffff:`.
+/// Third word of an IPv4-mapped address, as its bytes lie in memory: `::ffff:`.
 const MAPPED: u32 = 0xffff_0000_u32.to_le();
 
-/// The other end of a flow and our port: what an entity keeps of its key, in 20 bytes.
+/// The remote address, the remote port and the local port of a flow: the part of the key that an
+/// entity stores, in 20 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Remote {
@@ -18,14 +19,14 @@ pub struct Remote {
     ports: u32,
 }
 
-/// What is kept in each entity must leave its size as DESIGN asks.
+/// Every entity stores one, so its size counts in the targets of DESIGN §3.
 const _: () = assert!(size_of::<Remote>() == 20);
 
 impl Remote {
-    /// No flow at all: port 0 is never a remote port of TCP.
+    /// Marks a vacant entry: port 0 is never a remote port of TCP.
     pub(in crate::shard) const NONE: Self = Self { address: [0; 4], ports: 0 };
 
-    /// The flow between `address`:`port` and our `local_port`.
+    /// Creates the key part of the flow between `address`:`port` and the local port.
     #[inline]
     pub fn new(address: IpAddr, port: u16, local_port: u16) -> Self {
         let words = match address {
@@ -41,71 +42,72 @@ impl Remote {
         Self { address: words, ports: u32::from(port) << 16 | u32::from(local_port) }
     }
 
-    /// Whether the flow runs over IPv4.
+    /// Returns true if the flow runs over IPv4.
     #[inline]
     pub const fn is_ipv4(&self) -> bool {
-        // One test rather than three branches.
+        // One test instead of three branches.
         self.address[0] | self.address[1] | (self.address[2] ^ MAPPED) == 0
     }
 
-    /// The remote address in its own family.
+    /// Returns the remote address in its own family.
     #[inline]
     pub fn address(&self) -> IpAddr {
         if self.is_ipv4() {
             return IpAddr::V4(Ipv4Addr::from(self.address[3].to_ne_bytes()));
         }
         let mut octets = [0; 16];
-        for (four, word) in octets.chunks_exact_mut(4).zip(self.address) {
-            four.copy_from_slice(&word.to_ne_bytes());
+        for (word_bytes, word) in octets.chunks_exact_mut(4).zip(self.address) {
+            word_bytes.copy_from_slice(&word.to_ne_bytes());
         }
         IpAddr::V6(Ipv6Addr::from(octets))
     }
 
-    /// The remote port.
+    /// Returns the remote port.
     #[inline]
     pub const fn port(&self) -> u16 {
         (self.ports >> 16) as u16
     }
 
-    /// Our port.
+    /// Returns the local port.
     #[inline]
     pub const fn local_port(&self) -> u16 {
         self.ports as u16
     }
 
-    /// Address and port of the other end.
+    /// Returns the remote address and port.
     pub fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address(), self.port())
     }
 
-    /// Whether this is [`NONE`](Self::NONE), the mark of a vacant place.
+    /// Returns true for [`NONE`](Self::NONE), which marks a vacant entry.
     #[inline]
     pub(in crate::shard) const fn is_none(&self) -> bool {
         self.ports == 0
     }
 }
 
-/// A whole key: the other end, our port, and the number of our address in the shard.
+/// A whole key: remote address, both ports, and the number of the local address in the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
-    /// The other end and our port.
+    /// Remote address and both ports.
     pub remote: Remote,
-    /// Which of our addresses.
+    /// Number of the local address.
     pub local: u8,
 }
 
 impl FlowKey {
-    /// The flow between `remote`:`port` and our address number `local` at `local_port`.
+    /// Creates the key of the flow between `remote`:`port` and local address number `local` at
+    /// `local_port`.
     #[inline]
     pub fn new(remote: IpAddr, port: u16, local: u8, local_port: u16) -> Self {
         Self { remote: Remote::new(remote, port, local_port), local }
     }
 
-    /// All of it as bytes, for the derivation of secrets (RFC 6528 §3).
+    /// Returns the key as bytes, for the derivation of secrets (RFC 6528 §3).
     pub fn bytes(&self) -> [u8; 21] {
         let mut bytes = [0; 21];
-        for (four, word) in bytes.chunks_exact_mut(4).zip(self.remote.address) {
-            four.copy_from_slice(&word.to_ne_bytes());
+        for (word_bytes, word) in bytes.chunks_exact_mut(4).zip(self.remote.address) {
+            word_bytes.copy_from_slice(&word.to_ne_bytes());
         }
         bytes[16..20].copy_from_slice(&self.remote.ports.to_be_bytes());
         bytes[20] = self.local;
@@ -113,18 +115,19 @@ impl FlowKey {
     }
 }
 
-/// The keyed hash of flows: SipHash-1-3, so that a peer who chooses its addresses and ports still
-/// cannot choose which of them collide (the key never leaves the host).
+/// The keyed hash of flows: SipHash-1-3. A peer that chooses its addresses and ports still cannot
+/// choose which of them collide, since the key never leaves the host.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowHasher(Sip);
 
 impl FlowHasher {
-    /// A hash under `secret`. Workers that steer by hash must share it.
+    /// Creates the hash under `secret`. Workers that steer by hash must share the secret.
     pub fn new(secret: [u8; 16]) -> Self {
         Self(Sip::new(secret))
     }
 
-    /// The hash of a flow. IPv4 hashes 9 bytes, IPv6 25; their lengths keep the families apart.
+    /// Returns the hash of a flow. IPv4 hashes 9 bytes, IPv6 25; the lengths keep the families
+    /// apart.
     #[inline(always)]
     pub fn hash(&self, key: &FlowKey) -> u64 {
         let [a, b, c, d] = key.remote.address;
@@ -137,8 +140,8 @@ impl FlowHasher {
         }
     }
 
-    /// The hash of a destination of active opens: all of a flow but our port. The length that ends the
-    /// message is none that a flow has.
+    /// Returns the hash of a destination of active opens: the whole key but the local port. The
+    /// length that ends the message differs from that of any flow.
     pub(in crate::shard) fn hash_destination(&self, remote: SocketAddr, local: u8) -> u64 {
         let [a, b, c, d] = Remote::new(remote.ip(), remote.port(), 0).address;
         let word = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
@@ -147,10 +150,11 @@ impl FlowHasher {
     }
 }
 
-/// SipHash-1-3 over whole words: what `siphasher` computes, without its buffer for odd pieces.
+/// SipHash-1-3 over whole words. Computes the same as `siphasher`, without its buffer for partial
+/// words.
 #[derive(Clone, Copy)]
 struct Sip {
-    /// The state before the first word: the key, spread over it.
+    /// State before the first word, initialised with the key.
     keyed: [u64; 4],
 }
 
@@ -174,7 +178,8 @@ impl Sip {
         Self { keyed }
     }
 
-    /// `last` holds the rest of the message, below eight bytes, and its length in the highest.
+    /// Hashes `words` and `last`, which holds the remaining bytes of the message (fewer than eight)
+    /// and, in its highest byte, the message length.
     #[inline(always)]
     const fn hash<const N: usize>(&self, words: [u64; N], last: u64) -> u64 {
         let mut v = self.keyed;
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gives_back_what_it_was_made_of() {
+    fn a_key_returns_its_addresses_and_ports() {
         for (address, ipv4) in [("192.0.2.7", true), ("2001:db8::7", false), ("::1", false)] {
             let key = key(address, 40_000, 3, 80);
             assert_eq!(key.remote.address().to_string(), address);
@@ -267,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_is_another_hash() {
+    fn different_secrets_give_different_hashes() {
         let key = key("192.0.2.7", 1, 0, 80);
         assert_ne!(FlowHasher::new([1; 16]).hash(&key), FlowHasher::new([2; 16]).hash(&key));
     }

@@ -1,6 +1,6 @@
-//! The listeners of a shard: found by port in one step, told apart by local address.
+//! The listeners of a shard: found by port in one step, distinguished by local address.
 //!
-//! Refuses to know segments, and how many handshakes are under way: the table of embryos counts them.
+//! Refuses to know segments, and the number of handshakes in progress: the SYN table counts them.
 
 use core::net::IpAddr;
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use crate::shard::flow::id::ListenerId;
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{EcnPolicy, Settings};
 
-/// Listeners of one shard at most.
+/// Maximum number of listeners of one shard.
 pub const LISTENERS_MAX: usize = 4096;
 
 /// End of a chain.
@@ -18,28 +18,29 @@ const NONE: u16 = u16::MAX;
 
 const _: () = assert!(LISTENERS_MAX < NONE as usize);
 
-/// A passive open.
+/// Configuration of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// The local address; `None` is all of them.
+    /// Local address; `None` listens on all.
     pub address: Option<IpAddr>,
-    /// The local port.
+    /// Local port.
     pub port: u16,
-    /// Handshakes under way at once. Past this the answer is a SYN cookie, or silence without
-    /// [`cookies`](Self::cookies).
+    /// Maximum number of handshakes in progress. Beyond it the listener answers with a SYN cookie,
+    /// or drops the SYN without [`cookies`](Self::cookies).
     pub backlog: u32,
-    /// Whether SYN cookies may be sent when the backlog or the table of embryos is full.
+    /// Allows SYN cookies when the backlog or the SYN table is full.
     pub cookies: bool,
-    /// The congestion control of its connections; `None` is the stack's.
+    /// Congestion control of the connections; `None` uses that of the stack.
     pub congestion: Option<Algorithm>,
-    /// Whether its connections agree to ECN; `None` is as the shard's settings say.
+    /// ECN policy of the connections; `None` uses that of the settings.
     pub ecn: Option<EcnPolicy>,
-    /// Whether data is taken from SYNs (RFC 7413 §4.2: `FastOpenEnabled`, off by default).
+    /// Accepts data in SYNs (RFC 7413 §4.2: `FastOpenEnabled`, off by default).
     pub fast_open: Option<FastOpenListener>,
 }
 
 impl ListenerConfig {
-    /// All addresses, 1,024 handshakes at once, cookies past them.
+    /// Creates a configuration for all addresses, 1,024 handshakes in progress, and cookies beyond
+    /// them.
     pub const fn on_port(port: u16) -> Self {
         Self {
             address: None,
@@ -54,7 +55,7 @@ impl ListenerConfig {
 }
 
 impl ListenerConfig {
-    /// The shard's settings with what this listener has of its own.
+    /// Returns the shard's settings with this listener's own choices applied.
     pub(in crate::shard) fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
         match self.ecn {
             None => Cow::Borrowed(settings),
@@ -63,38 +64,39 @@ impl ListenerConfig {
     }
 }
 
-/// Why a shard can't listen.
+/// Error of opening a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ListenError {
     /// Port 0 names no port.
-    #[error("port 0 can't be listened on: name a port")]
+    #[error("cannot listen on port 0: give a port from 1 to 65535")]
     NoPort,
     /// The address is not one of the shard's.
-    #[error("the address is not one of the stack's: give it with --address")]
+    #[error("the stack does not own the address: give it with --address")]
     NotLocal,
-    /// There is a listener on that address and port.
-    #[error("another listener has that address and port: choose another port")]
+    /// Another listener uses this address and port.
+    #[error("another listener uses this address and port: choose another port")]
     InUse,
-    /// [`LISTENERS_MAX`] is reached.
-    #[error("too many listeners: at most {LISTENERS_MAX}, those closed counted too")]
+    /// The shard has opened [`LISTENERS_MAX`] listeners, closed ones included.
+    #[error("too many listeners: at most {LISTENERS_MAX}, closed ones included")]
     TooMany,
 }
 
-/// A listener that is open.
+/// An open listener.
 #[derive(Debug)]
 struct Listener {
     config: ListenerConfig,
-    /// The index of the local address, or `None` for all.
+    /// Number of the local address, or `None` for all.
     local: Option<u8>,
     next: u16,
 }
 
-/// All of them. A number is never used twice, so that an embryo of a closed listener finds nothing.
+/// The listeners of a shard. A number is never reused, so an embryo of a closed listener finds
+/// nothing.
 pub(in crate::shard) struct Listeners {
     entries: Vec<Option<Listener>>,
     first_by_port: Box<[u16]>,
-    /// Whether any of them ever chose a congestion control: nearly none does, and a handshake that ends
-    /// then looks at no listener.
+    /// True if any listener has ever chosen a congestion control. Few do, and while none has, the
+    /// end of a handshake reads no listener.
     chose_congestion: bool,
 }
 
@@ -104,7 +106,7 @@ impl Listeners {
         Self { entries: Vec::new(), first_by_port, chose_congestion: false }
     }
 
-    /// Opens a listener; `local` is the index of its address.
+    /// Opens a listener; `local` is the number of its address.
     pub(in crate::shard) fn open(
         &mut self,
         config: ListenerConfig,
@@ -127,7 +129,7 @@ impl Listeners {
         Ok(ListenerId(id))
     }
 
-    /// Closes a listener; connections that it accepted live on.
+    /// Closes a listener. Accepted connections live on.
     pub(in crate::shard) fn close(&mut self, id: ListenerId) {
         let Some(listener) = self.entries.get_mut(usize::from(id.0)).and_then(Option::take) else {
             return;
@@ -145,7 +147,8 @@ impl Listeners {
         }
     }
 
-    /// The listener for a SYN: one on exactly that address goes before one on all.
+    /// Returns the listener for a SYN. A listener on exactly this address takes precedence over one
+    /// on all.
     #[inline]
     pub(in crate::shard) fn find(&self, local: u8, port: u16) -> Option<ListenerId> {
         let mut any = None;
@@ -161,25 +164,25 @@ impl Listeners {
         any
     }
 
-    /// The congestion control that a listener has chosen for its connections.
+    /// Returns the congestion control that a listener has chosen for its connections.
     #[inline]
     pub(in crate::shard) fn congestion(&self, id: ListenerId) -> Option<Algorithm> {
         if self.chose_congestion { self.config(id)?.congestion } else { None }
     }
 
-    /// The same, to be changed.
+    /// Returns the configuration of an open listener for modification.
     pub(in crate::shard) fn config_mut(&mut self, id: ListenerId) -> Option<&mut ListenerConfig> {
         let listener = self.entries.get_mut(usize::from(id.0))?.as_mut();
         listener.map(|listener| &mut listener.config)
     }
 
-    /// The configuration of a listener, if it is open.
+    /// Returns the configuration of an open listener.
     #[inline]
     pub(in crate::shard) fn config(&self, id: ListenerId) -> Option<&ListenerConfig> {
         self.entry(id.0).map(|listener| &listener.config)
     }
 
-    /// The numbers of the open ones.
+    /// Returns the handles of the open listeners.
     pub(in crate::shard) fn ids(&self) -> impl Iterator<Item = ListenerId> + '_ {
         let open = self.entries.iter().enumerate().filter(|(_, l)| l.is_some());
         open.map(|(id, _)| ListenerId(id as u16))
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_the_very_address_goes_before_one_on_all() {
+    fn a_listener_on_the_exact_address_precedes_one_on_all() {
         let mut listeners = Listeners::new();
         let all = open(&mut listeners, 80, None);
         let one = open(&mut listeners, 80, Some(3));
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_listener_is_not_found_and_its_number_not_used_again() {
+    fn a_closed_listener_is_not_found_and_its_number_not_reused() {
         let mut listeners = Listeners::new();
         let first = open(&mut listeners, 80, None);
         let second = open(&mut listeners, 80, Some(1));
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_address_and_port_can_be_listened_on_once() {
+    fn an_address_and_port_have_one_listener() {
         let mut listeners = Listeners::new();
         open(&mut listeners, 80, None);
         let again = listeners.open(ListenerConfig::on_port(80), None);

@@ -1,9 +1,10 @@
-//! Memory that is short, and memory that is there again: the one place that looks at connections nobody has
-//! called.
+//! Memory pressure: shrinks receive windows, then reopens them. The only place that visits
+//! connections without an event of theirs.
 //!
-//! Owns the order: while memory is short, connections with the largest promise give half of it back, then those
-//! with the next smaller, and so on, but for those that have less than the mean; once there is some, windows that were closed for want of it open. Looks at
-//! a few connections a turn, so that a million of them cost a turn no more than a thousand.
+//! While memory is short, the connections with the largest window promise give back half of it,
+//! then those with the next smaller one, and so on, except for connections below the mean. Once
+//! memory is available, windows that were closed for lack of it reopen. Each turn visits a few
+//! connections, so a million connections cost a turn no more than a thousand.
 
 use crate::metrics::Event;
 use crate::shard::flow::endpoint::{Endpoint, conn_env};
@@ -11,16 +12,16 @@ use crate::shard::mem::pressure::Goal;
 use crate::shard::mem::turn_state::TurnState;
 use crate::time::{Duration, Instant};
 
-/// Connections looked at in a turn: most of them miss the cache, so some tens of microseconds at most. More
-/// would delay the others, fewer would let pressure last.
-const LOOKS_PER_TURN: u32 = 128;
+/// Connections visited per turn. Most of them miss the cache, so a turn takes some tens of
+/// microseconds at most. More would delay other connections; fewer would prolong the pressure.
+const VISITS_PER_TURN: u32 = 128;
 
-/// How long to rest when all of them have been looked at and memory is still short: what they hold then is
-/// data, and goes only as programs read it and peers acknowledge it.
-const REST: Duration = Duration::from_millis(10);
+/// Pause after all connections were visited and memory is still short. The memory then holds data,
+/// and is freed only as programs read it and peers acknowledge it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Endpoint {
-    /// Once a turn.
+    /// Handles memory pressure, once per turn.
     #[inline]
     pub(in crate::shard) fn relieve_memory(&mut self, turn: &mut TurnState) {
         let accounts = self.pool.accounts();
@@ -37,11 +38,11 @@ impl Endpoint {
             turn.counters.count(Event::MemoryShort);
         }
         self.pressure.was_short = short;
-        if turn.now < self.pressure.rest_until {
+        if turn.now < self.pressure.paused_until {
             return;
         }
         if self.pressure.goal == Goal::Nothing {
-            self.pressure.hand = 0;
+            self.pressure.cursor = 0;
             self.pressure.goal = match self.pool.accounts().largest_promise(u8::MAX) {
                 Some(shift) if short => Goal::Halve(shift),
                 _ if self.pool.accounts().can_reopen() => Goal::Reopen,
@@ -49,11 +50,11 @@ impl Endpoint {
             };
         }
         let end = self.tables.flows.high_water();
-        let until = self.pressure.hand.saturating_add(LOOKS_PER_TURN).min(end);
-        for index in self.pressure.hand..until {
+        let until = self.pressure.cursor.saturating_add(VISITS_PER_TURN).min(end);
+        for index in self.pressure.cursor..until {
             self.relieve_flow(turn.now, index);
         }
-        self.pressure.hand = until;
+        self.pressure.cursor = until;
         if until == end {
             self.next_goal(turn.now, short);
         }
@@ -75,14 +76,14 @@ impl Endpoint {
         }
     }
 
-    /// All connections were looked at.
+    /// Chooses the next goal after a full walk.
     fn next_goal(&mut self, now: Instant, short: bool) {
-        self.pressure.hand = 0;
+        self.pressure.cursor = 0;
         self.pressure.goal = match self.pressure.goal {
             Goal::Halve(shift) if short => match self.pool.accounts().largest_promise(shift) {
                 Some(next) => Goal::Halve(next),
                 None => {
-                    self.pressure.rest_until = now + REST;
+                    self.pressure.paused_until = now + PAUSE;
                     Goal::Nothing
                 }
             },

@@ -1,7 +1,8 @@
-//! Flows: the flow table, the three stores that it leads to, and the TCP endpoint, which holds both and everything
-//! that connections share: ports, listeners, secrets, buffers, timers.
+//! Flows: the flow table, the three stores that it leads to, and the TCP endpoint, which holds both
+//! and everything that connections share: ports, listeners, secrets, buffers, timers.
 //!
-//! Refuses to know packets, addresses (a local address is a number) and the service. Imports `mem` and `fast_open`.
+//! Refuses to know packets, addresses (a local address is a number) and the service. Imports `mem`
+//! and `fast_open`.
 
 pub(super) mod embryos;
 pub(super) mod endpoint;

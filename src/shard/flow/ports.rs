@@ -1,61 +1,62 @@
-//! Our port of an active open (RFC 6056): hard to guess from outside, and found in one or two looks.
+//! Source port selection of active opens (RFC 6056): hard to guess from outside, and found in one
+//! or two lookups.
 //!
-//! Algorithm 4 of RFC 6056 §3.3.4 (double hash): towards each destination the range is walked in order from
-//! a secret offset. Walking in order also means that the port tried next is the one whose last
-//! connection is the oldest: when nearly all ports towards a destination are in TIME-WAIT, the one that
-//! leaves it first, or may best be reused, comes first.
+//! Uses algorithm 4 of RFC 6056 §3.3.4 (double hash): for each destination, the search walks the
+//! range in order from a secret offset. Walking in order means that the next port is the one whose
+//! last connection is the oldest. When nearly all ports towards a destination are in TIME-WAIT, the
+//! search starts with the port that leaves it first or is the safest to reuse.
 //!
-//! Owns the walks, no flows: which port is in use is asked of the flow table. When a whole walk finds
-//! nothing, that is remembered for the destination, and further opens take a few looks only: at the
-//! ports that were released since ([`Ports::on_released`]), and at the oldest one in TIME-WAIT, before
-//! which none can become reusable.
+//! Owns the walks, no flows: the flow table knows the ports in use. When a whole walk finds no
+//! port, the walk records this for the destination, and further opens take a few lookups only: at
+//! the ports that were released since ([`Ports::on_released`]), and at the oldest one in TIME-WAIT,
+//! since none becomes reusable before it.
 
 use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 
 use crate::shard::flow::key::FlowHasher;
 
-/// Walks kept. Destinations that share one only share its progress (RFC 6056 §3.3.4, TABLE_LENGTH); more
-/// cost cache, fewer mix more destinations.
+/// Number of walks. Destinations with the same walk only share its progress (RFC 6056 §3.3.4,
+/// TABLE_LENGTH). More walks occupy more cache; fewer mix more destinations.
 const WALKS: usize = 1024;
 
-/// Ports remembered that became free after a walk found none. More than these, and the walk starts anew
-/// at the first.
+/// Maximum number of recorded ports that became free after an exhausted walk. When more become
+/// free, the walk resumes at the first of them.
 const RELEASED_MAX: usize = 6;
 
-/// Ports looked at by an open towards a destination without free ports: enough to get past the
-/// connections that stay, few enough to fail in microseconds.
-const LOOKS_WHEN_EXHAUSTED: u32 = 64;
+/// Ports tried by an open towards a destination without free ports: enough to skip long-lived
+/// connections, few enough to fail within microseconds.
+const TRIES_WHEN_EXHAUSTED: u32 = 64;
 
-/// How a port stands towards one destination.
+/// State of a port towards one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum PortUse {
-    /// No flow has it.
+    /// No flow uses the port.
     Free,
-    /// A flow in TIME-WAIT has it, and timestamps make it safe to follow (RFC 6191).
+    /// A flow in TIME-WAIT uses the port, and timestamps make it safe to reuse (RFC 6191).
     Reusable,
-    /// A flow in TIME-WAIT has it, too young to be followed yet.
+    /// A flow in TIME-WAIT uses the port and is too young to be reused.
     Waiting,
-    /// A flow has it, or its segments would come back to another worker.
-    Taken,
+    /// A flow uses the port, or its segments would return to another worker.
+    InUse,
 }
 
-/// A port for an open, and whether a TIME-WAIT entry must make way.
+/// The port of an open, and whether it replaces a TIME-WAIT entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen {
     /// The port.
     pub port: u16,
-    /// Whether it was [`PortUse::Reusable`].
+    /// True if the port was [`PortUse::Reusable`].
     pub reuses: bool,
 }
 
-/// Where active opens go: what our port is chosen for.
+/// A destination of active opens, as a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination(u64);
 
 impl Destination {
-    /// Towards `remote` from our address number `local`.
+    /// Creates the destination `remote` from local address number `local`.
     pub fn new(hasher: &FlowHasher, remote: SocketAddr, local: u8) -> Self {
         Self(hasher.hash_destination(remote, local))
     }
@@ -76,16 +77,16 @@ impl Destination {
 /// One walk through the range.
 #[derive(Clone, Copy)]
 struct Walk {
-    /// The next step, from the destination's offset.
+    /// Next step, relative to the destination's offset.
     next: u16,
-    /// Which destination found nothing.
+    /// Destination whose walk found no port.
     exhausted_tag: u32,
     exhausted: bool,
     released_len: u8,
     released: [u16; RELEASED_MAX],
 }
 
-/// The chooser of one worker.
+/// The source ports of one worker.
 pub struct Ports {
     first: u16,
     count: u32,
@@ -93,7 +94,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// All of `range` for this worker: where it is alone, or where the flow's hash tells the owner.
+    /// Uses all of `range`, for a single worker, or where the flow's hash determines the owner.
     pub fn new(range: RangeInclusive<u16>) -> Self {
         // Port 0 means "any" to programs and "no flow" to the tables.
         let first = (*range.start()).max(1);
@@ -111,7 +112,7 @@ impl Ports {
         }
     }
 
-    /// The share of `range` of one of `workers`: where nothing but the port tells the owner.
+    /// Uses one worker's share of `range`, where only the port determines the owner.
     pub fn share(range: RangeInclusive<u16>, worker: u16, workers: u16) -> Self {
         let (first, end) = (u32::from((*range.start()).max(1)), u32::from(*range.end()) + 1);
         let count = end.saturating_sub(first);
@@ -124,13 +125,14 @@ impl Ports {
         ports
     }
 
-    /// Whether `port` is in this worker's range.
+    /// Returns true if `port` is in this worker's range.
     pub const fn contains(&self, port: u16) -> bool {
         let step = (port as u32).wrapping_sub(self.first as u32);
         step < self.count
     }
 
-    /// A port towards `destination`; `port_use` tells how each one tried stands. `None`: all are taken.
+    /// Chooses a port towards `destination`; `port_use` returns the state of a port. Returns `None`
+    /// if no port is free or reusable.
     pub fn choose(
         &mut self,
         destination: Destination,
@@ -161,8 +163,8 @@ impl Ports {
         None
     }
 
-    /// A flow towards `destination` has left `port`, or may be followed now. Costs nothing to speak of
-    /// unless the destination was found exhausted.
+    /// Records that `port` towards `destination` became free or reusable. Nearly free of cost
+    /// unless the destination is exhausted.
     pub fn on_released(&mut self, destination: Destination, port: u16) {
         if self.count == 0 || !self.contains(port) {
             return;
@@ -178,7 +180,7 @@ impl Ports {
             walk.released_len += 1;
             return;
         }
-        // Ports come free in the order in which they were used, so that the others follow the first.
+        // Ports become free in the order of their use, so the others follow the first.
         walk.exhausted = false;
         let step = u32::from(walk.released[0]) - first;
         walk.next = ((step + count - destination.offset() % count) % count) as u16;
@@ -186,7 +188,7 @@ impl Ports {
 }
 
 impl Walk {
-    /// The port of the next step, in a range given as its first port and its length.
+    /// Returns the port of the next step, in a range given as its first port and its length.
     fn port(&self, (first, count): (u16, u32), destination: Destination) -> u16 {
         first + ((destination.offset() + u32::from(self.next)) % count) as u16
     }
@@ -195,15 +197,15 @@ impl Walk {
         self.next = ((u32::from(self.next) + 1) % count) as u16;
     }
 
-    /// The next port in order, past those that are taken, but never past one that waits: it is the
-    /// oldest, so the others wait longer.
+    /// Returns the next usable port in order. Skips ports in use, but stops at a port that waits:
+    /// it is the oldest, so the others wait longer.
     fn choose_oldest(
         &mut self,
         range: (u16, u32),
         destination: Destination,
         mut port_use: impl FnMut(u16) -> PortUse,
     ) -> Option<Chosen> {
-        for _ in 0..LOOKS_WHEN_EXHAUSTED.min(range.1) {
+        for _ in 0..TRIES_WHEN_EXHAUSTED.min(range.1) {
             let port = self.port(range, destination);
             let port_use = port_use(port);
             if port_use == PortUse::Waiting {
@@ -219,7 +221,7 @@ impl Walk {
 
     fn choose_released(&mut self, mut port_use: impl FnMut(u16) -> PortUse) -> Option<Chosen> {
         while self.released_len > 0 {
-            // The one released first: it has been out of use the longest.
+            // The port released first has been unused the longest.
             let port = self.released[0];
             self.released.rotate_left(1);
             self.released_len -= 1;
@@ -235,6 +237,6 @@ fn chosen(port: u16, port_use: PortUse) -> Option<Chosen> {
     match port_use {
         PortUse::Free => Some(Chosen { port, reuses: false }),
         PortUse::Reusable => Some(Chosen { port, reuses: true }),
-        PortUse::Waiting | PortUse::Taken => None,
+        PortUse::Waiting | PortUse::InUse => None,
     }
 }

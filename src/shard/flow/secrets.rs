@@ -1,66 +1,67 @@
-//! What a shard keeps secret, all drawn from one number that the operating system gave.
+//! The secrets of a shard, all derived from one seed of the operating system.
 //!
-//! A flow's part of its initial sequence numbers (F of RFC 6528 §3) and of its timestamps come from the
-//! keyed hash that the flow was found by, so that they cost a multiplication each. The hash is a
-//! pseudorandom function of the flow, and so is any fixed function of it; the multipliers are secret as
-//! well, since what peers see of the results must tell nothing about the hash itself: who knew it could
+//! The flow's part of initial sequence numbers (F of RFC 6528 §3) and of timestamps derives from
+//! the keyed flow hash, so that each costs one multiplication. The hash is a pseudorandom function
+//! of the flow, and so is any fixed function of it. The multipliers are secret as well, since the
+//! values that peers see must reveal nothing about the hash itself: an attacker who knew it could
 //! choose flows that collide in the flow table.
 
 use crate::tcp::{FlowSecrets, IsnGenerator};
 
-/// A secret linear map of hashes, of which the upper half is used.
+/// A secret linear map of hashes. Its upper half is the result.
 #[derive(Clone, Copy)]
-struct Blind {
+struct LinearMap {
     factor: u64,
-    summand: u64,
+    addend: u64,
 }
 
-impl Blind {
+impl LinearMap {
     #[inline]
     const fn of(self, hash: u64) -> u32 {
-        (hash.wrapping_mul(self.factor).wrapping_add(self.summand) >> 32) as u32
+        (hash.wrapping_mul(self.factor).wrapping_add(self.addend) >> 32) as u32
     }
 }
 
-/// The secret behind the flow labels of IPv6.
+/// The secret that derives IPv6 flow labels.
 #[derive(Clone, Copy)]
-pub(in crate::shard) struct FlowLabels(Blind);
+pub(in crate::shard) struct FlowLabels(LinearMap);
 
 impl FlowLabels {
-    /// A flow's label, from its keyed hash.
+    /// Returns the label of a flow, derived from its keyed hash.
     ///
     /// RFC 6437 §3:
-    /// > Flow Label values should be chosen such that their bits exhibit a high degree of variability,
-    /// > making them suitable for use as part of the input to a hash function [...] third parties should be
-    /// > unlikely to be able to guess the next value
+    /// > Flow Label values should be chosen such that their bits exhibit a high degree of
+    /// > variability, making them suitable for use as part of the input to a hash function [...]
+    /// > third parties should be unlikely to be able to guess the next value
     #[inline]
     pub(in crate::shard) const fn flow_label(self, hash: u64) -> u32 {
         let label = self.0.of(hash) >> 12;
-        // RFC 6437 §2: > A Flow Label of zero is used to indicate packets that have not been labeled.
+        // RFC 6437 §2:
+        //   > A Flow Label of zero is used to indicate packets that have not been labeled.
         if label == 0 { 1 } else { label }
     }
 }
 
-/// The keys of a shard.
+/// The secrets of a shard.
 #[derive(Clone, Copy)]
 pub(in crate::shard) struct Secrets {
-    /// For the flow hash and other tables.
+    /// Keys the flow hash and other tables.
     pub(in crate::shard) hash: [u8; 16],
-    /// For SYN cookies.
+    /// Keys SYN cookies.
     pub(in crate::shard) cookie: [u8; 16],
-    /// For how many answers strangers get.
+    /// Keys the random limits of reply rates.
     pub(in crate::shard) limits: [u8; 16],
-    /// For the cookies of Fast Open.
+    /// Keys the cookies of Fast Open.
     pub(in crate::shard) fast_open: [u8; 16],
-    isn: Blind,
-    timestamp: Blind,
-    /// For the flow labels.
+    isn: LinearMap,
+    timestamp: LinearMap,
+    /// Derives the flow labels.
     pub(in crate::shard) labels: FlowLabels,
 }
 
 impl Secrets {
-    /// All from `seed`: its first half keys the flow hash, the second draws the others, so that knowing
-    /// one tells nothing of another.
+    /// Derives all secrets from `seed`. The first half keys the flow hash, the second draws the
+    /// others, so that knowing one secret reveals nothing about another.
     pub(in crate::shard) fn new(seed: &[u8; 32]) -> Self {
         let half = |from: usize| core::array::from_fn::<u8, 16, _>(|at| seed[from + at]);
         let source = IsnGenerator::new(half(16));
@@ -79,18 +80,21 @@ impl Secrets {
             cookie: key([b"cookie 0", b"cookie 1"]),
             limits: key([b"limits 0", b"limits 1"]),
             fast_open: key([b"fast open 0", b"fast open 1"]),
-            isn: Blind { factor: draw(b"isn 0") | 1, summand: draw(b"isn 1") },
-            timestamp: Blind { factor: draw(b"timestamp 0") | 1, summand: draw(b"timestamp 1") },
-            labels: FlowLabels(Blind { factor: draw(b"label 0") | 1, summand: draw(b"label 1") }),
+            isn: LinearMap { factor: draw(b"isn 0") | 1, addend: draw(b"isn 1") },
+            timestamp: LinearMap { factor: draw(b"timestamp 0") | 1, addend: draw(b"timestamp 1") },
+            labels: FlowLabels(LinearMap {
+                factor: draw(b"label 0") | 1,
+                addend: draw(b"label 1"),
+            }),
         }
     }
 
-    /// A number to draw from what need not be secret.
+    /// Returns a seed for random numbers that need not be secret.
     pub(in crate::shard) const fn seed(&self) -> u64 {
-        self.labels.0.factor ^ self.timestamp.summand
+        self.labels.0.factor ^ self.timestamp.addend
     }
 
-    /// What is derived from a flow's hash.
+    /// Derives the secrets of a flow from its hash.
     #[inline]
     pub(in crate::shard) const fn of_flow(&self, hash: u64) -> FlowSecrets {
         FlowSecrets { isn_offset: self.isn.of(hash), timestamp_offset: self.timestamp.of(hash) }
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn every_bit_of_the_seed_changes_every_key() {
         let whole = |s: &Secrets| {
-            (s.cookie, s.isn.factor, s.isn.summand, s.timestamp.factor, s.timestamp.summand)
+            (s.cookie, s.isn.factor, s.isn.addend, s.timestamp.factor, s.timestamp.addend)
         };
         let first = Secrets::new(&[7; 32]);
         for byte in 0..32 {
@@ -118,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_spread_and_never_zero() {
+    fn flow_labels_are_well_distributed_and_never_zero() {
         // RFC 6437 §2, §3
         let secrets = Secrets::new(&[1; 32]);
         let mut hash = 1u64;
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_next_to_each_other_share_no_offsets() {
+    fn adjacent_hashes_have_different_offsets() {
         let secrets = Secrets::new(&[1; 32]);
         let mut seen = std::collections::HashSet::new();
         for hash in 0..1000 {

@@ -1,22 +1,22 @@
-//! A store of a fixed number of things, each found by its index; a handle with the generation of its
-//! place finds nothing once the thing is gone.
+//! A slab of fixed capacity, indexed by number. A handle carries the generation of its entry, so a
+//! stale handle finds nothing.
 //!
-//! Memory is reserved at the start and first touched when used; places are taken last in, first out, so
-//! that the one in use next is the one most likely still in the cache. Things start at a cache line.
+//! Memory is reserved at the start and first touched when used. The most recently freed entry is
+//! reused first, since it is the most likely to be in the cache. Items start at a cache line.
 
 use crate::shard::flow::id::ConnId;
 use crate::shard::mem::pages;
 use crate::shard::mem::processor::prefetch_all;
 
-/// One place. The thing comes first, so that its hot part shares the first lines with nothing else; the
-/// generation fills what would be padding if the thing leaves 4 bytes of its last line.
+/// One entry. The item comes first, so that its hot part shares the first lines with nothing else.
+/// The generation fills padding if the item leaves 4 bytes of its last line.
 #[repr(C, align(64))]
 struct Entry<T> {
-    thing: Option<T>,
+    item: Option<T>,
     generation: u32,
 }
 
-/// The store.
+/// The slab.
 pub struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
@@ -24,104 +24,104 @@ pub struct Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Bytes of memory that one thing takes.
+    /// Bytes of memory per item.
     #[cfg(test)]
     pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
 
-    /// Room for `capacity` things (fewer than 2^28, what the flow table can number).
+    /// Creates a slab for `capacity` items (fewer than 2^28, the limit of the flow table's index).
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
         Self { entries: pages::reserve(capacity), free: Vec::with_capacity(capacity), capacity }
     }
 
-    /// Things in the store.
+    /// Returns the number of items.
     pub const fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether no more fit.
+    /// Returns true if the slab is full.
     pub const fn is_full(&self) -> bool {
         self.len() >= self.capacity
     }
 
-    /// Stores a thing.
+    /// Inserts an item.
     ///
     /// # Errors
-    /// Gives the thing back when the store is full.
-    pub fn insert(&mut self, thing: T) -> Result<ConnId, T> {
-        if self.is_full() { Err(thing) } else { Ok(self.insert_with(|| thing)) }
+    /// Returns the item if the slab is full.
+    pub fn insert(&mut self, item: T) -> Result<ConnId, T> {
+        if self.is_full() { Err(item) } else { Ok(self.insert_with(|| item)) }
     }
 
-    /// Stores a thing that is made in its place.
+    /// Inserts an item that `make` constructs in place.
     ///
     /// # Panics
-    /// When the store is full.
+    /// Panics if the slab is full.
     #[inline(always)]
     pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
         let index = self.free.pop().unwrap_or_else(|| {
-            assert!(self.entries.len() < self.capacity, "no more than there is room for");
-            self.entries.push(Entry { thing: None, generation: 0 });
+            assert!(self.entries.len() < self.capacity, "the slab has room for one more");
+            self.entries.push(Entry { item: None, generation: 0 });
             self.entries.len() as u32 - 1
         });
         let entry = &mut self.entries[index as usize];
-        entry.thing = Some(make());
+        entry.item = Some(make());
         ConnId { index, generation: entry.generation }
     }
 
-    /// Takes a thing out by its index; every handle to it is stale from now on.
+    /// Removes an item by its index. Its handles become stale.
     pub fn remove(&mut self, index: u32) -> Option<T> {
         let entry = self.entries.get_mut(index as usize)?;
-        let thing = entry.thing.take()?;
+        let item = entry.item.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(index);
-        Some(thing)
+        Some(item)
     }
 
-    /// Drops the thing at an index where it is; every handle to it is stale from now on.
+    /// Drops the item at an index in place. Its handles become stale.
     pub fn discard(&mut self, index: u32) {
         if let Some(entry) = self.entries.get_mut(index as usize)
-            && entry.thing.is_some()
+            && entry.item.is_some()
         {
-            entry.thing = None;
+            entry.item = None;
             entry.generation = entry.generation.wrapping_add(1);
             self.free.push(index);
         }
     }
 
-    /// The thing of a handle.
+    /// Returns the item of a handle.
     #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
         let entry = self.entries.get(id.index as usize)?;
-        if entry.generation == id.generation { entry.thing.as_ref() } else { None }
+        if entry.generation == id.generation { entry.item.as_ref() } else { None }
     }
 
-    /// The thing of a handle, to change it.
+    /// Returns the item of a handle for modification.
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;
-        if entry.generation == id.generation { entry.thing.as_mut() } else { None }
+        if entry.generation == id.generation { entry.item.as_mut() } else { None }
     }
 
-    /// The thing at an index that is known to be current, as the flow table's are.
+    /// Returns the item at an index that is known to be current, such as one from the flow table.
     #[inline]
     pub fn at(&self, index: u32) -> Option<&T> {
-        self.entries.get(index as usize)?.thing.as_ref()
+        self.entries.get(index as usize)?.item.as_ref()
     }
 
-    /// The thing at an index, to change it.
+    /// Returns the item at an index for modification.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.entries.get_mut(index as usize)?.thing.as_mut()
+        self.entries.get_mut(index as usize)?.item.as_mut()
     }
 
-    /// The handle of the thing at an index.
+    /// Returns the handle of the item at an index.
     #[inline]
     pub fn id_at(&self, index: u32) -> Option<ConnId> {
         let entry = self.entries.get(index as usize)?;
-        entry.thing.is_some().then_some(ConnId { index, generation: entry.generation })
+        entry.item.is_some().then_some(ConnId { index, generation: entry.generation })
     }
 
-    /// Has the lines of a thing fetched into the cache.
+    /// Prefetches an item.
     #[inline]
     pub fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
@@ -129,13 +129,13 @@ impl<T> Slab<T> {
         }
     }
 
-    /// All things with their indices, in no meaningful order.
+    /// Returns all items with their indices, in no meaningful order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let numbered = self.entries.iter().enumerate();
-        numbered.filter_map(|(index, entry)| Some((index as u32, entry.thing.as_ref()?)))
+        numbered.filter_map(|(index, entry)| Some((index as u32, entry.item.as_ref()?)))
     }
 
-    /// One past the largest index in use so far: for walks that change the store on the way.
+    /// Returns one past the largest index used so far, for walks that modify the slab.
     pub const fn high_water(&self) -> u32 {
         self.entries.len() as u32
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_slab_gives_the_thing_back_and_never_grows() {
+    fn a_full_slab_returns_the_item_and_never_grows() {
         let mut slab = Slab::new(3);
         for n in 0..3 {
             assert!(slab.insert(n).is_ok());
@@ -173,12 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn things_start_at_cache_lines() {
+    fn items_start_at_cache_lines() {
         let mut slab = Slab::new(2);
         for _ in 0..2 {
             assert!(slab.insert([0u8; 70]).is_ok());
         }
-        assert!(slab.iter().all(|(_, thing)| core::ptr::from_ref(thing).addr() % 64 <= 1));
+        assert!(slab.iter().all(|(_, item)| core::ptr::from_ref(item).addr() % 64 <= 1));
         assert_eq!(Slab::<[u32; 79]>::ENTRY_BYTES, 384);
         assert_eq!(Slab::<core::num::NonZeroU32>::ENTRY_BYTES, 64);
     }

@@ -1,7 +1,7 @@
-//! Which worker a flow belongs to.
+//! Steering: the worker that owns a flow.
 //!
-//! Owns the Toeplitz hash of receive-side scaling and the choice; refuses to know threads and queues of
-//! frames. A frame that lands on a worker that does not own its flow is handed over.
+//! Owns the Toeplitz hash of receive-side scaling and the choice; refuses to know threads and
+//! queues of frames. A worker hands over frames of flows that it does not own.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -12,16 +12,16 @@ pub struct Toeplitz {
 }
 
 impl Toeplitz {
-    /// Bytes of a key: what the 36 bytes of an IPv6 flow need, and 4.
+    /// Length of a key in bytes: the 36 bytes of an IPv6 flow, and 4.
     pub const KEY_BYTES: usize = 40;
 
-    /// The hash under a NIC's key (`ethtool -x`); what lies past 40 bytes is never used.
+    /// Creates the hash with a NIC's key (`ethtool -x`). Key bytes beyond 40 are never used.
     pub const fn new(key: [u8; Self::KEY_BYTES]) -> Self {
         Self { key }
     }
 
-    /// The hash of a segment from `source` to `destination`; for a flow of ours that is from the
-    /// remote end to the local one, as the NIC sees it arrive.
+    /// Returns the hash of a segment from `source` to `destination`. For a local flow the source is
+    /// the remote end, as in the segments that the NIC receives.
     pub fn hash(&self, source: SocketAddr, destination: SocketAddr) -> u32 {
         let mut input = [0; 36];
         let mut len = 0;
@@ -40,7 +40,7 @@ impl Toeplitz {
         self.hash_bytes(&input[..len])
     }
 
-    /// For each bit that is set, the 32 bits of the key that begin at the same place.
+    /// XORs, for each bit set in the input, the 32 key bits that begin at the same position.
     fn hash_bytes(&self, input: &[u8]) -> u32 {
         let mut hash = 0;
         for (at, byte) in input.iter().enumerate() {
@@ -56,33 +56,36 @@ impl Toeplitz {
     }
 }
 
-/// How flows are divided among workers.
+/// Division of flows among workers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Steering {
-    /// Nothing tells but where a frame lands: one worker, or a device whose choice is not known. Active
-    /// opens of several workers have a share of the ports each.
+    /// The owner is unknown: a single worker, or a device whose choice is unknown. Each of several
+    /// workers uses its own share of the ports for active opens.
     #[default]
     Single,
-    /// The keyed hash of the flow tells, in software: for devices whose choice can't be foreseen.
+    /// The keyed hash of the flow determines the owner in software, for devices whose choice is
+    /// unpredictable.
     Hash {
-        /// Workers.
+        /// Number of workers.
         workers: u16,
     },
-    /// The NIC's own choice, foreseen. Passive opens stay where it puts them; active opens choose ports whose
-    /// answers it brings back. A frame that it puts elsewhere all the same finds its flow by going round.
+    /// The NIC's RSS configuration determines the owner. Passive opens stay where the NIC puts
+    /// them. Active opens choose ports whose replies return to their worker. A misdirected frame
+    /// visits the workers in turn until it finds its flow.
     Rss {
-        /// Its hash.
+        /// The NIC's hash.
         toeplitz: Toeplitz,
-        /// Its indirection table, from the hash's low bits to the worker of the queue, or to [`NO_WORKER`].
+        /// The NIC's indirection table: maps the hash's low bits to the worker of the queue, or to
+        /// [`NO_WORKER`].
         table: Box<[u16]>,
     },
 }
 
-/// In the table of [`Steering::Rss`]: a queue without a worker, whose frames pass to the kernel.
+/// Entry of the indirection table for a queue without a worker. Its frames pass to the kernel.
 pub const NO_WORKER: u16 = u16::MAX;
 
 impl Steering {
-    /// The worker that owns a flow; `hash` is the flow's keyed hash.
+    /// Returns the worker that owns a flow; `hash` is the flow's keyed hash.
     #[inline]
     pub fn owner(&self, hash: u64, remote: SocketAddr, local: SocketAddr) -> u16 {
         match self {
@@ -95,7 +98,7 @@ impl Steering {
         }
     }
 
-    /// The worker that a keyed hash of anything names, where hashes tell.
+    /// Returns the worker that owns a keyed hash, if hashes determine the owner.
     pub(in crate::shard) const fn owner_of_hash(&self, hash: u64) -> Option<u16> {
         match self {
             Self::Hash { workers } => Some(owner_by_hash(hash, *workers)),
@@ -103,22 +106,23 @@ impl Steering {
         }
     }
 
-    /// Whether the owner of a flow can be told from its key.
+    /// Returns true if the key of a flow determines its owner.
     #[inline]
-    pub const fn tells_owner(&self) -> bool {
+    pub const fn determines_owner(&self) -> bool {
         !matches!(self, Self::Single)
     }
 
-    /// Whether new flows must be looked at, since they may begin on a worker that does not own them. With a NIC
-    /// that steers a flow belongs to where it began.
+    /// Returns true if new flows may begin on a worker that does not own them. With RSS, a flow
+    /// belongs to the worker where it began.
     #[inline]
-    pub const fn may_mislay(&self) -> bool {
+    pub const fn may_misdirect(&self) -> bool {
         matches!(self, Self::Hash { workers } if *workers > 1)
     }
 }
 
-/// A fair share of the hashes. It uses the 14 bits above those that choose a bucket in the flow table
-/// and below those of its tag: with either of them, each worker would use a part of its own table only.
+/// Maps a hash to a worker, evenly. Uses the 14 bits between those that choose a bucket of the flow
+/// table and those of its tag. With either of those, each worker would use only a part of its own
+/// table.
 #[inline]
 const fn owner_by_hash(hash: u64, workers: u16) -> u16 {
     let bits = hash >> 26 & 0x3fff;
@@ -129,7 +133,7 @@ const fn owner_by_hash(hash: u64, workers: u16) -> u16 {
 mod tests {
     use super::*;
 
-    /// The key of Microsoft's "Verifying the RSS hash calculation", which is also most NICs' default.
+    /// Key of Microsoft's "Verifying the RSS hash calculation", the default of most NICs.
     const KEY: [u8; 40] = [
         0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f,
         0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30,
@@ -141,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn toeplitz_gives_the_hashes_of_the_rss_specification() {
+    fn toeplitz_matches_the_hashes_of_the_rss_specification() {
         let toeplitz = Toeplitz::new(KEY);
-        // Destination first, as the specification's table has it.
+        // Destination first, as in the specification's table.
         let vectors = [
             ("161.142.100.80:1766", "66.9.149.187:2794", 0x51cc_c178),
             ("65.69.140.83:4739", "199.92.111.2:14230", 0xc626_b0ea),
@@ -169,7 +173,7 @@ mod tests {
         let steering = Steering::Rss { toeplitz: Toeplitz::new(KEY), table };
         let (remote, local) = (socket("66.9.149.187:2794"), socket("161.142.100.80:1766"));
         assert_eq!(steering.owner(0, remote, local), (0x51cc_c178 % 128 % 3) as u16);
-        assert!(!steering.may_mislay());
+        assert!(!steering.may_misdirect());
         let none = Steering::Rss { toeplitz: Toeplitz::new(KEY), table: Box::default() };
         assert_eq!(none.owner(0, remote, local), NO_WORKER);
     }

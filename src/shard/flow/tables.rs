@@ -1,7 +1,7 @@
-//! Where a flow is: the flow table together with the three stores that it leads to.
+//! The flow tables: the flow table and the three stores that it leads to.
 //!
-//! Invariant: a flow has exactly one slot in the flow table for as long as it is in one of the stores. All
-//! entering, moving and leaving is done here, so that the two sides never disagree.
+//! Invariant: a flow has exactly one slot in the flow table while it is in one of the stores. All
+//! insertions, moves and removals happen here, so the two sides never disagree.
 
 use crate::limits::Limits;
 use crate::shard::flow::embryos::Embryos;
@@ -10,11 +10,11 @@ use crate::shard::flow::flow_table::{FlowTable, Found, Inserted, Kind, Place};
 use crate::shard::flow::id::ConnId;
 use crate::shard::flow::key::{FlowHasher, FlowKey};
 use crate::shard::flow::slab::Slab;
-use crate::shard::flow::time_waits::{Gone, Pushed, Restarted, TimeWaits};
+use crate::shard::flow::time_waits::{Pushed, Removed, Restarted, TimeWaits};
 use crate::tcp::{Embryo, TimeWait};
 use crate::time::{Duration, Instant};
 
-/// The stores.
+/// The flow table and its stores.
 pub(in crate::shard) struct Tables {
     pub(in crate::shard) hasher: FlowHasher,
     slots: FlowTable,
@@ -35,19 +35,19 @@ impl Tables {
         }
     }
 
-    /// Has a flow's line of the table fetched.
+    /// Prefetches a flow's bucket of the flow table.
     #[inline]
     pub(in crate::shard) fn prefetch(&self, hash: u64) {
         self.slots.prefetch(hash);
     }
 
-    /// Names what a flow might be.
+    /// Returns the first candidate for a flow.
     #[inline]
     pub(in crate::shard) fn candidate(&self, hash: u64, key: &FlowKey) -> Option<Place> {
         self.slots.candidate(hash, key.local)
     }
 
-    /// Has a candidate fetched.
+    /// Prefetches a candidate.
     #[inline(always)]
     pub(in crate::shard) fn prefetch_at(&self, place: Place) {
         match place.kind {
@@ -57,7 +57,7 @@ impl Tables {
         }
     }
 
-    /// Whether the flow of `key` is at `place`.
+    /// Returns true if the flow of `key` is at `place`.
     #[inline]
     pub(in crate::shard) fn is_at(&self, place: Place, key: &FlowKey) -> bool {
         match place.kind {
@@ -67,13 +67,13 @@ impl Tables {
         }
     }
 
-    /// Where the flow of `key` is.
+    /// Returns the place of the flow of `key`.
     #[inline]
     pub(in crate::shard) fn find(&self, hash: u64, key: &FlowKey) -> Option<Place> {
         self.slots.candidates(hash, key.local).find(|place| self.is_at(*place, key))
     }
 
-    /// Enters a connection; gives nothing when the tables are full.
+    /// Inserts a connection. Returns `None` if the tables are full.
     pub(in crate::shard) fn add_flow(&mut self, hash: u64, flow: Flow) -> Option<ConnId> {
         let local = flow.local;
         let conn = self.flows.insert(flow).ok()?;
@@ -86,14 +86,14 @@ impl Tables {
         }
     }
 
-    /// Drops a connection, its buffers given back before.
+    /// Drops a connection. The caller has released its buffers.
     pub(in crate::shard) fn remove_flow(&mut self, index: u32) {
         let Some(home) = self.flows.at(index).map(Flow::home) else { return };
-        self.leave(home, Place::new(Kind::Connection, index));
+        self.remove_slot(home, Place::new(Kind::Connection, index));
         self.flows.discard(index);
     }
 
-    /// Enters an embryo; gives nothing when the tables are full.
+    /// Inserts an embryo. Returns `None` if the tables are full.
     pub(in crate::shard) fn add_embryo(
         &mut self,
         hash: u64,
@@ -110,47 +110,52 @@ impl Tables {
         }
     }
 
-    /// An embryo becomes a connection, for which there must be room.
+    /// Replaces an embryo by the connection that `make` constructs. The caller ensures that the
+    /// slab has room.
     #[inline(always)]
-    pub(in crate::shard) fn grow_up(
+    pub(in crate::shard) fn promote_embryo(
         &mut self,
         hash: u64,
         index: u32,
         make: impl FnOnce() -> Flow,
     ) -> ConnId {
         let conn = self.flows.insert_with(make);
-        self.moved(hash, Place::new(Kind::Embryo, index), Place::new(Kind::Connection, conn.index));
+        self.move_slot(
+            hash,
+            Place::new(Kind::Embryo, index),
+            Place::new(Kind::Connection, conn.index),
+        );
         self.embryos.remove(index);
         conn
     }
 
-    /// Takes an embryo out.
+    /// Removes an embryo.
     pub(in crate::shard) fn remove_embryo(&mut self, index: u32) {
         if let Some((key, _)) = self.embryos.remove(index) {
-            self.leave(self.hasher.hash(&key), Place::new(Kind::Embryo, index));
+            self.remove_slot(self.hasher.hash(&key), Place::new(Kind::Embryo, index));
         }
     }
 
-    /// A connection went into TIME-WAIT, its buffers given back before. Gives the entry that had to leave
-    /// for it if the table was full.
-    pub(in crate::shard) fn retire(
+    /// Moves a connection to TIME-WAIT. The caller has released its buffers. Returns the entry that
+    /// a full ring evicted.
+    pub(in crate::shard) fn enter_time_wait(
         &mut self,
         now: Instant,
         index: u32,
         state: TimeWait,
         timestamps: bool,
-    ) -> Option<Gone> {
+    ) -> Option<Removed> {
         let flow = self.flows.at(index)?;
         let (key, home) = (flow.key(), flow.home());
         let Pushed { place, evicted } = self.time_waits.push(now, key, state, timestamps);
-        // First the one that leaves: its index may be the one that is taken now.
-        self.forget(evicted);
-        self.moved(home, Place::new(Kind::Connection, index), place);
+        // Remove the evicted entry first: the new one may have reused its index.
+        self.unlink(evicted);
+        self.move_slot(home, Place::new(Kind::Connection, index), place);
         self.flows.discard(index);
         evicted
     }
 
-    /// 2MSL of an entry starts again.
+    /// Restarts the 2MSL timer of an entry.
     pub(in crate::shard) fn restart_time_wait(
         &mut self,
         now: Instant,
@@ -161,37 +166,37 @@ impl Tables {
         if let Restarted::Moved(Pushed { place: to, evicted }) =
             self.time_waits.restart(now, place.index, state)
         {
-            self.forget(evicted);
-            self.moved(hash, place, to);
+            self.unlink(evicted);
+            self.move_slot(hash, place, to);
         }
     }
 
-    /// Takes an entry out of TIME-WAIT before its time.
+    /// Removes an entry from TIME-WAIT early.
     pub(in crate::shard) fn remove_time_wait(&mut self, index: u32) {
-        let gone = self.time_waits.remove(index);
-        self.forget(gone);
+        let removed = self.time_waits.remove(index);
+        self.unlink(removed);
     }
 
-    /// The next entry whose 2MSL are over.
+    /// Removes the next entry whose 2MSL timer has expired, and returns its key.
     pub(in crate::shard) fn pop_time_wait(&mut self, now: Instant) -> Option<FlowKey> {
-        let gone = self.time_waits.pop(now)?;
-        self.forget(Some(gone));
-        Some(gone.key)
+        let removed = self.time_waits.pop(now)?;
+        self.unlink(Some(removed));
+        Some(removed.key)
     }
 
-    fn forget(&mut self, gone: Option<Gone>) {
-        if let Some(Gone { key, place }) = gone {
-            self.leave(self.hasher.hash(&key), place);
+    fn unlink(&mut self, removed: Option<Removed>) {
+        if let Some(Removed { key, place }) = removed {
+            self.remove_slot(self.hasher.hash(&key), place);
         }
     }
 
-    fn leave(&mut self, hash: u64, place: Place) {
+    fn remove_slot(&mut self, hash: u64, place: Place) {
         let found = self.slots.remove(hash, place);
-        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+        debug_assert_eq!(found, Found::Yes, "a live flow has a slot");
     }
 
-    fn moved(&mut self, hash: u64, from: Place, to: Place) {
+    fn move_slot(&mut self, hash: u64, from: Place, to: Place) {
         let found = self.slots.replace(hash, from, to);
-        debug_assert_eq!(found, Found::Yes, "a flow has a slot for as long as it lives");
+        debug_assert_eq!(found, Found::Yes, "a live flow has a slot");
     }
 }

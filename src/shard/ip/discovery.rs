@@ -28,7 +28,7 @@ impl Discovery {
     }
 
     /// The next address that was formed since the last call.
-    pub(in crate::shard) fn take_adopted(&mut self) -> Option<IpAddr> {
+    pub(in crate::shard) fn take_formed_address(&mut self) -> Option<IpAddr> {
         self.adopted.pop()
     }
 

@@ -84,7 +84,7 @@ impl Ip {
 
     /// The worker in which the parts of a datagram meet, if that is another.
     fn worker_of_parts(&self, workers: &Workers, key: &Key, hops: u8) -> Option<u16> {
-        if hops > 0 || !workers.steering.may_mislay() {
+        if hops > 0 || !workers.steering.may_misdirect() {
             return None;
         }
         let owner = workers.steering.owner_of_hash(self.reassembly.hash(key));
@@ -167,7 +167,7 @@ impl Ip {
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
     ) {
-        if self.unmatched.take(turn.now) == Allowance::UsedUp {
+        if self.unmatched.take(turn.now) == Allowance::Denied {
             return;
         }
         let Ok((link, _)) = ethernet::parse(first) else { return };

@@ -100,7 +100,7 @@ impl Ip {
         if self.role == Role::Shared {
             return Err(DropReason::NotOurs);
         }
-        if self.unmatched.take(turn.now) == Allowance::UsedUp {
+        if self.unmatched.take(turn.now) == Allowance::Denied {
             return Err(DropReason::RateLimited);
         }
         turn.counters.count(Event::EchoAnswered);

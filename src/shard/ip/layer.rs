@@ -80,7 +80,7 @@ impl Ip {
             hop_limit_v6: config.hop_limit,
             labels: secrets.labels,
             locals: Locals::new(&config.addresses),
-            dad_config: config.claiming,
+            dad_config: config.dad,
             dad: DadTable::new(secrets.seed()),
             discovery: config.autoconf.map(|secret| Box::new(Discovery::new(secret, config.mac))),
             contested: Vec::new(),

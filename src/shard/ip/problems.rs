@@ -75,7 +75,7 @@ impl Ip {
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
     ) {
-        if self.unmatched.take(turn.now) == Allowance::UsedUp {
+        if self.unmatched.take(turn.now) == Allowance::Denied {
             return;
         }
         let &Complaint { packet, mac, from, to } = complaint;

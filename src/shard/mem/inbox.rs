@@ -1,6 +1,6 @@
-//! Frames that wait for the next turn: other workers have handed them here, or they were reassembled.
+//! Frames that wait for the next turn: handed over by other workers, or reassembled here.
 
-/// Frames that other workers have handed here, until the next turn.
+/// Handed-over and reassembled frames, stored in one buffer.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Inbox {
     bytes: Vec<u8>,
@@ -12,22 +12,22 @@ struct Entry {
     start: usize,
     len: usize,
     hops: u8,
-    /// It came in parts.
+    /// The frame was reassembled from fragments.
     was_fragmented: bool,
 }
 
 impl Inbox {
-    /// Keeps a copy.
+    /// Appends a copy of a frame.
     pub(in crate::shard) fn push(&mut self, frame: &[u8], hops: u8) {
         let (start, len) = (self.bytes.len(), frame.len());
         self.frames.push(Entry { start, len, hops, was_fragmented: false });
         self.bytes.extend_from_slice(frame);
     }
 
-    /// Keeps a frame that was put together of parts: `write` appends it.
+    /// Appends a reassembled frame, which `write` appends to the buffer.
     ///
     /// # Errors
-    /// Those of `write`; nothing is kept then.
+    /// Returns the error of `write` and appends nothing.
     pub(in crate::shard) fn push_reassembled<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -44,12 +44,12 @@ impl Inbox {
         written
     }
 
-    /// Whether frame `at` came in parts.
+    /// Returns true if frame `at` was reassembled from fragments.
     pub(in crate::shard) fn was_fragmented(&self, at: usize) -> bool {
         self.frames[at].was_fragmented
     }
 
-    /// Appends all frames of another.
+    /// Appends all frames of another inbox and clears that one.
     pub(in crate::shard) fn append(&mut self, other: &mut Self) {
         let from = self.bytes.len();
         self.bytes.append(&mut other.bytes);
@@ -62,13 +62,13 @@ impl Inbox {
         self.frames.len()
     }
 
-    /// The bytes of frame `at` and how many workers saw it before.
+    /// Returns the bytes of frame `at`, and the number of workers that saw it before.
     pub(in crate::shard) fn frame(&self, at: usize) -> (&[u8], u8) {
         let entry = self.frames[at];
         (&self.bytes[entry.start..entry.start + entry.len], entry.hops)
     }
 
-    /// Forgets all, keeping the memory.
+    /// Removes all frames, keeping the memory.
     pub(in crate::shard) fn clear(&mut self) {
         self.bytes.clear();
         self.frames.clear();

@@ -1,10 +1,10 @@
-//! The keyed hash of maps whose keys come from the network.
+//! Keyed hashing for maps whose keys come from the network.
 
 use core::hash::BuildHasher;
 
 use siphasher::sip::SipHasher13;
 
-/// Builds the keyed hash of maps whose keys come from the network.
+/// Builds the keyed hashers of a map whose keys come from the network.
 #[derive(Clone, Debug)]
 pub(in crate::shard) struct Keyed(SipHasher13);
 

@@ -1,5 +1,5 @@
-//! Memory reserved at the start, and the small things that know nothing of flows: pages and prefetching, the timer
-//! wheel, rate limits, keyed hashing, frames between turns, the state of a turn.
+//! Memory reserved at the start and small data structures: pages and prefetching, the timer wheel,
+//! rate limits, keyed hashing, frames between turns, the state of a turn.
 //!
 //! Knows neither flows nor packets. Imports nothing else of the shard.
 

@@ -1,29 +1,31 @@
-//! Large memory on large pages: a table of a hundred megabytes on pages of 4 KiB misses the translation
-//! cache on nearly every flow. A wish, not a demand: where the kernel grants none, only speed is lost.
+//! Memory on huge pages. A table of a hundred megabytes on 4 KiB pages misses the TLB on nearly
+//! every flow. Huge pages are advice only: where the kernel grants none, the stack is slower but
+//! works.
 
-/// A vector with room for `capacity` things, its memory not touched yet and asked to lie on large pages.
+/// Reserves a vector for `capacity` elements, on huge pages where possible. The memory stays
+/// untouched.
 pub(in crate::shard) fn reserve<T>(capacity: usize) -> Vec<T> {
     let reserved: Vec<T> = Vec::with_capacity(capacity);
     advise_huge_pages(reserved.as_ptr().addr(), capacity.saturating_mul(size_of::<T>()));
     reserved
 }
 
-/// Zeroes, not touched yet, on large pages if there are any.
+/// Allocates `len` zeroes on huge pages where possible. The memory stays untouched.
 pub(in crate::shard) fn zeroed(len: usize) -> Vec<[u64; 2]> {
     let memory = vec![[0; 2]; len];
     advise_huge_pages(memory.as_ptr().addr(), size_of_val(&memory[..]));
     memory
 }
 
-/// A vector of `len` times `value`, on large pages if there are any.
+/// Allocates `len` copies of `value` on huge pages where possible.
 pub(in crate::shard) fn filled<T: Copy>(len: usize, value: T) -> Vec<T> {
     let mut memory = reserve(len);
     memory.resize(len, value);
     memory
 }
 
-/// Pages that the kernel gives whole: 2 MiB on x86-64 and on ARM with 4 KiB pages. Elsewhere the wish is
-/// for a part of what it could be.
+/// Size of a huge page: 2 MiB on x86-64, and on ARM with 4 KiB pages. Where huge pages are larger,
+/// the advice covers less than it could.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 2 << 20;
 
@@ -34,13 +36,13 @@ fn advise_huge_pages(start: usize, len: usize) {
     unsafe extern "C" {
         fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
     }
-    /// From the kernel's `mman-common.h`.
+    /// Value from the kernel's `mman-common.h`.
     const MADV_HUGEPAGE: c_int = 14;
     let first = start.next_multiple_of(LARGE);
     let end = (start + len) / LARGE * LARGE;
     if first < end {
-        // SAFETY: the range lies inside one allocation of ours, and the advice changes no content: it only
-        // says which pages to use when the memory is first touched.
+        // SAFETY: the range lies inside one allocation that this process owns. The advice changes
+        // no content: it only selects the pages to use when the memory is first touched.
         let _ = unsafe {
             madvise(core::ptr::without_provenance_mut(first), end - first, MADV_HUGEPAGE)
         };

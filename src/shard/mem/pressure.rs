@@ -1,33 +1,34 @@
-//! Memory pressure: how far the walk over the connections is that gives memory back, or opens windows again.
+//! Memory pressure: progress of the walk over the connections that reclaims memory or reopens
+//! windows.
 
 use crate::time::Instant;
 
-/// What is being done.
+/// Purpose of the current walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::shard) enum Goal {
     #[default]
     Nothing,
-    /// Promises of this size are halved, log2.
+    /// Halves the window promises of this size, log2.
     Halve(u8),
-    /// Closed windows are opened.
+    /// Reopens closed windows.
     Reopen,
 }
 
-/// How far it got.
+/// Progress of the walk.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct MemoryPressure {
     pub(in crate::shard) goal: Goal,
-    /// The next connection to look at.
-    pub(in crate::shard) hand: u32,
-    /// Not before then.
-    pub(in crate::shard) rest_until: Instant,
-    /// Memory was short when last looked.
+    /// Next connection to visit.
+    pub(in crate::shard) cursor: u32,
+    /// The walk pauses until this time.
+    pub(in crate::shard) paused_until: Instant,
+    /// Memory was short at the last check.
     pub(in crate::shard) was_short: bool,
 }
 
 impl MemoryPressure {
-    /// When there is something to do though nothing arrives: peers wait for windows to open.
+    /// Returns the time of the next step while peers wait for windows to reopen.
     pub(in crate::shard) fn deadline(&self, can_reopen: bool, now: Instant) -> Option<Instant> {
-        (can_reopen || self.goal == Goal::Reopen).then(|| now.max(self.rest_until))
+        (can_reopen || self.goal == Goal::Reopen).then(|| now.max(self.paused_until))
     }
 }

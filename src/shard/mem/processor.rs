@@ -1,25 +1,25 @@
-//! What processors can do and the language has no word for: asking for a cache line before it is needed,
-//! and comparing eight numbers at once.
+//! Processor instructions that the language does not offer: prefetching a cache line, and comparing
+//! eight numbers at once.
 //!
-//! The first is a hint: it reads nothing and cannot fail, so that a wrong address costs time and never
-//! correctness. This is the place in the shard with `unsafe`, which the intrinsics ask for. It pays: see
+//! A prefetch is a hint: it reads nothing and cannot fail, so a wrong address costs time and never
+//! correctness. The `unsafe` here is what the intrinsics require, and it pays: see
 //! `benches/flow_table.rs`, batches with and without prefetching.
 
-/// Fetches the first cache line of `value` into all levels.
+/// Prefetches the first cache line of `value` into all levels.
 #[inline(always)]
 pub(in crate::shard) fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the instruction (SSE, part of every x86-64) faults at no address, and this one comes
-        // from a reference.
+        // SAFETY: the instruction (SSE, part of every x86-64) faults at no address, and this
+        // address comes from a reference.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(value).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
 }
 
-/// Fetches all cache lines of `value` that begin within it, six at most.
+/// Prefetches all cache lines that begin within `value`, at most six.
 #[inline(always)]
 pub(in crate::shard) fn prefetch_all<T>(value: &T) {
     prefetch(value);
@@ -29,14 +29,15 @@ pub(in crate::shard) fn prefetch_all<T>(value: &T) {
         for line in 1..6 {
             if 64 * line < size_of::<T>() {
                 let start = core::ptr::from_ref(value).cast::<i8>();
-                // SAFETY: as above; the line begins inside `value`, which is larger than what lies before it.
+                // SAFETY: as above; the line begins inside `value`, since the offset is less than
+                // its size.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(64 * line)) };
             }
         }
     }
 }
 
-/// Fetches the first two cache lines of `bytes`, as far as they reach.
+/// Prefetches the first two cache lines of `bytes`, as far as it reaches.
 #[inline(always)]
 pub(in crate::shard) fn prefetch_bytes(bytes: &[u8]) {
     if let Some(first) = bytes.first() {
@@ -47,10 +48,10 @@ pub(in crate::shard) fn prefetch_bytes(bytes: &[u8]) {
     }
 }
 
-/// Which of eight numbers, all bits but those of `ignored` looked at, are `wanted`, one bit each: without a branch, and in a
-/// third of the instructions that compilers make of the loop.
+/// Returns a mask with bit `i` set where `numbers[i]`, without the bits in `ignored`, equals
+/// `wanted`. Branch-free, and a third of the instructions that compilers generate for the loop.
 #[inline(always)]
-pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, unresolved: u32) -> u32 {
+pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, wanted: u32) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{
@@ -60,21 +61,22 @@ pub(in crate::shard) fn equal_to(numbers: &[u32; 8], ignored: u32, unresolved: u
         let [low, high] = halves(numbers);
         // SAFETY: SSE2 is part of every x86-64, and none of these takes a pointer.
         let bits = unsafe {
-            let unresolved = _mm_set1_epi32(unresolved.cast_signed());
+            let wanted = _mm_set1_epi32(wanted.cast_signed());
             let ignored = _mm_set1_epi32(ignored.cast_signed());
-            let low = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, low), unresolved);
-            let high = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, high), unresolved);
-            // All ones or none stay so in half the width, and in a quarter of it.
+            let low = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, low), wanted);
+            let high = _mm_cmpeq_epi32(_mm_andnot_si128(ignored, high), wanted);
+            // A lane of all ones or all zeroes stays so when packed to half and to a quarter of its
+            // width.
             let both = _mm_packs_epi32(low, high);
             _mm_movemask_epi8(_mm_packs_epi16(both, both)).cast_unsigned()
         };
         bits & 0xff
     }
     #[cfg(not(target_arch = "x86_64"))]
-    bits_of(numbers, |number| number & !ignored == unresolved)
+    bits_of(numbers, |number| number & !ignored == wanted)
 }
 
-/// The highest bit of each of eight numbers.
+/// Returns a mask with bit `i` set where the highest bit of `numbers[i]` is set.
 #[inline(always)]
 pub(in crate::shard) fn highest_bits(numbers: &[u32; 8]) -> u32 {
     #[cfg(target_arch = "x86_64")]
@@ -113,14 +115,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_of_eight_numbers_has_a_bit(numbers: [u8; 8], unresolved: u8, ignored: bool) {
-            // Four different ones, in the highest bits, of which the highest may not count.
+        fn each_of_eight_numbers_has_a_bit(numbers: [u8; 8], wanted: u8, ignored: bool) {
+            // Four distinct values, in the two highest bits; `mask` may exclude the highest.
             let wide = numbers.map(|number| u32::from(number % 4) << 30);
             let mask = if ignored { 1 << 31 } else { 0 };
-            let unresolved = u32::from(unresolved % 4) << 30 & !mask;
-            let (equal, highest) = (equal_to(&wide, mask, unresolved), highest_bits(&wide));
+            let wanted = u32::from(wanted % 4) << 30 & !mask;
+            let (equal, highest) = (equal_to(&wide, mask, wanted), highest_bits(&wide));
             for (at, number) in wide.into_iter().enumerate() {
-                prop_assert_eq!(equal >> at & 1 == 1, number & !mask == unresolved);
+                prop_assert_eq!(equal >> at & 1 == 1, number & !mask == wanted);
                 prop_assert_eq!(highest >> at & 1 == 1, number >> 31 == 1);
             }
             prop_assert_eq!((equal | highest) >> 8, 0);

@@ -3,7 +3,7 @@
 use crate::metrics::Counters;
 use crate::time::Instant;
 
-/// The time of the turn, read once, and what the shard has counted since the start.
+/// The time of the turn, read once, and the counters of the shard.
 pub(in crate::shard) struct TurnState {
     pub(in crate::shard) now: Instant,
     pub(in crate::shard) counters: Counters,

@@ -1,16 +1,16 @@
-//! The link as far as a turn sends with it: frames to fill, and frames on their way.
+//! The transmit side of the link during a turn: reserves frames and sends them.
 //!
 //! Owns the frame that was reserved and not yet needed.
 
 use crate::link::{Frame, Link};
 use crate::time::Instant;
 
-/// The link, as far as a turn sends with it.
+/// The transmit side of the link during a turn.
 pub(in crate::shard) struct TxQueue<'a> {
     link: &'a mut dyn Link,
     now: Instant,
     spare: Option<Frame>,
-    /// Frames sent.
+    /// Number of frames sent.
     pub(in crate::shard) sent: usize,
 }
 
@@ -19,13 +19,13 @@ impl<'a> TxQueue<'a> {
         Self { link, now, spare: None, sent: 0 }
     }
 
-    /// A frame to fill.
+    /// Returns a frame to fill, or `None` if the link has none free.
     #[inline]
     pub(in crate::shard) fn take(&mut self) -> Option<Frame> {
         self.spare.take().or_else(|| self.link.reserve())
     }
 
-    /// A frame that was not needed after all: the next one to be taken.
+    /// Returns an unused frame. The next [`take`](Self::take) gets it.
     #[inline]
     pub(in crate::shard) fn put_back(&mut self, frame: Frame) {
         if let Some(other) = self.spare.replace(frame) {
@@ -40,12 +40,12 @@ impl<'a> TxQueue<'a> {
         self.link.transmit(self.now, frame);
     }
 
-    /// Gives a frame back that will not be sent.
+    /// Releases a frame that will not be sent.
     pub(in crate::shard) fn release(&mut self, frame: Frame) {
         self.link.release(frame);
     }
 
-    /// Gives back what was not needed. Returns how many frames were sent.
+    /// Releases the spare frame. Returns the number of frames sent.
     pub(in crate::shard) fn close(mut self) -> usize {
         if let Some(frame) = self.spare.take() {
             self.link.release(frame);

@@ -1,43 +1,43 @@
-//! Timers: a hierarchical wheel (Varghese and Lauck, SOSP 1987) in which every owner has one entry.
+//! Timers: a hierarchical wheel (Varghese and Lauck, SOSP 1987) with one entry per owner.
 //!
-//! An owner is a number below a bound set at the start, and its entry is the element of that number:
-//! there is nothing to allocate and nothing that can run out. Timers are lazy: arming for later than
-//! what is armed does nothing, since the owner is asked for its real deadline when the entry comes due,
-//! and arms it again. Most timers of TCP move later with every ACK and never come due, so that most
-//! arming is a comparison.
+//! An owner is a number below a bound set at the start, and indexes its entry: nothing is allocated
+//! and nothing can run out. Timers are lazy. Arming an entry for a later time than it is armed for
+//! does nothing: when the entry expires, its owner computes its real deadline and arms it for that.
+//! Most TCP timers move later with every ACK and never expire, so most arming is a single
+//! comparison.
 //!
-//! Invariants: an entry is never handed out before its deadline, and at most one tick after it (counted
-//! to the call that asks). The level of an entry is that of the highest byte in which its tick differs
-//! from the wheel's own; so a slot's entries all lie ahead, and nothing ever wraps.
+//! Invariants: an entry never expires before its deadline, and [`Wheel::pop`] returns it at most
+//! one tick after its deadline. The level of an entry is that of the highest byte in which its tick
+//! differs from the wheel's tick. So all entries of a slot lie ahead, and nothing ever wraps.
 
 use crate::shard::mem::pages;
 use crate::shard::mem::processor::prefetch;
 use crate::time::Instant;
 
-/// A tick is 2^16 ns (65.5 µs). Shorter, and entries move down more levels; longer, and the shortest
-/// timers (delayed ACK, pacing) get blurred.
+/// Duration of a tick: 2^16 ns (65.5 µs). A shorter tick makes entries cascade through more levels;
+/// a longer one blurs the shortest timers (delayed ACK, pacing).
 pub const TICK_BITS: u32 = 16;
 
 const SLOTS: usize = 256;
 const SLOT_BITS: u32 = SLOTS.trailing_zeros();
-/// Seven levels of eight bits reach past the end of [`Instant`], so that no deadline is out of range. The
-/// upper levels are empty and cost nothing.
+/// Seven levels of eight bits reach past the end of [`Instant`], so no deadline is out of range.
+/// The upper levels are empty and cost nothing.
 const LEVELS: usize = 7;
 const _: () = assert!(LEVELS as u32 * SLOT_BITS + TICK_BITS > u64::BITS);
 
-/// Words with a bit for each slot.
+/// Number of words of a bitmap with one bit per slot.
 const WORDS: usize = LEVELS * SLOTS / 64;
 const _: () = assert!(WORDS <= u32::BITS as usize);
 
 const NONE: u32 = u32::MAX;
-/// The tick of an entry that is not armed. Tick 0 is past before anything can be armed for it.
+/// Tick of an entry that is not armed. No entry is ever armed for tick 0.
 const IDLE: u64 = 0;
 
-/// An owner's entry: its tick, and its neighbours in the list of a slot. Plain zeroes when not armed,
-/// so that reserved memory is not touched before it is used.
+/// Entry of an owner: its tick, and its neighbours in the list of a slot. An idle entry is all
+/// zeroes, so that reserved memory stays untouched until it is used.
 type Node = [u64; 2];
 
-/// A list of entries, and a tick that none of them comes before.
+/// A list of entries, and a lower bound of their ticks.
 #[derive(Clone, Copy)]
 struct Slot {
     earliest: u64,
@@ -51,20 +51,20 @@ impl Slot {
 /// The wheel.
 pub struct Wheel {
     nodes: Vec<Node>,
-    /// All levels' slots.
+    /// Slots of all levels.
     slots: Box<[Slot]>,
-    /// Which slots are not empty, a bit each.
+    /// Bitmap of the slots that are not empty.
     used: [u64; WORDS],
-    /// Which of those words are not zero: what is looked at every turn.
+    /// Bitmap of the words in `used` that are not zero. The only field that every turn reads.
     words: u32,
-    /// No entry's tick is before this one.
+    /// Lower bound of the ticks of all entries.
     tick: u64,
-    /// The tick of the last call: what is armed comes due after it.
+    /// Tick of the last call to [`pop`](Self::pop). A newly armed entry expires after it.
     now: u64,
 }
 
 impl Wheel {
-    /// A wheel for owners 0 to `owners` - 1 that begins at `now`.
+    /// Creates a wheel for owners 0 to `owners` - 1 that starts at `now`.
     pub fn new(owners: usize, now: Instant) -> Self {
         let tick = now.as_nanos() >> TICK_BITS;
         Self {
@@ -77,8 +77,9 @@ impl Wheel {
         }
     }
 
-    /// Sees to it that `owner` is handed out at `at` or before: at once a comparison if it already is.
-    /// A deadline that is past comes due with the next tick. An owner out of bounds is never armed.
+    /// Arms `owner` to expire at `at` or earlier. Just a comparison if it is armed for an earlier
+    /// time. A deadline in the past expires with the next tick. An owner out of bounds is never
+    /// armed.
     #[inline]
     pub fn arm(&mut self, owner: u32, at: Instant) {
         let tick = tick_after(at).max(self.now + 1);
@@ -94,7 +95,7 @@ impl Wheel {
         self.link(owner);
     }
 
-    /// Has the line of an owner's entry fetched into the cache.
+    /// Prefetches the entry of an owner.
     #[inline]
     pub fn prefetch(&self, owner: u32) {
         if let Some(node) = self.nodes.get(owner as usize) {
@@ -102,9 +103,9 @@ impl Wheel {
         }
     }
 
-    /// Takes an owner's entry out. When the owner ends soon after it was armed, its neighbours in the list were armed
-    /// then too, and their lines are still near; what is left to come due has all of them fetched from afar, one
-    /// after the other. Not needed for correctness: whoever owns the number next is asked once too often.
+    /// Disarms an owner. Not needed for correctness: a stale entry expires once for the next owner
+    /// of the number. It saves cache misses: soon after arming, the neighbours in the list are
+    /// still in the cache, whereas expiring a long list later misses on every entry.
     #[inline]
     pub fn disarm(&mut self, owner: u32) {
         if self.is_armed(owner) {
@@ -113,19 +114,19 @@ impl Wheel {
         }
     }
 
-    /// Whether an owner has an entry that was not handed out.
+    /// Returns true if an owner is armed.
     #[inline]
     pub fn is_armed(&self, owner: u32) -> bool {
         self.nodes.get(owner as usize).is_some_and(|node| node[0] != IDLE)
     }
 
-    /// How many owners are armed; looks at all of them.
+    /// Returns the number of armed owners. Scans all entries.
     pub fn armed(&self) -> usize {
         self.nodes.iter().filter(|node| node[0] != IDLE).count()
     }
 
-    /// The next owner whose deadline is `now` or earlier, by ticks; it is no longer armed. What is armed
-    /// between two calls with the same `now` is not among them, so that asking until `None` always ends.
+    /// Disarms and returns the next owner whose deadline, in ticks, is at most `now`. Skips owners
+    /// that were armed since the first call with the same `now`, so a loop until `None` terminates.
     #[inline]
     pub fn pop(&mut self, now: Instant) -> Option<u32> {
         self.now = self.now.max(now.as_nanos() >> TICK_BITS);
@@ -143,14 +144,14 @@ impl Wheel {
         None
     }
 
-    /// When to ask again: at the next deadline, rounded up to a tick; earlier if the entry that it was is
-    /// no longer armed for then.
+    /// Returns the next deadline, rounded up to a tick. It may be too early if the earliest entry
+    /// was disarmed or armed for another time.
     pub fn next_deadline(&self) -> Option<Instant> {
         let first = self.first_used()?;
         Some(Instant::from_nanos(self.slots[first].earliest << TICK_BITS))
     }
 
-    /// Spreads a slot's entries over the levels below, now that its first tick has come.
+    /// Cascades the entries of a slot to lower levels when the slot's first tick has come.
     fn move_down(&mut self, slot: usize) {
         let mut owner = self.slots[slot].head;
         self.slots[slot] = Slot::EMPTY;
@@ -162,7 +163,7 @@ impl Wheel {
         }
     }
 
-    /// The first tick of a slot.
+    /// Returns the first tick of a slot.
     #[inline]
     fn start_of(&self, slot: usize) -> u64 {
         let below = SLOT_BITS * (slot / SLOTS) as u32;
@@ -170,14 +171,14 @@ impl Wheel {
         (above | (slot % SLOTS) as u64) << below
     }
 
-    /// The slot of a tick that lies ahead.
+    /// Returns the slot of a tick that lies ahead.
     #[inline]
     fn slot_of(&self, tick: u64) -> usize {
         let level = ((tick ^ self.tick) | 1).ilog2() / SLOT_BITS;
         level as usize * SLOTS + (tick >> (SLOT_BITS * level)) as usize % SLOTS
     }
 
-    /// The first slot that is not empty: all lie ahead, and those of a level before those of the next.
+    /// Returns the first slot in use. All slots in use lie ahead, those of a lower level first.
     #[inline]
     fn first_used(&self) -> Option<usize> {
         if self.words == 0 {
@@ -233,7 +234,7 @@ impl Wheel {
         }
     }
 
-    /// The entries before and after an owner's in its list.
+    /// Returns the entries before and after an owner's in its list.
     #[inline]
     fn neighbours(&self, owner: u32) -> (u32, u32) {
         let links = self.nodes[owner as usize][1];
@@ -246,7 +247,7 @@ impl Wheel {
     }
 }
 
-/// The first tick that begins at `at` or later; the last of all where there is none.
+/// Returns the first tick that begins at or after `at`, at most the last tick.
 #[inline]
 fn tick_after(at: Instant) -> u64 {
     let nanos = at.as_nanos();

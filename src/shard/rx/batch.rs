@@ -1,6 +1,6 @@
-//! A batch of received frames: the segments among them, checked, and the other packets.
+//! A batch of received frames: the checked segments among them, and the other packets.
 //!
-//! Owns the batch's vectors, reused from turn to turn.
+//! Owns the batch's vectors, which are reused every turn.
 
 use crate::link::Frame;
 use crate::shard::codec;
@@ -10,60 +10,60 @@ use crate::shard::rx::groups::Groups;
 use crate::tcp::{RareOptions, Segment};
 use crate::wire::{MacAddr, tcp};
 
-/// Where the bytes of an arrival are.
+/// Location of the bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Source {
     /// In a frame of the link.
     Link(u32),
-    /// In the inbox: another worker handed it here.
+    /// In the inbox: handed over by another worker, or reassembled.
     Inbox(u32),
 }
 
-/// A segment for one of our addresses, checked.
+/// A checked segment for a local address.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Arrival {
     pub(in crate::shard) hash: u64,
     pub(in crate::shard) key: FlowKey,
-    /// All but the payload and the rare options.
+    /// The segment without its payload and its rare options.
     pub(in crate::shard) head: Segment<'static>,
     pub(super) payload_at: u32,
     pub(super) payload_len: u32,
-    /// Where its rare options are kept, plus one; 0 where it has none.
+    /// Index of the rare options plus one; 0 without any.
     pub(super) rare_at: u32,
     pub(in crate::shard) source: Source,
-    /// Who put the frame on the link: where an answer without a flow goes.
-    pub(in crate::shard) from: MacAddr,
+    /// Sender's MAC address, the destination of replies without a flow.
+    pub(in crate::shard) src_mac: MacAddr,
 }
 
 /// The segments of a batch, in order.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Arrivals {
-    pub(in crate::shard) each: Vec<Arrival>,
-    /// In which order they are fed: known once all were looked up.
+    pub(in crate::shard) segments: Vec<Arrival>,
+    /// Groups in which the segments are processed, filled by the lookup.
     pub(in crate::shard) groups: Groups,
-    /// The options that few of them have.
+    /// Rare options of the few segments that have them.
     rare: Vec<RareOptions>,
 }
 
 impl Arrivals {
-    /// Room for `batch` of each kind.
+    /// Creates vectors with room for `batch` segments.
     fn with_capacity(batch: usize) -> Self {
         Self {
-            each: Vec::with_capacity(batch),
+            segments: Vec::with_capacity(batch),
             groups: Groups::with_capacity(batch),
             rare: Vec::with_capacity(batch),
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.each.clear();
+        self.segments.clear();
         self.groups.clear();
         self.rare.clear();
     }
 
-    /// Keeps the rare options of a header, and tells where.
+    /// Stores the rare options of a header. Returns their index plus one, or 0 without any.
     #[inline]
-    pub(super) fn keep_rare(&mut self, options: &tcp::Options<'_>) -> u32 {
+    pub(super) fn store_rare(&mut self, options: &tcp::Options<'_>) -> u32 {
         if !options.has_rare() {
             return 0;
         }
@@ -77,18 +77,18 @@ impl Arrivals {
     }
 }
 
-/// What is to be done about a frame that is not a segment.
+/// Kind of a packet that is not a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Control {
     Arp,
     IcmpV4,
     IcmpV6,
     Fragment,
-    /// An IPv6 packet whose headers ask for what is not done here.
+    /// An IPv6 packet whose extension headers require something unsupported.
     Unsupported,
 }
 
-/// A batch, from the link and from other workers.
+/// A batch of frames, from the link and from other workers.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Batch {
     pub(in crate::shard) frames: Vec<Frame>,
@@ -98,7 +98,7 @@ pub(in crate::shard) struct Batch {
 }
 
 impl Batch {
-    /// Vectors for `batch` frames a turn.
+    /// Creates vectors with room for `batch` frames.
     pub(in crate::shard) fn with_capacity(batch: usize) -> Self {
         Self {
             frames: Vec::with_capacity(batch),
@@ -108,7 +108,7 @@ impl Batch {
         }
     }
 
-    /// The bytes of a frame, and how many workers have seen it before.
+    /// Returns the bytes of a frame, and the number of workers that have seen it before.
     #[inline]
     pub(in crate::shard) fn bytes(&self, source: Source) -> (&[u8], u8) {
         match source {
@@ -117,7 +117,7 @@ impl Batch {
         }
     }
 
-    /// How many workers have seen a frame before.
+    /// Returns the number of workers that have seen the frame before.
     #[inline]
     pub(in crate::shard) fn hops(&self, source: Source) -> u8 {
         match source {
@@ -126,15 +126,16 @@ impl Batch {
         }
     }
 
-    /// Whether a frame came in parts.
+    /// Returns true if a frame was reassembled from fragments.
     pub(in crate::shard) fn was_fragmented(&self, source: Source) -> bool {
         matches!(source, Source::Inbox(at) if self.inbox.was_fragmented(at as usize))
     }
 
-    /// The segment of an arrival with its payload, which stays where it lies in the frame, and its rare
-    /// options; `None` where the head is all of it, so that what opens and closes is not copied.
+    /// Returns the segment of an arrival with its payload, which stays in the frame, and its rare
+    /// options. Returns `None` if the head is all of it, so that segments that open and close
+    /// connections are not copied.
     #[inline]
-    pub(in crate::shard) fn with_rest(&self, arrival: &Arrival) -> Option<Segment<'_>> {
+    pub(in crate::shard) fn full_segment(&self, arrival: &Arrival) -> Option<Segment<'_>> {
         if arrival.payload_len == 0 && arrival.rare_at == 0 {
             return None;
         }

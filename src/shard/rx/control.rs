@@ -1,7 +1,9 @@
-//! Packets that are not segments: given to the IP layer, which returns what they mean for flows and other workers.
+//! Packets that are not segments. The IP layer processes them and returns what concerns flows and
+//! other workers.
 //!
-//! In exclusive mode the shard answers for its addresses itself; in shared mode the kernel does, and only
-//! the errors are ours. Rare beside segments, so each frame is parsed again here rather than carried along.
+//! In exclusive mode the shard answers for its addresses itself. In shared mode the kernel does,
+//! and only ICMP errors concern the shard. Such packets are rare, so each is parsed again here
+//! instead of storing its parsed headers.
 
 use crate::metrics::DropReason;
 use crate::shard::engine::Engine;
@@ -64,21 +66,21 @@ impl Engine {
         }
     }
 
-    /// Does what the neighbour cache has due.
+    /// Polls the neighbour cache.
     pub(in crate::shard) fn poll_neighbours(&mut self, queue: &mut TxQueue<'_>) {
         while let Some(event) = self.ip.poll_neighbours(&mut self.turn, queue) {
             self.on_ip_event(event);
         }
     }
 
-    /// Does what router discovery has due.
+    /// Polls router discovery.
     pub(in crate::shard) fn poll_discovery(&mut self, queue: &mut TxQueue<'_>) {
         while let Some(event) = self.ip.poll_discovery(&mut self.turn, queue) {
             self.on_ip_event(event);
         }
     }
 
-    /// Applies what the IP layer has found out by itself to the flows that it concerns.
+    /// Applies an event of the IP layer to the flows that it concerns.
     fn on_ip_event(&mut self, event: IpEvent) {
         match event {
             IpEvent::Undeliverable(quote) => self.on_undeliverable(&quote),
@@ -90,8 +92,8 @@ impl Engine {
         }
     }
 
-    /// An error about a segment of ours: to the flow whose sequence numbers it quotes (RFC 5927 §4, RFC 8201
-    /// §4).
+    /// Delivers an ICMP error to the flow of the quoted segment, if the quoted sequence number is
+    /// in flight (RFC 5927 §4, RFC 8201 §4).
     fn on_quote(
         &mut self,
         quote: &Quote,
@@ -114,8 +116,8 @@ impl Engine {
                 self.on_path_error(index, error.ok_or(DropReason::IcmpUnmatched)?, seq);
                 Ok(())
             }
-            // RFC 9293 §3.9.2.2: a hard error "SHOULD abort the connection (SHLD-26)"; an embryo has sent its
-            // SYN-ACK alone.
+            // RFC 9293 §3.9.2.2: a hard error "SHOULD abort the connection (SHLD-26)". An embryo
+            // has sent nothing but its SYN-ACK.
             Some(Place { kind: Kind::Embryo, index })
                 if error == PathError::Unreachable
                     && self
@@ -138,7 +140,8 @@ impl Engine {
         }
     }
 
-    /// Returns the flow of a segment of ours that an error quotes, if its source is a local address.
+    /// Returns the flow of the local segment that an ICMP error quotes, if its source is a local
+    /// address.
     fn flow_of(&self, quote: &Quote) -> Option<(u64, FlowKey)> {
         let local = self.ip.locals.find(quote.src)?;
         let key = FlowKey::new(quote.dst, quote.dst_port, local, quote.src_port);

@@ -1,8 +1,8 @@
-//! What an arriving segment does to the shard: the flow that it belongs to is found, and fed; a stranger is
-//! given to a listener, to another worker, or refused.
+//! Demultiplexing: finds the flow of each segment and processes the segment. A segment without a
+//! flow goes to a listener or to another worker, or is refused.
 //!
-//! Owns the moves between the three kinds of connection that a segment causes. The protocol's own
-//! answers are in `tcp`.
+//! Owns the moves between the three kinds of connection that a segment causes. The protocol's
+//! replies are in `tcp`.
 
 use crate::metrics::{DropReason, Event};
 use crate::shard::engine::Engine;
@@ -16,13 +16,13 @@ use crate::shard::rx::segment::{RxSegment, TxPaths};
 use crate::tcp::{Disposition, EmbryoAnswer, SegmentOut, TimeWait, TimeWaitAnswer};
 
 impl Endpoint {
-    /// Step 3: names a candidate for every arrival and has its memory fetched.
+    /// Step 3: looks up a candidate for every segment and prefetches its memory.
     pub(in crate::shard) fn look_up(&self, batch: &mut Batch) {
-        let Arrivals { each, groups, .. } = &mut batch.arrivals;
-        for arrival in each.iter() {
+        let Arrivals { segments, groups, .. } = &mut batch.arrivals;
+        for arrival in segments.iter() {
             self.tables.prefetch(arrival.hash);
         }
-        for (at, arrival) in each.iter().enumerate() {
+        for (at, arrival) in segments.iter().enumerate() {
             groups.push(self.tables.candidate(arrival.hash, &arrival.key), at as u32);
         }
         for (kind, members) in groups.iter() {
@@ -36,8 +36,8 @@ impl Endpoint {
         }
     }
 
-    /// The flow of a segment. What the batch's look-up named may have gone or moved since, by way of an
-    /// earlier segment of the same batch: then it is looked up again.
+    /// Returns the flow of a segment. An earlier segment of the batch may have removed or moved the
+    /// candidate; the flow is then looked up again.
     #[inline]
     fn find(&self, candidate: Option<Place>, arrival: &Arrival) -> Option<Place> {
         let key = &arrival.key;
@@ -48,18 +48,18 @@ impl Endpoint {
 }
 
 impl Engine {
-    /// Step 4: every segment to its flow, those of each flow in order.
-    pub(in crate::shard) fn feed(&mut self, batch: &Batch, tx: &mut TxPaths<'_, '_>) {
-        self.turn.counters.add(Event::SegmentIn, batch.arrivals.each.len() as u64);
+    /// Step 4: processes every segment, those of each flow in order.
+    pub(in crate::shard) fn process_segments(&mut self, batch: &Batch, tx: &mut TxPaths<'_, '_>) {
+        self.turn.counters.add(Event::SegmentIn, batch.arrivals.segments.len() as u64);
         for (kind, members) in batch.arrivals.groups.iter() {
             for member in members {
-                let arrival = &batch.arrivals.each[member.at as usize];
-                let whole;
-                let segment = match batch.with_rest(arrival) {
+                let arrival = &batch.arrivals.segments[member.at as usize];
+                let full;
+                let segment = match batch.full_segment(arrival) {
                     None => &arrival.head,
                     Some(segment) => {
-                        whole = segment;
-                        &whole
+                        full = segment;
+                        &full
                     }
                 };
                 let candidate = kind.map(|kind| Place::new(kind, member.index));
@@ -96,7 +96,8 @@ impl Engine {
         let neighbour = flow.neighbour;
         match disposition {
             Disposition::Accepted => {
-                // RFC 4861 §7.3.1: what the peer sends in its window shows that ours arrives there.
+                // RFC 4861 §7.3.1: an acceptable segment from the peer confirms that it is
+                // reachable.
                 self.ip.neighbours.on_confirmed(self.turn.now, neighbour);
                 if rx.segment.flags.rst() {
                     self.turn.counters.count(Event::ResetIn);
@@ -166,7 +167,7 @@ impl Engine {
         }
     }
 
-    /// A segment for which there is no flow here.
+    /// Processes a segment without a flow on this worker.
     fn on_unmatched(&mut self, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
         let (key, flags) = (&rx.arrival.key, rx.segment.flags);
         let listener = self.tcp.listeners.find(key.local, key.remote.local_port());
@@ -187,7 +188,7 @@ impl Engine {
         {
             return;
         }
-        // RFC 9293 §3.10.7.2, fourth: what reaches LISTEN without SYN, ACK or RST has no sender to tell.
+        // RFC 9293 §3.10.7.2, fourth: a segment without SYN, ACK or RST in LISTEN gets no reply.
         if listener.is_some() && !flags.ack() && !flags.syn() && !flags.rst() {
             self.turn.counters.drop(DropReason::NoAck);
             return;
@@ -207,30 +208,31 @@ impl Engine {
         self.answer(arrival, &ack, queue);
     }
 
-    /// Answers a segment without a connection, to the station that it came from: it must be on the way
-    /// back, and a flood from invented addresses fills no neighbour cache.
+    /// Replies to a segment without a connection, directly to the sender's MAC address. That host
+    /// is on the path back, and a flood from forged addresses does not fill the neighbour cache.
     pub(in crate::shard) fn answer(
         &mut self,
         arrival: &Arrival,
         segment: &SegmentOut<'_>,
         queue: &mut TxQueue<'_>,
     ) {
-        self.send_to(&arrival.key, arrival.from, segment, queue);
+        self.send_to(&arrival.key, arrival.src_mac, segment, queue);
     }
 
-    /// A segment that the protocol refuses: another worker may know better, else a reset.
+    /// Handles a segment that the protocol refuses: hands it to the next worker that may know the
+    /// flow, or sends a reset.
     fn reset_or_hand_over(&mut self, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
         let arrival = rx.arrival;
         match self.next_worker(arrival.hash, &arrival.key, rx.hops()) {
             Some(worker) => {
-                self.note_stray(&arrival.key, rx.hops());
+                self.count_misdirected(&arrival.key, rx.hops());
                 self.hand_over(worker, rx.hops(), rx.frame(), tx.handover);
             }
             None => self.refuse(rx, tx),
         }
     }
 
-    /// Answers a stranger with a reset (RFC 9293 §3.10.7.1), as far as the rate allows.
+    /// Replies with a reset (RFC 9293 §3.10.7.1), within the rate limit.
     pub(in crate::shard) fn refuse(&mut self, rx: &RxSegment<'_>, tx: &mut TxPaths<'_, '_>) {
         let Some(reset) = SegmentOut::reset_for(rx.segment) else {
             self.turn.counters.drop(DropReason::StrayReset);
@@ -242,7 +244,7 @@ impl Engine {
                 self.turn.counters.count(Event::ResetOut);
                 self.answer(rx.arrival, &reset, tx.queue);
             }
-            Allowance::UsedUp => self.turn.counters.drop(DropReason::RateLimited),
+            Allowance::Denied => self.turn.counters.drop(DropReason::RateLimited),
         }
     }
 }

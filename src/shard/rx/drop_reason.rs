@@ -1,9 +1,9 @@
-//! The names under which segments are counted that the protocol refuses.
+//! Mapping from the protocol's reasons for refusing a segment to counters.
 
 use crate::metrics::DropReason;
 use crate::tcp::Disposition;
 
-/// The name under which a refused segment is counted.
+/// Returns the counter of a refused segment.
 pub(in crate::shard) fn drop_reason(disposition: Disposition) -> DropReason {
     match disposition {
         Disposition::OutOfWindow => DropReason::OutOfWindow,

@@ -1,4 +1,5 @@
-//! A SYN with the option, or with data, reaches a listener that takes part (RFC 7413 §4.2.2).
+//! Passive Fast Open: a SYN with the option or with data reaches a listener with Fast Open enabled
+//! (RFC 7413 §4.2.2).
 
 use core::net::IpAddr;
 
@@ -12,28 +13,28 @@ use crate::shard::flow::key::FlowKey;
 use crate::shard::rx::segment::RxSegment;
 use crate::tcp::{Connection, Embryo, FastOpen, Judgement, TimeWait};
 
-/// What came of such a SYN.
+/// Result of a Fast Open SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(in crate::shard) enum Reception {
-    /// There is a connection.
+pub(in crate::shard) enum FastSynResult {
+    /// The SYN created a connection.
     Accepted,
-    /// It gets an ordinary handshake, and this in the SYN-ACK.
-    Ordinary(Option<FastOpen>),
+    /// The SYN gets a regular handshake, with this option in the SYN-ACK.
+    Regular(Option<FastOpen>),
 }
 
-/// What cookies are made of: the client's address, and ours behind it.
-struct Path {
+/// Input of a cookie: the client's address, then the local address.
+struct CookieInput {
     bytes: [u8; 32],
     len: usize,
 }
 
-impl Path {
+impl CookieInput {
     fn new(client: IpAddr, server: IpAddr) -> Self {
-        let mut path = Self { bytes: [0; 32], len: 0 };
-        path.push(client);
-        path.push(server);
-        path
+        let mut input = Self { bytes: [0; 32], len: 0 };
+        input.push(client);
+        input.push(server);
+        input
     }
 
     fn push(&mut self, address: IpAddr) {
@@ -58,69 +59,70 @@ impl Path {
 }
 
 impl Engine {
-    /// RFC 7413 §4.2.2, "Server: Receiving SYN and responding with SYN-ACK", (2) to (5).
-    pub(in crate::shard) fn on_fast_syn(
+    /// Processes a Fast Open SYN: RFC 7413 §4.2.2, "Server: Receiving SYN and responding with
+    /// SYN-ACK", (2) to (5).
+    pub(in crate::shard) fn on_fast_open_syn(
         &mut self,
         listener: ListenerId,
         fast_open: FastOpenListener,
         predecessor: Option<&TimeWait>,
         rx: &RxSegment<'_>,
-    ) -> Reception {
+    ) -> FastSynResult {
         let (key, segment) = (rx.arrival.key, rx.segment);
         let option = segment.rare.fast_open;
-        let path = Path::new(key.remote.address(), self.ip.locals.address(key.local));
-        let fresh = |engine: &mut Self| {
-            let cookie = engine.tcp.fast_opens.keys.cookie(path.as_slice(), engine.turn.now);
+        let input = CookieInput::new(key.remote.address(), self.ip.locals.address(key.local));
+        let new_cookie = |engine: &mut Self| {
+            let cookie = engine.tcp.fast_open.keys.cookie(input.as_slice(), engine.turn.now);
             option.map(|FastOpen { form, .. }| FastOpen { form, cookie: Some(cookie) })
         };
         let renewed = match option.map(|option| option.cookie) {
             None if !fast_open.without_cookie || segment.payload.is_empty() => {
-                return Reception::Ordinary(None);
+                return FastSynResult::Regular(None);
             }
             Some(None) if !fast_open.without_cookie || segment.payload.is_empty() => {
                 self.turn.counters.count(Event::FastOpenCookieSent);
-                return Reception::Ordinary(fresh(self));
+                return FastSynResult::Regular(new_cookie(self));
             }
             None | Some(None) => None,
             Some(Some(cookie)) => {
-                match self.tcp.fast_opens.keys.judge(path.as_slice(), &cookie, self.turn.now) {
+                match self.tcp.fast_open.keys.judge(input.as_slice(), &cookie, self.turn.now) {
                     Judgement::Good => None,
-                    Judgement::Aging => fresh(self),
+                    Judgement::Aging => new_cookie(self),
                     Judgement::Bad if fast_open.without_cookie => None,
                     Judgement::Bad => {
                         self.turn.counters.count(Event::FastOpenBadCookie);
-                        return Reception::Ordinary(fresh(self));
+                        return FastSynResult::Regular(new_cookie(self));
                     }
                 }
             }
         };
         // RFC 7413 §4.2:
-        //   > If this variable goes over a preset system limit, the server MUST disable TFO for all new
-        //   > connection requests until PendingFastOpenRequests drops below the system limit.
-        if self.tcp.fast_opens.pending.of(listener.0, self.turn.now) >= fast_open.pending {
+        //   > If this variable goes over a preset system limit, the server MUST disable TFO for all
+        //   > new connection requests until PendingFastOpenRequests drops below the system limit.
+        if self.tcp.fast_open.pending.of(listener.0, self.turn.now) >= fast_open.pending {
             self.turn.counters.count(Event::FastOpenLimited);
-            return Reception::Ordinary(None);
+            return FastSynResult::Regular(None);
         }
-        self.accept_early(listener, predecessor, rx, renewed)
+        self.accept_with_data(listener, predecessor, rx, renewed)
     }
 
-    /// (4): "Buffer the data and notify the application. Set the FastOpened flag and increment
-    /// PendingFastOpenRequests."
-    fn accept_early(
+    /// Creates the connection, (4): "Buffer the data and notify the application. Set the FastOpened
+    /// flag and increment PendingFastOpenRequests."
+    fn accept_with_data(
         &mut self,
         listener: ListenerId,
         predecessor: Option<&TimeWait>,
         rx: &RxSegment<'_>,
         renewed: Option<FastOpen>,
-    ) -> Reception {
+    ) -> FastSynResult {
         let (arrival, segment) = (rx.arrival, rx.segment);
         let FlowKey { remote, .. } = arrival.key;
         let neighbour = self.ip.neighbour_towards(self.turn.now, remote.address());
         let (Some(neighbour), false) = (neighbour, self.tcp.tables.flows.is_full()) else {
-            return Reception::Ordinary(None);
+            return FastSynResult::Regular(None);
         };
         let Some(config) = self.tcp.listeners.config(listener).copied() else {
-            return Reception::Ordinary(None);
+            return FastSynResult::Regular(None);
         };
         let secrets = self.tcp.secrets.of_flow(arrival.hash);
         let drawn = self.tcp.draw_iss(self.turn.now, secrets);
@@ -139,15 +141,15 @@ impl Engine {
         }
         let flow = Flow::accepted(arrival.key, arrival.hash, neighbour, connection, listener);
         let Some(conn) = self.tcp.tables.add_flow(arrival.hash, flow) else {
-            return Reception::Ordinary(None);
+            return FastSynResult::Regular(None);
         };
         if let Some(flow) = self.tcp.tables.flows.at_mut(conn.index) {
             flow.set_pending_fast_open();
             flow.connection.take_syn_data(&mut conn_env!(self.tcp, self.turn.now), segment);
         }
-        self.tcp.fast_opens.pending.add(listener.0);
+        self.tcp.fast_open.pending.add(listener.0);
         self.turn.counters.count(Event::FastOpenAccepted);
         self.tcp.schedule(conn.index);
-        Reception::Accepted
+        FastSynResult::Accepted
     }
 }

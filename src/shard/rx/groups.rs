@@ -1,30 +1,32 @@
-//! Which segments of a batch are fed together: those whose look-up named the same kind of candidate.
+//! Groups of the segments of a batch: those whose lookup returned the same kind of candidate are
+//! processed together.
 //!
-//! What a segment does to an embryo is other code than what one does to a connection, and which comes next in
-//! a batch cannot be foreseen: one kind at a time, the processor's guesses hold and its instructions stay near.
-//! Segments of one flow keep their order. Nothing is fed between their look-ups, so that these name the same
-//! candidate, and within a group the order is that of arrival. Between flows it means nothing.
+//! A segment runs different code for an embryo than for a connection, and the mix within a batch is
+//! unpredictable. With one kind at a time, branches predict well and the code stays in the
+//! instruction cache. Segments of one flow keep their order: their lookups return the same
+//! candidate, since nothing is processed in between, and a group keeps the order of arrival. The
+//! order between flows does not matter.
 
 use crate::shard::flow::flow_table::{Kind, Place};
 
-/// An arrival of a group.
+/// A segment in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) struct Member {
-    /// Its place in the batch.
+    /// Position in the batch.
     pub(in crate::shard) at: u32,
-    /// The index of its candidate.
+    /// Index of its candidate.
     pub(in crate::shard) index: u32,
 }
 
-/// The arrivals of a batch: first those without a candidate, then by the kinds of it.
+/// The segments of a batch: first those without a candidate, then by the candidate's kind.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Groups {
     members: [Vec<Member>; KINDS.len()],
-    /// Which of them have any, a bit each: a batch of one frame has one.
+    /// Bitmap of the groups with members. A batch of one frame has one group.
     present: u32,
 }
 
-/// What the groups have for a candidate.
+/// Kind of candidate of each group.
 const KINDS: [Option<Kind>; 5] = [
     None,
     Some(Kind::Embryo),
@@ -34,7 +36,7 @@ const KINDS: [Option<Kind>; 5] = [
 ];
 
 impl Groups {
-    /// Room for `batch` arrivals.
+    /// Creates groups with room for `batch` segments each.
     pub(in crate::shard) fn with_capacity(batch: usize) -> Self {
         Self { members: core::array::from_fn(|_| Vec::with_capacity(batch)), present: 0 }
     }
@@ -46,7 +48,7 @@ impl Groups {
         self.present = 0;
     }
 
-    /// Enters the arrival at a place of the batch.
+    /// Adds the segment at position `at` of the batch.
     #[inline]
     pub(in crate::shard) fn push(&mut self, candidate: Option<Place>, at: u32) {
         let (group, index) = match candidate {
@@ -57,14 +59,14 @@ impl Groups {
         self.present |= 1 << group;
     }
 
-    /// The groups that have members, these in the order of arrival.
+    /// Returns the groups with members, which are in the order of arrival.
     #[inline]
     pub(in crate::shard) fn iter(&self) -> impl Iterator<Item = (Option<Kind>, &[Member])> {
         ones(self.present).map(|at| (KINDS[at], &self.members[at][..]))
     }
 }
 
-/// The places of the bits that are set, of the kinds there are.
+/// Returns the positions of the set bits, within the number of groups.
 #[inline]
 fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {

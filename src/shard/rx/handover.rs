@@ -1,22 +1,23 @@
-//! The queues to the other workers, as a shard sees them.
+//! The queues to the other workers, as seen by a shard.
 
-/// The way to the other workers.
+/// The handover queues to the other workers.
 pub trait Handover {
-    /// Hands a copy of `frame` to `worker`, which is the `hops`-th to see it after the first.
+    /// Hands a copy of `frame` over to `worker`. `hops` is the number of workers that have seen the
+    /// frame.
     fn hand_over(&mut self, worker: u16, hops: u8, frame: &[u8]) -> HandoverResult;
 }
 
-/// Whether a frame is on its way to another worker.
+/// Result of handing a frame over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum HandoverResult {
-    /// It is.
+    /// The frame is in the queue.
     Sent,
-    /// The queue is full: the frame is lost.
+    /// The queue is full; the frame is lost.
     Full,
 }
 
-/// No other workers.
+/// Handover without other workers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SingleWorker;
 

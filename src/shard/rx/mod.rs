@@ -1,7 +1,7 @@
-//! From received frames to the flows that they belong to: parse and check, look up, feed.
+//! From received frames to the flows that they belong to: parse and check, look up, process.
 //!
-//! Owns the moves between the three kinds of connection that a segment causes. Refuses to know the service: what
-//! happened waits in the endpoint's list of ready connections.
+//! Owns the moves between the three kinds of connection that a segment causes. Refuses to know the
+//! service: its events wait in the endpoint's list of ready connections.
 
 pub(super) mod batch;
 pub(super) mod control;

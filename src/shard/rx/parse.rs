@@ -1,5 +1,5 @@
-//! From frames to arrivals: all headers of a batch parsed and checked, all flow keys hashed, and the
-//! memory that will be needed asked for, before the first segment is fed to the protocol.
+//! From frames to segments: parses and checks all headers of a batch, hashes all flow keys, and
+//! prefetches the memory of the next step, before the protocol processes the first segment.
 //!
 //! Refuses to know what a segment means.
 
@@ -18,14 +18,15 @@ use crate::wire::{
     self, EtherType, MacAddr, Protocol, SourceKind, TrafficClass, ethernet, ipv4, ipv6, plain, tcp,
 };
 
-/// How many frames ahead of the one being parsed headers are fetched. Frames lie at multiples of 2 or 4 KiB,
-/// so that their headers share a few sets of the first-level cache: many more push each other out again.
-const AHEAD: usize = 8;
+/// Number of frames by which the headers are prefetched. Frames lie at multiples of 2 or 4 KiB, so
+/// their headers share a few sets of the L1 cache: with a larger number they evict each other.
+const PREFETCH_AHEAD: usize = 8;
 
-/// What a frame turned out to be: a segment, which is among the arrivals now, or something else.
+/// Result of parsing a frame: `None` for a segment, which was appended to the arrivals, or the kind
+/// of another packet.
 pub(in crate::shard) type Parsed = Result<Option<Control>, DropReason>;
 
-/// What parsing must know of the shard.
+/// The parts of the shard that parsing needs.
 pub(in crate::shard) struct RxFilter<'a> {
     pub(in crate::shard) mac: MacAddr,
     pub(in crate::shard) locals: &'a Locals,
@@ -34,7 +35,7 @@ pub(in crate::shard) struct RxFilter<'a> {
 }
 
 impl Batch {
-    /// Parses and checks everything; `refuse` is told of each frame that goes no further.
+    /// Parses and checks all frames. Calls `refuse` for each frame that is dropped.
     pub(in crate::shard) fn parse(
         &mut self,
         filter: &RxFilter<'_>,
@@ -43,24 +44,24 @@ impl Batch {
         self.arrivals.clear();
         self.control.clear();
         let Self { frames, inbox, arrivals, control } = self;
-        let mut take = |source, parsed| match parsed {
+        let mut sort = |source, parsed| match parsed {
             Ok(None) => {}
             Ok(Some(kind)) => control.push((source, kind)),
             Err(reason) => refuse(reason),
         };
-        for frame in frames.iter().take(AHEAD) {
+        for frame in frames.iter().take(PREFETCH_AHEAD) {
             prefetch_bytes(frame);
         }
         for (at, frame) in frames.iter().enumerate() {
-            if let Some(next) = frames.get(at + AHEAD) {
+            if let Some(next) = frames.get(at + PREFETCH_AHEAD) {
                 prefetch_bytes(next);
             }
             let source = Source::Link(at as u32);
-            take(source, filter.parse(frame, source, arrivals));
+            sort(source, filter.parse(frame, source, arrivals));
         }
         for at in 0..inbox.len() {
             let source = Source::Inbox(at as u32);
-            take(source, filter.parse_any(inbox.frame(at).0, source, arrivals));
+            sort(source, filter.parse_any(inbox.frame(at).0, source, arrivals));
         }
     }
 }
@@ -72,11 +73,12 @@ struct Outer<'a> {
     header: ethernet::Header,
 }
 
-/// What is needed of the header of a plain segment, however it was read: the rest when it is admitted.
+/// View of the TCP header of a plain segment, in either parsed form.
 trait HeaderView {
-    /// The sender's port and the receiver's.
+    /// Returns the source port and the destination port.
     fn ports(&self) -> (u16, u16);
-    /// The segment without data and rare options, for which there is room in `arrivals`, and where they are then.
+    /// Returns the segment without payload and rare options, and the index of the rare options plus
+    /// one, which it stores in `arrivals`.
     fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32);
 }
 
@@ -100,12 +102,13 @@ impl HeaderView for tcp::Header<'_> {
 
     #[inline(always)]
     fn head(&self, class: TrafficClass, arrivals: &mut Arrivals) -> (Segment<'static>, u32) {
-        (codec::segment(self, class), arrivals.keep_rare(&self.options))
+        (codec::segment(self, class), arrivals.store_rare(&self.options))
     }
 }
 
 impl RxFilter<'_> {
-    /// Parses a frame and admits it: the short way for plain segments, the long way for all else.
+    /// Parses a frame and admits it: plain segments on the fast path, everything else on the slow
+    /// path.
     #[inline]
     pub(in crate::shard) fn parse(
         &self,
@@ -125,7 +128,7 @@ impl RxFilter<'_> {
         self.parse_any(frame, source, arrivals)
     }
 
-    /// The same for the headers of handshakes, and of peers without timestamps.
+    /// Admits a plain segment of a handshake, or of a peer without timestamps.
     #[inline(never)]
     fn admit_unstamped(
         &self,
@@ -137,8 +140,8 @@ impl RxFilter<'_> {
         parts.is_ok_and(|parts| self.admit_plain(&plain, parts, source, arrivals))
     }
 
-    /// Puts a plain segment among the arrivals, if it is one of a stranger to one of us. Whatever is wrong
-    /// with it is found and named on the long way.
+    /// Appends a plain segment to the arrivals if it is from a remote host to a local address. The
+    /// slow path finds and names any other defect.
     #[inline(always)]
     fn admit_plain(
         &self,
@@ -157,7 +160,7 @@ impl RxFilter<'_> {
         let key = FlowKey::new(plain.src().into(), src_port, local, dst_port);
         let hash = self.hasher.hash(&key);
         let (head, rare_at) = header.head(plain.traffic_class(), arrivals);
-        arrivals.each.push(Arrival {
+        arrivals.segments.push(Arrival {
             hash,
             key,
             head,
@@ -165,13 +168,13 @@ impl RxFilter<'_> {
             payload_len: payload.len() as u32,
             rare_at,
             source,
-            from: plain.src_mac(),
+            src_mac: plain.src_mac(),
         });
         true
     }
 
-    /// The long way, which states the rule of admission in full; the short way agrees with it on every frame
-    /// (`tests/admission`).
+    /// The slow path, which states the rule of admission in full. The fast path agrees with it on
+    /// every frame (`tests/admission`).
     #[inline(never)]
     pub(in crate::shard) fn parse_any(
         &self,
@@ -180,7 +183,7 @@ impl RxFilter<'_> {
         arrivals: &mut Arrivals,
     ) -> Parsed {
         let (header, packet) = ethernet::parse(frame).map_err(refused)?;
-        // A tag with an identifier is of a network that is not ours; a priority tag says nothing.
+        // A tag with a VLAN identifier belongs to another network; a priority tag does not.
         if header.vlan.outer.is_some_and(|tag| tag.id() != 0) || header.vlan.inner.is_some() {
             return Err(DropReason::NotOurs);
         }
@@ -228,12 +231,12 @@ impl RxFilter<'_> {
         };
         let local = self.locals.find(IpAddr::V6(ip.dst));
         if ip.fragment.is_some() {
-            // What a part announces counts for the first one alone (RFC 8200 §4.5).
+            // The next-header field counts in the first fragment alone (RFC 8200 §4.5).
             let ours = local.is_some() && wire::source_kind_v6(ip.src) == SourceKind::Host;
             return if ours { Ok(Some(Control::Fragment)) } else { Err(DropReason::NotOurs) };
         }
         if ip.protocol == Protocol::ICMPV6 && (local.is_some() || ip.dst.is_multicast()) {
-            // Neighbour discovery comes from the unspecified address too (RFC 4862 §5.4).
+            // Neighbour discovery also uses the unspecified source address (RFC 4862 §5.4).
             return Ok(Some(Control::IcmpV6));
         }
         let local = local.ok_or(DropReason::NotOurs)?;
@@ -247,7 +250,7 @@ impl RxFilter<'_> {
         self.admit(outer, (ip.src.into(), local, ip.traffic_class), header, arrivals)
     }
 
-    /// Puts a checked segment among the arrivals.
+    /// Appends a checked segment to the arrivals.
     #[inline]
     fn admit(
         &self,
@@ -258,13 +261,13 @@ impl RxFilter<'_> {
     ) -> Parsed {
         // RFC 9293 §3.9.2.3:
         //   > An incoming SYN with an invalid source address MUST be ignored (MUST-63).
-        // Our own address as another's source is such: an answer would never leave the host.
+        // A local address as source is invalid: a reply would never leave the host.
         if self.locals.find(remote).is_some() {
             return Err(DropReason::BadSource);
         }
         let key = FlowKey::new(remote, header.src_port, local, header.dst_port);
-        let rare_at = arrivals.keep_rare(&header.options);
-        arrivals.each.push(Arrival {
+        let rare_at = arrivals.store_rare(&header.options);
+        arrivals.segments.push(Arrival {
             hash: self.hasher.hash(&key),
             key,
             head: codec::segment(&header, class),
@@ -272,13 +275,13 @@ impl RxFilter<'_> {
             payload_len: payload.len() as u32,
             rare_at,
             source: outer.source,
-            from: outer.header.src,
+            src_mac: outer.header.src,
         });
         Ok(None)
     }
 }
 
-/// A TCP header whose sum and ports are right, and its payload.
+/// Returns a TCP header with valid checksum and ports, and its payload.
 #[inline]
 fn checked<'a>(
     outer: &Outer<'_>,
@@ -289,7 +292,7 @@ fn checked<'a>(
     // RFC 9293 §3.9.2.3:
     //   > A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a
     //   > broadcast or multicast address (MUST-57).
-    // IP addresses of groups are none of ours; frames to groups may still carry one of ours.
+    // No local IP address is a group address, but a frame to a group MAC address may carry one.
     if outer.header.dst.is_multicast() {
         return Err(DropReason::NotOurs);
     }

@@ -12,14 +12,15 @@ use crate::shard::ip::routes::Cast;
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::shard::rx::batch::Arrival;
 use crate::shard::rx::drop_reason::drop_reason;
-use crate::shard::rx::fast_open::Reception;
+use crate::shard::rx::fast_open::FastSynResult;
 use crate::shard::rx::segment::RxSegment;
 use crate::tcp::{
     Connection, Disposition, Embryo, EmbryoDeadline, Env, FlowSecrets, Segment, TimeWait,
 };
 
 impl Engine {
-    /// A SYN for a listener (RFC 9293 §3.10.7.2), over a connection in TIME-WAIT perhaps.
+    /// Processes a SYN for a listener (RFC 9293 §3.10.7.2). `predecessor` is the TIME-WAIT entry
+    /// that the SYN replaces, if any.
     pub(in crate::shard) fn on_syn(
         &mut self,
         listener: ListenerId,
@@ -29,7 +30,8 @@ impl Engine {
     ) {
         let key = &rx.arrival.key;
         let Some(config) = self.tcp.listeners.config(listener).copied() else { return };
-        // Not a way to open a connection since RFC 793; only scanners send it, but for Fast Open.
+        // SYN and FIN together open no connection since RFC 793, and only scanners send them,
+        // except with Fast Open.
         let may_end = config.fast_open.is_some() && rx.segment.rare.fast_open.is_some();
         if rx.segment.flags.fin() && !may_end {
             self.turn.counters.drop(DropReason::Malformed);
@@ -43,9 +45,9 @@ impl Engine {
         }
         let mut cookie = None;
         if let Some(fast_open) = config.fast_open {
-            match self.on_fast_syn(listener, fast_open, predecessor, rx) {
-                Reception::Accepted => return,
-                Reception::Ordinary(option) => cookie = option,
+            match self.on_fast_open_syn(listener, fast_open, predecessor, rx) {
+                FastSynResult::Accepted => return,
+                FastSynResult::Regular(option) => cookie = option,
             }
         }
         let under_way = self.tcp.tables.embryos.of_listener(listener.0);
@@ -67,12 +69,13 @@ impl Engine {
         self.add_embryo(rx.arrival, embryo);
         let offset = secrets.timestamp_offset;
         let mut syn_ack = embryo.syn_ack(self.turn.now, offset, &self.tcp.settings, ipv6);
-        // RFC 7413 §4.2.1: the first one only: "retransmit SYN and SYN-ACK packets without the cookie options".
+        // RFC 7413 §4.2.1: only in the first one: "retransmit SYN and SYN-ACK packets without the
+        // cookie options".
         syn_ack.rare.fast_open = cookie;
         self.answer(rx.arrival, &syn_ack, queue);
     }
 
-    /// Whether an address is the broadcast of one of our networks.
+    /// Returns true if an address is the broadcast address of a local network.
     #[inline]
     fn is_broadcast(&self, address: IpAddr) -> bool {
         let IpAddr::V4(v4) = address else { return false };
@@ -87,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// The deadline of an embryo; its number on the wheel comes after those of all connections.
+    /// Arms the timer of an embryo. On the wheel, embryos are numbered after all connections.
     fn arm_embryo(&mut self, index: u32) {
         if let Some(embryo) = self.tcp.tables.embryos.get(index) {
             let at = embryo.deadline(self.turn.now);
@@ -95,7 +98,7 @@ impl Engine {
         }
     }
 
-    /// The SYN-ACK of an embryo again, to the station that sent the SYN again.
+    /// Retransmits the SYN-ACK of an embryo to the sender of the retransmitted SYN.
     pub(in crate::shard) fn send_syn_ack(
         &mut self,
         embryo: &Embryo,
@@ -108,7 +111,7 @@ impl Engine {
         self.answer(arrival, &syn_ack, queue);
     }
 
-    /// The answer to a SYN for which there is no room (RFC 4987 §3.6).
+    /// Replies with a SYN cookie to a SYN without room in the table (RFC 4987 §3.6).
     fn send_cookie(
         &mut self,
         config: &ListenerConfig,
@@ -125,7 +128,8 @@ impl Engine {
         self.answer(arrival, &answer, queue);
     }
 
-    /// The ACK of a handshake: the embryo becomes a connection, which is fed the same segment.
+    /// Processes the ACK of a handshake: the embryo becomes a connection, which processes the same
+    /// segment.
     pub(in crate::shard) fn establish(&mut self, index: u32, rx: &RxSegment<'_>) {
         let Some(embryo) = self.tcp.tables.embryos.get(index).copied() else { return };
         let listener = ListenerId(embryo.listener());
@@ -134,23 +138,23 @@ impl Engine {
             self.turn.counters.drop(DropReason::NoConnection);
             return;
         }
-        // Without room the embryo stays: the peer's next segment tries again.
+        // Without room the embryo stays: the peer's next segment retries.
         let Some(accepted) = self.accept(&embryo, rx) else { return };
         let hash = rx.arrival.hash;
         let conn = if embryo.is_plain(&self.tcp.settings) {
-            self.tcp.tables.grow_up(hash, index, || {
+            self.tcp.tables.promote_embryo(hash, index, || {
                 accepted.plain_flow(&mut conn_env!(self.tcp, self.turn.now))
             })
         } else {
-            self.tcp
-                .tables
-                .grow_up(hash, index, || accepted.flow(&mut conn_env!(self.tcp, self.turn.now)))
+            self.tcp.tables.promote_embryo(hash, index, || {
+                accepted.flow(&mut conn_env!(self.tcp, self.turn.now))
+            })
         };
-        self.feed_accepted(conn.index, listener, rx);
+        self.process_handshake_ack(conn.index, listener, rx);
     }
 
-    /// An ACK to a listener for which there is nothing: perhaps a cookie comes back. Returns whether the
-    /// segment was dealt with.
+    /// Establishes a connection if the ACK returns a valid SYN cookie. Returns true if the segment
+    /// was handled.
     pub(in crate::shard) fn establish_from_cookie(
         &mut self,
         listener: ListenerId,
@@ -170,14 +174,15 @@ impl Engine {
         match self.tcp.tables.add_flow(arrival.hash, flow) {
             Some(conn) => {
                 self.turn.counters.count(Event::CookieAccepted);
-                self.feed_accepted(conn.index, listener, rx);
+                self.process_handshake_ack(conn.index, listener, rx);
             }
             None => self.turn.counters.drop(DropReason::TableFull),
         }
         true
     }
 
-    /// What is needed for the connection of a finished handshake, if there is room for it and a way back.
+    /// Returns the state for the connection of a completed handshake, if there is room and a route
+    /// back.
     #[inline(always)]
     fn accept<'a>(&mut self, embryo: &'a Embryo, rx: &'a RxSegment<'a>) -> Option<Accepted<'a>> {
         if self.tcp.tables.flows.is_full() {
@@ -194,8 +199,8 @@ impl Engine {
         Some(Accepted { embryo, rx, neighbour, timestamp_offset })
     }
 
-    /// Feeds the ACK of the handshake, which may bear data or a FIN.
-    fn feed_accepted(&mut self, index: u32, listener: ListenerId, rx: &RxSegment<'_>) {
+    /// Processes the ACK of the handshake, which may carry data or a FIN.
+    fn process_handshake_ack(&mut self, index: u32, listener: ListenerId, rx: &RxSegment<'_>) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         if let Some(algorithm) = self.tcp.listeners.congestion(listener) {
             flow.connection.set_congestion_control(algorithm);
@@ -208,7 +213,7 @@ impl Engine {
         }
     }
 
-    /// The deadline of an embryo has come, or may have.
+    /// Handles the timer of an embryo, which may have expired early.
     pub(in crate::shard) fn on_embryo_deadline(&mut self, index: u32, queue: &mut TxQueue<'_>) {
         let Some(key) = self.tcp.tables.embryos.key(index) else { return };
         let Some(embryo) = self.tcp.tables.embryos.get_mut(index) else { return };
@@ -230,7 +235,7 @@ impl Engine {
     }
 }
 
-/// A finished handshake, before there is a connection.
+/// A completed handshake, before its connection exists.
 struct Accepted<'a> {
     embryo: &'a Embryo,
     rx: &'a RxSegment<'a>,
@@ -239,13 +244,13 @@ struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
-    /// Makes the connection.
+    /// Constructs the connection.
     #[inline(never)]
     fn flow(&self, env: &mut Env<'_>) -> Flow {
         self.flow_of(env, Connection::from_embryo)
     }
 
-    /// Makes the connection of a plain embryo, where it is to stay: it is large.
+    /// Constructs the connection of a plain embryo in place, since it is large.
     #[inline(always)]
     fn plain_flow(&self, env: &mut Env<'_>) -> Flow {
         self.flow_of(env, Connection::from_plain_embryo)

@@ -1,11 +1,11 @@
-//! A segment on its way to its flow, and the ways out of the shard meanwhile.
+//! A segment on its way to its flow, and the paths out of the shard meanwhile.
 
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::shard::rx::batch::{Arrival, Batch};
 use crate::shard::rx::handover::Handover;
 use crate::tcp::Segment;
 
-/// A segment with all that is known of where it came from.
+/// A segment, with the frame and the batch that it came in.
 #[derive(Clone, Copy)]
 pub(in crate::shard) struct RxSegment<'a> {
     pub(in crate::shard) arrival: &'a Arrival,
@@ -14,18 +14,18 @@ pub(in crate::shard) struct RxSegment<'a> {
 }
 
 impl<'a> RxSegment<'a> {
-    /// The whole frame, should another worker have to see it.
+    /// Returns the whole frame, for handover to another worker.
     pub(in crate::shard) fn frame(&self) -> &'a [u8] {
         self.batch.bytes(self.arrival.source).0
     }
 
-    /// How many workers have seen it before.
+    /// Returns the number of workers that have seen the frame before.
     pub(in crate::shard) fn hops(&self) -> u8 {
         self.batch.hops(self.arrival.source)
     }
 }
 
-/// The ways out of the shard while segments are fed.
+/// The paths out of the shard while segments are processed.
 pub(in crate::shard) struct TxPaths<'a, 'b> {
     pub(in crate::shard) queue: &'a mut TxQueue<'b>,
     pub(in crate::shard) handover: &'a mut dyn Handover,

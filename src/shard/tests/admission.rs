@@ -136,7 +136,7 @@ fn agree(frame: &[u8]) -> Result<bool, TestCaseError> {
         let parsed_any = filter.parse_any(frame, Source::Link(0), &mut long);
         prop_assert_eq!(parsed, parsed_any);
         prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
-        admitted |= !short.each.is_empty();
+        admitted |= !short.segments.is_empty();
     }
     Ok(admitted)
 }

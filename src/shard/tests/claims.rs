@@ -55,8 +55,7 @@ fn a_program_starts_when_its_addresses_are_known_to_be_its_own() {
     let mut stage = Stage::new(60, echo);
     let record = stage.world.record();
     let claim = Some(DadConfig::QUICK);
-    let (client, tally) =
-        stage.client_with(Plan::echo(target(true), 2, 10), |c| c.claiming = claim);
+    let (client, tally) = stage.client_with(Plan::echo(target(true), 2, 10), |c| c.dad = claim);
     stage.world.run_for(Duration::from_millis(240));
     assert_eq!(standings(&stage, client), [AddressState::Tentative; 2]);
     assert_eq!(tally.borrow().connected, 0);
@@ -85,7 +84,7 @@ fn an_address_that_another_station_has_is_refused_and_its_station_named() {
     // RFC 4862 §5.4.4, §5.4.5, RFC 5227 §2.1.1
     let mut stage = Stage::new(61, echo);
     let (second, _) = stage.client_with(quiet(), |config| {
-        config.claiming = Some(DadConfig::QUICK);
+        config.dad = Some(DadConfig::QUICK);
         config.addresses = addresses(1);
     });
     stage.world.run_for(Duration::from_secs(1));
@@ -99,7 +98,7 @@ fn two_who_claim_the_same_address_at_once_both_refuse_it() {
     // RFC 4862 §5.4.3, RFC 5227 §2.1.1
     let mut stage = Stage::new(62, echo);
     let claim = |config: &mut crate::shard::Config| {
-        config.claiming = Some(DadConfig::QUICK);
+        config.dad = Some(DadConfig::QUICK);
         config.addresses = addresses(9);
     };
     let (one, _) = stage.client_with(quiet(), claim);
@@ -118,7 +117,7 @@ fn a_tentative_address_answers_nobody() {
     let mut client = None;
     for ipv6 in [false, true] {
         // The client of the server claims an address that another client tries to reach meanwhile.
-        let (host, _) = stage.client_with(quiet(), |c| c.claiming = Some(DadConfig::THOROUGH));
+        let (host, _) = stage.client_with(quiet(), |c| c.dad = Some(DadConfig::THOROUGH));
         let remote =
             core::net::SocketAddr::new(addresses(if ipv6 { 4 } else { 2 })[usize::from(ipv6)].0, 7);
         let (_, tally) = stage.client(Plan::echo(remote, 1, 0));

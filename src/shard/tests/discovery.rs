@@ -83,7 +83,7 @@ fn puts(
 fn autoconf(config: &mut Config) {
     config.addresses.clear();
     config.autoconf = Some([5; 16]);
-    config.claiming = Some(DadConfig::QUICK);
+    config.dad = Some(DadConfig::QUICK);
 }
 
 /// A client that makes its own addresses, past the claim of its link-local one.

@@ -129,7 +129,7 @@ fn a_call_from_outside_goes_out_at_once() {
     let open = ConnectOptions { remote: peer, local: None, user: 3 };
     let conn = shard.with_io(now, around, |io| io.connect(&open)).expect("a free port");
     assert_eq!(far.receive(now, 8, &mut Vec::new()), 1, "the SYN, without a turn");
-    assert_eq!(shard.inspect(conn).map(|info| info.phase), Some(Phase::SynSent));
+    assert_eq!(shard.tcp_info(conn).map(|info| info.phase), Some(Phase::SynSent));
     shard.with_io(now, around, |io| io.abort(conn));
-    assert_eq!(shard.inspect(conn), None);
+    assert_eq!(shard.tcp_info(conn), None);
 }

@@ -81,16 +81,16 @@ fn workers_share_the_range_without_overlap_or_gap() {
 #[test]
 fn the_only_free_port_is_found_and_then_none() {
     let mut ports = Ports::new(PORTS);
-    let only = |port| if port == 45_000 { PortUse::Free } else { PortUse::Taken };
+    let only = |port| if port == 45_000 { PortUse::Free } else { PortUse::InUse };
     assert_eq!(look(&mut ports, target(), only).0, Some(45_000));
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken).0, None);
+    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse).0, None);
 }
 
 #[test]
 fn an_exhausted_destination_fails_at_once_until_a_port_is_released() {
     let mut ports = Ports::new(PORTS);
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 28_232));
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken), (None, 64));
+    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse), (None, 28_232));
+    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse), (None, 64));
     let other = destination(1, "192.0.2.9:80", 0);
     assert!(ports.choose(other, |_| PortUse::Free).is_some(), "others are not");
     ports.on_released(target(), 40_000);
@@ -108,7 +108,7 @@ fn a_time_wait_that_grows_old_enough_is_followed_at_the_first_look() {
     let stands = |old: &HashSet<u16>, port: u16| match port {
         _ if old.contains(&port) => PortUse::Reusable,
         // Some connections stay.
-        _ if port.is_multiple_of(50) => PortUse::Taken,
+        _ if port.is_multiple_of(50) => PortUse::InUse,
         _ => PortUse::Waiting,
     };
     for port in order.iter().filter(|port| !port.is_multiple_of(50)).take(5_000) {
@@ -127,7 +127,7 @@ fn with_nearly_all_ports_in_time_wait_an_open_still_takes_a_look_or_two() {
     let taken: Vec<u16> = PORTS
         .filter_map(|_| ports.choose(target(), |_| PortUse::Free).map(|chosen| chosen.port))
         .collect();
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Taken).0, None);
+    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse).0, None);
     // They leave TIME-WAIT in the order in which they went in, a hundred at a time.
     let mut looks = 0;
     for batch in taken.chunks(100) {
@@ -136,7 +136,7 @@ fn with_nearly_all_ports_in_time_wait_an_open_still_takes_a_look_or_two() {
             ports.on_released(target(), *port);
         }
         while !free.is_empty() {
-            let is_free = |port| if free.contains(&port) { PortUse::Free } else { PortUse::Taken };
+            let is_free = |port| if free.contains(&port) { PortUse::Free } else { PortUse::InUse };
             let (port, n) = look(&mut ports, target(), is_free);
             free.remove(&port.expect("some are free"));
             looks += n;

@@ -8,7 +8,7 @@ use crate::shard::flow::entry::Flow;
 use crate::shard::flow::flow_table::{FlowTable, Kind};
 use crate::shard::flow::key::FlowKey;
 use crate::shard::flow::slab::Slab;
-use crate::shard::flow::time_waits::{GROUPS, Gone, Restarted, TimeWaits};
+use crate::shard::flow::time_waits::{GROUPS, Removed, Restarted, TimeWaits};
 use crate::tcp::{Embryo, Flags, Segment, SeqNum, Settings, TimeWait};
 use crate::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model(BTreeMap<u32, (FlowKey, Instant)>);
 
 impl Model {
-    fn leave(&mut self, gone: Gone) -> Instant {
+    fn leave(&mut self, gone: Removed) -> Instant {
         let (key, at) = self.0.remove(&gone.place.index).expect("what leaves was there");
         assert_eq!(key, gone.key);
         let kind = if key.remote.port().is_multiple_of(2) {
@@ -100,11 +100,11 @@ proptest! {
                                 model.0.remove(&index);
                                 model.0.insert(pushed.place.index, (key, now));
                             }
-                            Restarted::Stays => {
+                            Restarted::InPlace => {
                                 let full = ring.is_full();
                                 prop_assert!(full || now.since(at) <= GROUP);
                             }
-                            Restarted::Gone => prop_assert!(false, "it was there"),
+                            Restarted::NotFound => prop_assert!(false, "it was there"),
                         }
                     }
                 }
@@ -139,9 +139,9 @@ fn a_fin_sent_again_a_hundred_times_does_not_push_the_others_out() {
         assert_eq!(ring.push(now, flow(n), waiting(), false).evicted, None);
     }
     for _ in 0..100 {
-        assert_eq!(ring.restart(now, 3, waiting()), Restarted::Stays);
+        assert_eq!(ring.restart(now, 3, waiting()), Restarted::InPlace);
     }
-    assert_eq!(ring.restart(now, 99, waiting()), Restarted::Gone);
+    assert_eq!(ring.restart(now, 99, waiting()), Restarted::NotFound);
     assert_eq!(ring.len(), 20);
 }
 

@@ -1,8 +1,8 @@
-//! Step 7: the pending output of a connection, written straight into frames.
+//! Step 7: builds the pending segments of a connection in TX frames.
 
 use crate::limits::SEGMENTS_PER_TURN;
 use crate::metrics::{DropReason, Event};
-use crate::shard::codec::{self, Ends};
+use crate::shard::codec::{self, HeaderFields};
 use crate::shard::engine::Engine;
 use crate::shard::flow::endpoint::conn_env;
 use crate::shard::ip::neighbour::LinkTarget;
@@ -10,17 +10,18 @@ use crate::shard::ip::path_mtu::Limit;
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::tcp::MtuProbing;
 
-/// How far a connection got.
+/// Result of sending a connection's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Progress {
-    /// It owes nothing more.
+    /// No output is left.
     Done,
-    /// It owes more than it may send in one turn, or there was no frame: the next turn goes on.
+    /// Output is left: the limit per turn was reached, or the link had no free frame. The next turn
+    /// continues.
     Unfinished,
 }
 
 impl Engine {
-    /// Sends what one connection owes.
+    /// Sends the pending output of one connection.
     pub(in crate::shard) fn send_segments(
         &mut self,
         index: u32,
@@ -31,7 +32,7 @@ impl Engine {
         }
         let Some(flow) = self.tcp.tables.flows.at(index) else { return Progress::Done };
         let before = flow.connection.retransmissions();
-        let (mut way, mut segments) = (None, 0);
+        let (mut destination, mut segments) = (None, 0);
         let progress = loop {
             let Some(flow) = self.tcp.tables.flows.at_mut(index) else { break Progress::Done };
             let frame = if segments < SEGMENTS_PER_TURN { queue.take() } else { None };
@@ -42,11 +43,12 @@ impl Engine {
                 queue.put_back(frame);
                 break Progress::Done;
             };
-            // Only now: who is sent something is asked whether it is still there.
-            if way.is_none() {
-                way = self.tx_target(index);
+            // Not before there is a segment: this may start a reachability probe of the neighbour.
+            if destination.is_none() {
+                destination = self.tx_target(index);
             }
-            let (Some((ends, target)), Some(flow)) = (&way, self.tcp.tables.flows.at_mut(index))
+            let (Some((fields, target)), Some(flow)) =
+                (&destination, self.tcp.tables.flows.at_mut(index))
             else {
                 queue.put_back(frame);
                 break Progress::Done;
@@ -56,21 +58,21 @@ impl Engine {
             if segment.flags.rst() {
                 self.turn.counters.count(Event::ResetOut);
             }
-            if codec::write(&mut frame, ends, &segment).is_err() {
-                // Longer than the link's frames: to the protocol it is lost on the way.
+            if codec::write(&mut frame, fields, &segment).is_err() {
+                // Longer than the link's frames. To the protocol, the segment is lost on the way.
                 queue.put_back(frame);
                 continue;
             }
             self.ip.send_or_hold(&mut self.turn, *target, frame, queue);
         };
         let now = self.tcp.tables.flows.at(index).map(|flow| flow.connection.retransmissions());
-        let again = now.map_or(0, |now| now.wrapping_sub(before));
-        self.turn.counters.add(Event::Retransmitted, u64::from(again));
+        let retransmitted = now.map_or(0, |now| now.wrapping_sub(before));
+        self.turn.counters.add(Event::Retransmitted, u64::from(retransmitted));
         self.turn.counters.add(Event::SegmentOut, segments as u64);
         progress
     }
 
-    /// There was no frame, or it has sent enough for one turn.
+    /// HeaderFields the turn of a connection that reached the limit or found no free frame.
     fn defer(&mut self, index: u32, segments: usize) -> Progress {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
             return Progress::Done;
@@ -81,8 +83,8 @@ impl Engine {
         Progress::Unfinished
     }
 
-    /// RFC 1191 §6.3, RFC 8201 §5.2: every user of a path is told that it takes less; each hears of it when it
-    /// next sends, new ones when they begin.
+    /// Applies the path MTU (RFC 1191 §6.3, RFC 8201 §5.2: every connection on a path learns a
+    /// smaller MTU). An open connection applies it when it next sends; a new one when it opens.
     #[cold]
     fn apply_path_mtu(&mut self, index: u32) {
         if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
@@ -97,24 +99,25 @@ impl Engine {
         }
     }
 
-    /// What a connection has found out about its path is for all that use it (RFC 4821 §5.2).
+    /// Shares what a connection has discovered about its path with all connections on it (RFC 4821
+    /// §5.2).
     pub(in crate::shard) fn collect_path_events(&mut self, index: u32) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
-        let Some(news) = flow.connection.take_path_news() else { return };
-        self.ip.path_mtus.on_found(self.turn.now, flow.remote.address(), &news);
-        self.turn.counters.add(Event::PathBlackHole, news.black_holes.into());
-        self.turn.counters.add(Event::PathProbeArrived, news.arrived.into());
-        self.turn.counters.add(Event::PathProbeLost, news.lost.into());
+        let Some(events) = flow.connection.take_path_news() else { return };
+        self.ip.path_mtus.on_found(self.turn.now, flow.remote.address(), &events);
+        self.turn.counters.add(Event::PathBlackHole, events.black_holes.into());
+        self.turn.counters.add(Event::PathProbeArrived, events.arrived.into());
+        self.turn.counters.add(Event::PathProbeLost, events.lost.into());
     }
 
-    /// The ends of a connection that owes something, and where its frames go.
+    /// Returns the header fields of a connection's next segment, and the link target of its frames.
     #[inline]
-    fn tx_target(&mut self, index: u32) -> Option<(Ends, LinkTarget)> {
+    fn tx_target(&mut self, index: u32) -> Option<(HeaderFields, LinkTarget)> {
         let flow = self.tcp.tables.flows.at_mut(index)?;
         let (key, diffserv) = (flow.key(), flow.diffserv());
         let (now, remote) = (self.turn.now, key.remote.address());
         let target = self.ip.link_target_of(now, &mut flow.neighbour, remote);
-        // RFC 9293 SHLD-22: the field goes to IP as the program gave it.
-        Some((Ends { diffserv, ..self.ends(&key, target.mac) }, target))
+        // RFC 9293 SHLD-22: passes the program's DSCP to IP unchanged.
+        Some((HeaderFields { diffserv, ..self.header_fields(&key, target.mac) }, target))
     }
 }

@@ -1,10 +1,10 @@
-//! Segments without a connection: written into frames, and sent to the host that asks, or by way of the routes.
+//! Segments without a connection: written into frames, and sent to a given MAC address or by route.
 //!
 //! Refuses to know why a segment is sent.
 
 use crate::link::Frame;
 use crate::metrics::{DropReason, Event};
-use crate::shard::codec::{self, Ends};
+use crate::shard::codec::{self, HeaderFields};
 use crate::shard::engine::Engine;
 use crate::shard::flow::key::FlowKey;
 use crate::shard::mem::tx_queue::TxQueue;
@@ -12,10 +12,10 @@ use crate::tcp::SegmentOut;
 use crate::wire::MacAddr;
 
 impl Engine {
-    /// The ends of a flow's segments, towards a station.
+    /// Returns the header fields of a flow's segments, for a destination MAC address.
     #[inline]
-    pub(in crate::shard) fn ends(&self, key: &FlowKey, to_mac: MacAddr) -> Ends {
-        Ends {
+    pub(in crate::shard) fn header_fields(&self, key: &FlowKey, to_mac: MacAddr) -> HeaderFields {
+        HeaderFields {
             from_mac: self.ip.mac,
             to_mac,
             local: self.ip.locals.address(key.local),
@@ -28,7 +28,8 @@ impl Engine {
         }
     }
 
-    /// The label of a flow's packets, which the other worker or the other kind of connection gives it too.
+    /// Returns the flow label of a flow's packets. Every worker and every kind of connection
+    /// computes the same one.
     #[inline]
     fn flow_label(&self, key: &FlowKey) -> u32 {
         if key.remote.is_ipv4() { 0 } else { self.flow_label_v6(key) }
@@ -39,7 +40,7 @@ impl Engine {
         self.ip.labels.flow_label(self.tcp.tables.hasher.hash(key))
     }
 
-    /// Sends one segment of a flow to a station.
+    /// Sends one segment of a flow to a MAC address.
     pub(in crate::shard) fn send_to(
         &mut self,
         key: &FlowKey,
@@ -52,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// Sends one segment of a flow by way of the routes.
+    /// Sends one segment of a flow by route.
     pub(in crate::shard) fn send_by_route(
         &mut self,
         key: &FlowKey,
@@ -81,7 +82,7 @@ impl Engine {
             self.turn.counters.drop(DropReason::NoFrame);
             return None;
         };
-        if codec::write(&mut frame, &self.ends(key, to), segment).is_err() {
+        if codec::write(&mut frame, &self.header_fields(key, to), segment).is_err() {
             queue.put_back(frame);
             return None;
         }
