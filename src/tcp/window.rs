@@ -1,4 +1,4 @@
-//! The window scale (RFC 7323 §2) as a value that is valid once it exists.
+//! The window scale (RFC 7323 §2), valid by construction.
 
 /// A window shift of 0 to 14.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -7,39 +7,39 @@ pub struct WindowShift(u8);
 impl WindowShift {
     /// No scaling.
     pub const ZERO: Self = Self(0);
-    /// RFC 7323 §2.3: a larger shift would let the window pass 2^30, past which old and new data can't
-    /// be told apart.
+    /// RFC 7323 §2.3: a larger shift would allow windows above 2^30, where old and new data are
+    /// indistinguishable.
     pub const MAX: u8 = 14;
 
-    /// From the option's byte.
+    /// Parses the option's byte.
     ///
     /// RFC 7323 §2.3:
-    ///   > If a Window Scale option is received with a shift.cnt value larger than 14, the TCP SHOULD
-    ///   > log the error but MUST use 14 instead of the specified value.
+    ///   > If a Window Scale option is received with a shift.cnt value larger than 14, the TCP
+    ///   > SHOULD log the error but MUST use 14 instead of the specified value.
     pub const fn from_offer(raw: u8) -> Self {
         if raw > Self::MAX { Self(Self::MAX) } else { Self(raw) }
     }
 
-    /// The smallest shift with which a window field of 16 bits can announce `buffer` bytes, but for the last
-    /// unit: it is never worth a coarser unit for all windows.
+    /// Returns the smallest shift with which a 16-bit window field can announce `buffer` bytes,
+    /// except the last unit, which is not worth a coarser unit for all windows.
     pub const fn for_buffer(buffer: u32) -> Self {
         let units = buffer.saturating_sub(1) >> u16::BITS;
         Self::from_offer((u32::BITS - units.leading_zeros()) as u8)
     }
 
-    /// The shift, 0 to 14.
+    /// Returns the shift, 0 to 14.
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// A window field of the wire, in bytes.
+    /// Converts a window field to bytes.
     #[inline]
     pub const fn scale(self, field: u16) -> u32 {
         (field as u32) << self.0
     }
 
-    /// A window in bytes as a field for the wire, rounded down so that no byte is promised that is not
-    /// there.
+    /// Converts a window in bytes to a window field, rounded down so that the field never promises
+    /// a byte too many.
     #[inline]
     pub const fn field(self, bytes: u32) -> u16 {
         let field = bytes >> self.0;

@@ -1,5 +1,5 @@
-//! The passive handshake, segment by segment: RFC 9293 §3.10.7.2 and §3.10.7.4, and what of §3.7.1 and of RFC
-//! 2018 §2 an embryo keeps.
+//! The passive handshake, segment by segment: RFC 9293 §3.10.7.2 and §3.10.7.4, and the parts of
+//! §3.7.1 and of RFC 2018 §2 that an embryo implements.
 
 use super::*;
 use crate::tcp::{
@@ -130,7 +130,7 @@ fn data_ahead_of_a_lost_first_segment_establishes_too() {
     let mut segment = stamped(segment(Flags::ACK, IRS + 101, ISS + 1), 90);
     segment.payload = b"late";
     assert_eq!(e.on_segment(&segment, &Settings::default()), EmbryoAnswer::Establish);
-    // RFC 7323 §4.3: what is not at the left edge leaves TS.Recent alone.
+    // RFC 7323 §4.3: a segment not at the left edge leaves TS.Recent alone.
     assert_eq!(e.timestamps(), Some(70));
 }
 

@@ -1,7 +1,8 @@
-//! The first value of every field: of an active open, and of a connection that an embryo becomes.
+//! The initial values of every field: for an active open, and for a connection that an embryo
+//! becomes.
 //!
-//! The parts are prepared first and assembled once: a connection is large, and each field that is written twice
-//! costs time at every open.
+//! The parts are prepared first and assembled once. A connection is large, and each field written
+//! twice costs time at every open.
 
 use crate::tcp::buffer::Promise;
 use crate::tcp::ecn::Ecn;
@@ -13,7 +14,7 @@ use crate::tcp::{
 };
 use crate::time::Instant;
 
-/// What the two SYNs of a passive open agreed on.
+/// The result of the SYN exchange of a passive open.
 struct Agreed {
     marks: Marks,
     snd: SendHalf,
@@ -23,7 +24,7 @@ struct Agreed {
 impl Agreed {
     #[inline(always)]
     fn by(embryo: &Embryo, settings: &Settings, ipv6: bool) -> Self {
-        // RFC 7323 §3.2, RFC 2018 §2: what both SYNs had, if we still want it.
+        // RFC 7323 §3.2, RFC 2018 §2: use what both SYNs had, if our settings still permit it.
         let stamps = embryo.timestamps().filter(|_| settings.timestamps);
         let sack = settings.sack && embryo.sack_permitted();
         let marks = Marks::when(Marks::IPV6, ipv6)
@@ -44,7 +45,7 @@ impl Agreed {
 }
 
 impl Connection {
-    /// An active open: SYN-SENT; [`Self::poll_segment`] gives the SYN.
+    /// Creates an active open in SYN-SENT. [`Self::poll_segment`] returns the SYN.
     pub fn open(env: &mut Env<'_>, iss: SeqNum, timestamp_offset: u32, ipv6: bool) -> Self {
         let settings = env.settings;
         let wnd = settings.syn_window().min(env.pool.credit());
@@ -63,8 +64,9 @@ impl Connection {
         Self::assemble(env, phase, timestamp_offset, parts, timers, recovery)
     }
 
-    /// A passive open whose handshake `handshake_ack` completes: ESTABLISHED. The caller then feeds the
-    /// same segment to [`Self::on_segment`], since data or a FIN may ride on it.
+    /// Creates a connection in ESTABLISHED from an embryo whose handshake `handshake_ack`
+    /// completes. The caller then passes the same segment to [`Self::on_segment`], since it may
+    /// carry data or a FIN.
     pub fn from_embryo(
         env: &mut Env<'_>,
         embryo: &Embryo,
@@ -75,13 +77,14 @@ impl Connection {
         let mut c = Self::from_plain_embryo(env, embryo, timestamp_offset, ipv6, handshake_ack);
         if !embryo.is_plain(env.settings) {
             c.begin_rare(env.settings, embryo);
-            // The search for the largest packet of the path begins with smaller segments.
+            // The path MTU search starts with smaller segments.
             c.recovery = Recovery::begun(&c.snd, env, embryo);
         }
         c
     }
 
-    /// The same of an embryo that [is plain](Embryo::is_plain), made where it is to stay: nothing is moved.
+    /// Does the same for an embryo that [is plain](Embryo::is_plain). Inlined so that the
+    /// connection is built in place, without a move.
     #[inline(always)]
     pub fn from_plain_embryo(
         env: &mut Env<'_>,
@@ -103,7 +106,7 @@ impl Connection {
         Self::assemble(env, phase, timestamp_offset, parts, timers, recovery)
     }
 
-    /// The same before the handshake is done, for Fast Open.
+    /// Does the same in SYN-RECEIVED, for Fast Open.
     pub(in crate::tcp) fn agreed(
         env: &Env<'_>,
         embryo: &Embryo,
@@ -118,7 +121,7 @@ impl Connection {
         c
     }
 
-    /// What most connections do without.
+    /// Initializes the rare state.
     fn begin_rare(&mut self, settings: &Settings, embryo: &Embryo) {
         let (mode, syn) = (embryo.ecn_mode(), embryo.syn_codepoint());
         if let Some(ecn) = Ecn::server(mode, syn, embryo.may_send_ect(), embryo.iss()) {
@@ -162,7 +165,7 @@ impl Connection {
         }
     }
 
-    /// ECN is agreed on.
+    /// Enables the negotiated ECN.
     pub(in crate::tcp) fn begin_ecn(&mut self, ecn: Ecn) {
         self.ecn = ecn.mode();
         self.choices_mut().ecn = Some(ecn);
