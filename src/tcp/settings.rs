@@ -153,7 +153,7 @@ impl Default for KeepAlive {
     }
 }
 
-/// When to search for the path MTU.
+/// The policy for the path MTU search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MtuProbing {
     /// Never: only ICMP reports a path's MTU.

@@ -312,7 +312,7 @@ impl Embryo {
         self.ecn_mode() == EcnMode::None && settings.mtu_probing != MtuProbing::On
     }
 
-    /// In `Embryo::ecn`: the codepoint of the peer's latest SYN.
+    /// Returns the codepoint of the peer's latest SYN.
     pub(in crate::tcp) const fn syn_codepoint(&self) -> Codepoint {
         Codepoint::from_bits(self.ecn >> CODEPOINT_SHIFT)
     }
