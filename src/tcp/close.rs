@@ -33,7 +33,7 @@ impl Connection {
             return self.abort(env);
         }
         self.marks.insert(Marks::NO_READER);
-        self.let_go_received(env.pool, env.settings);
+        self.return_receive_memory(env.pool, env.settings);
         self.close(env);
         if self.phase == Phase::FinWait2 {
             self.arm_fin_wait_2(env);
@@ -86,7 +86,7 @@ impl Connection {
     /// Discards unread data after the exchange of FINs is complete.
     fn discard_unread(&mut self, env: &mut Env<'_>) {
         if !self.incoming.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
             self.notify_closed_when_drained();
         }
     }
@@ -140,7 +140,7 @@ impl Connection {
 
     /// Returns all buffers to the pool. Call before dropping the connection.
     pub fn release(&mut self, pool: &mut BufferPool) {
-        self.let_go(pool);
+        self.release_buffers(pool);
         self.holes = Assembler::default();
         self.release_flight(pool);
     }

@@ -101,7 +101,7 @@ impl CookieJar {
     /// Decodes the options negotiated with the sender of an ACK that matches no connection, if it
     /// acknowledges a valid cookie.
     pub fn check(&self, key: &[u8], ack: &Segment<'_>, now: Instant) -> Option<CookieContent> {
-        if !self.is_open(now)
+        if !self.is_active(now)
             || !ack.flags.ack()
             || ack.flags.intersects(Flags::SYN.with(Flags::RST))
         {
@@ -129,7 +129,7 @@ impl CookieJar {
     }
 
     /// Returns true if a cookie was sent recently. At other times no ACK is accepted as a cookie.
-    fn is_open(&self, now: Instant) -> bool {
+    fn is_active(&self, now: Instant) -> bool {
         self.last.is_some_and(|last| now.since(last) <= PERIOD.times(2))
     }
 

@@ -18,7 +18,7 @@ impl Connection {
             delivery_rate: self.delivery_rate(),
             srtt: self.recovery.rtt.srtt().unwrap_or_default(),
             rttvar: self.recovery.rtt.rttvar().unwrap_or_default(),
-            rtt_min: self.least_rtt(),
+            rtt_min: self.min_rtt(),
             rto: self.rto_backed_off(settings),
             retransmissions: self.recovery.retransmissions,
             timeouts: self.recovery.backoff(),
@@ -116,7 +116,7 @@ impl Connection {
     }
 
     /// Returns the minimum round-trip time of the last minutes; zero before the first measurement.
-    pub(in crate::tcp) fn least_rtt(&self) -> Duration {
+    pub(in crate::tcp) fn min_rtt(&self) -> Duration {
         let us = self.recovery.flight.as_deref().map_or(0, |flight| flight.path.min_rtt_us());
         Duration::from_micros(u64::from(us))
     }

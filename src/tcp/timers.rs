@@ -99,7 +99,7 @@ impl Connection {
             return;
         }
         self.timers.idle_at = match self.keep_alive_times(env.settings) {
-            Some(times) => (self.heard_at + times.idle).max(env.now),
+            Some(times) => (self.last_received_at + times.idle).max(env.now),
             None => Instant::FAR,
         };
     }
@@ -125,7 +125,7 @@ impl Connection {
     ///   > acknowledgment packets have been received for the connection within an interval
     ///   > (MUST-26).
     fn keep_alive(&mut self, env: &mut Env<'_>, settings: KeepAlive) {
-        let quiet = env.now.since(self.heard_at);
+        let quiet = env.now.since(self.last_received_at);
         let answered = self.keep_alive_probes > 0 && quiet < settings.interval;
         if self.snd.outstanding() > 0 {
             self.keep_alive_probes = 0;

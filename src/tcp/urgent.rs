@@ -14,7 +14,7 @@ impl Connection {
     ///   > side has urgent data if the urgent pointer (RCV.UP) is in advance of the data consumed.
     ///
     /// MUST-32: notify the program again "whenever the urgent pointer advances in the data stream".
-    pub(super) fn note_urgent(&mut self, segment: &Segment<'_>) {
+    pub(super) fn on_urgent(&mut self, segment: &Segment<'_>) {
         //   > The urgent pointer MUST point to the sequence number of the octet following the
         //   > urgent data (MUST-62).
         let pointer = segment.seq + u32::from(segment.urgent);
@@ -30,7 +30,7 @@ impl Connection {
     ///   > The TCP implementation MUST (MUST-33) provide a way for the application to learn how
     ///   > much urgent data remains to be read from the connection
     pub fn urgent(&self) -> u32 {
-        self.rcv_up().distance_from(self.read_at())
+        self.rcv_up().distance_from(self.next_read())
     }
 
     /// Queues bytes like [`Self::write`] and marks the last accepted byte as the end of urgent
@@ -48,7 +48,7 @@ impl Connection {
     /// mark too far away for the field is announced with the maximum (MUST-31: of any length).
     #[inline]
     pub(super) fn urgent_pointer(&self, seq: SeqNum) -> Option<u16> {
-        let up = self.urgent_marks()?.snd_up;
+        let up = self.urgent_pointers()?.snd_up;
         let ahead = up.after(seq) && up.after(self.snd.una);
         ahead.then(|| u16::try_from(up.distance_from(seq)).unwrap_or(u16::MAX))
     }
@@ -57,12 +57,12 @@ impl Connection {
     #[inline]
     pub(super) fn pass_urgent(&mut self) {
         if self.marks.has(Marks::URGENT) {
-            self.forget_passed();
+            self.prune_passed();
         }
     }
 
-    fn forget_passed(&mut self) {
-        let passed = Urgent { snd_up: self.snd.una, rcv_up: self.read_at() };
+    fn prune_passed(&mut self) {
+        let passed = Urgent { snd_up: self.snd.una, rcv_up: self.next_read() };
         let rcv_up = self.rcv_up();
         let urgent = self.urgent_mut();
         *urgent = Urgent { snd_up: urgent.snd_up.latest(passed.snd_up), rcv_up };
@@ -73,15 +73,15 @@ impl Connection {
 
     /// Returns the pointers, if one of them is meaningful.
     #[inline]
-    fn urgent_marks(&self) -> Option<Urgent> {
+    fn urgent_pointers(&self) -> Option<Urgent> {
         let boxed = if self.marks.has(Marks::URGENT) { self.choices.as_ref() } else { None };
         boxed.map(|choices| choices.urgent)
     }
 
     /// Returns the pointers for an update.
     fn urgent_mut(&mut self) -> &mut Urgent {
-        let known = self.urgent_marks();
-        let fresh = Urgent { snd_up: self.snd.una, rcv_up: self.read_at() };
+        let known = self.urgent_pointers();
+        let fresh = Urgent { snd_up: self.snd.una, rcv_up: self.next_read() };
         self.marks.insert(Marks::URGENT);
         let urgent = &mut self.choices_mut().urgent;
         *urgent = known.unwrap_or(fresh);
@@ -90,13 +90,13 @@ impl Connection {
 
     /// Returns RCV.UP, or the next byte to read if that is later.
     fn rcv_up(&self) -> SeqNum {
-        let at = self.read_at();
-        self.urgent_marks().map_or(at, |urgent| urgent.rcv_up.latest(at))
+        let at = self.next_read();
+        self.urgent_pointers().map_or(at, |urgent| urgent.rcv_up.latest(at))
     }
 
     /// Returns the sequence number of the next byte to read; one too high once the peer's FIN was
     /// received.
-    fn read_at(&self) -> SeqNum {
+    fn next_read(&self) -> SeqNum {
         self.rcv.nxt - self.incoming.len()
     }
 }

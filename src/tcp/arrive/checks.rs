@@ -22,14 +22,16 @@ impl Connection {
         let step = match self.phase {
             Phase::Closed => Break(Disposition::AfterClose),
             Phase::SynSent => self.arrive_in_syn_sent(env, segment),
-            Phase::SynReceived if self.is_syn_again(segment) => self.on_syn_again(segment),
+            Phase::SynReceived if self.is_retransmitted_syn(segment) => {
+                self.on_retransmitted_syn(segment)
+            }
             Phase::SynReceived => {
                 let (repeat, text) = self.without_repeated_syn(segment);
                 let step = self.arrive_otherwise(env, if repeat { &text } else { segment });
                 // The SYN is a duplicate, which "should be" answered with an ACK like any other
                 // (first of §3.10.7.4). The peer then continues even if our SYN-ACK was lost.
                 if repeat && step.is_continue() {
-                    self.note_duplicate(segment.seq, segment.seq + 1);
+                    self.record_duplicate(segment.seq, segment.seq + 1);
                     self.marks.insert(Marks::ACK);
                 }
                 step
@@ -46,16 +48,16 @@ impl Connection {
     fn arrive_otherwise(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         self.check_timestamp(env, segment)?;
         self.check_sequence(env, segment)?;
-        self.heard_at = env.now;
+        self.last_received_at = env.now;
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
-        self.note_codepoint(segment);
+        self.record_codepoint(segment);
         if let Some(advice) = segment.rare.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
         self.check_ack(env, segment)?;
         if segment.flags.urg() {
-            self.note_urgent(segment);
+            self.on_urgent(segment);
         }
         self.take_text(env, segment)
     }
@@ -82,7 +84,7 @@ impl Connection {
             return Break(Disposition::NoTimestamp);
         };
         let older = (timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32) < 0;
-        if !older || env.now.since(self.heard_at) > TS_RECENT_LIFETIME {
+        if !older || env.now.since(self.last_received_at) > TS_RECENT_LIFETIME {
             return Continue(());
         }
         self.answer_unacceptable(env, segment);
@@ -116,8 +118,8 @@ impl Connection {
     /// the limit of RFC 5961 §7: two ends that disagree would otherwise exchange ACKs forever.
     fn answer_unacceptable(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let text_end = segment.seq + segment.payload.len() as u32;
-        self.note_duplicate(segment.seq, text_end.earliest(self.rcv.nxt));
-        self.note_syn_ack_again(segment);
+        self.record_duplicate(segment.seq, text_end.earliest(self.rcv.nxt));
+        self.on_retransmitted_syn_ack(segment);
         if segment.payload.is_empty() && !segment.flags.fin() {
             self.challenge(env);
         } else {
@@ -175,7 +177,7 @@ impl Connection {
     ///
     /// The first condition holds here: [`Self::check_timestamp`] passed.
     #[inline]
-    pub(in crate::tcp) fn note_timestamp(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn update_ts_recent(&mut self, segment: &Segment<'_>) {
         if let Some(timestamps) = segment.options.timestamps
             && self.marks.has(Marks::TIMESTAMPS)
             && segment.seq.at_or_before(self.rcv.acked)
@@ -200,7 +202,7 @@ impl Connection {
         }
         // Only after that check, so that an attacker who does not know our sequence numbers cannot
         // move TS.Recent forward.
-        self.note_timestamp(segment);
+        self.update_ts_recent(segment);
         if self.snd.fin_is_acked() {
             self.on_fin_acked(env)?;
         }
@@ -320,7 +322,7 @@ impl Connection {
         }
         let seq = segment.seq + u32::from(segment.flags.syn());
         if !segment.payload.is_empty() {
-            self.refuse_unread(env, segment)?;
+            self.reset_unread(env, segment)?;
             if let Err(disposition) = self.receive_text(env, seq, segment.payload) {
                 return Break(disposition);
             }
@@ -340,7 +342,7 @@ impl Connection {
     ///   > If such a host issues a CLOSE call while received data is still pending in the TCP
     ///   > connection, or if new data is received after CLOSE is called, its TCP implementation
     ///   > SHOULD send a RST to show that data was lost. (SHLD-3)
-    fn refuse_unread(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+    fn reset_unread(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         let text_end = segment.seq + segment.payload.len() as u32;
         if !self.marks.has(Marks::NO_READER) || !text_end.after(self.rcv.nxt) {
             return Continue(());

@@ -41,7 +41,7 @@ impl Connection {
     /// Processes a retransmitted SYN, perhaps received after we sent data. RFC 9768 §3.1.5:
     /// feedback follows the latest SYN, and after a SYN that does not request ECN, ECT must not be
     /// sent.
-    pub(in crate::tcp) fn note_ecn_of_syn_again(&mut self, syn: &Segment<'_>) {
+    pub(in crate::tcp) fn on_retransmitted_syn_ecn(&mut self, syn: &Segment<'_>) {
         let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
         let capable = asked(syn.flags) != EcnMode::None;
         match &mut ecn.feedback {
@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// Processes a retransmitted SYN-ACK: our ACK of the first may have been lost.
-    pub(in crate::tcp) fn note_syn_ack_again(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn on_retransmitted_syn_ack(&mut self, segment: &Segment<'_>) {
         let is_syn_ack = segment.flags.contains(Flags::SYN.with(Flags::ACK));
         if is_syn_ack
             && segment.seq == self.rcv.irs
@@ -66,13 +66,13 @@ impl Connection {
 
     /// Records the codepoint of an acceptable segment.
     #[inline]
-    pub(in crate::tcp) fn note_codepoint(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn record_codepoint(&mut self, segment: &Segment<'_>) {
         if self.ecn != EcnMode::None {
-            self.note_mark(segment);
+            self.process_codepoint(segment);
         }
     }
 
-    fn note_mark(&mut self, segment: &Segment<'_>) {
+    fn process_codepoint(&mut self, segment: &Segment<'_>) {
         let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
         match &mut ecn.feedback {
             Feedback::Classic(classic) => classic.on_packet(segment),

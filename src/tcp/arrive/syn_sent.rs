@@ -26,7 +26,7 @@ impl Connection {
         if flags.ack() && !acceptable {
             return Break(if flags.rst() { Disposition::BadAck } else { Disposition::Reset });
         }
-        if flags.ack() && !flags.rst() && self.echoes_what_was_never_sent(env.now, segment) {
+        if flags.ack() && !flags.rst() && self.echoes_unknown_timestamp(env.now, segment) {
             return Break(Disposition::Reset);
         }
         // Second, check the RST bit:
@@ -61,9 +61,9 @@ impl Connection {
 
     /// Returns true if a SYN-ACK echoes a timestamp that none of our SYNs had. It then answers a
     /// SYN of an earlier connection (RFC 7323 §4: TSecr is the TSval that the peer received last).
-    fn echoes_what_was_never_sent(&self, now: Instant, segment: &Segment<'_>) -> bool {
+    fn echoes_unknown_timestamp(&self, now: Instant, segment: &Segment<'_>) -> bool {
         let Some(age_ms) = self.echoed_ms(now, segment) else { return false };
-        let open_ms = now.since(self.heard_at).as_millis() as u32;
+        let open_ms = now.since(self.last_received_at).as_millis() as u32;
         age_ms > open_ms.saturating_add(1)
     }
 
@@ -71,7 +71,7 @@ impl Connection {
     /// option negotiation.
     fn take_syn(&mut self, env: &Env<'_>, syn: &Segment<'_>) {
         let settings = env.settings;
-        self.heard_at = env.now;
+        self.last_received_at = env.now;
         // The window that our SYN announced.
         self.rcv = ReceiveHalf::new(syn.seq, self.rcv.wnd(), self.rcv.promise);
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));

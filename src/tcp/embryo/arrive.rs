@@ -9,9 +9,9 @@ impl Embryo {
     pub fn on_segment(&mut self, segment: &Segment<'_>, settings: &Settings) -> EmbryoAnswer {
         let rejected = self.check_timestamp(segment, settings);
         if rejected.is_none() && self.is_same_syn(segment) {
-            self.note_timestamp(segment);
+            self.update_ts_recent(segment);
             self.flags |= UNTIMED;
-            return self.on_syn_again(segment);
+            return self.on_retransmitted_syn(segment);
         }
         if let Some(answer) = rejected {
             return answer;
@@ -56,7 +56,7 @@ impl Embryo {
         if segment.ack != self.iss + 1 {
             return EmbryoAnswer::Reset;
         }
-        self.note_timestamp(segment);
+        self.update_ts_recent(segment);
         EmbryoAnswer::Establish
     }
 
@@ -64,7 +64,7 @@ impl Embryo {
     /// §3.1.5):
     ///   > MUST reset the connection with a RST packet, if it receives a 'Classic' ECN-setup SYN
     ///   > [...] and a SYN requesting AccECN feedback during the same handshake
-    pub(in crate::tcp) fn on_syn_again(&mut self, syn: &Segment<'_>) -> EmbryoAnswer {
+    pub(in crate::tcp) fn on_retransmitted_syn(&mut self, syn: &Segment<'_>) -> EmbryoAnswer {
         match (self.ecn_mode(), handshake::asked(syn.flags)) {
             (EcnMode::Classic, EcnMode::Accurate) | (EcnMode::Accurate, EcnMode::Classic) => {
                 return EmbryoAnswer::Refuse;
@@ -75,7 +75,7 @@ impl Embryo {
             (_, EcnMode::None) => self.ecn |= NO_ECT,
             _ => {}
         }
-        self.note_codepoint(syn.ecn);
+        self.record_codepoint(syn.ecn);
         EmbryoAnswer::SynAckAgain
     }
 
@@ -104,7 +104,7 @@ impl Embryo {
 
     /// Updates TS.Recent, RFC 7323 §4.3 (2): SEG.TSval becomes TS.Recent if SEG.SEQ <=
     /// Last.ACK.sent, which is RCV.NXT here.
-    pub(in crate::tcp) fn note_timestamp(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn update_ts_recent(&mut self, segment: &Segment<'_>) {
         if let (Some(ts), true) =
             (segment.options.timestamps, segment.seq.at_or_before(self.rcv_nxt()))
         {

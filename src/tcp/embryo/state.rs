@@ -122,7 +122,7 @@ impl Embryo {
             ts_recent: syn.options.timestamps.map(|ts| ts.value),
         };
         let mut embryo = Self::new(&content, listener, now, settings, ipv6);
-        embryo.note_codepoint(syn.ecn);
+        embryo.record_codepoint(syn.ecn);
         embryo
     }
 
@@ -324,7 +324,7 @@ impl Embryo {
 
     /// Records the codepoint of a SYN. RFC 9768 §3.1.5: "MUST feed back the IP-ECN field on the
     /// latest valid SYN".
-    pub(in crate::tcp) const fn note_codepoint(&mut self, came: Codepoint) {
+    pub(in crate::tcp) const fn record_codepoint(&mut self, came: Codepoint) {
         self.ecn = self.ecn & !(3 << CODEPOINT_SHIFT) | came.bits() << CODEPOINT_SHIFT;
     }
 

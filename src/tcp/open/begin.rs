@@ -15,15 +15,15 @@ use crate::tcp::{
 use crate::time::Instant;
 
 /// The result of the SYN exchange of a passive open.
-struct Agreed {
+struct Negotiated {
     marks: Marks,
     snd: SendHalf,
     rcv: ReceiveHalf,
 }
 
-impl Agreed {
+impl Negotiated {
     #[inline(always)]
-    fn by(embryo: &Embryo, settings: &Settings, ipv6: bool) -> Self {
+    fn from_embryo(embryo: &Embryo, settings: &Settings, ipv6: bool) -> Self {
         // RFC 7323 §3.2, RFC 2018 §2: use what both SYNs had, if our settings still permit it.
         let stamps = embryo.timestamps().filter(|_| settings.timestamps);
         let sack = settings.sack && embryo.sack_permitted();
@@ -54,7 +54,7 @@ impl Connection {
             .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps))
             .with(Marks::when(Marks::SACK, settings.sack));
         let promise = Promise::credit(settings.first_receive_buffer());
-        let parts = Agreed {
+        let parts = Negotiated {
             marks,
             snd: SendHalf::new(iss),
             rcv: ReceiveHalf::new(SeqNum(0), wnd, promise),
@@ -76,9 +76,9 @@ impl Connection {
     ) -> Self {
         let mut c = Self::from_plain_embryo(env, embryo, timestamp_offset, ipv6, handshake_ack);
         if !embryo.is_plain(env.settings) {
-            c.begin_rare(env.settings, embryo);
+            c.init_rare_state(env.settings, embryo);
             // The path MTU search starts with smaller segments.
-            c.recovery = Recovery::begun(&c.snd, env, embryo);
+            c.recovery = Recovery::from_embryo(&c.snd, env, embryo);
         }
         c
     }
@@ -93,7 +93,7 @@ impl Connection {
         ipv6: bool,
         handshake_ack: &Segment<'_>,
     ) -> Self {
-        let mut parts = Agreed::by(embryo, env.settings, ipv6);
+        let mut parts = Negotiated::from_embryo(embryo, env.settings, ipv6);
         let snd = &mut parts.snd;
         snd.nxt = snd.end;
         snd.advance_una(snd.nxt);
@@ -101,28 +101,28 @@ impl Connection {
         snd.set_window(wnd, handshake_ack.seq, handshake_ack.ack);
         let idle = env.settings.keep_alive.map_or(Instant::FAR, |times| env.now + times.idle);
         let timers = Timers { idle_at: idle, ..Timers::default() };
-        let recovery = Recovery::begun(&parts.snd, env, embryo);
+        let recovery = Recovery::from_embryo(&parts.snd, env, embryo);
         let phase = Phase::Established;
         Self::assemble(env, phase, timestamp_offset, parts, timers, recovery)
     }
 
     /// Does the same in SYN-RECEIVED, for Fast Open.
-    pub(in crate::tcp) fn agreed(
+    pub(in crate::tcp) fn syn_received_from_embryo(
         env: &Env<'_>,
         embryo: &Embryo,
         timestamp_offset: u32,
         ipv6: bool,
     ) -> Self {
-        let parts = Agreed::by(embryo, env.settings, ipv6);
+        let parts = Negotiated::from_embryo(embryo, env.settings, ipv6);
         let recovery = Recovery::new(embryo.iss(), env.now, env.settings);
         let (phase, timers) = (Phase::SynReceived, Timers::default());
         let mut c = Self::assemble(env, phase, timestamp_offset, parts, timers, recovery);
-        c.begin_rare(env.settings, embryo);
+        c.init_rare_state(env.settings, embryo);
         c
     }
 
     /// Initializes the rare state.
-    fn begin_rare(&mut self, settings: &Settings, embryo: &Embryo) {
+    fn init_rare_state(&mut self, settings: &Settings, embryo: &Embryo) {
         let (mode, syn) = (embryo.ecn_mode(), embryo.syn_codepoint());
         if let Some(ecn) = Ecn::server(mode, syn, embryo.may_send_ect(), embryo.iss()) {
             self.begin_ecn(ecn);
@@ -135,11 +135,11 @@ impl Connection {
         env: &Env<'_>,
         phase: Phase,
         timestamp_offset: u32,
-        parts: Agreed,
+        parts: Negotiated,
         timers: Timers,
         recovery: Recovery,
     ) -> Self {
-        let Agreed { marks, snd, rcv } = parts;
+        let Negotiated { marks, snd, rcv } = parts;
         let counts = env.settings.nagle_by_small;
         Self {
             phase,
@@ -153,7 +153,7 @@ impl Connection {
             holes: Assembler::default(),
             outgoing: RingBuffer::default(),
             recovery,
-            heard_at: env.now,
+            last_received_at: env.now,
             keep_alive_probes: 0,
             burst: 0,
             answers_by_reset: false,

@@ -183,7 +183,7 @@ impl Connection {
         ipv6: bool,
         syn: &Segment<'_>,
     ) -> Self {
-        let mut c = Self::agreed(env, embryo, timestamp_offset, ipv6);
+        let mut c = Self::syn_received_from_embryo(env, embryo, timestamp_offset, ipv6);
         c.early.insert(EarlyMarks::PASSIVE);
         c.rcv.acked = c.rcv.irs;
         // RFC 7413 §4.2.2:
@@ -215,7 +215,7 @@ impl Connection {
     }
 
     /// Returns true if the segment is a retransmission of the SYN: the SYN-ACK was lost or late.
-    pub(in crate::tcp) fn is_syn_again(&self, segment: &Segment<'_>) -> bool {
+    pub(in crate::tcp) fn is_retransmitted_syn(&self, segment: &Segment<'_>) -> bool {
         let flags = segment.flags;
         self.early.has(EarlyMarks::PASSIVE)
             && flags.syn()
@@ -223,14 +223,14 @@ impl Connection {
             && segment.seq == self.rcv.irs
     }
 
-    pub(in crate::tcp) fn on_syn_again(&mut self, segment: &Segment<'_>) -> Step {
+    pub(in crate::tcp) fn on_retransmitted_syn(&mut self, segment: &Segment<'_>) -> Step {
         if let Some(timestamps) = segment.options.timestamps
             && self.marks.has(Marks::TIMESTAMPS)
             && timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32 > 0
         {
             self.rcv.ts_recent = timestamps.value;
         }
-        self.note_ecn_of_syn_again(segment);
+        self.on_retransmitted_syn_ecn(segment);
         self.early.insert(EarlyMarks::SYN_ACK_PENDING);
         Break(Disposition::Accepted)
     }

@@ -25,7 +25,7 @@ const OPTION_LEN: u32 = 4;
 impl Connection {
     /// Schedules an immediate or delayed ACK for in-order text.
     #[inline]
-    pub(in crate::tcp) fn note_in_order(&mut self, env: &Env<'_>) {
+    pub(in crate::tcp) fn on_in_order_text(&mut self, env: &Env<'_>) {
         self.events.insert(Events::READABLE);
         self.rcv.segments = self.rcv.segments.saturating_add(1);
         // RFC 9293 §3.8.6.3 (SHLD-19, MUST-40), RFC 5681 §4.2:
@@ -58,7 +58,7 @@ impl Connection {
     /// duplicates, adjacent ones are merged; otherwise the last one counts, since "each duplicate
     /// contiguous sequence of data received is reported in at most one D-SACK block", and a report
     /// may get lost anyway.
-    pub(in crate::tcp) fn note_duplicate(&mut self, from: SeqNum, to: SeqNum) {
+    pub(in crate::tcp) fn record_duplicate(&mut self, from: SeqNum, to: SeqNum) {
         if !self.marks.has(Marks::SACK) || !to.after(from) {
             return;
         }

@@ -18,13 +18,13 @@ impl Connection {
     /// data is then dropped, and the peer retransmits it.
     #[inline]
     pub(in crate::tcp) fn reserve(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
-        bytes <= self.incoming.capacity() || self.draw(env, bytes)
+        bytes <= self.incoming.capacity() || self.grow_ring(env, bytes)
     }
 
     /// Grows the ring within the promise. If nothing is promised yet, or too little after memory
     /// pressure, obtains a promise first. A ring that starts empty gets half of its last size: one
     /// step to grow back in bulk transfers, and a single burst is soon forgotten.
-    fn draw(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
+    fn grow_ring(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
         let promise = &mut self.rcv.promise;
         if !promise.is_held() || bytes > promise.bytes() {
             let wanted = promise.bytes().max(env.settings.first_receive_buffer());
@@ -33,12 +33,12 @@ impl Connection {
             }
         }
         let most = promise.bytes();
-        let anew = self.incoming.capacity() == 0;
-        if anew {
+        let was_empty = self.incoming.capacity() == 0;
+        if was_empty {
             self.begin_tuning(env);
         }
         let key = self.tuner_key();
-        let tuner = env.pool.tuners.get(key).filter(|_| anew && self.rcv.promise.is_tuned());
+        let tuner = env.pool.tuners.get(key).filter(|_| was_empty && self.rcv.promise.is_tuned());
         let habit = tuner.map_or(0, |tuner| (1 << tuner.habit) / 2);
         let reserved = self.incoming.ensure(env.pool, bytes.max(habit).min(most));
         let capacity = self.incoming.capacity();
@@ -46,7 +46,7 @@ impl Connection {
             tuner.habit = capacity.max(1).ilog2() as u8;
         }
         if capacity == 0 {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
         reserved
     }
@@ -91,14 +91,18 @@ impl Connection {
     /// Returns the memory of an empty receive ring. Returns the promise too, except that of a grown
     /// window, whose peer will send soon, unless no more data can arrive.
     #[inline]
-    pub(in crate::tcp) fn let_go_received(&mut self, pool: &mut BufferPool, settings: &Settings) {
+    pub(in crate::tcp) fn return_receive_memory(
+        &mut self,
+        pool: &mut BufferPool,
+        settings: &Settings,
+    ) {
         // Without a promise the ring has no memory; without data it never had one.
         if self.rcv.promise.is_held() || self.rcv.promise.is_tuned() {
-            self.release_received(pool, settings);
+            self.return_receive_memory_slow(pool, settings);
         }
     }
 
-    fn release_received(&mut self, pool: &mut BufferPool, settings: &Settings) {
+    fn return_receive_memory_slow(&mut self, pool: &mut BufferPool, settings: &Settings) {
         self.incoming.release(pool);
         let first = Promise::credit(settings.first_receive_buffer());
         let done = !self.phase.may_receive() || self.marks.has(Marks::NO_READER);
@@ -126,7 +130,7 @@ impl Connection {
         env.pool.accounts.lower(promise, needed);
         let gave = promise.shift() < before;
         if self.incoming.is_empty() && self.holes.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
         gave || !self.rcv.promise.is_held()
     }
@@ -146,7 +150,7 @@ impl Connection {
     }
 
     /// Returns all memory, with its content.
-    pub(in crate::tcp) fn let_go(&mut self, pool: &mut BufferPool) {
+    pub(in crate::tcp) fn release_buffers(&mut self, pool: &mut BufferPool) {
         self.let_go_sent(pool);
         if self.rcv.promise.is_held() {
             self.incoming.release(pool);

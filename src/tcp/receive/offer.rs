@@ -93,7 +93,7 @@ impl Connection {
     }
 
     /// Updates the window after the program has read.
-    pub(in crate::tcp) fn note_room(&mut self, env: &mut Env<'_>) {
+    pub(in crate::tcp) fn update_window_after_read(&mut self, env: &mut Env<'_>) {
         if !self.phase.may_receive() {
             return;
         }

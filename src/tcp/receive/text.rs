@@ -17,7 +17,7 @@ impl Connection {
     ) -> Result<(), Disposition> {
         let known = if seq.before(self.rcv.nxt) { self.rcv.nxt.distance_from(seq) } else { 0 };
         if known > 0 {
-            self.note_duplicate(seq, self.rcv.nxt.earliest(seq + payload.len() as u32));
+            self.record_duplicate(seq, self.rcv.nxt.earliest(seq + payload.len() as u32));
         }
         let Some(fresh) = payload.get(known as usize..).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
@@ -36,7 +36,7 @@ impl Connection {
         if offset == 0 && self.holes.is_empty() {
             self.incoming.push(fresh);
             self.rcv.advance(fresh.len() as u32);
-            self.note_in_order(env);
+            self.on_in_order_text(env);
         } else {
             self.receive_past_hole(offset, fresh);
         }
@@ -47,7 +47,7 @@ impl Connection {
     fn receive_past_hole(&mut self, offset: u32, fresh: &[u8]) {
         let end = offset + fresh.len() as u32;
         if let Some((from, to)) = self.holes.overlap(offset, end) {
-            self.note_duplicate(self.rcv.nxt + from, self.rcv.nxt + to);
+            self.record_duplicate(self.rcv.nxt + from, self.rcv.nxt + to);
         }
         if self.holes.add(offset, end).is_err() {
             self.rcv.duplicates = self.rcv.duplicates.saturating_add(1);
@@ -99,7 +99,7 @@ impl Connection {
             _ => {}
         }
         if self.incoming.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
     }
 
@@ -118,9 +118,9 @@ impl Connection {
             self.tune(env);
         }
         if self.incoming.is_empty() && self.holes.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
-        self.note_room(env);
+        self.update_window_after_read(env);
         self.notify_closed_when_drained();
         wanted as usize
     }

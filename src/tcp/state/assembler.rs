@@ -135,8 +135,8 @@ impl Ranges {
     fn recent(&self) -> [Option<usize>; RECENT_MAX] {
         let mut places = [None; RECENT_MAX];
         let mut known = 0;
-        for &begun in &self.recent[..self.recent_len] {
-            let offset = begun.wrapping_sub(self.origin);
+        for &start in &self.recent[..self.recent_len] {
+            let offset = start.wrapping_sub(self.origin);
             let place = self.first_ending_after(offset);
             let holds = place < self.list.len() && self.at(place).0 <= offset;
             if holds && !places.contains(&Some(place)) {
@@ -175,18 +175,18 @@ impl Ranges {
             self.list[first] = kept;
             self.list.drain(first + 1..last);
         }
-        self.note_recent(start, merged);
+        self.record_recent(start, merged);
         Ok(())
     }
 
     /// Records the bytes at `start` as the newest of the range `merged`.
-    fn note_recent(&mut self, start: u32, merged: Range) {
+    fn record_recent(&mut self, start: u32, merged: Range) {
         let mut recent = [self.origin.wrapping_add(start); RECENT_MAX];
         let mut len = 1;
-        for &begun in &self.recent[..self.recent_len] {
-            let offset = begun.wrapping_sub(self.origin);
+        for &start in &self.recent[..self.recent_len] {
+            let offset = start.wrapping_sub(self.origin);
             if !(merged.0..merged.1).contains(&offset) && len < RECENT_MAX {
-                recent[len] = begun;
+                recent[len] = start;
                 len += 1;
             }
         }
@@ -203,9 +203,9 @@ impl Ranges {
             }
         }
         // Clamp starts below to the new origin.
-        for begun in &mut self.recent[..self.recent_len] {
-            let offset = begun.wrapping_sub(self.origin);
-            *begun = self.origin.wrapping_add(offset.max(n));
+        for start in &mut self.recent[..self.recent_len] {
+            let offset = start.wrapping_sub(self.origin);
+            *start = self.origin.wrapping_add(offset.max(n));
         }
         self.origin = self.origin.wrapping_add(n);
     }

@@ -42,7 +42,7 @@ pub struct Connection {
     pub(in crate::tcp) outgoing: RingBuffer,
     pub(in crate::tcp) recovery: Recovery,
     /// Arrival time of the last acceptable segment.
-    pub(in crate::tcp) heard_at: Instant,
+    pub(in crate::tcp) last_received_at: Instant,
     /// Keep-alive probes sent since then.
     pub(in crate::tcp) keep_alive_probes: u8,
     /// Segments that may still follow in the current burst, see `burst`.

@@ -52,7 +52,7 @@ struct Probe {
     /// Time at which the probe was detected as lost.
     lost_at: Option<Instant>,
     /// True if segments around the probe were lost as well.
-    company: bool,
+    others_lost: bool,
 }
 
 /// The search state of one path.
@@ -68,7 +68,7 @@ pub(in crate::tcp) struct Search {
     /// No probe is sent before this time …
     next_at: Instant,
     /// … while this is set.
-    rests: bool,
+    is_paused: bool,
     probe: Option<Probe>,
     black_holes: u8,
     arrived: u8,
@@ -96,7 +96,7 @@ impl Search {
             most: high,
             high_untried: true,
             next_at: Instant::ZERO,
-            rests: false,
+            is_paused: false,
             probe: None,
             black_holes: 0,
             arrived: 0,
@@ -107,7 +107,7 @@ impl Search {
     /// Returns the size to probe with now.
     #[inline]
     pub(in crate::tcp) fn due(&self) -> Option<u16> {
-        if self.rests || self.probe.is_some() || self.is_over() {
+        if self.is_paused || self.probe.is_some() || self.is_over() {
             return None;
         }
         let middle = self.low + (self.high - self.low).div_ceil(2);
@@ -139,10 +139,10 @@ impl Search {
 
     /// Ends a pause that is over by `now`.
     pub(in crate::tcp) fn wake(&mut self, now: Instant) {
-        if !self.rests || now < self.next_at {
+        if !self.is_paused || now < self.next_at {
             return;
         }
-        self.rests = false;
+        self.is_paused = false;
         if self.is_over() {
             (self.high, self.high_untried) = (self.most, true);
         }
@@ -150,7 +150,7 @@ impl Search {
 
     /// Records a probe of `size` bytes, from `seq` to `end`.
     pub(in crate::tcp) fn on_sent(&mut self, seq: SeqNum, end: SeqNum, size: u16) {
-        self.probe = Some(Probe { seq, end, size, lost_at: None, company: false });
+        self.probe = Some(Probe { seq, end, size, lost_at: None, others_lost: false });
     }
 
     /// Returns the sequence range of the probe in flight.
@@ -172,14 +172,14 @@ impl Search {
         // The loss of the probe's retransmission is an ordinary loss.
         let first = probe.lost_at.is_none_or(|at| at == now);
         probe.lost_at = probe.lost_at.or(Some(now));
-        probe.company |= !alone;
-        first && !probe.company
+        probe.others_lost |= !alone;
+        first && !probe.others_lost
     }
 
     /// Records a loss outside the probe.
     pub(in crate::tcp) fn on_congestion(&mut self) {
         if let Some(probe) = &mut self.probe {
-            probe.company = true;
+            probe.others_lost = true;
         }
     }
 
@@ -200,7 +200,7 @@ impl Search {
                 self.succeed(now, probe.size);
                 SearchOutcome::Takes(probe.size)
             }
-            Some(_) if probe.company => SearchOutcome::Nothing,
+            Some(_) if probe.others_lost => SearchOutcome::Nothing,
             Some(_) => {
                 self.fail(now, probe.size, window);
                 SearchOutcome::TooLarge
@@ -217,7 +217,7 @@ impl Search {
     ) -> SearchOutcome {
         match self.probe.take() {
             // RFC 4821 §7.5, timeout failure: nothing before the probe was lost.
-            Some(probe) if probe.seq == una && !probe.company => {
+            Some(probe) if probe.seq == una && !probe.others_lost => {
                 self.fail(now, probe.size, window.times(AFTER_TIMEOUT));
                 SearchOutcome::TooLarge
             }
@@ -247,7 +247,7 @@ impl Search {
 
     pub(in crate::tcp) fn rest(&mut self, now: Instant, span: Duration) {
         self.next_at = now + span;
-        self.rests = true;
+        self.is_paused = true;
     }
 
     /// Applies an ICMP message: the path carries packets of at most `mtu` bytes.
@@ -266,7 +266,7 @@ impl Search {
     ///   > timeouts, search_low and eff_pmtu SHOULD be halved, with a lower bound
     pub(in crate::tcp) fn on_full_stop(&mut self, eff_pmtu: u16, base: u16, least: u16) -> u16 {
         self.probe = None;
-        self.rests = false;
+        self.is_paused = false;
         let size = if eff_pmtu > self.low {
             self.low
         } else if eff_pmtu > base {

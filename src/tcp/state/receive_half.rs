@@ -49,7 +49,7 @@ pub(in crate::tcp) struct ReceiveHalf {
     /// RCV.BUFF.
     pub(in crate::tcp) promise: Promise,
     /// Number of times that RCV.NXT wrapped around to IRS.
-    turns: u8,
+    wraps: u8,
 }
 
 impl ReceiveHalf {
@@ -69,7 +69,7 @@ impl ReceiveHalf {
             quick: QUICK_ACKS,
             duplicates: 0,
             promise,
-            turns: 0,
+            wraps: 0,
         }
     }
 
@@ -82,14 +82,14 @@ impl ReceiveHalf {
     /// Returns the bytes received in order so far, SYN and FIN not counted, modulo 2^40.
     pub(in crate::tcp) fn bytes_received(&self, phase: Phase) -> u64 {
         let controls = 1 + u64::from(phase.peer_has_closed());
-        let numbers = u64::from(self.turns) << 32 | u64::from(self.nxt.distance_from(self.irs));
+        let numbers = u64::from(self.wraps) << 32 | u64::from(self.nxt.distance_from(self.irs));
         numbers.saturating_sub(controls)
     }
 
     /// Advances RCV.NXT by `n`.
     pub(in crate::tcp) fn advance(&mut self, n: u32) {
         let before = self.nxt.distance_from(self.irs);
-        self.turns = self.turns.wrapping_add(u8::from(before.overflowing_add(n).1));
+        self.wraps = self.wraps.wrapping_add(u8::from(before.overflowing_add(n).1));
         self.nxt += n;
         self.edge = self.edge.latest(self.nxt);
         self.duplicates = 0;

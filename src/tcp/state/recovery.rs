@@ -69,7 +69,7 @@ impl Recovery {
     /// Creates the state of a connection that an embryo becomes: [`Self::new`] and [`Self::begin`]
     /// in one step.
     #[inline(always)]
-    pub(in crate::tcp) fn begun(snd: &SendHalf, env: &Env<'_>, embryo: &Embryo) -> Self {
+    pub(in crate::tcp) fn from_embryo(snd: &SendHalf, env: &Env<'_>, embryo: &Embryo) -> Self {
         let segments = first_segments(env, embryo.retransmissions() > 0);
         let controller = Controller::new(env.settings.congestion, snd.mss, segments);
         let mut rtt = Rtt::default();

@@ -33,7 +33,7 @@ pub(in crate::tcp) struct SendHalf {
     /// The peer's window shift.
     pub(in crate::tcp) shift: WindowShift,
     /// Number of times that SND.UNA wrapped around to ISS.
-    turns: u8,
+    wraps: u8,
 }
 
 impl SendHalf {
@@ -52,7 +52,7 @@ impl SendHalf {
             iss,
             mss: MSS_DEFAULT[0],
             shift: WindowShift::ZERO,
-            turns: 0,
+            wraps: 0,
         }
     }
 
@@ -115,7 +115,7 @@ impl SendHalf {
     /// Sets SND.UNA <- SEG.ACK.
     pub(in crate::tcp) fn advance_una(&mut self, ack: SeqNum) {
         let round = ack.distance_from(self.iss) < self.una.distance_from(self.iss);
-        self.turns = self.turns.wrapping_add(u8::from(round));
+        self.wraps = self.wraps.wrapping_add(u8::from(round));
         self.una = ack;
         self.resend = self.resend.latest(ack);
         self.resend_end = self.resend_end.latest(ack);
@@ -124,7 +124,7 @@ impl SendHalf {
     /// Returns the bytes acknowledged so far, SYN and FIN not counted, modulo 2^40.
     pub(in crate::tcp) fn bytes_acked(&self) -> u64 {
         let controls = u64::from(self.una != self.iss) + u64::from(self.fin_is_acked());
-        let numbers = u64::from(self.turns) << 32 | u64::from(self.una.distance_from(self.iss));
+        let numbers = u64::from(self.wraps) << 32 | u64::from(self.una.distance_from(self.iss));
         numbers.saturating_sub(controls)
     }
 
