@@ -139,7 +139,7 @@ impl Engine {
         let Some(embryo) = self.tables.embryos.get_mut(index) else { return };
         match embryo.on_segment(letter.segment, &self.settings) {
             EmbryoAnswer::Establish => self.establish(index, letter),
-            EmbryoAnswer::SynAckAgain => {
+            EmbryoAnswer::SynAck => {
                 let embryo = *embryo;
                 self.send_syn_ack(&embryo, letter.arrival, exits.outlet);
             }
@@ -176,7 +176,7 @@ impl Engine {
         let key = &letter.arrival.key;
         match state.on_segment(letter.segment, timestamps, &self.settings) {
             TimeWaitAnswer::Ignore => {}
-            TimeWaitAnswer::AckAgain => {
+            TimeWaitAnswer::Ack => {
                 if self.challenges.take(self.now) == Allowance::Granted {
                     self.send_time_wait_ack(&state, timestamps, letter.arrival, exits.outlet);
                 }

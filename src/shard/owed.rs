@@ -105,7 +105,7 @@ impl Engine {
 
     /// There was no frame, or it has sent enough for one turn.
     fn put_off(&mut self, index: u32, segments: usize) -> Progress {
-        if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
+        if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.has_pending_output()) {
             return Progress::Done;
         }
         if segments < SEGMENTS_A_TURN {
@@ -118,10 +118,10 @@ impl Engine {
     /// next sends, new ones when they begin.
     #[cold]
     fn heed_path_mtu(&mut self, index: u32) {
-        if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
+        if !self.tables.flows.at(index).is_some_and(|flow| flow.connection.has_pending_output()) {
             return;
         }
-        self.take_path_news(index);
+        self.take_path_mtu_event(index);
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
         match self.path_mtus.limit(self.now, flow.remote.address()) {
             Some(Limit::Told(mtu)) => flow.connection.on_path_mtu(mtu),
@@ -131,9 +131,9 @@ impl Engine {
     }
 
     /// What a connection has found out about its path is for all that use it (RFC 4821 §5.2).
-    pub(super) fn take_path_news(&mut self, index: u32) {
+    pub(super) fn take_path_mtu_event(&mut self, index: u32) {
         let Some(flow) = self.tables.flows.at_mut(index) else { return };
-        let Some(news) = flow.connection.take_path_news() else { return };
+        let Some(news) = flow.connection.take_path_mtu_event() else { return };
         self.path_mtus.on_found(self.now, flow.remote.address(), &news);
         self.counters.add(Event::PathBlackHole, news.black_holes.into());
         self.counters.add(Event::PathProbeArrived, news.arrived.into());

@@ -41,7 +41,7 @@ impl Engine {
                 if flow.connection.timeouts() > before {
                     self.counters.count(Event::Timeout);
                     self.doubt_neighbour(index);
-                    self.take_path_news(index);
+                    self.take_path_mtu_event(index);
                 }
                 self.touched(index);
             }

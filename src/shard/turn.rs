@@ -336,7 +336,7 @@ impl Shard {
         Memory {
             limit: pool.limit(),
             promised: accounts.promised(),
-            lent: accounts.lent(),
+            lent: accounts.allocated(),
             in_use: pool.in_use(),
             held: pool.held(),
         }

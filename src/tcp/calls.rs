@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Returns true if [`Self::poll_segment`] would return a segment.
-    pub fn owes(&self) -> bool {
+    pub fn has_pending_output(&self) -> bool {
         self.next_plan().is_some()
     }
 
@@ -47,7 +47,7 @@ impl Connection {
     /// nothing left to read.
     #[inline]
     pub fn is_over(&self) -> bool {
-        self.phase.is_last() && self.incoming.is_empty() && !self.owes()
+        self.phase.is_last() && self.incoming.is_empty() && !self.has_pending_output()
     }
 
     /// Copies received bytes into `bytes` and returns how many.

@@ -100,7 +100,7 @@ impl Connection {
         self.timers = Timers::default();
         self.close_reason = Some(reason);
         if env.settings.read_after_reset && reason != CloseReason::Aborted {
-            self.let_go_sent(env.pool);
+            self.release_send_buffer(env.pool);
             self.holes = Assembler::default();
             self.release_flight(env.pool);
             return self.notify_closed_when_drained();
@@ -119,7 +119,7 @@ impl Connection {
     /// be read.
     pub(super) fn finish(&mut self, env: &mut Env<'_>) {
         self.timers = Timers::default();
-        self.let_go_sent(env.pool);
+        self.release_send_buffer(env.pool);
         self.release_flight(env.pool);
         self.close_reason = Some(CloseReason::Finished);
         self.notify_closed_when_drained();

@@ -24,7 +24,7 @@ pub enum TimeWaitAnswer {
     Ignore,
     /// Send [`TimeWait::ack`]. The segment is not a retransmitted FIN, so the caller's limit for
     /// challenge ACKs applies (RFC 5961 §7).
-    AckAgain,
+    Ack,
     /// The peer retransmitted its FIN: our ACK was lost. Send [`TimeWait::ack`] and restart 2MSL.
     AckAndRestart,
     /// A new SYN ends TIME-WAIT early (RFC 6191): remove the entry and process the segment as in
@@ -70,7 +70,7 @@ impl TimeWait {
         }
         // RFC 7323 §5.3 R1: not acceptable, so it is acknowledged and dropped.
         if timestamps && self.is_old(segment) {
-            return TimeWaitAnswer::AckAgain;
+            return TimeWaitAnswer::Ack;
         }
         // RFC 9293 §3.10.7.4, fifth. For acceptable segments, in the window that our ACKs announce:
         //   > if the ACK bit is off, drop the segment and return
@@ -88,7 +88,7 @@ impl TimeWait {
         if segment.is_empty() && segment.seq == self.rcv_nxt {
             return TimeWaitAnswer::Ignore;
         }
-        TimeWaitAnswer::AckAgain
+        TimeWaitAnswer::Ack
     }
 
     /// Decides if a SYN may begin a new incarnation (RFC 6191 §2).
@@ -96,7 +96,7 @@ impl TimeWait {
         let offered = syn.options.timestamps.filter(|_| settings.timestamps);
         let later_seq = syn.seq.after(self.rcv_nxt);
         if syn.flags.ack() {
-            return TimeWaitAnswer::AckAgain;
+            return TimeWaitAnswer::Ack;
         }
         let honor = match (before, offered) {
             // Both incarnations with timestamps: a later timestamp, or the same with a later
@@ -115,7 +115,7 @@ impl TimeWait {
             // RFC 6191 silently drops it. RFC 9293 §3.10.7.4, fourth, is later and says for all
             // other cases:
             //   > TCP endpoints MUST send a "challenge ACK" to the remote peer
-            TimeWaitAnswer::AckAgain
+            TimeWaitAnswer::Ack
         }
     }
 
@@ -153,7 +153,7 @@ impl TimeWait {
     /// side fail PAWS. `quiet_since` is the time when our side last sent on the flow, or later.
     /// `delay` is [`REUSE_DELAY`] unless the peer's clock is known to be faster; it is never less
     /// than one tick of our clock.
-    pub fn may_be_succeeded(
+    pub fn may_reopen(
         &self,
         timestamps: bool,
         quiet_since: Instant,
@@ -202,14 +202,11 @@ mod tests {
         for (ahead, expected) in [
             (0, TimeWaitAnswer::Ignore),
             (65_534, TimeWaitAnswer::Ignore),
-            (65_535, TimeWaitAnswer::AckAgain),
+            (65_535, TimeWaitAnswer::Ack),
         ] {
             assert_eq!(answer_without_timestamps(Flags::FIN, RCV_NXT + ahead, None), expected);
         }
-        assert_eq!(
-            answer_without_timestamps(Flags::FIN, RCV_NXT - 10, None),
-            TimeWaitAnswer::AckAgain
-        );
+        assert_eq!(answer_without_timestamps(Flags::FIN, RCV_NXT - 10, None), TimeWaitAnswer::Ack);
     }
 
     #[test]
@@ -243,8 +240,8 @@ mod tests {
     #[test]
     fn a_fin_of_an_older_incarnation_restarts_nothing() {
         let fin = Flags::FIN.with(Flags::ACK);
-        assert_eq!(answer(fin, RCV_NXT - 1, Some(TS_RECENT - 1)), TimeWaitAnswer::AckAgain);
-        assert_eq!(answer(fin, RCV_NXT - 100, Some(5)), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(fin, RCV_NXT - 1, Some(TS_RECENT - 1)), TimeWaitAnswer::Ack);
+        assert_eq!(answer(fin, RCV_NXT - 100, Some(5)), TimeWaitAnswer::Ack);
     }
 
     #[test]
@@ -254,18 +251,18 @@ mod tests {
 
     #[test]
     fn other_segments_are_acknowledged() {
-        assert_eq!(answer(Flags::ACK, RCV_NXT - 1, Some(5)), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(Flags::ACK, RCV_NXT - 1, Some(5)), TimeWaitAnswer::Ack);
         let data = Segment { payload: b"x", ..segment(Flags::ACK, RCV_NXT, Some(5)) };
-        assert_eq!(ENTRY.on_segment(&data, true, &Settings::default()), TimeWaitAnswer::AckAgain);
+        assert_eq!(ENTRY.on_segment(&data, true, &Settings::default()), TimeWaitAnswer::Ack);
         let syn_ack = Flags::SYN.with(Flags::ACK);
-        assert_eq!(answer(syn_ack, RCV_NXT + 1, Some(5)), TimeWaitAnswer::AckAgain);
-        assert_eq!(answer(syn_ack.with(Flags::FIN), RCV_NXT - 2, None), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(syn_ack, RCV_NXT + 1, Some(5)), TimeWaitAnswer::Ack);
+        assert_eq!(answer(syn_ack.with(Flags::FIN), RCV_NXT - 2, None), TimeWaitAnswer::Ack);
     }
 
     #[test]
     fn a_new_syn_is_judged_by_the_table_of_rfc_6191() {
         let (later, earlier) = (RCV_NXT + 1, RCV_NXT - 1);
-        let refused = TimeWaitAnswer::AckAgain;
+        let refused = TimeWaitAnswer::Ack;
         // timestamps before, SYN's number, SYN's timestamp, answer
         let table = [
             (true, earlier, Some(0), REUSE),
@@ -290,7 +287,7 @@ mod tests {
     fn timestamps_that_we_would_not_use_do_not_count() {
         let settings = Settings { timestamps: false, ..Settings::default() };
         let syn = segment(Flags::SYN, RCV_NXT - 1, Some(0));
-        assert_eq!(ENTRY.on_segment(&syn, false, &settings), TimeWaitAnswer::AckAgain);
+        assert_eq!(ENTRY.on_segment(&syn, false, &settings), TimeWaitAnswer::Ack);
     }
 
     #[test]
@@ -305,7 +302,7 @@ mod tests {
     fn we_take_our_own_entry_only_with_timestamps_and_after_the_delay() {
         let quiet = Instant::from_millis(1_000);
         let ask = |timestamps, ms, delay| {
-            ENTRY.may_be_succeeded(timestamps, quiet, Instant::from_millis(ms), delay)
+            ENTRY.may_reopen(timestamps, quiet, Instant::from_millis(ms), delay)
         };
         assert_eq!(ask(true, 2_000, REUSE_DELAY), Some(SND_NXT));
         assert_eq!(ask(true, 1_999, REUSE_DELAY), None);

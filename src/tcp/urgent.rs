@@ -55,7 +55,7 @@ impl Connection {
 
     /// Clears marks behind the data that was read or acknowledged.
     #[inline]
-    pub(super) fn pass_urgent(&mut self) {
+    pub(super) fn prune_urgent(&mut self) {
         if self.marks.has(Marks::URGENT) {
             self.prune_passed();
         }

@@ -352,7 +352,7 @@ impl Connection {
         // accept a reset only at its RCV.NXT. As far as we know that is SND.UNA: SEG.ACK, unless
         // the segment is old.
         self.snd.fall_back_to_una();
-        self.answers_by_reset = true;
+        self.bare_reset = true;
         Break(Disposition::AfterClose)
     }
 }

@@ -76,7 +76,7 @@ impl Embryo {
             _ => {}
         }
         self.record_codepoint(syn.ecn);
-        EmbryoAnswer::SynAckAgain
+        EmbryoAnswer::SynAck
     }
 
     fn is_same_syn(&self, segment: &Segment<'_>) -> bool {

@@ -77,7 +77,7 @@ pub enum EmbryoAnswer {
     /// The handshake is complete: create the connection and pass it the same segment.
     Establish,
     /// The peer retransmitted its SYN: send [`Embryo::syn_ack`].
-    SynAckAgain,
+    SynAck,
     /// Send [`Embryo::ack`], within the limit for challenge ACKs (RFC 5961 §7).
     Ack(Disposition),
     /// Send [`SegmentOut::reset_for`] this segment; keep the embryo.

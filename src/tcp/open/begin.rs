@@ -156,7 +156,7 @@ impl Connection {
             last_received_at: env.now,
             keep_alive_probes: 0,
             burst: 0,
-            answers_by_reset: false,
+            bare_reset: false,
             close_reason: None,
             ecn: EcnMode::None,
             challenges: Challenges::default(),

@@ -70,7 +70,7 @@ impl Connection {
     ///   > To deal with network or servers dropping SYN packets with payload or unknown options,
     ///   > when the SYN timer fires, the client SHOULD retransmit a SYN packet without data and
     ///   > Fast Open options.
-    pub(in crate::tcp) fn load_of_syn(&mut self, ours: u16) -> SynLoad {
+    pub(in crate::tcp) fn syn_load(&mut self, ours: u16) -> SynLoad {
         let is_first = self.snd.nxt == self.snd.iss;
         let queued = self.outgoing.len();
         let Some(opening) = self.opening_mut().filter(|_| is_first) else {
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Records that the first SYN was sent with `len` bytes of data.
-    pub(in crate::tcp) fn note_syn_data_sent(&mut self, len: u32) {
+    pub(in crate::tcp) fn on_syn_data_sent(&mut self, len: u32) {
         if len > 0 {
             self.early.insert(EarlyMarks::DATA);
             self.snd.nxt = self.snd.nxt.latest(self.snd.iss + 1 + len);
@@ -94,13 +94,13 @@ impl Connection {
     }
 
     /// Returns the MSS to announce in a SYN, lower on a path known to have a smaller MTU.
-    pub(in crate::tcp) fn mss_of_syn(&self, ours: u16) -> u16 {
+    pub(in crate::tcp) fn syn_mss(&self, ours: u16) -> u16 {
         let opening = self.choices.as_ref().and_then(|choices| choices.opening.as_ref());
         opening.and_then(|opening| opening.path_mss).map_or(ours, |path| path.min(ours))
     }
 
     /// Records a retransmission of the SYN by the timer.
-    pub(in crate::tcp) fn note_syn_timeout(&mut self) {
+    pub(in crate::tcp) fn on_fast_open_syn_timeout(&mut self) {
         if let Some(opening) = self.opening_mut() {
             opening.outcome.timed_out = true;
         }
@@ -128,7 +128,7 @@ impl Connection {
     /// The data is retransmitted in segments of the negotiated MSS and does not count as lost: a
     /// server that ignores data in SYNs is no sign of congestion.
     #[cold]
-    pub(in crate::tcp) fn on_early_answer(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn on_fast_open_answer(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let first: SeqNum = self.snd.iss + 1;
         let acked = segment.ack.distance_from(first);
         if self.early.has(EarlyMarks::DATA) {
@@ -236,7 +236,7 @@ impl Connection {
     }
 
     /// Records that the SYN-ACK was sent, for the first time or retransmitted.
-    pub(in crate::tcp) fn note_syn_ack_sent(&mut self) {
+    pub(in crate::tcp) fn on_syn_ack_sent(&mut self) {
         self.early.remove(EarlyMarks::SYN_ACK_PENDING);
         if self.snd.una == self.snd.iss {
             self.snd.advance_una(self.snd.iss + 1);

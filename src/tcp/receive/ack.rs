@@ -44,7 +44,7 @@ impl Connection {
     /// Clears the pending ACK after a segment with ACK was sent. Duplicate ACKs stay pending, since
     /// only an ACK without data counts as one.
     #[inline]
-    pub(in crate::tcp) fn note_acked(&mut self) {
+    pub(in crate::tcp) fn on_ack_sent(&mut self) {
         self.rcv.acked = self.rcv.nxt;
         self.rcv.segments = 0;
         self.timers.ack_at = crate::time::Instant::FAR;

@@ -151,7 +151,7 @@ impl Connection {
 
     /// Returns all memory, with its content.
     pub(in crate::tcp) fn release_buffers(&mut self, pool: &mut BufferPool) {
-        self.let_go_sent(pool);
+        self.release_send_buffer(pool);
         if self.rcv.promise.is_held() {
             self.incoming.release(pool);
             pool.accounts.unhold(&mut self.rcv.promise);

@@ -87,7 +87,7 @@ impl Connection {
         self.rcv.edge += self.edge_step(env);
         let wnd = self.rcv.wnd();
         if wnd == 0 {
-            self.note_closed(env);
+            self.on_window_closed(env);
         }
         self.rcv.shift.field(wnd)
     }
@@ -100,15 +100,15 @@ impl Connection {
         if self.window_update_is_due(env) {
             self.marks.insert(Marks::ACK);
         } else if self.rcv.wnd() == 0 {
-            self.note_closed(env);
+            self.on_window_closed(env);
         }
     }
 
     /// Notifies the shard if the window is closed for lack of memory, so that it reopens the window
     /// when memory is available.
-    fn note_closed(&self, env: &mut Env<'_>) {
+    fn on_window_closed(&self, env: &mut Env<'_>) {
         if self.rcv_buff(env) == 0 {
-            env.pool.accounts.note_closed();
+            env.pool.accounts.on_window_closed();
         }
     }
 

@@ -113,7 +113,7 @@ impl Connection {
         bytes[..first.len()].copy_from_slice(first);
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
         self.incoming.consume(wanted);
-        self.pass_urgent();
+        self.prune_urgent();
         if self.rcv.promise.is_tuned() {
             self.tune(env);
         }

@@ -48,7 +48,7 @@ pub struct Connection {
     /// Segments that may still follow in the current burst, see `burst`.
     pub(in crate::tcp) burst: u8,
     /// The pending reset is sent at the sequence number that the peer accepts, without ACK.
-    pub(in crate::tcp) answers_by_reset: bool,
+    pub(in crate::tcp) bare_reset: bool,
     pub(in crate::tcp) close_reason: Option<CloseReason>,
     /// The negotiated ECN mode. The ECN state is in `choices`.
     pub(in crate::tcp) ecn: EcnMode,
@@ -232,7 +232,7 @@ impl Connection {
     /// cookie and had no room for the connection when the last ACK came (RFC 4987 §3.6) recognizes
     /// the connection only by the first segment, and answers any other with a reset. The response
     /// to the first is as informative: SACK reports the fate of the rest.
-    pub(in crate::tcp) fn nothing_acked(&self) -> bool {
+    pub(in crate::tcp) fn only_syn_acked(&self) -> bool {
         self.snd.una == self.snd.iss + 1
     }
 }

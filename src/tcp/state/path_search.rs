@@ -163,7 +163,7 @@ impl Search {
     ///   > When only the probe is lost, it is treated as an indication that the Path MTU is smaller
     ///   > than the probe size. In this case alone, the loss SHOULD NOT be interpreted as
     ///   > congestion signal.
-    pub(in crate::tcp) fn forgives(&mut self, now: Instant, from: SeqNum, to: SeqNum) -> bool {
+    pub(in crate::tcp) fn is_probe_loss(&mut self, now: Instant, from: SeqNum, to: SeqNum) -> bool {
         let Some(probe) = self.probe.as_mut() else { return false };
         if to.at_or_before(probe.seq) || from.at_or_after(probe.end) {
             return false;
@@ -299,7 +299,7 @@ mod tests {
             sizes.push(size);
             search.on_sent(SeqNum(1), SeqNum(2), size);
             if size > mtu {
-                assert!(search.forgives(now, SeqNum(1), SeqNum(2)));
+                assert!(search.is_probe_loss(now, SeqNum(1), SeqNum(2)));
             }
             let _ = search.on_acked(now, SeqNum(2), WINDOW);
             now += WINDOW;
@@ -335,7 +335,7 @@ mod tests {
             let outcome = if timeout {
                 search.on_timeout(NOW, SeqNum(1), WINDOW)
             } else {
-                assert!(search.forgives(NOW, SeqNum(1), SeqNum(2)));
+                assert!(search.is_probe_loss(NOW, SeqNum(1), SeqNum(2)));
                 search.on_acked(NOW, SeqNum(2), WINDOW)
             };
             assert_eq!(outcome, SearchOutcome::TooLarge);
@@ -351,9 +351,9 @@ mod tests {
         // RFC 4821 §7.6.4
         let mut search = Search::new(1200, 1500);
         search.on_sent(SeqNum(1), SeqNum(2), 1500);
-        assert!(!search.forgives(NOW, SeqNum(1), SeqNum(3)));
+        assert!(!search.is_probe_loss(NOW, SeqNum(1), SeqNum(3)));
         search.on_congestion();
-        assert!(!search.forgives(NOW, SeqNum(1), SeqNum(2)));
+        assert!(!search.is_probe_loss(NOW, SeqNum(1), SeqNum(2)));
         assert_eq!(search.on_timeout(NOW, SeqNum(0), WINDOW), SearchOutcome::Nothing);
         assert_eq!(search.due(), Some(1500));
     }

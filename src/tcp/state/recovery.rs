@@ -161,7 +161,7 @@ impl Recovery {
 
     /// Records a retransmission. RFC 6298 §3, Karn's algorithm:
     ///   > RTT samples MUST NOT be made using segments that were retransmitted
-    pub(in crate::tcp) fn on_sent_again(&mut self) {
+    pub(in crate::tcp) fn on_retransmitted(&mut self) {
         self.is_timing = false;
         self.retransmissions = self.retransmissions.wrapping_add(1);
     }

@@ -92,7 +92,7 @@ impl SendHalf {
     /// probe then grows to a segment. Data that already fills half a segment is sent unchanged:
     /// coalescing would not save a segment.
     #[inline]
-    pub(in crate::tcp) fn takes_company(&self, seq: SeqNum, end: SeqNum) -> bool {
+    pub(in crate::tcp) fn may_coalesce(&self, seq: SeqNum, end: SeqNum) -> bool {
         end.distance_from(seq) < u32::from(self.mss) / 2
     }
 
