@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embryo_of_a_cookie_takes_the_same_ack() {
+    fn the_embryo_of_a_cookie_accepts_the_same_ack() {
         let mut jar = CookieJar::new([1; 16]);
         let mut syn = with_mss(1400);
         syn.options.timestamps = Some(Timestamps { value: 800, echo: 0 });
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_one_to_two_periods() {
+    fn a_cookie_is_valid_for_one_to_two_periods() {
         let mut jar = CookieJar::new([1; 16]);
         let syn = with_mss(1460);
         let start = Instant::ZERO + PERIOD.times(10);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_numbers_of_all_are_good() {
+    fn exactly_eight_numbers_are_valid_cookies() {
         let mut jar = CookieJar::new([1; 16]);
         let cookies = [NOW + PERIOD, NOW].map(|at| jar.cookie(KEY, &with_mss(0), at));
         let good = |ack: SeqNum| {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_guessed_while_no_cookie_is_out() {
+    fn no_ack_passes_as_a_cookie_while_none_was_sent() {
         let mut jar = CookieJar::new([1; 16]);
         let cookie = jar.clone().cookie(KEY, &with_mss(1460), NOW);
         let ack = Segment { seq: IRS + 1, ack: cookie + 1, flags: Flags::ACK, ..with_mss(0) };

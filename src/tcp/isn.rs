@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_keeps_its_secrets_and_another_flow_or_host_has_others() {
+    fn secrets_are_stable_per_flow_and_differ_between_flows_and_hosts() {
         let isn = IsnGenerator::new([7; 16]);
         assert_eq!(isn.secrets(b"flow"), isn.secrets(b"flow"));
         assert_ne!(isn.secrets(b"flow"), isn.secrets(b"flaw"));

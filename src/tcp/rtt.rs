@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn before_any_sample_the_initial_timeout_holds() {
+    fn the_initial_timeout_applies_before_any_sample() {
         let rtt = Rtt::default();
         assert_eq!(rtt.rto(&Settings::default()), Duration::from_secs(1));
         assert_eq!((rtt.srtt(), rtt.rttvar()), (None, None));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_steady_path_the_granularity_is_all_that_is_added() {
+    fn on_a_steady_path_only_the_granularity_is_added() {
         let rtt = after(&[80_000; 200]);
         assert_eq!(rtt.srtt(), Some(Duration::from_millis(80)));
         assert_eq!(rtt.rto(&unbounded()), Duration::from_millis(81));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_nothing_and_of_ages_are_survived() {
+    fn zero_and_huge_samples_are_clamped() {
         assert_eq!(after(&[0]).srtt(), Some(Duration::from_micros(1)));
         let longest = after(&[u64::MAX / 1000, 0, u64::MAX / 1000, 0]);
         assert_eq!(longest.rto(&Settings::default()), Settings::default().rto_max);

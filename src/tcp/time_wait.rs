@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_the_window_without_ack_is_dropped() {
+    fn a_segment_in_the_window_without_ack_is_dropped() {
         // RFC 9293 §3.10.7.4, fifth. Outside the window its first check applies.
         for (ahead, expected) in [
             (0, TimeWaitAnswer::Ignore),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fin_again_is_acknowledged_and_restarts_the_wait() {
+    fn a_retransmitted_fin_is_acknowledged_and_restarts_2msl() {
         let fin = Flags::FIN.with(Flags::ACK);
         assert_eq!(answer(fin, RCV_NXT - 1, Some(5)), TimeWaitAnswer::AckAndRestart);
         assert_eq!(
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_that_we_would_not_use_do_not_count() {
+    fn timestamps_are_ignored_when_disabled() {
         let settings = Settings { timestamps: false, ..Settings::default() };
         let syn = segment(Flags::SYN, RCV_NXT - 1, Some(0));
         assert_eq!(ENTRY.on_segment(&syn, false, &settings), TimeWaitAnswer::Ack);
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn we_take_our_own_entry_only_with_timestamps_and_after_the_delay() {
+    fn an_active_open_replaces_an_entry_only_with_timestamps_and_after_the_delay() {
         let quiet = Instant::from_millis(1_000);
         let ask = |timestamps, ms, delay| {
             ENTRY.may_reopen(timestamps, quiet, Instant::from_millis(ms), delay)

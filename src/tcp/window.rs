@@ -52,13 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shift_of_15_or_more_is_taken_as_14() {
+    fn a_shift_of_15_or_more_is_clamped_to_14() {
         assert_eq!(WindowShift::from_offer(255).get(), 14);
         assert_eq!(WindowShift::from_offer(14).get(), 14);
     }
 
     #[test]
-    fn the_shift_is_the_smallest_with_which_the_largest_window_can_be_told() {
+    fn the_shift_is_the_smallest_that_can_announce_the_largest_window() {
         // RFC 7323 §2.3
         for (buffer, shift) in
             [(0, 0), (65_535, 0), (65_536, 0), (65_537, 1), (1 << 24, 8), (1 << 30, 14)]
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_on_the_wire_never_promises_more_than_there_is() {
+    fn a_window_field_never_promises_more_than_the_window() {
         let shift = WindowShift::for_buffer(1 << 20);
         assert_eq!(shift.get(), 4);
         assert_eq!(shift.scale(shift.field((1 << 20) - 1)), (1 << 20) - 16);

@@ -83,8 +83,8 @@ impl Connection {
         c
     }
 
-    /// Does the same for an embryo that [is plain](Embryo::is_plain). Inlined so that the
-    /// connection is built in place, without a move.
+    /// Creates a connection like [`Self::from_embryo`], from an embryo that
+    /// [is plain](Embryo::is_plain). Inlined so that the connection is built in place.
     #[inline(always)]
     pub fn from_plain_embryo(
         env: &mut Env<'_>,
@@ -106,7 +106,7 @@ impl Connection {
         Self::assemble(env, phase, timestamp_offset, parts, timers, recovery)
     }
 
-    /// Does the same in SYN-RECEIVED, for Fast Open.
+    /// Creates a connection in SYN-RECEIVED, for Fast Open.
     pub(in crate::tcp) fn syn_received_from_embryo(
         env: &Env<'_>,
         embryo: &Embryo,

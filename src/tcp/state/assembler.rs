@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_is_taken_once_the_hole_is_closed() {
+    fn the_front_range_is_removed_once_the_hole_closes() {
         let mut assembler = of(&[(10, 20), (30, 40)]);
         assert_eq!(assembler.take_front(), 0);
         assembler.add(0, 10).unwrap();
@@ -262,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_range_is_nothing() {
+    fn an_empty_range_is_ignored() {
         assert!(of(&[(5, 5), (9, 3)]).is_empty());
     }
 
     #[test]
-    fn a_range_too_many_is_refused_but_the_first_hole_can_always_be_closed() {
+    fn ranges_past_the_limit_are_refused_but_the_first_hole_can_always_close() {
         let mut assembler = Assembler::default();
         let mut start = 2;
         while assembler.add(start, start + 1).is_ok() {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_window_of_segments_with_every_other_one_lost_is_remembered() {
+    fn a_long_window_with_every_other_segment_lost_is_tracked() {
         // RFC 2018 §4: "as many distinct SACK blocks as possible" requires the ranges to be kept.
         let mut assembler = Assembler::default();
         for n in 0..1000 {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_past_the_first_16_are_paid_for_by_what_they_hold() {
+    fn ranges_past_the_first_16_require_bytes_held() {
         let mut assembler = Assembler::default();
         let mut refused = 0;
         for n in 0..100_000u32 {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recent_range_that_is_taken_is_recent_no_more() {
+    fn a_removed_range_is_no_longer_recent() {
         let mut assembler = of(&[(50, 60), (30, 40), (10, 20)]);
         assembler.add(0, 10).unwrap();
         assert_eq!(assembler.take_front(), 20);
@@ -358,7 +358,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_of_ranges_is_a_row_of_bits(steps in steps()) {
+        fn the_set_of_ranges_matches_a_bitmap(steps in steps()) {
             let mut assembler = Assembler::default();
             let mut bits = vec![false; 128];
             let shift = |bits: &mut Vec<bool>, n: u32| {

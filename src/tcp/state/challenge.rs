@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_its_number_of_challenges() {
+    fn challenges_per_second_are_limited() {
         // RFC 5961 §7
         let mut challenges = Challenges::default();
         let mut at = |ms| challenges.take(Instant::from_millis(ms), 2);

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_nothing_waited_is_not_made_up_for() {
+    fn idle_time_is_not_compensated() {
         let mut pacer = Pacer::default();
         let sent = |pacer: &mut Pacer, ms| {
             let now = Instant::from_millis(ms);

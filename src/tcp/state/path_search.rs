@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_ends_close_below_what_the_path_takes() {
+    fn a_search_ends_just_below_the_path_mtu() {
         // RFC 4821 §7.3
         for mtu in 1200..=1500 {
             let (sizes, found) = probed(Search::new(1200, 1500), mtu);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_for_another_reason_is_found_out_by_one_probe() {
+    fn one_probe_reveals_a_loss_with_another_cause() {
         assert_eq!(probed(Search::new(1200, 1500), 1500), (vec![1500], 1500));
     }
 
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_lost_with_others_tells_nothing_and_is_tried_again() {
+    fn a_probe_lost_with_others_is_inconclusive_and_repeated() {
         // RFC 4821 §7.6.4
         let mut search = Search::new(1200, 1500);
         search.on_sent(SeqNum(1), SeqNum(2), 1500);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_search_begins_anew_after_ten_minutes() {
+    fn a_finished_search_restarts_after_ten_minutes() {
         // RFC 4821 §7.3, RFC 8899 §5.1.1
         let mut search = Search::new(1200, 1500);
         search.on_sent(SeqNum(1), SeqNum(2), 1500);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn each_full_stop_takes_the_size_down() {
+    fn each_full_stop_lowers_the_size() {
         // RFC 4821 §7.7
         let mut search = Search::new(1200, 1500);
         let mut sizes = vec![1500];

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_that_shrank_takes_nothing_of_what_lies_past_it() {
+    fn a_window_that_shrank_permits_nothing_past_its_edge() {
         let mut snd = SendHalf::new(SeqNum(0));
         (snd.una, snd.nxt, snd.end) = (SeqNum(1), SeqNum(1001), SeqNum(2001));
         snd.set_window(500, SeqNum(0), SeqNum(1));
