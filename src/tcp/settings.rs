@@ -112,7 +112,7 @@ pub struct Settings {
     /// cannot exhaust it.
     pub challenge_acks_per_connection: u8,
     /// Challenge ACKs per second and shard, randomized by half of it either way, so that an
-    /// attacker cannot infer from the remaining number how many other connections used.
+    /// attacker cannot infer from the remaining number how many ACKs other connections used.
     pub challenge_acks_per_second: u32,
     /// The congestion control algorithm of new connections.
     pub congestion: Algorithm,
