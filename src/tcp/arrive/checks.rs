@@ -138,8 +138,8 @@ impl Connection {
 
     /// Second, check the RST bit. RFC 5961 §3.2, adopted by RFC 9293:
     ///   > 2) If the RST bit is set and the sequence number exactly matches the next expected
-    ///   > sequence number (RCV.NXT), then TCP endpoints MUST reset the connection 3) [...] does
-    ///   > not exactly match [...] MUST send an acknowledgment (challenge ACK)
+    ///   > sequence number (RCV.NXT), then TCP endpoints MUST reset the connection
+    ///   > 3) [...] does not exactly match [...] MUST send an acknowledgment (challenge ACK)
     #[inline]
     fn check_reset(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         if !segment.flags.rst() {
@@ -210,8 +210,9 @@ impl Connection {
     }
 
     /// SYN-RECEIVED:
-    ///   > If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state If the segment
-    ///   > acknowledgment is not acceptable, form a reset segment <SEQ=SEG.ACK><CTL=RST>
+    ///   > If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state
+    ///   > If the segment acknowledgment is not acceptable, form a reset segment
+    ///   > <SEQ=SEG.ACK><CTL=RST>
     fn check_ack_of_syn(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         if !segment.ack.after(self.snd.una) || segment.ack.after(self.snd.nxt) {
             return Break(Disposition::Reset);
