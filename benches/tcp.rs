@@ -112,7 +112,7 @@ fn segment_in(criterion: &mut Criterion) {
     group.bench_function("bare ACK in", |b| {
         b.iter(|| {
             let _ = black_box(c.on_segment(&mut world.env(), &ack));
-            black_box(c.owes())
+            black_box(c.has_pending_output())
         });
     });
     group.finish();

@@ -346,7 +346,7 @@ fn every_label_of_rfc_9293_has_a_row() {
 fn every_rfc_listed_by_the_tcp_layer_has_a_section_or_a_reason() {
     let table = table();
     let text = fs::read_to_string(root().join("src/tcp/mod.rs")).expect("a source file is UTF-8");
-    let from = text.split("# What is obeyed").nth(1).expect("the list of what is obeyed");
+    let from = text.split("# RFCs implemented").nth(1).expect("the list of implemented RFCs");
     let list = from.split("//! # ").next().unwrap_or("");
     let numbers = list.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() >= 3);
     let mut findings = Vec::new();

@@ -1,5 +1,5 @@
-//! The entry points of a connection: what the shard feeds in, what it polls, and the calls of the program
-//! that move data (RFC 9293 §3.9.1).
+//! The entry points of a connection: what the shard feeds in, what it polls, and the program's
+//! calls that move data (RFC 9293 §3.9.1).
 
 use crate::tcp::state::Marks;
 use crate::tcp::{
@@ -9,20 +9,20 @@ use crate::tcp::{
 use crate::time::Instant;
 
 impl Connection {
-    /// A segment arrived.
+    /// Processes a segment that arrived.
     pub fn on_segment(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Disposition {
         let disposition = self.arrive(env, segment);
         self.settle(env);
         disposition
     }
 
-    /// Time has come to [`Self::poll_deadline`]; harmless when it has not.
+    /// Processes the deadlines that have passed. Safe to call before [`Self::poll_deadline`].
     pub fn on_deadline(&mut self, env: &mut Env<'_>) {
         self.expire(env);
         self.settle(env);
     }
 
-    /// When [`Self::on_deadline`] wants to be called; ask again after every other call.
+    /// Returns when to call [`Self::on_deadline`] next. Poll again after every other call.
     #[inline]
     pub fn poll_deadline(&self) -> Option<Instant> {
         match self.pace_deadline() {
@@ -31,52 +31,55 @@ impl Connection {
         }
     }
 
-    /// The next segment owed, counted as sent: the caller must send it.
+    /// Returns the next segment and counts it as sent: the caller must send it.
     #[inline]
     pub fn poll_segment(&mut self, env: &mut Env<'_>) -> Option<SegmentOut<'_>> {
         let plan = self.plan(env)?;
         Some(self.emit(env, plan))
     }
 
-    /// Whether [`Self::poll_segment`] would give something.
-    pub fn owes(&self) -> bool {
+    /// Returns true if [`Self::poll_segment`] would return a segment.
+    pub fn has_pending_output(&self) -> bool {
         self.next_plan().is_some()
     }
 
-    /// Whether the caller may let go of it: CLOSED or TIME-WAIT, nothing owed, nothing left to read.
+    /// Returns true if the caller may drop the connection: CLOSED or TIME-WAIT, no pending output,
+    /// nothing left to read.
     #[inline]
     pub fn is_over(&self) -> bool {
-        self.phase.is_last() && self.incoming.is_empty() && !self.owes()
+        self.phase.is_last() && self.incoming.is_empty() && !self.has_pending_output()
     }
 
-    /// Takes received bytes.
+    /// Copies received bytes into `bytes` and returns how many.
     pub fn read(&mut self, env: &mut Env<'_>, bytes: &mut [u8]) -> usize {
         self.take(env, bytes)
     }
 
-    /// Queues bytes; when fewer are taken than offered, [`Events::WRITABLE`] follows.
+    /// Queues bytes for sending and returns how many. After a short write, [`Events::WRITABLE`]
+    /// follows.
     pub fn write(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> usize {
         self.queue(env, bytes)
     }
 
-    /// Bytes that [`Self::write`] would take now, memory permitting.
+    /// Returns how many bytes [`Self::write`] would accept now, memory permitting.
     pub fn write_room(&self, settings: &Settings) -> usize {
         let open = self.phase.may_write() && !self.marks.has(Marks::CLOSE_PENDING);
         if open { self.room(settings) as usize } else { 0 }
     }
 
-    /// ICMP about a segment of ours that began at `quoted_seq`.
+    /// Processes an ICMP error about a segment of this connection that began at `quoted_seq`.
     pub fn on_path_error(&mut self, env: &mut Env<'_>, error: PathError, quoted_seq: SeqNum) {
         if !self.has_in_flight(quoted_seq) {
             return;
         }
         match error {
-            // RFC 5927 §5.2: hard errors are soft once the peer has answered, else an ICMP that anyone
-            // may forge would end connections.
+            // RFC 5927 §5.2: once the peer has answered, hard errors are treated as soft. Otherwise
+            // a forged ICMP message could end connections.
             PathError::Unreachable if self.phase.is_opening() => {
                 self.end(env, CloseReason::Unreachable);
             }
-            // RFC 9293 §3.9.2.2: "it SHOULD make the information available to the application (SHLD-25)".
+            // RFC 9293 §3.9.2.2: "it SHOULD make the information available to the application
+            // (SHLD-25)".
             PathError::Unreachable | PathError::Soft => self.events.insert(Events::UNREACHABLE),
             PathError::TooBig(mtu) if self.phase.is_opening() => self.on_syn_too_big(mtu),
             PathError::TooBig(mtu) => self.on_too_big(mtu),

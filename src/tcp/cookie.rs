@@ -1,16 +1,18 @@
-//! SYN cookies: the handshake without memory (D. J. Bernstein, 1996; RFC 4987 §3.6).
+//! SYN cookies: a handshake without state (D. J. Bernstein, 1996; RFC 4987 §3.6).
 //!
 //! Owns a secret and the time of the last cookie. Refuses to know when the SYN table is full.
 //!
-//! The cookie is our ISS: `PRF(flow key, IRS, period) + MSS index`, all 32 bits. Two periods are good at
-//! any time and there are four indexes, so 8 of 2^32 numbers are: a blind guess of the ACK succeeds
-//! once in 2^29 (Linux spends bits on a visible counter: once in 2^20 to 2^22), 15 minutes of guessing
-//! at 600 k packets a second for one spoofed connection, and only while cookies are being handed out.
-//! What is given up for that is the slow growth of RFC 9293 §3.4.1 from one incarnation of a flow to the
-//! next; a flood is not when a flow is used twice in two minutes.
+//! The cookie is our ISS: `PRF(flow key, IRS, period) + MSS index`, all 32 bits. At any time two
+//! periods are valid and there are four indexes, so 8 of 2^32 numbers are valid: a blind guess of
+//! the ACK succeeds once in 2^29 (Linux spends bits on a visible counter: once in 2^20 to 2^22).
+//! One spoofed connection takes 15 minutes of guessing at 600 k packets per second, and guesses
+//! count only while cookies are being sent. The price: ISNs no longer grow slowly from one
+//! incarnation of a flow to the next (RFC 9293 §3.4.1). During a flood, a flow is rarely reused
+//! within two minutes.
 //!
-//! Options come back in the low bits of our own timestamp, which the peer echoes (as in Linux): without
-//! timestamps there is room for the MSS only, so the SYN-ACK offers neither scaling nor SACK.
+//! Options are encoded in the low bits of our timestamp, which the peer echoes (as in Linux).
+//! Without timestamps the cookie has room for the MSS only, so the SYN-ACK offers neither window
+//! scaling nor SACK.
 
 use core::hash::Hasher;
 
@@ -23,23 +25,23 @@ use crate::tcp::{
 };
 use crate::time::{Duration, Instant};
 
-/// How long a period is: a cookie is good in its own and in the next, so for 64 to 128 seconds. Shorter,
-/// and slow peers are refused; longer, and guesses and replays have more time.
+/// Length of a period. A cookie is valid in its own period and the next, so for 64 to 128 seconds.
+/// Shorter refuses slow peers; longer gives guesses and replays more time.
 const PERIOD: Duration = Duration::from_secs(64);
 
-/// The MSS values that a cookie can tell, increasing: the defaults for IPv4 and IPv6, and Ethernet's for
-/// IPv6 and IPv4. A peer is given the largest that it takes.
+/// The MSS values that a cookie can encode, increasing: the defaults for IPv4 and IPv6, and
+/// Ethernet's for IPv6 and IPv4. The cookie encodes the largest value that the peer accepts.
 const MSS_TABLE: [u16; 4] = [536, 1220, 1440, 1460];
 
-/// The low bits of TSval that tell options: four of the shift, one of SACK, one of ECN.
+/// The low bits of TSval that encode options: four for the window shift, one for SACK, one for ECN.
 const OPTION_BITS: u32 = 0x3f;
 const SHIFT_BITS: u32 = 0x0f;
-/// In place of a shift: no scaling.
+/// Shift value that means no window scaling.
 const NO_SHIFT: u32 = 0x0f;
 const SACK_BIT: u32 = 0x10;
 const ECN_BIT: u32 = 0x20;
 
-/// Makes and checks cookies.
+/// Creates and validates SYN cookies.
 #[derive(Clone)]
 pub struct CookieJar {
     hasher: SipHasher24,
@@ -54,13 +56,14 @@ impl core::fmt::Debug for CookieJar {
 }
 
 impl CookieJar {
-    /// A jar keyed with 128 bits from the operating system, not the key of the ISNs.
+    /// Creates a jar keyed with 128 random bits from the operating system. Do not reuse the ISN
+    /// key.
     pub fn new(secret: [u8; 16]) -> Self {
         Self { hasher: SipHasher24::new_with_key(&secret), last: None }
     }
 
-    /// The SYN-ACK that answers a SYN without remembering it. `key` encodes the flow, `ipv6` chooses the
-    /// MSS we announce.
+    /// Builds the SYN-ACK for a SYN without keeping state. `key` encodes the flow; `ipv6` selects
+    /// the MSS to announce.
     pub fn syn_ack(
         &mut self,
         key: &[u8],
@@ -86,19 +89,19 @@ impl CookieJar {
         segment
     }
 
-    /// The ISS that remembers a SYN.
+    /// Returns the ISS that encodes a SYN.
     pub fn cookie(&mut self, key: &[u8], syn: &Segment<'_>, now: Instant) -> SeqNum {
         self.last = Some(now);
         let offer = syn.options.mss.unwrap_or(MSS_TABLE[0]);
-        // A peer that takes less than 536 (none is known) is told 536 all the same.
+        // A peer with an MSS below 536 (none is known) still gets index 0, 536 bytes.
         let index = MSS_TABLE.iter().rposition(|&mss| mss <= offer).unwrap_or(0);
         self.prf(key, syn.seq, period(now)) + index as u32
     }
 
-    /// What the peer of an ACK without a connection had agreed on, if it acknowledges a cookie of ours
-    /// that is still good.
+    /// Decodes the options negotiated with the sender of an ACK that matches no connection, if it
+    /// acknowledges a valid cookie.
     pub fn check(&self, key: &[u8], ack: &Segment<'_>, now: Instant) -> Option<CookieContent> {
-        if !self.is_open(now)
+        if !self.is_active(now)
             || !ack.flags.ack()
             || ack.flags.intersects(Flags::SYN.with(Flags::RST))
         {
@@ -125,8 +128,8 @@ impl CookieJar {
         })
     }
 
-    /// Whether a cookie was handed out lately: at other times there is nothing to guess.
-    fn is_open(&self, now: Instant) -> bool {
+    /// Returns true if a cookie was sent recently. At other times no ACK is accepted as a cookie.
+    fn is_active(&self, now: Instant) -> bool {
         self.last.is_some_and(|last| now.since(last) <= PERIOD.times(2))
     }
 
@@ -139,10 +142,10 @@ impl CookieJar {
     }
 }
 
-/// What was agreed on about ECN: the classic form is remembered in the timestamp, the accurate one by the
-/// peer's flags. RFC 9768 §5.1:
-///   > if the ACK contains an ACE field with the value 0b010 to 0b111 [...] the Server can infer that it
-///   > negotiated AccECN
+/// Decodes the negotiated ECN mode: classic ECN from the timestamp, Accurate ECN from the peer's
+/// flags. RFC 9768 §5.1:
+///   > if the ACK contains an ACE field with the value 0b010 to 0b111 [...] the Server can infer
+///   > that it negotiated AccECN
 fn ecn_of(ack: &Segment<'_>, bits: u32) -> EcnMode {
     if bits & ECN_BIT != 0 {
         EcnMode::Classic
@@ -157,8 +160,8 @@ fn period(now: Instant) -> u32 {
     (now.as_nanos() / PERIOD.as_nanos()) as u32
 }
 
-/// `now` with the options in its low bits, and never later than `now`: the connection's own timestamps
-/// follow, and must not run backwards.
+/// Encodes the options in the low bits of `now`, never later than `now`: the connection's later
+/// timestamps must not run backwards.
 fn with_options(now: u32, embryo: &Embryo) -> u32 {
     let shift = embryo.shifts().map_or(NO_SHIFT, |(_, peer)| u32::from(peer.get()));
     let sack = if embryo.sack_permitted() { SACK_BIT } else { 0 };
@@ -186,7 +189,7 @@ mod tests {
         syn(Options { mss: Some(mss), ..Options::default() })
     }
 
-    /// The ACK that a peer sends upon `syn_ack`.
+    /// Returns the ACK that a peer sends in response to `syn_ack`.
     fn ack_of(syn: &Segment<'_>, syn_ack: &SegmentOut<'_>) -> Segment<'static> {
         let timestamps = syn_ack.options.timestamps;
         let timestamps = timestamps.map(|ts| Timestamps { value: 900, echo: ts.value });
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embryo_of_a_cookie_takes_the_same_ack() {
+    fn the_embryo_of_a_cookie_accepts_the_same_ack() {
         let mut jar = CookieJar::new([1; 16]);
         let mut syn = with_mss(1400);
         syn.options.timestamps = Some(Timestamps { value: 800, echo: 0 });
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_one_to_two_periods() {
+    fn a_cookie_is_valid_for_one_to_two_periods() {
         let mut jar = CookieJar::new([1; 16]);
         let syn = with_mss(1460);
         let start = Instant::ZERO + PERIOD.times(10);
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_numbers_of_all_are_good() {
+    fn exactly_eight_numbers_are_valid_cookies() {
         let mut jar = CookieJar::new([1; 16]);
         let cookies = [NOW + PERIOD, NOW].map(|at| jar.cookie(KEY, &with_mss(0), at));
         let good = |ack: SeqNum| {
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_guessed_while_no_cookie_is_out() {
+    fn no_ack_passes_as_a_cookie_while_none_was_sent() {
         let mut jar = CookieJar::new([1; 16]);
         let cookie = jar.clone().cookie(KEY, &with_mss(1460), NOW);
         let ack = Segment { seq: IRS + 1, ack: cookie + 1, flags: Flags::ACK, ..with_mss(0) };

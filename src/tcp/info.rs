@@ -1,4 +1,4 @@
-//! What a connection reports about itself. Owns the choice of the numbers.
+//! Statistics that a connection reports about itself.
 
 use crate::tcp::recovery::detect::Reordering;
 use crate::tcp::scoreboard::Tally;
@@ -7,7 +7,7 @@ use crate::tcp::{Connection, Info, Loss, Repairs, Settings};
 use crate::time::Duration;
 
 impl Connection {
-    /// How it is doing.
+    /// Returns the connection's statistics.
     pub fn info(&self, settings: &Settings) -> Info {
         Info {
             phase: self.phase,
@@ -18,7 +18,7 @@ impl Connection {
             delivery_rate: self.delivery_rate(),
             srtt: self.recovery.rtt.srtt().unwrap_or_default(),
             rttvar: self.recovery.rtt.rttvar().unwrap_or_default(),
-            rtt_min: self.least_rtt(),
+            rtt_min: self.min_rtt(),
             rto: self.rto_backed_off(settings),
             retransmissions: self.recovery.retransmissions,
             timeouts: self.recovery.backoff(),
@@ -50,7 +50,7 @@ impl Connection {
         }
     }
 
-    /// Where it stands.
+    /// Returns the current stage of loss recovery.
     pub(in crate::tcp) fn loss(&self) -> Loss {
         let disorder = match &self.recovery.flight {
             Some(flight) => flight.board.selected_segments() > 0,
@@ -71,7 +71,7 @@ impl Connection {
         }
     }
 
-    /// Segments in flight; of these selected, lost, sent again.
+    /// Returns the number of segments in flight, and of these the SACKed, lost and retransmitted.
     pub(in crate::tcp) fn tally(&self) -> [u32; 4] {
         let Tally { segments, selected, lost, again } = match &self.recovery.flight {
             Some(flight) => flight.board.tally(),
@@ -80,7 +80,7 @@ impl Connection {
         [segments, selected, lost, again]
     }
 
-    /// As hosts estimate it: each duplicate ACK tells of a segment that arrived.
+    /// Estimates the tally as hosts do: each duplicate ACK means that one segment arrived.
     fn tally_without_sack(&self) -> Tally {
         let count = |bytes: u32| bytes.div_ceil(u32::from(self.snd.mss.max(1)));
         Tally {
@@ -91,12 +91,12 @@ impl Connection {
         }
     }
 
-    /// What is known of the order on the path.
+    /// Returns the reordering measured on the path.
     pub(in crate::tcp) fn reordering(&self) -> Reordering {
         self.recovery.flight.as_deref().map_or_else(Reordering::default, |flight| flight.reordering)
     }
 
-    /// What loss recovery does and has done.
+    /// Returns the statistics of loss recovery.
     pub(in crate::tcp) fn repairs(&self) -> Repairs {
         let stage = self.loss();
         let Some(flight) = self.recovery.flight.as_deref() else {
@@ -115,13 +115,14 @@ impl Connection {
         }
     }
 
-    /// The least round trip of the last minutes; zero before the first measurement.
-    pub(in crate::tcp) fn least_rtt(&self) -> Duration {
+    /// Returns the minimum round-trip time of the last minutes; zero before the first measurement.
+    pub(in crate::tcp) fn min_rtt(&self) -> Duration {
         let us = self.recovery.flight.as_deref().map_or(0, |flight| flight.path.min_rtt_us());
         Duration::from_micros(u64::from(us))
     }
 
-    /// Bytes a second that were delivered in the last whole round trip of the flight under way.
+    /// Returns the bytes per second delivered in the last complete round trip of the current
+    /// flight.
     pub(in crate::tcp) fn delivery_rate(&self) -> Option<u64> {
         self.recovery.flight.as_deref()?.delivery.rate()
     }

@@ -1,4 +1,4 @@
-//! The words between a connection and its world: what it is lent, what it tells, how it judges.
+//! The types at the boundary of a connection: its environment, its events, its verdicts.
 
 use core::ops::ControlFlow;
 
@@ -6,47 +6,48 @@ use crate::tcp::congestion::Algorithm;
 use crate::tcp::{BufferPool, Phase, SeqNum, Settings, SynData, WindowShift};
 use crate::time::{Duration, Instant};
 
-/// What the world lends to a connection for one call.
+/// The environment of one call into a connection.
 pub struct Env<'a> {
-    /// Now.
+    /// The current time.
     pub now: Instant,
     /// The shard's settings.
     pub settings: &'a Settings,
-    /// Where buffers come from and go back to.
+    /// The pool that buffers are allocated from and returned to.
     pub pool: &'a mut BufferPool,
-    /// How many challenge ACKs (RFC 5961 §7) the shard may still send this second: it refills this
-    /// from `Settings::challenge_acks_per_second`, the connections take from it.
+    /// Number of challenge ACKs (RFC 5961 §7) that the shard may still send in this second. The
+    /// shard refills it from `Settings::challenge_acks_per_second`; connections decrement it.
     pub challenge_acks: &'a mut u32,
 }
 
-/// A set of things the application should hear about; see the constants.
+/// A set of events for the application; see the constants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events(pub u8);
 
 impl Events {
-    /// ESTABLISHED was reached by an active open.
+    /// An active open reached ESTABLISHED.
     pub const CONNECTED: Self = Self(1);
-    /// There is data to read that was not there before.
+    /// New data is readable.
     pub const READABLE: Self = Self(2);
-    /// There is room to write after a short write.
+    /// The send buffer has room after a short write.
     pub const WRITABLE: Self = Self(4);
-    /// The peer's FIN was reached in order: after what is readable there is nothing more.
+    /// The peer's FIN arrived in order: no data follows what is readable now.
     pub const PEER_CLOSED: Self = Self(8);
     /// The connection is over; see [`super::Connection::close_reason`].
     pub const CLOSED: Self = Self(16);
-    /// Threshold R1 (RFC 9293 §3.8.3) is reached: what was sent stays unanswered.
+    /// Threshold R1 (RFC 9293 §3.8.3) is reached: the peer does not acknowledge what was sent.
     pub const UNANSWERED: Self = Self(32);
-    /// ICMP told that the peer can't be reached; the connection goes on (RFC 9293 §3.9.2.2).
+    /// An ICMP message says that the peer is unreachable; the connection goes on (RFC 9293
+    /// §3.9.2.2).
     pub const UNREACHABLE: Self = Self(64);
 
-    /// The peer has urgent data that was not announced before (RFC 9293 §3.8.5).
+    /// The peer announced new urgent data (RFC 9293 §3.8.5).
     pub const URGENT: Self = Self(128);
 
-    /// Whether all of `other` is in the set.
+    /// Returns true if the set contains all of `other`.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
-    /// Whether any of `other` is in the set.
+    /// Returns true if the set contains any of `other`.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
@@ -54,13 +55,13 @@ impl Events {
     pub const fn insert(&mut self, other: Self) {
         self.0 |= other.0;
     }
-    /// Whether there is nothing to tell.
+    /// Returns true if no event is pending.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// Both FINs were sent and acknowledged.
@@ -71,102 +72,104 @@ pub enum CloseReason {
     Reset,
     /// The peer answered our SYN with a reset.
     Refused,
-    /// Nothing was acknowledged for longer than R2 (RFC 9293 §3.8.3), or the SYN was never answered.
+    /// The peer acknowledged nothing for longer than R2 (RFC 9293 §3.8.3), or never answered the
+    /// SYN.
     TimedOut,
     /// Keep-alive probes went unanswered.
     KeepAlive,
-    /// ICMP told that the peer can't be reached while we were connecting (RFC 5927 §5).
+    /// An ICMP message said that the peer is unreachable during an active open (RFC 5927 §5).
     Unreachable,
-    /// There was no memory for it.
+    /// Out of memory.
     NoBuffers,
 }
 
-/// What ICMP can tell a connection, already validated against its sequence numbers by the caller's
-/// quote (RFC 5927 §4).
+/// An ICMP error about a connection, already validated by the caller against the quoted sequence
+/// number (RFC 5927 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
-    /// Host, network, port or protocol unreachable: hard while connecting, soft afterwards.
+    /// Host, network, port or protocol unreachable: a hard error while connecting, soft afterwards.
     Unreachable,
-    /// Time exceeded or parameter problem: never the end (RFC 9293 MUST-56).
+    /// Time exceeded or parameter problem: never ends the connection (RFC 9293 MUST-56).
     Soft,
     /// The path's MTU in bytes (RFC 1191, RFC 8201).
     TooBig(u32),
 }
 
-/// How an arriving segment was dealt with; everything but `Accepted` is a drop with a name.
+/// The verdict on an arriving segment. Everything but `Accepted` is a named drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Disposition {
-    /// Used.
+    /// The segment was processed.
     Accepted,
-    /// Outside the window (an ACK is owed).
+    /// Outside the window; answered with an ACK.
     OutOfWindow,
     /// Older than the last timestamp (RFC 7323 §5.3).
     OldTimestamp,
-    /// Acknowledges what was never sent, or too old (RFC 5961 §5).
+    /// Acknowledges data never sent, or is too old (RFC 5961 §5).
     BadAck,
-    /// A SYN in a synchronized state: challenged (RFC 5961 §4).
+    /// A SYN in a synchronized state: answered with a challenge ACK (RFC 5961 §4).
     ChallengedSyn,
-    /// A reset in the window but not at RCV.NXT: challenged (RFC 5961 §3).
+    /// A reset in the window but not at RCV.NXT: answered with a challenge ACK (RFC 5961 §3).
     ChallengedReset,
-    /// No ACK bit where one is needed.
+    /// The ACK bit is missing where it is required.
     NoAck,
-    /// There was no buffer for its data.
+    /// No buffer was available for its data.
     NoBuffer,
-    /// Data after the receiver has gone (RFC 9293 §3.6.1); the connection resets itself.
+    /// Data arrived after the program closed (RFC 9293 §3.6.1); the connection sends a reset.
     AfterClose,
-    /// No timestamp although both ends agreed to send them (RFC 7323 §3.2).
+    /// No timestamp, although both ends negotiated them (RFC 7323 §3.2).
     NoTimestamp,
-    /// To be answered by the caller with [`super::SegmentOut::reset_for`]: it acknowledges what this
-    /// connection, still opening, never sent (RFC 9293 §3.10.7.3). The connection goes on.
+    /// The caller must answer with [`super::SegmentOut::reset_for`]: the segment acknowledges data
+    /// that this connection, still opening, never sent (RFC 9293 §3.10.7.3). The connection goes
+    /// on.
     Reset,
 }
 
-/// Where loss recovery stands.
+/// The stage of loss recovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Loss {
     /// Nothing is missing.
     #[default]
     None,
-    /// Something arrived out of order.
+    /// Data arrived out of order.
     Disorder,
-    /// Congestion was told by ECN within the last round trip.
+    /// ECN signalled congestion within the last round trip.
     Marked,
-    /// Something was lost and is repaired in fast recovery.
+    /// Fast recovery is repairing a loss.
     Recovery,
-    /// The timer has expired.
+    /// The retransmission timer expired.
     TimedOut,
 }
 
-/// What a step decides: go on, or stop here.
+/// The decision of a processing step: continue, or stop with a verdict.
 pub(super) type Step = ControlFlow<Disposition>;
 
-/// What loss recovery does and has done for a connection. Without SACK only the stage is known.
+/// The statistics of loss recovery. Without SACK only the stage is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
-    /// Where it stands.
+    /// The current stage.
     pub stage: Loss,
-    /// Bytes that are taken for lost and wait to be sent again.
+    /// Bytes considered lost and not yet retransmitted.
     pub waiting: u32,
-    /// Bytes that the peer has selectively acknowledged.
+    /// Bytes that the peer has SACKed.
     pub selected: u32,
-    /// Segments taken for lost so far.
+    /// Segments considered lost so far.
     pub lost: u32,
-    /// Segments that the peer reported to have had already (RFC 2883): sent again for nothing, or by the
-    /// network.
+    /// Segments that the peer reported as duplicates (RFC 2883): retransmitted unnecessarily, or
+    /// duplicated by the network.
     pub duplicates: u32,
-    /// Probes of the end of a flight (RFC 8985 §7).
+    /// Tail loss probes sent (RFC 8985 §7).
     pub probes: u32,
-    /// Reductions of the congestion window for losses.
+    /// Reductions of the congestion window because of losses.
     pub reductions: u32,
-    /// Those of them that were taken back, since nothing was lost (RFC 3522, RFC 3708, RFC 5682).
+    /// Reductions that were undone as spurious (RFC 3522, RFC 3708, RFC 5682).
     pub undone: u32,
-    /// Whether the path has been seen to change the order (RFC 8985 §6.2 step 3).
+    /// True if the path has been seen to reorder segments (RFC 8985 §6.2 step 3).
     pub reordering_seen: bool,
 }
 
 impl Repairs {
-    /// Of who has lost nothing.
+    /// The statistics of a connection that has lost nothing.
     pub const NONE: Self = Self {
         stage: Loss::None,
         waiting: 0,
@@ -180,7 +183,7 @@ impl Repairs {
     };
 }
 
-/// How a connection is doing.
+/// The statistics of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
     /// The state.
@@ -189,24 +192,24 @@ pub struct Info {
     pub cwnd: u32,
     /// Slow-start threshold, bytes; `u32::MAX` before the first loss.
     pub ssthresh: u32,
-    /// The congestion control.
+    /// The congestion control algorithm.
     pub congestion: Algorithm,
-    /// How fast segments leave, bytes a second; `None` if only ACKs clock them.
+    /// The pacing rate in bytes per second; `None` if the connection is only ACK-clocked.
     pub pacing_rate: Option<u64>,
-    /// Bytes a second that were delivered in the last whole round trip; `None` with nothing in flight, or
-    /// without SACK.
+    /// Bytes per second delivered in the last complete round trip; `None` with nothing in flight,
+    /// or without SACK.
     pub delivery_rate: Option<u64>,
     /// Smoothed round-trip time; zero before the first measurement.
     pub srtt: Duration,
-    /// Its smoothed deviation.
+    /// Smoothed deviation of the round-trip time.
     pub rttvar: Duration,
     /// Retransmission timeout, backoff included.
     pub rto: Duration,
-    /// Segments sent again so far.
+    /// Segments retransmitted so far.
     pub retransmissions: u32,
-    /// Timeouts since the peer last acknowledged something new.
+    /// Timeouts since the peer last acknowledged new data.
     pub timeouts: u8,
-    /// What loss recovery does and has done.
+    /// The statistics of loss recovery.
     pub repairs: Repairs,
     /// Bytes that the peer has acknowledged, modulo 2^40.
     pub bytes_acked: u64,
@@ -214,24 +217,24 @@ pub struct Info {
     pub bytes_received: u64,
     /// Bytes sent and not yet acknowledged.
     pub in_flight: u32,
-    /// Where loss recovery stands.
+    /// The stage of loss recovery.
     pub loss: Loss,
-    /// Segments sent and not acknowledged; of these, selectively acknowledged, taken for lost (sent again or
-    /// not), sent again.
+    /// Segments sent and not acknowledged; of these, SACKed, considered lost (retransmitted or
+    /// not), retransmitted.
     pub segments: [u32; 4],
-    /// How far out of order segments have arrived, in segments, at most; at least 3.
+    /// The maximum reordering seen, in segments; at least 3.
     pub reordering: u16,
-    /// How often that was seen, up to 255.
+    /// Number of times that reordering was seen, up to 255.
     pub reorderings: u8,
-    /// The shortest round trip of the last minutes; zero before the first measurement.
+    /// Minimum round-trip time of the last minutes; zero before the first measurement.
     pub rtt_min: Duration,
     /// Bytes written and not yet acknowledged.
     pub send_queued: u32,
     /// Bytes received and not yet read.
     pub receive_queued: u32,
-    /// Bytes that the send buffer may hold now.
+    /// Current capacity of the send buffer, bytes.
     pub send_buffer: u32,
-    /// RCV.BUFF: bytes that the receive buffer may hold now.
+    /// RCV.BUFF: current capacity of the receive buffer, bytes.
     pub receive_buffer: u32,
     /// ISS.
     pub iss: SeqNum,
@@ -247,16 +250,16 @@ pub struct Info {
     pub rcv_nxt: SeqNum,
     /// RCV.WND, bytes.
     pub rcv_wnd: u32,
-    /// Effective MSS for sending, bytes of data a segment.
+    /// Effective MSS for sending, bytes of data per segment.
     pub mss: u16,
-    /// Whether both ends send timestamps (RFC 7323 §3.2).
+    /// True if both ends send timestamps (RFC 7323 §3.2).
     pub timestamps: bool,
-    /// Whether both ends permit SACK (RFC 2018 §2).
+    /// True if both ends permit SACK (RFC 2018 §2).
     pub sack: bool,
     /// Our window shift and the peer's.
     pub shifts: (WindowShift, WindowShift),
-    /// Whether there was data in the SYN (RFC 7413).
+    /// The fate of data in the SYN (RFC 7413).
     pub syn_data: SynData,
-    /// Why it ended, once it has.
+    /// The reason for the close, once the connection has ended.
     pub close_reason: Option<CloseReason>,
 }

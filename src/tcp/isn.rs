@@ -1,26 +1,26 @@
 //! Initial sequence numbers (RFC 6528) and the timestamp clock (RFC 7323 §5.4).
 //!
-//! Owns the secret and the two clocks. Refuses to know what a flow's key looks like: it takes bytes.
+//! Owns the secret and the two clocks. Refuses to know the format of a flow's key: it takes bytes.
 
 use siphasher::sip::SipHasher24;
 
 use super::SeqNum;
 use crate::time::Instant;
 
-/// What is derived from a flow's addresses and the host's secret.
+/// The values derived from a flow's addresses and the host's secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowSecrets {
     /// F() of RFC 6528 §3.
     pub isn_offset: u32,
-    /// Added to the timestamp clock of this flow, so that it tells strangers nothing about uptime (RFC
-    /// 7323 §7) while successive connections of one flow see one clock that never runs backwards.
+    /// Added to the timestamp clock of this flow. It hides the uptime from remote hosts (RFC 7323
+    /// §7), while successive connections of one flow see one clock that never runs backwards.
     pub timestamp_offset: u32,
 }
 
 /// Nanoseconds per step of the sequence number clock: 4 µs (RFC 9293 §3.4.1).
 const ISN_TICK_NS: u64 = 4_000;
 
-/// Draws initial sequence numbers and timestamp offsets.
+/// Generates initial sequence numbers and timestamp offsets.
 #[derive(Clone)]
 pub struct IsnGenerator {
     hasher: SipHasher24,
@@ -34,20 +34,21 @@ impl core::fmt::Debug for IsnGenerator {
 }
 
 impl IsnGenerator {
-    /// A generator keyed with 128 bits from the operating system, drawn anew at each start.
+    /// Creates a generator keyed with 128 random bits from the operating system, fresh at each
+    /// start.
     pub fn new(secret: [u8; 16]) -> Self {
         Self { hasher: SipHasher24::new_with_key(&secret) }
     }
 
-    /// F(localip, localport, remoteip, remoteport, secretkey) of RFC 6528 §3: `key` is an encoding of
-    /// the four that is the same for every connection of the flow. One SipHash gives both halves.
+    /// F(localip, localport, remoteip, remoteport, secretkey) of RFC 6528 §3. `key` encodes the
+    /// four-tuple, identically for every connection of the flow. One SipHash gives both halves.
     #[inline]
     pub fn secrets(&self, key: &[u8]) -> FlowSecrets {
         let hash = self.hasher.hash(key);
         FlowSecrets { isn_offset: hash as u32, timestamp_offset: (hash >> 32) as u32 }
     }
 
-    /// The initial sequence number of a connection opened now.
+    /// Returns the initial sequence number of a connection opened now.
     ///
     /// RFC 6528 §3:
     ///   > ISN = M + F(localip, localport, remoteip, remoteport, secretkey)
@@ -58,8 +59,8 @@ impl IsnGenerator {
     }
 }
 
-/// TSval: a clock of milliseconds plus the flow's offset. RFC 7323 §5.4 wants a tick between 1 ms and
-/// 1 s: at 1 ms the sign bit wraps in 24.8 days.
+/// TSval: a millisecond clock plus the flow's offset. RFC 7323 §5.4 requires a tick between 1 ms
+/// and 1 s. At 1 ms the sign bit wraps in 24.8 days.
 #[inline]
 pub const fn timestamp(now: Instant, offset: u32) -> u32 {
     (now.as_millis() as u32).wrapping_add(offset)
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_keeps_its_secrets_and_another_flow_or_host_has_others() {
+    fn secrets_are_stable_per_flow_and_differ_between_flows_and_hosts() {
         let isn = IsnGenerator::new([7; 16]);
         assert_eq!(isn.secrets(b"flow"), isn.secrets(b"flow"));
         assert_ne!(isn.secrets(b"flow"), isn.secrets(b"flaw"));

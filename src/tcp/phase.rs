@@ -1,7 +1,7 @@
 //! The states of a connection (RFC 9293 §3.3.2) and the table of legal edges (figure 5).
 //!
-//! Owns which state may follow which, and what a state permits. Refuses to know why a step is taken:
-//! that is told by `arrive` and by the program's calls.
+//! Owns the transitions and what each state permits. Refuses to know the reason for a transition:
+//! `arrive` and the program's calls decide that.
 
 /// The state of a [`super::Connection`]. LISTEN and CLOSED-before-open have no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,14 +23,14 @@ pub enum Phase {
     Closing,
     /// LAST-ACK.
     LastAck,
-    /// TIME-WAIT: the shard moves the connection to its TIME-WAIT table once it owes nothing.
+    /// TIME-WAIT: the shard moves the connection to its TIME-WAIT table once no output is pending.
     TimeWait,
     /// CLOSED: the shard removes the connection.
     Closed,
 }
 
 impl Phase {
-    /// All of them, in the order of a life.
+    /// All states, in the order of a connection's life.
     pub const ALL: [Self; 10] = [
         Self::SynSent,
         Self::SynReceived,
@@ -44,7 +44,7 @@ impl Phase {
         Self::Closed,
     ];
 
-    /// The name as RFC 9293 writes it.
+    /// Returns the name as RFC 9293 writes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SynSent => "SYN-SENT",
@@ -60,10 +60,10 @@ impl Phase {
         }
     }
 
-    /// The states that may follow: the arrows of RFC 9293 figure 5.
+    /// Returns the legal next states: the arrows of RFC 9293 figure 5.
     ///
-    /// Every state has the arrow to CLOSED: by ABORT, by a reset, by R2 (figure 5, note 3, and
-    /// §3.10.7.4, second). FIN-WAIT-1 reaches TIME-WAIT by a FIN that also acknowledges ours (note 2).
+    /// Every state can go to CLOSED: by ABORT, by a reset, by R2 (figure 5, note 3, and §3.10.7.4,
+    /// second). FIN-WAIT-1 goes to TIME-WAIT on a FIN that also acknowledges ours (note 2).
     pub const fn successors(self) -> &'static [Self] {
         match self {
             Self::SynSent => &[Self::SynReceived, Self::Established, Self::Closed],
@@ -77,18 +77,18 @@ impl Phase {
         }
     }
 
-    /// Whether figure 5 has an arrow to `next`.
+    /// Returns true if figure 5 has an arrow to `next`.
     pub fn may_become(self, next: Self) -> bool {
         self.successors().contains(&next)
     }
 
-    /// Both SYNs are not yet acknowledged: only SYNs may be sent.
+    /// Returns true while the SYNs are not both acknowledged: only SYNs may be sent.
     #[inline]
     pub(in crate::tcp) const fn is_opening(self) -> bool {
         matches!(self, Self::SynSent | Self::SynReceived)
     }
 
-    /// What was written before may still be on its way: data may be sent, and sent again.
+    /// Returns true if data may be sent or retransmitted.
     #[inline]
     pub(in crate::tcp) const fn may_send(self) -> bool {
         matches!(
@@ -97,30 +97,32 @@ impl Phase {
         )
     }
 
-    /// Our direction is closed: a FIN follows the last byte written.
+    /// Returns true once our direction is closed: a FIN follows the last byte written.
     #[inline]
     pub(in crate::tcp) const fn ends_with_fin(self) -> bool {
         matches!(self, Self::FinWait1 | Self::Closing | Self::LastAck)
     }
 
-    /// The program may still write (RFC 9293 §3.10.2: before ESTABLISHED it is queued).
+    /// Returns true if the program may write (RFC 9293 §3.10.2: data written before ESTABLISHED is
+    /// queued).
     #[inline]
     pub(in crate::tcp) const fn may_write(self) -> bool {
         matches!(self, Self::SynSent | Self::SynReceived | Self::Established | Self::CloseWait)
     }
 
-    /// The peer has not ended its direction: text and a FIN are taken (RFC 9293 §3.10.7.4, seventh).
+    /// Returns true if text and a FIN are accepted: the peer has not closed its direction (RFC 9293
+    /// §3.10.7.4, seventh).
     #[inline]
     pub(in crate::tcp) const fn may_receive(self) -> bool {
         matches!(self, Self::Established | Self::FinWait1 | Self::FinWait2)
     }
 
-    /// The peer's FIN was reached in order; not known any more in CLOSED.
+    /// Returns true once the peer's FIN arrived in order. Unknown in CLOSED.
     pub(in crate::tcp) const fn peer_has_closed(self) -> bool {
         matches!(self, Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait)
     }
 
-    /// The exchange of FINs is complete, or there will be none.
+    /// Returns true in a final state: the exchange of FINs is complete, or will not take place.
     #[inline]
     pub(in crate::tcp) const fn is_last(self) -> bool {
         matches!(self, Self::TimeWait | Self::Closed)

@@ -1,15 +1,15 @@
 //! The round-trip time and the retransmission timeout (RFC 6298), in eight bytes.
 //!
-//! Owns the smoothed mean and deviation. Refuses to know which segments may be timed (Karn's algorithm)
-//! and how often the timer has backed off: both are the connection's.
+//! Owns the smoothed mean and deviation. Refuses to know which segments may be timed (Karn's
+//! algorithm) and how often the timer has backed off: the connection tracks both.
 
 use crate::tcp::Settings;
 use crate::time::Duration;
 
-/// The longest sample that is kept, microseconds: eight times it still fits in 32 bits.
+/// Largest sample, microseconds: eight times its value still fits in 32 bits.
 const SAMPLE_US_MAX: u64 = (u32::MAX / 16) as u64;
 
-/// SRTT and RTTVAR, fixed-point so that the gains 1/8 and 1/4 are shifts that lose nothing.
+/// SRTT and RTTVAR in fixed point, so that the gains 1/8 and 1/4 are shifts without loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rtt {
     /// 8 x SRTT in microseconds; zero until the first sample.
@@ -19,11 +19,11 @@ pub struct Rtt {
 }
 
 impl Rtt {
-    /// Takes a measured round trip R'. The caller sends none of a segment that was retransmitted, unless
-    /// a timestamp tells which copy was acknowledged (RFC 6298 §3).
+    /// Processes a measured round trip R'. The caller must not pass samples of retransmitted
+    /// segments, unless a timestamp identifies the acknowledged copy (RFC 6298 §3).
     #[inline]
     pub fn on_sample(&mut self, sample: Duration) {
-        // A sample below the resolution still is one: zero means "none yet".
+        // Clamp tiny samples to 1: zero means "no sample yet".
         let r = sample.as_micros().clamp(1, SAMPLE_US_MAX) as u32;
         if self.srtt_x8 == 0 {
             // RFC 6298 (2.2): SRTT <- R, RTTVAR <- R/2.
@@ -32,15 +32,17 @@ impl Rtt {
             return;
         }
         // RFC 6298 (2.3): RTTVAR <- 3/4 RTTVAR + 1/4 |SRTT - R'|, with the SRTT of before:
-        //   > The value of SRTT used in the update to RTTVAR is its value before updating SRTT itself
+        //   > The value of SRTT used in the update to RTTVAR is its value before updating SRTT
+        //   > itself
         let error = (self.srtt_x8 / 8).abs_diff(r);
         self.rttvar_x4 = self.rttvar_x4 - self.rttvar_x4 / 4 + error;
         // SRTT <- 7/8 SRTT + 1/8 R'
         self.srtt_x8 = self.srtt_x8 - self.srtt_x8 / 8 + r;
     }
 
-    /// RFC 4015 §3.1 (11): the first sample of new data after a timeout that was spurious, before which the
-    /// estimate was `before`. Of `margin` (G) twice, the timer was "a tad too early".
+    /// Processes the first sample of new data after a spurious timeout, RFC 4015 §3.1 (11).
+    /// `before` is the estimate before that timeout. The timer was "a tad too early", by twice
+    /// `margin` (G).
     pub fn on_sample_after_spurious_timeout(
         &mut self,
         before: &Self,
@@ -54,8 +56,9 @@ impl Rtt {
         self.rttvar_x4 = rttvar.max(r / 2).min(SAMPLE_US_MAX as u32) * 4;
     }
 
-    /// RTO <- SRTT + max(G, K*RTTVAR), K = 4 (RFC 6298 (2.3)), within the bounds of (2.4) and (2.5);
-    /// the initial timeout (2.1) before the first sample. Not backed off.
+    /// Returns RTO <- SRTT + max(G, K*RTTVAR), K = 4 (RFC 6298 (2.3)), within the bounds of (2.4)
+    /// and (2.5). Before the first sample, returns the initial timeout (2.1). Backoff is not
+    /// included.
     #[inline]
     pub fn rto(&self, settings: &Settings) -> Duration {
         let Some(srtt) = self.srtt() else { return settings.rto_initial };
@@ -63,13 +66,13 @@ impl Rtt {
         rto.max(settings.rto_min).min(settings.rto_max)
     }
 
-    /// The smoothed round trip, once there was a sample.
+    /// Returns the smoothed round-trip time, if a sample exists.
     #[inline]
     pub fn srtt(&self) -> Option<Duration> {
         (self.srtt_x8 != 0).then(|| Duration::from_nanos(u64::from(self.srtt_x8) * 125))
     }
 
-    /// The smoothed deviation, once there was a sample.
+    /// Returns the smoothed deviation, if a sample exists.
     #[inline]
     pub fn rttvar(&self) -> Option<Duration> {
         (self.srtt_x8 != 0).then(|| Duration::from_nanos(u64::from(self.rttvar_x4) * 250))
@@ -88,7 +91,7 @@ mod tests {
         rtt
     }
 
-    /// Settings that leave the formula alone.
+    /// Returns settings without a lower bound on the RTO.
     fn unbounded() -> Settings {
         Settings { rto_min: Duration::ZERO, ..Settings::default() }
     }
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn before_any_sample_the_initial_timeout_holds() {
+    fn the_initial_timeout_applies_before_any_sample() {
         let rtt = Rtt::default();
         assert_eq!(rtt.rto(&Settings::default()), Duration::from_secs(1));
         assert_eq!((rtt.srtt(), rtt.rttvar()), (None, None));
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_steady_path_the_granularity_is_all_that_is_added() {
+    fn on_a_steady_path_only_the_granularity_is_added() {
         let rtt = after(&[80_000; 200]);
         assert_eq!(rtt.srtt(), Some(Duration::from_millis(80)));
         assert_eq!(rtt.rto(&unbounded()), Duration::from_millis(81));
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_of_nothing_and_of_ages_are_survived() {
+    fn zero_and_huge_samples_are_clamped() {
         assert_eq!(after(&[0]).srtt(), Some(Duration::from_micros(1)));
         let longest = after(&[u64::MAX / 1000, 0, u64::MAX / 1000, 0]);
         assert_eq!(longest.rto(&Settings::default()), Settings::default().rto_max);
@@ -145,7 +148,8 @@ mod tests {
 
     #[test]
     fn after_a_spurious_timeout_the_timer_is_more_conservative() {
-        // RFC 4015 §3.1 (11): SRTT <- max (SRTT_prev, RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev, RTT-SAMPLE/2)
+        // RFC 4015 §3.1 (11): SRTT <- max (SRTT_prev, RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev,
+        // RTT-SAMPLE/2)
         let (before, margin) = (after(&[100_000]), Duration::from_millis(1));
         let mut rtt = after(&[100_000, 10, 10]);
         rtt.on_sample_after_spurious_timeout(&before, Duration::from_millis(300), margin);

@@ -1,5 +1,5 @@
-//! A segment as the protocol sees it: checked, typed, and free of bytes on the wire. `shard/codec`
-//! makes these from frames and frames from these.
+//! A segment as the protocol sees it: validated, typed, independent of the wire format.
+//! `shard/codec` converts between segments and frames.
 
 use core::num::NonZeroU16;
 
@@ -30,57 +30,57 @@ impl Flags {
     /// Accurate ECN (RFC 9768).
     pub const AE: Self = Self(0x100);
 
-    /// Whether all bits of `other` are set.
+    /// Returns true if all bits of `other` are set.
     #[inline]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether any bit of `other` is set.
+    /// Returns true if any bit of `other` is set.
     #[inline]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// The bits of both.
+    /// Returns the union of both.
     #[inline]
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// These bits without those of `other`.
+    /// Returns these bits without those of `other`.
     #[inline]
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
-    /// SYN is set.
+    /// Returns true if SYN is set.
     #[inline]
     pub const fn syn(self) -> bool {
         self.contains(Self::SYN)
     }
-    /// ACK is set.
+    /// Returns true if ACK is set.
     #[inline]
     pub const fn ack(self) -> bool {
         self.contains(Self::ACK)
     }
-    /// FIN is set.
+    /// Returns true if FIN is set.
     #[inline]
     pub const fn fin(self) -> bool {
         self.contains(Self::FIN)
     }
-    /// RST is set.
+    /// Returns true if RST is set.
     #[inline]
     pub const fn rst(self) -> bool {
         self.contains(Self::RST)
     }
-    /// PSH is set.
+    /// Returns true if PSH is set.
     #[inline]
     pub const fn psh(self) -> bool {
         self.contains(Self::PSH)
     }
-    /// URG is set.
+    /// Returns true if URG is set.
     #[inline]
     pub const fn urg(self) -> bool {
         self.contains(Self::URG)
@@ -107,7 +107,7 @@ impl SackBlocks {
     /// No blocks.
     pub const EMPTY: Self = Self { blocks: [(SeqNum(0), SeqNum(0)); 4], len: 0 };
 
-    /// Adds a block; a fifth is not kept, since the option space holds four.
+    /// Adds a block. A fifth block is dropped, since the option space holds four.
     pub fn push(&mut self, left: SeqNum, right: SeqNum) {
         if let Some(block) = self.blocks.get_mut(usize::from(self.len)) {
             *block = (left, right);
@@ -115,45 +115,47 @@ impl SackBlocks {
         }
     }
 
-    /// The blocks in the order of the option: the most recent first.
+    /// Returns the blocks in option order: the most recent first.
     pub fn as_slice(&self) -> &[(SeqNum, SeqNum)] {
         &self.blocks[..usize::from(self.len)]
     }
 
-    /// The same, to be put into another order.
+    /// Returns the blocks for reordering.
     pub(super) fn as_mut_slice(&mut self) -> &mut [(SeqNum, SeqNum)] {
         &mut self.blocks[..usize::from(self.len)]
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no blocks.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
-/// The user timeout option (RFC 5482 §3.3): a time in seconds, or in minutes with the highest bit set.
+/// The user timeout option (RFC 5482 §3.3): a time in seconds, or in minutes if the highest bit is
+/// set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserTimeout(NonZeroU16);
 
 impl UserTimeout {
-    /// Bytes of the option.
+    /// Length of the option in bytes.
     pub(super) const OPTION_LEN: u32 = 4;
-    /// Set for minutes.
+    /// The unit bit: set for minutes.
     const MINUTES: u16 = 0x8000;
     /// The largest time in either unit.
     const TIME_MAX: u16 = 0x7fff;
 
-    /// From the option's two bytes; a time of zero says nothing.
+    /// Parses the option's two bytes. A time of zero is ignored.
     pub fn from_wire(raw: u16) -> Option<Self> {
         NonZeroU16::new(raw).filter(|raw| raw.get() & Self::TIME_MAX != 0).map(Self)
     }
 
-    /// The option's two bytes.
+    /// Returns the option's two bytes.
     pub const fn to_wire(self) -> u16 {
         self.0.get()
     }
 
-    /// The shortest that can be told and is not below `span`: in seconds where they fit, else in minutes.
+    /// Returns the shortest encodable time that is not below `span`: in seconds if they fit, else
+    /// in minutes.
     pub fn from_span(span: Duration) -> Self {
         let seconds = span.as_millis().div_ceil(1000).max(1);
         let raw = match u16::try_from(seconds) {
@@ -163,7 +165,7 @@ impl UserTimeout {
         Self(NonZeroU16::new(raw).unwrap_or(NonZeroU16::MIN))
     }
 
-    /// The time.
+    /// Returns the time.
     pub const fn span(self) -> Duration {
         let time = (self.0.get() & Self::TIME_MAX) as u64;
         let unit = if self.0.get() & Self::MINUTES != 0 { 60 } else { 1 };
@@ -171,7 +173,7 @@ impl UserTimeout {
     }
 }
 
-/// The usual options of one segment. What is absent was not sent or was not well formed.
+/// The common options of one segment. An absent option was not sent or was malformed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Maximum segment size (RFC 9293 §3.7.1), bytes; SYN only.
@@ -184,8 +186,7 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
 }
 
-/// The options that few segments have, kept apart from those that nearly all have: most segments are copied
-/// without them.
+/// The rare options, separate from the common ones: most segments are copied without them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RareOptions {
     /// SACK (RFC 2018 §3).
@@ -199,7 +200,7 @@ pub struct RareOptions {
 }
 
 impl RareOptions {
-    /// None of them.
+    /// No rare options.
     pub const NONE: Self =
         Self { sack: SackBlocks::EMPTY, user_timeout: None, accecn: None, fast_open: None };
 }
@@ -219,41 +220,41 @@ pub struct Segment<'a> {
     pub ack: SeqNum,
     /// The control bits.
     pub flags: Flags,
-    /// SEG.WND as on the wire: not yet scaled.
+    /// SEG.WND as on the wire, unscaled.
     pub window: u16,
     /// SEG.UP; meaningful only with URG.
     pub urgent: u16,
-    /// How the packet came (RFC 3168 §5).
+    /// The ECN codepoint of the received packet (RFC 3168 §5).
     pub ecn: Codepoint,
-    /// The options.
+    /// The common options.
     pub options: Options,
-    /// Those that few segments have.
+    /// The rare options.
     pub rare: &'a RareOptions,
     /// The data, after the options.
     pub payload: &'a [u8],
 }
 
 impl Segment<'_> {
-    /// SEG.LEN: data plus one each for SYN and FIN (RFC 9293 §3.4).
+    /// Returns SEG.LEN: data plus one each for SYN and FIN (RFC 9293 §3.4).
     #[inline]
     pub fn len(&self) -> u32 {
         self.payload.len() as u32 + u32::from(self.flags.syn()) + u32::from(self.flags.fin())
     }
 
-    /// Whether the segment occupies no sequence space.
+    /// Returns true if the segment occupies no sequence space.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The sequence number after the last that the segment occupies.
+    /// Returns the sequence number after the last one that the segment occupies.
     #[inline]
     pub fn end(&self) -> SeqNum {
         self.seq + self.len()
     }
 }
 
-/// A segment to be sent. The payload lies in at most two runs, since buffers are rings.
+/// A segment to send. The payload lies in at most two slices, since buffers are rings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SegmentOut<'a> {
     /// SEG.SEQ.
@@ -262,28 +263,28 @@ pub struct SegmentOut<'a> {
     pub ack: SeqNum,
     /// The control bits.
     pub flags: Flags,
-    /// SEG.WND as it goes on the wire: already scaled.
+    /// SEG.WND as on the wire, already scaled.
     pub window: u16,
     /// SEG.UP.
     pub urgent: u16,
-    /// How the packet is to go (RFC 3168 §5).
+    /// The ECN codepoint to send the packet with (RFC 3168 §5).
     pub ecn: Codepoint,
-    /// The options.
+    /// The common options.
     pub options: Options,
-    /// Those that few segments have.
+    /// The rare options.
     pub rare: RareOptions,
-    /// The data: first run, second run.
+    /// The data: first slice, second slice.
     pub payload: (&'a [u8], &'a [u8]),
 }
 
 impl SegmentOut<'_> {
-    /// Bytes of data.
+    /// Returns the number of data bytes.
     pub const fn payload_len(&self) -> usize {
         self.payload.0.len() + self.payload.1.len()
     }
 
-    /// The reset that answers a segment for which there is no connection (RFC 9293 §3.10.7.1), or
-    /// `None` for a segment that is itself a reset.
+    /// Returns the reset that answers a segment without a connection (RFC 9293 §3.10.7.1), or
+    /// `None` if the segment is itself a reset.
     pub fn reset_for(segment: &Segment<'_>) -> Option<SegmentOut<'static>> {
         if segment.flags.rst() {
             return None;

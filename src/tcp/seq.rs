@@ -1,7 +1,7 @@
 //! Sequence numbers: 32 bits that wrap (RFC 9293 §3.4).
 //!
-//! There is no `Ord`: "before" and "after" only mean something within half the space, so every
-//! comparison is spelled out.
+//! No `Ord`: "before" and "after" are meaningful only within half of the sequence space, so every
+//! comparison is explicit.
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
@@ -11,44 +11,44 @@ use core::ops::{Add, AddAssign, Sub};
 pub struct SeqNum(pub u32);
 
 impl SeqNum {
-    /// `self` < `other`, modulo 2^32.
+    /// Returns `self` < `other`, modulo 2^32.
     #[inline]
     pub const fn before(self, other: Self) -> bool {
         (self.0.wrapping_sub(other.0) as i32) < 0
     }
 
-    /// `self` =< `other`.
+    /// Returns `self` =< `other`.
     #[inline]
     pub const fn at_or_before(self, other: Self) -> bool {
         !other.before(self)
     }
 
-    /// `self` > `other`.
+    /// Returns `self` > `other`.
     #[inline]
     pub const fn after(self, other: Self) -> bool {
         other.before(self)
     }
 
-    /// `self` >= `other`.
+    /// Returns `self` >= `other`.
     #[inline]
     pub const fn at_or_after(self, other: Self) -> bool {
         !self.before(other)
     }
 
-    /// How far `self` lies past `earlier`, modulo 2^32.
+    /// Returns the distance from `earlier` to `self`, modulo 2^32.
     #[inline]
     pub const fn distance_from(self, earlier: Self) -> u32 {
         self.0.wrapping_sub(earlier.0)
     }
 
-    /// The later of two.
+    /// Returns the later of two.
     #[inline]
     #[must_use]
     pub const fn latest(self, other: Self) -> Self {
         if self.before(other) { other } else { self }
     }
 
-    /// The earlier of two.
+    /// Returns the earlier of two.
     #[inline]
     #[must_use]
     pub const fn earliest(self, other: Self) -> Self {

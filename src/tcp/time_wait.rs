@@ -1,7 +1,7 @@
-//! TIME-WAIT: 12 bytes that answer for a connection for two maximum segment lifetimes.
+//! TIME-WAIT: 12 bytes that represent a connection for two maximum segment lifetimes.
 //!
-//! Owns the two sequence numbers and the peer's clock. Refuses to know when it ends and whether
-//! timestamps were in use: the table that holds it knows both, for many entries at once.
+//! Owns the two sequence numbers and the peer's clock. Refuses to know when it ends and if
+//! timestamps were in use: the table that holds the entries knows both, for many entries at once.
 
 use crate::tcp::isn::timestamp;
 use crate::tcp::{Flags, Options, Segment, SegmentOut, SeqNum, Settings, Timestamps};
@@ -16,18 +16,18 @@ pub struct TimeWait {
     ts_recent: u32,
 }
 
-/// What TIME-WAIT answers to a segment.
+/// The response of TIME-WAIT to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum TimeWaitAnswer {
-    /// Nothing.
+    /// No response.
     Ignore,
-    /// Send [`TimeWait::ack`]. No retransmitted FIN asked for it, so the caller's limit for challenge
-    /// ACKs applies (RFC 5961 §7).
-    AckAgain,
-    /// The peer's FIN again: our ACK of it was lost. Send [`TimeWait::ack`] and restart 2MSL.
+    /// Send [`TimeWait::ack`]. The segment is not a retransmitted FIN, so the caller's limit for
+    /// challenge ACKs applies (RFC 5961 §7).
+    Ack,
+    /// The peer retransmitted its FIN: our ACK was lost. Send [`TimeWait::ack`] and restart 2MSL.
     AckAndRestart,
-    /// A new SYN that ends TIME-WAIT early (RFC 6191): remove the entry and treat the segment as in
+    /// A new SYN ends TIME-WAIT early (RFC 6191): remove the entry and process the segment as in
     /// LISTEN, with an ISS after this number (see [`TimeWait::iss`]).
     Reuse {
         /// SND.NXT of the old connection.
@@ -35,23 +35,25 @@ pub enum TimeWaitAnswer {
     },
 }
 
-/// How far past the old SND.NXT the ISS of a successor starts: more than an unscaled window, so that
-/// not even a peer that missed our last segments takes the new SYN for data of the old connection.
+/// Minimum distance of a successor's ISS from the old SND.NXT: more than an unscaled window, so
+/// that even a peer that missed our last segments does not mistake the new SYN for data of the old
+/// connection.
 const ISS_GAP: u32 = u16::MAX as u32 + 2;
 
-/// How long our side must have been quiet before an active open may take the place of a TIME-WAIT: the
-/// slowest timestamp clock (RFC 7323 §5.4) ticks once in that time, so PAWS tells old from new at both
-/// ends. A shorter delay is safe where the peer's clock is known to be faster.
+/// Minimum quiet time of our side before an active open may replace a TIME-WAIT entry. The slowest
+/// timestamp clock (RFC 7323 §5.4) ticks once in that time, so PAWS separates old from new segments
+/// at both ends. A shorter delay is safe if the peer's clock is known to be faster.
 pub const REUSE_DELAY: Duration = Duration::from_secs(1);
 
 impl TimeWait {
-    /// From the connection's last state; `ts_recent` is ignored without timestamps.
+    /// Creates an entry from the connection's last state. Without timestamps, `ts_recent` is
+    /// ignored.
     pub const fn new(snd_nxt: SeqNum, rcv_nxt: SeqNum, ts_recent: u32) -> Self {
         Self { snd_nxt, rcv_nxt, ts_recent }
     }
 
-    /// A segment arrived for the flow; `timestamps` tells whether the old connection used them. RFC 9293
-    /// §3.10.7.4, TIME-WAIT.
+    /// Processes a segment for the flow. `timestamps` is true if the old connection used them. RFC
+    /// 9293 §3.10.7.4, TIME-WAIT.
     pub fn on_segment(
         &self,
         segment: &Segment<'_>,
@@ -68,9 +70,9 @@ impl TimeWait {
         }
         // RFC 7323 §5.3 R1: not acceptable, so it is acknowledged and dropped.
         if timestamps && self.is_old(segment) {
-            return TimeWaitAnswer::AckAgain;
+            return TimeWaitAnswer::Ack;
         }
-        // RFC 9293 §3.10.7.4, fifth: of what is acceptable, in the window that our ACKs tell,
+        // RFC 9293 §3.10.7.4, fifth. For acceptable segments, in the window that our ACKs announce:
         //   > if the ACK bit is off, drop the segment and return
         if !flags.ack() && segment.seq.distance_from(self.rcv_nxt) < u32::from(u16::MAX) {
             return TimeWaitAnswer::Ignore;
@@ -81,48 +83,50 @@ impl TimeWait {
         if flags.fin() && segment.end() == self.rcv_nxt {
             return TimeWaitAnswer::AckAndRestart;
         }
-        // The one acceptable segment asks for nothing; an answer to it would ping-pong for ever between
-        // two ends that are both in TIME-WAIT after a simultaneous close.
+        // The only acceptable segment needs no answer. An answer would bounce forever between two
+        // ends that are both in TIME-WAIT after a simultaneous close.
         if segment.is_empty() && segment.seq == self.rcv_nxt {
             return TimeWaitAnswer::Ignore;
         }
-        TimeWaitAnswer::AckAgain
+        TimeWaitAnswer::Ack
     }
 
-    /// RFC 6191 §2: whether a SYN may begin a new incarnation.
+    /// Decides if a SYN may begin a new incarnation (RFC 6191 §2).
     fn on_syn(&self, syn: &Segment<'_>, before: bool, settings: &Settings) -> TimeWaitAnswer {
         let offered = syn.options.timestamps.filter(|_| settings.timestamps);
         let later_seq = syn.seq.after(self.rcv_nxt);
         if syn.flags.ack() {
-            return TimeWaitAnswer::AckAgain;
+            return TimeWaitAnswer::Ack;
         }
         let honor = match (before, offered) {
-            // Both incarnations with timestamps: a later one, or the same with a later sequence number.
+            // Both incarnations with timestamps: a later timestamp, or the same with a later
+            // sequence number.
             (true, Some(ts)) => {
                 let advance = ts.value.wrapping_sub(self.ts_recent) as i32;
                 advance > 0 || (advance == 0 && later_seq)
             }
-            // Timestamps only in the new one: PAWS will tell the old segments, which bear none.
+            // Timestamps only in the new one: PAWS rejects the old segments, which have none.
             (false, Some(_)) => true,
             (_, None) => later_seq,
         };
         if honor {
             TimeWaitAnswer::Reuse { iss_after: self.snd_nxt }
         } else {
-            // RFC 6191 drops it in silence; RFC 9293 §3.10.7.4, fourth, is later: for all other cases,
+            // RFC 6191 silently drops it. RFC 9293 §3.10.7.4, fourth, is later and says for all
+            // other cases:
             //   > TCP endpoints MUST send a "challenge ACK" to the remote peer
-            TimeWaitAnswer::AckAgain
+            TimeWaitAnswer::Ack
         }
     }
 
-    /// RFC 7323 §5.3 R1: SEG.TSval < TS.Recent. TS.Recent can't have outlived its validity of 24 days
-    /// here.
+    /// Implements RFC 7323 §5.3 R1: SEG.TSval < TS.Recent. TS.Recent cannot have outlived its
+    /// validity of 24 days here.
     fn is_old(&self, segment: &Segment<'_>) -> bool {
         let ts = segment.options.timestamps;
         ts.is_some_and(|ts| (ts.value.wrapping_sub(self.ts_recent) as i32) < 0)
     }
 
-    /// The ACK that repeats where the connection ended.
+    /// Builds the ACK with the final sequence numbers of the connection.
     pub fn ack(
         &self,
         now: Instant,
@@ -140,15 +144,16 @@ impl TimeWait {
         }
     }
 
-    /// Whether an active open of ours may take the place of this entry, and the number that its ISS must
+    /// Decides if an active open may replace this entry, and returns the number that its ISS must
     /// come after (see [`Self::iss`]).
     ///
-    /// RFC 6191 §2 seen from the other side: the new SYN's TSval is larger than any we sent before, so a
-    /// peer still in TIME-WAIT accepts it, and one still in LAST-ACK (our last ACK was lost) answers with
-    /// an ACK that we reset (RFC 9293 §3.5.2 group 2); old segments of either side fail PAWS. `quiet_since`
-    /// is when our side last sent on the flow, or later; `delay` is [`REUSE_DELAY`] unless the
-    /// peer's clock is known to be faster, and never less than one tick of ours.
-    pub fn may_be_succeeded(
+    /// This is RFC 6191 §2 from the other side. The new SYN's TSval is larger than any that we sent
+    /// before, so a peer still in TIME-WAIT accepts it. A peer still in LAST-ACK (our last ACK was
+    /// lost) answers with an ACK, which we reset (RFC 9293 §3.5.2 group 2). Old segments of either
+    /// side fail PAWS. `quiet_since` is the time when our side last sent on the flow, or later.
+    /// `delay` is [`REUSE_DELAY`] unless the peer's clock is known to be faster; it is never less
+    /// than one tick of our clock.
+    pub fn may_reopen(
         &self,
         timestamps: bool,
         quiet_since: Instant,
@@ -159,9 +164,9 @@ impl TimeWait {
         (timestamps && ticked && now.since(quiet_since) >= delay).then_some(self.snd_nxt)
     }
 
-    /// The ISS of the successor: the drawn one where it lies well after the old SND.NXT, else the nearest
-    /// that does (RFC 6191 §2, RFC 1122 §4.2.2.13: "larger than the maximum sequence number it used on the
-    /// previous connection incarnation").
+    /// Returns the ISS of the successor: the generated one if it lies well after the old SND.NXT,
+    /// else the nearest that does (RFC 6191 §2, RFC 1122 §4.2.2.13: "larger than the maximum
+    /// sequence number it used on the previous connection incarnation").
     pub fn iss(&self, drawn: SeqNum) -> SeqNum {
         drawn.latest(self.snd_nxt + ISS_GAP)
     }
@@ -192,19 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_the_window_without_ack_is_dropped() {
-        // RFC 9293 §3.10.7.4, fifth; outside of the window its first check comes before.
+    fn a_segment_in_the_window_without_ack_is_dropped() {
+        // RFC 9293 §3.10.7.4, fifth. Outside the window its first check applies.
         for (ahead, expected) in [
             (0, TimeWaitAnswer::Ignore),
             (65_534, TimeWaitAnswer::Ignore),
-            (65_535, TimeWaitAnswer::AckAgain),
+            (65_535, TimeWaitAnswer::Ack),
         ] {
             assert_eq!(answer_without_timestamps(Flags::FIN, RCV_NXT + ahead, None), expected);
         }
-        assert_eq!(
-            answer_without_timestamps(Flags::FIN, RCV_NXT - 10, None),
-            TimeWaitAnswer::AckAgain
-        );
+        assert_eq!(answer_without_timestamps(Flags::FIN, RCV_NXT - 10, None), TimeWaitAnswer::Ack);
     }
 
     #[test]
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fin_again_is_acknowledged_and_restarts_the_wait() {
+    fn a_retransmitted_fin_is_acknowledged_and_restarts_2msl() {
         let fin = Flags::FIN.with(Flags::ACK);
         assert_eq!(answer(fin, RCV_NXT - 1, Some(5)), TimeWaitAnswer::AckAndRestart);
         assert_eq!(
@@ -238,8 +240,8 @@ mod tests {
     #[test]
     fn a_fin_of_an_older_incarnation_restarts_nothing() {
         let fin = Flags::FIN.with(Flags::ACK);
-        assert_eq!(answer(fin, RCV_NXT - 1, Some(TS_RECENT - 1)), TimeWaitAnswer::AckAgain);
-        assert_eq!(answer(fin, RCV_NXT - 100, Some(5)), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(fin, RCV_NXT - 1, Some(TS_RECENT - 1)), TimeWaitAnswer::Ack);
+        assert_eq!(answer(fin, RCV_NXT - 100, Some(5)), TimeWaitAnswer::Ack);
     }
 
     #[test]
@@ -249,18 +251,18 @@ mod tests {
 
     #[test]
     fn other_segments_are_acknowledged() {
-        assert_eq!(answer(Flags::ACK, RCV_NXT - 1, Some(5)), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(Flags::ACK, RCV_NXT - 1, Some(5)), TimeWaitAnswer::Ack);
         let data = Segment { payload: b"x", ..segment(Flags::ACK, RCV_NXT, Some(5)) };
-        assert_eq!(ENTRY.on_segment(&data, true, &Settings::default()), TimeWaitAnswer::AckAgain);
+        assert_eq!(ENTRY.on_segment(&data, true, &Settings::default()), TimeWaitAnswer::Ack);
         let syn_ack = Flags::SYN.with(Flags::ACK);
-        assert_eq!(answer(syn_ack, RCV_NXT + 1, Some(5)), TimeWaitAnswer::AckAgain);
-        assert_eq!(answer(syn_ack.with(Flags::FIN), RCV_NXT - 2, None), TimeWaitAnswer::AckAgain);
+        assert_eq!(answer(syn_ack, RCV_NXT + 1, Some(5)), TimeWaitAnswer::Ack);
+        assert_eq!(answer(syn_ack.with(Flags::FIN), RCV_NXT - 2, None), TimeWaitAnswer::Ack);
     }
 
     #[test]
     fn a_new_syn_is_judged_by_the_table_of_rfc_6191() {
         let (later, earlier) = (RCV_NXT + 1, RCV_NXT - 1);
-        let refused = TimeWaitAnswer::AckAgain;
+        let refused = TimeWaitAnswer::Ack;
         // timestamps before, SYN's number, SYN's timestamp, answer
         let table = [
             (true, earlier, Some(0), REUSE),
@@ -282,10 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_that_we_would_not_use_do_not_count() {
+    fn timestamps_are_ignored_when_disabled() {
         let settings = Settings { timestamps: false, ..Settings::default() };
         let syn = segment(Flags::SYN, RCV_NXT - 1, Some(0));
-        assert_eq!(ENTRY.on_segment(&syn, false, &settings), TimeWaitAnswer::AckAgain);
+        assert_eq!(ENTRY.on_segment(&syn, false, &settings), TimeWaitAnswer::Ack);
     }
 
     #[test]
@@ -297,10 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn we_take_our_own_entry_only_with_timestamps_and_after_the_delay() {
+    fn an_active_open_replaces_an_entry_only_with_timestamps_and_after_the_delay() {
         let quiet = Instant::from_millis(1_000);
         let ask = |timestamps, ms, delay| {
-            ENTRY.may_be_succeeded(timestamps, quiet, Instant::from_millis(ms), delay)
+            ENTRY.may_reopen(timestamps, quiet, Instant::from_millis(ms), delay)
         };
         assert_eq!(ask(true, 2_000, REUSE_DELAY), Some(SND_NXT));
         assert_eq!(ask(true, 1_999, REUSE_DELAY), None);

@@ -1,16 +1,16 @@
-//! What a connection does when a deadline passes, and how the deadlines are set.
+//! Processing of expired deadlines, and arming of the timers.
 //!
-//! Three slots serve six timers, since their purposes exclude each other: with data outstanding there is a
-//! retransmission, with a closed window a probe; an idle connection is kept alive, one that waits for a last FIN
-//! times out. Timeouts back off (RFC 2525 §2.10), and nothing that the peer sends stops a probe but a window
-//! (§2.12).
+//! Three slots serve six timers, since their purposes exclude each other. With data outstanding the
+//! slot holds the retransmission timer, with a closed window the persist timer. An idle connection
+//! has a keep-alive timer; a connection that waits for the last FIN has a timeout. Timeouts back
+//! off (RFC 2525 §2.10), and only an open window stops the probes (§2.12).
 
 use crate::tcp::state::{Marks, R1};
 use crate::tcp::{CloseReason, Connection, Env, Events, KeepAlive, Phase};
 use crate::time::{Duration, Instant};
 
 impl Connection {
-    /// Does what is due.
+    /// Processes the deadlines that have passed.
     pub(super) fn expire(&mut self, env: &mut Env<'_>) {
         if self.timers.ack_at <= env.now {
             self.timers.ack_at = Instant::FAR;
@@ -25,7 +25,7 @@ impl Connection {
         }
     }
 
-    /// What the retransmission slot was armed for shows in the state at its end.
+    /// Processes the retransmission slot. The state shows the purpose for which it was armed.
     fn on_retransmit_deadline(&mut self, env: &mut Env<'_>) {
         if self.phase.is_opening() {
             self.on_syn_timeout(env);
@@ -38,23 +38,23 @@ impl Connection {
         } else if self.phase.may_send() && self.snd.unsent() > 0 {
             self.marks.insert(Marks::OVERRIDE);
         } else if self.marks.has(Marks::WANTS_ROOM) {
-            // There was no memory at all: the program may try again.
+            // There was no memory at all: let the program retry.
             self.marks.remove(Marks::WANTS_ROOM);
             self.events.insert(Events::WRITABLE);
         }
     }
 
     /// RFC 9293 §3.8.3 (e):
-    ///   > TCP implementations SHOULD inform the application of the delivery problem [...], when R1 is
-    ///   > reached and before R2 (SHLD-9).
+    ///   > TCP implementations SHOULD inform the application of the delivery problem [...], when R1
+    ///   > is reached and before R2 (SHLD-9).
     fn notify_r1(&mut self) {
         if self.recovery.backoff() == R1 && !self.phase.is_last() {
             self.events.insert(Events::UNANSWERED);
         }
     }
 
-    /// Arms what nothing else would: data that may not go yet though no ACK is awaited that could
-    /// release it. Called after everything that changes what is queued or what the window takes.
+    /// Arms the override timeout for data that may not be sent yet while no outstanding ACK could
+    /// release it. Called after everything that changes the queue or the window.
     #[inline]
     pub(super) fn settle(&mut self, env: &Env<'_>) {
         self.release_pace(env.now);
@@ -70,11 +70,11 @@ impl Connection {
         }
     }
 
-    /// Starts the retransmission timer unless it runs.
+    /// Starts the retransmission timer if it is not running.
     ///
     /// RFC 6298 (5.1):
-    ///   > Every time a packet containing data is sent (including a retransmission), if the timer is
-    ///   > not running, start it running so that it will expire after RTO seconds
+    ///   > Every time a packet containing data is sent (including a retransmission), if the timer
+    ///   > is not running, start it running so that it will expire after RTO seconds
     #[inline]
     pub(super) fn arm_retransmit(&mut self, env: &Env<'_>) {
         if self.timers.retransmit_at == Instant::FAR {
@@ -85,20 +85,21 @@ impl Connection {
         }
     }
 
-    /// Starts the keep-alive timer, if the host wants it.
+    /// Starts the keep-alive timer if keep-alive is on.
     pub(super) fn arm_keep_alive(&mut self, env: &Env<'_>) {
         if let Some(keep_alive) = self.keep_alive_times(env.settings) {
             self.timers.idle_at = env.now + keep_alive.idle;
         }
     }
 
-    /// The program changed the times: the idle time counts from when the peer was last heard.
+    /// Rearms the keep-alive timer after the program changed the times. Idle time counts from the
+    /// last segment received.
     pub(super) fn rearm_keep_alive(&mut self, env: &Env<'_>) {
         if self.phase.is_opening() || self.phase.is_last() || self.marks.has(Marks::NO_READER) {
             return;
         }
         self.timers.idle_at = match self.keep_alive_times(env.settings) {
-            Some(times) => (self.heard_at + times.idle).max(env.now),
+            Some(times) => (self.last_received_at + times.idle).max(env.now),
             None => Instant::FAR,
         };
     }
@@ -121,9 +122,10 @@ impl Connection {
 
     /// RFC 9293 §3.8.4:
     ///   > Keep-alive packets MUST only be sent when no sent data is outstanding, and no data or
-    ///   > acknowledgment packets have been received for the connection within an interval (MUST-26).
+    ///   > acknowledgment packets have been received for the connection within an interval
+    ///   > (MUST-26).
     fn keep_alive(&mut self, env: &mut Env<'_>, settings: KeepAlive) {
-        let quiet = env.now.since(self.heard_at);
+        let quiet = env.now.since(self.last_received_at);
         let answered = self.keep_alive_probes > 0 && quiet < settings.interval;
         if self.snd.outstanding() > 0 {
             self.keep_alive_probes = 0;

@@ -132,7 +132,7 @@ fn port_use(tables: &Tables, hash: u64, key: &FlowKey, now: Instant) -> PortUse 
     }
     let may = |state: &TimeWait| {
         let quiet_since = tables.time_waits.quiet_since(index);
-        state.may_be_succeeded(true, quiet_since, now, REUSE_DELAY).is_some()
+        state.may_reopen(true, quiet_since, now, REUSE_DELAY).is_some()
     };
     if tables.time_waits.get(index).is_some_and(may) { PortUse::Reusable } else { PortUse::Waiting }
 }

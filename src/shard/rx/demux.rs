@@ -112,7 +112,7 @@ impl Engine {
         let Some(embryo) = self.tcp.tables.embryos.get_mut(index) else { return };
         match embryo.on_segment(rx.segment, &self.tcp.settings) {
             EmbryoAnswer::Establish => self.establish(index, rx),
-            EmbryoAnswer::SynAckAgain => {
+            EmbryoAnswer::SynAck => {
                 let embryo = *embryo;
                 self.send_syn_ack(&embryo, rx.arrival, tx.queue);
             }
@@ -144,7 +144,7 @@ impl Engine {
         let key = &rx.arrival.key;
         match state.on_segment(rx.segment, timestamps, &self.tcp.settings) {
             TimeWaitAnswer::Ignore => {}
-            TimeWaitAnswer::AckAgain => {
+            TimeWaitAnswer::Ack => {
                 if self.tcp.challenges.take(self.turn.now) == Allowance::Granted {
                     self.send_time_wait_ack(&state, timestamps, rx.arrival, tx.queue);
                 }

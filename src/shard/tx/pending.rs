@@ -74,7 +74,8 @@ impl Engine {
 
     /// HeaderFields the turn of a connection that reached the limit or found no free frame.
     fn defer(&mut self, index: u32, segments: usize) -> Progress {
-        if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
+        if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.has_pending_output())
+        {
             return Progress::Done;
         }
         if segments < SEGMENTS_PER_TURN {
@@ -87,7 +88,8 @@ impl Engine {
     /// smaller MTU). An open connection applies it when it next sends; a new one when it opens.
     #[cold]
     fn apply_path_mtu(&mut self, index: u32) {
-        if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.owes()) {
+        if !self.tcp.tables.flows.at(index).is_some_and(|flow| flow.connection.has_pending_output())
+        {
             return;
         }
         self.collect_path_events(index);
@@ -103,7 +105,7 @@ impl Engine {
     /// §5.2).
     pub(in crate::shard) fn collect_path_events(&mut self, index: u32) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
-        let Some(events) = flow.connection.take_path_news() else { return };
+        let Some(events) = flow.connection.take_path_mtu_event() else { return };
         self.ip.path_mtus.on_found(self.turn.now, flow.remote.address(), &events);
         self.turn.counters.add(Event::PathBlackHole, events.black_holes.into());
         self.turn.counters.add(Event::PathProbeArrived, events.arrived.into());

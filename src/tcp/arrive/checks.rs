@@ -1,6 +1,6 @@
-//! A segment arrives: RFC 9293 §3.10.7.4, one function per step.
+//! Segment arrival: RFC 9293 §3.10.7.4, one function per step.
 //!
-//! Owns the order of the checks. A step that ends the processing breaks with the [`Disposition`].
+//! Owns the order of the checks. A step that ends the processing breaks with a [`Disposition`].
 
 use core::ops::ControlFlow::{Break, Continue};
 
@@ -9,11 +9,11 @@ use crate::tcp::state::{Challenge, EarlyMarks, Marks};
 use crate::tcp::{CloseReason, Connection, Disposition, Env, Phase, Segment};
 use crate::time::Duration;
 
-/// RFC 7323 §5.5: a TS.Recent older than this says nothing, since the peer's clock may have wrapped.
+/// RFC 7323 §5.5: a TS.Recent older than this is invalid, since the peer's clock may have wrapped.
 const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3600);
 
 impl Connection {
-    /// The whole of SEGMENT ARRIVES.
+    /// Processes an arriving segment (SEGMENT ARRIVES).
     pub(in crate::tcp) fn arrive(
         &mut self,
         env: &mut Env<'_>,
@@ -22,14 +22,16 @@ impl Connection {
         let step = match self.phase {
             Phase::Closed => Break(Disposition::AfterClose),
             Phase::SynSent => self.arrive_in_syn_sent(env, segment),
-            Phase::SynReceived if self.is_syn_again(segment) => self.on_syn_again(segment),
+            Phase::SynReceived if self.is_retransmitted_syn(segment) => {
+                self.on_retransmitted_syn(segment)
+            }
             Phase::SynReceived => {
                 let (repeat, text) = self.without_repeated_syn(segment);
                 let step = self.arrive_otherwise(env, if repeat { &text } else { segment });
-                // Its SYN is a duplicate, which "should be" answered by an ACK as any (first of
-                // §3.10.7.4): the peer then knows, should our SYN-ACK be lost.
+                // The SYN is a duplicate, which "should be" answered with an ACK like any other
+                // (first of §3.10.7.4). The peer then continues even if our SYN-ACK was lost.
                 if repeat && step.is_continue() {
-                    self.note_duplicate(segment.seq, segment.seq + 1);
+                    self.record_duplicate(segment.seq, segment.seq + 1);
                     self.marks.insert(Marks::ACK);
                 }
                 step
@@ -42,28 +44,28 @@ impl Connection {
         }
     }
 
-    /// §3.10.7.4.
+    /// Processes a segment in any state but SYN-SENT (§3.10.7.4).
     fn arrive_otherwise(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         self.check_timestamp(env, segment)?;
         self.check_sequence(env, segment)?;
-        self.heard_at = env.now;
+        self.last_received_at = env.now;
         self.check_reset(env, segment)?;
         self.check_syn(env, segment)?;
-        self.note_codepoint(segment);
+        self.record_codepoint(segment);
         if let Some(advice) = segment.rare.user_timeout {
             self.on_user_timeout_option(env, advice);
         }
         self.check_ack(env, segment)?;
         if segment.flags.urg() {
-            self.note_urgent(segment);
+            self.on_urgent(segment);
         }
         self.take_text(env, segment)
     }
 
-    /// RFC 7323 §5.3 R1, before all else:
-    ///   > If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is
-    ///   > valid, and the RST bit is not set, then treat the arriving segment as not acceptable:
-    ///   > Send an acknowledgment in reply [...] and drop the segment.
+    /// Applies RFC 7323 §5.3 R1, before all other checks:
+    ///   > If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent,
+    ///   > TS.Recent is valid, and the RST bit is not set, then treat the arriving segment as not
+    ///   > acceptable: Send an acknowledgment in reply [...] and drop the segment.
     #[inline]
     pub(in crate::tcp) fn check_timestamp(
         &mut self,
@@ -74,27 +76,27 @@ impl Connection {
             return Continue(());
         }
         let Some(timestamps) = segment.options.timestamps else {
-            // RFC 7323 §3.2: "If a non-<RST> segment is received without a TSopt, a TCP SHOULD silently
-            // drop the segment."
+            // RFC 7323 §3.2: "If a non-<RST> segment is received without a TSopt, a TCP SHOULD
+            // silently drop the segment."
             if !env.settings.drop_unstamped {
                 return Continue(());
             }
             return Break(Disposition::NoTimestamp);
         };
         let older = (timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32) < 0;
-        if !older || env.now.since(self.heard_at) > TS_RECENT_LIFETIME {
+        if !older || env.now.since(self.last_received_at) > TS_RECENT_LIFETIME {
             return Continue(());
         }
         self.answer_unacceptable(env, segment);
         Break(Disposition::OldTimestamp)
     }
 
-    /// First, check sequence number. Table 6 of the RFC, and a little more:
+    /// First, check sequence number. Implements table 6 of the RFC, with two relaxations:
     ///
     /// - a segment that covers the whole window and more is trimmed like any other;
-    /// - the ACK and the RST of a segment that begins exactly at the edge are looked at, since "special
-    ///   allowance should be made to accept valid ACKs, URGs, and RSTs", and a peer that has filled our
-    ///   window while a hole is open has no other sequence number to use.
+    /// - the ACK and the RST of a segment that begins exactly at the right edge are processed,
+    ///   since "special allowance should be made to accept valid ACKs, URGs, and RSTs", and a peer
+    ///   that has filled our window while a hole is open has no other sequence number to use.
     #[inline]
     fn check_sequence(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         let (len, end) = (segment.len(), segment.end());
@@ -112,12 +114,12 @@ impl Connection {
         Break(if syn { Disposition::ChallengedSyn } else { Disposition::OutOfWindow })
     }
 
-    /// The ACK that answers an unacceptable segment. One without data is answered within the limit of
-    /// RFC 5961 §7 only: two ends that disagree would else send each other ACKs for ever.
+    /// Answers an unacceptable segment with an ACK. Answers to segments without data count against
+    /// the limit of RFC 5961 §7: two ends that disagree would otherwise exchange ACKs forever.
     fn answer_unacceptable(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let text_end = segment.seq + segment.payload.len() as u32;
-        self.note_duplicate(segment.seq, text_end.earliest(self.rcv.nxt));
-        self.note_syn_ack_again(segment);
+        self.record_duplicate(segment.seq, text_end.earliest(self.rcv.nxt));
+        self.on_retransmitted_syn_ack(segment);
         if segment.payload.is_empty() && !segment.flags.fin() {
             self.challenge(env);
         } else {
@@ -125,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// A challenge ACK (RFC 5961), if the connection and the shard may still send one.
+    /// Schedules a challenge ACK (RFC 5961), within the limits of the connection and the shard.
     fn challenge(&mut self, env: &mut Env<'_>) {
         let most = env.settings.challenge_acks_per_connection;
         if *env.challenge_acks > 0 && self.challenges.take(env.now, most) == Challenge::Granted {
@@ -134,9 +136,9 @@ impl Connection {
         }
     }
 
-    /// Second, check the RST bit. RFC 5961 §3.2, taken over by RFC 9293:
-    ///   > 2) If the RST bit is set and the sequence number exactly matches the next expected sequence
-    ///   > number (RCV.NXT), then TCP endpoints MUST reset the connection
+    /// Second, check the RST bit. RFC 5961 §3.2, adopted by RFC 9293:
+    ///   > 2) If the RST bit is set and the sequence number exactly matches the next expected
+    ///   > sequence number (RCV.NXT), then TCP endpoints MUST reset the connection
     ///   > 3) [...] does not exactly match [...] MUST send an acknowledgment (challenge ACK)
     #[inline]
     fn check_reset(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
@@ -173,9 +175,9 @@ impl Connection {
     ///   > If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then SEG.TSval is copied to
     ///   > TS.Recent; otherwise, it is ignored.
     ///
-    /// The first is known here: [`Self::check_timestamp`] let it pass.
+    /// The first condition holds here: [`Self::check_timestamp`] passed.
     #[inline]
-    pub(in crate::tcp) fn note_timestamp(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn update_ts_recent(&mut self, segment: &Segment<'_>) {
         if let Some(timestamps) = segment.options.timestamps
             && self.marks.has(Marks::TIMESTAMPS)
             && segment.seq.at_or_before(self.rcv.acked)
@@ -198,8 +200,9 @@ impl Connection {
         } else {
             self.check_ack_range(env, segment)?;
         }
-        // Behind that check, so that who does not know what we sent cannot set the peer's clock forward.
-        self.note_timestamp(segment);
+        // Only after that check, so that an attacker who does not know our sequence numbers cannot
+        // move TS.Recent forward.
+        self.update_ts_recent(segment);
         if self.snd.fin_is_acked() {
             self.on_fin_acked(env)?;
         }
@@ -208,7 +211,8 @@ impl Connection {
 
     /// SYN-RECEIVED:
     ///   > If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state
-    ///   > If the segment acknowledgment is not acceptable, form a reset segment <SEQ=SEG.ACK><CTL=RST>
+    ///   > If the segment acknowledgment is not acceptable, form a reset segment
+    ///   > <SEQ=SEG.ACK><CTL=RST>
     fn check_ack_of_syn(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         if !segment.ack.after(self.snd.una) || segment.ack.after(self.snd.nxt) {
             return Break(Disposition::Reset);
@@ -220,14 +224,14 @@ impl Connection {
 
     /// ESTABLISHED and later. RFC 5961 §5.2:
     ///   > The ACK value is considered acceptable only if it is in the range of ((SND.UNA -
-    ///   > MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose ACK value doesn't satisfy
-    ///   > the above condition MUST be discarded and an ACK sent back.
+    ///   > MAX.SND.WND) <= SEG.ACK <= SND.NXT). All incoming segments whose ACK value doesn't
+    ///   > satisfy the above condition MUST be discarded and an ACK sent back.
     #[inline]
     fn check_ack_range(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         let ack = segment.ack;
         if ack.before(self.snd.una) {
             if self.snd.una.distance_from(ack) <= self.snd.wnd_max {
-                // Its blocks may still tell something new.
+                // Its SACK blocks may still be new.
                 if self.is_selective(segment) {
                     self.on_selective_ack(env, segment);
                 }
@@ -255,10 +259,10 @@ impl Connection {
     }
 
     /// RFC 5681 §2:
-    ///   > (a) the receiver of the ACK has outstanding data, (b) the incoming acknowledgment carries no
-    ///   > data, (c) the SYN and FIN bits are both off, (d) the acknowledgment number is equal to the
-    ///   > greatest acknowledgment received [...] (e) the advertised window [...] equals the
-    ///   > advertised window in the last incoming acknowledgment.
+    ///   > (a) the receiver of the ACK has outstanding data, (b) the incoming acknowledgment
+    ///   > carries no data, (c) the SYN and FIN bits are both off, (d) the acknowledgment number is
+    ///   > equal to the greatest acknowledgment received [...] (e) the advertised window [...]
+    ///   > equals the advertised window in the last incoming acknowledgment.
     fn is_duplicate_ack(&self, segment: &Segment<'_>) -> bool {
         self.snd.outstanding() > 0
             && segment.is_empty()
@@ -267,8 +271,8 @@ impl Connection {
     }
 
     /// RFC 9293 §3.10.7.4:
-    ///   > If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <- SEG.WND,
-    ///   > set SND.WL1 <- SEG.SEQ, and set SND.WL2 <- SEG.ACK.
+    ///   > If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND <-
+    ///   > SEG.WND, set SND.WL1 <- SEG.SEQ, and set SND.WL2 <- SEG.ACK.
     #[inline]
     fn update_window(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
         let newer = self.snd.wl1.before(segment.seq)
@@ -286,7 +290,7 @@ impl Connection {
         }
     }
 
-    /// Fifth, what the ACK of our FIN means to each state.
+    /// Fifth, the transitions on the ACK of our FIN.
     fn on_fin_acked(&mut self, env: &mut Env<'_>) -> Step {
         match self.phase {
             Phase::FinWait1 => {
@@ -313,13 +317,13 @@ impl Connection {
     #[inline]
     pub(in crate::tcp) fn take_text(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         if !self.phase.may_receive() {
-            //   > This should not occur since a FIN has been received from the remote side. Ignore the
-            //   > segment text.
+            //   > This should not occur since a FIN has been received from the remote side. Ignore
+            //   > the segment text.
             return Continue(());
         }
         let seq = segment.seq + u32::from(segment.flags.syn());
         if !segment.payload.is_empty() {
-            self.refuse_unread(env, segment)?;
+            self.reset_unread(env, segment)?;
             if let Err(disposition) = self.receive_text(env, seq, segment.payload) {
                 return Break(disposition);
             }
@@ -337,18 +341,19 @@ impl Connection {
 
     /// RFC 9293 §3.6.1:
     ///   > If such a host issues a CLOSE call while received data is still pending in the TCP
-    ///   > connection, or if new data is received after CLOSE is called, its TCP implementation SHOULD
-    ///   > send a RST to show that data was lost. (SHLD-3)
-    fn refuse_unread(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
+    ///   > connection, or if new data is received after CLOSE is called, its TCP implementation
+    ///   > SHOULD send a RST to show that data was lost. (SHLD-3)
+    fn reset_unread(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Step {
         let text_end = segment.seq + segment.payload.len() as u32;
         if !self.marks.has(Marks::NO_READER) || !text_end.after(self.rcv.nxt) {
             return Continue(());
         }
         self.abort(env);
-        // SND.NXT may lie past what the peer has got of our data and FIN, and RFC 5961 §3 has it believe a
-        // reset at its RCV.NXT alone. That is SND.UNA as far as we know: SEG.ACK, unless it came late.
+        // SND.NXT may be past the data and FIN that the peer has received, and RFC 5961 §3 makes it
+        // accept a reset only at its RCV.NXT. As far as we know that is SND.UNA: SEG.ACK, unless
+        // the segment is old.
         self.snd.fall_back_to_una();
-        self.answers_by_reset = true;
+        self.bare_reset = true;
         Break(Disposition::AfterClose)
     }
 }

@@ -1,5 +1,5 @@
-//! What arriving segments say of congestion (RFC 3168, RFC 9768): the agreement of the SYNs, the marks of the
-//! IP header, and the peer's feedback.
+//! ECN processing of arriving segments (RFC 3168, RFC 9768): the negotiation by the SYNs, the
+//! codepoint of the IP header, and the peer's feedback.
 
 use crate::tcp::ecn::handshake::{answered, asked};
 use crate::tcp::ecn::{Accurate, Classic, Echo, Ecn, Feedback, Urgency};
@@ -7,14 +7,14 @@ use crate::tcp::state::{Marks, Stage};
 use crate::tcp::{Codepoint, Connection, EcnMode, Env, Flags, Segment, Settings};
 
 impl Connection {
-    /// The peer's SYN or SYN-ACK came in SYN-SENT. RFC 9768 §3.1.5: the first one tells, no later one
-    /// changes it.
+    /// Negotiates ECN with the peer's SYN or SYN-ACK in SYN-SENT. RFC 9768 §3.1.5: the first one
+    /// decides, later ones change nothing.
     pub(in crate::tcp) fn agree_on_ecn(&mut self, settings: &Settings, syn: &Segment<'_>) {
         let policy = self.ecn_policy(settings);
         let wish = policy.wish();
         let iss = self.snd.iss;
         if !syn.flags.ack() {
-            // Both opened at once: what both asked for, each agreeing as a server does.
+            // Simultaneous open: use the mode that both requested, each agreeing as a server does.
             let capable = policy.wish_after(self.recovery.backoff()) == wish;
             let mode = asked(syn.flags).min(wish);
             if let Some(ecn) = Ecn::server(mode, syn.ecn, capable, iss) {
@@ -38,9 +38,10 @@ impl Connection {
         self.begin_ecn(ecn);
     }
 
-    /// The peer's SYN came again, after data of ours perhaps. RFC 9768 §3.1.5: the latest one tells how it
-    /// came, and after one that asks for nothing, ECT is not to be sent.
-    pub(in crate::tcp) fn note_ecn_of_syn_again(&mut self, syn: &Segment<'_>) {
+    /// Processes a retransmitted SYN, perhaps received after we sent data. RFC 9768 §3.1.5:
+    /// feedback follows the latest SYN, and after a SYN that does not request ECN, ECT must not be
+    /// sent.
+    pub(in crate::tcp) fn on_retransmitted_syn_ecn(&mut self, syn: &Segment<'_>) {
         let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
         let capable = asked(syn.flags) != EcnMode::None;
         match &mut ecn.feedback {
@@ -51,8 +52,8 @@ impl Connection {
         }
     }
 
-    /// The peer's SYN-ACK came again, after ours to the first may have been lost.
-    pub(in crate::tcp) fn note_syn_ack_again(&mut self, segment: &Segment<'_>) {
+    /// Processes a retransmitted SYN-ACK: our ACK of the first may have been lost.
+    pub(in crate::tcp) fn on_retransmitted_syn_ack(&mut self, segment: &Segment<'_>) {
         let is_syn_ack = segment.flags.contains(Flags::SYN.with(Flags::ACK));
         if is_syn_ack
             && segment.seq == self.rcv.irs
@@ -63,15 +64,15 @@ impl Connection {
         }
     }
 
-    /// An acceptable segment came.
+    /// Records the codepoint of an acceptable segment.
     #[inline]
-    pub(in crate::tcp) fn note_codepoint(&mut self, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn record_codepoint(&mut self, segment: &Segment<'_>) {
         if self.ecn != EcnMode::None {
-            self.note_mark(segment);
+            self.process_codepoint(segment);
         }
     }
 
-    fn note_mark(&mut self, segment: &Segment<'_>) {
+    fn process_codepoint(&mut self, segment: &Segment<'_>) {
         let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
         match &mut ecn.feedback {
             Feedback::Classic(classic) => classic.on_packet(segment),
@@ -84,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// An acceptable ACK came: before SND.UNA advances.
+    /// Processes the ECN feedback of an acceptable ACK, before SND.UNA advances.
     #[inline]
     pub(in crate::tcp) fn on_ecn_feedback(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
         if self.ecn != EcnMode::None {
@@ -109,7 +110,7 @@ impl Connection {
             return;
         }
         ecn.responded = self.snd.nxt;
-        // In recovery the window of this flight was reduced already.
+        // In recovery the window of this flight has already been reduced.
         if self.recovery.stage == Stage::Open {
             self.answer_congestion_echo(env.now);
         }
@@ -120,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// How much of the `delivered` bytes came marked.
+    /// Returns how many of the `delivered` bytes arrived CE-marked.
     #[inline]
     pub(in crate::tcp) fn take_marked(&mut self, delivered: u32) -> u32 {
         if self.ecn == EcnMode::None {

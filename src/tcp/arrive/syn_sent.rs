@@ -1,5 +1,5 @@
-//! A segment arrives in SYN-SENT (RFC 9293 §3.10.7.3), and how a handshake completes, simultaneous opens
-//! (§3.5) included.
+//! Segment arrival in SYN-SENT (RFC 9293 §3.10.7.3) and the completion of the handshake, including
+//! simultaneous opens (§3.5).
 
 use core::ops::ControlFlow::{Break, Continue};
 
@@ -12,7 +12,7 @@ use crate::tcp::{
 use crate::time::Instant;
 
 impl Connection {
-    /// §3.10.7.3.
+    /// Processes a segment in SYN-SENT (§3.10.7.3).
     pub(in crate::tcp) fn arrive_in_syn_sent(
         &mut self,
         env: &mut Env<'_>,
@@ -20,18 +20,19 @@ impl Connection {
     ) -> Step {
         let flags = segment.flags;
         // First, check the ACK bit:
-        //   > If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so
-        //   > drop the segment and return)
+        //   > If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if
+        //   > so drop the segment and return)
         let acceptable = segment.ack.after(self.snd.iss) && segment.ack.at_or_before(self.snd.nxt);
         if flags.ack() && !acceptable {
             return Break(if flags.rst() { Disposition::BadAck } else { Disposition::Reset });
         }
-        if flags.ack() && !flags.rst() && self.echoes_what_was_never_sent(env.now, segment) {
+        if flags.ack() && !flags.rst() && self.echoes_unknown_timestamp(env.now, segment) {
             return Break(Disposition::Reset);
         }
         // Second, check the RST bit:
-        //   > If the ACK was acceptable, then signal to the user "error: connection reset", drop the
-        //   > segment, enter CLOSED state [...]. Otherwise (no ACK), drop the segment and return.
+        //   > If the ACK was acceptable, then signal to the user "error: connection reset", drop
+        //   > the segment, enter CLOSED state [...]. Otherwise (no ACK), drop the segment and
+        //   > return.
         if flags.rst() {
             if !flags.ack() {
                 return Break(Disposition::NoAck);
@@ -46,30 +47,32 @@ impl Connection {
         self.take_syn(env, segment);
         if flags.ack() {
             self.establish(env, segment);
-            //   > If there are other controls or text in the segment, then continue processing at the
-            //   > sixth step under Section 3.10.7.4 where the URG bit is checked
+            //   > If there are other controls or text in the segment, then continue processing at
+            //   > the sixth step under Section 3.10.7.4 where the URG bit is checked
             return self.take_text(env, segment);
         }
-        //   > Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>
-        // Text of the SYN is not acknowledged, so the peer sends it again.
+        //   > Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment
+        //   > <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>
+        // Text of the SYN is not acknowledged, so the peer retransmits it.
         self.enter(Phase::SynReceived);
         self.snd.resend_syn();
         Continue(())
     }
 
-    /// Whether a SYN-ACK echoes a timestamp that none of our SYNs had: then it answers one of a connection
-    /// before this one (RFC 7323 §4: TSecr is the TSval that the peer received last).
-    fn echoes_what_was_never_sent(&self, now: Instant, segment: &Segment<'_>) -> bool {
+    /// Returns true if a SYN-ACK echoes a timestamp that none of our SYNs had. It then answers a
+    /// SYN of an earlier connection (RFC 7323 §4: TSecr is the TSval that the peer received last).
+    fn echoes_unknown_timestamp(&self, now: Instant, segment: &Segment<'_>) -> bool {
         let Some(age_ms) = self.echoed_ms(now, segment) else { return false };
-        let open_ms = now.since(self.heard_at).as_millis() as u32;
+        let open_ms = now.since(self.last_received_at).as_millis() as u32;
         age_ms > open_ms.saturating_add(1)
     }
 
-    /// Fourth of §3.10.7.3: RCV.NXT <- SEG.SEQ+1, IRS <- SEG.SEQ, and what the options agree on.
+    /// Processes the peer's SYN, fourth of §3.10.7.3: RCV.NXT <- SEG.SEQ+1, IRS <- SEG.SEQ, and
+    /// option negotiation.
     fn take_syn(&mut self, env: &Env<'_>, syn: &Segment<'_>) {
         let settings = env.settings;
-        self.heard_at = env.now;
-        // The window that our own SYN told of.
+        self.last_received_at = env.now;
+        // The window that our SYN announced.
         self.rcv = ReceiveHalf::new(syn.seq, self.rcv.wnd(), self.rcv.promise);
         self.agree_on_timestamps(syn.options.timestamps.map(|ts| ts.value));
         self.agree_on_sack(syn.options.sack_permitted);
@@ -88,7 +91,7 @@ impl Connection {
         self.begin_search(settings);
     }
 
-    /// ESTABLISHED, by an ACK of our SYN:
+    /// Enters ESTABLISHED on the ACK of our SYN:
     ///   > SND.WND <- SEG.WND, SND.WL1 <- SEG.SEQ, SND.WL2 <- SEG.ACK
     pub(in crate::tcp) fn establish(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         self.on_syn_acked(env, segment);
@@ -102,7 +105,7 @@ impl Connection {
         self.enter_established(env);
     }
 
-    /// Both SYNs are acknowledged; a CLOSE that waited for that takes effect.
+    /// Enters ESTABLISHED: both SYNs are acknowledged. A pending CLOSE takes effect.
     pub(in crate::tcp) fn enter_established(&mut self, env: &Env<'_>) {
         self.enter(Phase::Established);
         self.arm_keep_alive(env);
@@ -112,8 +115,8 @@ impl Connection {
         }
     }
 
-    /// In SYN-RECEIVED the peer's SYN,ACK still carries the SYN that we know (RFC 9293 figure 7, line
-    /// 6). Without it, it is an ACK at RCV.NXT.
+    /// Removes a repeated SYN. In SYN-RECEIVED the peer's SYN,ACK still carries the SYN already
+    /// processed (RFC 9293 figure 7, line 6). Without the SYN, the segment is an ACK at RCV.NXT.
     pub(in crate::tcp) fn without_repeated_syn<'a>(
         &self,
         segment: &Segment<'a>,
@@ -124,7 +127,7 @@ impl Connection {
             && !segment.flags.rst()
             && segment.seq == self.rcv.irs;
         rest.seq += 1;
-        // The window of a SYN is not scaled; that of an ACK will be.
+        // The window of a SYN is not scaled, but that of an ACK will be.
         rest.window = self.snd.shift.field(u32::from(rest.window));
         rest.flags = rest.flags.without(Flags::SYN);
         (repeat, rest)

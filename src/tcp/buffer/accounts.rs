@@ -31,7 +31,7 @@ pub(in crate::tcp) struct Refused;
 pub struct Accounts {
     limit: usize,
     promised: usize,
-    lent: usize,
+    allocated: usize,
     /// What a connection without a promise may be told of.
     credit: u32,
     /// Promises by log2, so that the largest are found first when memory is short.
@@ -51,7 +51,7 @@ impl Accounts {
         let mut accounts = Self {
             limit,
             promised: 0,
-            lent: 0,
+            allocated: 0,
             credit: 0,
             held: [0; SHIFT_MAX as usize + 1],
             windows_pending: false,
@@ -74,13 +74,13 @@ impl Accounts {
     }
 
     /// Bytes of send buffers.
-    pub const fn lent(&self) -> usize {
-        self.lent
+    pub const fn allocated(&self) -> usize {
+        self.allocated
     }
 
     /// Bytes that nobody has a claim to.
     pub const fn free(&self) -> usize {
-        self.limit.saturating_sub(self.promised + self.lent)
+        self.limit.saturating_sub(self.promised + self.allocated)
     }
 
     /// Whether so little is free that windows give way.
@@ -127,7 +127,7 @@ impl Accounts {
     }
 
     /// A window stays closed for want of memory.
-    pub(in crate::tcp) const fn note_closed(&mut self) {
+    pub(in crate::tcp) const fn on_window_closed(&mut self) {
         self.windows_pending = true;
     }
 
@@ -185,12 +185,12 @@ impl Accounts {
     #[inline]
     pub(in crate::tcp) fn allocate(&mut self, bytes: u32) -> Result<(), Refused> {
         let share = self.limit / 4 * SHARE_QUARTERS;
-        let free = self.free().min(share.saturating_sub(self.lent));
+        let free = self.free().min(share.saturating_sub(self.allocated));
         let most = if bytes <= FLOOR { free } else { free / GROWTH };
         if bytes as usize > most {
             return Err(Refused);
         }
-        self.lent += bytes as usize;
+        self.allocated += bytes as usize;
         self.settle();
         Ok(())
     }
@@ -198,7 +198,7 @@ impl Accounts {
     /// A send buffer gives `bytes` back.
     #[inline]
     pub(in crate::tcp) fn give_back(&mut self, bytes: u32) {
-        self.lent = self.lent.saturating_sub(bytes as usize);
+        self.allocated = self.allocated.saturating_sub(bytes as usize);
         self.settle();
     }
 

@@ -309,8 +309,8 @@ proptest! {
             let held = promises.iter().filter_map(|promise| promise.held());
             let promised: usize = held.clone().map(|shift| 1 << shift).sum();
             prop_assert_eq!(accounts.promised(), promised);
-            prop_assert_eq!(accounts.lent(), lent.iter().map(|bytes| *bytes as usize).sum::<usize>());
-            prop_assert!(accounts.promised() + accounts.lent() <= limit);
+            prop_assert_eq!(accounts.allocated(), lent.iter().map(|bytes| *bytes as usize).sum::<usize>());
+            prop_assert!(accounts.promised() + accounts.allocated() <= limit);
             let largest = held.max().filter(|shift| *shift > 11);
             prop_assert_eq!(accounts.largest_promise(u8::MAX), largest, "above the mean");
         }

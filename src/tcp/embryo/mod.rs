@@ -1,4 +1,5 @@
-//! Connections in SYN-RECEIVED after a passive open: their state in `state`, what they answer in `arrive`.
+//! Connections in SYN-RECEIVED after a passive open: their state in `state`, their responses in
+//! `arrive`.
 
 mod arrive;
 mod cookie_content;

@@ -1,9 +1,9 @@
-//! SYN-RECEIVED of a passive open: 28 bytes until the handshake is done.
+//! SYN-RECEIVED of a passive open: 28 bytes until the handshake is complete.
 //!
-//! Owns what the two SYNs agreed on and when the SYN-ACK is due again. Refuses to know addresses, its
-//! place in a table, and data. What comes with a SYN "should be queued for processing later" (RFC 9293
-//! §3.10.7.2); we keep and acknowledge the SYN alone, since a flood could fill any queue, and the peer
-//! sends the rest again as after any loss. What comes with the ACK is fed by the caller to the connection
+//! Owns the negotiated options and the deadline of the SYN-ACK. Refuses to know addresses, its
+//! place in a table, and data. Data on a SYN "should be queued for processing later" (RFC 9293
+//! §3.10.7.2). We keep and acknowledge only the SYN, since a flood could fill any queue, and the
+//! peer retransmits the rest as after any loss. The caller passes data on the ACK to the connection
 //! that the embryo becomes.
 
 use super::cookie_content::CookieContent;
@@ -16,11 +16,11 @@ use crate::tcp::{
 };
 use crate::time::{Duration, Instant};
 
-/// The smallest MSS taken from a peer: with 12 bytes of timestamps in each segment, less would make one
-/// byte of data cost a packet, or none fit at all (CVE-2019-11479).
+/// Minimum MSS accepted from a peer: with 12 bytes of timestamps in each segment, a smaller one
+/// would cost a packet per byte of data, or leave no room at all (CVE-2019-11479).
 const MSS_MIN: u16 = 64;
 
-/// The most doublings of the timeout: 1 s becomes a day, and no shift overflows.
+/// Maximum number of doublings of the timeout: 1 s becomes 18 hours, and no shift overflows.
 const BACKOFF_MAX: u8 = 16;
 
 /// An embryonic connection.
@@ -36,11 +36,11 @@ pub struct Embryo {
     pub(super) opened_us: u32,
     pub(super) mss: u16,
     pub(super) listener: u16,
-    /// Ours in the high nibble, the peer's in the low.
+    /// Our shift in the high nibble, the peer's in the low.
     pub(super) shifts: u8,
     pub(super) flags: u8,
     pub(super) retransmissions: u8,
-    /// What was agreed on about ECN, see the masks.
+    /// The negotiated ECN mode and state, see the masks.
     pub(super) ecn: u8,
 }
 
@@ -50,59 +50,60 @@ const SCALING: u8 = 1;
 pub(super) const TIMESTAMPS: u8 = 2;
 /// Both sides permit SACK.
 const SACK: u8 = 4;
-/// The time between SYN-ACK and ACK says nothing: the SYN-ACK was sent more than once (Karn), or by way
-/// of a cookie.
+/// The time between SYN-ACK and ACK is no round trip: the SYN-ACK was retransmitted (Karn) or sent
+/// with a cookie.
 pub(super) const UNTIMED: u8 = 16;
 
-/// The upper bits of the flags: how often the window was halved since memory was short; all of them, it is
-/// closed.
+/// Position of the upper bits of the flags: how often memory pressure halved the window. All bits
+/// set: the window is closed.
 const HALVED_SHIFT: u32 = 5;
 const CLOSED: u8 = 7;
 
-/// Of `Embryo::ecn`: the mode.
+/// In `Embryo::ecn`: the mode.
 const MODE_MASK: u8 = 3;
-/// How the peer's latest SYN came.
+/// In `Embryo::ecn`: the codepoint of the peer's latest SYN.
 const CODEPOINT_SHIFT: u32 = 2;
-/// A SYN or SYN-ACK without ECN was on the way too: our packets bear no ECT (RFC 9768 §3.1.5).
+/// In `Embryo::ecn`: a SYN or SYN-ACK without ECN was also in flight, so our packets bear no ECT
+/// (RFC 9768 §3.1.5).
 pub(super) const NO_ECT: u8 = 16;
 
-/// Timeouts after which a SYN-ACK no longer tells of accurate ECN (RFC 9768 §3.2.3.2.2).
+/// Timeouts after which a SYN-ACK no longer negotiates Accurate ECN (RFC 9768 §3.2.3.2.2).
 const ACCURATE_SYN_ACKS: u8 = 2;
 
-/// What an embryo answers to a segment. The dispositions name the drops.
+/// The response of an embryo to a segment. The dispositions name the drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum EmbryoAnswer {
-    /// The handshake is done: make it a connection and feed it the same segment.
+    /// The handshake is complete: create the connection and pass it the same segment.
     Establish,
-    /// The peer's SYN again: send [`Embryo::syn_ack`].
-    SynAckAgain,
+    /// The peer retransmitted its SYN: send [`Embryo::syn_ack`].
+    SynAck,
     /// Send [`Embryo::ack`], within the limit for challenge ACKs (RFC 5961 §7).
     Ack(Disposition),
-    /// Send [`SegmentOut::reset_for`] this segment; the embryo stays.
+    /// Send [`SegmentOut::reset_for`] this segment; keep the embryo.
     Reset,
     /// Send [`SegmentOut::reset_for`] this segment, and remove the embryo.
     Refuse,
-    /// Reset by the peer: remove it.
+    /// The peer sent a reset: remove the embryo.
     Remove,
-    /// Nothing.
+    /// No response.
     Ignore(Disposition),
 }
 
-/// What an embryo does at its deadline.
+/// The action of an embryo at its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum EmbryoDeadline {
-    /// Send [`Embryo::syn_ack`]; there is a new deadline.
+    /// Retransmit [`Embryo::syn_ack`]. The embryo has a new deadline.
     Retransmit,
-    /// It was answered too often in vain: remove it, without a word to the peer.
+    /// Retransmissions are exhausted: remove the embryo silently.
     GiveUp,
     /// The deadline lies ahead.
     NotYet,
 }
 
 impl Embryo {
-    /// From a SYN that a listener takes. `ipv6` chooses the MSS.
+    /// Creates an embryo from a SYN for a listener. `ipv6` selects the MSS.
     pub fn from_syn(
         syn: &Segment<'_>,
         listener: u16,
@@ -121,11 +122,12 @@ impl Embryo {
             ts_recent: syn.options.timestamps.map(|ts| ts.value),
         };
         let mut embryo = Self::new(&content, listener, now, settings, ipv6);
-        embryo.note_codepoint(syn.ecn);
+        embryo.record_codepoint(syn.ecn);
         embryo
     }
 
-    /// From the ACK of a cookie; fed that ACK, it answers [`EmbryoAnswer::Establish`] like any other.
+    /// Creates an embryo from the ACK of a cookie. Given that ACK, it answers
+    /// [`EmbryoAnswer::Establish`] like any other.
     pub fn from_cookie(
         cookie: &CookieContent,
         listener: u16,
@@ -153,7 +155,7 @@ impl Embryo {
             ts_recent: content.ts_recent.unwrap_or_default(),
             deadline_ms: 0,
             opened_us: micros(now),
-            // RFC 9293 §3.7.1: what the peer takes and what our own path takes, whichever is less.
+            // RFC 9293 §3.7.1: the peer's limit or that of our own path, whichever is less.
             mss: content.mss.min(settings.mss[usize::from(ipv6)]).max(MSS_MIN),
             listener,
             shifts: our_shift.get() << 4 | peer_shift.get(),
@@ -165,7 +167,7 @@ impl Embryo {
         embryo
     }
 
-    /// The SYN-ACK is to tell of a window of `credit` at most, or about that: before it is sent first.
+    /// Limits the window of the SYN-ACK to about `credit`. Call before it is first sent.
     #[inline]
     pub fn offer_at_most(&mut self, credit: u32, settings: &Settings) {
         if credit < settings.syn_window() {
@@ -175,7 +177,7 @@ impl Embryo {
         }
     }
 
-    /// RCV.WND until the handshake is done.
+    /// Returns RCV.WND until the handshake is complete.
     #[inline]
     pub(in crate::tcp) fn syn_window(&self, settings: &Settings) -> u32 {
         match self.flags >> HALVED_SHIFT {
@@ -185,7 +187,7 @@ impl Embryo {
         }
     }
 
-    /// The SYN-ACK, first or again.
+    /// Builds the SYN-ACK, first or retransmitted.
     pub fn syn_ack(
         &self,
         now: Instant,
@@ -203,7 +205,7 @@ impl Embryo {
                 // RFC 7323 §2.2, §3.2: in a SYN-ACK only if it was in the SYN.
                 window_shift: self.has(SCALING).then(|| self.our_shift()),
                 timestamps: self.stamp(now, timestamp_offset),
-                // RFC 2018 §2, as the others.
+                // RFC 2018 §2: likewise.
                 sack_permitted: self.has(SACK),
             },
             rare: RareOptions { accecn: self.ecn_option(), ..RareOptions::NONE },
@@ -211,7 +213,7 @@ impl Embryo {
         }
     }
 
-    /// An empty ACK that tells where we are: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
+    /// Builds an empty ACK with the current sequence numbers: <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
     pub fn ack(
         &self,
         now: Instant,
@@ -231,7 +233,7 @@ impl Embryo {
         }
     }
 
-    /// The deadline of the SYN-ACK passed, or may have.
+    /// Processes the deadline of the SYN-ACK. Safe to call early.
     pub fn on_deadline(&mut self, now: Instant, settings: &Settings) -> EmbryoDeadline {
         if self.deadline(now) > now {
             return EmbryoDeadline::NotYet;
@@ -248,15 +250,15 @@ impl Embryo {
         EmbryoDeadline::Retransmit
     }
 
-    /// When [`Self::on_deadline`] wants to be called. Kept in 32 bits of milliseconds, so `now` tells
-    /// which of the instants 49 days apart is meant.
+    /// Returns when to call [`Self::on_deadline`]. Stored in 32 bits of milliseconds, which repeat
+    /// every 49 days; `now` selects the instant.
     pub fn deadline(&self, now: Instant) -> Instant {
         let now_ms = now.as_millis();
         let ahead = self.deadline_ms.wrapping_sub(now_ms as u32) as i32;
         Instant::from_millis(now_ms.saturating_add_signed(i64::from(ahead)))
     }
 
-    /// Sets the deadline: RFC 6298 (5.5), the timeout doubles each time.
+    /// Sets the deadline. RFC 6298 (5.5): the timeout doubles each time.
     fn arm(&mut self, now: Instant, settings: &Settings) {
         let doublings = self.retransmissions.min(BACKOFF_MAX);
         let timeout = settings.rto_initial.times(1 << doublings).min(settings.rto_max);
@@ -264,37 +266,38 @@ impl Embryo {
         self.deadline_ms = (now + timeout + Duration::from_nanos(999_999)).as_millis() as u32;
     }
 
-    /// Our initial sequence number.
+    /// Returns our initial sequence number.
     pub const fn iss(&self) -> SeqNum {
         self.iss
     }
 
-    /// The peer's initial sequence number.
+    /// Returns the peer's initial sequence number.
     pub const fn irs(&self) -> SeqNum {
         self.irs
     }
 
-    /// What a segment to the peer may carry, options and data: the lesser of its MSS and ours.
+    /// Returns the maximum segment size to the peer, options and data: the lesser of its MSS and
+    /// ours.
     pub const fn mss(&self) -> u16 {
         self.mss
     }
 
-    /// Our and the peer's window shift, when both sides scale (RFC 7323 §2.2).
+    /// Returns our and the peer's window shift, if both sides scale (RFC 7323 §2.2).
     pub const fn shifts(&self) -> Option<(WindowShift, WindowShift)> {
         if self.has(SCALING) { Some((self.our_shift(), self.peer_shift())) } else { None }
     }
 
-    /// TS.Recent, when both sides use timestamps (RFC 7323 §3.2).
+    /// Returns TS.Recent, if both sides use timestamps (RFC 7323 §3.2).
     pub const fn timestamps(&self) -> Option<u32> {
         if self.has(TIMESTAMPS) { Some(self.ts_recent) } else { None }
     }
 
-    /// Whether both sides permit SACK (RFC 2018 §2).
+    /// Returns true if both sides permit SACK (RFC 2018 §2).
     pub const fn sack_permitted(&self) -> bool {
         self.has(SACK)
     }
 
-    /// The form of congestion feedback that we agreed to.
+    /// Returns the negotiated ECN mode.
     pub const fn ecn_mode(&self) -> EcnMode {
         match self.ecn & MODE_MASK {
             0 => EcnMode::None,
@@ -303,29 +306,31 @@ impl Embryo {
         }
     }
 
-    /// Whether the connection that it becomes begins without any of what is kept apart since few have it.
+    /// Returns true if the connection needs none of the rare state.
     #[inline]
     pub fn is_plain(&self, settings: &Settings) -> bool {
         self.ecn_mode() == EcnMode::None && settings.mtu_probing != MtuProbing::On
     }
 
-    /// How the peer's latest SYN came.
+    /// Returns the codepoint of the peer's latest SYN.
     pub(in crate::tcp) const fn syn_codepoint(&self) -> Codepoint {
         Codepoint::from_bits(self.ecn >> CODEPOINT_SHIFT)
     }
 
-    /// Whether our packets may bear ECT.
+    /// Returns true if our packets may bear ECT.
     pub(in crate::tcp) const fn may_send_ect(&self) -> bool {
         self.ecn & NO_ECT == 0
     }
 
-    /// RFC 9768 §3.1.5: "MUST feed back the IP-ECN field on the latest valid SYN".
-    pub(in crate::tcp) const fn note_codepoint(&mut self, came: Codepoint) {
+    /// Records the codepoint of a SYN. RFC 9768 §3.1.5: "MUST feed back the IP-ECN field on the
+    /// latest valid SYN".
+    pub(in crate::tcp) const fn record_codepoint(&mut self, came: Codepoint) {
         self.ecn = self.ecn & !(3 << CODEPOINT_SHIFT) | came.bits() << CODEPOINT_SHIFT;
     }
 
-    /// What the SYN-ACK tells of ECN. RFC 9768 §3.2.3.2.2: when it is not answered, first without the
-    /// option, then without the flags, should a path lose what it does not know.
+    /// Returns the ECN flags of the SYN-ACK. RFC 9768 §3.2.3.2.2: an unanswered SYN-ACK is
+    /// retransmitted first without the option, then without the flags, in case the path drops what
+    /// it does not know.
     fn ecn_flags(&self) -> Flags {
         let silent = self.retransmissions >= ACCURATE_SYN_ACKS;
         match self.ecn_mode() {
@@ -338,24 +343,25 @@ impl Embryo {
         (self.ecn_mode() == EcnMode::Accurate && !self.has(UNTIMED)).then(ByteCounters::initial)
     }
 
-    /// The listener that took the SYN.
+    /// Returns the listener that received the SYN.
     pub const fn listener(&self) -> u16 {
         self.listener
     }
 
-    /// How often our timer sent the SYN-ACK again. RFC 5681 §3.1: past 0 the initial window is 1 segment.
+    /// Returns how often the timer retransmitted the SYN-ACK. RFC 5681 §3.1: above 0 the initial
+    /// window is 1 segment.
     pub const fn retransmissions(&self) -> u8 {
         self.retransmissions
     }
 
-    /// The time since the SYN, if that is the round trip of our SYN-ACK: not when it was sent more than
-    /// once (Karn's algorithm, RFC 6298 §3) or with a cookie.
+    /// Returns the time since the SYN if it measures the round trip of our SYN-ACK: not if it was
+    /// retransmitted (Karn's algorithm, RFC 6298 §3) or sent with a cookie.
     pub fn handshake_rtt(&self, now: Instant) -> Option<Duration> {
         let elapsed = micros(now).wrapping_sub(self.opened_us);
         (!self.has(UNTIMED)).then(|| Duration::from_micros(u64::from(elapsed)))
     }
 
-    /// RCV.NXT: after the SYN.
+    /// Returns RCV.NXT: after the SYN.
     pub(in crate::tcp) fn rcv_nxt(&self) -> SeqNum {
         self.irs + 1
     }
@@ -382,7 +388,7 @@ impl Embryo {
     }
 }
 
-/// What both sides can, as flags.
+/// Returns the options common to both sides, as flags.
 fn content_flags(content: &CookieContent, settings: &Settings) -> u8 {
     let flag = |bit: u8, on: bool| if on { bit } else { 0 };
     flag(SCALING, content.window_shift.is_some() && settings.window_scaling)

@@ -1,5 +1,5 @@
-//! The passive handshake, segment by segment: RFC 9293 §3.10.7.2 and §3.10.7.4, and what of §3.7.1 and of RFC
-//! 2018 §2 an embryo keeps.
+//! The passive handshake, segment by segment: RFC 9293 §3.10.7.2 and §3.10.7.4, and the parts of
+//! §3.7.1 and of RFC 2018 §2 that an embryo implements.
 
 use super::*;
 use crate::tcp::{
@@ -63,7 +63,7 @@ fn the_syn_ack_answers_every_offer_and_nothing_else() {
 }
 
 #[test]
-fn options_that_we_do_not_want_are_not_agreed_on() {
+fn disabled_options_are_not_negotiated() {
     let settings =
         Settings { timestamps: false, window_scaling: false, sack: false, ..Settings::default() };
     let embryo = Embryo::from_syn(&syn(), 0, ISS, NOW, &settings, false);
@@ -85,7 +85,7 @@ fn the_window_of_a_syn_ack_is_never_scaled() {
 }
 
 #[test]
-fn without_an_mss_option_the_default_of_the_family_holds() {
+fn without_an_mss_option_the_default_of_the_family_applies() {
     let syn = segment(Flags::SYN, IRS, SeqNum(0));
     let settings = Settings::default();
     assert_eq!(Embryo::from_syn(&syn, 0, ISS, NOW, &settings, false).mss(), 536);
@@ -93,7 +93,7 @@ fn without_an_mss_option_the_default_of_the_family_holds() {
 }
 
 #[test]
-fn the_mss_lies_between_the_floor_and_what_our_path_takes() {
+fn the_mss_is_between_the_floor_and_our_own_limit() {
     let mss = |offer| {
         let mut syn = syn();
         syn.options.mss = Some(offer);
@@ -103,7 +103,7 @@ fn the_mss_lies_between_the_floor_and_what_our_path_takes() {
 }
 
 #[test]
-fn what_was_agreed_on_can_be_read_back() {
+fn negotiated_options_can_be_read_back() {
     let e = embryo(&syn());
     let ours = WindowShift::for_buffer(Settings::default().receive_buffer);
     assert_eq!(e.shifts(), Some((ours, WindowShift::from_offer(9))));
@@ -117,7 +117,7 @@ fn the_right_ack_establishes() {
 }
 
 #[test]
-fn data_and_fin_on_the_handshake_ack_are_left_to_the_connection() {
+fn data_and_fin_on_the_handshake_ack_go_to_the_connection() {
     let mut segment = ack();
     segment.flags = segment.flags.with(Flags::FIN).with(Flags::PSH);
     segment.payload = b"hello";
@@ -130,7 +130,7 @@ fn data_ahead_of_a_lost_first_segment_establishes_too() {
     let mut segment = stamped(segment(Flags::ACK, IRS + 101, ISS + 1), 90);
     segment.payload = b"late";
     assert_eq!(e.on_segment(&segment, &Settings::default()), EmbryoAnswer::Establish);
-    // RFC 7323 §4.3: what is not at the left edge leaves TS.Recent alone.
+    // RFC 7323 §4.3: a segment not at the left edge leaves TS.Recent alone.
     assert_eq!(e.timestamps(), Some(70));
 }
 
@@ -145,10 +145,10 @@ fn an_ack_of_anything_but_our_syn_is_reset() {
 }
 
 #[test]
-fn the_same_syn_is_answered_again() {
+fn a_retransmitted_syn_is_answered_with_the_syn_ack() {
     let mut e = embryo(&syn());
     let again = stamped(syn(), 1_070);
-    assert_eq!(e.on_segment(&again, &Settings::default()), EmbryoAnswer::SynAckAgain);
+    assert_eq!(e.on_segment(&again, &Settings::default()), EmbryoAnswer::SynAck);
     let echo = e.syn_ack(NOW, 0, &Settings::default(), false).options.timestamps.unwrap().echo;
     assert_eq!(echo, 1_070);
 }
@@ -162,7 +162,7 @@ fn data_on_the_syn_is_not_acknowledged() {
 }
 
 #[test]
-fn a_syn_in_the_window_is_challenged_and_one_outside_is_told_where_we_are() {
+fn a_syn_in_the_window_is_challenged_and_one_outside_is_acknowledged() {
     let inside = stamped(segment(Flags::SYN, IRS + 10, SeqNum(0)), 80);
     assert_eq!(answer(inside), EmbryoAnswer::Ack(Disposition::ChallengedSyn));
     let outside = stamped(segment(Flags::SYN, IRS - 10, SeqNum(0)), 80);
@@ -180,7 +180,7 @@ fn a_reset_removes_only_at_the_next_expected_number() {
 }
 
 #[test]
-fn the_challenge_tells_both_sequence_numbers() {
+fn the_challenge_ack_has_both_sequence_numbers() {
     let ack = embryo(&syn()).ack(NOW, 10, &Settings::default());
     assert_eq!((ack.seq, ack.ack, ack.flags), (ISS + 1, IRS + 1, Flags::ACK));
     assert_eq!(ack.options.timestamps, Some(Timestamps { value: 5_010, echo: 70 }));
@@ -218,7 +218,7 @@ fn a_zero_window_still_completes_the_handshake() {
 }
 
 #[test]
-fn the_syn_ack_is_sent_again_with_backoff_until_given_up() {
+fn the_syn_ack_is_retransmitted_with_backoff_until_given_up() {
     let settings = Settings { syn_ack_retries: 7, ..Settings::default() };
     let mut e = Embryo::from_syn(&syn(), 0, ISS, NOW, &settings, false);
     let mut now = NOW;
@@ -240,7 +240,7 @@ fn the_syn_ack_is_sent_again_with_backoff_until_given_up() {
 }
 
 #[test]
-fn a_deadline_is_right_across_the_wrap_of_its_32_bits() {
+fn a_deadline_survives_the_wrap_of_its_32_bits() {
     let now = Instant::from_millis(u64::from(u32::MAX) - 500);
     let e = Embryo::from_syn(&syn(), 0, ISS, now, &Settings::default(), false);
     assert_eq!(e.deadline(now), now + Duration::from_secs(1));
@@ -249,7 +249,7 @@ fn a_deadline_is_right_across_the_wrap_of_its_32_bits() {
 }
 
 #[test]
-fn only_a_syn_ack_sent_once_times_the_path() {
+fn only_a_syn_ack_sent_once_measures_the_rtt() {
     let settings = Settings::default();
     let later = NOW + Duration::from_micros(250);
     let mut e = embryo(&syn());

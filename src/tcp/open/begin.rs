@@ -1,7 +1,8 @@
-//! The first value of every field: of an active open, and of a connection that an embryo becomes.
+//! The initial values of every field: for an active open, and for a connection that an embryo
+//! becomes.
 //!
-//! The parts are prepared first and assembled once: a connection is large, and each field that is written twice
-//! costs time at every open.
+//! The parts are prepared first and assembled once. A connection is large, and each field written
+//! twice costs time at every open.
 
 use crate::tcp::buffer::Promise;
 use crate::tcp::ecn::Ecn;
@@ -13,17 +14,17 @@ use crate::tcp::{
 };
 use crate::time::Instant;
 
-/// What the two SYNs of a passive open agreed on.
-struct Agreed {
+/// The result of the SYN exchange of a passive open.
+struct Negotiated {
     marks: Marks,
     snd: SendHalf,
     rcv: ReceiveHalf,
 }
 
-impl Agreed {
+impl Negotiated {
     #[inline(always)]
-    fn by(embryo: &Embryo, settings: &Settings, ipv6: bool) -> Self {
-        // RFC 7323 §3.2, RFC 2018 §2: what both SYNs had, if we still want it.
+    fn from_embryo(embryo: &Embryo, settings: &Settings, ipv6: bool) -> Self {
+        // RFC 7323 §3.2, RFC 2018 §2: use what both SYNs had, if our settings still permit it.
         let stamps = embryo.timestamps().filter(|_| settings.timestamps);
         let sack = settings.sack && embryo.sack_permitted();
         let marks = Marks::when(Marks::IPV6, ipv6)
@@ -44,7 +45,7 @@ impl Agreed {
 }
 
 impl Connection {
-    /// An active open: SYN-SENT; [`Self::poll_segment`] gives the SYN.
+    /// Creates an active open in SYN-SENT. [`Self::poll_segment`] returns the SYN.
     pub fn open(env: &mut Env<'_>, iss: SeqNum, timestamp_offset: u32, ipv6: bool) -> Self {
         let settings = env.settings;
         let wnd = settings.syn_window().min(env.pool.credit());
@@ -53,7 +54,7 @@ impl Connection {
             .with(Marks::when(Marks::TIMESTAMPS, settings.timestamps))
             .with(Marks::when(Marks::SACK, settings.sack));
         let promise = Promise::credit(settings.first_receive_buffer());
-        let parts = Agreed {
+        let parts = Negotiated {
             marks,
             snd: SendHalf::new(iss),
             rcv: ReceiveHalf::new(SeqNum(0), wnd, promise),
@@ -63,8 +64,9 @@ impl Connection {
         Self::assemble(env, phase, timestamp_offset, parts, timers, recovery)
     }
 
-    /// A passive open whose handshake `handshake_ack` completes: ESTABLISHED. The caller then feeds the
-    /// same segment to [`Self::on_segment`], since data or a FIN may ride on it.
+    /// Creates a connection in ESTABLISHED from an embryo whose handshake `handshake_ack`
+    /// completes. The caller then passes the same segment to [`Self::on_segment`], since it may
+    /// carry data or a FIN.
     pub fn from_embryo(
         env: &mut Env<'_>,
         embryo: &Embryo,
@@ -74,14 +76,15 @@ impl Connection {
     ) -> Self {
         let mut c = Self::from_plain_embryo(env, embryo, timestamp_offset, ipv6, handshake_ack);
         if !embryo.is_plain(env.settings) {
-            c.begin_rare(env.settings, embryo);
-            // The search for the largest packet of the path begins with smaller segments.
-            c.recovery = Recovery::begun(&c.snd, env, embryo);
+            c.init_rare_state(env.settings, embryo);
+            // The path MTU search starts with smaller segments.
+            c.recovery = Recovery::from_embryo(&c.snd, env, embryo);
         }
         c
     }
 
-    /// The same of an embryo that [is plain](Embryo::is_plain), made where it is to stay: nothing is moved.
+    /// Creates a connection like [`Self::from_embryo`], from an embryo that
+    /// [is plain](Embryo::is_plain). Inlined so that the connection is built in place.
     #[inline(always)]
     pub fn from_plain_embryo(
         env: &mut Env<'_>,
@@ -90,7 +93,7 @@ impl Connection {
         ipv6: bool,
         handshake_ack: &Segment<'_>,
     ) -> Self {
-        let mut parts = Agreed::by(embryo, env.settings, ipv6);
+        let mut parts = Negotiated::from_embryo(embryo, env.settings, ipv6);
         let snd = &mut parts.snd;
         snd.nxt = snd.end;
         snd.advance_una(snd.nxt);
@@ -98,28 +101,28 @@ impl Connection {
         snd.set_window(wnd, handshake_ack.seq, handshake_ack.ack);
         let idle = env.settings.keep_alive.map_or(Instant::FAR, |times| env.now + times.idle);
         let timers = Timers { idle_at: idle, ..Timers::default() };
-        let recovery = Recovery::begun(&parts.snd, env, embryo);
+        let recovery = Recovery::from_embryo(&parts.snd, env, embryo);
         let phase = Phase::Established;
         Self::assemble(env, phase, timestamp_offset, parts, timers, recovery)
     }
 
-    /// The same before the handshake is done, for Fast Open.
-    pub(in crate::tcp) fn agreed(
+    /// Creates a connection in SYN-RECEIVED, for Fast Open.
+    pub(in crate::tcp) fn syn_received_from_embryo(
         env: &Env<'_>,
         embryo: &Embryo,
         timestamp_offset: u32,
         ipv6: bool,
     ) -> Self {
-        let parts = Agreed::by(embryo, env.settings, ipv6);
+        let parts = Negotiated::from_embryo(embryo, env.settings, ipv6);
         let recovery = Recovery::new(embryo.iss(), env.now, env.settings);
         let (phase, timers) = (Phase::SynReceived, Timers::default());
         let mut c = Self::assemble(env, phase, timestamp_offset, parts, timers, recovery);
-        c.begin_rare(env.settings, embryo);
+        c.init_rare_state(env.settings, embryo);
         c
     }
 
-    /// What most connections do without.
-    fn begin_rare(&mut self, settings: &Settings, embryo: &Embryo) {
+    /// Initializes the rare state.
+    fn init_rare_state(&mut self, settings: &Settings, embryo: &Embryo) {
         let (mode, syn) = (embryo.ecn_mode(), embryo.syn_codepoint());
         if let Some(ecn) = Ecn::server(mode, syn, embryo.may_send_ect(), embryo.iss()) {
             self.begin_ecn(ecn);
@@ -132,11 +135,11 @@ impl Connection {
         env: &Env<'_>,
         phase: Phase,
         timestamp_offset: u32,
-        parts: Agreed,
+        parts: Negotiated,
         timers: Timers,
         recovery: Recovery,
     ) -> Self {
-        let Agreed { marks, snd, rcv } = parts;
+        let Negotiated { marks, snd, rcv } = parts;
         let counts = env.settings.nagle_by_small;
         Self {
             phase,
@@ -150,10 +153,10 @@ impl Connection {
             holes: Assembler::default(),
             outgoing: RingBuffer::default(),
             recovery,
-            heard_at: env.now,
+            last_received_at: env.now,
             keep_alive_probes: 0,
             burst: 0,
-            answers_by_reset: false,
+            bare_reset: false,
             close_reason: None,
             ecn: EcnMode::None,
             challenges: Challenges::default(),
@@ -162,7 +165,7 @@ impl Connection {
         }
     }
 
-    /// ECN is agreed on.
+    /// Enables the negotiated ECN.
     pub(in crate::tcp) fn begin_ecn(&mut self, ecn: Ecn) {
         self.ecn = ecn.mode();
         self.choices_mut().ecn = Some(ecn);

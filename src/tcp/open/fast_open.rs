@@ -1,9 +1,9 @@
-//! The two ends of a TCP Fast Open (RFC 7413). The client (§4.2.2): the first SYN with a cookie and data, or
-//! with the request for a cookie; later ones without both; what the SYN-ACK says to that. The server (§4.2.2):
-//! data of a SYN, and a handshake that completes after it.
+//! TCP Fast Open (RFC 7413 §4.2.2), client and server. The client sends the first SYN with a cookie
+//! and data, or with a cookie request; retransmitted SYNs have neither; then it evaluates the
+//! SYN-ACK. The server accepts data of a SYN and completes the handshake afterwards.
 //!
-//! Owns the attempt until its outcome is taken. Refuses to know whether an attempt is worth making: the caller
-//! remembers servers.
+//! Owns the attempt until its outcome is taken. Refuses to know if an attempt is worthwhile: the
+//! caller caches servers.
 
 use core::ops::ControlFlow::{Break, Continue};
 
@@ -21,7 +21,7 @@ use crate::time::Instant;
 
 /// The client.
 impl Connection {
-    /// Opens by `attempt`; to be called before the SYN is sent.
+    /// Opens with Fast Open. Call before the SYN is sent.
     pub fn attempt_fast_open(&mut self, attempt: Attempt) {
         debug_assert!(self.phase == Phase::SynSent && self.snd.nxt == self.snd.iss);
         self.early.insert(EarlyMarks::TRIES);
@@ -29,7 +29,7 @@ impl Connection {
         self.choices_mut().opening = Some(Opening { attempt, outcome, path_mss: None });
     }
 
-    /// The first SYN-ACK is to have this option.
+    /// Sends this option on the first SYN-ACK.
     pub fn renew_cookie(&mut self, option: FastOpen) {
         self.early.insert(EarlyMarks::TRIES);
         let attempt = Attempt::Send { cookie: Some(option), mss: 0 };
@@ -37,7 +37,7 @@ impl Connection {
         self.choices_mut().opening = Some(Opening { attempt, outcome, path_mss: None });
     }
 
-    /// What came of the attempt, once, when the handshake is over in either way.
+    /// Returns the outcome of the attempt, once, after the handshake has succeeded or failed.
     pub fn take_fast_open_outcome(&mut self) -> Option<Outcome> {
         let over = !self.phase.is_opening() && !self.early.has(EarlyMarks::PASSIVE);
         if !self.early.has(EarlyMarks::TRIES) || !over {
@@ -47,7 +47,7 @@ impl Connection {
         Some(self.choices.as_mut()?.opening.take()?.outcome)
     }
 
-    /// Whether there was data in the SYN.
+    /// Returns the fate of data in the SYN.
     pub const fn syn_data(&self) -> SynData {
         let early = self.early;
         match (
@@ -66,10 +66,11 @@ impl Connection {
         self.choices.as_mut()?.opening.as_mut()
     }
 
-    /// What the SYN takes along that is about to be sent. RFC 7413 §4.2.2:
-    ///   > To deal with network or servers dropping SYN packets with payload or unknown options, when the
-    ///   > SYN timer fires, the client SHOULD retransmit a SYN packet without data and Fast Open options.
-    pub(in crate::tcp) fn load_of_syn(&mut self, ours: u16) -> SynLoad {
+    /// Returns the option and the data of the next SYN. RFC 7413 §4.2.2:
+    ///   > To deal with network or servers dropping SYN packets with payload or unknown options,
+    ///   > when the SYN timer fires, the client SHOULD retransmit a SYN packet without data and
+    ///   > Fast Open options.
+    pub(in crate::tcp) fn syn_load(&mut self, ours: u16) -> SynLoad {
         let is_first = self.snd.nxt == self.snd.iss;
         let queued = self.outgoing.len();
         let Some(opening) = self.opening_mut().filter(|_| is_first) else {
@@ -84,28 +85,28 @@ impl Connection {
         SynLoad { option, len }
     }
 
-    /// The first SYN was sent, with `len` bytes of data.
-    pub(in crate::tcp) fn note_syn_data_sent(&mut self, len: u32) {
+    /// Records that the first SYN was sent with `len` bytes of data.
+    pub(in crate::tcp) fn on_syn_data_sent(&mut self, len: u32) {
         if len > 0 {
             self.early.insert(EarlyMarks::DATA);
             self.snd.nxt = self.snd.nxt.latest(self.snd.iss + 1 + len);
         }
     }
 
-    /// The MSS that a SYN announces, on a path that was found to take less.
-    pub(in crate::tcp) fn mss_of_syn(&self, ours: u16) -> u16 {
+    /// Returns the MSS to announce in a SYN, lower on a path known to have a smaller MTU.
+    pub(in crate::tcp) fn syn_mss(&self, ours: u16) -> u16 {
         let opening = self.choices.as_ref().and_then(|choices| choices.opening.as_ref());
         opening.and_then(|opening| opening.path_mss).map_or(ours, |path| path.min(ours))
     }
 
-    /// The SYN is sent again by the timer.
-    pub(in crate::tcp) fn note_syn_timeout(&mut self) {
+    /// Records a retransmission of the SYN by the timer.
+    pub(in crate::tcp) fn on_fast_open_syn_timeout(&mut self) {
         if let Some(opening) = self.opening_mut() {
             opening.outcome.timed_out = true;
         }
     }
 
-    /// The path takes packets of `mtu` bytes, and the SYN had data: it goes again, at once and without, as
+    /// Applies a path MTU of `mtu` to a SYN with data: retransmits it immediately without data, as
     /// after a timeout.
     pub(in crate::tcp) fn on_syn_too_big(&mut self, mtu: u32) {
         if self.phase != Phase::SynSent || !self.early.has(EarlyMarks::DATA) {
@@ -120,13 +121,14 @@ impl Connection {
         }
     }
 
-    /// Our SYN is acknowledged up to `segment.ack`, and SND.UNA stands there. RFC 7413 §4.2.2:
+    /// Evaluates the acknowledgment of our SYN, up to `segment.ack`; SND.UNA is already there. RFC
+    /// 7413 §4.2.2:
     ///   > The client SHOULD retransmit any unacknowledged data in the first ACK packet
     ///
-    /// It is sent again, in segments of the MSS that is known now, and is no loss: a server that takes no data
-    /// in SYNs is no sign of congestion.
+    /// The data is retransmitted in segments of the negotiated MSS and does not count as lost: a
+    /// server that ignores data in SYNs is no sign of congestion.
     #[cold]
-    pub(in crate::tcp) fn on_early_answer(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
+    pub(in crate::tcp) fn on_fast_open_answer(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let first: SeqNum = self.snd.iss + 1;
         let acked = segment.ack.distance_from(first);
         if self.early.has(EarlyMarks::DATA) {
@@ -135,7 +137,7 @@ impl Connection {
             }
             if self.snd.outstanding() == 0 {
                 self.early.insert(EarlyMarks::ACKED);
-                // What is left of a request goes with the ACK: its answer needs no ACKs to grow by.
+                // The rest of a request is sent with the ACK, so no immediate ACKs are needed.
                 if self.snd.unsent() > 0 {
                     self.rcv.quick = 0;
                 }
@@ -154,8 +156,8 @@ impl Connection {
         }
     }
 
-    /// The data of the SYN that is not acknowledged is to be sent again. Its end had PSH, as the end of all that
-    /// was sent at once.
+    /// Schedules the retransmission of unacknowledged SYN data. Its end had PSH, as does the end of
+    /// any data sent at once.
     fn resend_syn_data(&mut self, env: &mut Env<'_>) {
         if !self.marks.has(Marks::SACK) {
             return self.snd.resend_all();
@@ -171,8 +173,9 @@ impl Connection {
 
 /// The server.
 impl Connection {
-    /// A passive open by a SYN whose cookie is good, `embryo` telling what is agreed on. It owes the
-    /// SYN-ACK; the caller then gives it the SYN's data, by [`Self::take_syn_data`].
+    /// Creates a passive open from a SYN with a valid cookie; `embryo` holds the negotiated
+    /// options. A SYN-ACK is pending. The caller then passes the SYN's data to
+    /// [`Self::take_syn_data`].
     pub fn from_fast_open(
         env: &mut Env<'_>,
         embryo: &Embryo,
@@ -180,20 +183,20 @@ impl Connection {
         ipv6: bool,
         syn: &Segment<'_>,
     ) -> Self {
-        let mut c = Self::agreed(env, embryo, timestamp_offset, ipv6);
+        let mut c = Self::syn_received_from_embryo(env, embryo, timestamp_offset, ipv6);
         c.early.insert(EarlyMarks::PASSIVE);
         c.rcv.acked = c.rcv.irs;
         // RFC 7413 §4.2.2:
-        //   > If the FastOpened flag is set, the server MUST follow [RFC5681] (based on [RFC3390]) to set
-        //   > the initial congestion window for sending more data packets.
+        //   > If the FastOpened flag is set, the server MUST follow [RFC5681] (based on [RFC3390])
+        //   > to set the initial congestion window for sending more data packets.
         c.recovery.begin(&c.snd, env, false, None);
         // RFC 7323 §2.2: the window of a SYN is not scaled.
         c.snd.set_window(u32::from(syn.window), syn.seq, c.snd.iss + 1);
         c
     }
 
-    /// RFC 7413 §4.2.2: "Buffer the data and notify the application." A FIN waits for the handshake: SYN-ACK
-    /// and data come first.
+    /// Implements RFC 7413 §4.2.2: "Buffer the data and notify the application." A FIN waits until
+    /// the handshake completes, after the SYN-ACK and the data.
     pub fn take_syn_data(&mut self, env: &mut Env<'_>, syn: &Segment<'_>) {
         let end = syn.seq + 1 + syn.payload.len() as u32;
         if !syn.payload.is_empty() && self.receive_text(env, syn.seq + 1, syn.payload).is_ok() {
@@ -206,13 +209,13 @@ impl Connection {
         self.settle(env);
     }
 
-    /// Whether it is one that RFC 7413 §4.2 counts as pending.
+    /// Returns true if the connection is pending in the sense of RFC 7413 §4.2.
     pub fn is_pending_fast_open(&self) -> bool {
         self.early.has(EarlyMarks::PASSIVE) && self.phase == Phase::SynReceived
     }
 
-    /// Its SYN came again: the SYN-ACK was lost, or is slow.
-    pub(in crate::tcp) fn is_syn_again(&self, segment: &Segment<'_>) -> bool {
+    /// Returns true if the segment is a retransmission of the SYN: the SYN-ACK was lost or late.
+    pub(in crate::tcp) fn is_retransmitted_syn(&self, segment: &Segment<'_>) -> bool {
         let flags = segment.flags;
         self.early.has(EarlyMarks::PASSIVE)
             && flags.syn()
@@ -220,20 +223,20 @@ impl Connection {
             && segment.seq == self.rcv.irs
     }
 
-    pub(in crate::tcp) fn on_syn_again(&mut self, segment: &Segment<'_>) -> Step {
+    pub(in crate::tcp) fn on_retransmitted_syn(&mut self, segment: &Segment<'_>) -> Step {
         if let Some(timestamps) = segment.options.timestamps
             && self.marks.has(Marks::TIMESTAMPS)
             && timestamps.value.wrapping_sub(self.rcv.ts_recent) as i32 > 0
         {
             self.rcv.ts_recent = timestamps.value;
         }
-        self.note_ecn_of_syn_again(segment);
+        self.on_retransmitted_syn_ecn(segment);
         self.early.insert(EarlyMarks::SYN_ACK_PENDING);
         Break(Disposition::Accepted)
     }
 
-    /// The SYN-ACK was sent, first or again.
-    pub(in crate::tcp) fn note_syn_ack_sent(&mut self) {
+    /// Records that the SYN-ACK was sent, for the first time or retransmitted.
+    pub(in crate::tcp) fn on_syn_ack_sent(&mut self) {
         self.early.remove(EarlyMarks::SYN_ACK_PENDING);
         if self.snd.una == self.snd.iss {
             self.snd.advance_una(self.snd.iss + 1);
@@ -241,8 +244,8 @@ impl Connection {
     }
 
     /// RFC 7413 §4.2.2:
-    ///   > If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment with neither data nor
-    ///   > Fast Open options for compatibility reasons.
+    ///   > If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment with neither
+    ///   > data nor Fast Open options for compatibility reasons.
     pub(in crate::tcp) fn on_syn_ack_timeout(&mut self, env: &mut Env<'_>) {
         if self.recovery.backoff() >= env.settings.syn_ack_retries {
             return self.end(env, CloseReason::TimedOut);
@@ -256,7 +259,7 @@ impl Connection {
     ///   > Upon receiving an ACK acknowledging the SYN sequence, the server decrements
     ///   > PendingFastOpenRequests and advances to the ESTABLISHED state.
     ///
-    /// It may acknowledge data as well: what follows is done as in ESTABLISHED.
+    /// The ACK may acknowledge data as well; the following steps are those of ESTABLISHED.
     pub(in crate::tcp) fn on_syn_ack_acked(
         &mut self,
         env: &mut Env<'_>,

@@ -1,18 +1,18 @@
-//! The ACKs of the receiver: when one is due (RFC 9293 §3.8.6.3, RFC 2525 §2.13), its SACK option (RFC 2018),
-//! and the report of a duplicate (RFC 2883).
+//! The receiver's ACKs: their timing (RFC 9293 §3.8.6.3, RFC 2525 §2.13), the SACK option (RFC
+//! 2018), and D-SACK reports (RFC 2883).
 //!
-//! Owns the order and the number of the blocks. The ranges are in `Connection::holes`, most recent first; the
-//! duplicate to report is in the receive half. Data that was reported is never discarded: it is in the receive
-//! buffer, within the window that was offered.
+//! Owns the order and number of the SACK blocks. The ranges are in `Connection::holes`, most recent
+//! first; the duplicate to report is in the receive half. SACKed data is never discarded: it is in
+//! the receive buffer, within the offered window.
 
 use crate::tcp::state::{Marks, QUICK_ACKS_ALWAYS};
 use crate::tcp::{Connection, Env, Events, SackBlocks, SeqNum};
 
-/// Blocks that fit beside timestamps: 40 bytes of options, 12 of them for timestamps, 4 for the kind,
-/// length and padding, 8 a block (RFC 2018 §3).
+/// SACK blocks that fit beside timestamps: 40 bytes of options, 12 of them for timestamps, 4 for
+/// the kind, length and padding, 8 per block (RFC 2018 §3).
 const BLOCKS_BESIDE_TIMESTAMPS: usize = 3;
 
-/// Blocks that fit alone.
+/// SACK blocks that fit without timestamps.
 const BLOCKS_MAX: usize = 4;
 
 /// Bytes of a block.
@@ -21,11 +21,11 @@ const BLOCK_LEN: u32 = 8;
 /// Bytes of kind, length and padding.
 const OPTION_LEN: u32 = 4;
 
-/// When an ACK is due.
+/// Timing of ACKs.
 impl Connection {
-    /// In-order text arrived: an ACK is owed, now or soon.
+    /// Schedules an immediate or delayed ACK for in-order text.
     #[inline]
-    pub(in crate::tcp) fn note_in_order(&mut self, env: &Env<'_>) {
+    pub(in crate::tcp) fn on_in_order_text(&mut self, env: &Env<'_>) {
         self.events.insert(Events::READABLE);
         self.rcv.segments = self.rcv.segments.saturating_add(1);
         // RFC 9293 §3.8.6.3 (SHLD-19, MUST-40), RFC 5681 §4.2:
@@ -41,10 +41,10 @@ impl Connection {
         }
     }
 
-    /// A segment with ACK is sent: what was owed is told. Duplicate ACKs stay owed, since only an ACK
-    /// without data counts as one.
+    /// Clears the pending ACK after a segment with ACK was sent. Duplicate ACKs stay pending, since
+    /// only an ACK without data counts as one.
     #[inline]
-    pub(in crate::tcp) fn note_acked(&mut self) {
+    pub(in crate::tcp) fn on_ack_sent(&mut self) {
         self.rcv.acked = self.rcv.nxt;
         self.rcv.segments = 0;
         self.timers.ack_at = crate::time::Instant::FAR;
@@ -52,12 +52,13 @@ impl Connection {
     }
 }
 
-/// SACK blocks.
+/// SACK and D-SACK blocks.
 impl Connection {
-    /// What lies in `from..to` was here already: the next ACK tells (RFC 2883 §4). Of several such, those
-    /// that touch are told as one; else the last counts, since "each duplicate contiguous sequence of
-    /// data received is reported in at most one D-SACK block", and a report may get lost anyway.
-    pub(in crate::tcp) fn note_duplicate(&mut self, from: SeqNum, to: SeqNum) {
+    /// Records `from..to` as a duplicate for the D-SACK of the next ACK (RFC 2883 §4). Of several
+    /// duplicates, adjacent ones are merged; otherwise the last one counts, since "each duplicate
+    /// contiguous sequence of data received is reported in at most one D-SACK block", and a report
+    /// may get lost anyway.
+    pub(in crate::tcp) fn record_duplicate(&mut self, from: SeqNum, to: SeqNum) {
         if !self.marks.has(Marks::SACK) || !to.after(from) {
             return;
         }
@@ -72,8 +73,8 @@ impl Connection {
         rcv.duplicate_len = u16::try_from(end.distance_from(start)).unwrap_or(u16::MAX);
     }
 
-    /// The SACK option of a segment that carries `len` bytes of data. It takes what room they leave of
-    /// the MSS: new data is not cut for it, since what has to be told is told by a bare ACK as well.
+    /// Builds the SACK option of a segment that carries `len` bytes of data, within the room that
+    /// the data leaves of the MSS. Data is not shortened for it, since a bare ACK reports the same.
     #[inline]
     pub(in crate::tcp) fn sack_option(&mut self, len: u32) -> SackBlocks {
         if self.holes.is_empty() && self.rcv.duplicate_len == 0 || !self.marks.has(Marks::SACK) {
@@ -91,23 +92,24 @@ impl Connection {
         self.blocks(room.min(most))
     }
 
-    /// At most `most` blocks.
+    /// Returns at most `most` blocks.
     fn blocks(&mut self, most: usize) -> SackBlocks {
         let mut blocks = SackBlocks::EMPTY;
         let mut room = most;
         if self.rcv.duplicate_len > 0 && room > 0 {
-            // RFC 2883 §4: (1) "A D-SACK block is only used to report a duplicate contiguous sequence of
-            // data received by the receiver in the most recent packet." (2) it comes first. (3) The
-            // block above RCV.NXT that holds it comes second: it is the most recent one.
+            // RFC 2883 §4: (1) "A D-SACK block is only used to report a duplicate contiguous
+            // sequence of data received by the receiver in the most recent packet." (2) it comes
+            // first. (3) The block above RCV.NXT that holds it comes second: it is the most recent
+            // one.
             let end = self.rcv.duplicate + u32::from(self.rcv.duplicate_len);
             blocks.push(self.rcv.duplicate, end);
             self.rcv.duplicate_len = 0;
             room -= 1;
         }
         // RFC 2018 §4:
-        //   > The first SACK block [...] MUST specify the contiguous block of data containing the segment
-        //   > which triggered this ACK [...] The SACK option SHOULD be filled out by repeating the most
-        //   > recently reported SACK blocks
+        //   > The first SACK block [...] MUST specify the contiguous block of data containing the
+        //   > segment which triggered this ACK [...] The SACK option SHOULD be filled out by
+        //   > repeating the most recently reported SACK blocks
         let nxt = self.rcv.nxt;
         for (start, end) in self.holes.ranges().take(room) {
             blocks.push(nxt + start, nxt + end);

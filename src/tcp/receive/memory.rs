@@ -1,30 +1,30 @@
-//! The memory behind the receive window: how a connection reserves it, grows it, and returns it.
+//! The memory behind the receive window: how a connection reserves, grows and returns it.
 //!
-//! Invariant: a receive ring has memory only within the promise of the connection, so that data that was
-//! acknowledged, or reported past a hole (RFC 2018 §8), always has its place. `offer` decides how much of it is
-//! offered; `buffer::tuning` measures how much a fast program needs.
+//! Invariant: a receive ring has memory only within the promise of the connection, so that
+//! acknowledged or SACKed data (RFC 2018 §8) always has room. `offer` decides how much of it to
+//! offer; `buffer::tuning` measures how much a fast program needs.
 
 use crate::tcp::buffer::{FLOOR, Promise, TunerKey};
 use crate::tcp::state::Marks;
 use crate::tcp::{BufferPool, Connection, Env, Segment, Settings};
 use crate::time::Duration;
 
-/// A connection is watched for bulk from so many of its first buffers on: 8 KiB of 64. Earlier, and short
-/// exchanges would pay for it; later, and slow start waits for the window.
+/// Receive-buffer tuning starts after this fraction of the initial buffer: 8 KiB of 64. Earlier,
+/// short exchanges would pay for it; later, slow start waits for the window.
 const TUNED_FROM: u32 = 8;
 
 impl Connection {
-    /// Memory for `bytes` in the receive ring. False when there is none: then they are as if they had never
-    /// come, and the peer sends them again.
+    /// Reserves memory for `bytes` in the receive ring. Returns false if none is available: the
+    /// data is then dropped, and the peer retransmits it.
     #[inline]
     pub(in crate::tcp) fn reserve(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
-        bytes <= self.incoming.capacity() || self.draw(env, bytes)
+        bytes <= self.incoming.capacity() || self.grow_ring(env, bytes)
     }
 
-    /// The ring takes more of what is promised; when nothing is yet, or too little since memory was short,
-    /// it is promised first. A ring that starts anew takes half of what it held last: one step to grow back
-    /// in bulk, and a lone burst is soon forgotten.
-    fn draw(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
+    /// Grows the ring within the promise. If nothing is promised yet, or too little after memory
+    /// pressure, obtains a promise first. A ring that starts empty gets half of its last size: one
+    /// step to grow back in bulk transfers, and a single burst is soon forgotten.
+    fn grow_ring(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
         let promise = &mut self.rcv.promise;
         if !promise.is_held() || bytes > promise.bytes() {
             let wanted = promise.bytes().max(env.settings.first_receive_buffer());
@@ -33,12 +33,12 @@ impl Connection {
             }
         }
         let most = promise.bytes();
-        let anew = self.incoming.capacity() == 0;
-        if anew {
+        let was_empty = self.incoming.capacity() == 0;
+        if was_empty {
             self.begin_tuning(env);
         }
         let key = self.tuner_key();
-        let tuner = env.pool.tuners.get(key).filter(|_| anew && self.rcv.promise.is_tuned());
+        let tuner = env.pool.tuners.get(key).filter(|_| was_empty && self.rcv.promise.is_tuned());
         let habit = tuner.map_or(0, |tuner| (1 << tuner.habit) / 2);
         let reserved = self.incoming.ensure(env.pool, bytes.max(habit).min(most));
         let capacity = self.incoming.capacity();
@@ -46,7 +46,7 @@ impl Connection {
             tuner.habit = capacity.max(1).ilog2() as u8;
         }
         if capacity == 0 {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
         reserved
     }
@@ -64,7 +64,7 @@ impl Connection {
         }
     }
 
-    /// Data arrived, on a connection that is watched for bulk.
+    /// Feeds an arrival to the tuner, if the connection is tuned.
     #[inline]
     pub(in crate::tcp) fn time_arrival(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let Some(tuner) = env.pool.tuners.at(self.tuner_key()) else { return };
@@ -76,8 +76,8 @@ impl Connection {
         tuner.on_arrived(env.now, self.rcv.nxt, self.rcv.edge);
     }
 
-    /// The program has read, on a connection that is watched for bulk: if it reads fast, there should be room
-    /// for what the peer can send meanwhile.
+    /// Feeds a read to the tuner, if the connection is tuned. A program that reads fast gets room
+    /// for the data that the peer can send meanwhile.
     pub(in crate::tcp) fn tune(&mut self, env: &mut Env<'_>) {
         let read = self.rcv.nxt - self.incoming.len();
         let Some(tuner) = env.pool.tuners.at(self.tuner_key()) else { return };
@@ -88,17 +88,21 @@ impl Connection {
         }
     }
 
-    /// Nothing is stored in the receive ring: its memory goes back. What was promised goes back too, but for
-    /// a window that grew, whose peer sends soon, unless it will never be filled.
+    /// Returns the memory of an empty receive ring. Returns the promise too, except that of a grown
+    /// window, whose peer will send soon, unless no more data can arrive.
     #[inline]
-    pub(in crate::tcp) fn let_go_received(&mut self, pool: &mut BufferPool, settings: &Settings) {
-        // Without a promise there is no memory; without data there never was one.
+    pub(in crate::tcp) fn return_receive_memory(
+        &mut self,
+        pool: &mut BufferPool,
+        settings: &Settings,
+    ) {
+        // Without a promise the ring has no memory; without data it never had one.
         if self.rcv.promise.is_held() || self.rcv.promise.is_tuned() {
-            self.release_received(pool, settings);
+            self.return_receive_memory_slow(pool, settings);
         }
     }
 
-    fn release_received(&mut self, pool: &mut BufferPool, settings: &Settings) {
+    fn return_receive_memory_slow(&mut self, pool: &mut BufferPool, settings: &Settings) {
         self.incoming.release(pool);
         let first = Promise::credit(settings.first_receive_buffer());
         let done = !self.phase.may_receive() || self.marks.has(Marks::NO_READER);
@@ -110,13 +114,14 @@ impl Connection {
         }
     }
 
-    /// Memory is short: half of what is promised and not filled goes back. What was offered stays acceptable
-    /// as far as there is memory; the window closes as data arrives. Returns whether that is something.
+    /// Handles memory pressure: returns half of the promise that is not filled. Data within the
+    /// offered window stays acceptable as far as memory permits; the window closes as data arrives.
+    /// Returns true if something was returned.
     pub fn give_back(&mut self, env: &mut Env<'_>) -> bool {
         if !self.rcv.promise.is_held() {
             return false;
         }
-        // A ring that held much and holds little is the first to go.
+        // First shrink a ring that held much and holds little.
         let placed = self.holes.ranges().map(|(_, end)| end).max().unwrap_or(0);
         self.incoming.shrink(env.pool, self.incoming.len() + placed);
         let promise = &mut self.rcv.promise;
@@ -125,13 +130,13 @@ impl Connection {
         env.pool.accounts.lower(promise, needed);
         let gave = promise.shift() < before;
         if self.incoming.is_empty() && self.holes.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
         gave || !self.rcv.promise.is_held()
     }
 
-    /// What the program read in the last round trip, and that round trip; nothing unless it reads
-    /// in bulk.
+    /// Returns the bytes that the program read in the last round trip, and that round trip; zero
+    /// unless it reads in bulk.
     pub fn reading(&self, pool: &BufferPool) -> (u32, Duration) {
         let tuned = self.rcv.promise.is_tuned();
         let tuner = pool.tuners.get(self.tuner_key()).filter(|_| tuned).copied();
@@ -139,14 +144,14 @@ impl Connection {
         (tuner.space(), Duration::from_micros(u64::from(tuner.rtt_us())))
     }
 
-    /// Where its measurements are found.
+    /// The key of the connection's tuner.
     const fn tuner_key(&self) -> TunerKey {
         (self.snd.iss, self.rcv.irs)
     }
 
-    /// All memory goes back, with what is in it.
-    pub(in crate::tcp) fn let_go(&mut self, pool: &mut BufferPool) {
-        self.let_go_sent(pool);
+    /// Returns all memory, with its content.
+    pub(in crate::tcp) fn release_buffers(&mut self, pool: &mut BufferPool) {
+        self.release_send_buffer(pool);
         if self.rcv.promise.is_held() {
             self.incoming.release(pool);
             pool.accounts.unhold(&mut self.rcv.promise);

@@ -1,5 +1,5 @@
-//! The receiving side: text in order and past holes, the ACKs and SACK blocks that answer it, the window that
-//! is offered, and the memory behind that window.
+//! The receiving side: text in order and past holes, the ACKs and SACK blocks in response, the
+//! offered window, and the memory behind it.
 
 mod ack;
 mod memory;

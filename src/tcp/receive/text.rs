@@ -1,14 +1,14 @@
-//! The text and the FIN of a segment: in order, past a hole, and to the program (RFC 9293 §3.10.7.4, seventh and
-//! eighth).
+//! The text and the FIN of a segment: in order, past a hole, and delivery to the program (RFC 9293
+//! §3.10.7.4, seventh and eighth).
 //!
-//! Text in order is in `Connection::incoming`; text past a hole is in the same ring, and `Connection::holes`
-//! says where. Invariant: text past a hole is kept (RFC 2525 §2.5).
+//! Text in order is in `Connection::incoming`. Text past a hole is in the same ring, and
+//! `Connection::holes` records the ranges. Invariant: text past a hole is kept (RFC 2525 §2.5).
 
 use crate::tcp::state::Marks;
 use crate::tcp::{Assembler, Connection, Disposition, Env, Events, Phase, SeqNum};
 
 impl Connection {
-    /// RFC 9293 §3.10.7.4, seventh: the segment text `payload` that begins at `seq`.
+    /// Processes the segment text `payload` that begins at `seq`, RFC 9293 §3.10.7.4, seventh.
     pub(in crate::tcp) fn receive_text(
         &mut self,
         env: &mut Env<'_>,
@@ -17,7 +17,7 @@ impl Connection {
     ) -> Result<(), Disposition> {
         let known = if seq.before(self.rcv.nxt) { self.rcv.nxt.distance_from(seq) } else { 0 };
         if known > 0 {
-            self.note_duplicate(seq, self.rcv.nxt.earliest(seq + payload.len() as u32));
+            self.record_duplicate(seq, self.rcv.nxt.earliest(seq + payload.len() as u32));
         }
         let Some(fresh) = payload.get(known as usize..).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
@@ -25,7 +25,7 @@ impl Connection {
         let offset = (seq + known).distance_from(self.rcv.nxt);
         let room = self.rcv.wnd().saturating_sub(offset) as usize;
         if room == 0 {
-            // RFC 9293 §3.8.6.1: a zero-window probe is answered with the window as it is.
+            // RFC 9293 §3.8.6.1: answer a zero-window probe with the current window.
             self.marks.insert(Marks::ACK);
             return Err(Disposition::OutOfWindow);
         }
@@ -36,18 +36,18 @@ impl Connection {
         if offset == 0 && self.holes.is_empty() {
             self.incoming.push(fresh);
             self.rcv.advance(fresh.len() as u32);
-            self.note_in_order(env);
+            self.on_in_order_text(env);
         } else {
             self.receive_past_hole(offset, fresh);
         }
         Ok(())
     }
 
-    /// Places text that touches a hole, and takes what has become contiguous.
+    /// Stores text past or next to a hole, and advances over text that is now contiguous.
     fn receive_past_hole(&mut self, offset: u32, fresh: &[u8]) {
         let end = offset + fresh.len() as u32;
         if let Some((from, to)) = self.holes.overlap(offset, end) {
-            self.note_duplicate(self.rcv.nxt + from, self.rcv.nxt + to);
+            self.record_duplicate(self.rcv.nxt + from, self.rcv.nxt + to);
         }
         if self.holes.add(offset, end).is_err() {
             self.rcv.duplicates = self.rcv.duplicates.saturating_add(1);
@@ -57,23 +57,23 @@ impl Connection {
         let contiguous = self.holes.take_front();
         if contiguous == 0 {
             // RFC 5681 §4.2:
-            //   > A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order segment
-            //   > arrives.
+            //   > A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order
+            //   > segment arrives.
             self.rcv.duplicates = self.rcv.duplicates.saturating_add(1);
             return;
         }
         self.incoming.advance_len(contiguous);
         self.rcv.advance(contiguous);
         self.events.insert(Events::READABLE);
-        //   > In addition, a TCP receiver SHOULD send an immediate ACK when the incoming segment fills
-        //   > in all or part of a gap in the sequence space.
+        //   > In addition, a TCP receiver SHOULD send an immediate ACK when the incoming segment
+        //   > fills in all or part of a gap in the sequence space.
         self.marks.insert(Marks::ACK);
     }
 
-    /// RFC 9293 §3.10.7.4, eighth: a FIN that stands at `seq`.
+    /// Processes a FIN at `seq`, RFC 9293 §3.10.7.4, eighth.
     pub(in crate::tcp) fn receive_fin(&mut self, env: &mut Env<'_>, seq: SeqNum) {
-        // One past the edge is taken too: a FIN needs no buffer, and a peer with nothing more to send
-        // would else have to wait for a timer to get it through a full window.
+        // A FIN right at the edge is accepted too: it needs no buffer, and a peer with nothing more
+        // to send would otherwise depend on a timer to get it through a full window.
         if seq.after(self.rcv.edge) || seq.before(self.rcv.nxt) {
             return;
         }
@@ -82,23 +82,24 @@ impl Connection {
             self.marks.insert(Marks::FIN_AHEAD.with(Marks::ACK));
             return;
         }
-        //   > If the FIN bit is set, signal the user "connection closing" [...], advance RCV.NXT over the
-        //   > FIN, and send an acknowledgment for the FIN.
+        //   > If the FIN bit is set, signal the user "connection closing" [...], advance RCV.NXT
+        //   > over the FIN, and send an acknowledgment for the FIN.
         self.rcv.advance(1);
-        // What claims to stand behind a FIN is nothing.
+        // Discard anything claimed to follow a FIN.
         self.holes = Assembler::default();
         self.marks.remove(Marks::FIN_AHEAD);
         self.marks.insert(Marks::ACK);
         self.events.insert(Events::PEER_CLOSED);
         match self.phase {
             Phase::Established => self.enter(Phase::CloseWait),
-            // Had our FIN been acknowledged, perhaps in this segment, this were FIN-WAIT-2.
+            // If our FIN had been acknowledged, perhaps by this segment, the state would be
+            // FIN-WAIT-2.
             Phase::FinWait1 => self.enter(Phase::Closing),
             Phase::FinWait2 => self.enter_time_wait(env),
             _ => {}
         }
         if self.incoming.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
     }
 
@@ -112,14 +113,14 @@ impl Connection {
         bytes[..first.len()].copy_from_slice(first);
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
         self.incoming.consume(wanted);
-        self.pass_urgent();
+        self.prune_urgent();
         if self.rcv.promise.is_tuned() {
             self.tune(env);
         }
         if self.incoming.is_empty() && self.holes.is_empty() {
-            self.let_go_received(env.pool, env.settings);
+            self.return_receive_memory(env.pool, env.settings);
         }
-        self.note_room(env);
+        self.update_window_after_read(env);
         self.notify_closed_when_drained();
         wanted as usize
     }

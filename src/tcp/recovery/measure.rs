@@ -15,7 +15,7 @@ impl Connection {
         self.recovery.begin(&self.snd, env, lost, sample);
         self.timers.retransmit_at = Instant::FAR;
         if self.early.has(EarlyMarks::TRIES) {
-            self.on_early_answer(env, segment);
+            self.on_fast_open_answer(env, segment);
         }
     }
 

@@ -144,7 +144,7 @@ impl Connection {
         }
         self.back_off();
         self.marks.insert(Marks::SYN_TIMED_OUT);
-        self.note_syn_timeout();
+        self.on_fast_open_syn_timeout();
         self.snd.resend_syn();
     }
 

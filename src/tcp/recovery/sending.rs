@@ -75,8 +75,8 @@ impl Connection {
             if rated { flight.rate.on_sent(env.now, len, pipe) } else { RateStamp::default() };
         let now_us = micros(env.now);
         if again {
-            flight.board.on_sent_again(seq, end, now_us, stamp);
-            flight.undo.on_sent_again(seq, end, tsval);
+            flight.board.on_retransmitted(seq, end, now_us, stamp);
+            flight.undo.on_retransmitted(seq, end, tsval);
             flight.forced = false;
             // RFC 6675 §6: "a more careful variant that re-arms the RTO timer on each retransmission that is
             // sent during recovery MAY be used". Where a round trip is half the timeout, none would be

@@ -212,7 +212,7 @@ impl Scoreboard {
 
     /// What is missing of the segment that holds `seq` is sent again, to `end`; past SND.NXT, if new data
     /// joins the last one. The first segment may be sent in part, into a window that shrank: it is split.
-    pub(in crate::tcp) fn on_sent_again(
+    pub(in crate::tcp) fn on_retransmitted(
         &mut self,
         seq: SeqNum,
         end: SeqNum,

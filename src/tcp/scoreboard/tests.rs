@@ -172,7 +172,7 @@ impl Pair {
         segment.again = true;
         segment.sent_us = self.model.now_us;
         assert_eq!((piece.seq, piece.end), (self.at(from), self.at(to)));
-        self.board.on_sent_again(piece.seq, piece.end, self.model.now_us, RateStamp::default());
+        self.board.on_retransmitted(piece.seq, piece.end, self.model.now_us, RateStamp::default());
     }
 
     fn lose_all(&mut self, reneged: bool) {
@@ -265,7 +265,7 @@ fn a_segment_longer_than_the_path_takes_is_cut() {
     let mut pieces = Vec::new();
     while let Some(piece) = pair.board.next_lost() {
         pieces.push((piece.seq.0 - 7, piece.end.0 - 7));
-        pair.board.on_sent_again(piece.seq, piece.end, 9, RateStamp::default());
+        pair.board.on_retransmitted(piece.seq, piece.end, 9, RateStamp::default());
     }
     assert_eq!(pieces, [(10, 20), (20, 30), (30, 35)]);
     assert_eq!((pair.board.pipe(), pair.board.selected()), (25, 10));

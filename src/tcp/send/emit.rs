@@ -13,7 +13,7 @@ impl Connection {
                 self.marks.remove(Marks::RESET);
                 // Who has not heard of our SYN knows a reset by what it acknowledges (RFC 9293 §3.10.7.3).
                 let unheard = self.snd.nxt == self.snd.iss;
-                let host = env.settings.acknowledge_in_resets && !self.answers_by_reset;
+                let host = env.settings.acknowledge_in_resets && !self.bare_reset;
                 let acks = host || unheard;
                 // RFC 7323 §3.2: the timestamps "SHOULD be sent in an <RST> segment".
                 SegmentOut {
@@ -33,19 +33,16 @@ impl Connection {
         let settings = env.settings;
         let answers = plan.flags.ack();
         let mss = settings.mss[usize::from(self.marks.has(Marks::IPV6))];
-        let load = if self.early.has(EarlyMarks::TRIES) {
-            self.load_of_syn(mss)
-        } else {
-            SynLoad::default()
-        };
+        let load =
+            if self.early.has(EarlyMarks::TRIES) { self.syn_load(mss) } else { SynLoad::default() };
         self.note_sent(env, plan);
         if answers {
-            self.note_acked();
+            self.on_ack_sent();
             if self.early.has(EarlyMarks::PASSIVE) {
-                self.note_syn_ack_sent();
+                self.on_syn_ack_sent();
             }
         }
-        self.note_syn_data_sent(load.len);
+        self.on_syn_data_sent(load.len);
         // RFC 7323 §2.2, §3.2: in an answer only what the peer's SYN offered.
         let agreed = self.snd.shift != WindowShift::ZERO || self.rcv.shift != WindowShift::ZERO;
         // A cookie takes all the room that options have.
@@ -61,7 +58,7 @@ impl Connection {
             flags: plan.flags.with(label.flags),
             window: self.rcv.wnd() as u16,
             options: Options {
-                mss: Some(self.mss_of_syn(mss)),
+                mss: Some(self.syn_mss(mss)),
                 window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
@@ -95,7 +92,7 @@ impl Connection {
             self.marks.remove(Marks::KEEP_ALIVE);
             self.rcv.duplicates = self.rcv.duplicates.saturating_sub(1);
         }
-        self.note_acked();
+        self.on_ack_sent();
         let user_timeout = self.user_timeout_beside(env.settings, plan.len);
         let sack = self.sack_option(plan.len);
         let label = self.label(plan.len, fresh, &sack);
@@ -140,7 +137,7 @@ impl Connection {
             && !plan.flags.syn()
             && !(again && self.marks.has(Marks::PROBE));
         if again {
-            self.recovery.on_sent_again();
+            self.recovery.on_retransmitted();
             self.snd.resend = self.snd.resend.latest(end).earliest(self.snd.resend_end);
         } else if plan.len > 0 || plan.flags.syn() {
             self.recovery.on_sent(end, env.now);

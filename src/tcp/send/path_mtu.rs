@@ -120,7 +120,7 @@ impl Connection {
     pub(in crate::tcp) fn is_lost_path_probe(&mut self, now: Instant) -> bool {
         let span = self.recovery.flight.as_deref().and_then(|flight| flight.board.lost_span());
         match (self.search_mut(), span) {
-            (Some(search), Some((from, to))) => search.forgives(now, from, to),
+            (Some(search), Some((from, to))) => search.is_probe_loss(now, from, to),
             _ => false,
         }
     }
@@ -206,7 +206,7 @@ impl Connection {
     }
 
     /// What the search found out since the last call, for others who use the path.
-    pub fn take_path_news(&mut self) -> Option<PathMtuEvent> {
+    pub fn take_path_mtu_event(&mut self) -> Option<PathMtuEvent> {
         let size = self.packet_of(self.snd.mss);
         self.search_mut()?.take_event(size)
     }

@@ -1,7 +1,7 @@
 //! The plan: which segment is next. A list of questions, asked in order, one function each; the first that has
 //! an answer decides.
 //!
-//! Planning changes nothing, so that `owes` and `poll_segment` agree. A pending ACK is state and is asked for
+//! Planning changes nothing, so that `has_pending_output` and `poll_segment` agree. A pending ACK is state and is asked for
 //! last, so that it rides on data or on a FIN of the same turn. A retransmission reads the same buffer (RFC 2525
 //! §2.4), a timeout sends one segment (§2.14), and a FIN waits for nothing (§2.15).
 
@@ -166,7 +166,7 @@ impl Connection {
             return None;
         }
         let reaches_new = snd.resend_end == snd.nxt;
-        let limit = if reaches_new && snd.takes_company(snd.resend, snd.resend_end) {
+        let limit = if reaches_new && snd.may_coalesce(snd.resend, snd.resend_end) {
             snd.end
         } else {
             snd.resend_end.earliest(snd.end)
@@ -188,7 +188,7 @@ impl Connection {
         let snd = &self.snd;
         let piece = self.lost_piece()?;
         let reaches_new = piece.end == snd.nxt;
-        let limit = if reaches_new && snd.takes_company(piece.seq, piece.end) {
+        let limit = if reaches_new && snd.may_coalesce(piece.seq, piece.end) {
             snd.end
         } else {
             piece.end.earliest(snd.end)

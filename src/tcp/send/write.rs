@@ -43,9 +43,9 @@ impl Connection {
     /// Drops `acked` bytes that the peer has, and tells a program that found no room.
     pub(in crate::tcp) fn drop_acked(&mut self, env: &mut Env<'_>, acked: u32) {
         self.outgoing.consume(acked);
-        self.pass_urgent();
+        self.prune_urgent();
         if self.outgoing.is_empty() {
-            self.let_go_sent(env.pool);
+            self.release_send_buffer(env.pool);
         }
         self.notify_writable(env.settings);
     }
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Nothing is stored in the send ring: its memory goes back.
-    pub(in crate::tcp) fn let_go_sent(&mut self, pool: &mut BufferPool) {
+    pub(in crate::tcp) fn release_send_buffer(&mut self, pool: &mut BufferPool) {
         if self.outgoing.capacity() > 0 {
             pool.accounts.give_back(self.outgoing.capacity());
             self.outgoing.release(pool);

@@ -1,28 +1,28 @@
-//! Which bytes past RCV.NXT have arrived out of order.
+//! The set of byte ranges past RCV.NXT that arrived out of order.
 //!
-//! Owns a bounded set of ranges, as offsets from RCV.NXT; the bytes themselves lie in the receive ring.
-//! Empty it is one null pointer: memory is taken when a hole opens and freed when the last one closes, the
-//! only allocation of the receive path, so that a million connections in order pay 8 bytes. A lossy window
-//! of a long fat path has thousands of holes, so finding a place takes a binary search, and RCV.NXT moves
-//! without touching the ranges.
-//! Invariants: ranges are not empty, do not touch each other, and are in order.
+//! Owns a bounded set of ranges, as offsets from RCV.NXT. The bytes themselves are in the receive
+//! ring. An empty set is one null pointer: memory is allocated when a hole opens and freed when the
+//! last one closes, the only allocation of the receive path, so a million connections without
+//! reordering pay 8 bytes each. A lossy window of a long fat path has thousands of holes, so
+//! lookups use binary search, and an advance of RCV.NXT does not touch the ranges. Invariants:
+//! ranges are not empty, do not touch each other, and are in order.
 
 use std::collections::VecDeque;
 
-/// The ranges that any connection may keep.
+/// Number of ranges that any connection may keep.
 const RANGES_FREE: usize = 16;
 
-/// Each range more has to be paid for by so many bytes that are held: what a peer makes us spend on ranges
-/// is then a thirty-second of what it made us spend on the bytes, which is bounded. More, and the windows of
-/// peers with small segments would not be remembered; less, and sending every other byte would cost us more
-/// than the bytes do.
+/// Each further range requires this many bytes held out of order. The memory that a peer can make
+/// us spend on ranges is then a thirty-second of the memory for the bytes, which is bounded. A
+/// larger value would forget the windows of peers with small segments; with a smaller one, a peer
+/// that sends every other byte would cost more in ranges than in bytes.
 const BYTES_PER_RANGE: u32 = 256;
 
-/// The ranges kept at most: more, and a place in their middle takes long to make; less, and what arrives in
-/// 10 Gbit/s over 100 ms with 5 % of loss is sent again though it arrived.
+/// Maximum number of ranges. More makes an insertion in the middle slow; fewer makes the sender
+/// retransmit data that arrived, at 10 Gbit/s over 100 ms with 5 % loss.
 const RANGES_MAX: usize = 4096;
 
-/// How many of the ranges are known to be the most recent: as many as one SACK option tells of.
+/// Number of most recent ranges tracked: as many as one SACK option reports.
 const RECENT_MAX: usize = 4;
 
 /// A range of offsets, end exclusive.
@@ -30,13 +30,14 @@ type Range = (u32, u32);
 
 #[derive(Clone, Debug, Default)]
 struct Ranges {
-    /// In order; `origin` is added to each offset, modulo 2^32.
+    /// In order. Each offset is stored with `origin` added, modulo 2^32.
     list: VecDeque<Range>,
-    /// What offset 0 is in the list.
+    /// The stored value of offset 0.
     origin: u32,
-    /// Bytes in all of them.
+    /// Total bytes in all ranges.
     held: u32,
-    /// Where the bytes began that were noted last, the newest first, each in another range at that time.
+    /// Start of the most recently added bytes, newest first, each in a different range when it was
+    /// added.
     recent: [u32; RECENT_MAX],
     recent_len: usize,
 }
@@ -45,13 +46,13 @@ struct Ranges {
 #[derive(Clone, Debug, Default)]
 pub struct Assembler(Option<Box<Ranges>>);
 
-/// The range can't be remembered: its bytes must be treated as never received.
+/// The range cannot be stored: treat its bytes as never received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyHoles;
 
 impl Assembler {
-    /// Notes that the bytes of `start..end` are here. A range at 0 is always accepted, so that the peer
-    /// can close the first hole however many there are.
+    /// Adds the bytes `start..end`. A range at 0 is always accepted, so that the peer can close the
+    /// first hole no matter how many holes exist.
     pub fn add(&mut self, start: u32, end: u32) -> Result<(), TooManyHoles> {
         if start >= end {
             return Ok(());
@@ -60,15 +61,15 @@ impl Assembler {
         ranges.add(start, end)
     }
 
-    /// Removes the range at 0 and returns its length (0 if the first byte is still missing): RCV.NXT
-    /// advances by that, so all others are shifted by it.
+    /// Removes the range at 0 and returns its length (0 if the first byte is still missing).
+    /// RCV.NXT advances by that length, so all other ranges shift by it.
     pub fn take_front(&mut self) -> u32 {
         let Some((0, end)) = self.0.as_deref().and_then(Ranges::first) else { return 0 };
         self.shift(end);
         end
     }
 
-    /// RCV.NXT advanced by `n` without us: offsets shrink by that, what lies below is forgotten.
+    /// Shifts all offsets after RCV.NXT advanced by `n`. Drops what lies below.
     pub fn shift(&mut self, n: u32) {
         if let Some(ranges) = self.0.as_deref_mut() {
             ranges.shift(n);
@@ -78,14 +79,14 @@ impl Assembler {
         }
     }
 
-    /// Whether nothing waits.
+    /// Returns true if no range is held.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The ranges in the order in which RFC 2018 §4 wants them reported: those that were touched last, the
-    /// newest first, as far as they are known, then the others in their own order.
+    /// Returns the ranges in the order in which RFC 2018 §4 wants them reported: the tracked recent
+    /// ones, newest first, then the others in sequence order.
     pub fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.0.iter().flat_map(|ranges| {
             let recent: [Option<usize>; RECENT_MAX] = ranges.recent();
@@ -94,12 +95,13 @@ impl Assembler {
         })
     }
 
-    /// The range that holds the bytes noted last.
+    /// Returns the range that contains the most recently added bytes.
     pub fn most_recent(&self) -> Option<(u32, u32)> {
         self.ranges().next()
     }
 
-    /// What of `start..end` is here already, as far as it lies in one range.
+    /// Returns the part of `start..end` that is already held, within the first range that overlaps
+    /// it.
     pub fn overlap(&self, start: u32, end: u32) -> Option<(u32, u32)> {
         let ranges = self.0.as_deref()?;
         let first = ranges.first_ending_after(start);
@@ -107,14 +109,14 @@ impl Assembler {
         (range.0 < end).then(|| (range.0.max(start), range.1.min(end)))
     }
 
-    /// Bytes held out of order.
+    /// Returns the number of bytes held out of order.
     pub fn bytes(&self) -> u32 {
         self.0.as_deref().map_or(0, |ranges| ranges.held)
     }
 }
 
 impl Ranges {
-    /// The range in place `n`, as offsets.
+    /// Returns the range at index `n`, as offsets.
     pub(in crate::tcp) fn at(&self, n: usize) -> Range {
         let (start, end) = self.list[n];
         (start.wrapping_sub(self.origin), end.wrapping_sub(self.origin))
@@ -124,17 +126,17 @@ impl Ranges {
         (!self.list.is_empty()).then(|| self.at(0))
     }
 
-    /// The place of the first range that ends after `offset`.
+    /// Returns the index of the first range that ends after `offset`.
     fn first_ending_after(&self, offset: u32) -> usize {
         self.list.partition_point(|range| range.1.wrapping_sub(self.origin) <= offset)
     }
 
-    /// The places of the recent ranges, each once.
+    /// Returns the indexes of the recent ranges, each once.
     fn recent(&self) -> [Option<usize>; RECENT_MAX] {
         let mut places = [None; RECENT_MAX];
         let mut known = 0;
-        for &begun in &self.recent[..self.recent_len] {
-            let offset = begun.wrapping_sub(self.origin);
+        for &start in &self.recent[..self.recent_len] {
+            let offset = start.wrapping_sub(self.origin);
             let place = self.first_ending_after(offset);
             let holds = place < self.list.len() && self.at(place).0 <= offset;
             if holds && !places.contains(&Some(place)) {
@@ -151,10 +153,10 @@ impl Ranges {
     }
 
     pub(in crate::tcp) fn add(&mut self, start: u32, end: u32) -> Result<(), TooManyHoles> {
-        // Those from `first` to `last` touch it.
+        // The ranges from `first` to `last` touch the new one.
         let first = self.list.partition_point(|range| range.1.wrapping_sub(self.origin) < start);
         let last = self.list.partition_point(|range| range.0.wrapping_sub(self.origin) <= end);
-        // The last place is for the range at 0.
+        // The last slot is reserved for the range at 0.
         let spare = usize::from(start > 0);
         if first == last && !self.may_have(self.list.len() + 1 + spare) {
             return Err(TooManyHoles);
@@ -173,18 +175,18 @@ impl Ranges {
             self.list[first] = kept;
             self.list.drain(first + 1..last);
         }
-        self.note_recent(start, merged);
+        self.record_recent(start, merged);
         Ok(())
     }
 
-    /// The bytes at `start` are the newest of the range `merged`.
-    fn note_recent(&mut self, start: u32, merged: Range) {
+    /// Records the bytes at `start` as the newest of the range `merged`.
+    fn record_recent(&mut self, start: u32, merged: Range) {
         let mut recent = [self.origin.wrapping_add(start); RECENT_MAX];
         let mut len = 1;
-        for &begun in &self.recent[..self.recent_len] {
-            let offset = begun.wrapping_sub(self.origin);
+        for &start in &self.recent[..self.recent_len] {
+            let offset = start.wrapping_sub(self.origin);
             if !(merged.0..merged.1).contains(&offset) && len < RECENT_MAX {
-                recent[len] = begun;
+                recent[len] = start;
                 len += 1;
             }
         }
@@ -200,10 +202,10 @@ impl Ranges {
                 break;
             }
         }
-        // What began below begins here now.
-        for begun in &mut self.recent[..self.recent_len] {
-            let offset = begun.wrapping_sub(self.origin);
-            *begun = self.origin.wrapping_add(offset.max(n));
+        // Clamp starts below to the new origin.
+        for start in &mut self.recent[..self.recent_len] {
+            let offset = start.wrapping_sub(self.origin);
+            *start = self.origin.wrapping_add(offset.max(n));
         }
         self.origin = self.origin.wrapping_add(n);
     }
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_is_taken_once_the_hole_is_closed() {
+    fn the_front_range_is_removed_once_the_hole_closes() {
         let mut assembler = of(&[(10, 20), (30, 40)]);
         assert_eq!(assembler.take_front(), 0);
         assembler.add(0, 10).unwrap();
@@ -260,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_range_is_nothing() {
+    fn an_empty_range_is_ignored() {
         assert!(of(&[(5, 5), (9, 3)]).is_empty());
     }
 
     #[test]
-    fn a_range_too_many_is_refused_but_the_first_hole_can_always_be_closed() {
+    fn ranges_past_the_limit_are_refused_but_the_first_hole_can_always_close() {
         let mut assembler = Assembler::default();
         let mut start = 2;
         while assembler.add(start, start + 1).is_ok() {
@@ -273,7 +275,7 @@ mod tests {
         }
         assert_eq!(assembler.ranges().count(), RANGES_FREE - 1);
         assert_eq!(assembler.add(start, start + 1), Err(TooManyHoles));
-        // What joins a range needs no place.
+        // A range that extends another needs no slot.
         assembler.add(3, 4).unwrap();
         assembler.add(start, start + 1).unwrap();
         assembler.add(0, 1).unwrap();
@@ -283,8 +285,8 @@ mod tests {
     }
 
     #[test]
-    fn a_long_window_of_segments_with_every_other_one_lost_is_remembered() {
-        // RFC 2018 §4: "as many distinct SACK blocks as possible" needs them known.
+    fn a_long_window_with_every_other_segment_lost_is_tracked() {
+        // RFC 2018 §4: "as many distinct SACK blocks as possible" requires the ranges to be kept.
         let mut assembler = Assembler::default();
         for n in 0..1000 {
             assembler.add(1448 + n * 2896, 2896 + n * 2896).unwrap();
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_past_the_first_16_are_paid_for_by_what_they_hold() {
+    fn ranges_past_the_first_16_require_bytes_held() {
         let mut assembler = Assembler::default();
         let mut refused = 0;
         for n in 0..100_000u32 {
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recent_range_that_is_taken_is_recent_no_more() {
+    fn a_removed_range_is_no_longer_recent() {
         let mut assembler = of(&[(50, 60), (30, 40), (10, 20)]);
         assembler.add(0, 10).unwrap();
         assert_eq!(assembler.take_front(), 20);
@@ -341,7 +343,7 @@ mod tests {
         proptest::collection::vec(step, 0..200)
     }
 
-    /// The runs of set bits, in order.
+    /// Returns the runs of set bits, in order.
     fn runs(bits: &[bool]) -> Vec<Range> {
         let mut runs: Vec<Range> = Vec::new();
         for (index, _) in bits.iter().enumerate().filter(|(_, set)| **set) {
@@ -356,7 +358,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_of_ranges_is_a_row_of_bits(steps in steps()) {
+        fn the_set_of_ranges_matches_a_bitmap(steps in steps()) {
             let mut assembler = Assembler::default();
             let mut bits = vec![false; 128];
             let shift = |bits: &mut Vec<bool>, n: u32| {

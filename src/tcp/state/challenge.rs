@@ -1,22 +1,23 @@
-//! How many challenge ACKs one connection sends in a second (RFC 5961 §7).
+//! The limit of challenge ACKs per second and connection (RFC 5961 §7).
 //!
-//! The count is the connection's own. One that connections shared would tell an attacker, who sees by a
-//! connection of his own how much is left of it, whether what he forged hit another's: so its ports are found,
-//! then its numbers (CVE-2016-5696).
+//! Each connection has its own count. A shared count would be a side channel: an attacker with a
+//! connection of its own sees how much of the budget is left, and so learns that its forged
+//! segments hit another connection. That reveals the port, then the sequence numbers
+//! (CVE-2016-5696).
 
 use crate::time::Instant;
 
-/// The challenge ACKs of one connection, in two bytes.
+/// The challenge ACK counter of one connection, in two bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Challenges {
-    /// The second in which the last was sent, modulo 256: one more of four minutes ago is counted as if it
-    /// were of now.
+    /// The second of the last challenge ACK, modulo 256. One sent 256 seconds ago counts as sent
+    /// now.
     second: u8,
-    /// How many were sent in it.
+    /// Number of challenge ACKs sent in that second.
     sent: u8,
 }
 
-/// Whether one more may be sent.
+/// The answer to a request to send a challenge ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum Challenge {
@@ -25,7 +26,7 @@ pub(in crate::tcp) enum Challenge {
 }
 
 impl Challenges {
-    /// Takes one out of this second's `most`.
+    /// Requests one challenge ACK out of `most` per second.
     pub(in crate::tcp) fn take(&mut self, now: Instant, most: u8) -> Challenge {
         let second = (now.as_millis() / 1000) as u8;
         if second != self.second {
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_its_number_of_challenges() {
+    fn challenges_per_second_are_limited() {
         // RFC 5961 §7
         let mut challenges = Challenges::default();
         let mut at = |ms| challenges.take(Instant::from_millis(ms), 2);

@@ -1,22 +1,22 @@
-//! The yes-or-no state of a connection, in two bytes: what is owed, what was agreed, what the program
-//! did.
+//! The flags of a connection, in two bytes: pending output, negotiated options, the program's
+//! calls.
 
-/// Yes-or-no state: what is owed, what was agreed, what the program did.
+/// Flags: pending output, negotiated options, the program's calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Marks(u16);
 
 impl Marks {
-    /// An ACK is owed now.
+    /// An ACK is pending.
     pub(in crate::tcp) const ACK: Self = Self(1);
-    /// A reset is owed.
+    /// A reset is pending.
     pub(in crate::tcp) const RESET: Self = Self(1 << 1);
-    /// A zero-window probe is owed (RFC 9293 §3.8.6.1).
+    /// A zero-window probe is pending (RFC 9293 §3.8.6.1).
     pub(in crate::tcp) const PROBE: Self = Self(1 << 2);
     /// A zero-window probe was sent and the window has not opened since.
     pub(in crate::tcp) const PROBED: Self = Self(1 << 3);
-    /// A keep-alive probe is owed (RFC 9293 §3.8.4).
+    /// A keep-alive probe is pending (RFC 9293 §3.8.4).
     pub(in crate::tcp) const KEEP_ALIVE: Self = Self(1 << 4);
-    /// Silly-window avoidance has waited long enough (RFC 9293 §3.8.6.2.1, the override timeout).
+    /// The override timeout of silly-window avoidance expired (RFC 9293 §3.8.6.2.1).
     pub(in crate::tcp) const OVERRIDE: Self = Self(1 << 5);
     /// Both ends send timestamps (RFC 7323 §3.2).
     pub(in crate::tcp) const TIMESTAMPS: Self = Self(1 << 6);
@@ -32,20 +32,20 @@ impl Marks {
     pub(in crate::tcp) const WANTS_ROOM: Self = Self(1 << 11);
     /// The peer's FIN came before all of its data.
     pub(in crate::tcp) const FIN_AHEAD: Self = Self(1 << 12);
-    /// Our SYN had to be sent again (RFC 6298 (5.7)).
+    /// Our SYN was retransmitted (RFC 6298 (5.7)).
     pub(in crate::tcp) const SYN_TIMED_OUT: Self = Self(1 << 13);
-    /// Both ends permit SACK (RFC 2018 §2); before the peer's SYN, we do.
+    /// Both ends permit SACK (RFC 2018 §2). Before the peer's SYN: we permit it.
     pub(in crate::tcp) const SACK: Self = Self(1 << 14);
-    /// There is urgent data in one of the directions (RFC 9293 §3.8.5).
+    /// One of the directions has urgent data (RFC 9293 §3.8.5).
     pub(in crate::tcp) const URGENT: Self = Self(1 << 15);
 
-    /// Whether any of `other` is set.
+    /// Returns true if any of `other` is set.
     #[inline]
     pub(in crate::tcp) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Both.
+    /// Returns the union of both.
     pub(in crate::tcp) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -62,7 +62,7 @@ impl Marks {
         self.0 &= !other.0;
     }
 
-    /// `other` if `on`.
+    /// Returns `other` if `on`, else nothing.
     pub(in crate::tcp) const fn when(other: Self, on: bool) -> Self {
         if on { other } else { Self(0) }
     }

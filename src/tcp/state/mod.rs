@@ -1,7 +1,8 @@
-//! The state of a connection: the types that a [`Connection`] holds, and what follows from each of them alone.
+//! The state of a connection: the types that a [`Connection`] holds, each with the operations that
+//! need nothing else.
 //!
-//! No file here contains a step of the protocol. The steps are in `open`, `arrive`, `receive`, `send`,
-//! `recovery` and the files beside them.
+//! No file here contains a step of the protocol. The steps are in `open`, `arrive`, `receive`,
+//! `send`, `recovery` and the files beside them.
 //!
 //! | file | |
 //! |---|---|

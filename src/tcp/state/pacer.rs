@@ -1,23 +1,24 @@
-//! The pacer: when the next segment may leave, in the box of rare state.
+//! The pacer: the time at which the next segment may leave. Part of the rare state.
 
 use crate::tcp::congestion::send_quantum;
 use crate::time::{Duration, Instant};
 
-/// How late a timer may be and what waited for it still gets its rate, at once: a time slice that somebody else
-/// had. Less, and each of them costs the flow what it did not send, which a model of the path takes for the
-/// path's rate; more, and what leaves at once is no pace, though cwnd bounds it.
+/// Maximum timer lateness that is compensated: data that waited for the timer keeps its rate, with
+/// a burst if needed. Covers a time slice of another task. With less, each late timer costs the
+/// flow throughput, which a model of the path mistakes for the path's rate; with more, the burst
+/// defeats pacing, though cwnd bounds it.
 const LATENESS_MAX: Duration = Duration::from_millis(10);
 
-/// The pace of one connection.
+/// The pacer of one connection.
 #[derive(Clone, Debug)]
 pub(in crate::tcp) struct Pacer {
     /// C.next_send_time of draft-ietf-ccwg-bbr §5.6.2.
     pub(in crate::tcp) next_at: Instant,
-    /// Whether data waits for it.
+    /// True if data waits for `next_at`.
     pub(in crate::tcp) holds: bool,
-    /// When data was last let go that had waited.
+    /// Time at which waiting data was last released.
     pub(in crate::tcp) released_at: Instant,
-    /// The program's own bound, bytes a second.
+    /// The program's limit, bytes per second.
     pub(in crate::tcp) rate_max: Option<u64>,
 }
 
@@ -32,8 +33,8 @@ fn span(bytes: u32, rate: u64) -> Duration {
 }
 
 impl Pacer {
-    /// A segment of `len` bytes has gone at `rate` bytes a second. Time that a late timer missed is made up
-    /// for; of other time, in which nothing waited, one quantum at most.
+    /// Records a segment of `len` bytes sent at `rate` bytes per second. Compensates for the
+    /// lateness of a timer; idle time earns one quantum at most.
     pub(in crate::tcp) fn on_sent(&mut self, now: Instant, len: u32, rate: u64, smss: u32) {
         let waited = self.released_at == now;
         let missed = if waited { LATENESS_MAX } else { span(send_quantum(rate, smss), rate) };
@@ -54,7 +55,8 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    /// When each of `count` segments of 1000 bytes may go at 1 MB/s, from a pacer that is asked `late` late.
+    /// Returns when each of `count` segments of 1000 bytes may leave at 1 MB/s, from a pacer that
+    /// is polled `late` late.
     fn times(count: usize, late: Duration) -> Vec<u64> {
         let mut pacer = Pacer::default();
         let mut now = Instant::from_millis(1000);
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_late_timer_does_not_lower_the_rate() {
-        // 4 ms is what a scheduler gives somebody else.
+        // 4 ms is the time slice that a scheduler gives another task.
         for late_us in [700, 4_000] {
             let times = times(1000, Duration::from_micros(late_us));
             let last = *times.last().expect("some");
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_nothing_waited_is_not_made_up_for() {
+    fn idle_time_is_not_compensated() {
         let mut pacer = Pacer::default();
         let sent = |pacer: &mut Pacer, ms| {
             let now = Instant::from_millis(ms);
@@ -105,10 +107,10 @@ mod tests {
             3,
             "a quantum of two, and the one that finds it used up"
         );
-        // Nothing is left to send when the last may go, and something after a while.
+        // Nothing is left to send when the last segment may leave, and data arrives later.
         pacer.release(Instant::from_millis(1001));
         assert_eq!(sent(&mut pacer, 1100), 3);
-        // It waits, and for longer than any timer is late.
+        // Data waits, longer than any timer is late.
         assert_eq!(sent(&mut pacer, 1200), 11);
     }
 }

@@ -1,95 +1,94 @@
-//! The search for the largest packet that a path takes, without a word from its routers (RFC 4821 §7, with
-//! the terms of RFC 8899 §5.1).
+//! The search for the path MTU without ICMP (RFC 4821 §7, with the terms of RFC 8899 §5.1).
 //!
-//! Owns the range of sizes that may still be right, and the probe under way. Sizes are those of packets, IP
-//! header included. Refuses to know segments: who sends tells what became of the probe.
+//! Owns the range of candidate sizes and the current probe. Sizes are those of packets, IP header
+//! included. Refuses to know segments: the sender reports the fate of the probe.
 
 use core::ops::Range;
 
 use crate::tcp::SeqNum;
 use crate::time::{Duration, Instant};
 
-/// RFC 4821 §7.3: "the probe size range is small enough that further probing is no longer worth its cost".
-/// Half of this is lost of every packet at most; each halving costs a probe.
+/// RFC 4821 §7.3: "the probe size range is small enough that further probing is no longer worth its
+/// cost". At most half of this is lost in every packet; each halving costs a probe.
 const STEP: u16 = 8;
 
-/// RFC 4821 §7.3: the time after which `search_high` is reset "MUST NOT be less than 5 minutes and is
-/// recommended to be 10 minutes". RFC 8899 §5.1.1: `PMTU_RAISE_TIMER`.
+/// RFC 4821 §7.3: the time after which `search_high` is reset "MUST NOT be less than 5 minutes and
+/// is recommended to be 10 minutes". RFC 8899 §5.1.1: `PMTU_RAISE_TIMER`.
 const RAISE_AFTER: Duration = Duration::from_secs(600);
 
 /// RFC 4821 §7.6.3: after a timeout the next probe waits five times as long.
 const AFTER_TIMEOUT: u64 = 5;
 
-/// The sizes of a path, bytes of a packet.
+/// The sizes of a path, bytes per packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathSizes {
-    /// What is sent now: `eff_pmtu`, or PLPMTU.
+    /// The current packet size: `eff_pmtu`, or PLPMTU.
     pub eff_pmtu: u16,
-    /// What the path is known, or expected, to take.
+    /// The size that the path is known, or expected, to carry.
     pub search_low: u16,
-    /// The most that it may take.
+    /// The largest size that the path may carry.
     pub search_high: u16,
 }
 
-/// What a search has found out, for all who use the path (RFC 4821 §5.2).
+/// The result of a search, for all connections on the path (RFC 4821 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathMtuEvent {
-    /// The sizes now.
+    /// The current sizes.
     pub sizes: PathSizes,
-    /// Black holes met since the last news.
+    /// Black holes detected since the last event.
     pub black_holes: u8,
     /// Probes that arrived.
     pub arrived: u8,
-    /// Probes that the path did not take.
+    /// Probes that the path did not carry.
     pub lost: u8,
 }
 
-/// The probe under way.
+/// A probe in flight.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
     seq: SeqNum,
     end: SeqNum,
     size: u16,
-    /// When it was found lost.
+    /// Time at which the probe was detected as lost.
     lost_at: Option<Instant>,
-    /// Other segments around it were lost as well.
-    company: bool,
+    /// True if segments around the probe were lost as well.
+    others_lost: bool,
 }
 
-/// A path being searched.
+/// The search state of one path.
 #[derive(Clone, Debug)]
 pub(in crate::tcp) struct Search {
     low: u16,
     high: u16,
-    /// What `high` is reset to.
+    /// The value that `high` is reset to.
     most: u16,
-    /// `high` itself was not tried: what was lost may have been lost for another reason, and then it is found
-    /// out by one probe.
+    /// True if `high` itself was not probed: the loss may have had another cause, which one probe
+    /// finds out.
     high_untried: bool,
-    /// No probe goes before …
+    /// No probe is sent before this time …
     next_at: Instant,
-    /// … which has not come yet.
-    rests: bool,
+    /// … while this is set.
+    is_paused: bool,
     probe: Option<Probe>,
     black_holes: u8,
     arrived: u8,
     lost: u8,
 }
 
-/// What became of a probe.
+/// The outcome of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum SearchOutcome {
-    /// Nothing yet, or nothing that tells of the path (RFC 4821 §7.6.4).
+    /// Unknown, or not conclusive about the path (RFC 4821 §7.6.4).
     Nothing,
-    /// The path takes packets of this size.
+    /// The path carries packets of this size.
     Takes(u16),
-    /// It does not take the probe's.
+    /// The path does not carry packets of the probe's size.
     TooLarge,
 }
 
 impl Search {
-    /// A path that takes `low`, and perhaps up to `high`.
+    /// Creates a search for a path that carries `low`, and perhaps up to `high`.
     pub(in crate::tcp) const fn new(low: u16, high: u16) -> Self {
         Self {
             low,
@@ -97,7 +96,7 @@ impl Search {
             most: high,
             high_untried: true,
             next_at: Instant::ZERO,
-            rests: false,
+            is_paused: false,
             probe: None,
             black_holes: 0,
             arrived: 0,
@@ -105,29 +104,30 @@ impl Search {
         }
     }
 
-    /// The size to probe with now.
+    /// Returns the size to probe with now.
     #[inline]
     pub(in crate::tcp) fn due(&self) -> Option<u16> {
-        if self.rests || self.probe.is_some() || self.is_over() {
+        if self.is_paused || self.probe.is_some() || self.is_over() {
             return None;
         }
         let middle = self.low + (self.high - self.low).div_ceil(2);
         Some(if self.high_untried { self.high } else { middle })
     }
 
-    /// RFC 8899 §5.2, Search Complete.
+    /// Returns true in the state Search Complete, RFC 8899 §5.2.
     const fn is_over(&self) -> bool {
         self.high <= self.low || !self.high_untried && self.high - self.low < STEP
     }
 
-    /// Another connection has found that the path takes `size`: gives what of that counts for this one.
+    /// Applies the finding of another connection that the path carries `size`. Returns the part of
+    /// it that counts for this connection.
     pub(in crate::tcp) fn learn(&mut self, size: u16) -> u16 {
         self.low = self.low.max(size.min(self.most));
         self.high = self.high.max(self.low);
         self.low
     }
 
-    /// What there is to tell since the last call; `eff_pmtu` is the caller's.
+    /// Returns the event since the last call, if any. The caller passes `eff_pmtu`.
     pub(in crate::tcp) fn take_event(&mut self, eff_pmtu: u16) -> Option<PathMtuEvent> {
         let (black_holes, arrived, lost) = (self.black_holes, self.arrived, self.lost);
         (self.black_holes, self.arrived, self.lost) = (0, 0, 0);
@@ -137,52 +137,54 @@ impl Search {
         any.then_some(PathMtuEvent { sizes, black_holes, arrived, lost })
     }
 
-    /// Time has passed.
+    /// Ends a pause that is over by `now`.
     pub(in crate::tcp) fn wake(&mut self, now: Instant) {
-        if !self.rests || now < self.next_at {
+        if !self.is_paused || now < self.next_at {
             return;
         }
-        self.rests = false;
+        self.is_paused = false;
         if self.is_over() {
             (self.high, self.high_untried) = (self.most, true);
         }
     }
 
-    /// A probe of `size` bytes goes, from `seq` to `end`.
+    /// Records a probe of `size` bytes, from `seq` to `end`.
     pub(in crate::tcp) fn on_sent(&mut self, seq: SeqNum, end: SeqNum, size: u16) {
-        self.probe = Some(Probe { seq, end, size, lost_at: None, company: false });
+        self.probe = Some(Probe { seq, end, size, lost_at: None, others_lost: false });
     }
 
-    /// The numbers of the probe under way.
+    /// Returns the sequence range of the probe in flight.
     pub(in crate::tcp) fn span(&self) -> Option<Range<SeqNum>> {
         self.probe.as_ref().map(|probe| probe.seq..probe.end)
     }
 
-    /// The numbers from here to there are lost, and they are all that waits to be sent again. Whether it is
-    /// the probe alone. RFC 4821 §7.6.2:
-    ///   > When only the probe is lost, it is treated as an indication that the Path MTU is smaller than the
-    ///   > probe size. In this case alone, the loss SHOULD NOT be interpreted as congestion signal.
-    pub(in crate::tcp) fn forgives(&mut self, now: Instant, from: SeqNum, to: SeqNum) -> bool {
+    /// Records the loss of `from..to`, all that waits for retransmission. Returns true if only the
+    /// probe was lost. RFC 4821 §7.6.2:
+    ///   > When only the probe is lost, it is treated as an indication that the Path MTU is smaller
+    ///   > than the probe size. In this case alone, the loss SHOULD NOT be interpreted as
+    ///   > congestion signal.
+    pub(in crate::tcp) fn is_probe_loss(&mut self, now: Instant, from: SeqNum, to: SeqNum) -> bool {
         let Some(probe) = self.probe.as_mut() else { return false };
         if to.at_or_before(probe.seq) || from.at_or_after(probe.end) {
             return false;
         }
         let alone = from.at_or_after(probe.seq) && to.at_or_before(probe.end);
-        // What was sent again in its place and is lost as well is an ordinary loss.
+        // The loss of the probe's retransmission is an ordinary loss.
         let first = probe.lost_at.is_none_or(|at| at == now);
         probe.lost_at = probe.lost_at.or(Some(now));
-        probe.company |= !alone;
-        first && !probe.company
+        probe.others_lost |= !alone;
+        first && !probe.others_lost
     }
 
-    /// Something else was lost.
+    /// Records a loss outside the probe.
     pub(in crate::tcp) fn on_congestion(&mut self) {
         if let Some(probe) = &mut self.probe {
-            probe.company = true;
+            probe.others_lost = true;
         }
     }
 
-    /// All up to `una` is acknowledged, and a congestion window's worth of round trips takes `window`.
+    /// Records the acknowledgment of all data up to `una`. `window` is the time of as many round
+    /// trips as the congestion window has packets.
     pub(in crate::tcp) fn on_acked(
         &mut self,
         now: Instant,
@@ -198,7 +200,7 @@ impl Search {
                 self.succeed(now, probe.size);
                 SearchOutcome::Takes(probe.size)
             }
-            Some(_) if probe.company => SearchOutcome::Nothing,
+            Some(_) if probe.others_lost => SearchOutcome::Nothing,
             Some(_) => {
                 self.fail(now, probe.size, window);
                 SearchOutcome::TooLarge
@@ -206,7 +208,7 @@ impl Search {
         }
     }
 
-    /// The timer expired, with all before `una` acknowledged.
+    /// Records a retransmission timeout with all data before `una` acknowledged.
     pub(in crate::tcp) fn on_timeout(
         &mut self,
         now: Instant,
@@ -215,7 +217,7 @@ impl Search {
     ) -> SearchOutcome {
         match self.probe.take() {
             // RFC 4821 §7.5, timeout failure: nothing before the probe was lost.
-            Some(probe) if probe.seq == una && !probe.company => {
+            Some(probe) if probe.seq == una && !probe.others_lost => {
                 self.fail(now, probe.size, window.times(AFTER_TIMEOUT));
                 SearchOutcome::TooLarge
             }
@@ -233,9 +235,9 @@ impl Search {
     }
 
     /// RFC 4821 §7.6.2: "set search_high to the probe size minus one", and
-    ///   > PLPMTUD MUST NOT probe again until an interval that is larger than the expected interval between
-    ///   > congestion control events. [...] The simplest estimate [...] is the same number of round trips as
-    ///   > the current congestion window in packets.
+    ///   > PLPMTUD MUST NOT probe again until an interval that is larger than the expected interval
+    ///   > between congestion control events. [...] The simplest estimate [...] is the same number
+    ///   > of round trips as the current congestion window in packets.
     fn fail(&mut self, now: Instant, size: u16, window: Duration) {
         self.high = (size - 1).max(self.low);
         self.high_untried = false;
@@ -245,10 +247,10 @@ impl Search {
 
     pub(in crate::tcp) fn rest(&mut self, now: Instant, span: Duration) {
         self.next_at = now + span;
-        self.rests = true;
+        self.is_paused = true;
     }
 
-    /// ICMP tells that the path takes packets of `mtu` bytes at most.
+    /// Applies an ICMP message: the path carries packets of at most `mtu` bytes.
     pub(in crate::tcp) fn on_too_big(&mut self, mtu: u16) {
         if mtu < self.high {
             (self.high, self.high_untried) = (mtu, true);
@@ -257,13 +259,14 @@ impl Search {
         }
     }
 
-    /// Nothing arrives any more of what has `eff_pmtu` bytes: the size to go on with. RFC 4821 §7.7:
-    ///   > If eff_pmtu is larger than search_low, set eff_pmtu to search_low. Otherwise, set both eff_pmtu
-    ///   > and search_low to the initial value for search_low. Upon additional successive timeouts, search_low
-    ///   > and eff_pmtu SHOULD be halved, with a lower bound
+    /// Handles a full stop: no packet of `eff_pmtu` bytes arrives any more. Returns the size to
+    /// continue with. RFC 4821 §7.7:
+    ///   > If eff_pmtu is larger than search_low, set eff_pmtu to search_low. Otherwise, set both
+    ///   > eff_pmtu and search_low to the initial value for search_low. Upon additional successive
+    ///   > timeouts, search_low and eff_pmtu SHOULD be halved, with a lower bound
     pub(in crate::tcp) fn on_full_stop(&mut self, eff_pmtu: u16, base: u16, least: u16) -> u16 {
         self.probe = None;
-        self.rests = false;
+        self.is_paused = false;
         let size = if eff_pmtu > self.low {
             self.low
         } else if eff_pmtu > base {
@@ -274,7 +277,7 @@ impl Search {
         if size < eff_pmtu {
             self.black_holes = self.black_holes.saturating_add(1);
             self.low = size;
-            // What was lost just now, and may have been lost for another reason.
+            // The upper bound is not certain: the loss may have had another cause.
             (self.high, self.high_untried) = (eff_pmtu.max(self.high), true);
         }
         size
@@ -288,7 +291,7 @@ mod tests {
     const NOW: Instant = Instant::from_millis(1000);
     const WINDOW: Duration = Duration::from_secs(1);
 
-    /// The sizes probed on a path that takes `mtu`, with what was found in the end.
+    /// Returns the sizes probed on a path that carries `mtu`, and the final size.
     fn probed(mut search: Search, mtu: u16) -> (Vec<u16>, u16) {
         let mut sizes = Vec::new();
         let mut now = NOW;
@@ -296,7 +299,7 @@ mod tests {
             sizes.push(size);
             search.on_sent(SeqNum(1), SeqNum(2), size);
             if size > mtu {
-                assert!(search.forgives(now, SeqNum(1), SeqNum(2)));
+                assert!(search.is_probe_loss(now, SeqNum(1), SeqNum(2)));
             }
             let _ = search.on_acked(now, SeqNum(2), WINDOW);
             now += WINDOW;
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_ends_close_below_what_the_path_takes() {
+    fn a_search_ends_just_below_the_path_mtu() {
         // RFC 4821 §7.3
         for mtu in 1200..=1500 {
             let (sizes, found) = probed(Search::new(1200, 1500), mtu);
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_for_another_reason_is_found_out_by_one_probe() {
+    fn one_probe_reveals_a_loss_with_another_cause() {
         assert_eq!(probed(Search::new(1200, 1500), 1500), (vec![1500], 1500));
     }
 
@@ -332,7 +335,7 @@ mod tests {
             let outcome = if timeout {
                 search.on_timeout(NOW, SeqNum(1), WINDOW)
             } else {
-                assert!(search.forgives(NOW, SeqNum(1), SeqNum(2)));
+                assert!(search.is_probe_loss(NOW, SeqNum(1), SeqNum(2)));
                 search.on_acked(NOW, SeqNum(2), WINDOW)
             };
             assert_eq!(outcome, SearchOutcome::TooLarge);
@@ -344,19 +347,19 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_lost_with_others_tells_nothing_and_is_tried_again() {
+    fn a_probe_lost_with_others_is_inconclusive_and_repeated() {
         // RFC 4821 §7.6.4
         let mut search = Search::new(1200, 1500);
         search.on_sent(SeqNum(1), SeqNum(2), 1500);
-        assert!(!search.forgives(NOW, SeqNum(1), SeqNum(3)));
+        assert!(!search.is_probe_loss(NOW, SeqNum(1), SeqNum(3)));
         search.on_congestion();
-        assert!(!search.forgives(NOW, SeqNum(1), SeqNum(2)));
+        assert!(!search.is_probe_loss(NOW, SeqNum(1), SeqNum(2)));
         assert_eq!(search.on_timeout(NOW, SeqNum(0), WINDOW), SearchOutcome::Nothing);
         assert_eq!(search.due(), Some(1500));
     }
 
     #[test]
-    fn a_finished_search_begins_anew_after_ten_minutes() {
+    fn a_finished_search_restarts_after_ten_minutes() {
         // RFC 4821 §7.3, RFC 8899 §5.1.1
         let mut search = Search::new(1200, 1500);
         search.on_sent(SeqNum(1), SeqNum(2), 1500);
@@ -370,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn each_full_stop_takes_the_size_down() {
+    fn each_full_stop_lowers_the_size() {
         // RFC 4821 §7.7
         let mut search = Search::new(1200, 1500);
         let mut sizes = vec![1500];

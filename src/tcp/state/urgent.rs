@@ -2,11 +2,11 @@
 
 use crate::tcp::SeqNum;
 
-/// Where urgent data ends: after its last byte.
+/// The ends of urgent data: after its last byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Urgent {
-    /// SND.UP; at or before SND.UNA when nothing of ours is urgent.
+    /// SND.UP; at or before SND.UNA if we have no urgent data to send.
     pub(in crate::tcp) snd_up: SeqNum,
-    /// RCV.UP; at or before what was read when nothing of the peer's is.
+    /// RCV.UP; at or before the read position if the peer has no urgent data.
     pub(in crate::tcp) rcv_up: SeqNum,
 }

@@ -2,14 +2,16 @@
 
 use crate::time::Duration;
 
-/// RFC 5482 §3: the state of the exchange.
+/// The state of the exchange (RFC 5482 §3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Negotiation {
-    /// `ENABLED`: "controls whether the UTO option is enabled for a connection [...] Defaults to false."
+    /// `ENABLED`: "controls whether the UTO option is enabled for a connection [...] Defaults to
+    /// false."
     pub(in crate::tcp) enabled: bool,
-    /// The option is pending: the program changed the timeout, or none was sent beyond the SYN.
+    /// True if the option is pending: the program changed the timeout, or none was sent after the
+    /// SYN.
     pub(in crate::tcp) pending: bool,
-    /// `REMOTE_UTO`: what the peer advised last.
+    /// `REMOTE_UTO`: the peer's last advice.
     pub(in crate::tcp) remote: Option<Duration>,
 }
 

@@ -117,7 +117,7 @@ fn all_memory_goes_back_at_the_end() {
     t.writes(10_000);
     t.aborts();
     let accounts = t.pool.accounts();
-    assert_eq!((accounts.promised(), accounts.lent(), t.pool.in_use()), (0, 0, 0));
+    assert_eq!((accounts.promised(), accounts.allocated(), t.pool.in_use()), (0, 0, 0));
     assert_eq!(accounts.largest_promise(u8::MAX), None);
 }
 
@@ -275,10 +275,10 @@ fn a_write_takes_what_there_is_memory_for() {
     let mut t = Script::established();
     t.pool.set_limit(16 << 10);
     assert_eq!(t.writes(50_000), 2048);
-    assert_eq!(t.pool.accounts().lent(), 2048);
+    assert_eq!(t.pool.accounts().allocated(), 2048);
     t.sent();
     t.gets(ack(2049));
-    assert_eq!((t.events(), t.pool.accounts().lent()), (Events::WRITABLE, 0));
+    assert_eq!((t.events(), t.pool.accounts().allocated()), (Events::WRITABLE, 0));
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn when_r1_is_reached_segments_shrink_to_what_all_paths_take() {
     let (_, lost) = runs(&mut t, 1200, 20);
     assert_eq!(lost, [], "nothing is lost on the way any more");
     assert_eq!(t.c.snd.una, t.c.snd.end);
-    assert_eq!(t.c.take_path_news().map(|event| event.black_holes), Some(1));
+    assert_eq!(t.c.take_path_mtu_event().map(|event| event.black_holes), Some(1));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_probe_that_is_lost_alone_is_sent_again_in_parts_and_is_no_congestion() {
     t.after_ms(RTT_MS).gets(ack(end));
     // Not at once again: as many round trips as there are packets in cwnd (§7.6.2).
     assert!(t.sent().iter().all(|s| s.len <= BASE));
-    let news = t.c.take_path_news().expect("news");
+    let news = t.c.take_path_mtu_event().expect("news");
     assert_eq!((news.lost, news.sizes.search_high), (1, 1499));
 }
 
@@ -164,7 +164,7 @@ fn a_probe_that_is_lost_with_others_is_congestion_and_tells_nothing() {
     let end = sent.last().map_or(0, |s| s.seq + s.len);
     t.sent();
     t.after_ms(RTT_MS).gets(ack(end));
-    assert_eq!(t.c.take_path_news(), None);
+    assert_eq!(t.c.take_path_mtu_event(), None);
     let probed = t.sent().iter().any(|s| s.len == FULL);
     assert!(probed, "the same size once more");
 }

@@ -313,16 +313,16 @@ impl Script {
         self.c.snd.iss
     }
 
-    /// What owes() promises, poll_segment must keep, and the other way round.
+    /// What has_pending_output() promises, poll_segment must keep, and the other way round.
     fn poll_all(&mut self) {
         loop {
-            let owes = self.c.owes();
+            let pending = self.c.has_pending_output();
             let (iss, irs, now) = (self.c.snd.iss, self.irs, self.now);
             let Some(out) = self.c.poll_segment(env!(self)) else {
-                assert!(!owes, "owes() without a segment");
+                assert!(!pending, "has_pending_output() without a segment");
                 return;
             };
-            assert!(owes, "a segment without owes(): {out:?}");
+            assert!(pending, "a segment without has_pending_output(): {out:?}");
             let sent = relative(&out, iss, irs, now);
             let payload = out.payload.0.iter().chain(out.payload.1);
             let first = sent.seq + u32::from(sent.flags.syn());

@@ -145,9 +145,9 @@ impl End {
             c.close(env!(self, now));
         }
         for _ in 0..64 {
-            let owes = c.owes();
+            let pending = c.has_pending_output();
             let out = c.poll_segment(env!(self, now)).map(|out| Flight::of(&out));
-            assert_eq!(owes, out.is_some());
+            assert_eq!(pending, out.is_some());
             let Some(flight) = out else { break };
             self.out.push(flight);
         }
@@ -177,7 +177,7 @@ impl End {
                     let _ = c.on_segment(env, segment);
                     self.flow = Flow::Connection(Box::new(c));
                 }
-                EmbryoAnswer::SynAckAgain => {
+                EmbryoAnswer::SynAck => {
                     self.out.push(Flight::of(&embryo.syn_ack(now, 3, &self.settings, false)));
                 }
                 EmbryoAnswer::Ack(_) => {

@@ -103,7 +103,12 @@ impl Undo {
     }
 
     /// The segment from `seq` to `end` is sent again, with `tsval` as its timestamp.
-    pub(in crate::tcp) fn on_sent_again(&mut self, seq: SeqNum, end: SeqNum, tsval: Option<u32>) {
+    pub(in crate::tcp) fn on_retransmitted(
+        &mut self,
+        seq: SeqNum,
+        end: SeqNum,
+        tsval: Option<u32>,
+    ) {
         self.repeats.push(seq, end);
         if !self.open {
             return;
