@@ -168,7 +168,7 @@ impl<F> Neighbours<F> {
 
     /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew. The
     /// negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
-    pub fn on_doubt(&mut self, id: NeighbourId) {
+    pub fn on_negative_advice(&mut self, id: NeighbourId) {
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
         if entry.state == State::Reachable {
