@@ -321,8 +321,8 @@ impl Worker {
         if !self.shard.has_begun() {
             return self.shard.release_service();
         }
-        for (address, standing) in self.shard.addresses() {
-            if let AddressState::Refused(mac) = standing {
+        for (address, state) in self.shard.addresses() {
+            if let AddressState::Refused(mac) = state {
                 // There is a place for every address.
                 let _ = self.mailbox.refused.push((address, mac));
             }

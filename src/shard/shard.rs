@@ -134,7 +134,7 @@ impl Shard {
 
     /// The shard's addresses and how each stands.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, AddressState)> + '_ {
-        self.engine.ip.locals.all().map(|local| (local.address, local.standing))
+        self.engine.ip.locals.all().map(|local| (local.address, local.state))
     }
 
     /// Whether an address still waits to be known as ours.
