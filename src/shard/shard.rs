@@ -137,7 +137,7 @@ impl Shard {
 
     /// Returns the shard's addresses and the state of each.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, AddressState)> + '_ {
-        self.engine.ip.locals.all().map(|local| (local.address, local.standing))
+        self.engine.ip.locals.all().map(|local| (local.address, local.state))
     }
 
     /// Returns true while duplicate address detection runs for an address.

@@ -1,6 +1,7 @@
-//! A walk over all flows of a shard, in slices short enough for a turn: what `ss -ti` shows of a kernel.
+//! Lists all flows of a shard, like `ss -ti`, in slices short enough for one turn.
 //!
-//! The shard goes on between two slices: a flow that moves meanwhile may be told twice or not at all.
+//! The shard runs on between two slices: a flow that moves to another table meanwhile may be listed
+//! twice or not at all.
 
 use core::net::SocketAddr;
 
@@ -8,10 +9,10 @@ use crate::shard::app::service::ConnInfo;
 use crate::shard::engine::Engine;
 use crate::shard::flow::key::FlowKey;
 
-/// Places looked at in one slice: each may be a line that is not in the cache.
-const PLACES_PER_SLICE: u32 = 1024;
+/// Table slots visited per slice. Each visit may miss the cache.
+const SLOTS_PER_SLICE: u32 = 1024;
 
-/// Where a walk goes on.
+/// The position at which a listing continues. The default is its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     store: Store,
@@ -37,25 +38,25 @@ impl Store {
 }
 
 impl Engine {
-    /// See [`Shard::census`](crate::shard::Shard::census).
+    /// Implements [`Shard::census`](crate::shard::Shard::census).
     pub(in crate::shard) fn census(
         &self,
         from: Cursor,
         rows: &mut Vec<ConnInfo>,
     ) -> Option<Cursor> {
         let Cursor { store, index } = from;
-        let places = match store {
+        let slots = match store {
             Store::Connections => self.tcp.tables.flows.high_water(),
             Store::Embryos => self.tcp.tables.embryos.high_water(),
             Store::TimeWaits => self.tcp.tables.time_waits.high_water(),
         };
-        let end = places.min(index.saturating_add(PLACES_PER_SLICE));
+        let end = slots.min(index.saturating_add(SLOTS_PER_SLICE));
         let mut at = index;
         while at < end && rows.len() < rows.capacity() {
             rows.extend(self.row(store, at));
             at += 1;
         }
-        if at < places {
+        if at < slots {
             return Some(Cursor { store, index: at });
         }
         store.next().map(|store| Cursor { store, index: 0 })
@@ -65,17 +66,17 @@ impl Engine {
         match store {
             Store::Connections => self.tcp.tables.flows.at(index).map(|flow| self.describe(flow)),
             Store::Embryos => {
-                self.tcp.tables.embryos.key(index).map(|key| self.outline(&key, "SYN-RECEIVED"))
+                self.tcp.tables.embryos.key(index).map(|key| self.bare_row(&key, "SYN-RECEIVED"))
             }
             Store::TimeWaits => {
-                self.tcp.tables.time_waits.key(index).map(|key| self.outline(&key, "TIME-WAIT"))
+                self.tcp.tables.time_waits.key(index).map(|key| self.bare_row(&key, "TIME-WAIT"))
             }
         }
     }
 
-    /// What there is to tell of a flow that has no connection.
-    fn outline(&self, key: &FlowKey, state: &'static str) -> ConnInfo {
+    /// Returns the row of a flow that has no connection yet, or no longer.
+    fn bare_row(&self, key: &FlowKey, state: &'static str) -> ConnInfo {
         let local = SocketAddr::new(self.ip.locals.address(key.local), key.remote.local_port());
-        ConnInfo::outline(local, key.remote.socket(), state)
+        ConnInfo::without_connection(local, key.remote.socket(), state)
     }
 }

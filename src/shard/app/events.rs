@@ -1,6 +1,7 @@
-//! From what happened to a connection to what its application is told, in the order in which it happened.
+//! Calls the service with the events of its connections.
 //!
-//! Owns the list of connections with something to tell: one entry each, however much there is to tell.
+//! Works off the list of ready connections, in the order in which they became ready. A connection
+//! is on the list at most once; its pending events are merged.
 
 use crate::metrics::Event;
 use crate::shard::app::service::{Service, SoftError};
@@ -9,15 +10,16 @@ use crate::shard::flow::entry::{Flow, Scheduled};
 use crate::shard::flow::id::{ConnId, ListenerId, NeighbourId};
 use crate::tcp::{CloseReason, Events, Phase};
 
-/// What is told while a connection lasts, but that the peer closes.
+/// Events of an open connection, except that the peer closes.
 const OPEN_EVENTS: Events =
     Events(Events::CONNECTED.0 | Events::URGENT.0 | Events::READABLE.0 | Events::WRITABLE.0);
 
-/// What is told by [`Service::on_soft_error`].
+/// Events reported by [`Service::on_soft_error`].
 const SOFT_ERRORS: Events = Events(Events::UNANSWERED.0 | Events::UNREACHABLE.0);
 
 impl Engine {
-    /// Runs the application on everything there is to tell, and on what its own calls give rise to.
+    /// Calls the service for every ready connection, including those that become ready by calls
+    /// which the service makes meanwhile.
     pub(in crate::shard) fn run_application(&mut self, service: &mut dyn Service) {
         let mut next = 0;
         while let Some(index) = self.tcp.ready.get(next).copied() {
@@ -52,7 +54,7 @@ impl Engine {
             self.notify_soft_error(service, conn, pending);
         }
         if pending.contains(Events::CLOSED) {
-            self.on_over(service, conn);
+            self.on_connection_closed(service, conn);
         }
     }
 
@@ -66,7 +68,7 @@ impl Engine {
         service.on_accept(self, conn, listener);
     }
 
-    /// What happens on a connection that is open, in the order in which it matters.
+    /// Reports the events of an open connection.
     fn notify_open(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
         if pending.contains(Events::CONNECTED) {
             self.turn.counters.count(Event::Established);
@@ -80,7 +82,7 @@ impl Engine {
         if pending.contains(Events::URGENT) && self.is_live(conn) {
             service.on_urgent(self, conn);
         }
-        // A callback may have aborted the connection: what it had to read is gone with it.
+        // An earlier callback may have aborted the connection, and discarded what it had to read.
         if pending.contains(Events::READABLE) && self.is_live(conn) {
             service.on_readable(self, conn);
         }
@@ -89,13 +91,13 @@ impl Engine {
         }
     }
 
-    /// What goes wrong while the connection goes on.
+    /// Reports errors that do not end the connection.
     fn notify_soft_error(&mut self, service: &mut dyn Service, conn: ConnId, pending: Events) {
         if pending.contains(Events::UNANSWERED) {
-            // RFC 9293 §3.8.3 (b): "pass negative advice [...] to the IP layer, to trigger dead-gateway
-            // diagnosis".
+            // RFC 9293 §3.8.3 (b):
+            //   > pass negative advice [...] to the IP layer, to trigger dead-gateway diagnosis
             let neighbour = self.tcp.tables.flows.get(conn).map(|flow| flow.neighbour);
-            self.ip.neighbours.on_doubt(neighbour.unwrap_or(NeighbourId::NONE));
+            self.ip.neighbours.on_negative_advice(neighbour.unwrap_or(NeighbourId::NONE));
             if self.is_live(conn) {
                 service.on_soft_error(self, conn, SoftError::Unanswered);
             }
@@ -105,22 +107,23 @@ impl Engine {
         }
     }
 
-    /// TIME-WAIT is told when the connection leaves for the table of those, once all is read.
-    fn on_over(&mut self, service: &mut dyn Service, conn: ConnId) {
+    /// Handles the end of a connection. One that goes to TIME-WAIT is reported later, when it moves
+    /// to that table with all data read.
+    fn on_connection_closed(&mut self, service: &mut dyn Service, conn: ConnId) {
         let Some(flow) = self.tcp.tables.flows.get(conn) else { return };
         if flow.connection.phase() == Phase::Closed {
-            // A connection that is gone without a reason was aborted.
+            // A closed connection without a reason was aborted.
             let reason = flow.connection.close_reason().unwrap_or(CloseReason::Aborted);
             self.notify_closed(service, conn, reason);
         }
     }
 
-    /// Tells the end of a connection, once; its handle is stale from then on.
+    /// Reports the end of a connection, once, and makes its handle stale.
     pub(in crate::shard) fn notify_closed(
         &mut self,
         service: &mut dyn Service,
         conn: ConnId,
-        ending: CloseReason,
+        reason: CloseReason,
     ) {
         let Some(flow) =
             self.tcp.tables.flows.get_mut(conn).filter(|flow| !flow.is_close_reported())
@@ -129,23 +132,23 @@ impl Engine {
         };
         flow.set_close_reported();
         let user = flow.user;
-        self.learn_from_open(conn, Some(ending));
-        let event = if ending == CloseReason::Finished { Event::Finished } else { Event::Broken };
+        self.learn_from_open(conn, Some(reason));
+        let event = if reason == CloseReason::Finished { Event::Finished } else { Event::Broken };
         self.turn.counters.count(event);
-        // What is over and told goes out of the tables in this turn.
+        // Scheduled once more, so that this turn removes it from the tables.
         let Some(flow) = self.tcp.tables.flows.get_mut(conn) else { return };
         if flow.schedule_tx() == Scheduled::Now {
             self.tcp.tx_pending.push(conn.index);
         }
-        service.on_closed(self, conn, user, ending);
+        service.on_closed(self, conn, user, reason);
     }
 
-    /// Whether the application still has something to do with it: after an abort of its own, or a reset,
-    /// only the end is told.
+    /// Returns true if the connection can still have events: it is open, or has data left to read.
+    /// After an abort or a reset only the end is reported.
     fn is_live(&self, conn: ConnId) -> bool {
         let live = |flow: &Flow| {
-            let over = flow.connection.phase() == Phase::Closed;
-            !flow.is_close_reported() && (!over || flow.connection.readable() > 0)
+            let closed = flow.connection.phase() == Phase::Closed;
+            !flow.is_close_reported() && (!closed || flow.connection.readable() > 0)
         };
         self.tcp.tables.flows.get(conn).is_some_and(live)
     }

@@ -1,4 +1,4 @@
-//! An open with data (RFC 7413 §4.2.2), and what it taught of the server.
+//! Active opens with data in the SYN (RFC 7413 §4.2.2), and what they reveal about the server.
 
 use core::net::SocketAddr;
 
@@ -11,7 +11,8 @@ use crate::shard::flow::id::ConnId;
 use crate::tcp::Attempt;
 
 impl Engine {
-    /// How to open from the address of number `local` to a server.
+    /// Returns how the SYN from local address number `local` to a server uses Fast Open; `None` if
+    /// it does not.
     pub(in crate::shard) fn fast_open_attempt(
         &mut self,
         local: u8,
@@ -21,7 +22,7 @@ impl Engine {
         let peers = &self.tcp.fast_open.peers;
         let attempt =
             peers.attempt(self.turn.now, local, remote, without_cookie, &self.tcp.settings)?;
-        // What the path is known to take bounds the SYN as it bounds all segments.
+        // A known path MTU bounds the SYN as it bounds every segment.
         let path = self.ip.path_mtus.of(self.turn.now, remote.ip());
         let headers = if remote.is_ipv6() { 60 } else { 40 };
         Some(match (attempt, path) {
@@ -32,8 +33,8 @@ impl Engine {
         })
     }
 
-    /// See [`Io::early_room`](crate::shard::Io::early_room).
-    pub(in crate::shard) fn room_of_syn(
+    /// Implements [`Io::early_room`](crate::shard::Io::early_room).
+    pub(in crate::shard) fn syn_room(
         &mut self,
         open: &ConnectOptions,
         early: &Early<'_>,
@@ -52,13 +53,14 @@ impl Engine {
         }
     }
 
-    /// The handshake of an open is over: what it taught is kept. One test for those that taught nothing.
+    /// Remembers what the finished handshake of an active open revealed about the server. A
+    /// connection that did not use Fast Open costs one test.
     #[inline]
-    pub(in crate::shard) fn learn_from_open(&mut self, conn: ConnId, ending: Option<CloseReason>) {
+    pub(in crate::shard) fn learn_from_open(&mut self, conn: ConnId, reason: Option<CloseReason>) {
         let Some(flow) = self.tcp.tables.flows.get_mut(conn) else { return };
         let Some(outcome) = flow.connection.take_fast_open_outcome() else { return };
         let (local, remote) = (flow.local, flow.remote.socket());
-        let end = match ending {
+        let end = match reason {
             None => AttemptResult::Connected,
             Some(CloseReason::TimedOut | CloseReason::Unreachable) if outcome.mss.is_none() => {
                 AttemptResult::Unreachable

@@ -1,5 +1,5 @@
-//! What the application can do from its callbacks: [`Io`] on the shard's own state. Every call marks the
-//! connection, so that what it owes goes out in the same turn.
+//! Implementation of [`Io`] on the state of the shard. Every call that changes a connection
+//! schedules it, so that its pending output leaves in the same turn.
 
 use core::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::shard::flow::id::ConnId;
 use crate::tcp::{Env, Info};
 use crate::time::Instant;
 
-/// What closing both directions did to the number of orphans.
+/// Effect of closing both directions on the number of orphans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum OrphanChange {
     #[default]
@@ -23,12 +23,12 @@ enum OrphanChange {
 }
 
 impl Engine {
-    /// The connection behind a handle that is not stale.
+    /// Returns the connection of a handle; `None` if the handle is stale.
     fn live(&self, conn: ConnId) -> Option<&Flow> {
         self.tcp.tables.flows.get(conn).filter(|flow| !flow.is_close_reported())
     }
 
-    /// Calls into a live connection and marks it.
+    /// Calls into a live connection and schedules it. Returns the default if the handle is stale.
     fn with<R: Default>(
         &mut self,
         conn: ConnId,
@@ -44,8 +44,9 @@ impl Engine {
         result
     }
 
-    /// Closes what the program is done with. It lives on until its peer is done too, but only so many of
-    /// those: past the limit they are reset, or peers that never close could fill the slab.
+    /// Closes a connection that the program no longer reads. As an orphan it lives on until the
+    /// peer closes too. Beyond the limit of orphans it is reset instead: otherwise peers that never
+    /// close could fill the slab.
     fn orphan(&mut self, conn: ConnId, close: impl FnOnce(&mut Flow, &mut Env<'_>)) {
         let full = self.tcp.orphans >= self.tcp.orphans_max;
         let change = self.with(conn, |flow, env| {
@@ -88,7 +89,7 @@ impl Io for Engine {
     }
 
     fn early_room(&mut self, open: &ConnectOptions, early: &Early<'_>) -> Option<usize> {
-        self.room_of_syn(open, early)
+        self.syn_room(open, early)
     }
 
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
@@ -187,12 +188,12 @@ impl Io for Engine {
 }
 
 impl Engine {
-    /// See [`Shard::inspect`](crate::shard::Shard::inspect).
+    /// Implements [`Shard::inspect`](crate::shard::Shard::inspect).
     pub(in crate::shard) fn tcp_info(&self, conn: ConnId) -> Option<Info> {
         self.live(conn).map(|flow| flow.connection.info(&self.tcp.settings))
     }
 
-    /// How a connection is doing.
+    /// Returns the state of a connection for the program and for reports.
     pub(in crate::shard) fn describe(&self, flow: &Flow) -> ConnInfo {
         let info = flow.connection.info(&self.tcp.settings);
         ConnInfo {

@@ -1,4 +1,5 @@
-//! The service: its interface to the shard, its callbacks, active opens, timers, and the end of connections.
+//! The service: its interface to the shard, its callbacks, active opens, timers, and the end of
+//! connections.
 
 pub(super) mod census;
 pub(super) mod events;

@@ -1,4 +1,4 @@
-//! Active opens: from which address and port, and over which TIME-WAIT (RFC 6191).
+//! Active opens: choice of the local address and port, and reuse of TIME-WAIT (RFC 6191).
 
 use core::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use crate::shard::ip::routes::Cast;
 use crate::tcp::{Connection, REUSE_DELAY, SeqNum, TimeWait};
 use crate::time::Instant;
 
-/// One end chosen for an active open.
+/// The four-tuple chosen for an active open.
 struct Chosen {
     key: FlowKey,
     hash: u64,
@@ -25,20 +25,21 @@ struct Chosen {
 }
 
 impl Engine {
-    /// Opens a connection; its SYN goes out in this turn.
+    /// Opens a connection. Its SYN leaves in this turn.
     pub(in crate::shard) fn open(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError> {
         self.open_with(open, None)
     }
 
-    /// The same, with data in the SYN where the server is known to take it (RFC 7413).
+    /// Opens a connection, with `early` data in the SYN if the server is known to accept it
+    /// (RFC 7413).
     pub(in crate::shard) fn open_with(
         &mut self,
         open: &ConnectOptions,
         early: Option<&Early<'_>>,
     ) -> Result<ConnId, ConnectError> {
         // RFC 9293 §3.9.2.3:
-        //   > A TCP implementation MUST reject as an error a local OPEN call for an invalid remote IP
-        //   > address (e.g., a broadcast or multicast address) (MUST-46).
+        //   > A TCP implementation MUST reject as an error a local OPEN call for an invalid remote
+        //   > IP address (e.g., a broadcast or multicast address) (MUST-46).
         let networks = self.ip.locals.usable().map(|local| (local.address, local.prefix));
         if Cast::of(open.remote.ip(), networks) != Cast::Unicast {
             return Err(ConnectError::NoRoute);
@@ -67,8 +68,8 @@ impl Engine {
         Ok(conn)
     }
 
-    /// An address of ours and a port there. Without an address asked for, they take turns, and one whose
-    /// ports are used up is passed over.
+    /// Chooses a local address and port. If the program names no address, rotates through the local
+    /// ones and skips those whose ports are all in use.
     fn choose(&mut self, open: &ConnectOptions) -> Result<Chosen, ConnectError> {
         if let Some(address) = open.local {
             let same_family = address.is_ipv6() == open.remote.is_ipv6();
@@ -98,9 +99,9 @@ impl Engine {
         let chosen = self.tcp.ports.choose(destination, |port| {
             let key = FlowKey::new(remote.ip(), remote.port(), local, port);
             let hash = tables.hasher.hash(&key);
-            // What comes back must land here, where that can be foreseen.
-            let ours = SocketAddr::new(address, port);
-            if steering.determines_owner() && steering.owner(hash, remote, ours) != worker {
+            // The replies must arrive at this worker, if the steering is predictable.
+            let local = SocketAddr::new(address, port);
+            if steering.determines_owner() && steering.owner(hash, remote, local) != worker {
                 return PortUse::InUse;
             }
             port_use(tables, hash, &key, now)
@@ -108,12 +109,13 @@ impl Engine {
         let key = FlowKey::new(remote.ip(), remote.port(), local, chosen.port);
         let hash = self.tcp.tables.hasher.hash(&key);
         let drawn = self.tcp.draw_iss(self.turn.now, self.tcp.secrets.of_flow(hash));
-        let iss = if chosen.reuses { self.succeed(hash, &key, drawn) } else { drawn };
+        let iss = if chosen.reuses { self.replace_time_wait(hash, &key, drawn) } else { drawn };
         Some(Chosen { key, hash, iss })
     }
 
-    /// Takes the place of a connection in TIME-WAIT, and gives the number that follows its last.
-    fn succeed(&mut self, hash: u64, key: &FlowKey, drawn: SeqNum) -> SeqNum {
+    /// Removes the TIME-WAIT of the same four-tuple. Returns an initial sequence number beyond its
+    /// last.
+    fn replace_time_wait(&mut self, hash: u64, key: &FlowKey, drawn: SeqNum) -> SeqNum {
         let Some(place) = self.tcp.tables.find(hash, key) else { return drawn };
         let iss =
             self.tcp.tables.time_waits.get(place.index).map_or(drawn, |state| state.iss(drawn));
@@ -123,10 +125,11 @@ impl Engine {
     }
 }
 
-/// How a port stands towards one destination.
+/// Returns the state of a port towards one destination.
 fn port_use(tables: &Tables, hash: u64, key: &FlowKey, now: Instant) -> PortUse {
     let Some(Place { kind, index }) = tables.find(hash, key) else { return PortUse::Free };
-    // Without timestamps nothing is followed before it leaves, which is told as a release.
+    // Without timestamps a TIME-WAIT cannot be replaced before it expires. Its end releases the
+    // port.
     if kind != Kind::TimeWaitTimestamps {
         return PortUse::InUse;
     }

@@ -1,6 +1,31 @@
-//! What a program sees of a stack: a [`Service`] is called on the worker's own thread with an [`Io`] to
-//! act through, and runs to completion. The same two traits are served by the kernel's sockets (the
-//! command line's `--stack kernel`), so that one program measures both.
+//! The interface between a program and the stack: the traits [`Service`] and [`Io`].
+//!
+//! A program implements [`Service`]. The worker calls it back on its own thread when something
+//! happens to a connection, and passes an [`Io`] with which the program reads, writes, opens and
+//! closes connections. There are no locks and no other threads involved: a callback runs to
+//! completion, must not block, and delays every other connection of the worker while it runs.
+//!
+//! ```text
+//! connect ──► on_connected ─┐
+//!                           ├─► on_readable / on_writable / on_peer_closed … ──► on_closed
+//!             on_accept ────┘
+//! ```
+//!
+//! # Handles
+//!
+//! A [`ConnId`] names a connection of one worker. It becomes stale when the connection is over: it
+//! is already stale inside [`Service::on_closed`], and does not name the next connection that takes
+//! the same slot. Every call of [`Io`] accepts a stale handle: commands do nothing, and queries
+//! return 0 or `None`.
+//!
+//! # Backpressure
+//!
+//! [`Io::write`] accepts no more than the send buffer holds, and [`Service::on_writable`] reports
+//! new room after a short write. A program that does not read closes the receive window: the peer
+//! stops sending, and no data is lost.
+//!
+//! The command line implements the same traits over kernel sockets (`--stack kernel`), so that one
+//! program measures both stacks.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -10,138 +35,147 @@ pub use crate::tcp::congestion::Algorithm;
 pub use crate::tcp::{CloseReason, EcnPolicy, KeepAlive, Loss, Repairs, SynData};
 use crate::time::{Duration, Instant};
 
-/// An active open.
+/// The parameters of an active open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// Where to.
+    /// Address and port of the peer.
     pub remote: SocketAddr,
-    /// From which of our addresses; `None` picks one of the right family.
+    /// Local address to open from; `None` rotates through the local addresses of the same family.
     pub local: Option<IpAddr>,
-    /// The program's own number for the connection, see [`Io::user`].
+    /// Initial value of the program's own number for the connection, see [`Io::user_data`].
     pub user: u64,
 }
 
-/// What a program may choose for one connection, where the stack's own choice does not suit it.
+/// An option of one connection. Overrides the setting of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketOption {
-    /// Whether Nagle's algorithm holds small segments back (RFC 9293 MUST-17).
+    /// Nagle's algorithm: holds a small segment back while data is unacknowledged
+    /// (RFC 9293 MUST-17).
     Nagle(bool),
-    /// Whether an idle peer is probed (MUST-24), at the stack's intervals. For established connections.
+    /// Keep-alive probes of an idle peer (RFC 9293 MUST-24), at the intervals of the stack. For
+    /// established connections.
     KeepAlive(bool),
-    /// Keep-alive at times of the connection's own.
+    /// Keep-alive probes with the given times.
     KeepAliveTimes(KeepAlive),
-    /// Whether only full segments go, until it is turned off, for a while at most.
+    /// Sends only full segments until the option is turned off, the connection is closed, or the
+    /// override timeout expires.
     Cork(bool),
-    /// Whether what is written from now on is not pushed, as more will follow (RFC 9293 MAY-15).
+    /// Data written from now on is followed by more: it is sent without PSH, and small segments
+    /// wait (RFC 9293 MAY-15).
     MoreFollows(bool),
-    /// Whether every segment is acknowledged at once.
+    /// Acknowledges every segment at once instead of delaying ACKs.
     QuickAck(bool),
-    /// How long what was sent may stay unacknowledged (RFC 9293 §3.8.3); `None`, as the stack has it.
+    /// User timeout: how long data may stay unacknowledged before the connection ends with
+    /// [`CloseReason::TimedOut`] (RFC 9293 §3.8.3). `None` uses the setting of the stack.
     UserTimeout(Option<Duration>),
-    /// Whether the peer is told of the user timeout, and its advice followed (RFC 5482).
+    /// Advertises the user timeout to the peer and follows the peer's advice (RFC 5482).
     UserTimeoutOption(bool),
-    /// The congestion control, for connections being opened or established ones.
+    /// Congestion control algorithm, of an established connection or one being opened. A change
+    /// keeps the congestion window.
     CongestionControl(Algorithm),
-    /// The most that may leave, bytes a second; `None` sets no bound.
+    /// Upper bound of the sending rate, bytes per second; `None` removes the bound.
     PacingRateMax(Option<u64>),
-    /// The largest window that the peer is offered, bytes; `None` leaves it to the receive buffer.
+    /// Upper bound of the window offered to the peer, bytes; `None` leaves it to the receive
+    /// buffer.
     WindowMax(Option<u32>),
-    /// How often the SYN is sent again; for connections being opened.
+    /// Number of SYN retransmissions before an active open fails. For connections being opened.
     SynRetries(u8),
-    /// The differentiated services code point of what is sent, 0 to 63 (MUST-48, SHLD-21).
+    /// Differentiated services code point of outgoing packets, 0 to 63; larger values are taken as
+    /// 63 (RFC 9293 MUST-48, SHLD-21).
     DiffServ(u8),
-    /// Whether ECN is asked for (RFC 3168, RFC 9768); for connections being opened.
+    /// Negotiation of ECN (RFC 3168, RFC 9768). For connections being opened: set it in the same
+    /// turn as [`Io::connect`], before the SYN leaves.
     Ecn(EcnPolicy),
 }
 
-/// What troubles a connection that goes on nonetheless (RFC 9293 §3.9.1.8).
+/// An error that does not end the connection (RFC 9293 §3.9.1.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SoftError {
     /// Three retransmissions in a row were not answered (threshold R1, RFC 9293 §3.8.3).
     Unanswered,
-    /// ICMP told that the peer can't be reached.
+    /// An ICMP error reports that the peer is unreachable.
     Unreachable,
 }
 
-/// Why an active open could not even begin.
+/// The reason why [`Io::connect`] failed. No packet was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ConnectError {
-    /// No local address of that family, or the one asked for is not ours.
+    /// The stack has no local address of that family, or the requested one is not local.
     #[error("no local address of that family on the stack: give one with --address")]
     NoAddress,
-    /// Every source port towards that target is taken or in TIME-WAIT.
+    /// Every source port towards the target is in use or in TIME-WAIT.
     #[error("every source port towards the target is in use: use more source addresses or targets")]
     NoPort,
     /// The shard holds as many connections as its limits allow.
     #[error("the connection table is full: raise the limit of connections")]
     TableFull,
-    /// No route to the target.
+    /// No route to the target, or the target is not a unicast address.
     #[error("no route to the target: give a gateway, or an address in its network")]
     NoRoute,
 }
 
-/// How a connection is doing, like `ss -ti`. Times in nanoseconds, sizes in bytes.
+/// The state of a connection, like `ss -ti`. Times are in nanoseconds, sizes in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnInfo {
-    /// Our end.
+    /// Local address and port.
     pub local: SocketAddr,
-    /// The other end.
+    /// Remote address and port.
     pub remote: SocketAddr,
-    /// The state's name as RFC 9293 writes it.
+    /// Name of the TCP state, as in RFC 9293.
     pub state: &'static str,
     /// Congestion window.
     pub cwnd: u32,
-    /// The congestion control; `None` is one of the kernel's that this stack has not.
+    /// Congestion control; `None` if the kernel uses one that this stack does not implement.
     pub congestion: Option<Algorithm>,
     /// Slow-start threshold; `u32::MAX` before the first loss.
     pub ssthresh: u32,
     /// Smoothed round-trip time; 0 before the first measurement.
     pub srtt_ns: u64,
-    /// Its smoothed deviation.
+    /// Smoothed deviation of the round-trip time.
     pub rttvar_ns: u64,
-    /// The least round-trip time of late; 0 where it is not known.
+    /// Minimum of the recent round-trip times; 0 if unknown.
     pub rtt_min_ns: u64,
     /// Retransmission timeout.
     pub rto_ns: u64,
-    /// Segments sent again so far.
+    /// Number of retransmitted segments.
     pub retransmissions: u32,
-    /// Timeouts since the peer last acknowledged something new.
+    /// Timeouts since the peer last acknowledged new data.
     pub timeouts: u32,
     /// Bytes of data in a full segment.
     pub mss: u32,
-    /// What the peer takes: SND.WND.
+    /// Window offered by the peer: SND.WND.
     pub send_window: u32,
-    /// What we take: RCV.WND.
+    /// Window offered to the peer: RCV.WND.
     pub receive_window: u32,
-    /// What the send buffer may hold now.
+    /// Current limit of the send buffer.
     pub send_buffer: u32,
-    /// What the receive buffer may hold now.
+    /// Current limit of the receive buffer.
     pub receive_buffer: u32,
-    /// What the program read in the last round trip; 0 unless it reads in bulk.
+    /// Bytes that the program read in the last round trip; 0 unless it reads in bulk.
     pub receive_space: u32,
-    /// Bytes that the peer has acknowledged.
+    /// Bytes acknowledged by the peer.
     pub bytes_acked: u64,
     /// Bytes received in order.
     pub bytes_received: u64,
-    /// What loss recovery does and has done.
+    /// State and totals of loss recovery.
     pub repairs: Repairs,
-    /// Bytes a second that were delivered in the last whole round trip; `None` where it is not known.
+    /// Bytes per second delivered in the last complete round trip; `None` if unknown.
     pub delivery_rate: Option<u64>,
-    /// Bytes a second at which the sender spaces its segments; `None` when it does not.
+    /// Pacing rate, bytes per second; `None` if the sender is not paced.
     pub pacing_rate: Option<u64>,
-    /// Sent and not yet acknowledged.
+    /// Bytes sent and not yet acknowledged.
     pub in_flight: u32,
-    /// Written and not yet acknowledged.
+    /// Bytes written and not yet acknowledged.
     pub send_queued: u32,
-    /// Received and not yet read.
+    /// Bytes received and not yet read.
     pub receive_queued: u32,
-    /// Whether there was data in the SYN, and what became of it (RFC 7413).
+    /// Data in the SYN, and its outcome (RFC 7413).
     pub syn_data: SynData,
 }
 
 impl ConnInfo {
-    /// Of a flow of which there is no more to tell than its ends and its state.
-    pub(in crate::shard) const fn outline(
+    /// Returns the info of a flow that has only its ends and its state: an embryo, or TIME-WAIT.
+    pub(in crate::shard) const fn without_connection(
         local: SocketAddr,
         remote: SocketAddr,
         state: &'static str,
@@ -178,46 +212,53 @@ impl ConnInfo {
     }
 }
 
-/// The memory of a shard's buffers, bytes.
+/// The memory of a shard's send and receive buffers, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The most that there may be of it.
+    /// Upper limit of `promised + lent`.
     pub limit: usize,
-    /// What receive buffers may grow to; `promised` and `lent` never pass the limit together.
+    /// Bytes reserved for receive buffers, filled or not.
     pub promised: usize,
-    /// Send buffers.
+    /// Bytes allocated to send buffers.
     pub lent: usize,
-    /// What holds data now, of both.
+    /// Bytes of buffers of both kinds that hold data now.
     pub in_use: usize,
-    /// What the process has of it: in use, or resting for the next.
+    /// Bytes that the process holds for buffers: in use, or cached for reuse.
     pub held: usize,
 }
 
 impl Memory {
-    /// What nobody has a claim to.
+    /// Returns the bytes that are neither promised nor allocated.
     pub const fn free(&self) -> usize {
         self.limit.saturating_sub(self.promised + self.lent)
     }
 }
 
-/// What a service can do. Every call is about connections of this worker, returns at once, and takes
-/// effect before the turn ends.
+/// The calls that a program makes on its worker's stack.
+///
+/// All calls concern connections of this worker only and return at once. What they cause to be sent
+/// leaves before the turn ends. See the [module](self) for what a stale handle does.
 pub trait Io {
-    /// The time of this turn.
+    /// Returns the time at which the turn began. The clock stands still during a turn.
     fn now(&self) -> Instant;
 
-    /// Opens a connection; [`Service::on_connected`] or [`Service::on_closed`] tells how it went.
+    /// Opens a connection and sends its SYN in this turn. [`Service::on_connected`] reports
+    /// success, [`Service::on_closed`] failure. Data may be written before that; it follows the
+    /// handshake.
     ///
     /// # Errors
-    /// When nothing could be sent at all; there is no callback then.
+    /// If the open is impossible on this host. No callback follows.
     fn connect(&mut self, open: &ConnectOptions) -> Result<ConnId, ConnectError>;
 
-    /// The same, with data that goes in the SYN where the server is known to take it (RFC 7413, TCP Fast
-    /// Open), and follows the handshake where it is not. Gives the connection and how many bytes were taken,
-    /// as [`write`](Io::write) does. A server that is not known is asked for a cookie on the way.
+    /// Opens a connection with data in the SYN (RFC 7413, TCP Fast Open). Returns the handle and
+    /// the number of bytes accepted, as [`write`](Io::write) does.
     ///
-    /// The network may bring a SYN twice, long after the first: only for requests that can bear being
-    /// answered twice (RFC 7413 §6.1).
+    /// The data goes into the SYN if a Fast Open cookie of the server is known, or if `early` says
+    /// that the server requires none. Otherwise the data follows the handshake, and the SYN of a
+    /// server not tried before requests a cookie.
+    ///
+    /// The network may duplicate a SYN and deliver the copy much later, so the server may process
+    /// the data twice. Use this only for idempotent requests (RFC 7413 §6.1).
     ///
     /// # Errors
     /// As [`connect`](Io::connect).
@@ -230,108 +271,144 @@ pub trait Io {
         Ok((conn, self.write(conn, early.data)))
     }
 
-    /// Bytes that the SYN of [`connect_with`](Io::connect_with) would take along now; `None` when the server
-    /// is not known to take any.
+    /// Returns how many bytes the SYN of [`connect_with`](Io::connect_with) would carry now; `None`
+    /// if no cookie of the server is known, or the stack has no Fast Open.
     fn early_room(&mut self, _open: &ConnectOptions, _early: &Early<'_>) -> Option<usize> {
         None
     }
 
-    /// Copies received data into `buffer` and returns how many bytes; 0 when there is none now (or the
-    /// handle is stale).
+    /// Copies received data into `buffer` and returns the number of bytes copied. Returns 0 if no
+    /// data is available now; [`Service::on_peer_closed`] reports the end of the stream.
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize;
 
-    /// Queues data and returns how many bytes were taken; when fewer than offered,
-    /// [`Service::on_writable`] follows once there is room.
+    /// Appends `bytes` to the send buffer and returns the number of bytes accepted.
+    ///
+    /// After a short write, [`Service::on_writable`] follows once there is room. Returns 0 after
+    /// [`close`](Io::close).
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
 
-    /// Queues data as [`write`](Io::write) does and marks it, and all before it, as urgent. New programs
-    /// should not (RFC 9293 SHLD-13); where there is no such mechanism it is plain data.
+    /// Appends data as [`write`](Io::write) does, and sets the urgent pointer behind its last byte.
+    ///
+    /// New programs should not use the urgent mechanism (RFC 9293 SHLD-13). A stack without it
+    /// sends plain data.
     fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
         self.write(conn, bytes)
     }
 
-    /// Bytes of urgent data still to be read, arrived or not; 0 where there is no such mechanism.
+    /// Returns the number of unread bytes up to the urgent pointer, including those that have not
+    /// arrived yet; 0 if the stack has no urgent mechanism.
     fn urgent(&self, _conn: ConnId) -> usize {
         0
     }
 
-    /// Bytes that [`write`](Io::write) would take now.
+    /// Returns the number of bytes that [`write`](Io::write) would accept now, if buffer memory is
+    /// available.
     fn write_room(&self, conn: ConnId) -> usize;
 
-    /// Bytes that [`read`](Io::read) would give now.
+    /// Returns the number of bytes that [`read`](Io::read) can return now.
     fn readable(&self, conn: ConnId) -> usize;
 
-    /// Closes our direction after what was written: FIN. Reading goes on (half-close).
+    /// Closes the sending direction (half-close): sends FIN after all data written so far. Data of
+    /// the peer can still be read. Ends a connection that is still waiting for its SYN-ACK.
     fn close(&mut self, conn: ConnId);
 
-    /// Closes both directions: as [`close`](Io::close), and nothing more will be read. What is unread, or
-    /// arrives from now on, is answered with a reset.
+    /// Closes both directions: sends FIN after all data written so far, and discards what the peer
+    /// sends. Unread data, and data that arrives afterwards, resets the connection.
+    ///
+    /// The connection stays open until the peer closes too. Their number is limited; beyond the
+    /// limit this resets the connection at once.
     fn close_both(&mut self, conn: ConnId);
 
-    /// The same, and if it is not done by `deadline` the connection ends with a reset.
+    /// Closes both directions as [`close_both`](Io::close_both), and resets the connection if it is
+    /// not closed by `deadline`. Data that the peer has not acknowledged by then is lost.
     fn close_by(&mut self, conn: ConnId, deadline: Instant);
 
-    /// Ends the connection at once with a reset.
+    /// Resets the connection at once, and discards data not yet sent and not yet read.
+    /// [`Service::on_closed`] follows, with [`CloseReason::Aborted`] unless the connection had
+    /// ended before.
     fn abort(&mut self, conn: ConnId);
 
-    /// Chooses something for one connection; nothing where the handle is stale.
+    /// Sets an option of one connection.
     fn set_option(&mut self, conn: ConnId, option: SocketOption);
 
-    /// The program's own number for the connection; 0 for a stale handle.
+    /// Returns the program's own number for the connection: 0 for an accepted connection, or the
+    /// value of [`ConnectOptions::user`], until it is set.
     fn user_data(&self, conn: ConnId) -> u64;
 
-    /// Sets the program's own number.
+    /// Sets the program's own number for the connection. The stack does not interpret it.
     fn set_user_data(&mut self, conn: ConnId, user: u64);
 
-    /// How the connection is doing.
+    /// Returns the state of the connection.
     fn info(&self, conn: ConnId) -> Option<ConnInfo>;
 
-    /// Segments sent again by all connections of this worker so far, where the stack can tell.
+    /// Returns the number of segments that this worker has retransmitted on all connections; 0 if
+    /// the stack does not know.
     fn retransmissions(&self) -> u64;
 
-    /// Asks for [`Service::on_alarm`] at `at` (one alarm a worker: the earliest asked for wins).
+    /// Requests a call of [`Service::on_alarm`] at `at`. A worker has one alarm: if one is already
+    /// set, the earlier time wins. An alarm fires once and cannot be cancelled.
     fn set_alarm(&mut self, at: Instant);
 
-    /// Asks the worker to stop after this turn.
+    /// Stops the service after this turn: it gets no more calls. With several workers, the stack
+    /// runs until the services of all workers have stopped.
     fn stop(&mut self);
 
-    /// Connections of this worker, of every kind but TIME-WAIT.
+    /// Returns the number of connections of this worker in any state but TIME-WAIT, handshakes in
+    /// progress included.
     fn connections(&self) -> usize;
 }
 
-/// A program that runs on a worker. Each call is made between receiving a batch and sending its answers.
+/// A program that runs on a worker.
+///
+/// The worker makes all calls from its own thread, one at a time, between receiving a batch of
+/// frames and sending the replies. For one connection the order is:
+/// [`on_accept`](Service::on_accept) or [`on_connected`](Service::on_connected) first, any number
+/// of other callbacks, and [`on_closed`](Service::on_closed) last. Each callback has an empty
+/// default: implement those that the program needs.
+///
+/// Events of one turn are merged: several segments that arrive together cause one call of
+/// [`on_readable`](Service::on_readable).
 #[allow(unused_variables)]
 pub trait Service {
-    /// The worker starts.
+    /// Called once, when the worker has started and its local addresses are verified. The program
+    /// can open connections from here on.
     fn on_start(&mut self, io: &mut dyn Io) {}
 
-    /// A passive open reached ESTABLISHED; with Fast Open, its SYN brought a good cookie, and it may be written
-    /// to already.
+    /// Called when a passive open reaches ESTABLISHED. With TCP Fast Open it is called as soon as a
+    /// SYN with a valid cookie arrives, before the handshake is complete: the program can read the
+    /// data and write its reply.
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {}
 
-    /// An active open reached ESTABLISHED. `took` runs from the SYN to the SYN-ACK.
+    /// Called when an active open reaches ESTABLISHED. `took` is the time from the SYN to the
+    /// SYN-ACK.
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {}
 
-    /// There is new data to read.
+    /// Called when new data can be read.
+    ///
+    /// Edge-triggered: the next call comes only when more data arrives. A program that does not
+    /// read everything must remember to read the rest.
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {}
 
-    /// There is room again after a short write.
+    /// Called once after a short write, when at least a quarter of the send buffer is free again.
     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {}
 
-    /// The peer has announced urgent data, or more of it: [`Io::urgent`] tells how much (RFC 9293 §3.8.5).
-    /// It is read like any other.
+    /// Called when the peer announces urgent data, and again whenever the urgent pointer advances
+    /// (RFC 9293 §3.8.5). [`Io::urgent`] returns how much is left. The data is part of the stream
+    /// and is read with [`Io::read`].
     fn on_urgent(&mut self, io: &mut dyn Io, conn: ConnId) {}
 
-    /// The peer closed its direction; what is still readable is the end of it.
+    /// Called when the peer has closed its direction. What [`Io::readable`] reports now is the rest
+    /// of the stream. The program can still write, and must close its own direction.
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {}
 
-    /// Something is wrong, and the connection goes on. RFC 9293 MUST-47; a service that does not want to
-    /// hear of it leaves this out (SHLD-20).
+    /// Called when an error occurs that does not end the connection (RFC 9293 MUST-47). A program
+    /// that does not implement this ignores such errors (SHLD-20).
     fn on_soft_error(&mut self, io: &mut dyn Io, conn: ConnId, error: SoftError) {}
 
-    /// The connection is over; `user` is the program's number, the handle is stale from now on.
-    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, ending: CloseReason) {}
+    /// Called once, when the connection is over and all received data has been read or discarded.
+    /// `user` is the program's own number for the connection; the handle is stale from now on.
+    fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, reason: CloseReason) {}
 
-    /// The alarm of [`Io::set_alarm`].
+    /// Called when the time set with [`Io::set_alarm`] has come. The alarm is then unset.
     fn on_alarm(&mut self, io: &mut dyn Io) {}
 }

@@ -1,6 +1,5 @@
-//! Step 7: every connection with pending output sends it; what is over is let go.
-//!
-//! Owns the end of a connection: into TIME-WAIT, or out of the tables.
+//! Step 7 of a turn: sends the pending output of connections, arms their timers, and removes those
+//! that are over, into TIME-WAIT or out of the tables.
 
 use crate::metrics::Event;
 use crate::shard::app::service::Service;
@@ -11,8 +10,8 @@ use crate::shard::tx::pending::Progress;
 use crate::tcp::{CloseReason, Phase};
 
 impl Engine {
-    /// Asks each marked connection what it owes. Connections that callbacks mark on the way (an open from
-    /// [`Service::on_closed`]) have their turn too.
+    /// Sends the pending output of every scheduled connection, including those that callbacks
+    /// schedule meanwhile (an open from [`Service::on_closed`]).
     pub(in crate::shard) fn send_pending(
         &mut self,
         service: &mut dyn Service,
@@ -40,7 +39,7 @@ impl Engine {
         core::mem::swap(&mut self.tcp.tx_pending, &mut self.tcp.unfinished);
     }
 
-    /// After a connection was asked: its timer is armed, or its end is met.
+    /// Arms the timer of a connection after it has sent, or removes the connection if it is over.
     fn settle(&mut self, index: u32, progress: Progress, service: &mut dyn Service) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         if flow.is_pending_fast_open() {
@@ -61,10 +60,11 @@ impl Engine {
         }
     }
 
-    /// Both directions are closed and everything was read: 32 bytes will do from here on.
+    /// Moves a connection to the table of TIME-WAIT, whose entries take 32 bytes. Both directions
+    /// are closed and all data is read.
     fn enter_time_wait(&mut self, index: u32, service: &mut dyn Service) {
         let Some(conn) = self.tcp.tables.flows.id_at(index) else { return };
-        // The application hears of everything else first, so nothing may be pending.
+        // All other events are reported first.
         if self.tcp.tables.flows.at(index).is_some_and(|flow| flow.has_events()) {
             return;
         }
@@ -93,7 +93,8 @@ impl Engine {
         self.tcp.release_port(&key);
     }
 
-    /// A connection that was pending may be so no longer.
+    /// Updates the listener's count of pending Fast Open requests when the handshake of one is
+    /// complete.
     #[cold]
     pub(in crate::shard) fn settle_fast_open(&mut self, index: u32) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };

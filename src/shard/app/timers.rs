@@ -1,4 +1,4 @@
-//! Step 6: what is due by now, of connections, embryos, TIME-WAIT, neighbours and the application.
+//! Step 6 of a turn: the timers of connections, embryos, TIME-WAIT, the IP layer and the service.
 
 use crate::metrics::Event;
 use crate::shard::app::service::Service;
@@ -8,7 +8,7 @@ use crate::shard::mem::tx_queue::TxQueue;
 use crate::time::Instant;
 
 impl Engine {
-    /// Everything that is due.
+    /// Handles every timer that is due.
     pub(in crate::shard) fn advance_timers(
         &mut self,
         service: &mut dyn Service,
@@ -36,7 +36,8 @@ impl Engine {
         }
     }
 
-    /// The wheel is lazy: the connection's own deadline may have moved on since it was armed.
+    /// Handles an expired wheel entry of a connection. The wheel is lazily re-armed: the
+    /// connection's own deadline may be later than the entry.
     fn on_connection_deadline(&mut self, index: u32) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
         match flow.connection.poll_deadline() {
@@ -45,7 +46,7 @@ impl Engine {
                 flow.connection.on_deadline(&mut conn_env!(self.tcp, self.turn.now));
                 if flow.connection.timeouts() > before {
                     self.turn.counters.count(Event::Timeout);
-                    self.doubt_neighbour(index);
+                    self.give_negative_advice(index);
                     self.collect_path_events(index);
                 }
                 self.tcp.schedule(index);
@@ -55,22 +56,22 @@ impl Engine {
         }
     }
 
-    /// RFC 9293 §3.8.3 (b):
-    ///   > When the number of transmissions of the same segment reaches or exceeds threshold R1, pass
-    ///   > negative advice [...] to the IP layer, to trigger dead-gateway diagnosis. (MUST-20)
-    fn doubt_neighbour(&mut self, index: u32) {
+    /// Passes negative advice to the neighbour cache once R1 is reached. RFC 9293 §3.8.3 (b):
+    ///   > When the number of transmissions of the same segment reaches or exceeds threshold R1,
+    ///   > pass negative advice [...] to the IP layer, to trigger dead-gateway diagnosis. (MUST-20)
+    fn give_negative_advice(&mut self, index: u32) {
         let flow = self.tcp.tables.flows.at(index).filter(|flow| flow.connection.is_past_r1());
         if let Some(neighbour) = flow.map(|flow| flow.neighbour) {
-            self.ip.neighbours.on_doubt(neighbour);
+            self.ip.neighbours.on_negative_advice(neighbour);
         }
     }
 
-    /// When the shard wants its next turn although nothing arrives.
+    /// Returns the time of the next turn if nothing arrives before.
     pub(in crate::shard) fn deadline(&self) -> Option<Instant> {
-        let waiting = !self.tcp.tx_pending.is_empty()
+        let pending = !self.tcp.tx_pending.is_empty()
             || !self.tcp.ready.is_empty()
             || !self.ip.resolved.is_empty();
-        if waiting {
+        if pending {
             return Some(self.turn.now);
         }
         let due = [

@@ -59,7 +59,7 @@ impl Ip {
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
     ) {
-        self.locals.set_standing(number, AddressState::Preferred);
+        self.locals.set_state(number, AddressState::Preferred);
         self.announce(number, turn, queue);
         self.on_address_settled(turn.now, self.locals.address(number));
     }
@@ -110,18 +110,18 @@ impl Ip {
         let Some(number) = self.locals.number_of(address).filter(|_| by != self.mac) else {
             return;
         };
-        match self.locals.standing(number) {
+        match self.locals.state(number) {
             // RFC 4862 §5.4.5: > The address [...] MUST NOT be assigned to an interface
             AddressState::Tentative => {
                 turn.counters.count(Event::AddressConflict);
                 self.dad.give_up(number);
-                self.locals.set_standing(number, AddressState::Refused(by));
+                self.locals.set_state(number, AddressState::Refused(by));
                 self.on_address_refused(address, turn, queue);
             }
             AddressState::Preferred | AddressState::Deprecated => {
                 self.defend(number, by, turn, queue)
             }
-            AddressState::Refused(_) | AddressState::Gone => {}
+            AddressState::Refused(_) | AddressState::Removed => {}
         }
     }
 

@@ -6,7 +6,7 @@ use crate::metrics::{DropReason, Event};
 use crate::role::Role;
 use crate::shard::ip::event::ControlPacket;
 use crate::shard::ip::layer::Ip;
-use crate::shard::ip::neighbour::{AdvertFlags, Aimed};
+use crate::shard::ip::neighbour::{AdvertFlags, Target};
 use crate::shard::ip::refusal::refused;
 use crate::shard::mem::turn_state::TurnState;
 use crate::wire::{arp, ethernet};
@@ -42,8 +42,8 @@ impl Ip {
                 let flags = AdvertFlags::ARP_REPLY;
                 self.neighbours.on_advert(turn.now, sender, Some(packet.sender_mac), flags)
             } else {
-                let aimed = if for_us { Aimed::AtUs } else { Aimed::Elsewhere };
-                self.neighbours.on_question(turn.now, sender, packet.sender_mac, aimed)
+                let target = if for_us { Target::Local } else { Target::Other };
+                self.neighbours.on_source_mac(turn.now, sender, packet.sender_mac, target)
             };
             self.on_learned(learned, turn, control.queue);
         }

@@ -11,7 +11,7 @@ use crate::shard::flow::secrets::{FlowLabels, Secrets};
 use crate::shard::ip::dad::DadTable;
 use crate::shard::ip::discovery::Discovery;
 use crate::shard::ip::locals::Locals;
-use crate::shard::ip::neighbour::Pace;
+use crate::shard::ip::neighbour::NeighbourTimers;
 use crate::shard::ip::neighbours::Neighbours;
 use crate::shard::ip::path_mtu::PathMtus;
 use crate::shard::ip::reassembly::Reassembly;
@@ -84,7 +84,7 @@ impl Ip {
             dad: DadTable::new(secrets.seed()),
             discovery: config.autoconf.map(|secret| Box::new(Discovery::new(secret, config.mac))),
             contested: Vec::new(),
-            neighbours: Neighbours::new(limits.neighbours, Pace::default(), hash, zero),
+            neighbours: Neighbours::new(limits.neighbours, NeighbourTimers::default(), hash, zero),
             failing: None,
             unresolved: Vec::new(),
             resolved: Vec::new(),

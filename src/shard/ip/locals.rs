@@ -19,7 +19,7 @@ pub enum AddressState {
     /// Another station has it.
     Refused(MacAddr),
     /// Ours no longer.
-    Gone,
+    Removed,
 }
 
 /// One of our addresses.
@@ -28,13 +28,13 @@ pub(in crate::shard) struct Local {
     pub(in crate::shard) address: IpAddr,
     /// Bits of its network.
     pub(in crate::shard) prefix: u8,
-    pub(in crate::shard) standing: AddressState,
+    pub(in crate::shard) state: AddressState,
     defended_at: Option<Instant>,
 }
 
 impl Local {
     const fn is_usable(&self) -> bool {
-        matches!(self.standing, AddressState::Preferred | AddressState::Deprecated)
+        matches!(self.state, AddressState::Preferred | AddressState::Deprecated)
     }
 }
 
@@ -104,8 +104,8 @@ impl Locals {
         if self.number_of(address).is_some() || self.entries.len() == LOCAL_ADDRESSES_MAX {
             return None;
         }
-        let standing = AddressState::Tentative;
-        self.entries.push(Local { address, prefix, standing, defended_at: None });
+        let state = AddressState::Tentative;
+        self.entries.push(Local { address, prefix, state, defended_at: None });
         Some((self.entries.len() - 1) as u8)
     }
 
@@ -113,24 +113,24 @@ impl Locals {
     pub(in crate::shard) fn adopt(&mut self, address: IpAddr, prefix: u8) -> Option<u8> {
         let known = self.number_of(address).or_else(|| {
             // When there is no room, the place of one that is no longer ours.
-            let gone = |local: &Local| local.standing == AddressState::Gone;
+            let gone = |local: &Local| local.state == AddressState::Removed;
             let full = self.entries.len() == LOCAL_ADDRESSES_MAX;
             self.entries.iter().position(gone).filter(|_| full).map(|at| at as u8)
         });
         let Some(number) = known else { return self.add(address, prefix) };
         let local = &mut self.entries[usize::from(number)];
-        if !matches!(local.standing, AddressState::Gone | AddressState::Refused(_)) {
+        if !matches!(local.state, AddressState::Removed | AddressState::Refused(_)) {
             return None;
         }
-        *local = Local { address, prefix, standing: AddressState::Tentative, defended_at: None };
+        *local = Local { address, prefix, state: AddressState::Tentative, defended_at: None };
         Some(number)
     }
 
     /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no longer.
-    pub(in crate::shard) fn set_standing(&mut self, number: u8, standing: AddressState) {
+    pub(in crate::shard) fn set_state(&mut self, number: u8, state: AddressState) {
         let local = &mut self.entries[usize::from(number)];
         let was_usable = local.is_usable();
-        local.standing = standing;
+        local.state = state;
         match (was_usable, local.is_usable()) {
             (false, true) => self.enter(number),
             (true, false) => self.enter_all(),
@@ -176,13 +176,13 @@ impl Locals {
     }
 
     /// How an address stands.
-    pub(in crate::shard) fn standing(&self, number: u8) -> AddressState {
-        self.entries[usize::from(number)].standing
+    pub(in crate::shard) fn state(&self, number: u8) -> AddressState {
+        self.entries[usize::from(number)].state
     }
 
     /// Whether an address is to be ours, and is not yet.
     pub(in crate::shard) fn is_tentative(&self, address: IpAddr) -> bool {
-        let tentative = |number| self.standing(number) == AddressState::Tentative;
+        let tentative = |number| self.state(number) == AddressState::Tentative;
         self.number_of(address).is_some_and(tentative)
     }
 
@@ -264,13 +264,13 @@ impl Locals {
     fn of_family(&self, ipv6: bool) -> impl Iterator<Item = &Local> {
         let of = move |l: &Local| l.address.is_ipv6() == ipv6 && !is_link_local(l.address);
         // RFC 4862 §5.5.4: a deprecated address is not for new communications if there is another.
-        let preferred = move |l: &Local| of(l) && l.standing == AddressState::Preferred;
+        let preferred = move |l: &Local| of(l) && l.state == AddressState::Preferred;
         let only_deprecated = !self.entries.iter().any(preferred);
         self.usable().filter(move |l| if only_deprecated { of(l) } else { preferred(l) })
     }
 
     /// Whether `group` is the solicited-node group of one of ours (RFC 4291 §2.7.1), or all nodes.
-    pub(in crate::shard) fn is_group_of_ours(&self, group: Ipv6Addr) -> bool {
+    pub(in crate::shard) fn is_local_group(&self, group: Ipv6Addr) -> bool {
         group == ndp::ALL_NODES
             || self.entries.iter().any(|l| match l.address {
                 IpAddr::V6(address) => ndp::solicited_node(address) == group,
@@ -320,7 +320,7 @@ mod tests {
     fn settled(addresses: &[(IpAddr, u8)]) -> Locals {
         let mut locals = Locals::new(addresses);
         for number in locals.numbers() {
-            locals.set_standing(number, AddressState::Preferred);
+            locals.set_state(number, AddressState::Preferred);
         }
         locals
     }
@@ -335,11 +335,11 @@ mod tests {
         assert_eq!((found(&locals), locals.usable().count(), locals.count(false)), (0, 0, 0));
         assert!(locals.is_tentative(addresses[3].0));
         for number in locals.numbers() {
-            locals.set_standing(number, AddressState::Preferred);
+            locals.set_state(number, AddressState::Preferred);
         }
         assert_eq!(found(&locals), 200);
         for number in 0..100 {
-            locals.set_standing(number, AddressState::Gone);
+            locals.set_state(number, AddressState::Removed);
         }
         assert_eq!((found(&locals), locals.find(addresses[150].0)), (100, Some(150)));
         assert_eq!(locals.number_of(addresses[3].0), Some(3));
@@ -349,10 +349,10 @@ mod tests {
     fn a_deprecated_address_opens_nothing_while_there_is_another() {
         // RFC 4862 §5.5.4
         let mut locals = settled(&many(2));
-        locals.set_standing(0, AddressState::Deprecated);
+        locals.set_state(0, AddressState::Deprecated);
         assert_eq!((locals.rotate(false, 0), locals.rotate(false, 1)), (Some(1), Some(1)));
         assert!(locals.find(many(1)[0].0).is_some(), "what comes in is taken");
-        locals.set_standing(1, AddressState::Gone);
+        locals.set_state(1, AddressState::Removed);
         assert_eq!(locals.rotate(false, 0), Some(0));
     }
 
@@ -382,7 +382,7 @@ mod tests {
         assert!(locals.may_be_broadcast(Ipv4Addr::BROADCAST));
         assert!((1..=255).all(|n| !locals.holds_v4(Ipv4Addr::new(172, 16, 0, n))));
         for number in locals.numbers() {
-            locals.set_standing(number, AddressState::Gone);
+            locals.set_state(number, AddressState::Removed);
         }
         assert!((0..=255).all(|n| !locals.holds_v4(Ipv4Addr::new(10, 0, 0, n))));
         assert!(!locals.may_be_broadcast(Ipv4Addr::new(10, 0, 0, 3)));
@@ -406,8 +406,8 @@ mod tests {
         let ours: Ipv6Addr = "2001:db8::12:3456".parse().expect("an address");
         let locals = Locals::new(&[(IpAddr::V6(ours), 64)]);
         assert_eq!(ndp::solicited_node(ours).to_string(), "ff02::1:ff12:3456");
-        assert!(locals.is_group_of_ours(ndp::solicited_node(ours)));
-        assert!(locals.is_group_of_ours("ff02::1".parse().expect("a group")));
-        assert!(!locals.is_group_of_ours("ff02::1:ff12:3457".parse().expect("a group")));
+        assert!(locals.is_local_group(ndp::solicited_node(ours)));
+        assert!(locals.is_local_group("ff02::1".parse().expect("a group")));
+        assert!(!locals.is_local_group("ff02::1:ff12:3457".parse().expect("a group")));
     }
 }

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use crate::metrics::{DropReason, Event};
 use crate::shard::ip::event::ControlPacket;
 use crate::shard::ip::layer::Ip;
-use crate::shard::ip::neighbour::{AdvertFlags, Aimed};
+use crate::shard::ip::neighbour::{AdvertFlags, Target};
 use crate::shard::ip::refusal::refused;
 use crate::shard::mem::turn_state::TurnState;
 use crate::wire::ndp::{self, Message, NeighbourAdvertisement, NeighbourSolicitation};
@@ -22,7 +22,7 @@ impl Ip {
         control: &mut ControlPacket<'_, '_, '_>,
     ) -> Result<(), DropReason> {
         let for_us = self.locals.find(IpAddr::V6(ip.dst)).is_some();
-        if !for_us && !self.locals.is_group_of_ours(ip.dst) {
+        if !for_us && !self.locals.is_local_group(ip.dst) {
             return Err(DropReason::NotOurs);
         }
         if self.locals.find(IpAddr::V6(ip.src)).is_some() {
@@ -80,7 +80,7 @@ impl Ip {
             return Err(DropReason::NotOurs);
         }
         if let Some(mac) = question.source_mac.filter(|_| !from.is_unspecified()) {
-            let learned = self.neighbours.on_question(turn.now, from.into(), mac, Aimed::AtUs);
+            let learned = self.neighbours.on_source_mac(turn.now, from.into(), mac, Target::Local);
             self.on_learned(learned, turn, control.queue);
         }
         if control.hops > 0 {

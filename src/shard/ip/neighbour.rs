@@ -9,7 +9,7 @@ use crate::wire::ethernet::MacAddr;
 
 /// How long the cache waits and believes (RFC 4861 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct NeighbourTimers {
     /// `RETRANS_TIMER`: between two questions.
     pub retransmit: Duration,
     /// `REACHABLE_TIME`: how long an answer is good for, on average.
@@ -17,16 +17,16 @@ pub struct Pace {
     /// `DELAY_FIRST_PROBE_TIME`: how long TCP has to confirm a stale entry before it is probed.
     pub delay: Duration,
     /// `MAX_MULTICAST_SOLICIT` and `MAX_UNICAST_SOLICIT`: questions until it is given up.
-    pub asks: u8,
+    pub solicits_max: u8,
 }
 
-impl Default for Pace {
+impl Default for NeighbourTimers {
     fn default() -> Self {
         Self {
             retransmit: Duration::from_secs(1),
             reachable: Duration::from_secs(30),
             delay: Duration::from_secs(5),
-            asks: 3,
+            solicits_max: 3,
         }
     }
 }
@@ -34,13 +34,13 @@ impl Default for Pace {
 /// How to reach a neighbour now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Way {
+pub enum Resolution {
     /// Send to this address.
-    Send(MacAddr),
+    Known(MacAddr),
     /// It was asked and has not answered: hold the frame, or come again.
-    Wait,
+    Pending,
     /// The entry was evicted: resolve the address again.
-    Gone,
+    Evicted,
 }
 
 /// Where frames to a neighbour go.
@@ -54,19 +54,21 @@ pub(in crate::shard) struct LinkTarget {
 
 impl LinkTarget {
     #[inline]
-    pub(in crate::shard) const fn new(way: Way, neighbour: NeighbourId) -> Self {
-        match way {
-            Way::Send(mac) => Self { mac, held_for: None },
-            Way::Wait | Way::Gone => Self { mac: MacAddr::ZERO, held_for: Some(neighbour) },
+    pub(in crate::shard) const fn new(resolution: Resolution, neighbour: NeighbourId) -> Self {
+        match resolution {
+            Resolution::Known(mac) => Self { mac, held_for: None },
+            Resolution::Pending | Resolution::Evicted => {
+                Self { mac: MacAddr::ZERO, held_for: Some(neighbour) }
+            }
         }
     }
 }
 
 /// Whom to ask for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum Solicit {
     /// Everyone: an ARP request by broadcast, a solicitation to the solicited-node group.
-    Everyone,
+    Multicast,
     /// The neighbour itself, whether it is still there.
     Unicast(MacAddr),
 }
@@ -74,12 +76,12 @@ pub enum Ask {
 /// What the cache wants done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action<F> {
-    /// Ask for an address.
-    Ask {
+    /// Solicit for an address.
+    Solicit {
         /// Whose.
         address: IpAddr,
         /// Asking whom.
-        ask: Ask,
+        to: Solicit,
     },
     /// The neighbour does not answer: its frames ([`crate::shard::ip::neighbours::Neighbours::take_held`]) are to be discarded.
     Failed {
@@ -120,11 +122,11 @@ pub enum Learned {
 
 /// Whether a question was for one of our addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aimed {
+pub enum Target {
     /// It was.
-    AtUs,
+    Local,
     /// It was for another's.
-    Elsewhere,
+    Other,
 }
 
 /// The states of RFC 4861 §7.3.2 and three more, in the order in which they may be evicted.
@@ -148,14 +150,14 @@ pub(in crate::shard) struct Entry {
     pub(in crate::shard) address: IpAddr,
     pub(in crate::shard) mac: MacAddr,
     pub(in crate::shard) state: State,
-    pub(in crate::shard) asked: u8,
+    pub(in crate::shard) solicits: u8,
     /// In the list of those to be asked in this turn.
     pub(in crate::shard) urgent: bool,
     pub(in crate::shard) generation: u16,
     pub(in crate::shard) held: Queue,
     /// When its state has the next thing to do; for `Reachable`, when it becomes stale.
     pub(in crate::shard) due_at: Instant,
-    pub(in crate::shard) asked_at: Instant,
+    pub(in crate::shard) solicited_at: Instant,
     pub(in crate::shard) used_at: Instant,
 }
 
@@ -166,12 +168,12 @@ impl Entry {
             address,
             mac: MacAddr::ZERO,
             state: State::Stale,
-            asked: 0,
+            solicits: 0,
             urgent: false,
             generation: 0,
             held: Queue::EMPTY,
             due_at: now,
-            asked_at: Instant::ZERO,
+            solicited_at: Instant::ZERO,
             used_at: now,
         }
     }

@@ -2,7 +2,7 @@
 //! (RFC 1122 §2.3.2), without a packet in sight.
 //!
 //! Owns the states, their deadlines and the frames that wait for an answer. It says what to send
-//! ([`Action::Ask`]) and refuses to know how a request looks. What a stranger says changes no entry's
+//! ([`Action::Solicit`]) and refuses to know how a request looks. What a stranger says changes no entry's
 //! trust: only answers to our own questions make a neighbour reachable, and an announcement that nobody
 //! asked for updates what exists but is probed before it is believed for long.
 //!
@@ -17,7 +17,7 @@ use crate::rng::Rng;
 use crate::shard::flow::id::NeighbourId;
 use crate::shard::ip::held::{Held, Queue};
 use crate::shard::ip::neighbour::{
-    Action, AdvertFlags, Aimed, Ask, Entry, Learned, Pace, State, Way,
+    Action, AdvertFlags, Entry, Learned, NeighbourTimers, Resolution, Solicit, State, Target,
 };
 use crate::shard::mem::keyed::Keyed;
 use crate::shard::mem::wheel::Wheel;
@@ -42,13 +42,13 @@ pub struct Neighbours<F> {
     urgent: Vec<u16>,
     wheel: Wheel,
     hand: usize,
-    pace: Pace,
+    timers: NeighbourTimers,
     rng: Rng,
 }
 
 impl<F> Neighbours<F> {
     /// A cache of at most `capacity` neighbours. `secret` keys its hash and draws its times.
-    pub fn new(capacity: usize, pace: Pace, secret: [u8; 16], now: Instant) -> Self {
+    pub fn new(capacity: usize, timers: NeighbourTimers, secret: [u8; 16], now: Instant) -> Self {
         let capacity = capacity.clamp(1, usize::from(u16::MAX) - 1);
         let seed = secret.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
         Self {
@@ -60,7 +60,7 @@ impl<F> Neighbours<F> {
             urgent: Vec::with_capacity(capacity),
             wheel: Wheel::new(capacity, now),
             hand: 0,
-            pace,
+            timers,
             rng: Rng::new(seed),
         }
     }
@@ -89,28 +89,30 @@ impl<F> Neighbours<F> {
 
     /// How to send to a neighbour. To be asked for every packet: use is what has a stale entry probed.
     #[inline]
-    pub fn way(&mut self, now: Instant, id: NeighbourId) -> Way {
-        let Some(entry) = self.entries.get_mut(usize::from(id.index)) else { return Way::Gone };
+    pub fn resolution(&mut self, now: Instant, id: NeighbourId) -> Resolution {
+        let Some(entry) = self.entries.get_mut(usize::from(id.index)) else {
+            return Resolution::Evicted;
+        };
         if entry.generation != id.generation {
-            return Way::Gone;
+            return Resolution::Evicted;
         }
         entry.used_at = now;
         match entry.state {
-            State::Reachable if now < entry.due_at => Way::Send(entry.mac),
-            State::Permanent | State::Delay | State::Probe => Way::Send(entry.mac),
+            State::Reachable if now < entry.due_at => Resolution::Known(entry.mac),
+            State::Permanent | State::Delay | State::Probe => Resolution::Known(entry.mac),
             // RFC 4861 §7.3.3: the first packet to a stale neighbour starts the delay.
             State::Reachable | State::Stale => {
                 entry.state = State::Delay;
-                entry.due_at = now + self.pace.delay;
+                entry.due_at = now + self.timers.delay;
                 self.wheel.arm(u32::from(id.index), entry.due_at);
-                Way::Send(entry.mac)
+                Resolution::Known(entry.mac)
             }
-            State::Incomplete => Way::Wait,
+            State::Incomplete => Resolution::Pending,
             State::Failed => {
                 self.begin(now, id.index);
-                Way::Wait
+                Resolution::Pending
             }
-            State::Vacant => Way::Gone,
+            State::Vacant => Resolution::Evicted,
         }
     }
 
@@ -135,7 +137,7 @@ impl<F> Neighbours<F> {
         while let Some(index) = self.urgent.pop() {
             let entry = &mut self.entries[usize::from(index)];
             if core::mem::take(&mut entry.urgent) && entry.state == State::Incomplete {
-                return Some(self.ask(now, index));
+                return Some(self.solicit(now, index));
             }
         }
         while let Some(owner) = self.wheel.pop(now) {
@@ -157,7 +159,7 @@ impl<F> Neighbours<F> {
     /// Our data reached the neighbour and was acknowledged: as good as an answer (RFC 4861 §7.3.1).
     #[inline]
     pub fn on_confirmed(&mut self, now: Instant, id: NeighbourId) {
-        let reachable = self.pace.reachable;
+        let reachable = self.timers.reachable;
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
         if matches!(entry.state, State::Reachable | State::Stale | State::Delay | State::Probe) {
@@ -168,7 +170,7 @@ impl<F> Neighbours<F> {
 
     /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew. The
     /// negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
-    pub fn on_doubt(&mut self, id: NeighbourId) {
+    pub fn on_negative_advice(&mut self, id: NeighbourId) {
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
         if entry.state == State::Reachable {
@@ -217,15 +219,15 @@ impl<F> Neighbours<F> {
 
     /// A neighbour asked for something and told its own address with it (ARP request, solicitation).
     /// Only who asks for us is remembered if new; others update what is there (RFC 826).
-    pub fn on_question(
+    pub fn on_source_mac(
         &mut self,
         now: Instant,
         address: IpAddr,
         mac: MacAddr,
-        aimed: Aimed,
+        target: Target,
     ) -> Learned {
         let Some(index) = self.by_address.get(&address).copied() else {
-            if aimed == Aimed::AtUs {
+            if target == Target::Local {
                 // A flood of questions may only push out what is of little use.
                 if let Some(index) = self.admit(now, address, State::Stale) {
                     self.learn(now, index, mac, false);
@@ -269,9 +271,9 @@ impl<F> Neighbours<F> {
     }
 
     /// A router tells how long to wait between questions and how long to believe (RFC 4861 §6.3.4).
-    pub fn set_pace(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
-        self.pace.retransmit = retransmit.unwrap_or(self.pace.retransmit);
-        self.pace.reachable = reachable.unwrap_or(self.pace.reachable);
+    pub fn set_timers(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
+        self.timers.retransmit = retransmit.unwrap_or(self.timers.retransmit);
+        self.timers.reachable = reachable.unwrap_or(self.timers.reachable);
     }
 
     /// Neighbours in the cache.
@@ -297,10 +299,10 @@ impl<F> Neighbours<F> {
     fn begin(&mut self, now: Instant, index: u16) {
         let entry = &mut self.entries[usize::from(index)];
         entry.state = State::Incomplete;
-        entry.asked = 0;
+        entry.solicits = 0;
         entry.due_at = now;
-        if entry.asked_at != Instant::ZERO {
-            entry.due_at = now.max(entry.asked_at + self.pace.retransmit);
+        if entry.solicited_at != Instant::ZERO {
+            entry.due_at = now.max(entry.solicited_at + self.timers.retransmit);
         }
         if entry.due_at > now {
             self.wheel.arm(u32::from(index), entry.due_at);
@@ -322,29 +324,29 @@ impl<F> Neighbours<F> {
         }
         if entry.state == State::Delay {
             entry.state = State::Probe;
-            entry.asked = 0;
+            entry.solicits = 0;
         }
-        if entry.asked >= self.pace.asks {
+        if entry.solicits >= self.timers.solicits_max {
             entry.state = State::Failed;
             return Some(Action::Failed { id, address: entry.address });
         }
-        Some(self.ask(now, index))
+        Some(self.solicit(now, index))
     }
 
-    fn ask(&mut self, now: Instant, index: u16) -> Action<F> {
+    fn solicit(&mut self, now: Instant, index: u16) -> Action<F> {
         let entry = &mut self.entries[usize::from(index)];
-        entry.asked += 1;
-        entry.asked_at = now;
-        entry.due_at = now + self.pace.retransmit;
+        entry.solicits += 1;
+        entry.solicited_at = now;
+        entry.due_at = now + self.timers.retransmit;
         self.wheel.arm(u32::from(index), entry.due_at);
         let probe = entry.state == State::Probe;
-        let ask = if probe { Ask::Unicast(entry.mac) } else { Ask::Everyone };
-        Action::Ask { address: entry.address, ask }
+        let to = if probe { Solicit::Unicast(entry.mac) } else { Solicit::Multicast };
+        Action::Solicit { address: entry.address, to }
     }
 
     fn learn(&mut self, now: Instant, index: u16, mac: MacAddr, reachable: bool) {
         // RFC 4861 §6.3.2: between half and one and a half of the base, so that hosts do not ask in step.
-        let span = self.pace.reachable.as_nanos();
+        let span = self.timers.reachable.as_nanos();
         let drawn = Duration::from_nanos(span / 2 + self.rng.below(span.max(1)));
         let entry = &mut self.entries[usize::from(index)];
         entry.mac = mac;

@@ -45,7 +45,7 @@ impl Ip {
         if self.locals.find(ip.dst.into()).is_some() {
             return Some(ip.dst);
         }
-        if !problem.even_if_multicast || !self.locals.is_group_of_ours(ip.dst) {
+        if !problem.even_if_multicast || !self.locals.is_local_group(ip.dst) {
             return None;
         }
         match self.source_towards(ip.src.into())? {

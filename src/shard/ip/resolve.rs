@@ -9,7 +9,7 @@ use crate::role::Role;
 use crate::shard::flow::id::NeighbourId;
 use crate::shard::ip::event::IpEvent;
 use crate::shard::ip::layer::Ip;
-use crate::shard::ip::neighbour::{Action, Ask, Learned, LinkTarget, Way};
+use crate::shard::ip::neighbour::{Action, Learned, LinkTarget, Resolution, Solicit};
 use crate::shard::mem::turn_state::TurnState;
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::time::Instant;
@@ -43,7 +43,7 @@ impl Ip {
         now: Instant,
         neighbour: NeighbourId,
     ) -> LinkTarget {
-        LinkTarget::new(self.neighbours.way(now, neighbour), neighbour)
+        LinkTarget::new(self.neighbours.resolution(now, neighbour), neighbour)
     }
 
     /// The same for a flow, whose neighbour is looked up again if the cache has evicted it.
@@ -54,12 +54,12 @@ impl Ip {
         neighbour: &mut NeighbourId,
         remote: IpAddr,
     ) -> LinkTarget {
-        let mut way = self.neighbours.way(now, *neighbour);
-        if way == Way::Gone {
+        let mut resolution = self.neighbours.resolution(now, *neighbour);
+        if resolution == Resolution::Evicted {
             *neighbour = self.neighbour_towards(now, remote).unwrap_or(*neighbour);
-            way = self.neighbours.way(now, *neighbour);
+            resolution = self.neighbours.resolution(now, *neighbour);
         }
-        LinkTarget::new(way, *neighbour)
+        LinkTarget::new(resolution, *neighbour)
     }
 
     /// Sends a frame that was written for `target`, or holds it until the neighbour answers.
@@ -131,16 +131,16 @@ impl Ip {
             }
             match self.neighbours.poll(turn.now)? {
                 // The kernel resolves, and the runtime passes on what it learns.
-                Action::Ask { address, .. } if self.role == Role::Shared => {
+                Action::Solicit { address, .. } if self.role == Role::Shared => {
                     if !self.unresolved.contains(&address) {
                         self.unresolved.push(address);
                     }
                 }
-                Action::Ask { address: IpAddr::V4(address), ask } => {
-                    self.ask_v4(address, ask, turn, queue);
+                Action::Solicit { address: IpAddr::V4(address), to } => {
+                    self.solicit_v4(address, to, turn, queue);
                 }
-                Action::Ask { address: IpAddr::V6(address), ask } => {
-                    self.ask_v6(address, ask, turn, queue);
+                Action::Solicit { address: IpAddr::V6(address), to } => {
+                    self.solicit_v6(address, to, turn, queue);
                 }
                 Action::Failed { id, address } => self.failing = Some((id, address)),
                 Action::Discard(frame) => {
@@ -152,10 +152,10 @@ impl Ip {
     }
 
     /// An ARP request.
-    fn ask_v4(
+    fn solicit_v4(
         &mut self,
         target_ip: Ipv4Addr,
-        ask: Ask,
+        to: Solicit,
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
     ) {
@@ -167,32 +167,32 @@ impl Ip {
             target_mac: MacAddr::ZERO,
             target_ip,
         };
-        let to = match ask {
-            Ask::Everyone => MacAddr::BROADCAST,
-            Ask::Unicast(mac) => mac,
+        let mac = match to {
+            Solicit::Multicast => MacAddr::BROADCAST,
+            Solicit::Unicast(mac) => mac,
         };
-        self.send_arp(to, &packet, turn, queue);
+        self.send_arp(mac, &packet, turn, queue);
     }
 
     /// A neighbour solicitation.
-    fn ask_v6(
+    fn solicit_v6(
         &mut self,
         target: Ipv6Addr,
-        ask: Ask,
+        to: Solicit,
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
     ) {
         let Some(IpAddr::V6(source)) = self.source_towards(target.into()) else { return };
         let question = NeighbourSolicitation { target, source_mac: Some(self.mac) };
-        let (mac, to) = match ask {
-            Ask::Everyone => {
+        let (mac, dst) = match to {
+            Solicit::Multicast => {
                 let group = ndp::solicited_node(target);
                 (MacAddr::of_multicast_v6(group), group)
             }
-            Ask::Unicast(mac) => (mac, target),
+            Solicit::Unicast(mac) => (mac, target),
         };
         let message = Message::NeighbourSolicitation(question);
-        self.send_discovery((source, to), mac, &message, turn, queue);
+        self.send_discovery((source, dst), mac, &message, turn, queue);
     }
 
     pub(in crate::shard) fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {

@@ -12,7 +12,7 @@ use crate::shard::flow::id::NeighbourId;
 use crate::shard::ip::event::IpEvent;
 use crate::shard::ip::layer::Ip;
 use crate::shard::ip::locals::AddressState;
-use crate::shard::ip::neighbour::Aimed;
+use crate::shard::ip::neighbour::Target;
 use crate::shard::ip::slaac::Heard;
 use crate::shard::mem::turn_state::TurnState;
 use crate::shard::mem::tx_queue::TxQueue;
@@ -85,7 +85,7 @@ impl Ip {
         }
         // The operator did not choose it: it is no failure.
         if let Some(number) = self.locals.number_of(address.into()) {
-            self.locals.set_standing(number, AddressState::Gone);
+            self.locals.set_state(number, AddressState::Removed);
         }
         if let Some(next) = discovery.slaac.on_duplicate(address) {
             self.adopt(next, turn, queue);
@@ -150,10 +150,10 @@ impl Ip {
             let fresh = formed.preferred_until > now;
             let next = if fresh { AddressState::Preferred } else { AddressState::Deprecated };
             if matches!(
-                self.locals.standing(number),
+                self.locals.state(number),
                 AddressState::Preferred | AddressState::Deprecated
             ) {
-                self.locals.set_standing(number, next);
+                self.locals.set_state(number, next);
             }
         }
     }
@@ -163,7 +163,7 @@ impl Ip {
     fn give_back(&mut self, address: IpAddr) -> Option<u8> {
         let number = self.locals.number_of(address)?;
         self.dad.give_up(number);
-        self.locals.set_standing(number, AddressState::Gone);
+        self.locals.set_state(number, AddressState::Removed);
         Some(number)
     }
 
@@ -204,7 +204,7 @@ impl Ip {
         self.judge_preferences(now);
         self.apply_parameters(advertisement);
         let mac = advertisement.source_mac.unwrap_or(mac);
-        let learned = self.neighbours.on_question(now, address.into(), mac, Aimed::AtUs);
+        let learned = self.neighbours.on_source_mac(now, address.into(), mac, Target::Local);
         self.on_learned(learned, turn, queue);
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Ip {
             self.hop_limit_v6 = advertisement.hop_limit;
         }
         let ms = |n: u32| (n > 0).then(|| Duration::from_millis(n.into()));
-        self.neighbours.set_pace(
+        self.neighbours.set_timers(
             ms(advertisement.retransmit_ms).map(|span| span.max(RETRANSMIT_MIN)),
             ms(advertisement.reachable_ms).map(|span| span.min(REACHABLE_MAX)),
         );
@@ -249,7 +249,7 @@ impl Ip {
         self.last_hop = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), NeighbourId::NONE);
         if let Some(mac) = redirect.target_mac {
             let target = redirect.target.into();
-            let learned = self.neighbours.on_question(turn.now, target, mac, Aimed::AtUs);
+            let learned = self.neighbours.on_source_mac(turn.now, target, mac, Target::Local);
             self.on_learned(learned, turn, queue);
         }
         Ok(())

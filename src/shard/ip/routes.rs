@@ -250,7 +250,7 @@ pub enum Cast {
     /// Everyone on a network.
     Broadcast,
     /// Nobody, or only the host itself: never on a link.
-    Never,
+    Invalid,
 }
 
 impl Cast {
@@ -259,7 +259,7 @@ impl Cast {
     pub fn of(address: IpAddr, addresses: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
         match address {
             _ if address.is_multicast() => Self::Multicast,
-            _ if address.is_unspecified() || address.is_loopback() => Self::Never,
+            _ if address.is_unspecified() || address.is_loopback() => Self::Invalid,
             IpAddr::V4(v4) => {
                 let networks = addresses.into_iter();
                 let directed = |(ours, length)| Prefix::new(ours, length).broadcast() == Some(v4);

@@ -124,7 +124,7 @@ fn agree(frame: &[u8]) -> Result<bool, TestCaseError> {
         (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 24),
     ]);
     for number in locals.numbers() {
-        locals.set_standing(number, AddressState::Preferred);
+        locals.set_state(number, AddressState::Preferred);
     }
     let hasher = FlowHasher::new([7; 16]);
     let mut admitted = false;

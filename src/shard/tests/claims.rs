@@ -13,8 +13,8 @@ use crate::wire::{EtherType, MacAddr, arp, ethernet, vlan};
 const SERVER: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const STRANGER: MacAddr = MacAddr([2, 0, 0, 0, 0, 99]);
 
-fn standings(stage: &Stage, host: HostId) -> Vec<AddressState> {
-    stage.world.host(host).shard(0).addresses().map(|(_, standing)| standing).collect()
+fn address_states(stage: &Stage, host: HostId) -> Vec<AddressState> {
+    stage.world.host(host).shard(0).addresses().map(|(_, state)| state).collect()
 }
 
 fn quiet() -> Plan {
@@ -57,7 +57,7 @@ fn a_program_starts_when_its_addresses_are_known_to_be_its_own() {
     let claim = Some(DadConfig::QUICK);
     let (client, tally) = stage.client_with(Plan::echo(target(true), 2, 10), |c| c.dad = claim);
     stage.world.run_for(Duration::from_millis(240));
-    assert_eq!(standings(&stage, client), [AddressState::Tentative; 2]);
+    assert_eq!(address_states(&stage, client), [AddressState::Tentative; 2]);
     assert_eq!(tally.borrow().connected, 0);
     {
         let frames = record.borrow();
@@ -72,7 +72,7 @@ fn a_program_starts_when_its_addresses_are_known_to_be_its_own() {
     }
     stage.finish(&tally, 2, Duration::from_secs(2));
     assert_eq!(tally.borrow().ended(CloseReason::Finished), 2);
-    assert_eq!(standings(&stage, client), [AddressState::Preferred; 2]);
+    assert_eq!(address_states(&stage, client), [AddressState::Preferred; 2]);
     stage.world.run_for(Duration::from_secs(3));
     let (arps, _) = said(&record.borrow(), MacAddr([2, 0, 0, 0, 0, 2]));
     let announced = arps.iter().filter(|p| p.sender_ip == p.target_ip).count();
@@ -88,9 +88,9 @@ fn an_address_that_another_station_has_is_refused_and_its_station_named() {
         config.addresses = addresses(1);
     });
     stage.world.run_for(Duration::from_secs(1));
-    assert_eq!(standings(&stage, second), [AddressState::Refused(SERVER); 2]);
+    assert_eq!(address_states(&stage, second), [AddressState::Refused(SERVER); 2]);
     assert_eq!(stage.counted(second, Event::AddressConflict), 2);
-    assert_eq!(standings(&stage, stage.server), [AddressState::Preferred; 2]);
+    assert_eq!(address_states(&stage, stage.server), [AddressState::Preferred; 2]);
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn two_who_claim_the_same_address_at_once_both_refuse_it() {
     let (other, _) = stage.client_with(quiet(), claim);
     stage.world.run_for(Duration::from_secs(1));
     for host in [one, other] {
-        let refused = |standing: &AddressState| matches!(standing, AddressState::Refused(_));
-        assert!(standings(&stage, host).iter().all(refused));
+        let refused = |state: &AddressState| matches!(state, AddressState::Refused(_));
+        assert!(address_states(&stage, host).iter().all(refused));
     }
 }
 
@@ -127,7 +127,7 @@ fn a_tentative_address_answers_nobody() {
         assert_eq!(stage.counted(host, Event::NeighbourAnswered), 0);
     }
     let host = client.expect("there were two");
-    assert_eq!(standings(&stage, host), [AddressState::Tentative; 2]);
+    assert_eq!(address_states(&stage, host), [AddressState::Tentative; 2]);
 }
 
 #[test]
@@ -152,5 +152,5 @@ fn an_address_is_defended_once_in_ten_seconds() {
     assert_eq!(arps.len(), 2, "at once, and ten seconds later");
     assert!(arps.iter().all(|p| p.sender_ip == v4_of(1) && p.target_ip == v4_of(1)));
     assert_eq!(stage.counted(server, Event::AddressConflict), 12);
-    assert_eq!(standings(&stage, server), [AddressState::Preferred; 2], "and kept");
+    assert_eq!(address_states(&stage, server), [AddressState::Preferred; 2], "and kept");
 }

@@ -94,7 +94,7 @@ fn client(stage: &mut Stage, to: &str) -> (HostId, SharedTally) {
     (host, tally)
 }
 
-fn standings(stage: &Stage, host: HostId) -> Vec<(IpAddr, AddressState)> {
+fn address_states(stage: &Stage, host: HostId) -> Vec<(IpAddr, AddressState)> {
     stage.world.host(host).shard(0).addresses().collect()
 }
 
@@ -115,8 +115,8 @@ fn a_host_makes_itself_an_address_and_asks_for_routers() {
     let mut stage = Stage::new(80, echo);
     let record = stage.world.record();
     let (host, tally) = client(&mut stage, "2001:db8:1::1");
-    let [(IpAddr::V6(address), AddressState::Preferred)] = standings(&stage, host)[..] else {
-        panic!("a link-local address: {:?}", standings(&stage, host));
+    let [(IpAddr::V6(address), AddressState::Preferred)] = address_states(&stage, host)[..] else {
+        panic!("a link-local address: {:?}", address_states(&stage, host));
     };
     assert!(address.is_unicast_link_local());
     let frames = record.borrow();
@@ -139,7 +139,7 @@ fn what_a_router_says_makes_an_address_with_which_connections_are_opened() {
     says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&[prefix()])));
     stage.finish(&tally, 1, Duration::from_secs(3));
     assert_eq!(tally.borrow().ended(CloseReason::Finished), 1);
-    let all = standings(&stage, host);
+    let all = address_states(&stage, host);
     assert_eq!(all.len(), 2);
     assert!(
         matches!(all[1], (IpAddr::V6(v6), AddressState::Preferred) if v6.segments()[..4] == [0x2001, 0xdb8, 1, 0])
@@ -241,7 +241,7 @@ fn a_taken_address_is_replaced_by_another() {
     let mut stage = Stage::new(89, echo);
     let (host, _) = stage.client_with(Plan::echo(target(true), 0, 0), autoconf);
     stage.world.run_for(Duration::from_millis(100));
-    let [(IpAddr::V6(first), AddressState::Tentative)] = standings(&stage, host)[..] else {
+    let [(IpAddr::V6(first), AddressState::Tentative)] = address_states(&stage, host)[..] else {
         panic!("one address");
     };
     let taken = NeighbourAdvertisement {
@@ -253,8 +253,8 @@ fn a_taken_address_is_replaced_by_another() {
     };
     says(&mut stage, host, OTHER, &Message::NeighbourAdvertisement(taken));
     settle(&mut stage);
-    let all = standings(&stage, host);
-    assert_eq!(all[0], (first.into(), AddressState::Gone));
+    let all = address_states(&stage, host);
+    assert_eq!(all[0], (first.into(), AddressState::Removed));
     assert!(all[1].0 != all[0].0 && all[1].1 == AddressState::Preferred, "{all:?}");
 }
 
@@ -271,14 +271,14 @@ fn addresses_age_and_end_with_their_connections() {
     says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
     settle(&mut stage);
     assert_eq!(
-        (standings(&stage, host)[1].1, tally.borrow().connected),
+        (address_states(&stage, host)[1].1, tally.borrow().connected),
         (AddressState::Preferred, 1)
     );
     stage.world.run_for(Duration::from_secs(11));
-    assert_eq!(standings(&stage, host)[1].1, AddressState::Deprecated);
+    assert_eq!(address_states(&stage, host)[1].1, AddressState::Deprecated);
     assert_eq!(stage.world.host(host).shard(0).connections(), 1);
     stage.world.run_for(Duration::from_secs(20));
-    assert_eq!(standings(&stage, host)[1].1, AddressState::Gone);
+    assert_eq!(address_states(&stage, host)[1].1, AddressState::Removed);
     assert_eq!(stage.world.host(host).shard(0).connections(), 0);
 }
 
@@ -297,7 +297,7 @@ fn a_host_with_addresses_of_its_operator_ignores_routers() {
     stage.world.run_for(Duration::from_secs(1));
     let ours: Vec<_> =
         addresses(1).into_iter().map(|(a, _)| (a, AddressState::Preferred)).collect();
-    assert_eq!(standings(&stage, server), ours);
+    assert_eq!(address_states(&stage, server), ours);
     assert_eq!(stage.dropped(server, DropReason::RouterIgnored), 2);
 }
 
@@ -310,7 +310,7 @@ fn what_passed_a_router_is_not_from_this_link() {
     let message = Message::RouterAdvertisement(advertisement(&list));
     says_with(&mut stage, host, ROUTER, &message, 254);
     settle(&mut stage);
-    assert_eq!(standings(&stage, host).len(), 1);
+    assert_eq!(address_states(&stage, host).len(), 1);
     assert_eq!(stage.dropped(host, DropReason::Malformed), 1);
 }
 

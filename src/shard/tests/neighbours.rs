@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::raw::Raw;
 use crate::shard::flow::id::NeighbourId;
-use crate::shard::ip::neighbour::{Action, AdvertFlags, Aimed, Ask, Learned, Pace, Way};
+use crate::shard::ip::neighbour::{
+    Action, AdvertFlags, Learned, NeighbourTimers, Resolution, Solicit, Target,
+};
 use crate::shard::ip::neighbours::Neighbours;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
@@ -22,7 +24,7 @@ struct World {
 impl World {
     fn new(capacity: usize) -> Self {
         let now = Instant::from_millis(1000);
-        Self { cache: Neighbours::new(capacity, Pace::default(), [1; 16], now), now }
+        Self { cache: Neighbours::new(capacity, NeighbourTimers::default(), [1; 16], now), now }
     }
 
     fn after_ms(&mut self, millis: u64) -> &mut Self {
@@ -34,8 +36,8 @@ impl World {
         self.cache.resolve(self.now, ip(n)).expect("room")
     }
 
-    fn way(&mut self, id: NeighbourId) -> Way {
-        self.cache.way(self.now, id)
+    fn resolution(&mut self, id: NeighbourId) -> Resolution {
+        self.cache.resolution(self.now, id)
     }
 
     fn actions(&mut self) -> Vec<Action<u32>> {
@@ -59,8 +61,8 @@ fn ip(n: u32) -> IpAddr {
     IpAddr::V4(core::net::Ipv4Addr::from_bits(0x0a00_0000 + n))
 }
 
-fn ask(n: u32, ask: Ask) -> Action<u32> {
-    Action::Ask { address: ip(n), ask }
+fn solicit(n: u32, to: Solicit) -> Action<u32> {
+    Action::Solicit { address: ip(n), to }
 }
 
 #[test]
@@ -68,13 +70,13 @@ fn a_new_neighbour_is_asked_for_at_once_and_its_frames_wait() {
     let mut w = World::new(8);
     let id = w.resolve(1);
     assert_eq!(w.cache.next_deadline(), Some(Instant::ZERO));
-    assert_eq!(w.way(id), Way::Wait);
+    assert_eq!(w.resolution(id), Resolution::Pending);
     assert_eq!((w.cache.hold(id, 7), w.cache.hold(id, 8)), (None, None));
-    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+    assert_eq!(w.actions(), [solicit(1, Solicit::Multicast)]);
     assert_eq!(w.actions(), []);
     assert_eq!(w.advert(1, MAC, ANSWER), Learned::Resolved(id));
     assert_eq!((w.cache.take_held(id), w.cache.take_held(id)), (Some(7), Some(8)));
-    assert_eq!((w.cache.take_held(id), w.way(id)), (None, Way::Send(MAC)));
+    assert_eq!((w.cache.take_held(id), w.resolution(id)), (None, Resolution::Known(MAC)));
 }
 
 #[test]
@@ -82,16 +84,16 @@ fn silence_is_asked_three_times_a_second_apart_and_then_fails() {
     let mut w = World::new(8);
     let id = w.resolve(1);
     assert_eq!(w.cache.hold(id, 7), None);
-    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+    assert_eq!(w.actions(), [solicit(1, Solicit::Multicast)]);
     for _ in 0..2 {
         assert_eq!(w.after_ms(999).actions(), []);
-        assert_eq!(w.after_ms(2).actions(), [ask(1, Ask::Everyone)]);
+        assert_eq!(w.after_ms(2).actions(), [solicit(1, Solicit::Multicast)]);
     }
     assert_eq!(w.after_ms(1001).actions(), [Action::Failed { id, address: ip(1) }]);
     assert_eq!(w.cache.take_held(id), Some(7));
     assert_eq!(w.cache.next_deadline(), None);
-    assert_eq!(w.way(id), Way::Wait, "the next packet asks again");
-    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+    assert_eq!(w.resolution(id), Resolution::Pending, "the next packet asks again");
+    assert_eq!(w.actions(), [solicit(1, Solicit::Multicast)]);
 }
 
 #[test]
@@ -99,10 +101,10 @@ fn a_stale_neighbour_in_use_is_probed_after_the_delay() {
     let mut w = World::new(8);
     let id = w.reachable(1);
     assert_eq!(w.after_ms(46_000).actions(), [], "nobody uses it");
-    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
     assert_eq!(w.after_ms(4_999).actions(), []);
-    assert_eq!(w.after_ms(2).actions(), [ask(1, Ask::Unicast(MAC))]);
-    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.after_ms(2).actions(), [solicit(1, Solicit::Unicast(MAC))]);
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
     assert_eq!(w.advert(1, MAC, ANSWER), Learned::Nothing);
     assert_eq!(w.after_ms(5_000).actions(), []);
 }
@@ -112,14 +114,14 @@ fn a_probe_without_answer_ends_in_asking_everyone() {
     let mut w = World::new(8);
     let id = w.reachable(1);
     w.after_ms(46_000);
-    assert_eq!(w.way(id), Way::Send(MAC));
-    assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(MAC))]);
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
+    assert_eq!(w.after_ms(5_001).actions(), [solicit(1, Solicit::Unicast(MAC))]);
     for _ in 0..2 {
-        assert_eq!(w.after_ms(1_001).actions(), [ask(1, Ask::Unicast(MAC))]);
+        assert_eq!(w.after_ms(1_001).actions(), [solicit(1, Solicit::Unicast(MAC))]);
     }
     assert_eq!(w.after_ms(1_001).actions(), [Action::Failed { id, address: ip(1) }]);
-    assert_eq!(w.way(id), Way::Wait);
-    assert_eq!(w.actions(), [ask(1, Ask::Everyone)]);
+    assert_eq!(w.resolution(id), Resolution::Pending);
+    assert_eq!(w.actions(), [solicit(1, Solicit::Multicast)]);
 }
 
 #[test]
@@ -129,12 +131,12 @@ fn progress_of_tcp_is_as_good_as_an_answer() {
     for _ in 0..10 {
         w.after_ms(20_000);
         w.cache.on_confirmed(w.now, id);
-        assert_eq!(w.way(id), Way::Send(MAC));
+        assert_eq!(w.resolution(id), Resolution::Known(MAC));
         assert_eq!(w.after_ms(5_001).actions(), []);
     }
     let unknown = w.resolve(2);
     w.cache.on_confirmed(w.now, unknown);
-    assert_eq!(w.way(unknown), Way::Wait, "but it tells no address");
+    assert_eq!(w.resolution(unknown), Resolution::Pending, "but it tells no address");
 }
 
 #[test]
@@ -142,8 +144,8 @@ fn an_answer_nobody_asked_for_is_used_but_not_trusted() {
     let mut w = World::new(8);
     let id = w.reachable(1);
     assert_eq!(w.advert(1, OTHER, AdvertFlags::ARP_REPLY), Learned::Nothing);
-    assert_eq!(w.way(id), Way::Send(OTHER));
-    assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(OTHER))]);
+    assert_eq!(w.resolution(id), Resolution::Known(OTHER));
+    assert_eq!(w.after_ms(5_001).actions(), [solicit(1, Solicit::Unicast(OTHER))]);
     assert_eq!(w.advert(9, OTHER, AdvertFlags::ARP_REPLY), Learned::Nothing);
     assert_eq!(w.cache.find(ip(9)), None, "no entry comes of it");
 }
@@ -153,8 +155,8 @@ fn without_override_another_address_only_casts_doubt() {
     let mut w = World::new(8);
     let id = w.reachable(1);
     assert_eq!(w.advert(1, OTHER, ANSWER), Learned::Nothing);
-    assert_eq!(w.way(id), Way::Send(MAC));
-    assert_eq!(w.after_ms(5_001).actions(), [ask(1, Ask::Unicast(MAC))]);
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
+    assert_eq!(w.after_ms(5_001).actions(), [solicit(1, Solicit::Unicast(MAC))]);
     assert_eq!(w.cache.on_advert(w.now, ip(1), None, ANSWER), Learned::Nothing);
     assert_eq!(w.after_ms(1_001).actions(), [], "an answer without an option confirms");
 }
@@ -162,14 +164,17 @@ fn without_override_another_address_only_casts_doubt() {
 #[test]
 fn who_asks_for_us_is_remembered_and_who_asks_for_others_is_not() {
     let mut w = World::new(8);
-    assert_eq!(w.cache.on_question(w.now, ip(1), MAC, Aimed::Elsewhere), Learned::Nothing);
+    assert_eq!(w.cache.on_source_mac(w.now, ip(1), MAC, Target::Other), Learned::Nothing);
     assert_eq!(w.cache.find(ip(1)), None);
-    assert_eq!(w.cache.on_question(w.now, ip(1), MAC, Aimed::AtUs), Learned::Nothing);
+    assert_eq!(w.cache.on_source_mac(w.now, ip(1), MAC, Target::Local), Learned::Nothing);
     let id = w.resolve(1);
-    assert_eq!((w.way(id), w.actions()), (Way::Send(MAC), vec![]));
+    assert_eq!((w.resolution(id), w.actions()), (Resolution::Known(MAC), vec![]));
     let waiting = w.resolve(2);
-    let learned = w.cache.on_question(w.now, ip(2), OTHER, Aimed::Elsewhere);
-    assert_eq!((learned, w.way(waiting)), (Learned::Resolved(waiting), Way::Send(OTHER)));
+    let learned = w.cache.on_source_mac(w.now, ip(2), OTHER, Target::Other);
+    assert_eq!(
+        (learned, w.resolution(waiting)),
+        (Learned::Resolved(waiting), Resolution::Known(OTHER))
+    );
 }
 
 #[test]
@@ -177,9 +182,9 @@ fn a_flood_of_questions_pushes_no_neighbour_in_use_out() {
     let mut w = World::new(32);
     let ids: Vec<_> = (0..32).map(|n| w.reachable(n)).collect();
     for n in 100..1_000 {
-        assert_eq!(w.cache.on_question(w.now, ip(n), OTHER, Aimed::AtUs), Learned::Nothing);
+        assert_eq!(w.cache.on_source_mac(w.now, ip(n), OTHER, Target::Local), Learned::Nothing);
     }
-    assert!(ids.into_iter().all(|id| w.way(id) == Way::Send(MAC)));
+    assert!(ids.into_iter().all(|id| w.resolution(id) == Resolution::Known(MAC)));
 }
 
 #[test]
@@ -195,8 +200,8 @@ fn a_full_cache_evicts_and_gives_the_waiting_frames_back() {
         assert!(w.cache.len() <= 4);
     }
     assert_eq!(frames, 46);
-    assert_eq!((w.way(first), w.cache.hold(first, 9)), (Way::Gone, Some(9)));
-    assert_eq!(w.way(NeighbourId::NONE), Way::Gone);
+    assert_eq!((w.resolution(first), w.cache.hold(first, 9)), (Resolution::Evicted, Some(9)));
+    assert_eq!(w.resolution(NeighbourId::NONE), Resolution::Evicted);
 }
 
 #[test]
@@ -207,12 +212,12 @@ fn a_permanent_neighbour_is_never_asked_changed_or_evicted() {
     assert_eq!(w.cache.set_permanent(w.now, ip(1), MAC), Learned::Resolved(id));
     assert_eq!(w.cache.take_held(id), Some(5));
     assert_eq!(w.advert(1, OTHER, AdvertFlags::ARP_ANNOUNCEMENT), Learned::Nothing);
-    assert_eq!(w.cache.on_question(w.now, ip(1), OTHER, Aimed::AtUs), Learned::Nothing);
+    assert_eq!(w.cache.on_source_mac(w.now, ip(1), OTHER, Target::Local), Learned::Nothing);
     assert_eq!(w.after_ms(100_000).actions(), []);
-    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
     assert_eq!(w.cache.resolve(w.now, ip(2)), None);
     w.cache.forget(ip(1));
-    assert_eq!((w.way(id), w.cache.len()), (Way::Gone, 0));
+    assert_eq!((w.resolution(id), w.cache.len()), (Resolution::Evicted, 0));
     assert!(w.cache.resolve(w.now, ip(2)).is_some());
 }
 
@@ -236,18 +241,18 @@ fn the_times_that_a_router_tells_are_kept() {
     // RFC 4861 §6.3.4
     let mut w = World::new(8);
     let seconds = |n| Some(Duration::from_secs(n));
-    w.cache.set_pace(seconds(3), seconds(100));
-    w.cache.set_pace(None, None);
+    w.cache.set_timers(seconds(3), seconds(100));
+    w.cache.set_timers(None, None);
     w.resolve(1);
     w.actions();
     assert_eq!(w.after_ms(2990).actions(), []);
-    assert_eq!(w.after_ms(20).actions(), [ask(1, Ask::Everyone)]);
+    assert_eq!(w.after_ms(20).actions(), [solicit(1, Solicit::Multicast)]);
     let id = w.reachable(2);
     // Between half and one and a half of what is told (§6.3.2).
     w.after_ms(49_000);
-    assert_eq!(w.way(id), Way::Send(MAC));
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
     w.actions();
     w.after_ms(101_000);
-    assert_eq!(w.way(id), Way::Send(MAC));
-    assert!(w.after_ms(5100).actions().contains(&ask(2, Ask::Unicast(MAC))));
+    assert_eq!(w.resolution(id), Resolution::Known(MAC));
+    assert!(w.after_ms(5100).actions().contains(&solicit(2, Solicit::Unicast(MAC))));
 }

@@ -74,10 +74,10 @@ fn addresses_are_told_apart_by_whom_they_mean() {
         ("255.255.255.255", Cast::Broadcast),
         ("224.0.0.1", Cast::Multicast),
         ("ff02::1", Cast::Multicast),
-        ("0.0.0.0", Cast::Never),
-        ("::", Cast::Never),
-        ("127.0.0.1", Cast::Never),
-        ("::1", Cast::Never),
+        ("0.0.0.0", Cast::Invalid),
+        ("::", Cast::Invalid),
+        ("127.0.0.1", Cast::Invalid),
+        ("::1", Cast::Invalid),
         ("2001:db8::1", Cast::Unicast),
     ] {
         assert_eq!(Cast::of(ip(address), ours()), cast, "{address}");
