@@ -1,6 +1,6 @@
-//! Each congestion control at a bottleneck: throughput over loss, round trip, queue and rate, the queueing
-//! delay, fairness, and the windows over time. Whole stacks in a simulated world: the same numbers each
-//! time.
+//! Each congestion control at a bottleneck: throughput over loss, round trip, queue and rate, the
+//! queueing delay, fairness, and the windows over time. Whole stacks in a simulated world: the same
+//! numbers each time.
 //!
 //! `cargo run --release -p linerate --no-default-features --example bottleneck [-- FOLDER]`
 //!

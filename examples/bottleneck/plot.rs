@@ -11,8 +11,8 @@ const MARGIN: f64 = 48.0;
 const POINTS: usize = 600;
 const COLOURS: [&str; 4] = ["#1f6feb", "#d1572b", "#2a8a4a", "#8250df"];
 
-/// Plots every flow's congestion window in kilobytes, with a line at the bandwidth-delay product and one
-/// where the queue is full.
+/// Plots every flow's congestion window in kilobytes, with a line at the bandwidth-delay product
+/// and one where the queue is full.
 pub fn windows(title: &str, bottleneck: &Bottleneck, report: &Report) -> String {
     let looks = || report.flows.iter().flat_map(|flow| &flow.looks);
     let seconds = looks().map(|look| look.at.as_secs_f64()).fold(1.0, f64::max);

@@ -209,8 +209,8 @@ fn a_reassembly_timeout_is_reported_to_the_sender_of_the_first_fragment() {
     assert!(replies[0].2[4..].starts_with(&first[14..]));
 }
 
-/// RFC 8200 §4.5: parameter problem, code 0, pointing to the payload length or fragment offset; code
-/// 3 for a first fragment without all headers (RFC 7112 §5).
+/// RFC 8200 §4.5: parameter problem, code 0, pointing to the payload length or fragment offset;
+/// code 3 for a first fragment without all headers (RFC 7112 §5).
 #[test]
 fn malformed_ipv6_fragments_get_a_parameter_problem() {
     let (mut stage, _) = with_sender(34);

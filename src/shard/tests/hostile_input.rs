@@ -1,5 +1,5 @@
-//! Hostile and damaged input: SYN floods, guessed cookies, corrupt packets, ping floods, forged ICMP
-//! errors (RFC 4443 §2.4 (f)).
+//! Hostile and damaged input: SYN floods, guessed cookies, corrupt packets, ping floods, forged
+//! ICMP errors (RFC 4443 §2.4 (f)).
 
 use core::net::{IpAddr, Ipv4Addr};
 

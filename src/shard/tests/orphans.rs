@@ -1,4 +1,5 @@
-//! Orphans, connections that the program has closed and the peer has not: their limit and their end.
+//! Orphans, connections that the program has closed and the peer has not: their limit and their
+//! end.
 
 use super::stage::{Stage, target};
 use crate::limits::Limits;

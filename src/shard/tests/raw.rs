@@ -374,8 +374,8 @@ pub fn ack(seq: u32, ack: u32) -> HeaderOut<'static> {
 /// Length of the Ethernet and IPv4 headers.
 pub const FRAME_HEADERS: usize = 14 + ipv4::HEADER_LEN;
 
-/// Writes the Ethernet and IPv4 headers of a packet from `src` to the shard, in front of `len` bytes
-/// of payload. Returns the length of the frame.
+/// Writes the Ethernet and IPv4 headers of a packet from `src` to the shard, in front of `len`
+/// bytes of payload. Returns the length of the frame.
 pub fn frame_to_local(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usize) -> usize {
     let vlan = vlan::Tags::NONE;
     let header =
