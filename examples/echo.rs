@@ -1,11 +1,12 @@
 //! An echo server on one queue of an interface:
 //!
-//! `cargo run --release --example echo -- veth0 10.99.0.11/24` (root; `scripts/veth up` makes a
-//! veth0)
+//! `cargo run --release --example echo -- veth0 10.99.0.11/24`
+//!
+//! Needs root; `scripts/veth up` creates `veth0`.
 //!
 //! A [`Service`] runs on the worker's own thread. This one buffers nothing: data that does not fit
-//! into the send buffer stays in the receive buffer, so that the window closes on a peer that does
-//! not read, and memory stays bounded.
+//! into the send buffer stays in the receive buffer. The receive window therefore closes on a peer
+//! that does not read, and memory stays bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ const PEER_CLOSED: u64 = 1;
 struct Echo;
 
 impl Echo {
-    /// Moves available data from one direction to the other; closes once the last of it is written.
+    /// Echoes available data. Closes once the peer has closed and all data is written.
     fn pump(io: &mut dyn Io, conn: ConnId) {
         let mut buffer = [0; 4096];
         loop {

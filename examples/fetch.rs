@@ -14,7 +14,7 @@ use linerate::time::Duration;
 /// thread.
 struct Fetch {
     target: SocketAddr,
-    tell: Sender<Piece>,
+    pieces: Sender<Piece>,
 }
 
 enum Piece {
@@ -27,7 +27,7 @@ impl Service for Fetch {
         let open = ConnectOptions { remote: self.target, local: None, user: 0 };
         if let Err(error) = io.connect(&open) {
             // A failed send means that the receiver is gone.
-            let _ = self.tell.send(Piece::End(error.to_string()));
+            let _ = self.pieces.send(Piece::End(error.to_string()));
         }
     }
 
@@ -42,15 +42,15 @@ impl Service for Fetch {
         let mut bytes = vec![0; io.readable(conn)];
         let n = io.read(conn, &mut bytes);
         bytes.truncate(n);
-        let _ = self.tell.send(Piece::Bytes(bytes));
+        let _ = self.pieces.send(Piece::Bytes(bytes));
     }
 
     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
         io.close(conn);
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
-        let _ = self.tell.send(Piece::End(format!("{ending:?}")));
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, reason: CloseReason) {
+        let _ = self.pieces.send(Piece::End(format!("{reason:?}")));
     }
 }
 
@@ -65,17 +65,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.opens = true;
 
     let target = target.parse()?;
-    let (tell, told) = channel();
-    let stack = Stack::start(&config, |_worker| Box::new(Fetch { target, tell: tell.clone() }))?;
+    let (sender, receiver) = channel();
+    let stack =
+        Stack::start(&config, |_worker| Box::new(Fetch { target, pieces: sender.clone() }))?;
     let mut out = std::io::stdout().lock();
     let limit = std::time::Duration::from_secs(30);
-    let end = loop {
-        match told.recv_timeout(limit)? {
+    let reason = loop {
+        match receiver.recv_timeout(limit)? {
             Piece::Bytes(bytes) => out.write_all(&bytes)?,
-            Piece::End(how) => break how,
+            Piece::End(reason) => break reason,
         }
     };
-    eprintln!("fetch: {end}");
+    eprintln!("fetch: {reason}");
     stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
     Ok(())
 }

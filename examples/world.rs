@@ -1,5 +1,5 @@
-//! Two whole stacks, a cable that loses five frames in a hundred, and a clock that the program
-//! moves: no privileges, no C compiler, and the same numbers each time.
+//! Two complete stacks over a simulated link that loses 5 % of the frames. The clock is simulated
+//! too: the example needs no privileges and no C compiler, and prints the same numbers each time.
 //!
 //! `cargo run -p linerate --no-default-features --example world`
 
@@ -17,28 +17,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (server, client) = ("192.0.2.1".parse()?, "192.0.2.2".parse()?);
 
     let config = Config::new(world.next_mac(), vec![(server, 24)], world.draw_secret());
-    let host = world.add_host(&config, vec![Box::new(Echo::new(Rc::default()))]);
-    world.host_mut(host).shard_mut(0).listen(ListenerConfig::on_port(7))?;
+    let server_host = world.add_host(&config, vec![Box::new(Echo::new(Rc::default()))]);
+    world.host_mut(server_host).shard_mut(0).listen(ListenerConfig::on_port(7))?;
 
     let tally = Rc::new(RefCell::new(Tally::default()));
     let plan = Plan::echo((server, 7).into(), 10, 100_000);
     let network: Impairments = "loss=5%,delay=5ms".parse()?;
     let config = Config::new(world.next_mac(), vec![(client, 24)], world.draw_secret());
-    let opener = world.add_host_with(
+    let client_host = world.add_host_with(
         &config,
         vec![Box::new(Client::new(plan, Rc::clone(&tally)))],
-        &mut |cable, seed| Box::new(Impaired::new(cable, &Impairments { seed, ..network })),
+        &mut |link, seed| Box::new(Impaired::new(link, &Impairments { seed, ..network })),
     );
 
-    let begun = world.now();
+    let start = world.now();
     let done = world.run(Duration::from_secs(300), |_| tally.borrow().ended_in_all() == 10);
     let tally = tally.borrow();
-    println!("done: {done}, after {} ms of the world's time", world.now().since(begun).as_millis());
+    println!("done: {done}, after {} ms of simulated time", world.now().since(start).as_millis());
     println!("connections finished: {}", tally.ended(CloseReason::Finished));
-    println!("bytes echoed: {}, wrong ones: {}", tally.received, tally.wrong);
-    for (name, host) in [("client", opener), ("server", host)] {
-        let again = world.host(host).shard(0).counters().counted(Event::Retransmitted);
-        println!("{name}: {again} segments sent again");
+    println!("bytes echoed: {}, wrong: {}", tally.received, tally.wrong);
+    for (name, host) in [("client", client_host), ("server", server_host)] {
+        let retransmitted = world.host(host).shard(0).counters().counted(Event::Retransmitted);
+        println!("{name}: {retransmitted} segments retransmitted");
     }
     Ok(())
 }

@@ -364,7 +364,7 @@ fn every_rfc_listed_by_the_tcp_layer_has_a_section_or_a_reason() {
 
 /// RFC 9293 SHLD-13 and SHLD-23 restrict applications; check the bundled programs.
 #[test]
-fn no_program_of_ours_sends_urgent_data_or_changes_its_diffserv_field() {
+fn bundled_programs_neither_send_urgent_data_nor_change_their_dscp() {
     let mut paths = Vec::new();
     for folder in ["crates/cli/src/service", "crates/cli/src/load", "examples"] {
         collect(&root().join(folder), &mut paths);

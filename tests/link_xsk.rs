@@ -17,25 +17,25 @@ const HEADERS: usize = 14 + 20 + 20;
 /// A veth pair `linka`, `linkb` in a namespace of this thread.
 fn veth() {
     unshare(CloneFlags::CLONE_NEWNET).expect(
-        "this test makes a network namespace: run it as root (scripts/test does), nothing is skipped",
+        "this test creates a network namespace: run it as root (scripts/test does); it is never skipped",
     );
     let queues = "numrxqueues 1 numtxqueues 1";
     ip(&format!("link add linka {queues} type veth peer name linkb {queues}"));
     for name in ["linka", "linkb"] {
         let no_ipv6 = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-        std::fs::write(no_ipv6, "1").expect("the kernel's own packets can be turned off");
+        std::fs::write(no_ipv6, "1").expect("IPv6 can be disabled");
         ip(&format!("link set {name} up"));
     }
 }
 
 fn ip(arguments: &str) -> String {
-    let output = Command::new("ip").args(arguments.split(' ')).output().expect("`ip` is there");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "ip {arguments}: {said}");
+    let output = Command::new("ip").args(arguments.split(' ')).output().expect("`ip` is installed");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "ip {arguments}: {stderr}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Packets that the device dropped because the peer's ring was full.
+/// Returns the number of packets that the device dropped because the peer's ring was full.
 fn device_drops(interface: &str) -> u64 {
     let shown: serde_json::Value =
         serde_json::from_str(&ip(&format!("-s -j link show {interface}"))).expect("ip writes JSON");
@@ -64,7 +64,7 @@ impl End {
         Self { program, link, now: Instant::ZERO }
     }
 
-    /// Sends one packet; false if no frame was free.
+    /// Sends one packet. Returns false if no frame was free.
     fn try_send(&mut self, number: u32) -> bool {
         let Some(mut frame) = self.link.reserve() else { return false };
         write_packet(&mut frame, number);
@@ -92,12 +92,13 @@ impl End {
     }
 }
 
-/// Lengths from the shortest to the longest, in no regular order.
+/// Returns the length of a packet: any length from the shortest to the longest, in no regular
+/// order.
 fn length_of(number: u32) -> usize {
     60 + (number.wrapping_mul(2_654_435_761) >> 8) as usize % (1514 - 60 + 1)
 }
 
-/// Writes the Ethernet, IPv4 and TCP headers that the XDP program reads, for a frame of `len`
+/// Builds the Ethernet, IPv4 and TCP headers that the XDP program reads, for a frame of `len`
 /// bytes.
 fn headers(len: usize) -> [u8; HEADERS] {
     let mut headers = [0; HEADERS];
@@ -234,7 +235,7 @@ fn an_interface_that_goes_down_and_up_again_loses_nothing_queued() {
 }
 
 #[test]
-fn frames_that_no_ethernet_carries_are_refused_and_counted() {
+fn frames_of_invalid_length_are_refused_and_counted() {
     veth();
     let mut link = XskLink::open(&config("linka")).expect("opens");
     assert_eq!(link.frame_max(), 1518);
@@ -249,29 +250,29 @@ fn frames_that_no_ethernet_carries_are_refused_and_counted() {
 }
 
 #[test]
-fn sending_everything_never_starves_receiving() {
+fn transmitting_every_frame_never_starves_receive() {
     veth();
     let (mut a, mut b) = (End::open(&config("linka")), End::open(&config("linkb")));
-    let mut hoarded: Vec<_> = std::iter::from_fn(|| a.link.reserve()).collect();
-    assert!(hoarded.len() >= 2048 + 1024);
+    let mut reserved: Vec<_> = std::iter::from_fn(|| a.link.reserve()).collect();
+    assert!(reserved.len() >= 2048 + 1024);
     a.flush();
     let posted = a.link.accounting().rx_posted;
     (0..1000).for_each(|number| b.send(number));
     b.flush();
     let received = a.receive();
     assert_eq!(received.len(), 1000);
-    hoarded.extend(received);
+    reserved.extend(received);
     a.flush();
     assert_eq!(a.link.accounting().rx_posted, posted - 1000);
     assert!(a.link.reserve().is_none());
-    hoarded.drain(..1000).for_each(|frame| a.link.release(frame));
+    reserved.drain(..1000).for_each(|frame| a.link.release(frame));
     a.flush();
     assert_eq!(a.link.accounting().rx_posted, posted);
-    hoarded.into_iter().for_each(|frame| a.link.release(frame));
+    reserved.into_iter().for_each(|frame| a.link.release(frame));
 }
 
 #[test]
-fn every_way_to_fail_names_its_cause() {
+fn every_open_error_names_its_cause() {
     veth();
     let failure = |config: Config| XskLink::open(&config).expect_err("must not open");
     assert!(matches!(failure(config("linkz")), OpenError::NoInterface { .. }));
@@ -286,10 +287,10 @@ fn every_way_to_fail_names_its_cause() {
     XskLink::open(&config("linka")).expect("the queue is free again");
 }
 
-/// Frames longer than a chunk as linux/if_xdp.h has them: several descriptors, XDP_PKT_CONTD in all
+/// linux/if_xdp.h: a frame longer than a chunk has several descriptors, with XDP_PKT_CONTD in all
 /// but the last.
 #[test]
-fn frames_longer_than_a_chunk_come_and_go_in_several() {
+fn frames_longer_than_a_chunk_use_several_descriptors() {
     veth();
     for name in ["linka", "linkb"] {
         ip(&format!("link set {name} mtu 9000"));
@@ -309,13 +310,14 @@ fn frames_longer_than_a_chunk_come_and_go_in_several() {
             }
             a.link.transmit(a.now, frame);
             a.flush();
-            // One at a time, so that a turn may end between the descriptors of a frame.
+            // Receives one frame at a time, so that a turn may end between the descriptors of a
+            // frame.
             let mut frames = Vec::new();
             while b.link.receive(b.now, 1, &mut frames) > 0 || frames.is_empty() {
                 b.flush();
             }
             assert_eq!(frames.len(), 1, "round {round}");
-            let back = frames.pop().expect("it came");
+            let back = frames.pop().expect("one frame");
             let intact = |frame: &Frame| {
                 let bytes = frame[HEADERS..].iter().enumerate();
                 frame.len() == len
@@ -344,12 +346,12 @@ fn a_link_moves_to_the_thread_of_its_worker() {
         a.flush();
         a
     });
-    let a = worker.join().expect("the worker ends well");
+    let a = worker.join().expect("the worker does not panic");
     assert_eq!((b.receive().len(), a.link.accounting().tx_posted), (64, 0));
 }
 
 #[test]
-fn a_ticket_outlives_its_link_and_does_not_keep_the_queue() {
+fn a_ticket_outlives_its_link_and_does_not_hold_the_queue() {
     veth();
     let mut link = XskLink::open(&config("linka")).expect("opens");
     let mut frame = link.reserve().expect("a free frame");
@@ -361,13 +363,13 @@ fn a_ticket_outlives_its_link_and_does_not_keep_the_queue() {
 }
 
 #[test]
-fn a_program_started_meanwhile_does_not_keep_the_queue() {
+fn a_child_process_does_not_hold_the_queue() {
     veth();
     let link = XskLink::open(&config("linka")).expect("the link opens");
-    let mut child = Command::new("sleep").arg("30").spawn().expect("`sleep` is there");
+    let mut child = Command::new("sleep").arg("30").spawn().expect("`sleep` is installed");
     drop(link);
-    let again = XskLink::open(&config("linka")).map(|_| ());
-    child.kill().expect("it sleeps");
-    child.wait().expect("it was killed");
-    again.expect("the queue is free although the child still runs");
+    let reopened = XskLink::open(&config("linka")).map(|_| ());
+    child.kill().expect("the child is running");
+    child.wait().expect("the child was killed");
+    reopened.expect("the queue is free although the child still runs");
 }

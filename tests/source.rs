@@ -1,6 +1,6 @@
-//! The source polices itself: imports point down, `unsafe`, clocks and threads stand only in listed
-//! places, nothing is left unfinished, and every cited RFC is on the list. The lists of exceptions
-//! may only shrink.
+//! Rules of the source: imports point down; `unsafe`, clocks and threads occur only in listed
+//! files; no code is unfinished; every cited RFC is on the list. The lists of exceptions may only
+//! shrink.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,8 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
 ];
 
-/// Places for `unsafe`: memory shared with the kernel, the kernel's own structures, the C interface
-/// of packetdrill, and two measured exceptions (processor features, huge pages).
+/// Files that may use `unsafe`: memory shared with the kernel, the kernel's own structures, the C
+/// interface of packetdrill, and two measured exceptions (processor features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
@@ -34,10 +34,10 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "src/xdp/ethtool.rs",
 ];
 
-/// Places that may read real time.
+/// Files that may read real time.
 const MAY_READ_CLOCKS: &[&str] = &["src/runtime/", "crates/cli/src/", "src/xdp/"];
 
-/// Places that may start threads, share data between them, or sleep: the two ends of an in-memory
+/// Files that may start threads, share data between them, or sleep: the two ends of an in-memory
 /// link may live in two threads, the taps of all workers write one file, a bind waits for a queue
 /// that was just released, packetdrill calls block on a second thread.
 const MAY_HAVE_THREADS: &[&str] = &[
@@ -50,7 +50,7 @@ const MAY_HAVE_THREADS: &[&str] = &[
     "crates/packetdrill/src/ffi/mod.rs",
 ];
 
-/// Known RFCs. A number outside the list is a slip, or belongs on it.
+/// Known RFCs. A number outside the list is a typing error, or belongs on it.
 const RFCS: &[u32] = &[
     768, 791, 792, 793, 815, 826, 894, 919, 922, 950, 1042, 1071, 1112, 1122, 1141, 1191, 1256,
     1337, 1624, 1812, 1918, 2018, 2131, 2460, 2464, 2474, 2525, 2581, 2675, 2861, 2883, 2988, 3021,
@@ -159,7 +159,7 @@ fn every_layer_is_in_the_table() {
 }
 
 #[test]
-fn the_wire_needs_no_std() {
+fn the_wire_layer_needs_no_std() {
     let mut findings = Vec::new();
     for source in sources().iter().filter(|s| s.path.starts_with("src/wire/")) {
         for (n, line) in code_lines(source).filter(|(_, line)| line.contains("std::")) {
@@ -169,10 +169,10 @@ fn the_wire_needs_no_std() {
     none_of(findings);
 }
 
-fn stands_only_in(needles: &[&str], places: &[&str]) {
+fn assert_only_in(needles: &[&str], allowed: &[&str]) {
     let mut findings = Vec::new();
     for source in sources().iter().filter(|s| !is_test_file(&s.path)) {
-        if places.iter().any(|place| source.path.starts_with(place)) {
+        if allowed.iter().any(|place| source.path.starts_with(place)) {
             continue;
         }
         for (n, line) in code_lines(source) {
@@ -185,8 +185,8 @@ fn stands_only_in(needles: &[&str], places: &[&str]) {
 }
 
 #[test]
-fn unsafe_stands_behind_few_doors() {
-    stands_only_in(&["unsafe ", "unsafe{"], MAY_BE_UNSAFE);
+fn unsafe_code_is_confined_to_listed_files() {
+    assert_only_in(&["unsafe ", "unsafe{"], MAY_BE_UNSAFE);
 }
 
 #[test]
@@ -209,19 +209,19 @@ fn every_unsafe_block_states_its_obligation() {
 }
 
 #[test]
-fn clocks_are_read_by_the_runtime_alone() {
-    stands_only_in(&["std::time", "SystemTime", "clock_gettime"], MAY_READ_CLOCKS);
+fn only_listed_files_read_clocks() {
+    assert_only_in(&["std::time", "SystemTime", "clock_gettime"], MAY_READ_CLOCKS);
 }
 
 #[test]
-fn threads_and_locks_live_in_the_runtime_alone() {
+fn only_listed_files_use_threads_and_locks() {
     let needles = ["std::thread", "Mutex", "RwLock", "Condvar", "mpsc", "std::sync::atomic"];
-    stands_only_in(&needles, MAY_HAVE_THREADS);
+    assert_only_in(&needles, MAY_HAVE_THREADS);
 }
 
 #[test]
-fn nothing_is_left_unfinished() {
-    stands_only_in(&["todo!(", "unimplemented!(", "dbg!("], &[]);
+fn no_code_is_left_unfinished() {
+    assert_only_in(&["todo!(", "unimplemented!(", "dbg!("], &[]);
     let mut findings = Vec::new();
     for source in sources() {
         for (n, line) in source.text.lines().enumerate() {
@@ -234,7 +234,7 @@ fn nothing_is_left_unfinished() {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_file_starts_with_its_documentation() {
     let silent = sources().into_iter().filter(|s| !s.text.starts_with("//! "));
     none_of(silent.map(|s| format!("{}: no first line of documentation", s.path)).collect());
 }

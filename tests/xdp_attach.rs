@@ -1,6 +1,7 @@
-//! Attaches the XDP program to real interfaces, and checks what is left once its process has ended.
+//! Attaches the XDP program to real interfaces, and checks that nothing remains after its process
+//! has ended.
 //!
-//! Needs root, and creates veth pairs in namespaces of its own. Each test runs a second time as a
+//! Needs root, and creates veth pairs in its own namespaces. Each test runs a second time as a
 //! process inside its namespace.
 
 #[path = "xdp_attach/namespace.rs"]
@@ -38,15 +39,15 @@ fn native_mode_attaches_to_a_veth_and_leaves_with_the_program() {
         assert_eq!(xdp_of("near").as_deref(), Some("xdp"));
         program.detach();
         assert_eq!((xdp_of("near"), program.attachment()), (None, None));
-        program.attach("near", XdpMode::Native).expect("the place is free again");
+        program.attach("near", XdpMode::Native).expect("the interface is free again");
         drop(program);
         assert_eq!(xdp_of("near"), None);
     });
 }
 
 #[test]
-fn generic_mode_attaches_where_asked_for() {
-    test_in_namespace("generic_mode_attaches_where_asked_for", || {
+fn generic_mode_attaches_on_request() {
+    test_in_namespace("generic_mode_attaches_on_request", || {
         let program = attach("near", XdpMode::Generic);
         assert_eq!(program.attachment().expect("attached").mode, AttachedMode::Generic);
         assert_eq!(xdp_of("near").as_deref(), Some("xdpgeneric"));
@@ -54,8 +55,8 @@ fn generic_mode_attaches_where_asked_for() {
 }
 
 #[test]
-fn auto_is_native_where_the_driver_can() {
-    test_in_namespace("auto_is_native_where_the_driver_can", || {
+fn auto_mode_is_native_if_the_driver_supports_it() {
+    test_in_namespace("auto_mode_is_native_if_the_driver_supports_it", || {
         let program = attach("near", XdpMode::Auto);
         let attachment = program.attachment().expect("attached");
         assert_eq!((attachment.mode, attachment.fallback.as_deref()), (AttachedMode::Native, None));
@@ -63,14 +64,14 @@ fn auto_is_native_where_the_driver_can() {
 }
 
 #[test]
-fn auto_falls_back_to_generic_with_the_reason() {
-    test_in_namespace("auto_falls_back_to_generic_with_the_reason", || {
+fn auto_mode_falls_back_to_generic_and_gives_the_reason() {
+    test_in_namespace("auto_mode_falls_back_to_generic_and_gives_the_reason", || {
         ip("link add bridge0 type bridge");
         let program = attach("bridge0", XdpMode::Auto);
         let attachment = program.attachment().expect("attached").clone();
         assert_eq!(attachment.mode, AttachedMode::Generic);
-        let word = attachment.fallback.expect("a reason");
-        assert!(word.contains("bridge0") && word.contains("does not support"), "{word}");
+        let reason = attachment.fallback.expect("a reason");
+        assert!(reason.contains("bridge0") && reason.contains("does not support"), "{reason}");
         drop(program);
         let error =
             Program::load_and_attach("bridge0", XdpMode::Native).expect_err("no native mode");
@@ -92,13 +93,13 @@ fn a_veth_with_fewer_queues_than_its_peer_has_its_own_error() {
         let program = attach("narrow", XdpMode::Auto);
         let attachment = program.attachment().expect("attached");
         assert_eq!(attachment.mode, AttachedMode::Generic);
-        assert!(attachment.fallback.as_ref().is_some_and(|word| word.contains("queues")));
+        assert!(attachment.fallback.as_ref().is_some_and(|reason| reason.contains("queues")));
     });
 }
 
 #[test]
-fn jumbo_frames_do_not_keep_a_frags_aware_program_off_a_veth() {
-    test_in_namespace("jumbo_frames_do_not_keep_a_frags_aware_program_off_a_veth", || {
+fn a_frags_aware_program_attaches_to_a_veth_with_jumbo_frames() {
+    test_in_namespace("a_frags_aware_program_attaches_to_a_veth_with_jumbo_frames", || {
         ip("link set near mtu 9000");
         ip_of_far("link set far mtu 9000");
         assert_eq!(
@@ -109,19 +110,19 @@ fn jumbo_frames_do_not_keep_a_frags_aware_program_off_a_veth() {
 }
 
 #[test]
-fn an_interface_that_is_taken_is_said_to_be_busy() {
-    test_in_namespace("an_interface_that_is_taken_is_said_to_be_busy", || {
+fn an_interface_in_use_is_reported_as_busy() {
+    test_in_namespace("an_interface_in_use_is_reported_as_busy", || {
         let _first = attach("near", XdpMode::Native);
         for mode in [XdpMode::Native, XdpMode::Auto, XdpMode::Generic] {
-            let error = Program::load_and_attach("near", mode).expect_err("taken");
+            let error = Program::load_and_attach("near", mode).expect_err("in use");
             assert!(matches!(error, AttachError::Busy { .. }), "{mode:?}: {error}");
         }
     });
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_said_so() {
-    test_in_namespace("an_interface_that_is_not_there_is_said_so", || {
+fn a_missing_interface_is_reported() {
+    test_in_namespace("a_missing_interface_is_reported", || {
         for name in ["none0", "", "with\0nul", "a-name-that-is-far-too-long"] {
             let error =
                 Program::load_and_attach(name, XdpMode::Auto).expect_err("no such interface");
@@ -131,9 +132,9 @@ fn an_interface_that_is_not_there_is_said_so() {
 }
 
 #[test]
-fn a_process_without_privileges_learns_which_it_needs() {
+fn missing_privileges_are_named() {
     const ROLE: &str = "LINERATE_TEST_UNPRIVILEGED";
-    const NAME: &str = "a_process_without_privileges_learns_which_it_needs";
+    const NAME: &str = "missing_privileges_are_named";
     if std::env::var_os(ROLE).is_some() {
         let error = Program::load().expect_err("root in a user namespace may not load programs");
         assert!(matches!(error, AttachError::NoPrivilege { .. }), "{error}");
@@ -151,29 +152,29 @@ fn a_process_without_privileges_learns_which_it_needs() {
 }
 
 #[test]
-fn kill_leaves_no_program_and_the_kernel_has_its_traffic_back() {
-    const NAME: &str = "kill_leaves_no_program_and_the_kernel_has_its_traffic_back";
+fn after_a_kill_the_program_is_gone_and_the_kernel_gets_its_traffic() {
+    const NAME: &str = "after_a_kill_the_program_is_gone_and_the_kernel_gets_its_traffic";
     test_in_namespace(NAME, || {
         if std::env::var_os("LINERATE_TEST_HOLD").is_some() {
-            hold_the_traffic();
+            hold_traffic();
         }
         let listener = TcpListener::bind((NEAR, 7000)).expect("listen");
         let address = listener.local_addr().expect("bound");
-        assert!(reaches(address), "the pair works before");
+        assert!(reaches(address), "the pair works before the test");
         let mut holder = Command::new(std::env::current_exe().expect("the test binary"))
             .args(["--exact", NAME, "--nocapture"])
             .env("LINERATE_TEST_HOLD", "1")
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the test binary starts once more");
+            .expect("the test binary starts");
         let lines = BufReader::new(holder.stdout.take().expect("piped")).lines();
         let held = lines.map_while(Result::ok).any(|line| line.contains("holding"));
-        let taken = xdp_of("near");
+        let attached = xdp_of("near");
         let blackholed = !reaches(address);
         holder.kill().expect("SIGKILL");
         holder.wait().expect("reaped");
         assert!(held && blackholed, "held {held}, blackholed {blackholed}");
-        assert_eq!(taken.as_deref(), Some("xdp"));
+        assert_eq!(attached.as_deref(), Some("xdp"));
         let killed = Clock::now();
         while xdp_of("near").is_some() {
             assert!(killed.elapsed() < Duration::from_secs(5), "the program outlives its process");
@@ -184,7 +185,7 @@ fn kill_leaves_no_program_and_the_kernel_has_its_traffic_back() {
 }
 
 /// Redirects all traffic to `NEAR` into a socket without a reader, until killed.
-fn hold_the_traffic() -> ! {
+fn hold_traffic() -> ! {
     let socket = Socket::new(Domain::from(44), Type::RAW, None).expect("AF_XDP");
     let mut program = attach("near", XdpMode::Native);
     program.set_policy(Policy { role: Role::Exclusive, ..Policy::default() }).expect("policy");
@@ -215,8 +216,8 @@ fn without_a_socket_the_kernel_serves_claimed_ports_itself() {
 }
 
 #[test]
-fn unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own() {
-    test_in_namespace("unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own", || {
+fn unclaimed_traffic_reaches_the_kernel_while_the_program_is_attached() {
+    test_in_namespace("unclaimed_traffic_reaches_the_kernel_while_the_program_is_attached", || {
         let socket = Socket::new(Domain::from(44), Type::RAW, None).expect("AF_XDP");
         let mut program = attach("near", XdpMode::Native);
         program.claim_address(IpAddr::from(NEAR)).expect("claim");
@@ -225,8 +226,8 @@ fn unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own() {
             program.insert_socket(queue, socket.as_raw_fd()).expect("insert");
         }
         let claimed = TcpListener::bind((NEAR, 7000)).expect("listen");
-        let kernels = TcpListener::bind((NEAR, 7001)).expect("listen");
-        assert!(reaches(kernels.local_addr().expect("bound")));
+        let unclaimed = TcpListener::bind((NEAR, 7001)).expect("listen");
+        assert!(reaches(unclaimed.local_addr().expect("bound")));
         assert!(!reaches(claimed.local_addr().expect("bound")));
         let counters = program.counters().expect("counters");
         assert!(
@@ -237,8 +238,8 @@ fn unclaimed_traffic_is_the_kernels_while_the_program_holds_its_own() {
 }
 
 #[test]
-fn each_queue_brings_its_frames_to_its_own_socket() {
-    test_in_namespace("each_queue_brings_its_frames_to_its_own_socket", || {
+fn each_queue_delivers_its_frames_to_its_own_socket() {
+    test_in_namespace("each_queue_delivers_its_frames_to_its_own_socket", || {
         const KNOCKS: u64 = 64;
         let mut program = attach("near", XdpMode::Native);
         let mut links = [0, 1].map(|queue| {
@@ -264,7 +265,10 @@ fn each_queue_brings_its_frames_to_its_own_socket() {
             }
         }
         assert!(received.iter().sum::<u64>() >= KNOCKS, "{received:?}");
-        assert!(received.iter().all(|frames| *frames > 0), "one queue got it all: {received:?}");
+        assert!(
+            received.iter().all(|frames| *frames > 0),
+            "one queue received all frames: {received:?}"
+        );
         assert!(program.counters().expect("counters").of(Verdict::Tcp) >= KNOCKS);
         program.detach();
     });
@@ -282,7 +286,7 @@ fn a_veth_is_probed_with_its_peer() {
         assert!(near.features.is_some_and(|features| features.native() && !features.zero_copy()));
         assert_eq!(near.program, None);
         let peer = near.peer.expect("a veth has a peer");
-        assert_eq!(peer.interface, None, "it is in the other namespace");
+        assert_eq!(peer.interface, None, "the peer is in the other namespace");
 
         ip("link add left type veth peer right");
         let left = probe("left").unwrap_or_else(|error| panic!("{error}"));
@@ -302,7 +306,7 @@ fn queues_are_counted_before_workers_are_started() {
         for wanted in [1, 2] {
             check_queues("near", wanted).unwrap_or_else(|error| panic!("{error}"));
         }
-        let error = check_queues("near", 3).expect_err("it has two");
+        let error = check_queues("near", 3).expect_err("the interface has two");
         assert!(matches!(error, ProbeError::TooFewQueues { wanted: 3, has: 2, .. }), "{error}");
     });
 }

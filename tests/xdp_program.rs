@@ -1,4 +1,4 @@
-//! The XDP program, frame by frame, in the kernel: BPF_PROG_TEST_RUN needs no interface.
+//! Runs the XDP program in the kernel, frame by frame. BPF_PROG_TEST_RUN needs no interface.
 //!
 //! Needs root (or CAP_BPF and CAP_NET_ADMIN). Builds its frames by hand rather than by `wire`, so
 //! that one mistake cannot hide another.
@@ -31,7 +31,7 @@ impl Bench {
             .set_policy(Policy { role, fragments, ..Policy::default() })
             .expect("the policy is a plain map entry");
         for address in [IpAddr::from(OURS4), IpAddr::from(OURS6)] {
-            program.claim_address(address).expect("there is room for two addresses");
+            program.claim_address(address).expect("two addresses fit");
         }
         program.claim_ports(PORT..=PORT).expect("every port has its bit");
         let socket = xdp_socket();
@@ -48,18 +48,19 @@ impl Bench {
     }
 
     fn counters(&self) -> Counters {
-        self.program.counters().expect("counters can be read by whoever loaded the program")
+        self.program.counters().expect("the loader may read the counters")
     }
 
-    /// Returns the verdict on one frame, by the counter that moved; action and counter must agree.
+    /// Returns the verdict on one frame: the counter that increased. Asserts that the action
+    /// agrees.
     fn verdict(&self, frame: &[u8]) -> Verdict {
         let before = self.counters();
         let action =
-            self.program.test_run(frame).expect("the kernel takes any whole Ethernet header");
+            self.program.test_run(frame).expect("the kernel accepts any complete Ethernet header");
         let after = self.counters();
-        let moved: Vec<Verdict> =
+        let increased: Vec<Verdict> =
             Verdict::ALL.into_iter().filter(|&v| after.of(v) != before.of(v)).collect();
-        let [verdict] = moved[..] else { panic!("one counter moves a frame, not {moved:?}") };
+        let [verdict] = increased[..] else { panic!("one counter per frame, not {increased:?}") };
         let expected = if verdict.redirects() { TestRun::Redirected } else { TestRun::Passed };
         assert_eq!(action, expected, "{verdict:?}");
         assert_eq!(after.of(verdict), before.of(verdict) + 1);
@@ -67,29 +68,29 @@ impl Bench {
     }
 }
 
-/// An unbound AF_XDP socket: enough for the map.
+/// Creates an unbound AF_XDP socket, which is enough for the map.
 fn xdp_socket() -> Socket {
     const AF_XDP: i32 = 44;
     Socket::new(Domain::from(AF_XDP), Type::RAW, None).expect("the kernel has AF_XDP")
 }
 
 fn check(bench: &Bench, cases: &[(&str, Vec<u8>, Verdict)]) {
-    for (what, frame, wanted) in cases {
-        assert_eq!(bench.verdict(frame), *wanted, "{what}");
+    for (name, frame, expected) in cases {
+        assert_eq!(bench.verdict(frame), *expected, "{name}");
     }
 }
 
 #[test]
 fn a_fresh_program_passes_everything() {
     let program = Program::load().expect("these tests need root, as in scripts/test");
-    for (what, frame) in corpus() {
-        assert_eq!(program.test_run(&frame).expect("test run"), TestRun::Passed, "{what}");
+    for (name, frame) in corpus() {
+        assert_eq!(program.test_run(&frame).expect("test run"), TestRun::Passed, "{name}");
     }
     assert_eq!(program.counters().expect("counters").redirected(), 0);
 }
 
 #[test]
-fn shared_mode_takes_claimed_ports_and_leaves_the_rest_to_the_kernel() {
+fn shared_mode_redirects_claimed_ports_and_passes_the_rest() {
     use Verdict::*;
     check(
         &Bench::shared(),
@@ -113,7 +114,7 @@ fn shared_mode_takes_claimed_ports_and_leaves_the_rest_to_the_kernel() {
 }
 
 #[test]
-fn exclusive_mode_takes_all_tcp_and_icmp_and_what_resolves_our_addresses() {
+fn exclusive_mode_redirects_all_tcp_icmp_and_address_resolution() {
     use Verdict::*;
     check(
         &Bench::exclusive(),
@@ -125,17 +126,25 @@ fn exclusive_mode_takes_all_tcp_and_icmp_and_what_resolves_our_addresses() {
             ("error", v4_of(ICMP, icmp(3, vec![])), Icmp),
             ("ARP for our address", eth(ARP, arp(OURS4)), Arp),
             ("ARP for another", eth(ARP, arp([10, 0, 0, 9])), PassAddress),
-            ("solicitation to the group", solicitation(solicited_node(OURS6), OURS6), Ndp),
+            (
+                "solicitation to the multicast group",
+                solicitation(solicited_node(OURS6), OURS6),
+                Ndp,
+            ),
             ("same group, another target", solicitation(solicited_node(OURS6), TWIN6), PassAddress),
             ("unicast solicitation", solicitation(OURS6, OURS6), Ndp),
             ("advertisement to us", neighbour(136, OURS6, PEER6), Ndp),
-            ("another's, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
-            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: a host with our address announces it to all, or to
-            // one.
-            ("ours, to all nodes", neighbour(136, ALL_NODES, OURS6), Ndp),
+            ("another target, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
+            // RFC 4862 §5.4.4, RFC 5227 §2.1.1: a conflicting host announces our address to all
+            // nodes or to one.
+            ("our address, to all nodes", neighbour(136, ALL_NODES, OURS6), Ndp),
             ("a router, to all nodes", neighbour(134, ALL_NODES, PEER6), PassProtocol),
             ("ARP as our address", eth(ARP, arp_of(OURS4, [0; 4])), Arp),
-            ("TCP to a group", eth(IP6, ipv6(PEER6, ALL_NODES, TCP, tcp(1))), PassAddress),
+            (
+                "TCP to a multicast group",
+                eth(IP6, ipv6(PEER6, ALL_NODES, TCP, tcp(1))),
+                PassAddress,
+            ),
             ("UDP", v4_of(UDP, tcp(PORT)), PassProtocol),
             (
                 "TCP to another address",
@@ -188,7 +197,7 @@ fn icmp_errors_reach_the_stack_in_shared_mode_only_when_they_quote_a_claimed_flo
 }
 
 #[test]
-fn tags_are_looked_through_up_to_two() {
+fn up_to_two_vlan_tags_are_parsed() {
     use Verdict::*;
     let packet = || ipv4(PEER4, OURS4, TCP, 0, tcp(PORT));
     let tag = |outer, inner: Vec<u8>| [&outer_type(outer)[..], &inner].concat();
@@ -222,7 +231,7 @@ fn ipv4_options_of_any_length_are_skipped() {
 }
 
 #[test]
-fn routers_are_heard_by_the_stack_where_it_makes_its_addresses_of_what_they_say() {
+fn router_messages_reach_the_stack_with_autoconfiguration() {
     // RFC 4862 §5.5
     use Verdict::*;
     let mut bench = Bench::exclusive();
@@ -234,13 +243,13 @@ fn routers_are_heard_by_the_stack_where_it_makes_its_addresses_of_what_they_say(
             ("to all nodes", neighbour(134, ALL_NODES, PEER6), Ndp),
             ("to us", neighbour(134, OURS6, PEER6), Icmp),
             ("a neighbour, to all nodes", neighbour(136, ALL_NODES, PEER6), PassAddress),
-            ("a question for routers", neighbour(133, ALL_NODES, PEER6), PassProtocol),
+            ("a router solicitation", neighbour(133, ALL_NODES, PEER6), PassProtocol),
         ],
     );
 }
 
 #[test]
-fn a_version_that_does_not_fit_the_ethertype_is_malformed() {
+fn a_version_that_contradicts_the_ethertype_is_malformed() {
     let bench = Bench::exclusive();
     let mut four = v4(tcp(PORT));
     four[14] = 0x65;
@@ -277,21 +286,21 @@ fn extension_headers_are_walked_in_any_order_up_to_a_bound() {
 }
 
 #[test]
-fn fragments_go_where_the_policy_says() {
+fn fragments_follow_the_policy() {
     use Verdict::*;
-    let part4 =
+    let fragment4 =
         |protocol, fragment| eth(IP4, ipv4_with(PEER4, OURS4, protocol, 0, fragment, tcp(PORT)));
-    let part6 = |next, offset| v6_of(FRAGMENT, fragment_header(next, offset, tcp(PORT)));
-    let first4 = part4(TCP, 0x2000);
-    let later4 = part4(TCP, 185);
+    let fragment6 = |next, offset| v6_of(FRAGMENT, fragment_header(next, offset, tcp(PORT)));
+    let first4 = fragment4(TCP, 0x2000);
+    let later4 = fragment4(TCP, 185);
     check(
         &Bench::shared(),
         &[
             ("first", first4.clone(), PassFragment),
             ("later", later4.clone(), PassFragment),
-            ("do not fragment is no fragment", part4(TCP, 0x4000), Tcp),
-            ("IPv6", part6(TCP, 1), PassFragment),
-            ("IPv6, atomic", part6(TCP, 0), Tcp),
+            ("do not fragment is no fragment", fragment4(TCP, 0x4000), Tcp),
+            ("IPv6", fragment6(TCP, 1), PassFragment),
+            ("IPv6, atomic", fragment6(TCP, 0), Tcp),
         ],
     );
     check(
@@ -299,27 +308,27 @@ fn fragments_go_where_the_policy_says() {
         &[
             ("first", first4.clone(), Fragment),
             ("later", later4.clone(), Fragment),
-            ("UDP", part4(UDP, 0x2000), PassProtocol),
-            ("ICMP", part4(ICMP, 0x2000), PassProtocol),
-            ("IPv6 first", part6(TCP, 1), Fragment),
-            ("IPv6 last", part6(TCP, 1480), Fragment),
-            ("IPv6 UDP", part6(UDP, 1), PassProtocol),
+            ("UDP", fragment4(UDP, 0x2000), PassProtocol),
+            ("ICMP", fragment4(ICMP, 0x2000), PassProtocol),
+            ("IPv6 first", fragment6(TCP, 1), Fragment),
+            ("IPv6 last", fragment6(TCP, 1480), Fragment),
+            ("IPv6 UDP", fragment6(UDP, 1), PassProtocol),
         ],
     );
     check(
         &Bench::new(Role::Exclusive, Fragments::Stack),
         &[
             ("TCP", first4, Fragment),
-            ("ICMP", part4(ICMP, 0x2000), Fragment),
-            ("ICMPv6", part6(ICMP6, 1), Fragment),
-            ("UDP", part4(UDP, 185), PassProtocol),
-            ("options of the whole", part6(60, 1), Fragment),
+            ("ICMP", fragment4(ICMP, 0x2000), Fragment),
+            ("ICMPv6", fragment6(ICMP6, 1), Fragment),
+            ("UDP", fragment4(UDP, 185), PassProtocol),
+            ("destination options", fragment6(60, 1), Fragment),
         ],
     );
 }
 
 #[test]
-fn a_frame_cut_anywhere_or_damaged_anyhow_is_passed_or_redirected_and_counted() {
+fn truncated_and_damaged_frames_are_passed_or_redirected_and_counted() {
     for role in [Role::Shared, Role::Exclusive] {
         let bench = Bench::new(role, Fragments::Stack);
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -329,12 +338,12 @@ fn a_frame_cut_anywhere_or_damaged_anyhow_is_passed_or_redirected_and_counted() 
             random ^= random << 17;
             random as usize
         };
-        for (what, frame) in corpus() {
+        for (name, frame) in corpus() {
             let whole = bench.verdict(&frame);
             for len in 14..frame.len() {
-                // A cut frame may lose what the verdict rests on, but never gain a redirect.
+                // A truncated frame may lose the fields of the verdict, but never gain a redirect.
                 let cut = bench.verdict(&frame[..len]);
-                assert!(cut == whole || !cut.redirects(), "{what} cut to {len}: {cut:?}");
+                assert!(cut == whole || !cut.redirects(), "{name} cut to {len}: {cut:?}");
             }
             for _ in 0..100 {
                 let mut damaged = frame.clone();
@@ -349,7 +358,7 @@ fn a_frame_cut_anywhere_or_damaged_anyhow_is_passed_or_redirected_and_counted() 
 }
 
 #[test]
-fn a_frame_of_several_buffers_is_judged_by_its_headers() {
+fn a_multi_buffer_frame_is_classified_by_its_headers() {
     let mut segment = tcp(PORT);
     segment.resize(9000, 0x55);
     assert_eq!(Bench::shared().verdict(&v4(segment)), Verdict::Tcp);
@@ -358,24 +367,24 @@ fn a_frame_of_several_buffers_is_judged_by_its_headers() {
 #[test]
 fn a_queue_without_a_socket_passes() {
     let mut bench = Bench::exclusive();
-    bench.program.remove_socket(0).expect("it has one");
+    bench.program.remove_socket(0).expect("the queue has a socket");
     for frame in [v4(tcp(PORT)), v6(tcp(PORT)), eth(ARP, arp(OURS4))] {
         assert_eq!(bench.verdict(&frame), Verdict::PassNoSocket);
     }
-    bench.program.remove_socket(0).expect("removing once more does no harm");
+    bench.program.remove_socket(0).expect("removing a socket twice is harmless");
     let socket = xdp_socket();
-    bench.program.insert_socket(0, socket.as_raw_fd()).expect("the place is free again");
+    bench.program.insert_socket(0, socket.as_raw_fd()).expect("the map entry is free again");
     assert_eq!(bench.verdict(&v4(tcp(PORT))), Verdict::Tcp);
     drop(socket);
     assert_eq!(
         bench.verdict(&v4(tcp(PORT))),
         Verdict::PassNoSocket,
-        "closed sockets are forgotten"
+        "closed sockets leave the map"
     );
 }
 
 #[test]
-fn claims_change_while_it_runs() {
+fn claims_can_change_at_run_time() {
     let mut bench = Bench::shared();
     let (four, six) = (v4(tcp(PORT)), v6(tcp(PORT)));
     bench.program.unclaim_ports(PORT..=PORT).expect("unclaim");
@@ -386,11 +395,11 @@ fn claims_change_while_it_runs() {
         .expect("policy");
     assert_eq!(bench.verdict(&four), Verdict::Tcp);
     bench.program.unclaim_address(IpAddr::from(OURS4)).expect("unclaim");
-    bench.program.unclaim_address(IpAddr::from(OURS4)).expect("once more does no harm");
+    bench.program.unclaim_address(IpAddr::from(OURS4)).expect("repeating the call is harmless");
     assert_eq!(bench.verdict(&four), Verdict::PassAddress);
     assert_eq!(bench.verdict(&six), Verdict::Tcp);
     bench.program.claim_address(IpAddr::from(OURS4)).expect("claim");
-    bench.program.claim_address(IpAddr::from(OURS4)).expect("once more does no harm");
+    bench.program.claim_address(IpAddr::from(OURS4)).expect("repeating the call is harmless");
     assert_eq!(bench.verdict(&four), Verdict::Tcp);
 }
 
@@ -400,22 +409,22 @@ fn port_ranges_are_exact_at_their_edges() {
     bench.program.unclaim_ports(0..=65535).expect("unclaim");
     bench.program.claim_ports(32768..=60999).expect("claim");
     bench.program.unclaim_ports(40000..=40127).expect("unclaim");
-    let taken = [32768, 32769, 39999, 40128, 60998, 60999];
-    let left = [0, 1, 32767, 40000, 40064, 40127, 61000, 65535];
-    for port in taken {
+    let claimed = [32768, 32769, 39999, 40128, 60998, 60999];
+    let unclaimed = [0, 1, 32767, 40000, 40064, 40127, 61000, 65535];
+    for port in claimed {
         assert_eq!(bench.verdict(&v4(tcp(port))), Verdict::Tcp, "port {port}");
     }
-    for port in left {
+    for port in unclaimed {
         assert_eq!(bench.verdict(&v4(tcp(port))), Verdict::PassPort, "port {port}");
     }
     bench.program.claim_ports(0..=65535).expect("claim");
-    for port in left {
+    for port in unclaimed {
         assert_eq!(bench.verdict(&v4(tcp(port))), Verdict::Tcp, "port {port}");
     }
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_its_cause() {
+fn excess_claims_are_refused_with_their_cause() {
     let mut program = Program::load().expect("these tests need root, as in scripts/test");
     for last in 0..=255 {
         program.claim_address(IpAddr::from([10, 0, 0, last])).expect("256 addresses fit");

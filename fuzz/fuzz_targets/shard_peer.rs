@@ -1,5 +1,5 @@
-//! A hostile peer: whatever segments it sends, in whatever order and time, and whatever the program
-//! does meanwhile, the shard answers with well-formed frames only and holds nothing in the end.
+//! A hostile peer sends arbitrary segments at arbitrary times, and the program makes arbitrary
+//! calls. The shard must reply with well-formed frames only, and hold nothing at the end.
 
 #![no_main]
 
@@ -21,9 +21,9 @@ use linerate::wire::MacAddr;
 
 use peer::{Bytes, OURS, Peer, THEIRS};
 
-/// The program's next call.
+/// A call of the program.
 #[derive(Clone, Copy, Debug)]
-enum Order {
+enum Call {
     Connect,
     Write(u16),
     Read(u16),
@@ -32,35 +32,35 @@ enum Order {
     CloseBy(u64),
     Abort,
     Urgent(u8),
-    Choose(SocketOption),
+    SetOption(SocketOption),
 }
 
 #[derive(Clone, Default)]
 struct Program {
-    orders: Rc<RefCell<Vec<(u8, Order)>>>,
+    calls: Rc<RefCell<Vec<(u8, Call)>>>,
     conns: Rc<RefCell<Vec<ConnId>>>,
 }
 
 impl Program {
-    fn obey(&self, io: &mut dyn Io) {
-        for (which, order) in self.orders.borrow_mut().drain(..) {
-            if let Order::Connect = order {
+    fn run_calls(&self, io: &mut dyn Io) {
+        for (which, call) in self.calls.borrow_mut().drain(..) {
+            if let Call::Connect = call {
                 let remote = (THEIRS, u16::from(which & 3) + peer::PORT).into();
                 self.conns.borrow_mut().extend(io.connect(&ConnectOptions { remote, local: None, user: 1 }));
                 continue;
             }
             let conns = self.conns.borrow();
             let Some(&conn) = conns.get(usize::from(which) % conns.len().max(1)) else { continue };
-            match order {
-                Order::Connect => {}
-                Order::Write(len) => drop(io.write(conn, &vec![which; len.into()])),
-                Order::Read(len) => drop(io.read(conn, &mut vec![0; len.into()])),
-                Order::Close => io.close(conn),
-                Order::CloseBoth => io.close_both(conn),
-                Order::CloseBy(ms) => io.close_by(conn, io.now() + Duration::from_millis(ms)),
-                Order::Abort => io.abort(conn),
-                Order::Urgent(len) => drop(io.write_urgent(conn, &vec![1; len.into()])),
-                Order::Choose(choice) => io.set_option(conn, choice),
+            match call {
+                Call::Connect => {}
+                Call::Write(len) => drop(io.write(conn, &vec![which; len.into()])),
+                Call::Read(len) => drop(io.read(conn, &mut vec![0; len.into()])),
+                Call::Close => io.close(conn),
+                Call::CloseBoth => io.close_both(conn),
+                Call::CloseBy(ms) => io.close_by(conn, io.now() + Duration::from_millis(ms)),
+                Call::Abort => io.abort(conn),
+                Call::Urgent(len) => drop(io.write_urgent(conn, &vec![1; len.into()])),
+                Call::SetOption(option) => io.set_option(conn, option),
             }
         }
     }
@@ -77,13 +77,13 @@ impl Service for Program {
         self.conns.borrow_mut().retain(|it| *it != conn);
     }
     fn on_alarm(&mut self, io: &mut dyn Io) {
-        self.obey(io);
+        self.run_calls(io);
         io.set_alarm(io.now());
     }
 }
 
-/// The shard between its program and the peer.
-struct Stage {
+/// The shard, its program, and the link to the peer.
+struct TestBed {
     shard: Shard,
     near: MemoryLink,
     far: MemoryLink,
@@ -91,7 +91,7 @@ struct Stage {
     now: Instant,
 }
 
-impl Stage {
+impl TestBed {
     fn new(bytes: &mut Bytes<'_>) -> Self {
         let mut config = Config::new(MacAddr(OURS.mac), vec![(OURS.ip.into(), 24)], [7; 32]);
         config.limits = Limits {
@@ -117,14 +117,14 @@ impl Stage {
         let sizes = memory::Config { frames: 256, frame_max: 2048, ring: 128 };
         let (near, far) = memory::pair(sizes);
         let now = Instant::from_millis(1_000_000);
-        let mut stage = Self { shard, near, far, program: Program::default(), now };
-        let Self { shard, near, program, .. } = &mut stage;
+        let mut bed = Self { shard, near, far, program: Program::default(), now };
+        let Self { shard, near, program, .. } = &mut bed;
         shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
-        stage
+        bed
     }
 
-    /// Turns until the shard is quiet; the peer checks all that it sends.
-    fn turns(&mut self, peer: &mut Peer) {
+    /// Runs turns until the shard is idle. The peer checks every frame that it sends.
+    fn run_turns(&mut self, peer: &mut Peer) {
         for _ in 0..6 {
             let Self { shard, near, far, program, now } = self;
             shard.turn(
@@ -134,17 +134,17 @@ impl Stage {
             let mut frames: Vec<Frame> = Vec::new();
             far.receive(*now, usize::MAX, &mut frames);
             for frame in frames {
-                let answer = peer.sees(&frame);
+                let reply = peer.check(&frame);
                 self.far.release(frame);
-                if let Some(bytes) = answer {
-                    self.puts(&bytes);
+                if let Some(bytes) = reply {
+                    self.inject(&bytes);
                 }
             }
             self.far.flush(self.now);
         }
     }
 
-    fn puts(&mut self, bytes: &[u8]) {
+    fn inject(&mut self, bytes: &[u8]) {
         if let Some(mut frame) = self.far.reserve() {
             frame.fill(&bytes[..bytes.len().min(2048)]);
             self.far.transmit(self.now, frame);
@@ -155,33 +155,33 @@ impl Stage {
         match bytes.byte() % 16 {
             0..=8 => {
                 let frame = peer.segment(bytes);
-                self.puts(&frame);
+                self.inject(&frame);
             }
             9 => self.now += Duration::from_micros(1 << (bytes.byte() % 27)),
             10 => {
                 let frame = peer.icmp(bytes);
-                self.puts(&frame);
+                self.inject(&frame);
             }
             11 => {
-                let frame = peer.anything(bytes);
-                self.puts(&frame);
+                let frame = peer.arbitrary(bytes);
+                self.inject(&frame);
             }
             _ => {
-                let order = order(bytes);
-                self.program.orders.borrow_mut().push((bytes.byte(), order));
+                let call = draw_call(bytes);
+                self.program.calls.borrow_mut().push((bytes.byte(), call));
             }
         }
         if bytes.flag() {
-            self.turns(peer);
+            self.run_turns(peer);
         }
     }
 
-    /// Ends everything, and checks that the shard holds nothing.
+    /// Aborts all connections and asserts that the shard holds nothing.
     fn finish(mut self, mut peer: Peer) {
-        self.turns(&mut peer);
+        self.run_turns(&mut peer);
         self.shard.abort_all(self.now);
         for _ in 0..20 {
-            self.turns(&mut peer);
+            self.run_turns(&mut peer);
             self.now += Duration::from_secs(60);
         }
         let memory = self.shard.memory();
@@ -195,17 +195,17 @@ fn algorithm(byte: u8) -> Algorithm {
     [Algorithm::NewReno, Algorithm::Cubic, Algorithm::Bbr, Algorithm::Dctcp][usize::from(byte % 4)]
 }
 
-fn order(bytes: &mut Bytes<'_>) -> Order {
+fn draw_call(bytes: &mut Bytes<'_>) -> Call {
     match bytes.byte() % 12 {
-        0 | 1 => Order::Connect,
-        2..=4 => Order::Write(bytes.word()),
-        5 => Order::Read(bytes.word()),
-        6 => Order::Close,
-        7 => Order::CloseBoth,
-        8 => Order::CloseBy(bytes.word().into()),
-        9 => Order::Abort,
-        10 => Order::Urgent(bytes.byte()),
-        _ => Order::Choose(match bytes.byte() % 8 {
+        0 | 1 => Call::Connect,
+        2..=4 => Call::Write(bytes.word()),
+        5 => Call::Read(bytes.word()),
+        6 => Call::Close,
+        7 => Call::CloseBoth,
+        8 => Call::CloseBy(bytes.word().into()),
+        9 => Call::Abort,
+        10 => Call::Urgent(bytes.byte()),
+        _ => Call::SetOption(match bytes.byte() % 8 {
             0 => SocketOption::Nagle(bytes.flag()),
             1 => SocketOption::KeepAlive(bytes.flag()),
             2 => SocketOption::Cork(bytes.flag()),
@@ -220,11 +220,11 @@ fn order(bytes: &mut Bytes<'_>) -> Order {
 
 fuzz_target!(|input: &[u8]| {
     let mut bytes = Bytes(input);
-    let (mut stage, mut peer) = (Stage::new(&mut bytes), Peer::default());
-    stage.puts(&peer.introduction());
-    stage.turns(&mut peer);
+    let (mut bed, mut peer) = (TestBed::new(&mut bytes), Peer::default());
+    bed.inject(&peer.arp_request());
+    bed.run_turns(&mut peer);
     while !bytes.is_empty() {
-        stage.step(&mut bytes, &mut peer);
+        bed.step(&mut bytes, &mut peer);
     }
-    stage.finish(peer);
+    bed.finish(peer);
 });

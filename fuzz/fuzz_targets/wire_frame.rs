@@ -1,4 +1,4 @@
-//! Any frame parses down to its payload, or is refused; nothing panics, and every slice returned
+//! Any frame parses down to its payload or is refused. Nothing panics, and every returned slice
 //! lies inside the frame.
 
 #![no_main]
@@ -20,7 +20,7 @@ fuzz_target!(|frame: &[u8]| {
         }
         EtherType::IPV6 => read_ipv6(packet),
         _ => {
-            // Checksums keep most inputs out: parse below them, too.
+            // Checksums reject most inputs, so also parse without them.
             read_tcp(PseudoHeader::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()), packet);
             let _ = icmp::v4::quoted(packet);
             let _ = icmp::v6::quoted(packet);
@@ -35,7 +35,7 @@ fn read_back_arp(packet: &[u8]) {
     assert_eq!(bytes, packet[..arp::PACKET_LEN]);
 }
 
-/// Sets a valid header checksum: by chance alone hardly any input would pass the check.
+/// Sets a valid header checksum, since random input almost never has one.
 fn repaired(packet: &[u8]) -> Vec<u8> {
     let mut packet = packet.to_vec();
     let header_len = packet.first().map_or(0, |first| usize::from(first & 0xf) * 4);
@@ -83,7 +83,7 @@ fn read_ipv6(packet: &[u8]) {
 fn read_back_ndp(header: &ipv6::Header, pseudo: PseudoHeader, payload: &[u8]) {
     let Ok(message) = ndp::parse(header, payload) else { return };
     let mut bytes = vec![0; payload.len() + 64];
-    let len = message.emit(pseudo, &mut bytes).expect("what was read has room where it was");
+    let len = message.emit(pseudo, &mut bytes).expect("a parsed message fits in its original length");
     assert_eq!(ndp::parse(header, &bytes[..len]), Ok(message));
 }
 

@@ -34,14 +34,15 @@ fuzz_target!(|segment: &[u8]| {
     let mut bytes = vec![0; 60 + data.len()];
     let len = out.emit(pseudo, (first, second), &mut bytes).expect("60 bytes hold any header");
     assert_eq!(tcp::verify(pseudo, &bytes[..len]), Verdict::Good);
-    let (again, data_again) = tcp::parse(&bytes[..len]).expect("just written");
-    assert_eq!(data_again, data);
-    assert_eq!((again.seq, again.ack, again.flags), (header.seq, header.ack, header.flags));
-    assert_eq!((again.window, again.urgent), (header.window, header.urgent));
-    // Alignment costs bytes: packed options may not all fit, and the last ones are left out then.
-    assert_eq!(again.options.timestamps, options.timestamps);
-    assert_eq!(again.options.mss, options.mss);
-    assert_eq!(again.options.window_shift, options.window_shift);
-    assert_eq!(again.options.sack_permitted, options.sack_permitted);
-    assert!(again.options.sack().eq(options.sack().take(again.options.sack().len())));
+    let (reparsed, reparsed_data) = tcp::parse(&bytes[..len]).expect("just written");
+    assert_eq!(reparsed_data, data);
+    assert_eq!((reparsed.seq, reparsed.ack, reparsed.flags), (header.seq, header.ack, header.flags));
+    assert_eq!((reparsed.window, reparsed.urgent), (header.window, header.urgent));
+    // Alignment costs bytes: options that were packed may not all fit, and then the last are
+    // omitted.
+    assert_eq!(reparsed.options.timestamps, options.timestamps);
+    assert_eq!(reparsed.options.mss, options.mss);
+    assert_eq!(reparsed.options.window_shift, options.window_shift);
+    assert_eq!(reparsed.options.sack_permitted, options.sack_permitted);
+    assert!(reparsed.options.sack().eq(options.sack().take(reparsed.options.sack().len())));
 });

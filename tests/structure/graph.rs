@@ -1,13 +1,13 @@
-//! The imports of a crate, file by file: each path in the code is followed, through re-exports, to
-//! the file that defines the name. Methods are not followed: only who names a type or a function
-//! depends on it.
+//! The imports of a crate, file by file. Each path in the code is resolved, through re-exports, to
+//! the file that defines the name. Method calls do not count: only naming a type or a function
+//! makes a file depend on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::lexer::{self, Source};
 
-/// Re-exports that a path may go through; more is a re-export of itself.
+/// Maximum number of re-exports in a path; a longer chain is a re-export of itself.
 const REEXPORTS_MAX: usize = 8;
 
 /// A crate, by module path: `tcp::state::marks`; the root is the empty path.
@@ -22,12 +22,12 @@ struct Module {
     names: BTreeSet<String>,
     /// Names that it imports or re-exports, with the paths they stand for.
     imports: BTreeMap<String, Vec<String>>,
-    /// Those that it imports for itself.
+    /// Names that it imports for private use.
     own: BTreeSet<String>,
 }
 
 impl Crate {
-    /// Reads the crate whose root is in `folder`, unit tests left out.
+    /// Reads the crate whose root is in `folder`, without unit tests.
     pub fn read(root: &Path, folder: &str) -> Self {
         let sources = lexer::collect(root, folder);
         let modules = sources.iter().filter(|source| !source.is_test());
@@ -103,8 +103,7 @@ impl Module {
         Self { file: source.path.clone(), names: definitions(&code), imports, own, code }
     }
 
-    /// Returns every path in the code but those of re-exports: who uses these depends on the
-    /// target.
+    /// Returns every path in the code except re-exports, whose users depend on the target instead.
     fn paths(&self) -> Vec<Vec<String>> {
         let imported = self.own.iter().map(|name| self.imports[name].clone());
         imported.chain(inline_paths(&self.code)).collect()
@@ -121,7 +120,7 @@ fn module_path(file: &str, folder: &str) -> Vec<String> {
     path
 }
 
-/// Names of the items that the code defines.
+/// Returns the names of the items that the code defines.
 fn definitions(code: &str) -> BTreeSet<String> {
     let keywords =
         ["fn", "struct", "enum", "union", "trait", "type", "const", "static", "macro_rules!"];
@@ -140,7 +139,7 @@ struct Declaration {
     is_reexport: bool,
 }
 
-/// The `use` declarations of the code.
+/// Returns the `use` declarations of the code.
 fn declarations(code: &str) -> Vec<Declaration> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("use ") {
@@ -155,7 +154,7 @@ fn declarations(code: &str) -> Vec<Declaration> {
     found
 }
 
-/// Takes a tree of imports apart: `a::{b, c as d}`.
+/// Expands an import tree such as `a::{b, c as d}`.
 fn expand(tree: &str, prefix: &[String], found: &mut Vec<(String, Vec<String>)>) {
     if let Some(open) = tree.find('{') {
         let head = tree[..open].split("::").filter(|s| !s.is_empty()).map(String::from);
@@ -194,7 +193,7 @@ fn split_outside_braces(list: &str) -> Vec<&str> {
     parts.into_iter().filter(|part| !part.is_empty()).collect()
 }
 
-/// Paths in the code itself: everything with `::` in it, outside declarations.
+/// Returns the paths in the code itself: everything with `::`, outside `use` declarations.
 fn inline_paths(code: &str) -> Vec<Vec<String>> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let statements = code.split_inclusive([';', '{', '}']);

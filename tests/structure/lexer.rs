@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-/// A file.
+/// A source file.
 pub struct Source {
-    /// Path below the root of the workspace.
+    /// Path relative to the root of the workspace.
     pub path: String,
-    /// Its text.
+    /// Content of the file.
     pub text: String,
 }
 
@@ -71,7 +71,8 @@ fn function_at(code: &str) -> Option<(String, usize)> {
     let rest = &code[3..];
     let name_len = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
     let name = &rest[..name_len];
-    // A semicolon inside brackets is an array's; one outside ends a declaration without a body.
+    // A semicolon inside brackets belongs to an array type; outside, it ends a bodiless
+    // declaration.
     let mut depth = 0usize;
     for (at, c) in code.char_indices() {
         match c {
@@ -88,7 +89,7 @@ fn function_at(code: &str) -> Option<(String, usize)> {
     None
 }
 
-/// Offset of the brace that closes the one at the start of `code`.
+/// Returns the offset of the brace that closes the one at the start of `code`.
 fn closing_brace(code: &str) -> Option<usize> {
     let mut depth = 0usize;
     for (at, c) in code.char_indices() {
@@ -138,7 +139,7 @@ fn line_end(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |len| at + len)
 }
 
-/// Number of `#` of the raw string that begins at `at`, if one does.
+/// Returns the number of `#` of the raw string that begins at `at`, if any.
 fn raw_hashes(bytes: &[u8], at: usize) -> Option<usize> {
     let hashes = bytes[at + 1..].iter().take_while(|byte| **byte == b'#').count();
     (bytes.get(at + 1 + hashes) == Some(&b'"')).then_some(hashes)
@@ -159,7 +160,7 @@ fn quoted_end(bytes: &[u8], at: usize, quote: u8) -> usize {
     (end + 1).min(bytes.len())
 }
 
-/// Returns true where a character literal begins, and not a lifetime.
+/// Returns true if a character literal, not a lifetime, begins at `at`.
 fn is_character(bytes: &[u8], at: usize) -> bool {
     let rest = &bytes[at + 1..];
     let is_escape = rest.first() == Some(&b'\\');

@@ -1,8 +1,8 @@
-//! Ratchets on the structure of the source: no circle of files, short functions, short lines, plain
+//! Ratchets on the structure of the source: no import cycles, short functions, short lines, plain
 //! openings of doc comments, few dependencies. A list of exceptions may only shrink: a test fails
 //! as well when an exception is no longer needed.
 
-mod circles;
+mod cycles;
 mod graph;
 mod lexer;
 
@@ -13,16 +13,17 @@ use std::process::Command;
 use graph::Crate;
 use lexer::Source;
 
-/// The longest function, lines from `fn` to its closing brace.
+/// Maximum length of a function in lines, from `fn` to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Functions over [`FUNCTION_LINES_MAX`], `file: function`. May only shrink.
 const LONG_FUNCTIONS: &[&str] = &[];
 
-/// The widest line, columns: what rustfmt leaves of code, and what a comment may take.
+/// Maximum width of a comment line in columns, the same as rustfmt's for code.
 const COLUMNS_MAX: usize = 100;
 
-/// Crates that a user of the library compiles, itself included: without AF_XDP, and with it.
+/// Maximum number of crates that a user of the library compiles, including the library: without
+/// AF_XDP, and with it.
 const CRATES_MAX: [(&str, usize); 2] = [("--no-default-features", 14), ("--features=xdp", 44)];
 
 /// Crates that belong to the command line.
@@ -33,8 +34,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file of the workspace.
-fn everything() -> Vec<Source> {
+/// Returns every Rust file of the workspace.
+fn all_sources() -> Vec<Source> {
     let folders = ["src", "crates", "tests", "benches", "examples", "fuzz/fuzz_targets"];
     folders.iter().flat_map(|folder| lexer::collect(root(), folder)).collect()
 }
@@ -44,21 +45,21 @@ fn none_of(findings: &[String]) {
     assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Types below, steps above: a file that defines what a struct holds and has steps of that struct
-/// is in a circle with the file of the struct.
+/// Types go below, steps above. A file that both defines the fields of a struct and implements its
+/// steps forms a cycle with the file of the struct.
 #[test]
-fn no_files_of_a_crate_import_each_other_in_a_circle() {
+fn files_of_a_crate_have_no_import_cycles() {
     for folder in ["src", "crates/cli/src", "crates/packetdrill/src"] {
-        let circles = circles::of(&Crate::read(root(), folder).imports());
-        let lines = circles.iter().map(|circle| circle.join("\n    "));
+        let cycles = cycles::of(&Crate::read(root(), folder).imports());
+        let lines = cycles.iter().map(|cycle| cycle.join("\n    "));
         none_of(&lines.collect::<Vec<_>>());
     }
 }
 
 #[test]
-fn a_function_fits_a_screen() {
+fn functions_are_at_most_seventy_lines_long() {
     let mut long = BTreeSet::new();
-    for source in everything() {
+    for source in all_sources() {
         for (name, lines) in source.functions() {
             if lines > FUNCTION_LINES_MAX {
                 long.insert(format!("{}: {name}", source.path));
@@ -73,10 +74,10 @@ fn a_function_fits_a_screen() {
 #[test]
 fn comments_fit_a_hundred_columns() {
     let mut wide = Vec::new();
-    for source in everything() {
+    for source in all_sources() {
         for (n, line) in source.text.lines().enumerate() {
             let is_comment = line.trim_start().starts_with("//");
-            // A table and an address cannot be wrapped.
+            // A table row and a URL cannot be wrapped.
             let is_whole = line.contains("// |") || line.contains("//! |") || line.contains("://");
             if is_comment && !is_whole && line.chars().count() > COLUMNS_MAX {
                 wide.push(format!("{}:{}", source.path, n + 1));
@@ -89,7 +90,7 @@ fn comments_fit_a_hundred_columns() {
 #[test]
 fn doc_comments_open_with_a_verb_or_a_noun() {
     let mut findings = Vec::new();
-    for source in everything() {
+    for source in all_sources() {
         for (n, line) in source.text.lines().enumerate() {
             let text = line.trim_start();
             let text =
@@ -105,12 +106,12 @@ fn doc_comments_open_with_a_verb_or_a_noun() {
 
 #[test]
 fn a_module_is_a_file_or_a_folder_and_not_both() {
-    let files: BTreeSet<String> = everything().into_iter().map(|source| source.path).collect();
+    let files: BTreeSet<String> = all_sources().into_iter().map(|source| source.path).collect();
     let both = |path: &&String| {
         let folder = path.strip_suffix(".rs").map(|stem| format!("{stem}/"));
         folder.is_some_and(|folder| files.iter().any(|other| other.starts_with(&folder)))
     };
-    // A test's file beside its folder is cargo's form: tests/NAME.rs is the root of a crate.
+    // Integration tests are exempt: cargo puts the crate root in tests/NAME.rs, beside its folder.
     let library = files.iter().filter(|path| path.contains("src/"));
     none_of(&library.filter(both).cloned().collect::<Vec<_>>());
 }
@@ -125,7 +126,7 @@ fn the_library_depends_on_few_crates() {
     }
 }
 
-/// Names of the crates that `linerate` compiles with these features.
+/// Returns the names of the crates that `linerate` compiles with these features.
 fn dependencies(features: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root())

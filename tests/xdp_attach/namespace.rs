@@ -9,7 +9,8 @@ use socket2::{Domain, Socket, Type};
 /// Environment variable with the names of the two namespaces, for the process inside.
 const INSIDE: &str = "LINERATE_TEST_NAMESPACES";
 
-/// `near` (10.77.0.1) in a namespace of its own, `far` (10.77.0.2) in another; two queues each.
+/// A veth pair: `near` (10.77.0.1) and `far` (10.77.0.2), each in its own namespace and with two
+/// queues.
 struct Pair {
     near: String,
     far: String,
@@ -40,7 +41,7 @@ impl Pair {
 impl Drop for Pair {
     fn drop(&mut self) {
         for namespace in [&self.near, &self.far] {
-            // Also runs if the set-up stopped halfway, so there may be nothing to delete.
+            // Also runs after a partial set-up, so the namespace may not exist.
             let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
         }
     }
@@ -109,7 +110,7 @@ pub fn reaches(address: SocketAddr) -> bool {
     from_far(move || TcpStream::connect_timeout(&address, Duration::from_millis(800)).is_ok())
 }
 
-/// Sends the SYNs of `count` connections from the namespace of `far`, and waits for no answer.
+/// Sends the SYNs of `times` connections from the namespace of `far` without waiting for replies.
 pub fn knock(address: SocketAddr, times: u64) {
     from_far(move || {
         for _ in 0..times {
@@ -122,9 +123,11 @@ pub fn knock(address: SocketAddr, times: u64) {
 }
 
 fn from_far<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = std::fs::File::open(format!("/run/netns/{}", far())).expect("it is there");
+    let namespace =
+        std::fs::File::open(format!("/run/netns/{}", far())).expect("the namespace exists");
     let thread = std::thread::spawn(move || {
-        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("root may");
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)
+            .expect("root may enter a namespace");
         body()
     });
     thread.join().expect("the body does not panic")

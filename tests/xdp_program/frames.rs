@@ -1,4 +1,4 @@
-//! Frames written by hand: as much of each format as the XDP program tells apart.
+//! Hand-written frames, with as much of each format as the XDP program distinguishes.
 
 pub const IP4: u16 = 0x0800;
 pub const IP6: u16 = 0x86dd;
@@ -27,7 +27,7 @@ pub fn eth(ethertype: u16, payload: Vec<u8>) -> Vec<u8> {
     [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..], &ethertype.to_be_bytes(), &payload].concat()
 }
 
-/// The rest of a VLAN tag: control information, and the type of the payload.
+/// Returns the rest of a VLAN tag: control information and the type of the payload.
 pub fn outer_type(ethertype: u16) -> [u8; 4] {
     let [high, low] = ethertype.to_be_bytes();
     [0x20, 7, high, low]
@@ -70,8 +70,8 @@ pub fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: Vec<u8>) -> Vec<u8>
     packet
 }
 
-/// A chain of extension headers of `8 + 8 * length` bytes each that ends in `last`. The header
-/// before it names the first kind.
+/// Builds a chain of extension headers of `8 + 8 * length` bytes each that ends in `last`. The
+/// header before it names the first kind.
 pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u8> {
     let mut chain = Vec::new();
     for next in kinds[1..].iter().chain([&last]) {
@@ -82,7 +82,8 @@ pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u
     chain
 }
 
-/// `offset` as on the wire: units of eight bytes shifted by three, and the more-fragments bit.
+/// Builds a fragment header. `offset` is the field on the wire: units of eight bytes shifted by
+/// three, and the more-fragments bit.
 pub fn fragment_header(next: u8, offset: u16, payload: Vec<u8>) -> Vec<u8> {
     let [high, low] = offset.to_be_bytes();
     [&[next, 0, high, low, 0, 0, 0, 9][..], &payload].concat()
@@ -143,7 +144,7 @@ pub fn v6(segment: Vec<u8>) -> Vec<u8> {
     v6_of(TCP, segment)
 }
 
-/// One frame for each path through the program, all of them claimed in one role or the other.
+/// Returns one frame for each path through the program, each redirected in one of the two roles.
 pub fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let quote4 = ipv4(OURS4, PEER4, TCP, 8, ports(8080, 443));
     let quote6 = ipv6(OURS6, PEER6, TCP, ports(8080, 443));

@@ -10,15 +10,15 @@ use linerate::wire::tcp::{
 };
 use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, ipv4, tcp, vlan};
 
-/// The peer's MAC address.
-pub struct Station {
+/// A host's MAC and IPv4 addresses.
+pub struct HostAddress {
     pub mac: [u8; 6],
     pub ip: Ipv4Addr,
 }
 
-/// The shard's address.
-pub const OURS: Station = Station { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(192, 0, 2, 1) };
-/// The peer's address.
+/// The shard's addresses.
+pub const OURS: HostAddress = HostAddress { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(192, 0, 2, 1) };
+/// The peer's IPv4 address.
 pub const THEIRS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const THEIR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 /// The port of the shard's listener.
@@ -47,7 +47,7 @@ impl Bytes<'_> {
     pub fn long(&mut self) -> u32 {
         u32::from(self.word()) << 16 | u32::from(self.word())
     }
-    /// Returns a number near `base`, mostly: decisions fall at the window and its edges.
+    /// Returns a number that is mostly near `base`, since decisions depend on the window's edges.
     fn near(&mut self, base: u32) -> u32 {
         match self.byte() {
             0..=127 => base,
@@ -63,12 +63,13 @@ impl Bytes<'_> {
 /// The state of a flow, from the shard's last segment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flow {
-    /// The shard's SND.NXT and RCV.NXT.
-    next: u32,
-    expects: u32,
+    /// The shard's SND.NXT.
+    snd_nxt: u32,
+    /// The shard's RCV.NXT.
+    rcv_nxt: u32,
     /// The first sequence number that the shard may still retransmit.
     first: u32,
-    /// Its last timestamp.
+    /// The shard's last timestamp.
     stamp: u32,
 }
 
@@ -82,8 +83,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Sends an ARP request for the shard's address, so that the shard learns the peer's.
-    pub fn introduction(&self) -> Vec<u8> {
+    /// Builds an ARP request for the shard's address, which teaches the shard the peer's address.
+    pub fn arp_request(&self) -> Vec<u8> {
         self.arp(arp::Operation::Request)
     }
 
@@ -98,13 +99,13 @@ impl Peer {
         framed(EtherType::ARP, |bytes| packet.emit(bytes).expect("room"))
     }
 
-    /// Checks that a frame of the shard is well formed. Returns the network's answer to it.
-    pub fn sees(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+    /// Asserts that a frame of the shard is well formed. Returns the reply to an ARP request.
+    pub fn check(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let (header, packet) = ethernet::parse(frame).expect("a frame");
         if header.ethertype == EtherType::ARP {
-            let asked = arp::parse(packet).expect("a question or an answer");
-            let for_us = asked.operation == arp::Operation::Request && asked.target_ip == THEIRS;
-            return for_us.then(|| self.arp(arp::Operation::Reply));
+            let arp = arp::parse(packet).expect("a request or a reply");
+            let for_peer = arp.operation == arp::Operation::Request && arp.target_ip == THEIRS;
+            return for_peer.then(|| self.arp(arp::Operation::Reply));
         }
         assert_eq!(header.ethertype, EtherType::IPV4);
         let (ip, bytes) = ipv4::parse(packet).expect("a packet");
@@ -116,11 +117,11 @@ impl Peer {
         let sum = tcp::verify(PseudoHeader::v4(ip.src, ip.dst), bytes);
         assert_eq!(sum, Verdict::Good);
         let (tcp, payload) = tcp::parse(bytes).expect("a segment");
-        self.notes(&tcp, payload.len());
+        self.record(&tcp, payload.len());
         None
     }
 
-    fn notes(&mut self, tcp: &tcp::Header<'_>, len: usize) {
+    fn record(&mut self, tcp: &tcp::Header<'_>, len: usize) {
         let key = (tcp.src_port, tcp.dst_port);
         let known = &mut self.known;
         let flow = self.flows.entry(key).or_insert_with(|| {
@@ -131,9 +132,9 @@ impl Peer {
             return;
         }
         let controls = (tcp.flags & flag::SYN != 0) as u32 + (tcp.flags & flag::FIN != 0) as u32;
-        flow.next = tcp.seq.wrapping_add(len as u32 + controls);
+        flow.snd_nxt = tcp.seq.wrapping_add(len as u32 + controls);
         if tcp.flags & flag::ACK != 0 {
-            flow.expects = tcp.ack;
+            flow.rcv_nxt = tcp.ack;
         }
         if let Some(stamp) = tcp.options.timestamps {
             flow.stamp = stamp.value;
@@ -143,8 +144,8 @@ impl Peer {
         }
     }
 
-    /// Returns one of the known flows, or a new one to the listener.
-    fn chosen(&self, bytes: &mut Bytes<'_>) -> ((u16, u16), Flow) {
+    /// Draws one of the known flows, or a new one to the listener.
+    fn draw_flow(&self, bytes: &mut Bytes<'_>) -> ((u16, u16), Flow) {
         let at = usize::from(bytes.byte());
         let new = (SERVICE, PORT + (at as u16 & 3));
         let key = self.known.get(at >> 2).copied().unwrap_or(new);
@@ -153,7 +154,7 @@ impl Peer {
 
     /// Builds a segment near the state of a flow.
     pub fn segment(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
-        let ((ours, theirs), flow) = self.chosen(bytes);
+        let ((ours, theirs), flow) = self.draw_flow(bytes);
         let common =
             [flag::ACK, flag::SYN, flag::ACK | flag::FIN, flag::RST, flag::SYN | flag::ACK];
         let flags = match bytes.byte() {
@@ -194,8 +195,8 @@ impl Peer {
         let header = HeaderOut {
             src_port: theirs,
             dst_port: ours,
-            seq: bytes.near(flow.expects),
-            ack: bytes.near(flow.next),
+            seq: bytes.near(flow.rcv_nxt),
+            ack: bytes.near(flow.snd_nxt),
             flags,
             window,
             urgent: bytes.word(),
@@ -210,7 +211,7 @@ impl Peer {
 
     /// Builds an ICMP error about a segment of a flow.
     pub fn icmp(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
-        let ((ours, theirs), flow) = self.chosen(bytes);
+        let ((ours, theirs), flow) = self.draw_flow(bytes);
         let mut quote = [0; 28];
         let ip = ipv4::HeaderOut {
             src: OURS.ip,
@@ -235,13 +236,13 @@ impl Peer {
         packet(Protocol::ICMP, TrafficClass(0), |out| message.emit(out).expect("room"))
     }
 
-    /// Builds arbitrary bytes behind valid headers: fragments among them.
-    pub fn anything(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
+    /// Builds an Ethernet frame with arbitrary bytes in place of the IPv4 packet.
+    pub fn arbitrary(&mut self, bytes: &mut Bytes<'_>) -> Vec<u8> {
         let len = usize::from(bytes.byte()).min(bytes.0.len());
-        let (taken, rest) = bytes.0.split_at(len);
+        let (packet, rest) = bytes.0.split_at(len);
         bytes.0 = rest;
         framed(EtherType::IPV4, |out| {
-            out[..len].copy_from_slice(taken);
+            out[..len].copy_from_slice(packet);
             len
         })
     }

@@ -1,4 +1,4 @@
-//! The short way and the long way of parsing admit the same segments.
+//! The fast path and the slow path of the receive filter accept the same packets.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,7 +17,7 @@ const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const IP_AT: usize = 14;
 const TCP_AT: usize = IP_AT + 20;
 
-/// The options of most segments, of a SYN, of a segment with holes, and none.
+/// TCP options: timestamps as in most segments, none, those of a SYN, SACK, unaligned timestamps.
 const OPTIONS: [&[u8]; 5] = [
     &[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 7],
     &[],
@@ -28,7 +28,7 @@ const OPTIONS: [&[u8]; 5] = [
 
 const MACS: [[u8; 6]; 5] = [MAC.0, MAC.0, [2, 0, 0, 0, 0, 9], [0xff; 6], [1, 0, 0x5e, 0, 0, 1]];
 
-/// Remote hosts, local addresses, and addresses that no host has.
+/// A remote host, local addresses, and addresses that are no valid source or destination.
 const ADDRESSES: [[u8; 4]; 10] = [
     [192, 0, 2, 9],
     [192, 0, 2, 1],
@@ -51,9 +51,10 @@ struct Packet {
     options: &'static [u8],
     payload: Vec<u8>,
     padding: usize,
-    /// Bytes that are overwritten before the checksums are computed, and after.
-    before: Vec<(usize, u8)>,
-    after: Vec<(usize, u8)>,
+    /// Bytes to overwrite before the checksums are computed.
+    before_checksum: Vec<(usize, u8)>,
+    /// Bytes to overwrite after the checksums are computed.
+    after_checksum: Vec<(usize, u8)>,
 }
 
 fn sum(bytes: &[u8], start: u32) -> u16 {
@@ -86,7 +87,7 @@ impl Packet {
         frame.extend([((5 + self.options.len() / 4) << 4) as u8, self.flags, 1, 0, 0, 0, 0, 0]);
         frame.extend(self.options);
         frame.extend(&self.payload);
-        overwrite(&mut frame, &self.before);
+        overwrite(&mut frame, &self.before_checksum);
         frame[24..26].fill(0);
         let ip_sum = sum(&frame[IP_AT..TCP_AT], 0);
         frame[24..26].copy_from_slice(&ip_sum.to_be_bytes());
@@ -95,7 +96,7 @@ impl Packet {
         let tcp_sum = sum(&frame[TCP_AT..], u32::from(!pseudo));
         frame[TCP_AT + 16..TCP_AT + 18].copy_from_slice(&tcp_sum.to_be_bytes());
         frame.resize(frame.len() + self.padding, 0);
-        overwrite(&mut frame, &self.after);
+        overwrite(&mut frame, &self.after_checksum);
         frame
     }
 }
@@ -104,21 +105,22 @@ prop_compose! {
     fn packet()(
         macs in [select(&MACS[..]), select(&MACS[..])],
         addresses in [select(&ADDRESSES[..]), select(&ADDRESSES[..])],
-        ours in any::<bool>(),
+        to_local in any::<bool>(),
         ports in [select(vec![0, 1, 80, 40_000]), select(vec![0, 1, 80, 40_000])],
         flags in any::<u8>(),
         options in select(&OPTIONS[..]),
         payload in vec(any::<u8>(), 0..40),
         padding in select(vec![0, 0, 0, 6]),
-        before in vec((0..80_usize, any::<u8>()), 0..2),
-        after in vec((0..80_usize, any::<u8>()), 0..2),
+        before_checksum in vec((0..80_usize, any::<u8>()), 0..2),
+        after_checksum in vec((0..80_usize, any::<u8>()), 0..2),
     ) -> Packet {
-        let addresses = if ours { [ADDRESSES[0], ADDRESSES[1]] } else { addresses };
-        Packet { macs, addresses, ports, flags, options, payload, padding, before, after }
+        let addresses = if to_local { [ADDRESSES[0], ADDRESSES[1]] } else { addresses };
+        Packet { macs, addresses, ports, flags, options, payload, padding, before_checksum, after_checksum }
     }
 }
 
-fn agree(frame: &[u8]) -> Result<bool, TestCaseError> {
+/// Asserts that both paths agree on `frame`. Returns true if it was accepted.
+fn assert_agreement(frame: &[u8]) -> Result<bool, TestCaseError> {
     let mut locals = Locals::new(&[
         (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 24),
         (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 24),
@@ -127,36 +129,36 @@ fn agree(frame: &[u8]) -> Result<bool, TestCaseError> {
         locals.set_state(number, AddressState::Preferred);
     }
     let hasher = FlowHasher::new([7; 16]);
-    let mut admitted = false;
+    let mut accepted = false;
     for accept_partial_checksums in [false, true] {
         let filter =
             RxFilter { mac: MAC, locals: &locals, hasher: &hasher, accept_partial_checksums };
-        let (mut short, mut long) = (Arrivals::default(), Arrivals::default());
-        let parsed = filter.parse(frame, Source::Link(0), &mut short);
-        let parsed_any = filter.parse_any(frame, Source::Link(0), &mut long);
+        let (mut fast, mut slow) = (Arrivals::default(), Arrivals::default());
+        let parsed = filter.parse(frame, Source::Link(0), &mut fast);
+        let parsed_any = filter.parse_any(frame, Source::Link(0), &mut slow);
         prop_assert_eq!(parsed, parsed_any);
-        prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
-        admitted |= !short.segments.is_empty();
+        prop_assert_eq!(format!("{fast:?}"), format!("{slow:?}"));
+        accepted |= !fast.segments.is_empty();
     }
-    Ok(admitted)
+    Ok(accepted)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn both_ways_of_parsing_admit_the_same_packets(packet in packet()) {
-        agree(&packet.frame())?;
+    fn fast_path_and_slow_path_accept_the_same_packets(packet in packet()) {
+        assert_agreement(&packet.frame())?;
     }
 
     #[test]
-    fn both_ways_of_parsing_refuse_the_same_noise(frame in vec(any::<u8>(), 0..120)) {
-        agree(&frame)?;
+    fn fast_path_and_slow_path_reject_the_same_noise(frame in vec(any::<u8>(), 0..120)) {
+        assert_agreement(&frame)?;
     }
 }
 
 #[test]
-fn a_plain_segment_is_admitted() {
+fn a_plain_segment_is_accepted() {
     for options in OPTIONS {
         let packet = Packet {
             macs: [MAC.0, MACS[2]],
@@ -166,9 +168,9 @@ fn a_plain_segment_is_admitted() {
             options,
             payload: vec![1, 2, 3],
             padding: 0,
-            before: vec![],
-            after: vec![],
+            before_checksum: vec![],
+            after_checksum: vec![],
         };
-        assert_eq!(agree(&packet.frame()).ok(), Some(true), "{options:?}");
+        assert_eq!(assert_agreement(&packet.frame()).ok(), Some(true), "{options:?}");
     }
 }

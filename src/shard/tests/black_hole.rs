@@ -1,4 +1,4 @@
-//! Paths that lose large packets without a word, through whole shards (RFC 4821).
+//! Path MTU black holes: paths that silently drop large packets, through whole shards (RFC 4821).
 
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::impair::{Impaired, Impairment, Impairments};
@@ -8,12 +8,12 @@ use crate::sim::{Client, HostId, Plan, SharedTally};
 use crate::tcp::MtuProbing;
 use crate::time::Duration;
 
-/// Where a window is few packets, so that a search takes seconds.
+/// A rate at which the window is a few packets, so that a search takes seconds.
 const SLOW: Option<u64> = Some(10_000_000);
-/// Enough for that.
+/// Bytes per transfer: enough for a search at the [`SLOW`] rate.
 const BYTES: usize = 12_000_000;
 
-/// A client behind a cable that takes packets of `mtu` bytes.
+/// Adds a client behind a link that carries packets of up to `mtu` bytes.
 fn client(
     stage: &mut Stage,
     (mtu, rate): (usize, Option<u64>),
@@ -35,7 +35,7 @@ fn client(
     (client, tally)
 }
 
-/// The largest segments of both ends' connections, as packets.
+/// Returns the packet size of full-sized segments, for every connection of `hosts`.
 fn packets(stage: &Stage, hosts: [HostId; 2], headers: u32) -> Vec<u32> {
     let of = |host: &HostId| {
         let shard = stage.world.host(*host).shard(0);
@@ -45,7 +45,7 @@ fn packets(stage: &Stage, hosts: [HostId; 2], headers: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_transfer_through_a_black_hole_completes_with_packets_of_nearly_its_size() {
+fn a_transfer_through_a_black_hole_finds_nearly_the_path_mtu() {
     // RFC 4821 §7.7, §7.3
     for (seed, ipv6, mtu) in
         [(70, false, 1357), (71, true, 1357), (72, false, 1201), (73, true, 1499)]
@@ -54,14 +54,14 @@ fn a_transfer_through_a_black_hole_completes_with_packets_of_nearly_its_size() {
             Stage::with(seed, echo, |config| config.settings.mtu_probing = MtuProbing::BlackHole);
         let plan = Plan::echo(target(ipv6), 1, BYTES);
         let (client, tally) = client(&mut stage, (mtu, SLOW), plan, MtuProbing::BlackHole);
-        let most = Duration::from_secs(60);
-        assert!(stage.world.run(most, |_| tally.borrow().received > BYTES / 2), "{seed}");
-        // IP, TCP and timestamps.
+        let limit = Duration::from_secs(60);
+        assert!(stage.world.run(limit, |_| tally.borrow().received > BYTES / 2), "{seed}");
+        // IP and TCP headers with timestamps.
         let headers = if ipv6 { 72 } else { 52 };
         for size in packets(&stage, [client, stage.server], headers) {
             assert!(size as usize <= mtu && mtu - (size as usize) < 16, "{size} of {mtu}");
         }
-        stage.finish(&tally, 1, most);
+        stage.finish(&tally, 1, limit);
         assert_eq!((tally.borrow().ended(CloseReason::Finished), tally.borrow().wrong), (1, 0));
         for host in [client, stage.server] {
             assert_eq!(stage.counted(host, Event::PathBlackHole), 1, "{seed}");
@@ -71,7 +71,7 @@ fn a_transfer_through_a_black_hole_completes_with_packets_of_nearly_its_size() {
 }
 
 #[test]
-fn the_next_connection_begins_with_what_the_last_one_found() {
+fn the_next_connection_starts_with_the_discovered_path_mtu() {
     // RFC 4821 §5.2
     let mut stage = Stage::new(74, echo);
     let plan = Plan { at_once: 1, ..Plan::echo(target(false), 4, BYTES) };
@@ -84,7 +84,7 @@ fn the_next_connection_begins_with_what_the_last_one_found() {
 }
 
 #[test]
-fn where_every_path_is_searched_no_timeout_is_needed() {
+fn probing_every_path_avoids_timeouts() {
     // RFC 4821 §7.2: > using a small initial eff_pmtu will avoid the costly timeouts
     let on = |config: &mut Config| config.settings.mtu_probing = MtuProbing::On;
     for (seed, mtu) in [(75, 1357), (76, 1500)] {
@@ -96,15 +96,15 @@ fn where_every_path_is_searched_no_timeout_is_needed() {
         for host in [client, stage.server] {
             assert_eq!(stage.counted(host, Event::Timeout), 0, "{seed}");
             assert_eq!(stage.counted(host, Event::PathBlackHole), 0);
-            let taken = mtu == 1500;
-            assert_eq!(stage.counted(host, Event::PathProbeArrived) > 0, taken, "{seed}");
-            assert_eq!(stage.counted(host, Event::PathProbeLost) > 0, !taken, "{seed}");
+            let fits = mtu == 1500;
+            assert_eq!(stage.counted(host, Event::PathProbeArrived) > 0, fits, "{seed}");
+            assert_eq!(stage.counted(host, Event::PathProbeLost) > 0, !fits, "{seed}");
         }
     }
 }
 
 #[test]
-fn without_the_search_nothing_comes_through() {
+fn a_black_hole_stalls_the_transfer_without_mtu_probing() {
     let mut stage = Stage::new(77, echo);
     let plan = Plan::echo(target(false), 1, BYTES);
     let (_, tally) = client(&mut stage, (1357, SLOW), plan, MtuProbing::Off);

@@ -1,4 +1,4 @@
-//! Two hosts over a cable in memory: connections from the first SYN to the last ACK.
+//! Two hosts over an in-memory link: connections from the first SYN to the last ACK.
 
 use core::net::SocketAddr;
 
@@ -23,12 +23,12 @@ fn a_connection_opens_echoes_and_closes_over_ipv4_and_ipv6() {
         let tally = tally.borrow();
         assert_eq!((tally.connected, tally.received, tally.wrong), (1, 1000, 0));
         assert_eq!(tally.ended(CloseReason::Finished), 1);
-        // The clock runs in steps of the switch's delay; ARP or NDP come before the SYN-ACK.
+        // The clock advances in steps of the switch's delay; ARP or NDP precede the SYN-ACK.
         assert!(tally.handshakes[0] >= Duration::from_micros(40), "{:?}", tally.handshakes);
         assert_eq!(stage.served.borrow().ended(CloseReason::Finished), 1);
         stage.assert_nothing_left(client);
         stage.assert_nothing_left(stage.server);
-        // Who closes first waits.
+        // The side that closes first enters TIME-WAIT.
         assert_eq!(stage.world.host(client).shard(0).time_waits(), 1);
         assert_eq!(stage.world.host(stage.server).shard(0).time_waits(), 0);
         for host in [client, stage.server] {
@@ -51,7 +51,7 @@ fn a_half_closed_connection_still_carries_the_other_direction() {
 }
 
 #[test]
-fn the_server_may_close_first_and_then_waits_itself() {
+fn a_server_that_closes_first_enters_time_wait() {
     let mut stage = Stage::new(3, |tally| Box::new(Daytime::new(tally)));
     let plan = Plan { close: Close::AfterPeer, ..Plan::echo(target(false), 3, 0) };
     let (client, tally) = stage.client(plan);
@@ -80,7 +80,7 @@ fn two_thousand_connections_at_once_all_finish() {
 }
 
 #[test]
-fn packets_wait_for_the_neighbour_and_one_request_serves_them_all() {
+fn one_neighbour_request_serves_all_waiting_packets() {
     let mut stage = Stage::new(5, echo);
     let (client, tally) = stage.client(Plan::echo(target(false), 20, 10));
     stage.finish(&tally, 20, Duration::from_secs(5));
@@ -90,7 +90,7 @@ fn packets_wait_for_the_neighbour_and_one_request_serves_them_all() {
 }
 
 #[test]
-fn a_closed_port_refuses() {
+fn a_closed_port_refuses_connections() {
     let mut stage = Stage::new(6, echo);
     let closed = SocketAddr::new(target(false).ip(), 81);
     let (_, refused) = stage.client(Plan::echo(closed, 1, 0));
@@ -115,7 +115,7 @@ fn an_absent_host_is_unreachable_and_a_foreign_network_has_no_route() {
 }
 
 #[test]
-fn a_call_from_outside_goes_out_at_once() {
+fn a_call_through_with_io_transmits_immediately() {
     let (mut near, mut far) = memory::pair(memory::Config::default());
     let config = Config::new(MacAddr([2, 0, 0, 0, 0, 1]), addresses(1), [7; 32]);
     let mut shard = Shard::new(Config { limits: small(), role: Role::Shared, ..config });
@@ -123,13 +123,12 @@ fn a_call_from_outside_goes_out_at_once() {
     let now = Instant::from_millis(5);
     shard.mirror_neighbour(now, peer.ip(), Some([2, 0, 0, 0, 0, 9]));
     let mut service = Echo::new(SharedTally::default());
-    let around =
-        &mut TurnEnv { link: &mut near, service: &mut service, handover: &mut SingleWorker };
-    shard.start(now, around);
+    let env = &mut TurnEnv { link: &mut near, service: &mut service, handover: &mut SingleWorker };
+    shard.start(now, env);
     let open = ConnectOptions { remote: peer, local: None, user: 3 };
-    let conn = shard.with_io(now, around, |io| io.connect(&open)).expect("a free port");
+    let conn = shard.with_io(now, env, |io| io.connect(&open)).expect("a free port");
     assert_eq!(far.receive(now, 8, &mut Vec::new()), 1, "the SYN, without a turn");
     assert_eq!(shard.tcp_info(conn).map(|info| info.phase), Some(Phase::SynSent));
-    shard.with_io(now, around, |io| io.abort(conn));
+    shard.with_io(now, env, |io| io.abort(conn));
     assert_eq!(shard.tcp_info(conn), None);
 }

@@ -1,7 +1,7 @@
-//! TCP Fast Open (RFC 7413) through whole shards: cookies, limits, floods, what is learned of servers, and
-//! networks that lose, reorder and duplicate.
+//! TCP Fast Open (RFC 7413) through whole shards: cookies, limits, floods, the client's cache of
+//! servers, and networks that lose, reorder and duplicate.
 
-use super::raw::{Got, IRS, PEER, PEER_PORT, Raw, Told, US, ack, segment_of};
+use super::raw::{Callback, IRS, LOCAL, PEER, PEER_PORT, Raw, SentSegment, ack, segment_of};
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::impair::{Impaired, Impairment, Impairments};
 use crate::metrics::Event;
@@ -15,7 +15,7 @@ use crate::wire::tcp::{FastOpen, HeaderOut, OptionsOut, flag};
 
 const SYN_ACK: u16 = flag::SYN | flag::ACK;
 
-/// The listener of the test's server.
+/// The listener of the server under test.
 const LISTENER: ListenerId = ListenerId(0);
 
 fn raw(fast_open: FastOpenListener) -> Raw {
@@ -28,26 +28,26 @@ fn option(cookie: &[u8]) -> FastOpen<'_> {
     FastOpen { cookie, ..FastOpen::default() }
 }
 
-/// A SYN of the peer's from `port`.
+/// Builds a SYN of the peer from `port`.
 fn syn_from(port: u16, fast_open: Option<FastOpen<'_>>) -> HeaderOut<'_> {
     let options = OptionsOut { mss: Some(1000), fast_open, ..OptionsOut::default() };
     HeaderOut { src_port: port, options, ..segment_of(flag::SYN, IRS, 0) }
 }
 
-/// What answers a SYN with this option and data.
-fn answer(raw: &mut Raw, port: u16, fast_open: Option<FastOpen<'_>>, data: &[u8]) -> Got {
-    raw.hears(&syn_from(port, fast_open), data);
-    let mut got = raw.got();
+/// Delivers a SYN with this option and payload. Returns the SYN-ACK.
+fn syn_ack(raw: &mut Raw, port: u16, fast_open: Option<FastOpen<'_>>, data: &[u8]) -> SentSegment {
+    raw.receives(&syn_from(port, fast_open), data);
+    let mut got = raw.sent();
     assert_eq!((got.len(), got[0].flags), (1, SYN_ACK), "{got:?}");
     got.remove(0)
 }
 
-/// The cookie of the peer.
+/// Requests the peer's cookie and resets the connection.
 fn cookie(raw: &mut Raw) -> Vec<u8> {
-    let got = answer(raw, 4000, Some(option(&[])), &[]);
-    assert_eq!(got.ack, IRS + 1);
-    raw.hears(&HeaderOut { src_port: 4000, ..segment_of(flag::RST, IRS + 1, 0) }, &[]);
-    got.fast_open.filter(|cookie| cookie.len() == 8).expect("a cookie")
+    let reply = syn_ack(raw, 4000, Some(option(&[])), &[]);
+    assert_eq!(reply.ack, IRS + 1);
+    raw.receives(&HeaderOut { src_port: 4000, ..segment_of(flag::RST, IRS + 1, 0) }, &[]);
+    reply.fast_open.filter(|cookie| cookie.len() == 8).expect("a cookie")
 }
 
 fn counted(raw: &Raw, event: Event) -> u64 {
@@ -55,53 +55,53 @@ fn counted(raw: &Raw, event: Event) -> u64 {
 }
 
 #[test]
-fn a_cookie_is_given_on_request_and_opens_with_data_from_then_on() {
+fn a_requested_cookie_allows_data_in_later_syns() {
     // RFC 7413 §4.2.1, §4.2.2
     let mut raw = raw(FastOpenListener::default());
     let cookie = cookie(&mut raw);
-    assert!(raw.told().is_empty());
-    let got = answer(&mut raw, 5000, Some(option(&cookie)), b"request");
-    assert_eq!((got.ack, got.fast_open.clone()), (IRS + 1 + 7, None));
-    assert_eq!(raw.told(), [Told::Accepted, Told::Readable]);
-    // The program answers before the handshake is done.
+    assert!(raw.callbacks().is_empty());
+    let reply = syn_ack(&mut raw, 5000, Some(option(&cookie)), b"request");
+    assert_eq!((reply.ack, reply.fast_open.clone()), (IRS + 1 + 7, None));
+    assert_eq!(raw.callbacks(), [Callback::Accepted, Callback::Readable]);
+    // The program replies before the handshake completes.
     let conn = raw.conn();
-    raw.orders(move |io| {
+    raw.with_io(move |io| {
         let mut buffer = [0; 100];
         assert_eq!(io.read(conn, &mut buffer), 7);
         assert_eq!(&buffer[..7], b"request");
         assert_eq!(io.info(conn).map(|info| info.syn_data), Some(SynData::Received));
         assert_eq!(io.write(conn, b"answer"), 6);
     });
-    let sent = raw.got();
-    assert_eq!((sent[0].seq, sent[0].len, sent[0].ack), (got.seq + 1, 6, IRS + 8));
-    raw.hears(&ack(IRS + 8, got.seq + 7), &[]);
-    assert!(raw.got().is_empty() && raw.told().is_empty());
+    let sent = raw.sent();
+    assert_eq!((sent[0].seq, sent[0].len, sent[0].ack), (reply.seq + 1, 6, IRS + 8));
+    raw.receives(&ack(IRS + 8, reply.seq + 7), &[]);
+    assert!(raw.sent().is_empty() && raw.callbacks().is_empty());
     assert_eq!(counted(&raw, Event::FastOpenAccepted), 1);
     assert_eq!(counted(&raw, Event::FastOpenCookieSent), 1);
 }
 
 #[test]
-fn a_listener_that_did_not_turn_it_on_ignores_every_cookie() {
-    // RFC 7413 §4.2: "When this flag is off, the server does not perform any TFO-related operations and MUST
-    // ignore all cookie options."
+fn a_listener_without_fast_open_ignores_every_cookie() {
+    // RFC 7413 §4.2: "When this flag is off, the server does not perform any TFO-related operations
+    // and MUST ignore all cookie options."
     let mut raw = Raw::new(|_| {});
     for cookie in [&[][..], &[1; 8]] {
-        let got = answer(&mut raw, 5000 + cookie.len() as u16, Some(option(cookie)), b"data");
-        assert_eq!((got.ack, got.fast_open), (IRS + 1, None));
+        let reply = syn_ack(&mut raw, 5000 + cookie.len() as u16, Some(option(cookie)), b"data");
+        assert_eq!((reply.ack, reply.fast_open), (IRS + 1, None));
     }
-    assert!(raw.told().is_empty());
+    assert!(raw.callbacks().is_empty());
 }
 
 #[test]
 fn a_syn_with_data_and_without_the_option_gets_an_ordinary_handshake() {
     let mut raw = raw(FastOpenListener::default());
-    let got = answer(&mut raw, 5000, None, b"data");
-    assert_eq!((got.ack, got.fast_open), (IRS + 1, None));
-    assert!(raw.told().is_empty());
+    let reply = syn_ack(&mut raw, 5000, None, b"data");
+    assert_eq!((reply.ack, reply.fast_open), (IRS + 1, None));
+    assert!(raw.callbacks().is_empty());
 }
 
 #[test]
-fn forged_cookies_cost_nothing_but_an_ordinary_handshake_and_a_count() {
+fn forged_cookies_get_an_ordinary_handshake_and_are_counted() {
     // RFC 7413 §4.2.2 (3), §5.1
     const FORGED: u16 = 2000;
     let mut raw = raw(FastOpenListener::default());
@@ -110,20 +110,20 @@ fn forged_cookies_cost_nothing_but_an_ordinary_handshake_and_a_count() {
     for n in 0..FORGED {
         let forged = rng.next_u64().to_le_bytes();
         let len = [4, 6, 8][usize::from(n % 3)];
-        let got = answer(&mut raw, 10_000 + n, Some(option(&forged[..len])), &[1; 500]);
-        assert_eq!(got.ack, IRS + 1);
-        // Past the backlog the SYN-ACK is itself a cookie (RFC 4987 §3.6), and has no option.
-        let given = Some(cookie.clone()).filter(|_| n < 1024);
-        assert_eq!(got.fast_open, given, "{n}");
+        let reply = syn_ack(&mut raw, 10_000 + n, Some(option(&forged[..len])), &[1; 500]);
+        assert_eq!(reply.ack, IRS + 1);
+        // Past the backlog the reply is a SYN cookie (RFC 4987 §3.6), without the option.
+        let offered = Some(cookie.clone()).filter(|_| n < 1024);
+        assert_eq!(reply.fast_open, offered, "{n}");
     }
     assert_eq!(counted(&raw, Event::FastOpenBadCookie), FORGED.into());
     assert_eq!(counted(&raw, Event::FastOpenAccepted), 0);
     assert_eq!(raw.shard.buffer_bytes(), 0, "no data is kept");
-    assert!(raw.told().is_empty());
-    // Who has a cookie is served all the same, though the backlog is full.
-    let got = answer(&mut raw, 5000, Some(option(&cookie)), b"request");
-    assert_eq!(got.ack, IRS + 8);
-    assert_eq!(raw.told(), [Told::Accepted, Told::Readable]);
+    assert!(raw.callbacks().is_empty());
+    // A client with a valid cookie is served even though the backlog is full.
+    let reply = syn_ack(&mut raw, 5000, Some(option(&cookie)), b"request");
+    assert_eq!(reply.ack, IRS + 8);
+    assert_eq!(raw.callbacks(), [Callback::Accepted, Callback::Readable]);
 }
 
 #[test]
@@ -132,41 +132,41 @@ fn past_the_limit_of_pending_requests_handshakes_are_ordinary() {
     // PendingFastOpenRequests drops below the system limit".
     let mut raw = raw(FastOpenListener { pending: 2, without_cookie: false });
     let cookie = cookie(&mut raw);
-    let open = |raw: &mut Raw, port| answer(raw, port, Some(option(&cookie)), b"request");
+    let open = |raw: &mut Raw, port| syn_ack(raw, port, Some(option(&cookie)), b"request");
     let first = open(&mut raw, 6000);
     assert_eq!((first.ack, open(&mut raw, 6001).ack), (IRS + 8, IRS + 8));
     let third = open(&mut raw, 6002);
     assert_eq!((third.ack, third.fast_open), (IRS + 1, None));
     assert_eq!(counted(&raw, Event::FastOpenLimited), 1);
-    // One is done, so there is a place again.
+    // One handshake completes and frees its place.
     let last = HeaderOut { src_port: 6000, ..ack(IRS + 8, first.seq + 1) };
-    raw.hears(&last, &[]);
+    raw.receives(&last, &[]);
     assert_eq!(open(&mut raw, 6003).ack, IRS + 8);
-    // One is reset: it counts on (§5.1).
-    raw.hears(&HeaderOut { src_port: 6001, ..segment_of(flag::RST, IRS + 8, 0) }, &[]);
+    // One handshake is reset, but still counts (§5.1).
+    raw.receives(&HeaderOut { src_port: 6001, ..segment_of(flag::RST, IRS + 8, 0) }, &[]);
     assert_eq!(open(&mut raw, 6004).ack, IRS + 1);
     let last = HeaderOut { src_port: 6003, ..segment_of(flag::RST, IRS + 8, 0) };
-    raw.hears(&last, &[]);
+    raw.receives(&last, &[]);
     raw.after_ms(59_000);
-    raw.got();
+    raw.sent();
     assert_eq!(open(&mut raw, 6005).ack, IRS + 1);
     raw.after_ms(1_100);
-    raw.got();
+    raw.sent();
     assert_eq!(open(&mut raw, 6006).ack, IRS + 8);
 }
 
 #[test]
-fn a_listener_may_want_no_cookie() {
+fn a_listener_may_accept_data_without_a_cookie() {
     // RFC 7413 §7.3
     let mut raw = raw(FastOpenListener { without_cookie: true, ..FastOpenListener::default() });
     let options = [None, Some(option(&[])), Some(option(&[9; 8]))];
     for (port, option) in (7000..).zip(options) {
-        let got = answer(&mut raw, port, option, b"request");
-        assert_eq!((got.ack, got.fast_open), (IRS + 8, None));
-        assert_eq!(raw.told(), [Told::Accepted, Told::Readable]);
+        let reply = syn_ack(&mut raw, port, option, b"request");
+        assert_eq!((reply.ack, reply.fast_open), (IRS + 8, None));
+        assert_eq!(raw.callbacks(), [Callback::Accepted, Callback::Readable]);
     }
-    assert_eq!(answer(&mut raw, 7010, None, &[]).ack, IRS + 1);
-    assert!(raw.told().is_empty(), "an ordinary SYN");
+    assert_eq!(syn_ack(&mut raw, 7010, None, &[]).ack, IRS + 1);
+    assert!(raw.callbacks().is_empty(), "an ordinary SYN");
 }
 
 #[test]
@@ -176,94 +176,94 @@ fn an_aging_cookie_still_opens_and_is_renewed_and_then_expires() {
     let mut raw = raw(FastOpenListener::default());
     let old = cookie(&mut raw);
     raw.now += HALF_A_DAY;
-    raw.turns();
-    let got = answer(&mut raw, 5000, Some(option(&old)), b"request");
-    let new = got.fast_open.expect("a new one");
-    assert_eq!((got.ack, new == old), (IRS + 8, false));
+    raw.run_turns();
+    let reply = syn_ack(&mut raw, 5000, Some(option(&old)), b"request");
+    let new = reply.fast_open.expect("a new cookie");
+    assert_eq!((reply.ack, new == old), (IRS + 8, false));
     raw.now += HALF_A_DAY;
-    raw.turns();
-    raw.got();
-    assert_eq!(answer(&mut raw, 5001, Some(option(&old)), b"request").ack, IRS + 1);
-    assert_eq!(answer(&mut raw, 5002, Some(option(&new)), b"request").ack, IRS + 8);
+    raw.run_turns();
+    raw.sent();
+    assert_eq!(syn_ack(&mut raw, 5001, Some(option(&old)), b"request").ack, IRS + 1);
+    assert_eq!(syn_ack(&mut raw, 5002, Some(option(&new)), b"request").ack, IRS + 8);
 }
 
 #[test]
-fn a_cookie_request_with_a_fin_is_no_scan() {
+fn a_fast_open_syn_with_fin_is_accepted() {
     let mut raw = raw(FastOpenListener::default());
     let cookie = cookie(&mut raw);
     let syn = |option| HeaderOut { flags: flag::SYN | flag::FIN, ..syn_from(5000, option) };
-    raw.hears(&syn(None), &[]);
-    assert!(raw.got().is_empty());
-    raw.hears(&syn(Some(option(&cookie))), b"all");
-    let got = raw.got();
+    raw.receives(&syn(None), &[]);
+    assert!(raw.sent().is_empty());
+    raw.receives(&syn(Some(option(&cookie))), b"all");
+    let got = raw.sent();
     assert_eq!((got.len(), got[0].ack), (1, IRS + 4));
-    raw.hears(&ack(IRS + 5, got[0].seq + 1), &[]);
-    assert_eq!(raw.told(), [Told::Accepted, Told::Readable, Told::PeerClosed]);
+    raw.receives(&ack(IRS + 5, got[0].seq + 1), &[]);
+    assert_eq!(raw.callbacks(), [Callback::Accepted, Callback::Readable, Callback::PeerClosed]);
 }
 
-/// The program opens with `data`; what goes out.
-fn opens_with(raw: &mut Raw, data: &'static [u8], without_cookie: bool) -> Got {
-    raw.orders(move |io| {
+/// Connects with `data`. Returns the SYN.
+fn connect_with(raw: &mut Raw, data: &'static [u8], without_cookie: bool) -> SentSegment {
+    raw.with_io(move |io| {
         let open = ConnectOptions { remote: (PEER, PEER_PORT).into(), local: None, user: 0 };
         let early = Early { data, without_cookie };
-        let (_, taken) = io.connect_with(&open, &early).expect("an open");
-        assert_eq!(taken, data.len());
+        let (_, accepted) = io.connect_with(&open, &early).expect("an open");
+        assert_eq!(accepted, data.len());
     });
-    raw.got().remove(0)
+    raw.sent().remove(0)
 }
 
-/// The peer answers an open of ours, whose port is not known to it: by the SYN's source address.
-fn answers(raw: &mut Raw, syn: &Got, taken: u32, fast_open: Option<FastOpen<'_>>) {
+/// Delivers the peer's SYN-ACK to `syn`, which acknowledges `accepted` bytes of its data.
+fn accept_syn(raw: &mut Raw, syn: &SentSegment, accepted: u32, fast_open: Option<FastOpen<'_>>) {
     let options = OptionsOut { mss: Some(1200), fast_open, ..OptionsOut::default() };
     let header = HeaderOut {
         src_port: PEER_PORT,
         dst_port: syn.port,
         options,
-        ..segment_of(SYN_ACK, IRS, syn.seq + 1 + taken)
+        ..segment_of(SYN_ACK, IRS, syn.seq + 1 + accepted)
     };
-    raw.hears(&header, &[]);
+    raw.receives(&header, &[]);
 }
 
 #[test]
-fn a_client_asks_then_sends_and_leaves_a_server_alone_that_takes_nothing() {
+fn a_client_requests_a_cookie_uses_it_and_backs_off_after_refusal() {
     // RFC 7413 §4.1.3, §4.1.3.1, §4.2
     let mut raw = Raw::new(|_| {});
-    assert_eq!(US.octets()[3], 1);
-    let first = opens_with(&mut raw, b"request", false);
+    assert_eq!(LOCAL.octets()[3], 1);
+    let first = connect_with(&mut raw, b"request", false);
     assert_eq!((first.len, first.fast_open.as_deref()), (0, Some(&[][..])));
-    answers(&mut raw, &first, 0, Some(option(&[5; 8])));
-    assert_eq!(raw.told(), [Told::Connected]);
-    assert_eq!(raw.got()[0].len, 7, "the data follows");
+    accept_syn(&mut raw, &first, 0, Some(option(&[5; 8])));
+    assert_eq!(raw.callbacks(), [Callback::Connected]);
+    assert_eq!(raw.sent()[0].len, 7, "the data follows");
 
-    let second = opens_with(&mut raw, &[7; 3560], false);
+    let second = connect_with(&mut raw, &[7; 3560], false);
     assert_eq!((second.len, second.fast_open.as_deref()), (1160, Some(&[5; 8][..])));
-    answers(&mut raw, &second, 1160, None);
-    let rest: usize = raw.got().iter().map(|got| got.len).sum();
+    accept_syn(&mut raw, &second, 1160, None);
+    let rest: usize = raw.sent().iter().map(|got| got.len).sum();
     assert_eq!(rest, 3560 - 1160);
     assert_eq!(counted(&raw, Event::FastOpenTaken), 1);
 
-    let third = opens_with(&mut raw, b"request", false);
+    let third = connect_with(&mut raw, b"request", false);
     assert_eq!(third.len, 7);
-    answers(&mut raw, &third, 0, None);
-    assert_eq!(raw.got()[0].len, 7);
+    accept_syn(&mut raw, &third, 0, None);
+    assert_eq!(raw.sent()[0].len, 7);
     assert_eq!(counted(&raw, Event::FastOpenRefused), 1);
 
-    let fourth = opens_with(&mut raw, b"request", false);
+    let fourth = connect_with(&mut raw, b"request", false);
     assert_eq!((fourth.len, fourth.fast_open), (0, None));
     raw.after_ms(60_000);
-    raw.got();
-    assert_eq!(opens_with(&mut raw, b"request", false).len, 7);
+    raw.sent();
+    assert_eq!(connect_with(&mut raw, b"request", false).len, 7);
 }
 
 #[test]
-fn without_a_cookie_data_goes_at_once_where_the_program_says_so() {
-    // RFC 7413 §7.3, and §4.1.3 for how much.
+fn a_program_may_send_syn_data_without_a_cookie() {
+    // RFC 7413 §7.3; §4.1.3 limits the amount.
     let mut raw = Raw::new(|_| {});
-    let syn = opens_with(&mut raw, &[7; 3000], true);
+    let syn = connect_with(&mut raw, &[7; 3000], true);
     assert_eq!((syn.len, syn.fast_open), (536 - 40, None));
 }
 
-/// A client that opens with data, one connection after the other.
+/// Returns the plan of a client that sends data in its SYNs, one connection after another.
 fn early(connections: usize, bytes: usize) -> Plan {
     Plan { early: true, at_once: 1, ..Plan::echo(target(false), connections, bytes) }
 }
@@ -287,7 +287,7 @@ fn all_but_the_first_connection_send_data_in_the_syn() {
     }
 }
 
-/// A world by its seed: impairments of both ways, data in SYNs, closes of every kind.
+/// Runs transfers with data in SYNs, with impairments and kinds of close drawn from the seed.
 fn storm(seed: u64) {
     let mut rng = Rng::new(seed);
     let mut stage = Stage::with(seed, echo, |_| {});
@@ -309,7 +309,7 @@ fn storm(seed: u64) {
     let mac = stage.world.next_mac();
     let mut config = Config::new(mac, addresses(2), stage.world.draw_secret());
     config.limits = small();
-    // So that an attempt follows every negative response.
+    // So that the client tries again after every negative response.
     config.settings.fast_open_pause = Duration::from_millis(1);
     let service = Box::new(Client::new(plan, SharedTally::clone(&tally)));
     stage.world.add_host_with(&config, vec![service], &mut |link, seed| {
@@ -318,11 +318,11 @@ fn storm(seed: u64) {
     stage.finish(&tally, many, Duration::from_secs(3600));
     let tally = tally.borrow();
     assert_eq!((tally.wrong, tally.ended(CloseReason::Finished)), (0, many), "seed {seed}");
-    assert_eq!(tally.received, many * bytes, "seed {seed}: neither lost nor twice");
+    assert_eq!(tally.received, many * bytes, "seed {seed}: every byte exactly once");
 }
 
 #[test]
-fn no_network_makes_data_in_a_syn_come_twice_or_not_at_all() {
+fn syn_data_is_delivered_exactly_once_on_any_network() {
     for seed in 0..60 {
         storm(seed);
     }

@@ -1,4 +1,4 @@
-//! Flow labels (RFC 6437) as they cross the wire.
+//! IPv6 flow labels on the wire (RFC 6437).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::stage::{Stage, echo, target};
 use crate::sim::Plan;
 use crate::time::Duration;
 
-/// Of every IPv6 frame its addresses, its ports if it is TCP, and its label.
+/// Returns the addresses, the TCP ports if any, and the flow label of every IPv6 frame.
 fn labels(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, u32)> {
     let v6 = frames.iter().filter(|frame| frame[12..14] == [0x86, 0xdd]);
     v6.map(|frame| {
@@ -18,8 +18,8 @@ fn labels(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, u32)> {
 }
 
 #[test]
-fn every_flow_has_a_label_that_it_keeps_from_the_first_packet_to_the_last() {
-    // RFC 6437 §3: > an IPv6 source node [...] SHOULD assign each [...] flow [a label]; §2: unchanged.
+fn every_flow_keeps_one_label() {
+    // RFC 6437 §3: a source node SHOULD label each flow; §2: the label is delivered unchanged.
     let mut stage = Stage::new(50, echo);
     let record = stage.world.record();
     let (_, tally) = stage.client(Plan::echo(target(true), 20, 3000));
@@ -27,8 +27,8 @@ fn every_flow_has_a_label_that_it_keeps_from_the_first_packet_to_the_last() {
     stage.world.run_for(Duration::from_millis(500));
     let seen = labels(&record.borrow());
     let mut flows: BTreeMap<Vec<u8>, BTreeSet<u32>> = BTreeMap::new();
-    for (ends, label) in seen {
-        flows.entry(ends).or_default().insert(label);
+    for (endpoints, label) in seen {
+        flows.entry(endpoints).or_default().insert(label);
     }
     assert!(flows.len() >= 42, "twenty flows each way, and neighbour discovery");
     assert!(flows.values().all(|labels| labels.len() == 1 && !labels.contains(&0)), "{flows:?}");

@@ -1,4 +1,4 @@
-//! The flow table against a list of all its entries.
+//! The flow table against a model: a list of all its entries.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::shard::flow::flow_table::{FlowTable, Found, Inserted, Kind, Place};
 
 const KINDS: [Kind; 4] = [Kind::Embryo, Kind::Connection, Kind::TimeWait, Kind::TimeWaitTimestamps];
 
-/// A command on the table: which of few hashes, so that tags and buckets collide all the time.
+/// An operation on the table. There are few hashes, so that tags and buckets often collide.
 #[derive(Clone, Debug)]
 enum Step {
     Insert { hash: u64, local: u8 },
@@ -16,7 +16,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // Three homes of a table of 16 buckets, the last one among them, and four tags.
+    // Three home buckets of a table of 16, including the last one, and four tags.
     let hash = (0..3u64, 0..4u64).prop_map(|(home, tag)| (home * 15 / 2) | tag << 40);
     prop_oneof![
         4 => (hash, 0..2u8).prop_map(|(hash, local)| Step::Insert { hash, local }),
@@ -32,7 +32,7 @@ fn sorted(mut places: Vec<Place>) -> Vec<Place> {
 
 proptest! {
     #[test]
-    fn the_table_knows_exactly_what_was_put_in(steps in prop::collection::vec(step(), 0..400)) {
+    fn the_table_holds_exactly_the_inserted_entries(steps in prop::collection::vec(step(), 0..400)) {
         const CAPACITY: usize = 85;
         let mut table = FlowTable::new(CAPACITY);
         let mut model: Vec<(u64, u8, Place)> = Vec::new();
@@ -84,7 +84,7 @@ proptest! {
 }
 
 #[test]
-fn a_full_table_finds_every_flow_and_hardly_ever_a_wrong_one() {
+fn a_full_table_finds_every_flow_with_few_false_candidates() {
     const FLOWS: u32 = 100_000;
     let mut table = FlowTable::new(FLOWS as usize);
     let mut rng = Rng::new(3);
@@ -100,13 +100,14 @@ fn a_full_table_finds_every_flow_and_hardly_ever_a_wrong_one() {
         let at = table.candidates(*hash, index as u8).position(|found| found == place);
         wrong += at.expect("every flow is found");
     }
-    let strangers = (0..FLOWS).filter(|_| table.candidate(rng.next_u64(), 0).is_some()).count();
-    assert!(wrong <= 2 && strangers <= 2, "{wrong} {strangers}");
+    let false_positives =
+        (0..FLOWS).filter(|_| table.candidate(rng.next_u64(), 0).is_some()).count();
+    assert!(wrong <= 2 && false_positives <= 2, "{wrong} {false_positives}");
     assert_eq!(table.candidate(hashes[1], 2), None, "another local address is another flow");
 }
 
 #[test]
-fn an_index_of_28_bits_comes_back_whole() {
+fn a_28_bit_index_is_stored_losslessly() {
     let mut table = FlowTable::new(1);
     let place = Place::new(Kind::TimeWaitTimestamps, (1 << 28) - 1);
     assert_eq!(table.insert(u64::MAX, u8::MAX, place), Inserted::Done);

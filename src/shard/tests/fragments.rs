@@ -1,4 +1,4 @@
-//! Fragments on the wire: whole shards that are sent datagrams in parts.
+//! Fragments on the wire: whole shards that receive fragmented datagrams.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ use crate::wire::tcp::{HeaderOut, OptionsOut, flag};
 use crate::wire::{EtherType, MacAddr, Protocol, TrafficClass, ethernet, ipv4, ipv6, vlan};
 
 const SERVER: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-/// A host of the world that the tests speak for: what is sent to it is counted there.
+/// The host that the fragments claim to come from.
 const SENDER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 fn v4_of(n: u8) -> Ipv4Addr {
@@ -38,8 +38,8 @@ fn link(ethertype: EtherType, packet: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Part of an IPv4 datagram; the offset and `more` as on the wire.
-fn part_v4(protocol: Protocol, ident: u16, payload: &[u8], from: usize, to: usize) -> Vec<u8> {
+/// Builds an IPv4 fragment of `payload[from..to]`.
+fn fragment_v4(protocol: Protocol, ident: u16, payload: &[u8], from: usize, to: usize) -> Vec<u8> {
     let more = u16::from(to < payload.len()) << 13;
     let ip = ipv4::HeaderOut {
         src: v4_of(2),
@@ -56,8 +56,8 @@ fn part_v4(protocol: Protocol, ident: u16, payload: &[u8], from: usize, to: usiz
     link(EtherType::IPV4, &packet)
 }
 
-/// Part of an IPv6 datagram.
-fn part_v6(protocol: Protocol, ident: u32, payload: &[u8], from: usize, to: usize) -> Vec<u8> {
+/// Builds an IPv6 fragment of `payload[from..to]`.
+fn fragment_v6(protocol: Protocol, ident: u32, payload: &[u8], from: usize, to: usize) -> Vec<u8> {
     let ip = ipv6::HeaderOut {
         src: v6_of(2),
         dst: v6_of(1),
@@ -100,10 +100,10 @@ fn ping_v4(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Two parts of an echo request that fit nothing else.
-pub(super) fn ping_parts(ident: u16) -> [Vec<u8>; 2] {
+/// Builds an echo request in two fragments.
+pub(super) fn ping_fragments(ident: u16) -> [Vec<u8>; 2] {
     let bytes = ping_v4(200);
-    [(0, 104), (104, 208)].map(|(from, to)| part_v4(Protocol::ICMP, ident, &bytes, from, to))
+    [(0, 104), (104, 208)].map(|(from, to)| fragment_v4(Protocol::ICMP, ident, &bytes, from, to))
 }
 
 fn send(stage: &mut Stage, frames: &[Vec<u8>]) {
@@ -118,27 +118,27 @@ fn connections(stage: &Stage) -> usize {
 }
 
 #[test]
-fn a_segment_in_parts_opens_a_connection_over_ipv4_and_ipv6() {
+fn a_fragmented_syn_opens_a_connection_over_ipv4_and_ipv6() {
     let mut stage = Stage::new(30, echo);
     // RFC 791 §3.2
     let bytes = syn(PseudoHeader::v4(v4_of(2), v4_of(1)));
-    let cut = |from, to| part_v4(Protocol::TCP, 9, &bytes, from, to);
+    let cut = |from, to| fragment_v4(Protocol::TCP, 9, &bytes, from, to);
     send(&mut stage, &[cut(16, 24), cut(0, 16)]);
     assert_eq!(connections(&stage), 1);
     // RFC 8200 §4.5
     let bytes = syn(PseudoHeader::v6(v6_of(2), v6_of(1)));
     let padded = [&bytes[..], &[0; 0]].concat();
-    let cut = |from, to| part_v6(Protocol::TCP, 9, &padded, from, to);
+    let cut = |from, to| fragment_v6(Protocol::TCP, 9, &padded, from, to);
     send(&mut stage, &[cut(0, 24)]);
-    assert_eq!(connections(&stage), 2, "RFC 6946 §4: an only part needs no other");
+    assert_eq!(connections(&stage), 2, "RFC 6946 §4: an atomic fragment needs no others");
     assert_eq!(stage.counted(stage.server, Event::Reassembled), 1);
 }
 
 #[test]
-fn an_echo_request_in_parts_is_answered_whole() {
+fn a_fragmented_echo_request_is_answered() {
     let mut stage = Stage::new(31, echo);
     let bytes = ping_v4(1200);
-    let cut = |from, to| part_v4(Protocol::ICMP, 9, &bytes, from, to);
+    let cut = |from, to| fragment_v4(Protocol::ICMP, 9, &bytes, from, to);
     send(&mut stage, &[cut(0, 400), cut(800, 1208), cut(400, 800)]);
     assert_eq!(stage.counted(stage.server, Event::EchoAnswered), 1);
     assert_eq!(stage.counted(stage.server, Event::FragmentIn), 3);
@@ -146,34 +146,35 @@ fn an_echo_request_in_parts_is_answered_whole() {
 
 /// RFC 5722 §4, for both versions.
 #[test]
-fn overlapping_parts_open_nothing() {
+fn overlapping_fragments_open_no_connection() {
     let mut stage = Stage::new(32, echo);
     let bytes = syn(PseudoHeader::v4(v4_of(2), v4_of(1)));
-    let cut = |from, to| part_v4(Protocol::TCP, 9, &bytes, from, to);
+    let cut = |from, to| fragment_v4(Protocol::TCP, 9, &bytes, from, to);
     send(&mut stage, &[cut(0, 16), cut(8, 24), cut(16, 24)]);
     let bytes = syn(PseudoHeader::v6(v6_of(2), v6_of(1)));
     let bytes = [&bytes[..], &[0; 40]].concat();
-    let cut = |from, to| part_v6(Protocol::TCP, 9, &bytes, from, to);
+    let cut = |from, to| fragment_v6(Protocol::TCP, 9, &bytes, from, to);
     send(&mut stage, &[cut(0, 32), cut(24, 64), cut(32, 64)]);
     assert_eq!(connections(&stage), 0);
     assert_eq!(stage.dropped(stage.server, DropReason::FragmentOverlap), 4);
 }
 
-/// The host that speaks for the sender, so that what it is told can be seen.
+/// Adds the host that the fragments come from, so that replies to it can be recorded.
 fn with_sender(seed: u64) -> (Stage, HostId) {
     let mut stage = Stage::new(seed, echo);
     let (sender, _) = stage.client(crate::sim::Plan::echo(super::stage::target(false), 0, 0));
     (stage, sender)
 }
 
-/// What of kind (ICMP type, code) a host was sent while `frames` went to the server and time passed.
-fn told(stage: &mut Stage, frames: &[Vec<u8>], wait: Duration) -> Vec<(u8, u8, Vec<u8>)> {
-    let log = stage.world.record();
+/// Sends `frames` to the server and waits. Returns the ICMP messages to the sender: type, code, and
+/// the message from byte 4 on.
+fn icmp_replies(stage: &mut Stage, frames: &[Vec<u8>], wait: Duration) -> Vec<(u8, u8, Vec<u8>)> {
+    let record = stage.world.record();
     for frame in frames {
         stage.world.inject(stage.server, frame);
     }
     stage.world.run_for(wait);
-    let frames = log.borrow();
+    let frames = record.borrow();
     let icmp = frames.iter().filter_map(|frame| {
         let at = match frame.get(12..14)? {
             [8, 0] if frame[23] == 1 => 34,
@@ -185,79 +186,79 @@ fn told(stage: &mut Stage, frames: &[Vec<u8>], wait: Duration) -> Vec<(u8, u8, V
     icmp.filter(|(kind, ..)| ![135, 136].contains(kind)).collect()
 }
 
-/// RFC 792, RFC 1122 §3.3.2: time exceeded, code 1, to the sender of a first part.
+/// RFC 792, RFC 1122 §3.3.2: time exceeded, code 1, to the sender of a first fragment.
 /// RFC 8200 §4.5, RFC 4443 §3.3: type 3, code 1.
 #[test]
-fn who_sent_a_first_part_is_told_when_the_time_is_over() {
+fn a_reassembly_timeout_is_reported_to_the_sender_of_the_first_fragment() {
     let (mut stage, _) = with_sender(33);
     let bytes = ping_v4(1200);
-    let first = part_v4(Protocol::ICMP, 9, &bytes, 0, 400);
-    let later = part_v4(Protocol::ICMP, 10, &bytes, 400, 800);
-    let seen = told(&mut stage, &[first.clone(), later], Duration::from_secs(31));
-    assert_eq!(seen.len(), 1, "a first part, and none but that");
-    assert_eq!((seen[0].0, seen[0].1), (11, 1));
-    // RFC 1122 §3.2.2: the header and eight bytes at least.
-    assert!(seen[0].2[4..].starts_with(&first[14..14 + 28]));
+    let first = fragment_v4(Protocol::ICMP, 9, &bytes, 0, 400);
+    let later = fragment_v4(Protocol::ICMP, 10, &bytes, 400, 800);
+    let replies = icmp_replies(&mut stage, &[first.clone(), later], Duration::from_secs(31));
+    assert_eq!(replies.len(), 1, "for the first fragment only");
+    assert_eq!((replies[0].0, replies[0].1), (11, 1));
+    // RFC 1122 §3.2.2: the IP header and at least eight bytes.
+    assert!(replies[0].2[4..].starts_with(&first[14..14 + 28]));
     assert_eq!(stage.dropped(stage.server, DropReason::ReassemblyTimeout), 2);
 
     let bytes = syn(PseudoHeader::v6(v6_of(2), v6_of(1)));
     let bytes = [&bytes[..], &[0; 40]].concat();
-    let first = part_v6(Protocol::TCP, 9, &bytes, 0, 32);
-    let seen = told(&mut stage, std::slice::from_ref(&first), Duration::from_secs(61));
-    assert_eq!((seen.len(), seen[0].0, seen[0].1), (1, 3, 1));
-    assert!(seen[0].2[4..].starts_with(&first[14..]));
+    let first = fragment_v6(Protocol::TCP, 9, &bytes, 0, 32);
+    let replies = icmp_replies(&mut stage, std::slice::from_ref(&first), Duration::from_secs(61));
+    assert_eq!((replies.len(), replies[0].0, replies[0].1), (1, 3, 1));
+    assert!(replies[0].2[4..].starts_with(&first[14..]));
 }
 
-/// RFC 8200 §4.5: parameter problem, code 0, pointing to the payload length or the fragment offset; code 3
-/// for a first part without all headers (RFC 7112 §5).
+/// RFC 8200 §4.5: parameter problem, code 0, pointing to the payload length or fragment offset;
+/// code 3 for a first fragment without all headers (RFC 7112 §5).
 #[test]
-fn impossible_parts_of_ipv6_are_named_to_their_sender() {
+fn malformed_ipv6_fragments_get_a_parameter_problem() {
     let (mut stage, _) = with_sender(34);
     let bytes = vec![0; 4096];
     let wait = Duration::from_millis(10);
     let problem = |stage: &mut Stage, frame: Vec<u8>| {
-        let seen = told(stage, &[frame], wait);
-        let (kind, code, rest) = seen.first().cloned().expect("an answer");
+        let replies = icmp_replies(stage, &[frame], wait);
+        let (kind, code, rest) = replies.first().cloned().expect("a reply");
         (kind, code, u32::from_be_bytes([rest[0], rest[1], rest[2], rest[3]]))
     };
-    let odd = part_v6(Protocol::TCP, 1, &bytes, 8, 21);
+    let odd = fragment_v6(Protocol::TCP, 1, &bytes, 8, 21);
     assert_eq!(problem(&mut stage, odd), (4, 0, 4));
-    let mut far = part_v6(Protocol::TCP, 2, &bytes, 8, 16);
+    let mut far = fragment_v6(Protocol::TCP, 2, &bytes, 8, 16);
     far[14 + 42..14 + 44].copy_from_slice(&0xfff9u16.to_be_bytes());
     assert_eq!(problem(&mut stage, far), (4, 0, 42));
-    let headless = part_v6(Protocol::TCP, 3, &bytes, 0, 8);
+    let headless = fragment_v6(Protocol::TCP, 3, &bytes, 0, 8);
     assert_eq!(problem(&mut stage, headless), (4, 3, 0));
     assert_eq!(stage.dropped(stage.server, DropReason::FragmentMalformed), 3);
 }
 
-/// RFC 6980 §5: neighbour discovery in parts, or behind the fragment header of an only part, is ignored.
+/// RFC 6980 §5: neighbour discovery in fragments, even in an atomic fragment, is ignored.
 #[test]
-fn neighbour_discovery_in_parts_is_ignored() {
+fn fragmented_neighbour_discovery_is_ignored() {
     let mut stage = Stage::new(35, echo);
-    let question = NeighbourSolicitation { target: v6_of(1), source_mac: Some(SENDER) };
+    let solicitation = NeighbourSolicitation { target: v6_of(1), source_mac: Some(SENDER) };
     let mut bytes = vec![0; 64];
     let pseudo = PseudoHeader::v6(v6_of(2), v6_of(1));
-    let len = Message::NeighbourSolicitation(question).emit(pseudo, &mut bytes).expect("room");
+    let len = Message::NeighbourSolicitation(solicitation).emit(pseudo, &mut bytes).expect("room");
     let bytes = &bytes[..len];
-    let only = part_v6(Protocol::ICMPV6, 1, bytes, 0, len);
-    let parts =
-        [(0, 16), (16, len)].map(|(from, to)| part_v6(Protocol::ICMPV6, 2, bytes, from, to));
-    send(&mut stage, &[only]);
-    send(&mut stage, &parts);
+    let atomic = fragment_v6(Protocol::ICMPV6, 1, bytes, 0, len);
+    let fragments =
+        [(0, 16), (16, len)].map(|(from, to)| fragment_v6(Protocol::ICMPV6, 2, bytes, from, to));
+    send(&mut stage, &[atomic]);
+    send(&mut stage, &fragments);
     assert_eq!(stage.counted(stage.server, Event::Reassembled), 1);
     assert_eq!(stage.counted(stage.server, Event::NeighbourAnswered), 0);
     assert_eq!(stage.dropped(stage.server, DropReason::Malformed), 2);
     assert_eq!(ndp::HOP_LIMIT, 255);
 }
 
-/// RFC 4443 §4.2: an echo over IPv6 in parts is answered too.
+/// RFC 4443 §4.2: the same over IPv6.
 #[test]
-fn an_ipv6_echo_request_in_parts_is_answered() {
+fn a_fragmented_ipv6_echo_request_is_answered() {
     let mut stage = Stage::new(36, echo);
     let message = v6::Message::EchoRequest(Echo { ident: 1, sequence: 2, data: &[9; 1000] });
     let mut bytes = vec![0; 1008];
     message.emit(PseudoHeader::v6(v6_of(2), v6_of(1)), &mut bytes).expect("room");
-    let cut = |from, to| part_v6(Protocol::ICMPV6, 9, &bytes, from, to);
+    let cut = |from, to| fragment_v6(Protocol::ICMPV6, 9, &bytes, from, to);
     send(&mut stage, &[cut(504, 1008), cut(0, 504)]);
     assert_eq!(stage.counted(stage.server, Event::EchoAnswered), 1);
 }

@@ -1,4 +1,4 @@
-//! Memory that is short: windows give way, and nothing that was acknowledged is lost.
+//! Memory pressure: windows shrink, and no acknowledged data is lost.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::shard::{CloseReason, Config, ConnId, ConnectOptions, Io, ListenerId, 
 use crate::sim::{HostId, Plan, SharedTally};
 use crate::time::Duration;
 
-/// Runs for a time, looking at the accounts all the while.
+/// Runs for `span` and checks the memory accounting every millisecond.
 fn run_within_limits(stage: &mut Stage, hosts: &[HostId], span: Duration) {
     for _ in 0..span.as_millis() {
         stage.world.run_for(Duration::from_millis(1));
@@ -21,8 +21,8 @@ fn run_within_limits(stage: &mut Stage, hosts: &[HostId], span: Duration) {
     }
 }
 
-/// Opens connections, a few at a time, and when all of them are open has a text echoed on each.
-struct Crowd {
+/// Opens connections in waves. Once all are open, has data echoed on each.
+struct ManyClients {
     many: usize,
     opened: usize,
     connected: Vec<ConnId>,
@@ -31,9 +31,9 @@ struct Crowd {
     to_read: HashMap<ConnId, usize>,
 }
 
-impl Crowd {
+impl ManyClients {
     const BYTES: usize = 2000;
-    /// Less than a cable holds.
+    /// Connections per wave: fewer SYNs than a link holds.
     const WAVE: usize = 250;
 
     fn write(&mut self, io: &mut dyn Io, conn: ConnId) {
@@ -43,7 +43,7 @@ impl Crowd {
     }
 }
 
-impl Service for Crowd {
+impl Service for ManyClients {
     fn on_start(&mut self, io: &mut dyn Io) {
         self.on_alarm(io);
     }
@@ -95,14 +95,14 @@ impl Service for Crowd {
 #[test]
 fn ten_thousand_connections_share_a_small_pool_and_lose_nothing() {
     const MANY: usize = 10_000;
-    // A fortieth of what a floor for each would take.
+    // A fortieth of what a minimum buffer for each connection would need.
     let limits =
         Limits { connections: 1 << 14, embryos: 1 << 14, buffer_bytes: 512 << 10, ..small() };
     let mut stage = Stage::with(31, echo, |config| config.limits = limits);
     let mut config = Config::new(stage.world.next_mac(), addresses(2), stage.world.draw_secret());
     config.limits = limits;
     let tally = SharedTally::default();
-    let crowd = Crowd {
+    let clients = ManyClients {
         many: MANY,
         opened: 0,
         connected: Vec::new(),
@@ -110,7 +110,7 @@ fn ten_thousand_connections_share_a_small_pool_and_lose_nothing() {
         to_write: HashMap::new(),
         to_read: HashMap::new(),
     };
-    let client = stage.world.add_host(&config, vec![Box::new(crowd)]);
+    let client = stage.world.add_host(&config, vec![Box::new(clients)]);
     let hosts = [client, stage.server];
     for _ in 0..600 {
         run_within_limits(&mut stage, &hosts, Duration::from_millis(100));
@@ -120,25 +120,25 @@ fn ten_thousand_connections_share_a_small_pool_and_lose_nothing() {
     }
     let tally = tally.borrow();
     assert_eq!((tally.ended(CloseReason::Finished), tally.wrong), (MANY, 0), "{:?}", tally.ended);
-    assert_eq!(tally.received, MANY * Crowd::BYTES);
+    assert_eq!(tally.received, MANY * ManyClients::BYTES);
     assert!(stage.counted(client, Event::MemoryRefused) > 0);
     stage.world.run_for(Duration::from_secs(2));
     stage.assert_nothing_left(client);
     stage.assert_nothing_left(stage.server);
 }
 
-/// Opens connections and writes as fast as they take it.
-struct Sources {
+/// Opens connections and keeps their send buffers full.
+struct BulkSender {
     connections: usize,
 }
 
-impl Sources {
+impl BulkSender {
     fn fill(io: &mut dyn Io, conn: ConnId) {
         while io.write(conn, &[7; 16 * 1024]) > 0 {}
     }
 }
 
-impl Service for Sources {
+impl Service for BulkSender {
     fn on_start(&mut self, io: &mut dyn Io) {
         for _ in 0..self.connections {
             let open = ConnectOptions { remote: target(false), local: None, user: 0 };
@@ -155,7 +155,7 @@ impl Service for Sources {
     }
 }
 
-/// Reads all there is.
+/// Reads all available data.
 struct Sink(SharedTally);
 
 impl Service for Sink {
@@ -176,7 +176,7 @@ impl Service for Sink {
     }
 }
 
-/// A server that reads, and a client that writes over a long path.
+/// Creates a server that reads and a client that writes over a path with a long delay.
 fn bulk(connections: usize) -> (Stage, HostId) {
     let mut stage = Stage::new(32, |tally| Box::new(Sink(tally)));
     let mut config = Config::new(stage.world.next_mac(), addresses(2), stage.world.draw_secret());
@@ -184,14 +184,14 @@ fn bulk(connections: usize) -> (Stage, HostId) {
     let path = "delay=20ms,rate=300mbit,queue=4000,hold=20000".parse().expect("an impairment");
     let client = stage.world.add_host_with(
         &config,
-        vec![Box::new(Sources { connections })],
+        vec![Box::new(BulkSender { connections })],
         &mut |near, _| Box::new(crate::link::impair::Impaired::new(near, &path)),
     );
     (stage, client)
 }
 
 #[test]
-fn windows_grow_in_bulk_and_give_way_when_memory_is_short() {
+fn windows_grow_in_bulk_transfers_and_shrink_under_memory_pressure() {
     let (mut stage, client) = bulk(4);
     stage.world.run_for(Duration::from_millis(1500));
     let buffers = |stage: &Stage| -> Vec<u32> {
@@ -220,16 +220,16 @@ fn windows_grow_in_bulk_and_give_way_when_memory_is_short() {
 }
 
 #[test]
-fn a_shard_without_memory_offers_nothing_and_opens_its_windows_when_there_is_some() {
+fn windows_stay_closed_without_memory_and_open_once_memory_is_free() {
     // RFC 9293 §3.8.6.1: the window may be closed; §3.8.6.2.2: the update is sent when it opens.
     let mut stage = Stage::with(33, echo, |config| config.limits.buffer_bytes = 0);
     let (_, tally) = stage.client(Plan::echo(target(false), 20, 3000));
     stage.world.run_for(Duration::from_secs(3));
     assert_eq!((tally.borrow().connected, tally.borrow().received), (20, 0));
     let server = stage.server;
-    assert_eq!(stage.dropped(server, DropReason::NoBuffer), 0, "nobody sent into it");
+    assert_eq!(stage.dropped(server, DropReason::NoBuffer), 0, "no peer ignored the closed window");
     stage.world.host_mut(server).shard_mut(0).set_memory_limit(8 << 20);
-    // Far less than the next probe is away.
+    // Far shorter than the wait for the next window probe.
     stage.world.run_for(Duration::from_millis(50));
     assert_eq!((tally.borrow().received, tally.borrow().wrong), (20 * 3000, 0));
 }

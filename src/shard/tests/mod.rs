@@ -1,34 +1,34 @@
-//! The shard's parts against simple models of them, and in the situations they were made for.
+//! Tests of the shard: its parts against simple models, and whole shards in a simulated network.
 
 mod admission;
-mod adversity;
 mod batch;
 mod black_hole;
-mod blind;
-mod census;
-mod choices;
-mod claims;
-mod discovery;
+mod blind_attacks;
+mod connection_list;
+mod duplicate_addresses;
 mod ecn;
 mod end_to_end;
 mod fast_open;
-mod flood;
 mod flow_labels;
 mod flow_table;
 mod fragments;
+mod hostile_input;
+mod loss_recovery;
 mod memory;
 mod neighbours;
 mod orphans;
+mod parameter_problems;
 mod path_mtu;
 mod ports;
-mod problems;
 mod raw;
-mod repairs;
+mod resilience;
+mod router_discovery;
 mod routes;
 mod segment_sizes;
+mod socket_options;
 mod stage;
 mod states;
-mod strangers;
+mod syn_flood;
 mod tables;
-mod wheel;
+mod timer_wheel;
 mod workers;

@@ -1,4 +1,4 @@
-//! The neighbour cache through the life of an entry (RFC 4861 §7.2, §7.3), and against those who would misuse it.
+//! The neighbour cache: the states of an entry (RFC 4861 §7.2, §7.3) and resistance to abuse.
 
 use std::net::IpAddr;
 
@@ -16,12 +16,12 @@ const OTHER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 const ANSWER: AdvertFlags = AdvertFlags { solicited: true, overrides: false };
 
 /// A cache and a clock.
-struct World {
+struct TestCache {
     cache: Neighbours<u32>,
     now: Instant,
 }
 
-impl World {
+impl TestCache {
     fn new(capacity: usize) -> Self {
         let now = Instant::from_millis(1000);
         Self { cache: Neighbours::new(capacity, NeighbourTimers::default(), [1; 16], now), now }
@@ -44,11 +44,11 @@ impl World {
         core::iter::from_fn(|| self.cache.poll(self.now)).collect()
     }
 
-    fn advert(&mut self, n: u32, mac: MacAddr, claims: AdvertFlags) -> Learned {
-        self.cache.on_advert(self.now, ip(n), Some(mac), claims)
+    fn advert(&mut self, n: u32, mac: MacAddr, flags: AdvertFlags) -> Learned {
+        self.cache.on_advert(self.now, ip(n), Some(mac), flags)
     }
 
-    /// A neighbour that has answered.
+    /// Resolves a neighbour and lets it answer.
     fn reachable(&mut self, n: u32) -> NeighbourId {
         let id = self.resolve(n);
         self.actions();
@@ -66,8 +66,8 @@ fn solicit(n: u32, to: Solicit) -> Action<u32> {
 }
 
 #[test]
-fn a_new_neighbour_is_asked_for_at_once_and_its_frames_wait() {
-    let mut w = World::new(8);
+fn a_new_neighbour_is_solicited_immediately_and_its_frames_wait() {
+    let mut w = TestCache::new(8);
     let id = w.resolve(1);
     assert_eq!(w.cache.next_deadline(), Some(Instant::ZERO));
     assert_eq!(w.resolution(id), Resolution::Pending);
@@ -80,8 +80,8 @@ fn a_new_neighbour_is_asked_for_at_once_and_its_frames_wait() {
 }
 
 #[test]
-fn silence_is_asked_three_times_a_second_apart_and_then_fails() {
-    let mut w = World::new(8);
+fn resolution_fails_after_three_solicitations_one_second_apart() {
+    let mut w = TestCache::new(8);
     let id = w.resolve(1);
     assert_eq!(w.cache.hold(id, 7), None);
     assert_eq!(w.actions(), [solicit(1, Solicit::Multicast)]);
@@ -92,15 +92,15 @@ fn silence_is_asked_three_times_a_second_apart_and_then_fails() {
     assert_eq!(w.after_ms(1001).actions(), [Action::Failed { id, address: ip(1) }]);
     assert_eq!(w.cache.take_held(id), Some(7));
     assert_eq!(w.cache.next_deadline(), None);
-    assert_eq!(w.resolution(id), Resolution::Pending, "the next packet asks again");
+    assert_eq!(w.resolution(id), Resolution::Pending, "the next packet restarts resolution");
     assert_eq!(w.actions(), [solicit(1, Solicit::Multicast)]);
 }
 
 #[test]
 fn a_stale_neighbour_in_use_is_probed_after_the_delay() {
-    let mut w = World::new(8);
+    let mut w = TestCache::new(8);
     let id = w.reachable(1);
-    assert_eq!(w.after_ms(46_000).actions(), [], "nobody uses it");
+    assert_eq!(w.after_ms(46_000).actions(), [], "the entry is not in use");
     assert_eq!(w.resolution(id), Resolution::Known(MAC));
     assert_eq!(w.after_ms(4_999).actions(), []);
     assert_eq!(w.after_ms(2).actions(), [solicit(1, Solicit::Unicast(MAC))]);
@@ -110,8 +110,8 @@ fn a_stale_neighbour_in_use_is_probed_after_the_delay() {
 }
 
 #[test]
-fn a_probe_without_answer_ends_in_asking_everyone() {
-    let mut w = World::new(8);
+fn unanswered_unicast_probes_lead_to_a_multicast_solicitation() {
+    let mut w = TestCache::new(8);
     let id = w.reachable(1);
     w.after_ms(46_000);
     assert_eq!(w.resolution(id), Resolution::Known(MAC));
@@ -125,8 +125,8 @@ fn a_probe_without_answer_ends_in_asking_everyone() {
 }
 
 #[test]
-fn progress_of_tcp_is_as_good_as_an_answer() {
-    let mut w = World::new(8);
+fn tcp_progress_confirms_reachability() {
+    let mut w = TestCache::new(8);
     let id = w.reachable(1);
     for _ in 0..10 {
         w.after_ms(20_000);
@@ -136,34 +136,38 @@ fn progress_of_tcp_is_as_good_as_an_answer() {
     }
     let unknown = w.resolve(2);
     w.cache.on_confirmed(w.now, unknown);
-    assert_eq!(w.resolution(unknown), Resolution::Pending, "but it tells no address");
+    assert_eq!(w.resolution(unknown), Resolution::Pending, "but it provides no address");
 }
 
 #[test]
-fn an_answer_nobody_asked_for_is_used_but_not_trusted() {
-    let mut w = World::new(8);
+fn an_unsolicited_advertisement_is_used_and_then_verified() {
+    let mut w = TestCache::new(8);
     let id = w.reachable(1);
     assert_eq!(w.advert(1, OTHER, AdvertFlags::ARP_REPLY), Learned::Nothing);
     assert_eq!(w.resolution(id), Resolution::Known(OTHER));
     assert_eq!(w.after_ms(5_001).actions(), [solicit(1, Solicit::Unicast(OTHER))]);
     assert_eq!(w.advert(9, OTHER, AdvertFlags::ARP_REPLY), Learned::Nothing);
-    assert_eq!(w.cache.find(ip(9)), None, "no entry comes of it");
+    assert_eq!(w.cache.find(ip(9)), None, "it creates no entry");
 }
 
 #[test]
-fn without_override_another_address_only_casts_doubt() {
-    let mut w = World::new(8);
+fn a_different_address_without_override_makes_the_entry_stale() {
+    let mut w = TestCache::new(8);
     let id = w.reachable(1);
     assert_eq!(w.advert(1, OTHER, ANSWER), Learned::Nothing);
     assert_eq!(w.resolution(id), Resolution::Known(MAC));
     assert_eq!(w.after_ms(5_001).actions(), [solicit(1, Solicit::Unicast(MAC))]);
     assert_eq!(w.cache.on_advert(w.now, ip(1), None, ANSWER), Learned::Nothing);
-    assert_eq!(w.after_ms(1_001).actions(), [], "an answer without an option confirms");
+    assert_eq!(
+        w.after_ms(1_001).actions(),
+        [],
+        "an answer without the option confirms reachability"
+    );
 }
 
 #[test]
-fn who_asks_for_us_is_remembered_and_who_asks_for_others_is_not() {
-    let mut w = World::new(8);
+fn only_solicitations_for_local_addresses_create_entries() {
+    let mut w = TestCache::new(8);
     assert_eq!(w.cache.on_source_mac(w.now, ip(1), MAC, Target::Other), Learned::Nothing);
     assert_eq!(w.cache.find(ip(1)), None);
     assert_eq!(w.cache.on_source_mac(w.now, ip(1), MAC, Target::Local), Learned::Nothing);
@@ -178,8 +182,8 @@ fn who_asks_for_us_is_remembered_and_who_asks_for_others_is_not() {
 }
 
 #[test]
-fn a_flood_of_questions_pushes_no_neighbour_in_use_out() {
-    let mut w = World::new(32);
+fn a_flood_of_solicitations_evicts_no_neighbour_in_use() {
+    let mut w = TestCache::new(32);
     let ids: Vec<_> = (0..32).map(|n| w.reachable(n)).collect();
     for n in 100..1_000 {
         assert_eq!(w.cache.on_source_mac(w.now, ip(n), OTHER, Target::Local), Learned::Nothing);
@@ -188,8 +192,8 @@ fn a_flood_of_questions_pushes_no_neighbour_in_use_out() {
 }
 
 #[test]
-fn a_full_cache_evicts_and_gives_the_waiting_frames_back() {
-    let mut w = World::new(4);
+fn a_full_cache_evicts_entries_and_returns_their_frames() {
+    let mut w = TestCache::new(4);
     let mut frames = 0;
     let first = w.resolve(0);
     for n in 0..50 {
@@ -205,8 +209,8 @@ fn a_full_cache_evicts_and_gives_the_waiting_frames_back() {
 }
 
 #[test]
-fn a_permanent_neighbour_is_never_asked_changed_or_evicted() {
-    let mut w = World::new(1);
+fn a_permanent_neighbour_is_never_solicited_changed_or_evicted() {
+    let mut w = TestCache::new(1);
     let id = w.resolve(1);
     assert_eq!(w.cache.hold(id, 5), None);
     assert_eq!(w.cache.set_permanent(w.now, ip(1), MAC), Learned::Resolved(id));
@@ -222,24 +226,24 @@ fn a_permanent_neighbour_is_never_asked_changed_or_evicted() {
 }
 
 #[test]
-fn the_neighbour_is_asked_for_again_after_every_timeout_past_r1() {
+fn every_timeout_past_r1_probes_the_neighbour() {
     // RFC 9293 §3.8.3 (b), MUST-20: "reaches or exceeds threshold R1".
     let mut t = Raw::new(|_| {});
-    t.accepts();
-    // What was learned by the peer's own question is proved once.
+    t.accept();
+    // The entry learned from the peer's own request is probed once.
     t.after_ms(10_000);
-    let asked = t.questions;
+    let requests = t.arp_requests;
     let conn = t.conn();
-    t.orders(move |io| assert_eq!(io.write(conn, b"nobody answers"), 14));
+    t.with_io(move |io| assert_eq!(io.write(conn, b"no reply"), 8));
     t.after_ms(35_000);
-    // Of the timeouts from the third on, each is followed by a question once 5 s have brought no answer.
-    assert!(t.questions >= asked + 3, "{} questions", t.questions - asked);
+    // From the third timeout on, each leads to a probe after 5 s without an answer.
+    assert!(t.arp_requests >= requests + 3, "{} requests", t.arp_requests - requests);
 }
 
 #[test]
-fn the_times_that_a_router_tells_are_kept() {
+fn advertised_neighbour_timers_are_applied() {
     // RFC 4861 §6.3.4
-    let mut w = World::new(8);
+    let mut w = TestCache::new(8);
     let seconds = |n| Some(Duration::from_secs(n));
     w.cache.set_timers(seconds(3), seconds(100));
     w.cache.set_timers(None, None);
@@ -248,7 +252,7 @@ fn the_times_that_a_router_tells_are_kept() {
     assert_eq!(w.after_ms(2990).actions(), []);
     assert_eq!(w.after_ms(20).actions(), [solicit(1, Solicit::Multicast)]);
     let id = w.reachable(2);
-    // Between half and one and a half of what is told (§6.3.2).
+    // Between 0.5 and 1.5 times the advertised value (§6.3.2).
     w.after_ms(49_000);
     assert_eq!(w.resolution(id), Resolution::Known(MAC));
     w.actions();

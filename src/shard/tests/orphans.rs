@@ -1,4 +1,5 @@
-//! Connections that the program is done with and the peer is not: how many there may be, and how they end.
+//! Orphans, connections that the program has closed and the peer has not: their limit and their
+//! end.
 
 use super::stage::{Stage, target};
 use crate::limits::Limits;
@@ -7,13 +8,13 @@ use crate::shard::{CloseReason, ConnId, Io, ListenerId, Service};
 use crate::sim::{Close, Plan, SharedTally};
 use crate::time::Duration;
 
-/// Closes both directions of whatever it accepts, perhaps with a deadline.
-struct Leaver {
+/// A service that closes both directions of every accepted connection, optionally with a deadline.
+struct ClosingServer {
     tally: SharedTally,
     within: Option<Duration>,
 }
 
-impl Service for Leaver {
+impl Service for ClosingServer {
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, _: ListenerId) {
         match self.within {
             Some(span) => {
@@ -29,25 +30,25 @@ impl Service for Leaver {
     }
 }
 
-/// A client that says nothing and closes when `close` says.
+/// Returns the plan of a client that sends nothing and closes as `close` specifies.
 fn silent(connections: usize, close: Close) -> Plan {
     Plan { close, ..Plan::echo(target(false), connections, 0) }
 }
 
 fn stage(within: Option<Duration>, orphans: usize) -> Stage {
-    let make = |tally| Box::new(Leaver { tally, within }) as Box<dyn Service>;
+    let make = |tally| Box::new(ClosingServer { tally, within }) as Box<dyn Service>;
     Stage::with(1, make, |config| config.limits = Limits { orphans, ..config.limits })
 }
 
 #[test]
-fn past_the_limit_of_orphans_a_close_resets() {
+fn a_close_past_the_orphan_limit_resets() {
     let mut stage = stage(None, 3);
     let (_, tally) = stage.client(silent(5, Close::AfterPeer));
     stage.world.run_for(Duration::from_secs(1));
     assert_eq!(stage.counted(stage.server, Event::OrphanRefused), 2);
     assert_eq!(stage.served.borrow().ended(CloseReason::Aborted), 2);
     assert_eq!(tally.borrow().ended(CloseReason::Reset), 2);
-    // The three others were closed by their peers since, so there is room for as many again.
+    // The peers have closed the other three, so there is room for three more.
     assert_eq!(stage.served.borrow().ended(CloseReason::Finished), 3);
     let (_, tally) = stage.client(silent(3, Close::AfterPeer));
     stage.world.run_for(Duration::from_secs(1));

@@ -1,6 +1,7 @@
-//! Path MTU by ICMP through whole shards: whom it is believed, who heeds it, and for how long.
+//! Path MTU discovery by ICMP through whole shards: which errors are accepted, which connections
+//! they affect, and for how long.
 
-use super::raw::{IRS, PEER_PORT, Raw, ack, quote_of_ours, syn};
+use super::raw::{IRS, PEER_PORT, Raw, ack, quoted_segment, syn};
 use super::stage::{PORT, Stage, echo, target};
 use crate::metrics::{DropReason, Event};
 use crate::sim::Plan;
@@ -9,36 +10,37 @@ use crate::wire::Protocol;
 use crate::wire::icmp::v4;
 use crate::wire::tcp::HeaderOut;
 
-/// A connection from the peer's `port`. Gives our initial sequence number.
-fn accepts(t: &mut Raw, port: u16) -> u32 {
-    t.hears(&HeaderOut { src_port: port, ..syn() }, &[]);
-    let iss = t.got().remove(0).seq;
-    t.hears(&HeaderOut { src_port: port, ..ack(IRS + 1, iss + 1) }, &[]);
+/// Accepts a connection from the peer's `port`. Returns the shard's initial sequence number.
+fn accept(t: &mut Raw, port: u16) -> u32 {
+    t.receives(&HeaderOut { src_port: port, ..syn() }, &[]);
+    let iss = t.sent().remove(0).seq;
+    t.receives(&HeaderOut { src_port: port, ..ack(IRS + 1, iss + 1) }, &[]);
     iss
 }
 
-/// Lengths of the segments with data in which 2000 bytes go out.
-fn writes(t: &mut Raw) -> Vec<usize> {
+/// Writes 2000 bytes. Returns the payload lengths of the segments that carry them.
+fn write(t: &mut Raw) -> Vec<usize> {
     let conn = t.conn();
-    t.orders(move |io| assert_eq!(io.write(conn, &[0; 2000]), 2000));
+    t.with_io(move |io| assert_eq!(io.write(conn, &[0; 2000]), 2000));
     lengths(t)
 }
 
+/// Returns the payload lengths of the data segments sent since the last call.
 fn lengths(t: &mut Raw) -> Vec<usize> {
-    t.got().iter().map(|got| got.len).filter(|len| *len > 0).collect()
+    t.sent().iter().map(|got| got.len).filter(|len| *len > 0).collect()
 }
 
-/// A router tells that a packet of ours, `length` bytes, was too big.
+/// Delivers a router's error: a packet of `length` bytes exceeds the MTU of its next hop.
 fn too_big(t: &mut Raw, mtu: u16, port: u16, seq: u32, length: usize) {
-    tells(t, v4::Unreachable::TooBig { mtu }, port, seq, length);
+    unreachable(t, v4::Unreachable::TooBig { mtu }, port, seq, length);
 }
 
-/// A router tells that a packet of ours, `length` bytes, did not arrive.
-fn tells(t: &mut Raw, reason: v4::Unreachable, port: u16, seq: u32, length: usize) {
-    let quote = quote_of_ours((PORT, port), seq, length - 20);
+/// Delivers a router's ICMP error about a packet of `length` bytes.
+fn unreachable(t: &mut Raw, reason: v4::Unreachable, port: u16, seq: u32, length: usize) {
+    let quote = quoted_segment((PORT, port), seq, length - 20);
     let error = v4::Message::Unreachable { reason, quote: &quote };
-    t.puts_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
-    t.turns();
+    t.inject_ip(Protocol::ICMP, |bytes| error.emit(bytes).expect("room"));
+    t.run_turns();
 }
 
 fn counted(t: &Raw, event: Event) -> u64 {
@@ -46,39 +48,39 @@ fn counted(t: &Raw, event: Event) -> u64 {
 }
 
 #[test]
-fn all_connections_to_a_host_heed_what_one_was_told_for_ten_minutes() {
+fn a_lowered_path_mtu_applies_to_all_connections_to_the_host_for_ten_minutes() {
     // RFC 1191 §6.3, RFC 8201 §5.2, §5.3
     let mut t = Raw::new(|_| {});
-    let iss = accepts(&mut t, PEER_PORT);
-    assert_eq!(writes(&mut t), [1000, 1000]);
+    let iss = accept(&mut t, PEER_PORT);
+    assert_eq!(write(&mut t), [1000, 1000]);
     too_big(&mut t, 700, PEER_PORT, iss + 1, 1040);
-    assert_eq!(lengths(&mut t).iter().max(), Some(&660), "and it is sent again");
+    assert_eq!(lengths(&mut t).iter().max(), Some(&660), "and it is retransmitted");
     assert_eq!(counted(&t, Event::PathMtuLowered), 1);
-    // A new connection begins with what is known.
-    accepts(&mut t, 5001);
-    assert_eq!(writes(&mut t)[..2], [660, 660]);
+    // A new connection starts with the known path MTU.
+    accept(&mut t, 5001);
+    assert_eq!(write(&mut t)[..2], [660, 660]);
     t.after_ms(600_000);
-    t.got();
-    accepts(&mut t, 5002);
-    assert_eq!(writes(&mut t)[..2], [1000, 1000], "the path may have changed");
+    t.sent();
+    accept(&mut t, 5002);
+    assert_eq!(write(&mut t)[..2], [1000, 1000], "the path may have changed");
 }
 
 #[test]
-fn a_router_of_before_rfc_1191_means_the_next_plateau() {
+fn an_error_without_an_mtu_selects_the_next_lower_plateau() {
     // RFC 1191 §5
     let mut t = Raw::new(|_| {});
-    let iss = accepts(&mut t, PEER_PORT);
-    assert_eq!(writes(&mut t), [1000, 1000]);
+    let iss = accept(&mut t, PEER_PORT);
+    assert_eq!(write(&mut t), [1000, 1000]);
     too_big(&mut t, 0, PEER_PORT, iss + 1, 1040);
     assert_eq!(lengths(&mut t).iter().max(), Some(&966), "1006 is the next lower plateau");
 }
 
 #[test]
-fn an_error_that_quotes_nothing_in_flight_teaches_nothing() {
+fn an_error_that_quotes_no_data_in_flight_is_ignored() {
     // RFC 5927 §4.1, §7.2
     let mut t = Raw::new(|_| {});
-    let iss = accepts(&mut t, PEER_PORT);
-    assert_eq!(writes(&mut t), [1000, 1000]);
+    let iss = accept(&mut t, PEER_PORT);
+    assert_eq!(write(&mut t), [1000, 1000]);
     for (mtu, port, seq) in [
         (700, PEER_PORT, iss),
         (700, PEER_PORT, iss + 2001),
@@ -94,7 +96,7 @@ fn an_error_that_quotes_nothing_in_flight_teaches_nothing() {
 }
 
 #[test]
-fn no_packet_of_ours_may_be_cut_on_its_way() {
+fn every_ipv4_packet_sets_dont_fragment() {
     // RFC 1191 §3: > the source host [...] sends all datagrams on that path with the DF bit set
     let mut stage = Stage::new(40, echo);
     let record = stage.world.record();
@@ -106,13 +108,13 @@ fn no_packet_of_ours_may_be_cut_on_its_way() {
 }
 
 #[test]
-fn unreachable_ends_a_handshake_that_it_quotes_and_no_other() {
+fn unreachable_ends_only_the_handshake_that_it_quotes() {
     // RFC 9293 §3.9.2.2 (SHLD-26), RFC 5927 §4
     let mut t = Raw::new(|_| {});
-    t.hears(&syn(), &[]);
-    let iss = t.got().remove(0).seq;
+    t.receives(&syn(), &[]);
+    let iss = t.sent().remove(0).seq;
     for (seq, left) in [(iss + 1, 1), (iss, 0)] {
-        tells(&mut t, v4::Unreachable::Host, PEER_PORT, seq, 44);
+        unreachable(&mut t, v4::Unreachable::Host, PEER_PORT, seq, 44);
         assert_eq!(t.shard.connections(), left);
     }
 }

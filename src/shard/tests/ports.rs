@@ -1,4 +1,4 @@
-//! The choice of ports: spread, shared out, and quick when hardly any is left.
+//! Local port selection: unpredictable, divided between workers, and fast when few ports are free.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use crate::shard::flow::key::FlowHasher;
 use crate::shard::flow::ports::{Destination, PortUse, Ports};
 use crate::wire::MacAddr;
 
-/// Linux's own.
+/// The default range of Linux.
 const PORTS: RangeInclusive<u16> = 32_768..=60_999;
 
 fn destination(secret: u8, remote: &str, local: u8) -> Destination {
@@ -21,22 +21,22 @@ fn target() -> Destination {
     destination(1, "192.0.2.1:80", 0)
 }
 
-/// Chooses and tells how many ports were looked at.
-fn look(
+/// Chooses a port. Returns it, and the number of ports examined.
+fn choose(
     ports: &mut Ports,
     to: Destination,
     port_use: impl Fn(u16) -> PortUse,
 ) -> (Option<u16>, u32) {
-    let mut looks = 0;
+    let mut examined = 0;
     let chosen = ports.choose(to, |port| {
-        looks += 1;
+        examined += 1;
         port_use(port)
     });
-    (chosen.map(|c| c.port), looks)
+    (chosen.map(|c| c.port), examined)
 }
 
 #[test]
-fn every_port_of_the_range_is_chosen_once_before_any_is_again() {
+fn every_port_is_chosen_once_before_any_repeats() {
     // RFC 6056 §3.1, §3.3.4
     let mut ports = Ports::new(PORTS);
     let mut seen = HashSet::new();
@@ -44,12 +44,12 @@ fn every_port_of_the_range_is_chosen_once_before_any_is_again() {
         let chosen = ports.choose(target(), |_| PortUse::Free).expect("all are free");
         assert!(PORTS.contains(&chosen.port) && !chosen.reuses && seen.insert(chosen.port));
     }
-    let again = ports.choose(target(), |_| PortUse::Reusable).expect("reusable");
-    assert!(again.reuses && seen.contains(&again.port));
+    let repeated = ports.choose(target(), |_| PortUse::Reusable).expect("reusable");
+    assert!(repeated.reuses && seen.contains(&repeated.port));
 }
 
 #[test]
-fn where_a_walk_begins_depends_on_the_secret_and_the_destination() {
+fn the_first_port_depends_on_the_secret_and_the_destination() {
     // RFC 6056 §3.1, §3.3.4
     let first = |to| Ports::new(PORTS).choose(to, |_| PortUse::Free).map(|c| c.port);
     let firsts: HashSet<_> = [
@@ -82,54 +82,57 @@ fn workers_share_the_range_without_overlap_or_gap() {
 fn the_only_free_port_is_found_and_then_none() {
     let mut ports = Ports::new(PORTS);
     let only = |port| if port == 45_000 { PortUse::Free } else { PortUse::InUse };
-    assert_eq!(look(&mut ports, target(), only).0, Some(45_000));
-    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse).0, None);
+    assert_eq!(choose(&mut ports, target(), only).0, Some(45_000));
+    assert_eq!(choose(&mut ports, target(), |_| PortUse::InUse).0, None);
 }
 
 #[test]
 fn an_exhausted_destination_fails_at_once_until_a_port_is_released() {
     let mut ports = Ports::new(PORTS);
-    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse), (None, 28_232));
-    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse), (None, 64));
+    assert_eq!(choose(&mut ports, target(), |_| PortUse::InUse), (None, 28_232));
+    assert_eq!(choose(&mut ports, target(), |_| PortUse::InUse), (None, 64));
     let other = destination(1, "192.0.2.9:80", 0);
-    assert!(ports.choose(other, |_| PortUse::Free).is_some(), "others are not");
+    assert!(
+        ports.choose(other, |_| PortUse::Free).is_some(),
+        "other destinations are not exhausted"
+    );
     ports.on_released(target(), 40_000);
     ports.on_released(target(), 1);
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Free), (Some(40_000), 1));
+    assert_eq!(choose(&mut ports, target(), |_| PortUse::Free), (Some(40_000), 1));
 }
 
 #[test]
-fn a_time_wait_that_grows_old_enough_is_followed_at_the_first_look() {
+fn a_port_that_becomes_reusable_is_found_quickly() {
     let mut ports = Ports::new(PORTS);
     let order: Vec<u16> =
         PORTS.filter_map(|_| ports.choose(target(), |_| PortUse::Free).map(|c| c.port)).collect();
-    assert_eq!(look(&mut ports, target(), |_| PortUse::Waiting).0, None);
+    assert_eq!(choose(&mut ports, target(), |_| PortUse::Waiting).0, None);
     let mut old = HashSet::new();
-    let stands = |old: &HashSet<u16>, port: u16| match port {
+    let port_use = |old: &HashSet<u16>, port: u16| match port {
         _ if old.contains(&port) => PortUse::Reusable,
-        // Some connections stay.
+        // Some connections stay open.
         _ if port.is_multiple_of(50) => PortUse::InUse,
         _ => PortUse::Waiting,
     };
     for port in order.iter().filter(|port| !port.is_multiple_of(50)).take(5_000) {
-        let (none, looks) = look(&mut ports, target(), |port| stands(&old, port));
-        assert!(none.is_none() && looks <= 2);
+        let (none, examined) = choose(&mut ports, target(), |port| port_use(&old, port));
+        assert!(none.is_none() && examined <= 2);
         old.insert(*port);
-        let (chosen, looks) = look(&mut ports, target(), |port| stands(&old, port));
-        assert!(chosen == Some(*port) && looks <= 2);
+        let (chosen, examined) = choose(&mut ports, target(), |port| port_use(&old, port));
+        assert!(chosen == Some(*port) && examined <= 2);
         old.remove(port);
     }
 }
 
 #[test]
-fn with_nearly_all_ports_in_time_wait_an_open_still_takes_a_look_or_two() {
+fn choosing_a_port_stays_fast_with_nearly_all_in_time_wait() {
     let mut ports = Ports::new(PORTS);
     let taken: Vec<u16> = PORTS
         .filter_map(|_| ports.choose(target(), |_| PortUse::Free).map(|chosen| chosen.port))
         .collect();
-    assert_eq!(look(&mut ports, target(), |_| PortUse::InUse).0, None);
-    // They leave TIME-WAIT in the order in which they went in, a hundred at a time.
-    let mut looks = 0;
+    assert_eq!(choose(&mut ports, target(), |_| PortUse::InUse).0, None);
+    // The ports leave TIME-WAIT in the order in which they entered it, a hundred at a time.
+    let mut examined = 0;
     for batch in taken.chunks(100) {
         let mut free: HashSet<u16> = batch.iter().copied().collect();
         for port in batch {
@@ -137,12 +140,12 @@ fn with_nearly_all_ports_in_time_wait_an_open_still_takes_a_look_or_two() {
         }
         while !free.is_empty() {
             let is_free = |port| if free.contains(&port) { PortUse::Free } else { PortUse::InUse };
-            let (port, n) = look(&mut ports, target(), is_free);
+            let (port, n) = choose(&mut ports, target(), is_free);
             free.remove(&port.expect("some are free"));
-            looks += n;
+            examined += n;
         }
     }
-    assert!(looks < 3 * PORTS.len() as u32, "{looks}");
+    assert!(examined < 3 * PORTS.len() as u32, "{examined}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A shard and a peer that sends any segment it likes and looks at every answer: sequence numbers absolute,
-//! no stack at the other end.
+//! A shard against a scripted peer: the test builds every segment of the peer and inspects every
+//! reply. Sequence numbers are absolute, and there is no stack at the other end.
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::cell::RefCell;
@@ -18,18 +18,18 @@ use crate::wire::checksum::PseudoHeader;
 use crate::wire::tcp::{HeaderOut, OptionsOut, flag};
 use crate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, ipv4, tcp, vlan};
 
-pub const US: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub const PEER_PORT: u16 = 5000;
-const OUR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const LOCAL_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 /// The peer's initial sequence number.
 pub const IRS: u32 = 1_000;
 
-/// What the program was told.
+/// A callback that the service received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Callback {
     Accepted,
     Connected,
     Readable,
@@ -38,19 +38,19 @@ pub enum Told {
     Closed(CloseReason),
 }
 
-type Order = Box<dyn FnOnce(&mut dyn Io)>;
+type Call = Box<dyn FnOnce(&mut dyn Io)>;
 
-/// A program that notes what it is told and does what the test orders.
+/// A service that records its callbacks and runs the calls that the test queues.
 #[derive(Default)]
 struct Program {
-    told: Rc<RefCell<Vec<Told>>>,
-    orders: Rc<RefCell<VecDeque<Order>>>,
+    callbacks: Rc<RefCell<Vec<Callback>>>,
+    calls: Rc<RefCell<VecDeque<Call>>>,
     last: Rc<RefCell<Option<ConnId>>>,
 }
 
 impl Program {
-    fn note(&self, told: Told) {
-        self.told.borrow_mut().push(told);
+    fn record(&self, callback: Callback) {
+        self.callbacks.borrow_mut().push(callback);
     }
 }
 
@@ -60,26 +60,26 @@ impl Service for Program {
     }
     fn on_accept(&mut self, _: &mut dyn Io, conn: ConnId, _: ListenerId) {
         *self.last.borrow_mut() = Some(conn);
-        self.note(Told::Accepted);
+        self.record(Callback::Accepted);
     }
     fn on_connected(&mut self, _: &mut dyn Io, _: ConnId, _: Duration) {
-        self.note(Told::Connected);
+        self.record(Callback::Connected);
     }
     fn on_readable(&mut self, _: &mut dyn Io, _: ConnId) {
-        self.note(Told::Readable);
+        self.record(Callback::Readable);
     }
     fn on_peer_closed(&mut self, _: &mut dyn Io, _: ConnId) {
-        self.note(Told::PeerClosed);
+        self.record(Callback::PeerClosed);
     }
     fn on_soft_error(&mut self, _: &mut dyn Io, _: ConnId, error: SoftError) {
-        self.note(Told::SoftError(error));
+        self.record(Callback::SoftError(error));
     }
     fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
-        self.note(Told::Closed(ending));
+        self.record(Callback::Closed(ending));
     }
     fn on_alarm(&mut self, io: &mut dyn Io) {
-        while let Some(order) = self.orders.borrow_mut().pop_front() {
-            order(io);
+        while let Some(call) = self.calls.borrow_mut().pop_front() {
+            call(io);
         }
         io.set_alarm(io.now());
     }
@@ -87,7 +87,7 @@ impl Service for Program {
 
 /// A segment that the shard sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Got {
+pub struct SentSegment {
     pub from: Ipv4Addr,
     pub port: u16,
     pub to_port: u16,
@@ -101,7 +101,7 @@ pub struct Got {
     pub len: usize,
     pub mss: Option<u16>,
     pub stamp: Option<(u32, u32)>,
-    /// The Fast Open option: a cookie, or nothing, which asks for one.
+    /// The Fast Open option: a cookie, or empty to request one.
     pub fast_open: Option<Vec<u8>>,
 }
 
@@ -112,47 +112,47 @@ pub struct Raw {
     far: MemoryLink,
     program: Program,
     pub now: Instant,
-    got: Vec<Got>,
-    /// How often the shard has asked for the peer's address.
-    pub questions: usize,
+    sent: Vec<SentSegment>,
+    /// Number of ARP requests from the shard for the peer's address.
+    pub arp_requests: usize,
 }
 
 impl Raw {
-    /// A listener on [`PORT`], and a peer whose address is known.
+    /// Creates a shard with a listener on [`PORT`] that has resolved the peer's address.
     pub fn new(adjust: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new(OUR_MAC, vec![(IpAddr::V4(US), 24)], [7; 32]);
+        let mut config = Config::new(LOCAL_MAC, vec![(IpAddr::V4(LOCAL), 24)], [7; 32]);
         config.limits = small();
         adjust(&mut config);
         let mut shard = Shard::new(config);
         shard.listen(ListenerConfig::on_port(PORT)).expect("a free port");
         let (near, far) = memory::pair(memory::Config::default());
         let now = Instant::from_millis(1_000_000);
-        let (program, got) = (Program::default(), Vec::new());
-        let mut raw = Self { shard, near, far, program, now, got, questions: 0 };
+        let (program, sent) = (Program::default(), Vec::new());
+        let mut raw = Self { shard, near, far, program, now, sent, arp_requests: 0 };
         let Self { shard, near, program, .. } = &mut raw;
         shard
             .start(now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
-        raw.introduces_itself();
+        raw.send_arp_request();
         raw
     }
 
-    fn introduces_itself(&mut self) {
-        let question = arp::Packet {
+    fn send_arp_request(&mut self) {
+        let request = arp::Packet {
             operation: arp::Operation::Request,
             sender_mac: PEER_MAC,
             sender_ip: PEER,
             target_mac: MacAddr::ZERO,
-            target_ip: US,
+            target_ip: LOCAL,
         };
-        self.puts(EtherType::ARP, |bytes| question.emit(bytes).expect("room"));
-        self.turns();
+        self.inject(EtherType::ARP, |bytes| request.emit(bytes).expect("room"));
+        self.run_turns();
     }
 
-    /// Puts a frame on the cable.
-    pub fn puts(&mut self, ethertype: EtherType, emit: impl FnOnce(&mut [u8]) -> usize) {
+    /// Transmits a frame from the peer, without a turn of the shard.
+    pub fn inject(&mut self, ethertype: EtherType, emit: impl FnOnce(&mut [u8]) -> usize) {
         let mut bytes = vec![0; 1600];
         let vlan = vlan::Tags::NONE;
-        let header = ethernet::Header { dst: OUR_MAC, src: PEER_MAC, ethertype, vlan };
+        let header = ethernet::Header { dst: LOCAL_MAC, src: PEER_MAC, ethertype, vlan };
         let at = header.emit(&mut bytes).expect("room");
         let len = at + emit(&mut bytes[at..]);
         let mut frame = self.far.reserve().expect("a free frame");
@@ -161,14 +161,14 @@ impl Raw {
         self.far.flush(self.now);
     }
 
-    /// Puts an IPv4 packet on the cable.
-    pub fn puts_ip(&mut self, protocol: Protocol, emit: impl FnOnce(&mut [u8]) -> usize) {
-        self.puts_between(PEER, US, protocol, emit);
+    /// Transmits an IPv4 packet from the peer, without a turn of the shard.
+    pub fn inject_ip(&mut self, protocol: Protocol, emit: impl FnOnce(&mut [u8]) -> usize) {
+        self.inject_between(PEER, LOCAL, protocol, emit);
     }
 
-    /// Frames arrive a batch a turn, ten in a microsecond, so that a million are over before a timeout: `write`
-    /// fills each and gives its length.
-    pub fn floods(&mut self, frames: usize, mut write: impl FnMut(&mut [u8]) -> usize) {
+    /// Transmits `frames` frames, one batch per turn and ten frames per microsecond, so that a
+    /// million pass before any timeout. `write` fills each frame and returns its length.
+    pub fn flood(&mut self, frames: usize, mut write: impl FnMut(&mut [u8]) -> usize) {
         const BATCH: usize = 64;
         for at in (0..frames).step_by(BATCH) {
             for _ in 0..BATCH.min(frames - at) {
@@ -180,17 +180,17 @@ impl Raw {
             self.now += Duration::from_nanos(100 * BATCH as u64);
             self.turn();
         }
-        self.turns();
+        self.run_turns();
     }
 
-    fn puts_between(
+    fn inject_between(
         &mut self,
         src: Ipv4Addr,
         dst: Ipv4Addr,
         protocol: Protocol,
         emit: impl FnOnce(&mut [u8]) -> usize,
     ) {
-        self.puts(EtherType::IPV4, |bytes| {
+        self.inject(EtherType::IPV4, |bytes| {
             let len = emit(&mut bytes[ipv4::HEADER_LEN..]);
             let header = ipv4::HeaderOut {
                 src,
@@ -206,26 +206,26 @@ impl Raw {
         });
     }
 
-    /// A segment of the peer arrives; the shard has its turns.
-    pub fn hears(&mut self, header: &HeaderOut<'_>, payload: &[u8]) {
-        let pseudo = PseudoHeader::v4(PEER, US);
-        self.puts_ip(Protocol::TCP, |bytes| {
+    /// Delivers a segment of the peer and runs the shard until it is idle.
+    pub fn receives(&mut self, header: &HeaderOut<'_>, payload: &[u8]) {
+        let pseudo = PseudoHeader::v4(PEER, LOCAL);
+        self.inject_ip(Protocol::TCP, |bytes| {
             header.emit(pseudo, (payload, &[]), bytes).expect("room")
         });
-        self.turns();
+        self.run_turns();
     }
 
-    /// The same from and to any address.
-    pub fn hears_between(&mut self, src: Ipv4Addr, dst: Ipv4Addr, header: &HeaderOut<'_>) {
+    /// Delivers a segment between any two addresses.
+    pub fn receives_between(&mut self, src: Ipv4Addr, dst: Ipv4Addr, header: &HeaderOut<'_>) {
         let pseudo = PseudoHeader::v4(src, dst);
-        self.puts_between(src, dst, Protocol::TCP, |bytes| {
+        self.inject_between(src, dst, Protocol::TCP, |bytes| {
             header.emit(pseudo, (&[], &[]), bytes).expect("room")
         });
-        self.turns();
+        self.run_turns();
     }
 
-    /// Turns until the shard is quiet.
-    pub fn turns(&mut self) {
+    /// Runs turns until the shard is idle.
+    pub fn run_turns(&mut self) {
         for _ in 0..8 {
             self.turn();
         }
@@ -243,75 +243,75 @@ impl Raw {
         let mut frames: Vec<Frame> = Vec::new();
         self.far.receive(self.now, usize::MAX, &mut frames);
         for frame in frames {
-            self.got.extend(segment(&frame));
-            let asked = is_arp_request(&frame);
+            self.sent.extend(segment(&frame));
+            let requested = is_arp_request(&frame);
             self.far.release(frame);
-            if asked {
-                self.questions += 1;
-                self.answers_for_itself();
+            if requested {
+                self.arp_requests += 1;
+                self.send_arp_reply();
             }
         }
     }
 
-    fn answers_for_itself(&mut self) {
-        let answer = arp::Packet {
+    fn send_arp_reply(&mut self) {
+        let reply = arp::Packet {
             operation: arp::Operation::Reply,
             sender_mac: PEER_MAC,
             sender_ip: PEER,
-            target_mac: OUR_MAC,
-            target_ip: US,
+            target_mac: LOCAL_MAC,
+            target_ip: LOCAL,
         };
-        self.puts(EtherType::ARP, |bytes| answer.emit(bytes).expect("room"));
+        self.inject(EtherType::ARP, |bytes| reply.emit(bytes).expect("room"));
     }
 
-    /// Time passes, in steps that no timer is missed by much.
+    /// Advances the clock in steps of 10 ms and runs the shard after each.
     pub fn after_ms(&mut self, ms: u64) {
         for _ in 0..ms.div_ceil(10) {
             self.now += Duration::from_millis(10);
-            self.turns();
+            self.run_turns();
         }
     }
 
-    /// What the shard sent since the last look.
-    pub fn got(&mut self) -> Vec<Got> {
-        core::mem::take(&mut self.got)
+    /// Takes the segments that the shard has sent since the last call.
+    pub fn sent(&mut self) -> Vec<SentSegment> {
+        core::mem::take(&mut self.sent)
     }
 
-    /// What the program was told since the last look.
-    pub fn told(&mut self) -> Vec<Told> {
-        core::mem::take(&mut self.program.told.borrow_mut())
+    /// Takes the callbacks since the last call.
+    pub fn callbacks(&mut self) -> Vec<Callback> {
+        core::mem::take(&mut self.program.callbacks.borrow_mut())
     }
 
-    /// Has the program do something.
-    pub fn orders(&mut self, order: impl FnOnce(&mut dyn Io) + 'static) {
-        self.program.orders.borrow_mut().push_back(Box::new(order));
-        self.turns();
+    /// Runs `call` inside the service.
+    pub fn with_io(&mut self, call: impl FnOnce(&mut dyn Io) + 'static) {
+        self.program.calls.borrow_mut().push_back(Box::new(call));
+        self.run_turns();
     }
 
-    /// The connection accepted or opened last.
+    /// Returns the connection that was accepted or opened last.
     pub fn conn(&self) -> ConnId {
         self.program.last.borrow().expect("there was one")
     }
 
-    /// The program opens a connection to the peer.
-    pub fn opens(&mut self) -> Got {
+    /// Connects to the peer. Returns the SYN.
+    pub fn connect(&mut self) -> SentSegment {
         let last = Rc::clone(&self.program.last);
-        self.orders(move |io| {
+        self.with_io(move |io| {
             let remote = (PEER, PEER_PORT).into();
             let conn = io.connect(&ConnectOptions { remote, local: None, user: 0 });
             *last.borrow_mut() = conn.ok();
         });
-        self.got().remove(0)
+        self.sent().remove(0)
     }
 
-    /// A passive open up to ESTABLISHED. Gives our initial sequence number.
-    pub fn accepts(&mut self) -> u32 {
-        self.hears(&syn(), &[]);
-        let answer = self.got().remove(0);
-        self.hears(&ack(IRS + 1, answer.seq + 1), &[]);
-        assert_eq!(self.told(), [Told::Accepted]);
-        assert!(self.got().is_empty());
-        answer.seq
+    /// Accepts a connection from the peer. Returns the shard's initial sequence number.
+    pub fn accept(&mut self) -> u32 {
+        self.receives(&syn(), &[]);
+        let syn_ack = self.sent().remove(0);
+        self.receives(&ack(IRS + 1, syn_ack.seq + 1), &[]);
+        assert_eq!(self.callbacks(), [Callback::Accepted]);
+        assert!(self.sent().is_empty());
+        syn_ack.seq
     }
 }
 
@@ -322,15 +322,15 @@ fn is_arp_request(frame: &[u8]) -> bool {
     })
 }
 
-/// The TCP segment of a frame, if it is one.
-fn segment(frame: &[u8]) -> Option<Got> {
+/// Parses a TCP segment over IPv4. Returns `None` for any other frame.
+fn segment(frame: &[u8]) -> Option<SentSegment> {
     let (header, packet) = ethernet::parse(frame).ok()?;
     if header.ethertype != EtherType::IPV4 {
         return None;
     }
     let (ip, bytes) = ipv4::parse(packet).ok()?;
     let (tcp, payload) = tcp::parse(bytes).ok().filter(|_| ip.protocol == Protocol::TCP)?;
-    Some(Got {
+    Some(SentSegment {
         from: ip.src,
         port: tcp.src_port,
         to_port: tcp.dst_port,
@@ -348,7 +348,7 @@ fn segment(frame: &[u8]) -> Option<Got> {
     })
 }
 
-/// A bare segment of the peer.
+/// Builds a segment of the peer without options.
 pub fn segment_of(flags: u16, seq: u32, ack: u32) -> HeaderOut<'static> {
     HeaderOut {
         src_port: PEER_PORT,
@@ -361,7 +361,7 @@ pub fn segment_of(flags: u16, seq: u32, ack: u32) -> HeaderOut<'static> {
     }
 }
 
-/// The peer's SYN, with no option but an MSS.
+/// Builds the peer's SYN, with an MSS as its only option.
 pub fn syn() -> HeaderOut<'static> {
     let options = OptionsOut { mss: Some(1000), ..OptionsOut::default() };
     HeaderOut { options, ..segment_of(flag::SYN, IRS, 0) }
@@ -371,18 +371,19 @@ pub fn ack(seq: u32, ack: u32) -> HeaderOut<'static> {
     segment_of(flag::ACK, seq, ack)
 }
 
-/// Bytes before the segment or message in a frame to us.
+/// Length of the Ethernet and IPv4 headers.
 pub const FRAME_HEADERS: usize = 14 + ipv4::HEADER_LEN;
 
-/// Puts the headers of a packet from `src` to us before the `len` bytes that are written already. Gives the
-/// length of the frame.
-pub fn frame_to_us(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usize) -> usize {
+/// Writes the Ethernet and IPv4 headers of a packet from `src` to the shard, in front of `len`
+/// bytes of payload. Returns the length of the frame.
+pub fn frame_to_local(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usize) -> usize {
     let vlan = vlan::Tags::NONE;
-    let header = ethernet::Header { dst: OUR_MAC, src: PEER_MAC, ethertype: EtherType::IPV4, vlan };
+    let header =
+        ethernet::Header { dst: LOCAL_MAC, src: PEER_MAC, ethertype: EtherType::IPV4, vlan };
     let at = header.emit(bytes).expect("room");
     let header = ipv4::HeaderOut {
         src,
-        dst: US,
+        dst: LOCAL,
         protocol,
         ttl: 64,
         traffic_class: TrafficClass(0),
@@ -393,11 +394,11 @@ pub fn frame_to_us(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usi
     FRAME_HEADERS + len
 }
 
-/// The beginning of a packet of ours between these ports with `text` bytes of TCP, as an error of a router quotes it: its IP
-/// header, and eight bytes of what follows.
-pub fn quote_of_ours((local, remote): (u16, u16), seq: u32, text: usize) -> [u8; 28] {
+/// Builds the quote in an ICMP error about a segment of the shard with `text` bytes of TCP: its IP
+/// header and the first eight bytes of TCP.
+pub fn quoted_segment((local, remote): (u16, u16), seq: u32, text: usize) -> [u8; 28] {
     let ip = ipv4::HeaderOut {
-        src: US,
+        src: LOCAL,
         dst: PEER,
         protocol: Protocol::TCP,
         ttl: 64,

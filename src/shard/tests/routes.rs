@@ -1,4 +1,4 @@
-//! Routes, source addresses, and whom an address means.
+//! Routes, source address selection, and classification of addresses.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn ours() -> Vec<(IpAddr, u8)> {
+fn local_addresses() -> Vec<(IpAddr, u8)> {
     vec![
         (ip("10.1.0.5"), 24),
         (ip("10.2.0.5"), 16),
@@ -19,7 +19,7 @@ fn ours() -> Vec<(IpAddr, u8)> {
 }
 
 fn routes() -> Routes {
-    Routes::of_addresses(&ours(), &[ip("10.1.0.1"), ip("fe80::1")])
+    Routes::of_addresses(&local_addresses(), &[ip("10.1.0.1"), ip("fe80::1")])
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn the_longest_prefix_wins_and_then_the_lowest_metric() {
 }
 
 #[test]
-fn the_source_is_of_the_network_of_the_next_hop() {
+fn the_source_address_is_in_the_network_of_the_next_hop() {
     for (to, via, source) in [
         ("10.2.9.9", "10.2.9.9", "10.2.0.5"),
         ("8.8.8.8", "10.1.0.1", "10.1.0.5"),
@@ -48,25 +48,27 @@ fn the_source_is_of_the_network_of_the_next_hop() {
         ("2600::1", "fe80::1", "2001:db8:1::5"),
         ("fe80::9", "fe80::9", "fe80::5"),
     ] {
-        let hop = routes().next_hop(ip(to), None, ours()).expect("a way");
+        let hop = routes().next_hop(ip(to), None, local_addresses()).expect("a route");
         assert_eq!((hop.via, hop.source), (ip(via), ip(source)), "{to}");
     }
 }
 
 #[test]
-fn a_source_that_is_asked_for_is_taken_or_refused() {
+fn a_requested_source_address_is_used_or_refused() {
     let routes = routes();
-    let hop = |wanted| routes.next_hop(ip("8.8.8.8"), Some(ip(wanted)), ours()).map(|h| h.source);
+    let hop = |wanted| {
+        routes.next_hop(ip("8.8.8.8"), Some(ip(wanted)), local_addresses()).map(|h| h.source)
+    };
     assert_eq!(hop("10.2.0.5"), Ok(ip("10.2.0.5")));
     assert_eq!(hop("10.2.0.6"), Err(NoRoute::NoSource));
     assert_eq!(hop("2001:db8:1::5"), Err(NoRoute::NoSource));
-    let alone = Routes::of_addresses(&ours()[..1], &[]);
-    assert_eq!(alone.next_hop(ip("8.8.8.8"), None, ours()), Err(NoRoute::NoRoute));
-    assert_eq!(alone.next_hop(ip("2600::1"), None, ours()), Err(NoRoute::NoRoute));
+    let alone = Routes::of_addresses(&local_addresses()[..1], &[]);
+    assert_eq!(alone.next_hop(ip("8.8.8.8"), None, local_addresses()), Err(NoRoute::NoRoute));
+    assert_eq!(alone.next_hop(ip("2600::1"), None, local_addresses()), Err(NoRoute::NoRoute));
 }
 
 #[test]
-fn addresses_are_told_apart_by_whom_they_mean() {
+fn addresses_are_classified_by_cast() {
     for (address, cast) in [
         ("10.1.0.255", Cast::Broadcast),
         ("10.2.0.255", Cast::Unicast),
@@ -80,12 +82,12 @@ fn addresses_are_told_apart_by_whom_they_mean() {
         ("::1", Cast::Invalid),
         ("2001:db8::1", Cast::Unicast),
     ] {
-        assert_eq!(Cast::of(ip(address), ours()), cast, "{address}");
+        assert_eq!(Cast::of(ip(address), local_addresses()), cast, "{address}");
     }
 }
 
 #[test]
-fn a_prefix_of_any_length_holds_what_shares_its_bits() {
+fn a_prefix_contains_the_addresses_that_share_its_bits() {
     assert!(Prefix::ALL_IPV4.contains(ip("1.2.3.4")) && !Prefix::ALL_IPV4.contains(ip("::1")));
     assert!(Prefix::ALL_IPV6.contains(ip("ffff::1")));
     let host = Prefix::new(ip("1.2.3.4"), 200);

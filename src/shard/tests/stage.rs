@@ -1,4 +1,4 @@
-//! What the tests of whole shards share: a world with a server and clients.
+//! The test bed of whole shards: a simulated network with a server and clients.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -11,19 +11,19 @@ use crate::time::Duration;
 /// The server's port.
 pub const PORT: u16 = 7;
 
-/// Addresses of host `n` of the tests' network.
+/// Returns the addresses of host `n` in the test network.
 pub fn addresses(n: u8) -> Vec<(IpAddr, u8)> {
     let v4 = format!("192.0.2.{n}").parse().expect("an address");
     let v6 = format!("2001:db8::{n}").parse().expect("an address");
     vec![(v4, 24), (v6, 64)]
 }
 
-/// The server's address and port.
+/// Returns the server's address and port.
 pub fn target(ipv6: bool) -> SocketAddr {
     SocketAddr::new(addresses(1)[usize::from(ipv6)].0, PORT)
 }
 
-/// Limits that let tests begin quickly.
+/// Returns small limits, so that tests start quickly.
 pub fn small() -> Limits {
     Limits {
         connections: 1 << 13,
@@ -35,7 +35,7 @@ pub fn small() -> Limits {
     }
 }
 
-/// A world with a server (host 1) and room for clients.
+/// A simulated network with a server (host 1), to which tests add clients.
 pub struct Stage {
     pub world: World,
     pub server: HostId,
@@ -81,7 +81,7 @@ impl Stage {
         (self.world.add_host(&config, vec![client]), tally)
     }
 
-    /// Runs until the client's connections have ended.
+    /// Runs until all connections of the client have ended. Fails after `span`.
     pub fn finish(&mut self, tally: &SharedTally, connections: usize, span: Duration) {
         let done = self.world.run(span, |_| tally.borrow().ended_in_all() == connections);
         assert!(done, "not done in {span:?}: {:?}, server {:?}", tally.borrow(), self.served);
@@ -95,7 +95,7 @@ impl Stage {
         self.world.host(host).shard(0).counters().dropped(reason)
     }
 
-    /// Everything that was lent came back: frames, buffers, places in the tables.
+    /// Asserts that the host holds no connections, no buffer memory and no frames.
     pub fn assert_nothing_left(&self, host: HostId) {
         let host = self.world.host(host);
         assert_eq!(host.shard(0).connections(), 0);
@@ -105,7 +105,7 @@ impl Stage {
     }
 }
 
-/// The echo as a server.
+/// Creates an echo server.
 pub fn echo(tally: SharedTally) -> Box<dyn Service> {
     Box::new(Echo::new(tally))
 }

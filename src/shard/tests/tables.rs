@@ -1,4 +1,4 @@
-//! The TIME-WAIT ring (RFC 9293 §3.6.1, MUST-13: two MSL) and the SYN table.
+//! The TIME-WAIT ring (RFC 9293 §3.6.1, MUST-13: two MSL), the SYN table, and the size of a flow.
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ fn flow(n: u16) -> FlowKey {
     FlowKey::new("192.0.2.1".parse().expect("an address"), n + 1, (n % 3) as u8, 80)
 }
 
-fn waiting() -> TimeWait {
+fn time_wait() -> TimeWait {
     TimeWait::new(SeqNum(1), SeqNum(2), 3)
 }
 
@@ -40,19 +40,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the ring should hold: index to its flow and when it arrived.
+/// The expected content of the ring: index to flow and time of arrival.
 struct Model(BTreeMap<u32, (FlowKey, Instant)>);
 
 impl Model {
-    fn leave(&mut self, gone: Removed) -> Instant {
-        let (key, at) = self.0.remove(&gone.place.index).expect("what leaves was there");
-        assert_eq!(key, gone.key);
+    fn remove(&mut self, removed: Removed) -> Instant {
+        let (key, at) =
+            self.0.remove(&removed.place.index).expect("a removed entry was in the ring");
+        assert_eq!(key, removed.key);
         let kind = if key.remote.port().is_multiple_of(2) {
             Kind::TimeWaitTimestamps
         } else {
             Kind::TimeWait
         };
-        assert_eq!(gone.place.kind, kind);
+        assert_eq!(removed.place.kind, kind);
         at
     }
 
@@ -63,7 +64,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn entries_stay_two_msl_and_hardly_longer(
+    fn entries_expire_within_one_group_after_two_msl(
         capacity in 1..60usize,
         steps in prop::collection::vec(step(), 0..300),
     ) {
@@ -76,9 +77,9 @@ proptest! {
                 Step::Push => {
                     let key = flow(next);
                     next += 1;
-                    let pushed = ring.push(now, key, waiting(), key.remote.port().is_multiple_of(2));
+                    let pushed = ring.push(now, key, time_wait(), key.remote.port().is_multiple_of(2));
                     if let Some(gone) = pushed.evicted {
-                        let at = model.leave(gone);
+                        let at = model.remove(gone);
                         prop_assert!(model.0.values().all(|(_, other)| at <= *other));
                     }
                     prop_assert!(ring.is(pushed.place.index, &key));
@@ -86,7 +87,7 @@ proptest! {
                 }
                 Step::Remove(n) => {
                     if let Some(index) = model.pick(n) {
-                        model.leave(ring.remove(index).expect("it was there"));
+                        model.remove(ring.remove(index).expect("it was there"));
                         prop_assert_eq!(ring.remove(index), None);
                         prop_assert!(ring.get(index).is_none());
                     }
@@ -94,7 +95,7 @@ proptest! {
                 Step::Restart(n) => {
                     if let Some(index) = model.pick(n) {
                         let (key, at) = model.0[&index];
-                        match ring.restart(now, index, waiting()) {
+                        match ring.restart(now, index, time_wait()) {
                             Restarted::Moved(pushed) => {
                                 prop_assert_eq!(pushed.evicted, None);
                                 model.0.remove(&index);
@@ -111,7 +112,7 @@ proptest! {
                 Step::Advance(by) => {
                     now += Duration::from_millis(by);
                     while let Some(gone) = ring.pop(now) {
-                        prop_assert!(now.since(model.leave(gone)) >= SPAN);
+                        prop_assert!(now.since(model.remove(gone)) >= SPAN);
                     }
                     let late = |(_, at): &(FlowKey, Instant)| now.since(*at) > SPAN + GROUP;
                     prop_assert!(!model.0.values().any(late));
@@ -132,16 +133,16 @@ proptest! {
 }
 
 #[test]
-fn a_fin_sent_again_a_hundred_times_does_not_push_the_others_out() {
+fn a_fin_retransmitted_a_hundred_times_evicts_no_other_entry() {
     let mut ring = TimeWaits::new(100, SPAN);
     let now = Instant::from_millis(1);
     for n in 0..20 {
-        assert_eq!(ring.push(now, flow(n), waiting(), false).evicted, None);
+        assert_eq!(ring.push(now, flow(n), time_wait(), false).evicted, None);
     }
     for _ in 0..100 {
-        assert_eq!(ring.restart(now, 3, waiting()), Restarted::InPlace);
+        assert_eq!(ring.restart(now, 3, time_wait()), Restarted::InPlace);
     }
-    assert_eq!(ring.restart(now, 99, waiting()), Restarted::NotFound);
+    assert_eq!(ring.restart(now, 99, time_wait()), Restarted::NotFound);
     assert_eq!(ring.len(), 20);
 }
 
@@ -151,7 +152,7 @@ fn embryo(listener: u16) -> Embryo {
 }
 
 #[test]
-fn embryos_are_bounded_and_counted_by_listener() {
+fn embryos_are_bounded_and_counted_per_listener() {
     let mut table = Embryos::new(3);
     table.expect_listener(7);
     let index: Vec<u32> =
@@ -160,8 +161,8 @@ fn embryos_are_bounded_and_counted_by_listener() {
     assert_eq!(table.insert(flow(9), embryo(2)), None);
     assert_eq!((table.of_listener(2), table.of_listener(7), table.of_listener(500)), (1, 2, 0));
     assert!(table.is(0, &flow(2)) && !table.is(1, &flow(2)) && !table.is(99, &flow(2)));
-    let (key, taken) = table.remove(1).expect("it was there");
-    assert_eq!((key, taken.listener()), (flow(7), 7));
+    let (key, removed) = table.remove(1).expect("it was there");
+    assert_eq!((key, removed.listener()), (flow(7), 7));
     assert!(table.remove(1).is_none() && table.get(1).is_none() && table.key(1).is_none());
     assert_eq!((table.of_listener(7), table.len(), table.is_full()), (1, 2, false));
     assert_eq!(table.insert(flow(1), embryo(1)), Some(1));
@@ -169,7 +170,7 @@ fn embryos_are_bounded_and_counted_by_listener() {
 }
 
 #[test]
-fn an_idle_connection_costs_512_bytes_all_told() {
+fn an_idle_connection_costs_at_most_512_bytes() {
     const FLOWS: usize = 100_000;
     let table = FlowTable::new(FLOWS).bytes().div_ceil(FLOWS);
     let timer = 16;

@@ -1,4 +1,5 @@
-//! Hosts of several workers: frames land where the network puts them, and get to where their flow is.
+//! Hosts with several workers: frames arrive at any worker and are handed over to the worker of
+//! their flow.
 
 use super::stage::{PORT, addresses, small, target};
 use crate::metrics::Event;
@@ -8,7 +9,7 @@ use crate::time::Duration;
 
 const WORKERS: usize = 3;
 
-/// A server and a client of several workers each.
+/// A server and a client, each with several workers.
 struct Pair {
     world: World,
     hosts: [HostId; 2],
@@ -58,12 +59,12 @@ impl Pair {
 }
 
 #[test]
-fn frames_that_land_on_the_wrong_worker_go_round_until_their_flow_is_found() {
+fn frames_on_the_wrong_worker_are_handed_over_until_their_flow_is_found() {
     for ipv6 in [false, true] {
         let mut pair = pair(&Steering::Single, &Plan::echo(target(ipv6), 50, 500));
         pair.finish(50);
         let [server, client] = pair.hosts;
-        // The client cannot choose ports whose answers come back to the worker that asked.
+        // The client cannot choose ports whose replies arrive at the worker that connected.
         assert!(pair.sum(client, Event::HandedOver) > 100);
         assert_eq!(pair.sum(client, Event::ResetOut) + pair.sum(server, Event::ResetOut), 0);
         assert_eq!(pair.sum(server, Event::PassiveOpen), 150);
@@ -71,16 +72,17 @@ fn frames_that_land_on_the_wrong_worker_go_round_until_their_flow_is_found() {
     }
 }
 
-/// A NIC whose table is not what it tells (virtio-net loses its RSS with `ethtool -X` before XDP is attached).
+/// Covers NICs whose real RSS table differs from the reported one: virtio-net loses its RSS with
+/// `ethtool -X` before XDP is attached.
 #[test]
-fn a_nic_that_does_not_do_what_was_foreseen_costs_no_connection() {
+fn unexpected_rss_steering_costs_no_connection() {
     let table = (0..128).map(|entry| entry % WORKERS as u16).collect();
     let steering = Steering::Rss { toeplitz: Toeplitz::new([0x6d; 40]), table };
     for ipv6 in [false, true] {
         let mut pair = pair(&steering, &Plan::echo(target(ipv6), 50, 500));
         pair.finish(50);
         let [server, client] = pair.hosts;
-        assert!(pair.sum(client, Event::Strayed) > 50, "what strayed is counted");
+        assert!(pair.sum(client, Event::Strayed) > 50, "strayed frames are counted");
         assert!(pair.sum(client, Event::Strayed) <= pair.sum(client, Event::HandedOver));
         assert_eq!(pair.sum(client, Event::ResetOut) + pair.sum(server, Event::ResetOut), 0);
         assert_eq!(pair.sum(server, Event::PassiveOpen), 150);
@@ -88,7 +90,7 @@ fn a_nic_that_does_not_do_what_was_foreseen_costs_no_connection() {
 }
 
 #[test]
-fn where_a_hash_owns_the_flows_each_worker_serves_its_own() {
+fn hash_steering_hands_each_flow_to_its_worker() {
     let steering = Steering::Hash { workers: WORKERS as u16 };
     let mut pair = pair(&steering, &Plan::echo(target(false), 50, 500));
     pair.finish(50);
@@ -98,15 +100,16 @@ fn where_a_hash_owns_the_flows_each_worker_serves_its_own() {
     assert_eq!(pair.sum(server, Event::PassiveOpen), 150);
 }
 
-/// RFC 8200 §4.5, RFC 791 §3.2: whatever queue they land on, the parts of a datagram meet.
+/// RFC 8200 §4.5, RFC 791 §3.2: the fragments of a datagram are reassembled whatever queues they
+/// arrive on.
 #[test]
-fn parts_meet_in_the_worker_that_their_hash_names() {
+fn fragments_are_reassembled_on_the_worker_of_their_hash() {
     let steering = Steering::Hash { workers: WORKERS as u16 };
     let mut pair = pair(&steering, &Plan::echo(target(false), 0, 0));
     let [server, _] = pair.hosts;
     for ident in 0..60 {
-        for part in super::fragments::ping_parts(ident) {
-            pair.world.inject(server, &part);
+        for fragment in super::fragments::ping_fragments(ident) {
+            pair.world.inject(server, &fragment);
         }
     }
     pair.world.run_for(Duration::from_millis(10));
@@ -120,7 +123,7 @@ fn parts_meet_in_the_worker_that_their_hash_names() {
 }
 
 #[test]
-fn a_segment_of_nobodys_flow_is_reset_once_by_the_last_worker() {
+fn a_segment_without_a_flow_is_reset_once_by_the_last_worker() {
     let mut pair = pair(&Steering::Single, &Plan::echo(target(false), 0, 0));
     pair.world.run_for(Duration::from_millis(10));
     let closed = core::net::SocketAddr::new(target(false).ip(), 81);

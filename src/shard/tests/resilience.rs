@@ -1,4 +1,4 @@
-//! What a shard lives with: bad networks, ports used again and again, and the end.
+//! Impaired networks, reuse of ports in TIME-WAIT, and shutdown.
 
 use core::net::SocketAddr;
 
@@ -12,20 +12,20 @@ use crate::time::Duration;
 
 use super::stage::{addresses, small};
 
-/// Opens connections one after the other, and waits a while when no port is to be had.
-struct Patient {
+/// A client that opens connections one after another, and retries later when no port is free.
+struct RetryingClient {
     target: SocketAddr,
-    left: usize,
+    remaining: usize,
     tally: SharedTally,
 }
 
-impl Patient {
+impl RetryingClient {
     fn open(&mut self, io: &mut dyn Io) {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return;
         }
         match io.connect(&ConnectOptions { remote: self.target, local: None, user: 0 }) {
-            Ok(_) => self.left -= 1,
+            Ok(_) => self.remaining -= 1,
             Err(error) => {
                 self.tally.borrow_mut().refused_locally.push(error);
                 let at = io.now() + Duration::from_millis(200);
@@ -35,7 +35,7 @@ impl Patient {
     }
 }
 
-impl Service for Patient {
+impl Service for RetryingClient {
     fn on_start(&mut self, io: &mut dyn Io) {
         self.open(io);
     }
@@ -56,7 +56,7 @@ impl Service for Patient {
 }
 
 #[test]
-fn three_times_as_many_opens_as_ports_follow_what_is_in_time_wait() {
+fn connections_beyond_the_port_count_reuse_ports_in_time_wait() {
     const PORTS: u16 = 64;
     let mut stage = Stage::new(20, echo);
     let tally = SharedTally::default();
@@ -65,27 +65,31 @@ fn three_times_as_many_opens_as_ports_follow_what_is_in_time_wait() {
     config.limits = small();
     config.ports = 40_000..=40_000 + PORTS - 1;
     let opens = 3 * usize::from(PORTS);
-    let service = Patient { target: target(false), left: opens, tally: SharedTally::clone(&tally) };
+    let service = RetryingClient {
+        target: target(false),
+        remaining: opens,
+        tally: SharedTally::clone(&tally),
+    };
     let client = stage.world.add_host(&config, vec![Box::new(service)]);
-    // Far less than 2MSL.
+    // Far less than 2MSL: the connections succeed only by reusing ports.
     stage.finish(&tally, opens, Duration::from_secs(10));
     assert_eq!(tally.borrow().ended(CloseReason::Finished), opens);
     assert_eq!(stage.counted(client, Event::TimeWaitReused), 2 * u64::from(PORTS));
     assert_eq!(stage.world.host(client).shard(0).time_waits(), usize::from(PORTS));
     assert!(!tally.borrow().refused_locally.is_empty());
 
-    // And when 2MSL are over, nothing is left of them.
+    // After 2MSL no entry remains.
     stage.world.run_for(Duration::from_secs(70));
     assert_eq!(stage.world.host(client).shard(0).time_waits(), 0);
 }
 
 #[test]
-fn a_server_in_time_wait_takes_the_clients_next_connection_from_the_same_port() {
+fn a_server_in_time_wait_accepts_the_next_connection_from_the_same_port() {
     let mut stage = Stage::new(21, |tally| Box::new(crate::sim::Daytime::new(tally)));
     let plan = Plan { close: Close::AfterPeer, ..Plan::echo(target(false), 1, 0) };
     let mut reused = 0;
     for n in 0..5 {
-        // A client with one port, made anew each time: its clock of timestamps goes on.
+        // A new client with the same single port and secret; its timestamp clock continues.
         let (client, tally) = stage.client_with(plan.clone(), |config| {
             config.ports = 50_000..=50_000;
             config.secret = [9; 32];
@@ -101,8 +105,8 @@ fn a_server_in_time_wait_takes_the_clients_next_connection_from_the_same_port() 
     assert_eq!(reused, 4);
 }
 
-/// A network that is drawn from a seed.
-fn weather(rng: &mut Rng) -> Impairment {
+/// Draws the impairment of one direction from the seed.
+fn random_impairment(rng: &mut Rng) -> Impairment {
     Impairment {
         loss: rng.unit() * 0.06,
         burst: rng.happens(0.3).then_some(Burst {
@@ -121,8 +125,9 @@ fn weather(rng: &mut Rng) -> Impairment {
     }
 }
 
-/// Bulk and short connections through a bad network; every byte arrives, in order, and nothing is left.
-fn survives(seed: u64) -> u64 {
+/// Runs bulk transfers or short connections through an impaired network. Every byte must arrive in
+/// order, and both shards must release everything. Returns a digest of the run.
+fn assert_survives(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
     let mut stage = Stage::new(seed, echo);
     let (many, bytes) = if seed.is_multiple_of(2) { (3, 300_000) } else { (60, 3_000) };
@@ -133,7 +138,7 @@ fn survives(seed: u64) -> u64 {
     let mut config = Config::new(mac, addresses(2), stage.world.draw_secret());
     config.limits = small();
     let client = Box::new(Client::new(plan, SharedTally::clone(&tally)));
-    let (tx, rx) = (weather(&mut rng), weather(&mut rng));
+    let (tx, rx) = (random_impairment(&mut rng), random_impairment(&mut rng));
     let client = stage.world.add_host_with(&config, vec![client], &mut |link, seed| {
         Box::new(Impaired::new(link, &Impairments { tx, rx, seed }))
     });
@@ -157,17 +162,17 @@ fn survives(seed: u64) -> u64 {
 #[test]
 fn content_survives_loss_reordering_duplication_and_corruption() {
     for seed in 100..112 {
-        survives(seed);
+        assert_survives(seed);
     }
 }
 
 #[test]
-fn the_same_seed_is_the_same_world() {
-    assert_eq!(survives(7), survives(7));
+fn the_same_seed_gives_the_same_run() {
+    assert_eq!(assert_survives(7), assert_survives(7));
 }
 
 #[test]
-fn a_stack_that_is_closed_ends_its_connections_politely() {
+fn close_all_closes_every_connection_cleanly() {
     let mut stage = Stage::new(22, echo);
     let plan = Plan { close: Close::AfterPeer, ..Plan::echo(target(false), 100, 50) };
     let (client, tally) = stage.client(plan);
@@ -188,7 +193,7 @@ fn a_stack_that_is_closed_ends_its_connections_politely() {
 }
 
 #[test]
-fn a_stack_that_is_aborted_resets_its_connections_in_one_turn() {
+fn abort_all_resets_every_connection_in_one_turn() {
     let mut stage = Stage::new(23, echo);
     let plan = Plan { close: Close::AfterPeer, ..Plan::echo(target(true), 100, 50) };
     let (_, tally) = stage.client(plan);

@@ -1,10 +1,10 @@
-//! Circles in a graph: its strongly connected components of more than one node (Tarjan 1972).
+//! Cycles in a graph: its strongly connected components of more than one node (Tarjan 1972).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Returns the circles of `graph`, each sorted.
+/// Returns the cycles of `graph`, each sorted.
 pub fn of(graph: &Graph) -> Vec<Vec<String>> {
     let mut search = Search { graph, ..Search::new(graph) };
     for node in graph.keys() {
@@ -12,20 +12,20 @@ pub fn of(graph: &Graph) -> Vec<Vec<String>> {
             search.visit(node);
         }
     }
-    search.circles
+    search.cycles
 }
 
 struct Search<'g> {
     graph: &'g Graph,
-    /// The order of the first visit, and the least number that can be reached from there.
+    /// Order of the first visit, and the lowest number reachable from the node.
     numbers: BTreeMap<&'g str, (usize, usize)>,
     stack: Vec<&'g str>,
-    circles: Vec<Vec<String>>,
+    cycles: Vec<Vec<String>>,
 }
 
 impl<'g> Search<'g> {
     fn new(graph: &'g Graph) -> Self {
-        Self { graph, numbers: BTreeMap::new(), stack: Vec::new(), circles: Vec::new() }
+        Self { graph, numbers: BTreeMap::new(), stack: Vec::new(), cycles: Vec::new() }
     }
 
     fn visit(&mut self, node: &'g str) -> usize {
@@ -43,11 +43,11 @@ impl<'g> Search<'g> {
         self.numbers.insert(node, (number, low));
         if low == number {
             let from = self.stack.iter().position(|other| *other == node).expect("on the stack");
-            let mut circle: Vec<_> =
+            let mut cycle: Vec<_> =
                 self.stack.split_off(from).into_iter().map(String::from).collect();
-            circle.sort();
-            if circle.len() > 1 {
-                self.circles.push(circle);
+            cycle.sort();
+            if cycle.len() > 1 {
+                self.cycles.push(cycle);
             }
         }
         low
@@ -55,7 +55,7 @@ impl<'g> Search<'g> {
 }
 
 #[test]
-fn a_circle_is_found_and_a_chain_is_none() {
+fn a_cycle_is_found_and_a_chain_is_not_one() {
     let graph = |edges: &[(&str, &str)]| {
         let mut graph = Graph::new();
         for (from, to) in edges {

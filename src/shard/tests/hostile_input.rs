@@ -1,4 +1,5 @@
-//! What strangers send: floods, guesses, damage, echo requests, false errors (RFC 4443 §2.4 (f)).
+//! Hostile and damaged input: SYN floods, guessed cookies, corrupt packets, ping floods, forged
+//! ICMP errors (RFC 4443 §2.4 (f)).
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -13,7 +14,7 @@ use crate::wire::icmp::{Echo, v4};
 use crate::wire::tcp::{HeaderOut, OptionsOut, Timestamps, flag};
 use crate::wire::{EtherType, MacAddr, Protocol, TrafficClass, ethernet, ipv4, vlan};
 
-/// The server's IPv4 address.
+/// Returns the server's IPv4 address.
 fn server_v4() -> Ipv4Addr {
     match target(false).ip() {
         IpAddr::V4(address) => address,
@@ -21,13 +22,13 @@ fn server_v4() -> Ipv4Addr {
     }
 }
 
-/// A segment of a stranger on the wire.
+/// Builds a frame with a forged segment from `from`.
 fn forged(from: Ipv4Addr, header: &HeaderOut<'_>) -> Vec<u8> {
     let pseudo = PseudoHeader::v4(from, server_v4());
     packet(from, Protocol::TCP, |bytes| header.emit(pseudo, (&[], &[]), bytes).expect("room"))
 }
 
-/// A packet of a stranger on the wire.
+/// Builds a frame with an IPv4 packet from `from`.
 fn packet(from: Ipv4Addr, protocol: Protocol, payload: impl FnOnce(&mut [u8]) -> usize) -> Vec<u8> {
     let mut bytes = vec![0; 200];
     let outer = ethernet::Header {
@@ -71,7 +72,7 @@ fn syn(port: u16) -> HeaderOut<'static> {
 }
 
 #[test]
-fn under_a_flood_of_syns_honest_clients_connect_by_cookies() {
+fn clients_connect_by_cookies_during_a_syn_flood() {
     let limits = Limits { embryos: 64, ..small() };
     let mut stage = Stage::with(10, echo, |config| config.limits = limits);
     let server = stage.server;
@@ -88,7 +89,7 @@ fn under_a_flood_of_syns_honest_clients_connect_by_cookies() {
     assert_eq!((tally.borrow().ended(CloseReason::Finished), tally.borrow().wrong), (50, 0));
     assert_eq!(stage.counted(server, Event::CookieAccepted), 50);
 
-    // The flood's embryos give up, and handshakes are remembered again.
+    // The embryos of the flood time out and free the SYN table.
     stage.world.run_for(Duration::from_secs(200));
     assert_eq!(stage.world.host(server).shard(0).connections(), 0);
     let (_, tally) = stage.client(Plan::echo(target(false), 5, 10));
@@ -111,7 +112,7 @@ fn a_guessed_cookie_is_refused_with_a_reset() {
 }
 
 #[test]
-fn every_damaged_packet_has_a_name() {
+fn every_damaged_packet_has_a_drop_reason() {
     // RFC 9293 §3.1, MUST-3; §3.9.2.3, MUST-63
     let mut stage = Stage::new(12, echo);
     let server = stage.server;
@@ -124,10 +125,10 @@ fn every_damaged_packet_has_a_name() {
     };
     let mut partial = whole.clone();
     let sum = PseudoHeader::v4(from, server_v4()).with(Protocol::TCP, whole.len() - 34);
-    // What a kernel leaves to an offload is the sum without its complement.
+    // With checksum offload a kernel stores the pseudo-header sum without its complement.
     partial[50..52].copy_from_slice(&(!sum.checksum()).to_be_bytes());
     let loopback = forged(Ipv4Addr::LOCALHOST, &syn(5000));
-    let ourselves = forged(server_v4(), &syn(5000));
+    let own_address = forged(server_v4(), &syn(5000));
     let stray = forged(from, &HeaderOut { flags: flag::RST, ..syn(5001) });
     let table = [
         (changed(40), DropReason::TcpChecksum),
@@ -136,7 +137,7 @@ fn every_damaged_packet_has_a_name() {
         (partial, DropReason::PartialChecksum),
         (whole[..40].to_vec(), DropReason::Truncated),
         (loopback, DropReason::BadSource),
-        (ourselves, DropReason::BadSource),
+        (own_address, DropReason::BadSource),
         (stray, DropReason::StrayReset),
     ];
     for (frame, reason) in table {
@@ -155,7 +156,7 @@ fn every_damaged_packet_has_a_name() {
 }
 
 #[test]
-fn a_segment_without_its_sum_is_taken_where_that_was_asked_for() {
+fn a_segment_with_a_partial_checksum_is_accepted_if_configured() {
     let mut stage = Stage::with(13, echo, |config| config.accept_partial_checksums = true);
     let from = Ipv4Addr::new(192, 0, 2, 77);
     let mut frame = forged(from, &syn(5000));
@@ -185,14 +186,14 @@ fn an_echo_request_is_answered_at_a_bounded_rate() {
         }
         stage.world.run_for(Duration::from_millis(1));
     }
-    // Ten thousand, half of them more or less, so that nobody can tell by them how many others got.
+    // About 10,000: the limit is randomized, so that a sender cannot infer the traffic of others.
     let answered = stage.counted(stage.server, Event::EchoAnswered);
     assert!((5_000..15_000).contains(&answered), "{answered}");
     assert_eq!(stage.dropped(stage.server, DropReason::RateLimited), 16_001 - answered);
 }
 
 #[test]
-fn an_error_that_quotes_no_flow_of_ours_changes_nothing() {
+fn an_error_that_quotes_no_local_flow_is_ignored() {
     let mut stage = Stage::new(15, echo);
     let (client, tally) =
         stage.client(Plan { close: Close::AfterPeer, ..Plan::echo(target(false), 1, 10) });

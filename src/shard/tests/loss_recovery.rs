@@ -1,5 +1,5 @@
-//! Loss recovery of whole stacks, both of whose ends send: what reordering alone costs, and a bulk transfer
-//! through everything that a network can do to it (RFC 8985 §1, RFC 3522, RFC 3708).
+//! Loss recovery of whole stacks that send in both directions: the cost of reordering alone, and a
+//! bulk transfer under every impairment at once (RFC 8985 §1, RFC 3522, RFC 3708).
 
 use super::stage::{Stage, addresses, echo, small, target};
 use crate::link::impair::{Impaired, Impairment, Impairments};
@@ -10,7 +10,7 @@ use crate::time::Duration;
 
 const ALGORITHMS: [Algorithm; 4] = Algorithm::ALL;
 
-/// A transfer of `bytes` to an echo and back, over a path that does `way` in each direction.
+/// A transfer of `bytes` to an echo server and back, over a path that impairs each direction.
 struct Transfer {
     stage: Stage,
     client: HostId,
@@ -19,7 +19,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn new(seed: u64, algorithm: Algorithm, ipv6: bool, bytes: usize, way: Impairment) -> Self {
+    fn new(seed: u64, algorithm: Algorithm, ipv6: bool, bytes: usize, path: Impairment) -> Self {
         let mut stage = Stage::with(seed, echo, |config| config.settings.congestion = algorithm);
         let plan = Plan { close: Close::Never, ..Plan::echo(target(ipv6), 1, bytes) };
         let tally = SharedTally::default();
@@ -29,12 +29,12 @@ impl Transfer {
         config.settings.congestion = algorithm;
         let client = Box::new(Client::new(plan, SharedTally::clone(&tally)));
         let client = stage.world.add_host_with(&config, vec![client], &mut |link, seed| {
-            Box::new(Impaired::new(link, &Impairments { tx: way, rx: way, seed }))
+            Box::new(Impaired::new(link, &Impairments { tx: path, rx: path, seed }))
         });
         Self { stage, client, tally, bytes }
     }
 
-    /// Until everything came back, right.
+    /// Runs until everything has been echoed intact.
     fn run(&mut self) {
         let (tally, bytes) = (SharedTally::clone(&self.tally), self.bytes);
         let back = self.stage.world.run(Duration::from_secs(36_000), |_| {
@@ -44,28 +44,29 @@ impl Transfer {
         assert!(back && tally.wrong == 0 && tally.received == bytes, "{tally:?}");
     }
 
-    /// The sender of one end.
-    fn sender(&self, host: HostId) -> ConnInfo {
+    /// Returns the connection of one host.
+    fn info(&self, host: HostId) -> ConnInfo {
         self.stage.world.host(host).shard(0).list().next().expect("it is open")
     }
 }
 
-/// A round trip of 20 ms.
+/// A path with a round trip of 20 ms.
 fn path() -> Impairment {
     Impairment { delay: Duration::from_millis(10), hold: 4000, ..Impairment::default() }
 }
 
 #[test]
-fn reordering_alone_costs_less_than_a_hundredth_and_every_reduction_is_undone() {
-    // RFC 8985 §6.2 step 4, §3.3.2: the window adapts; RFC 3522, RFC 3708: what was for nothing is undone.
+fn reordering_alone_retransmits_under_one_percent_and_every_reduction_is_undone() {
+    // RFC 8985 §6.2 step 4, §3.3.2: the reordering window adapts. RFC 3522, RFC 3708: spurious
+    // reductions are undone.
     for algorithm in ALGORITHMS {
         for (seed, gap_ms) in [(1, 1), (2, 3), (3, 6)] {
             let gap = Duration::from_millis(gap_ms);
-            let way = Impairment { reorder: 0.03, gap, ..path() };
-            let mut transfer = Transfer::new(seed, algorithm, seed == 2, 4_000_000, way);
+            let impairment = Impairment { reorder: 0.03, gap, ..path() };
+            let mut transfer = Transfer::new(seed, algorithm, seed == 2, 4_000_000, impairment);
             transfer.run();
             for host in [transfer.client, transfer.stage.server] {
-                let info = transfer.sender(host);
+                let info = transfer.info(host);
                 let repairs = info.repairs;
                 let segments = info.bytes_acked / u64::from(info.mss);
                 assert!(repairs.reordering_seen, "{algorithm:?} {gap_ms} ms: {info:?}");
@@ -85,7 +86,7 @@ fn reordering_alone_costs_less_than_a_hundredth_and_every_reduction_is_undone() 
     }
 }
 
-/// All that a network can do, at once.
+/// Every impairment at once.
 fn storm() -> Impairment {
     Impairment {
         loss: 0.02,
@@ -100,12 +101,12 @@ fn storm() -> Impairment {
     }
 }
 
-fn echoed_through_the_storm(bytes: usize) {
+fn echo_through_the_storm(bytes: usize) {
     for algorithm in ALGORITHMS {
         for ipv6 in [false, true] {
             let mut transfer = Transfer::new(7, algorithm, ipv6, bytes, storm());
             transfer.run();
-            let repairs = transfer.sender(transfer.client).repairs;
+            let repairs = transfer.info(transfer.client).repairs;
             assert!(repairs.lost > 0 && repairs.duplicates > 0, "{repairs:?}");
             assert_eq!(transfer.tally.borrow().ended(CloseReason::Reset), 0);
         }
@@ -114,11 +115,11 @@ fn echoed_through_the_storm(bytes: usize) {
 
 #[test]
 fn loss_reordering_duplication_and_corruption_at_once_leave_the_content_intact() {
-    echoed_through_the_storm(4_000_000);
+    echo_through_the_storm(4_000_000);
 }
 
 #[test]
 #[ignore = "takes a minute in a release build: `scripts/soak storm` runs it"]
-fn a_hundred_megabytes_come_back_intact_through_everything_at_once() {
-    echoed_through_the_storm(100_000_000);
+fn a_hundred_megabytes_come_back_intact_through_all_impairments() {
+    echo_through_the_storm(100_000_000);
 }

@@ -1,4 +1,4 @@
-//! The wheel against a sorted map of deadlines.
+//! The timer wheel against a model: a sorted map of deadlines.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ enum Step {
     Advance { by: u64 },
 }
 
-/// Spans of every size, from under a tick to years.
+/// Generates spans of every magnitude, from below one tick to years.
 fn span() -> impl Strategy<Value = u64> {
     (0..56u32, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
 }
@@ -32,13 +32,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn no_deadline_is_early_and_none_is_a_tick_late(
+    fn no_timer_fires_early_or_a_tick_late(
         start in span(),
         steps in prop::collection::vec(step(), 0..200),
     ) {
         let mut now = start;
         let mut wheel = Wheel::new(OWNERS as usize, Instant::from_nanos(now));
-        // Owner to its earliest deadline.
+        // Maps each owner to its earliest deadline.
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         for step in steps {
             match step {
@@ -88,7 +88,7 @@ fn the_next_deadline_is_exact_to_a_tick_at_every_level() {
 }
 
 #[test]
-fn arming_for_later_leaves_the_earlier_deadline() {
+fn rearming_later_keeps_the_earlier_deadline() {
     let mut wheel = Wheel::new(2, Instant::ZERO);
     wheel.arm(1, Instant::from_millis(10));
     wheel.arm(1, Instant::from_millis(500));
@@ -100,7 +100,7 @@ fn arming_for_later_leaves_the_earlier_deadline() {
 }
 
 #[test]
-fn an_owner_that_rearms_for_the_past_does_not_trap_the_turn() {
+fn rearming_in_the_past_does_not_loop_forever() {
     let mut wheel = Wheel::new(1, Instant::ZERO);
     let now = Instant::from_millis(5);
     wheel.arm(0, now);
@@ -115,7 +115,7 @@ fn an_owner_that_rearms_for_the_past_does_not_trap_the_turn() {
 }
 
 #[test]
-fn the_end_of_time_is_armed_and_never_reached() {
+fn the_latest_deadline_can_be_armed_and_fires_last() {
     let mut wheel = Wheel::new(1, Instant::ZERO);
     wheel.arm(0, Instant::FAR);
     wheel.arm(7, Instant::ZERO);
@@ -128,7 +128,7 @@ fn the_end_of_time_is_armed_and_never_reached() {
 }
 
 #[test]
-fn ten_thousand_owners_of_one_tick_all_come_due_together() {
+fn ten_thousand_timers_in_one_tick_all_fire() {
     let mut wheel = Wheel::new(10_000, Instant::ZERO);
     let at = Instant::from_millis(5_000);
     for owner in 0..10_000 {

@@ -1,5 +1,5 @@
-//! Router advertisements and redirects through whole shards: addresses, first hops and parameters that come of
-//! them (RFC 4861 §6.3, §8, RFC 4862 §5.5), and what is ignored.
+//! Router advertisements and redirects through whole shards: the addresses, first hops and
+//! parameters that they set (RFC 4861 §6.3, §8, RFC 4862 §5.5), and the messages that are ignored.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -47,19 +47,27 @@ fn advertisement(prefixes: &[Prefix]) -> RouterAdvertisement<'_> {
     }
 }
 
-/// A message from a station of the link.
-fn says(stage: &mut Stage, host: HostId, mac: MacAddr, message: &Message<'_>) {
-    says_with(stage, host, mac, message, ndp::HOP_LIMIT);
+/// Sends a neighbour discovery message from `mac` to all nodes.
+fn send(stage: &mut Stage, host: HostId, mac: MacAddr, message: &Message<'_>) {
+    send_with_hop_limit(stage, host, mac, message, ndp::HOP_LIMIT);
 }
 
-fn says_with(stage: &mut Stage, host: HostId, mac: MacAddr, message: &Message<'_>, hop_limit: u8) {
+fn send_with_hop_limit(
+    stage: &mut Stage,
+    host: HostId,
+    mac: MacAddr,
+    message: &Message<'_>,
+    hop_limit: u8,
+) {
     let ends = (link_local(mac), ndp::ALL_NODES);
     let pseudo = PseudoHeader::v6(ends.0, ends.1);
-    puts(stage, host, mac, (ends, hop_limit), |bytes| message.emit(pseudo, bytes).expect("room"));
+    send_icmp(stage, host, mac, (ends, hop_limit), |bytes| {
+        message.emit(pseudo, bytes).expect("room")
+    });
 }
 
-/// An ICMP message from a station of the link, to a group or one of the host's addresses.
-fn puts(
+/// Sends an ICMPv6 message from `mac` to a multicast group or one of the host's addresses.
+fn send_icmp(
     stage: &mut Stage,
     host: HostId,
     mac: MacAddr,
@@ -86,7 +94,8 @@ fn autoconf(config: &mut Config) {
     config.dad = Some(DadConfig::QUICK);
 }
 
-/// A client that makes its own addresses, past the claim of its link-local one.
+/// Adds a client with address autoconfiguration, and waits for duplicate address detection of its
+/// link-local address.
 fn client(stage: &mut Stage, to: &str) -> (HostId, SharedTally) {
     let remote = SocketAddr::new(IpAddr::V6(ip(to)), PORT);
     let (host, tally) = stage.client_with(Plan::echo(remote, 1, 0), autoconf);
@@ -98,7 +107,7 @@ fn address_states(stage: &Stage, host: HostId) -> Vec<(IpAddr, AddressState)> {
     stage.world.host(host).shard(0).addresses().collect()
 }
 
-/// TCP over IPv6 that the host sent: to whom, and the bytes of the packet.
+/// Returns the TCP packets over IPv6 that the host sent, each with its destination MAC address.
 fn segments(frames: &[Vec<u8>], host: HostId) -> Vec<(MacAddr, Vec<u8>)> {
     let from = host.0 as u8 + 1;
     let sent = frames.iter().filter(|f| f[11] == from && f[12..14] == [0x86, 0xdd] && f[20] == 6);
@@ -110,7 +119,7 @@ fn settle(stage: &mut Stage) {
 }
 
 #[test]
-fn a_host_makes_itself_an_address_and_asks_for_routers() {
+fn a_host_configures_a_link_local_address_and_solicits_routers() {
     // RFC 4862 §5.3, §5.4, RFC 4861 §6.3.7
     let mut stage = Stage::new(80, echo);
     let record = stage.world.record();
@@ -122,21 +131,21 @@ fn a_host_makes_itself_an_address_and_asks_for_routers() {
     let frames = record.borrow();
     let messages: Vec<_> =
         frames.iter().filter(|f| f[11] == 2 && f[20] == 58).map(|f| (f[54], f[21])).collect();
-    // The address is asked for and announced; routers are asked, with 255 hops.
+    // The host probes and announces its address, and solicits routers, all with hop limit 255.
     assert_eq!(messages, [(135, 255), (136, 255), (133, 255)]);
-    let question = frames.iter().find(|f| f[11] == 2 && f[54] == 133).expect("it was sent");
-    assert_eq!(question[22..38], address.octets());
-    assert_eq!(question[38..54], ndp::ALL_ROUTERS.octets());
-    assert_eq!(tally.borrow().refused_locally.len(), 0, "the program waits");
+    let solicitation = frames.iter().find(|f| f[11] == 2 && f[54] == 133).expect("it was sent");
+    assert_eq!(solicitation[22..38], address.octets());
+    assert_eq!(solicitation[38..54], ndp::ALL_ROUTERS.octets());
+    assert_eq!(tally.borrow().refused_locally.len(), 0, "the service has not started");
 }
 
 #[test]
-fn what_a_router_says_makes_an_address_with_which_connections_are_opened() {
+fn an_advertised_prefix_gives_an_address_for_connections() {
     // RFC 4862 §5.5.3, RFC 4861 §6.3.4
-    let ours = (IpAddr::V6(ip("2001:db8:1::1")), 64);
-    let mut stage = Stage::with(81, echo, |config| config.addresses.push(ours));
+    let server = (IpAddr::V6(ip("2001:db8:1::1")), 64);
+    let mut stage = Stage::with(81, echo, |config| config.addresses.push(server));
     let (host, tally) = client(&mut stage, "2001:db8:1::1");
-    says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&[prefix()])));
+    send(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&[prefix()])));
     stage.finish(&tally, 1, Duration::from_secs(3));
     assert_eq!(tally.borrow().ended(CloseReason::Finished), 1);
     let all = address_states(&stage, host);
@@ -148,46 +157,46 @@ fn what_a_router_says_makes_an_address_with_which_connections_are_opened() {
 }
 
 #[test]
-fn without_a_router_the_program_starts_all_the_same() {
+fn the_service_starts_without_a_router() {
     let mut stage = Stage::new(82, echo);
     let (_, tally) = client(&mut stage, "2001:db8:1::1");
     stage.world.run_for(Duration::from_secs(6));
-    assert_eq!(tally.borrow().refused_locally.len(), 1, "there is no address for it");
+    assert_eq!(tally.borrow().refused_locally.len(), 1, "the client has no address for it");
 }
 
 #[test]
-fn what_is_off_the_link_goes_through_the_router_with_the_hops_that_it_tells() {
+fn off_link_packets_use_the_router_and_its_advertised_hop_limit() {
     // RFC 4861 §6.3.4
     let mut stage = Stage::new(83, echo);
     let record = stage.world.record();
     let (host, _) = client(&mut stage, "2001:db8:99::1");
     let list = [prefix()];
-    let said = RouterAdvertisement { hop_limit: 77, mtu: Some(1400), ..advertisement(&list) };
-    says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(said));
+    let advertised = RouterAdvertisement { hop_limit: 77, mtu: Some(1400), ..advertisement(&list) };
+    send(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertised));
     settle(&mut stage);
     let sent = segments(&record.borrow(), host);
     assert_eq!((sent[0].0, sent[0].1[7]), (ROUTER, 77));
 }
 
 #[test]
-fn the_preferred_router_is_taken_and_one_that_says_that_it_is_none_is_not() {
+fn the_preferred_router_is_used_unless_its_lifetime_is_zero() {
     // RFC 4191 §3.1, RFC 4861 §6.3.4
     for (seed, withdrawn) in [(84, false), (85, true)] {
         let mut stage = Stage::new(seed, echo);
         let record = stage.world.record();
         let (host, _) = client(&mut stage, "2001:db8:99::1");
         let list = [prefix()];
-        let plain = advertisement(&list);
-        says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(plain));
-        let better = RouterAdvertisement {
+        let medium = advertisement(&list);
+        send(&mut stage, host, ROUTER, &Message::RouterAdvertisement(medium));
+        let high = RouterAdvertisement {
             preference: Preference::High,
             source_mac: Some(OTHER),
             ..advertisement(&[])
         };
-        says(&mut stage, host, OTHER, &Message::RouterAdvertisement(better));
+        send(&mut stage, host, OTHER, &Message::RouterAdvertisement(high));
         if withdrawn {
-            let none = RouterAdvertisement { lifetime_s: 0, ..better };
-            says(&mut stage, host, OTHER, &Message::RouterAdvertisement(none));
+            let withdrawal = RouterAdvertisement { lifetime_s: 0, ..high };
+            send(&mut stage, host, OTHER, &Message::RouterAdvertisement(withdrawal));
         }
         settle(&mut stage);
         let sent = segments(&record.borrow(), host);
@@ -196,38 +205,38 @@ fn the_preferred_router_is_taken_and_one_that_says_that_it_is_none_is_not() {
 }
 
 #[test]
-fn a_first_hop_that_does_not_answer_is_replaced_by_another_router() {
-    // RFC 4861 §7.3.3, §6.3.6: the router does not answer when it is probed.
+fn an_unreachable_router_is_replaced_by_another() {
+    // RFC 4861 §7.3.3, §6.3.6: the router does not answer unreachability probes.
     let mut stage = Stage::new(86, echo);
     let record = stage.world.record();
     let (host, _) = client(&mut stage, "2001:db8:99::1");
     let list = [prefix()];
-    says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
+    send(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
     let second = RouterAdvertisement { source_mac: Some(OTHER), ..advertisement(&[]) };
-    says(&mut stage, host, OTHER, &Message::RouterAdvertisement(second));
+    send(&mut stage, host, OTHER, &Message::RouterAdvertisement(second));
     settle(&mut stage);
     assert_eq!(segments(&record.borrow(), host)[0].0, ROUTER);
     // DELAY_FIRST_PROBE_TIME and three unicast probes (§10).
     stage.world.run_for(Duration::from_secs(20));
-    let last = segments(&record.borrow(), host).pop().expect("the SYN again");
+    let last = segments(&record.borrow(), host).pop().expect("a retransmitted SYN");
     assert_eq!(last.0, OTHER);
 }
 
 #[test]
-fn a_redirect_of_the_first_hop_is_followed_and_no_other() {
+fn only_a_redirect_from_the_first_hop_is_followed() {
     // RFC 4861 §8.1, §8.3
     for (seed, from, followed) in [(87, ROUTER, true), (88, OTHER, false)] {
         let mut stage = Stage::new(seed, echo);
         let record = stage.world.record();
         let (host, _) = client(&mut stage, "2001:db8:99::1");
         let list = [prefix()];
-        says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
+        send(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
         let redirect = Redirect {
             target: link_local(OTHER),
             destination: ip("2001:db8:99::1"),
             target_mac: Some(OTHER),
         };
-        says(&mut stage, host, from, &Message::Redirect(redirect));
+        send(&mut stage, host, from, &Message::Redirect(redirect));
         settle(&mut stage);
         assert_eq!(segments(&record.borrow(), host)[0].0, if followed { OTHER } else { ROUTER });
         assert_eq!(stage.counted(host, Event::Redirected), u64::from(followed));
@@ -236,7 +245,7 @@ fn a_redirect_of_the_first_hop_is_followed_and_no_other() {
 }
 
 #[test]
-fn a_taken_address_is_replaced_by_another() {
+fn a_duplicate_address_is_replaced_by_a_new_one() {
     // RFC 4862 §5.4.5, RFC 7217 §6
     let mut stage = Stage::new(89, echo);
     let (host, _) = stage.client_with(Plan::echo(target(true), 0, 0), autoconf);
@@ -244,14 +253,14 @@ fn a_taken_address_is_replaced_by_another() {
     let [(IpAddr::V6(first), AddressState::Tentative)] = address_states(&stage, host)[..] else {
         panic!("one address");
     };
-    let taken = NeighbourAdvertisement {
+    let conflict = NeighbourAdvertisement {
         target: first,
         router: false,
         solicited: false,
         overrides: true,
         target_mac: Some(OTHER),
     };
-    says(&mut stage, host, OTHER, &Message::NeighbourAdvertisement(taken));
+    send(&mut stage, host, OTHER, &Message::NeighbourAdvertisement(conflict));
     settle(&mut stage);
     let all = address_states(&stage, host);
     assert_eq!(all[0], (first.into(), AddressState::Removed));
@@ -259,16 +268,16 @@ fn a_taken_address_is_replaced_by_another() {
 }
 
 #[test]
-fn addresses_age_and_end_with_their_connections() {
+fn an_expired_address_closes_its_connections() {
     // RFC 4862 §5.5.4
-    let ours = (IpAddr::V6(ip("2001:db8:1::1")), 64);
-    let mut stage = Stage::with(90, echo, |config| config.addresses.push(ours));
-    let remote = SocketAddr::new(ours.0, PORT);
+    let server = (IpAddr::V6(ip("2001:db8:1::1")), 64);
+    let mut stage = Stage::with(90, echo, |config| config.addresses.push(server));
+    let remote = SocketAddr::new(server.0, PORT);
     let plan = Plan { close: crate::sim::Close::AfterPeer, ..Plan::echo(remote, 1, 0) };
     let (host, tally) = stage.client_with(plan, autoconf);
     stage.world.run_for(Duration::from_millis(310));
     let list = [Prefix { valid_s: 30, preferred_s: 10, ..prefix() }];
-    says(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
+    send(&mut stage, host, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
     settle(&mut stage);
     assert_eq!(
         (address_states(&stage, host)[1].1, tally.borrow().connected),
@@ -283,82 +292,82 @@ fn addresses_age_and_end_with_their_connections() {
 }
 
 #[test]
-fn a_host_with_addresses_of_its_operator_ignores_routers() {
+fn a_host_with_static_addresses_ignores_routers() {
     let mut stage = Stage::new(91, echo);
     let server = stage.server;
     let list = [prefix()];
-    says(&mut stage, server, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
+    send(&mut stage, server, ROUTER, &Message::RouterAdvertisement(advertisement(&list)));
     let redirect = Redirect {
         target: link_local(OTHER),
         destination: ip("2001:db8::77"),
         target_mac: Some(OTHER),
     };
-    says(&mut stage, server, ROUTER, &Message::Redirect(redirect));
+    send(&mut stage, server, ROUTER, &Message::Redirect(redirect));
     stage.world.run_for(Duration::from_secs(1));
-    let ours: Vec<_> =
+    let configured: Vec<_> =
         addresses(1).into_iter().map(|(a, _)| (a, AddressState::Preferred)).collect();
-    assert_eq!(address_states(&stage, server), ours);
+    assert_eq!(address_states(&stage, server), configured);
     assert_eq!(stage.dropped(server, DropReason::RouterIgnored), 2);
 }
 
 #[test]
-fn what_passed_a_router_is_not_from_this_link() {
+fn a_message_forwarded_by_a_router_is_dropped() {
     // RFC 4861 §6.1.2, §8.1: the hop limit is 255.
     let mut stage = Stage::new(92, echo);
     let (host, _) = client(&mut stage, "2001:db8:1::1");
     let list = [prefix()];
     let message = Message::RouterAdvertisement(advertisement(&list));
-    says_with(&mut stage, host, ROUTER, &message, 254);
+    send_with_hop_limit(&mut stage, host, ROUTER, &message, 254);
     settle(&mut stage);
     assert_eq!(address_states(&stage, host).len(), 1);
     assert_eq!(stage.dropped(host, DropReason::Malformed), 1);
 }
 
 #[test]
-fn a_question_for_an_address_of_ours_is_answered_to_who_asked() {
+fn a_solicitation_for_a_local_address_is_answered_by_unicast() {
     // RFC 4861 §7.2.4
     let mut stage = Stage::new(93, echo);
     let (server, record) = (stage.server, stage.world.record());
-    let IpAddr::V6(ours) = addresses(1)[1].0 else { return };
-    for target in [ours, ip("2001:db8::77")] {
-        let question = NeighbourSolicitation { target, source_mac: Some(ROUTER) };
-        says(&mut stage, server, ROUTER, &Message::NeighbourSolicitation(question));
+    let IpAddr::V6(local) = addresses(1)[1].0 else { return };
+    for target in [local, ip("2001:db8::77")] {
+        let solicitation = NeighbourSolicitation { target, source_mac: Some(ROUTER) };
+        send(&mut stage, server, ROUTER, &Message::NeighbourSolicitation(solicitation));
     }
     stage.world.run_for(Duration::from_millis(100));
     let frames = record.borrow();
-    // What it announced of itself when it started went to all nodes.
+    // The announcement at start-up went to all nodes and does not match.
     let to_router = |f: &&Vec<u8>| f[..6] == ROUTER.0 && f[12] == 0x86 && f[54] == 136;
-    let answers: Vec<_> = frames.iter().filter(to_router).collect();
-    assert_eq!(answers.len(), 1);
-    assert_eq!((&answers[0][..6], answers[0][58] & 0x60), (&ROUTER.0[..], 0x60));
-    assert_eq!(answers[0][62..78], ours.octets());
+    let replies: Vec<_> = frames.iter().filter(to_router).collect();
+    assert_eq!(replies.len(), 1);
+    assert_eq!((&replies[0][..6], replies[0][58] & 0x60), (&ROUTER.0[..], 0x60));
+    assert_eq!(replies[0][62..78], local.octets());
 }
 
 #[test]
-fn an_echo_request_to_a_group_is_not_answered_and_one_to_us_is() {
+fn echo_requests_are_answered_to_unicast_but_not_multicast() {
     // RFC 4443 §4.2, §2.2
     let mut stage = Stage::new(94, echo);
     let (server, record) = (stage.server, stage.world.record());
-    let IpAddr::V6(ours) = addresses(1)[1].0 else { return };
+    let IpAddr::V6(local) = addresses(1)[1].0 else { return };
     let from = ip("2001:db8::99");
-    for to in [ndp::ALL_NODES, ours] {
+    for to in [ndp::ALL_NODES, local] {
         let pseudo = PseudoHeader::v6(from, to);
         let request = v6::Message::EchoRequest(Echo { ident: 1, sequence: 2, data: b"anybody?" });
         let emit = |bytes: &mut [u8]| request.emit(pseudo, bytes).expect("room");
-        puts(&mut stage, server, ROUTER, ((from, to), 64), emit);
+        send_icmp(&mut stage, server, ROUTER, ((from, to), 64), emit);
     }
     stage.world.run_for(Duration::from_millis(100));
     let frames = record.borrow();
-    let answers: Vec<_> =
+    let replies: Vec<_> =
         frames.iter().filter(|f| f[11] == 1 && f[12] == 0x86 && f[54] == 129).collect();
-    assert_eq!(answers.len(), 1);
-    assert_eq!((&answers[0][22..38], &answers[0][62..70]), (&ours.octets()[..], &b"anybody?"[..]));
-    // RFC 4443 §2.3: a sum that is wrong.
+    assert_eq!(replies.len(), 1);
+    assert_eq!((&replies[0][22..38], &replies[0][62..70]), (&local.octets()[..], &b"anybody?"[..]));
+    // RFC 4443 §2.3: a wrong checksum, computed for another destination.
     let pseudo = PseudoHeader::v6(from, ndp::ALL_NODES);
     let request = v6::Message::EchoRequest(Echo { ident: 1, sequence: 3, data: b"" });
     drop(frames);
     let emit = |bytes: &mut [u8]| request.emit(pseudo, bytes).expect("room");
-    puts(&mut stage, server, ROUTER, ((from, ours), 64), emit);
+    send_icmp(&mut stage, server, ROUTER, ((from, local), 64), emit);
     stage.world.run_for(Duration::from_millis(100));
     assert_eq!(stage.dropped(server, DropReason::IcmpChecksum), 1);
 }
