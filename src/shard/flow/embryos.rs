@@ -15,7 +15,7 @@ struct Entry {
     embryo: Embryo,
 }
 
-/// Target size of DESIGN §3: a flood of SYNs costs little.
+/// Target size: a flood of SYNs costs little memory.
 const _: () = assert!(size_of::<Entry>() <= 48);
 
 /// The SYN table.

@@ -19,7 +19,7 @@ pub struct Remote {
     ports: u32,
 }
 
-/// Every entity stores one, so its size counts in the targets of DESIGN §3.
+/// Every entity stores one, so its size counts in the size targets of all three.
 const _: () = assert!(size_of::<Remote>() == 20);
 
 impl Remote {

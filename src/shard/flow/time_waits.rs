@@ -29,7 +29,7 @@ struct Entry {
     state: TimeWait,
 }
 
-/// Target size of DESIGN §3.
+/// Target size: short connections leave little behind.
 const _: () = assert!(size_of::<Entry>() <= 32);
 
 /// The rest of an entry's key, stored beside it: the number of the local address, and the kind,
