@@ -13,8 +13,8 @@ use linerate::limits::Limits;
 use linerate::link::memory::{self, MemoryLink};
 use linerate::link::{Frame, Link};
 use linerate::shard::{
-    Algorithm, SingleWorker, SocketOption, Config, ConnId, CloseReason, FastOpenListener, Io, ListenerConfig,
-    ListenerId, ConnectOptions, Service, Shard, TurnEnv,
+    Algorithm, CloseReason, Config, ConnId, ConnectOptions, FastOpenListener, Io, ListenerConfig,
+    ListenerId, Service, Shard, SingleWorker, SocketOption, TurnEnv,
 };
 use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
@@ -46,7 +46,11 @@ impl Program {
         for (which, call) in self.calls.borrow_mut().drain(..) {
             if let Call::Connect = call {
                 let remote = (THEIRS, u16::from(which & 3) + peer::PORT).into();
-                self.conns.borrow_mut().extend(io.connect(&ConnectOptions { remote, local: None, user: 1 }));
+                self.conns.borrow_mut().extend(io.connect(&ConnectOptions {
+                    remote,
+                    local: None,
+                    user: 1,
+                }));
                 continue;
             }
             let conns = self.conns.borrow();
@@ -119,7 +123,8 @@ impl TestBed {
         let now = Instant::from_millis(1_000_000);
         let mut bed = Self { shard, near, far, program: Program::default(), now };
         let Self { shard, near, program, .. } = &mut bed;
-        shard.start(now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
+        shard
+            .start(now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
         bed
     }
 

@@ -83,7 +83,8 @@ fn read_ipv6(packet: &[u8]) {
 fn read_back_ndp(header: &ipv6::Header, pseudo: PseudoHeader, payload: &[u8]) {
     let Ok(message) = ndp::parse(header, payload) else { return };
     let mut bytes = vec![0; payload.len() + 64];
-    let len = message.emit(pseudo, &mut bytes).expect("a parsed message fits in its original length");
+    let len =
+        message.emit(pseudo, &mut bytes).expect("a parsed message fits in its original length");
     assert_eq!(ndp::parse(header, &bytes[..len]), Ok(message));
 }
 

@@ -36,7 +36,10 @@ fuzz_target!(|segment: &[u8]| {
     assert_eq!(tcp::verify(pseudo, &bytes[..len]), Verdict::Good);
     let (reparsed, reparsed_data) = tcp::parse(&bytes[..len]).expect("just written");
     assert_eq!(reparsed_data, data);
-    assert_eq!((reparsed.seq, reparsed.ack, reparsed.flags), (header.seq, header.ack, header.flags));
+    assert_eq!(
+        (reparsed.seq, reparsed.ack, reparsed.flags),
+        (header.seq, header.ack, header.flags)
+    );
     assert_eq!((reparsed.window, reparsed.urgent), (header.window, header.urgent));
     // Alignment costs bytes: options that were packed may not all fit, and then the last are
     // omitted.

@@ -17,7 +17,8 @@ pub struct HostAddress {
 }
 
 /// The shard's addresses.
-pub const OURS: HostAddress = HostAddress { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(192, 0, 2, 1) };
+pub const OURS: HostAddress =
+    HostAddress { mac: [2, 0, 0, 0, 0, 1], ip: Ipv4Addr::new(192, 0, 2, 1) };
 /// The peer's IPv4 address.
 pub const THEIRS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const THEIR_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
