@@ -4,7 +4,7 @@
 //! Owns alpha, the share of bytes that were marked. Refuses to know how marks are reported: recovery tells
 //! how many of the bytes of each ACK were.
 
-use super::Ack;
+use super::facts::Ack;
 use super::window::{Growth, Undo, Window};
 use crate::tcp::SeqNum;
 
@@ -141,7 +141,8 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::congestion::{Algorithm, Controller, Kind, model};
+    use crate::tcp::congestion::controller::Kind;
+    use crate::tcp::congestion::{Algorithm, Controller, model};
     use crate::time::Instant;
 
     const MSS: u32 = 1000;

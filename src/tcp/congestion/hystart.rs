@@ -3,7 +3,7 @@
 //! Owns the round trips of the rounds and the phase: standard slow start, conservative slow start (CSS),
 //! or over. Refuses to know cwnd: it says by how much of an ACK it may grow.
 
-use super::Ack;
+use super::facts::Ack;
 use crate::tcp::SeqNum;
 
 /// RFC 9406 §4.3: MIN_RTT_THRESH and MAX_RTT_THRESH, microseconds: less, and jitter ends slow start; more,
@@ -36,19 +36,6 @@ pub(super) struct HyStart {
     samples: u8,
     /// Rounds of CSS, the one under way included; 0 outside.
     css_rounds: u8,
-}
-
-/// What ends the first slow start before a loss does, where the congestion control is CUBIC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum SlowStartExit {
-    /// HyStart++ (RFC 9406): round trips that grow slow it down, and end it if they stay so.
-    #[default]
-    HyStartPlusPlus,
-    /// The first HyStart, as Linux has it: round trips that grow, or a train of ACKs as long as half of one, end
-    /// it at once. Less is lost where the queue is short; jitter can end it early.
-    HyStart,
-    /// Nothing: it goes on until a loss.
-    Loss,
 }
 
 /// How slow start goes on after an ACK.

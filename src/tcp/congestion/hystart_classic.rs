@@ -4,7 +4,7 @@
 //! Owns the two signs: round trips that have grown, and a train of ACKs as long as half a round trip. Refuses
 //! to know cwnd. HyStart++ (RFC 9406) knows the first sign alone, and makes sure of it.
 
-use super::Ack;
+use super::facts::Ack;
 use super::hystart::Pace;
 use crate::tcp::SeqNum;
 use crate::tcp::rate::micros;

@@ -3,7 +3,7 @@
 //! Owns the count of bytes towards the next segment, and what to go back to. Refuses to know how losses
 //! are repaired.
 
-use super::Ack;
+use super::facts::Ack;
 use super::window::{Growth, Undo, Window};
 
 /// RFC 5681 equation (4): what a loss leaves of the flight.

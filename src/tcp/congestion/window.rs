@@ -5,7 +5,7 @@
 //! Owns cwnd, ssthresh and what kind of repair is under way. Refuses to know how far a loss reduces the
 //! threshold and how the window grows in congestion avoidance: that is where algorithms differ.
 
-use super::{Ack, initial_window};
+use super::facts::Ack;
 use crate::time::{Duration, Instant};
 
 /// The clock of validation ticks every 2^34 ns (17 s) and wraps after 73 minutes.
@@ -298,6 +298,15 @@ impl Window {
     }
 }
 
+/// The initial window in bytes for `segments` of `mss`. RFC 6928 §2 says for 10 of them
+/// `IW = min (10*MSS, max (2*MSS, 14600))`; other counts take the same form.
+const fn initial_window(mss: u32, segments: u8) -> u32 {
+    let segments = if segments == 0 { 1 } else { segments as u32 };
+    let (all, two) = (segments * mss, 2 * mss);
+    let bound = if two > segments * 1460 { two } else { segments * 1460 };
+    if all < bound { all } else { bound }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,5 +400,14 @@ mod tests {
         window.on_enter_recovery(10_000);
         window.on_echo(5_000);
         assert_eq!((window.cwnd(), window.ssthresh()), (10_000, 10_000));
+    }
+
+    #[test]
+    fn the_initial_window_is_that_of_rfc_6928() {
+        assert_eq!(initial_window(1460, 10), 14_600);
+        assert_eq!(initial_window(536, 10), 5_360);
+        assert_eq!(initial_window(8960, 10), 17_920);
+        assert_eq!(initial_window(1460, 1), 1_460);
+        assert_eq!(initial_window(1460, 0), 1_460);
     }
 }

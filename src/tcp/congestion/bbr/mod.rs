@@ -1,13 +1,13 @@
-//! BBR version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its shortest round trip,
-//! sets the pace and bounds what is in flight; losses bound the model.
+//! BBR version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its minimum round trip,
+//! sets the pacing rate and bounds the flight; losses bound the model.
 //!
-//! Owns the order of the steps of each fact (§5.2). The parts are in files: `state`, what is kept;
-//! `signals`, rounds, rates and losses (§5.5); `startup`, Startup and Drain (§5.3.1, §5.3.2); `cycle`,
-//! ProbeBW (§5.3.3); `probe_rtt` (§5.3.4); `control`, pacing rate and cwnd (§5.6). The names are the
-//! draft's. Refuses to know segments: the delivery rate comes in each [`Ack`].
+//! `steps` has the order of the steps of each fact (§5.2); `state` the state; `signals` rounds, rates
+//! and losses (§5.5); `startup` Startup and Drain (§5.3.1, §5.3.2); `cycle` ProbeBW (§5.3.3);
+//! `probe_rtt` ProbeRTT (§5.3.4); `control` the pacing rate and cwnd (§5.6). The names are the draft's.
+//! Does not know segments: the delivery rate is in each [`Ack`](super::Ack).
 //!
-//! The draft leaves the response to ECN open (§3.6): "the congestion controller response MUST treat any CE
-//! marks as congestion". Here marked bytes count as lost ones in every rule.
+//! The draft leaves the response to ECN open (§3.6): "the congestion controller response MUST treat
+//! any CE marks as congestion". Here marked bytes count as lost ones in every rule.
 
 mod control;
 mod cycle;
@@ -15,124 +15,9 @@ mod probe_rtt;
 mod signals;
 mod startup;
 mod state;
+mod steps;
 #[cfg(test)]
 mod tests;
 
-use super::window::Window;
-use super::{Ack, Sent};
-use crate::rng::Rng;
-use crate::tcp::rate::Loss;
-use crate::time::Duration;
 pub(in crate::tcp) use control::send_quantum;
-use state::{Flow, Sample, State};
-
-/// The state of the algorithm beside the window: all of it apart, allocated with the first data.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Bbr(Option<Box<Flow>>);
-
-impl Bbr {
-    fn flow(&mut self) -> &mut Flow {
-        self.0.get_or_insert_default()
-    }
-
-    /// C.pacing_rate.
-    pub(super) fn pacing_rate(&self, window: &Window, srtt: Option<Duration>) -> u64 {
-        match &self.0 {
-            Some(flow) if flow.pacing_rate > 0 => flow.pacing_rate,
-            _ => control::initial_rate(window, srtt),
-        }
-    }
-
-    /// §5.2.2, OnTransmit.
-    pub(super) fn on_sent(&mut self, window: &mut Window, sent: &Sent) {
-        let flow = self.flow();
-        flow.now = sent.now;
-        if sent.in_flight <= sent.bytes {
-            flow.begin_flight();
-            if sent.app_limited {
-                flow.restart_from_idle(window);
-            }
-        }
-    }
-
-    /// §5.2.3, UpdateOnACK.
-    pub(super) fn on_ack(&mut self, window: &mut Window, ack: &Ack) {
-        let flow = self.flow();
-        flow.now = ack.now;
-        flow.rng
-            .get_or_insert_with(|| Rng::new(ack.now.as_nanos() ^ u64::from(ack.snd_nxt.0) << 32));
-        let sample = flow.sample(window, ack);
-        flow.update_model_and_state(window, &sample);
-        flow.update_control_parameters(window, &sample);
-    }
-
-    /// §5.2.4, HandleLostPacket.
-    pub(super) fn on_lost(&mut self, window: &mut Window, loss: &Loss) {
-        self.flow().on_lost(window, loss);
-    }
-
-    /// §5.6.4.4, OnEnterFastRecovery.
-    pub(super) fn on_enter_recovery(&mut self, window: &Window) {
-        self.flow().save_state_upon_loss(window);
-        self.flow().in_recovery = true;
-    }
-
-    /// §5.6.4.4: "BBR restores the best-known cwnd value we had upon entering loss recovery"; the ACK that
-    /// ends recovery then bounds it by the model.
-    pub(super) fn on_exit_recovery(&mut self, window: &mut Window) {
-        self.flow().in_recovery = false;
-        self.flow().restore_cwnd(window);
-    }
-
-    /// §5.6.4.4, OnEnterRTO: "a value that will allow 1 C.SMSS to be transmitted".
-    pub(super) fn on_timeout(&mut self, window: &mut Window) {
-        self.flow().save_state_upon_loss(window);
-        self.flow().in_recovery = true;
-        window.set_cwnd_by_model(window.smss());
-    }
-
-    /// §5.5.11.2, HandleSpuriousLossDetection.
-    pub(super) fn on_undo(&mut self, window: &mut Window) {
-        self.flow().in_recovery = false;
-        self.flow().on_spurious_loss(window);
-    }
-
-    /// §3.6: a mark is a loss that cost nothing.
-    pub(super) fn on_congestion_echo(&mut self, window: &mut Window, in_flight: u32) {
-        self.flow().on_congestion_echo(window, in_flight);
-    }
-}
-
-impl Flow {
-    /// §5.2.3, UpdateModelAndState.
-    fn update_model_and_state(&mut self, window: &mut Window, sample: &Sample) {
-        self.update_latest_delivery_signals(sample);
-        self.update_congestion_signals(window, sample);
-        self.update_ack_aggregation(window, sample);
-        self.check_full_bw_reached(sample);
-        self.check_startup_done(window, sample);
-        self.check_drain_done(window, sample);
-        self.update_probe_bw_cycle_phase(window, sample);
-        self.update_min_rtt(sample);
-        self.check_probe_rtt(window, sample);
-        self.advance_latest_delivery_signals(sample);
-        self.bound_bw_for_model();
-    }
-
-    /// §5.2.3, UpdateControlParameters.
-    fn update_control_parameters(&mut self, window: &mut Window, sample: &Sample) {
-        self.set_pacing_rate();
-        self.set_cwnd(window, sample);
-    }
-
-    /// §5.4, HandleRestartFromIdle.
-    fn restart_from_idle(&mut self, window: &mut Window) {
-        self.idle_restart = true;
-        self.extra_acked_start = self.now;
-        if self.state.is_probe_bw() {
-            self.set_pacing_rate_with_gain(100);
-        } else if self.state == State::ProbeRtt {
-            self.check_probe_rtt_done(window);
-        }
-    }
-}
+pub(super) use steps::Bbr;

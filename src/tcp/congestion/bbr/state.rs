@@ -1,6 +1,6 @@
 //! What BBR keeps of a flow, and what an ACK tells it (draft-ietf-ccwg-bbr §2).
 
-use super::super::Ack;
+use super::super::facts::Ack;
 use super::super::window::Window;
 use crate::rng::Rng;
 use crate::time::{Duration, Instant};

@@ -1,8 +1,9 @@
 //! The state machine against draft-ietf-ccwg-bbr, and the draft's example test cases (appendix A).
 
 use super::state::{Flow, NO_VOLUME, State};
+use crate::tcp::congestion::Algorithm;
+use crate::tcp::congestion::controller::Kind;
 use crate::tcp::congestion::model::{Link, MSS, Path};
-use crate::tcp::congestion::{Algorithm, Kind};
 use crate::time::{Duration, Instant};
 
 /// The goodput of a link in bytes of data a second.

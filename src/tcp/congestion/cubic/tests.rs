@@ -1,9 +1,10 @@
 //! CUBIC against RFC 9438, on a path of its own.
 
-use super::stage::ALPHA;
+use super::super::stage::ALPHA;
 use super::*;
 use crate::tcp::SeqNum;
-use crate::tcp::congestion::{Algorithm, Controller, Kind, model};
+use crate::tcp::congestion::controller::Kind;
+use crate::tcp::congestion::{Algorithm, Controller, model};
 
 const MSS: u32 = 1000;
 
