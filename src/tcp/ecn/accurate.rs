@@ -152,7 +152,7 @@ impl Accurate {
     }
 
     /// Records a retransmitted SYN-ACK: its ACK reports it like the first one (§3.2.2.1).
-    pub(in crate::tcp) const fn on_syn_ack_again(&mut self, came: Codepoint) {
+    pub(in crate::tcp) const fn on_syn_ack_retransmitted(&mut self, came: Codepoint) {
         if !self.is_server {
             self.syn_ack = Some(came);
         }

@@ -35,7 +35,7 @@ pub(in crate::tcp) const fn flags(field: u8) -> Flags {
 
 impl EcnPolicy {
     /// Returns the mode that the first SYN requests.
-    pub(in crate::tcp) const fn wish(self) -> EcnMode {
+    pub(in crate::tcp) const fn requested_mode(self) -> EcnMode {
         match self {
             Self::Off | Self::Passive => EcnMode::None,
             Self::On => EcnMode::Classic,
@@ -47,8 +47,8 @@ impl EcnPolicy {
     ///   > A host that receives no reply to an ECN-setup SYN within the normal SYN retransmission
     ///   > timeout interval MAY resend the SYN and any subsequent SYN retransmissions with CWR and
     ///   > ECE cleared.
-    pub(in crate::tcp) const fn wish_after(self, retransmissions: u8) -> EcnMode {
-        match self.wish() {
+    pub(in crate::tcp) const fn requested_mode_after(self, retransmissions: u8) -> EcnMode {
+        match self.requested_mode() {
             EcnMode::Accurate if retransmissions < ACCURATE_SYNS => EcnMode::Accurate,
             EcnMode::Classic if retransmissions == 0 => EcnMode::Classic,
             _ => EcnMode::None,
@@ -77,7 +77,7 @@ pub(in crate::tcp) const fn request(mode: EcnMode) -> Flags {
 ///   > If a TCP Server [...] receives a SYN [...] with [...] any combination other than (0,0,0),
 ///   > (0,1,1) or (1,1,1) [...] the Server MUST negotiate the use of AccECN as if the three flags
 ///   > had been set to (1,1,1).
-pub(in crate::tcp) const fn asked(syn: Flags) -> EcnMode {
+pub(in crate::tcp) const fn requested_by(syn: Flags) -> EcnMode {
     match field(syn) {
         NOTHING => EcnMode::None,
         CLASSIC_REQUEST => EcnMode::Classic,
@@ -118,7 +118,7 @@ pub(in crate::tcp) const fn reflected(field: u8) -> Option<Codepoint> {
 
 /// Returns the mode that a SYN-ACK accepts after a SYN that requested `requested`; in accurate mode
 /// also the codepoint with which our SYN, sent as [`Codepoint::NotEct`], arrived.
-pub(in crate::tcp) const fn answered(requested: EcnMode, syn_ack: Flags) -> (EcnMode, Codepoint) {
+pub(in crate::tcp) const fn negotiated(requested: EcnMode, syn_ack: Flags) -> (EcnMode, Codepoint) {
     let field = field(syn_ack);
     match (requested, field) {
         // RFC 3168 §6.1.1: an ECN-setup SYN-ACK has ECE set and CWR clear; the AE bit was the nonce
@@ -165,7 +165,7 @@ mod tests {
         ];
         for (requested, answer, mode, syn) in rows {
             assert_eq!(
-                answered(requested, flags(answer)),
+                negotiated(requested, flags(answer)),
                 (mode, syn),
                 "{requested:?} {answer:03b}"
             );
@@ -175,7 +175,7 @@ mod tests {
     /// RFC 9768 table 2 and §3.1.3, the server's side.
     #[test]
     fn every_syn_is_answered_as_table_2_says() {
-        let modes = (0..8).map(|field| asked(flags(field)));
+        let modes = (0..8).map(|field| requested_by(flags(field)));
         use EcnMode::{Accurate, Classic, None};
         let expected = [None, Accurate, Accurate, Classic, Accurate, Accurate, Accurate, Accurate];
         assert!(modes.eq(expected));
@@ -191,8 +191,9 @@ mod tests {
     /// RFC 9768 §3.1.4.1, RFC 3168 §6.1.1.1: requests of retransmitted SYNs.
     #[test]
     fn later_syn_retransmissions_request_no_ecn() {
-        let requests =
-            |policy: EcnPolicy| [0, 1, 2, 3].map(|n| field(request(policy.wish_after(n))));
+        let requests = |policy: EcnPolicy| {
+            [0, 1, 2, 3].map(|n| field(request(policy.requested_mode_after(n))))
+        };
         assert_eq!(requests(EcnPolicy::Accurate), [0b111, 0b111, 0, 0]);
         assert_eq!(requests(EcnPolicy::On), [0b011, 0, 0, 0]);
         assert_eq!(requests(EcnPolicy::Passive), [0; 4]);
