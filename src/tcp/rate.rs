@@ -1,51 +1,52 @@
-//! How fast the path delivers: one estimate an ACK (draft-cheng-iccrg-delivery-rate-estimation, taken over
-//! by draft-ietf-ccwg-bbr §4.1).
+//! Delivery rate estimation: one sample per ACK (draft-cheng-iccrg-delivery-rate-estimation, now
+//! draft-ietf-ccwg-bbr §4.1).
 //!
-//! Owns the connection's counts of what was delivered and lost, and the sample that an ACK is building.
-//! Refuses to know which segments those are: whoever keeps the records of segments in flight puts a
-//! [`RateStamp`] into each and hands it back when the segment is delivered or lost. Times in
-//! microseconds modulo 2^32, amounts in bytes modulo 2^32: both are only subtracted over one flight.
+//! Owns the connection's counts of delivered and lost bytes, and the sample of the current ACK.
+//! Refuses to know the segments: the records of segments in flight store a [`RateStamp`] each and
+//! pass it back when the segment is delivered or lost. Times are microseconds modulo 2^32, amounts
+//! bytes modulo 2^32; both are subtracted only within one flight.
 
 use crate::time::{Duration, Instant};
 
-/// What a segment remembers of the moment when it was sent: 20 bytes.
+/// Snapshot that a segment keeps from the time it was sent: 20 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateStamp {
     /// C.delivered at that time.
     delivered: u32,
     /// C.delivered_time at that time, microseconds.
     delivered_us: u32,
-    /// When the segment was sent that the flight of this sample began with, microseconds.
+    /// Send time of the first segment of this sample's flight, in microseconds.
     first_sent_us: u32,
     /// C.lost at that time.
     lost: u32,
-    /// Bytes in flight with it; the top bit tells that the program limited the rate then.
+    /// Bytes in flight including the segment. The top bit says that the flight was
+    /// application-limited.
     flight: u32,
 }
 
-/// Marks a stamp of an application-limited time. No flight is as large (RFC 7323 §2.3: below 2^30).
+/// Flag of an application-limited stamp. Flights stay below 2^30 (RFC 7323 §2.3).
 const APP_LIMITED: u32 = 1 << 31;
 
 impl RateStamp {
-    /// Bytes in flight just after it was sent.
+    /// Returns the bytes in flight just after the segment was sent.
     pub const fn tx_in_flight(&self) -> u32 {
         self.flight & !APP_LIMITED
     }
 
-    /// Whether the program, not the path, limited the rate when it was sent.
+    /// Returns true if the application, not the path, limited the rate when the segment was sent.
     pub const fn is_app_limited(&self) -> bool {
         self.flight & APP_LIMITED != 0
     }
 }
 
-/// What an ACK tells about the path's delivery rate.
+/// Delivery rate sample of an ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateSample {
     /// Bytes delivered in the interval.
     pub delivered: u32,
-    /// The longer of the time they took to be sent and the time they took to be acknowledged.
+    /// The longer of the send interval and the ACK interval.
     pub interval: Duration,
-    /// C.delivered when the newest segment acknowledged was sent: with it, rounds are counted.
+    /// C.delivered when the newest acknowledged segment was sent; used to count rounds.
     pub prior_delivered: u32,
     /// C.delivered now.
     pub total_delivered: u32,
@@ -53,32 +54,33 @@ pub struct RateSample {
     pub lost: u32,
     /// Bytes in flight just after it was sent.
     pub tx_in_flight: u32,
-    /// Whether the program limited the rate at that time: the path may be faster than the sample says.
+    /// True if the application limited the rate at that time: the path may be faster than the
+    /// sample.
     pub is_app_limited: bool,
 }
 
 impl RateSample {
-    /// Bytes a second.
+    /// Returns the rate in bytes per second.
     pub fn bytes_per_second(&self) -> u64 {
         let nanos = self.interval.as_nanos().max(1);
         u64::from(self.delivered).saturating_mul(1_000_000_000) / nanos
     }
 }
 
-/// A segment taken for lost, as the model of the path needs it.
+/// A segment marked lost, as the model of the path needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Its bytes.
+    /// Bytes of the segment.
     pub bytes: u32,
-    /// Bytes lost since it was sent, itself included.
+    /// Bytes lost since the segment was sent, itself included.
     pub lost: u32,
-    /// Bytes in flight just after it was sent.
+    /// Bytes in flight just after the segment was sent.
     pub tx_in_flight: u32,
-    /// Whether the program limited the rate at that time.
+    /// True if the application limited the rate at that time.
     pub is_app_limited: bool,
 }
 
-/// The connection's part.
+/// Estimator of one connection.
 #[derive(Clone, Debug)]
 pub struct RateEstimator {
     /// C.delivered.
@@ -89,15 +91,16 @@ pub struct RateEstimator {
     first_sent_us: u32,
     /// C.lost.
     lost: u32,
-    /// C.app_limited: segments are marked until C.delivered passes it; 0 is off.
+    /// C.app_limited: segments are stamped as application-limited until C.delivered passes it; 0 is
+    /// off.
     app_limited_until: u32,
-    /// The newest segment that the ACK under way has delivered, and when it was sent.
+    /// The newest segment delivered by the current ACK, and its send time.
     newest: Option<(RateStamp, u32)>,
 }
 
 impl Default for RateEstimator {
     fn default() -> Self {
-        // Until something was delivered nobody knows what the path can do.
+        // Before the first delivery the capacity of the path is unknown.
         Self {
             delivered: 0,
             delivered_us: 0,
@@ -109,22 +112,23 @@ impl Default for RateEstimator {
     }
 }
 
-/// `now` as stamps count it.
+/// Returns `now` in the unit of the stamps.
 pub const fn micros(now: Instant) -> u32 {
     (now.as_nanos() / 1_000) as u32
 }
 
-/// Whether `a` is later than `b`, or the same.
+/// Returns true if `a` is not earlier than `b`.
 const fn at_or_after(a: u32, b: u32) -> bool {
     a.wrapping_sub(b) as i32 >= 0
 }
 
 impl RateEstimator {
-    /// A segment of `len` bytes goes out, new or again, with `in_flight` bytes in flight before it.
+    /// Records that a segment of `len` bytes is sent, new or retransmitted, with `in_flight` bytes
+    /// in flight before it.
     pub fn on_sent(&mut self, now: Instant, len: u32, in_flight: u32) -> RateStamp {
         let now_us = micros(now);
-        // draft-ietf-ccwg-bbr §4.1.2.2: when nothing is in flight, the intervals of sending and of
-        // delivery begin anew: what was idle is no part of the rate.
+        // draft-ietf-ccwg-bbr §4.1.2.2: when nothing is in flight, the send and delivery intervals
+        // restart, so the rate excludes idle time.
         if in_flight == 0 {
             self.first_sent_us = now_us;
             self.delivered_us = now_us;
@@ -140,21 +144,21 @@ impl RateEstimator {
         }
     }
 
-    /// A segment of `len` bytes, sent at `sent_us` with `stamp`, is acknowledged for the first time,
-    /// cumulatively or selectively. The rest of the same ACK follows, then [`Self::take_sample`].
+    /// Records the first acknowledgment, cumulative or selective, of a segment of `len` bytes sent
+    /// at `sent_us` with `stamp`. After all segments of the same ACK follows [`Self::take_sample`].
     pub fn on_delivered(&mut self, now: Instant, stamp: &RateStamp, sent_us: u32, len: u32) {
         self.delivered = self.delivered.wrapping_add(len);
         self.delivered_us = micros(now);
-        // The most recently sent of those that the ACK delivers tells most about the path of now.
+        // The most recently sent of the delivered segments reflects the current path best.
         let newer = self.newest.is_none_or(|(_, newest_us)| at_or_after(sent_us, newest_us));
         if newer {
             self.newest = Some((*stamp, sent_us));
-            // The next flight to be measured begins with it.
+            // The next measured flight begins with it.
             self.first_sent_us = sent_us;
         }
     }
 
-    /// A segment of `len` bytes, sent with `stamp`, is taken for lost.
+    /// Records that a segment of `len` bytes, sent with `stamp`, is marked lost.
     pub fn on_lost(&mut self, stamp: &RateStamp, len: u32) -> Loss {
         self.lost = self.lost.wrapping_add(len);
         Loss {
@@ -165,9 +169,9 @@ impl RateEstimator {
         }
     }
 
-    /// What the ACK tells, once all that it delivers is noted.
+    /// Returns the sample of the ACK, once all its deliveries are recorded.
     pub fn take_sample(&mut self) -> Option<RateSample> {
-        // §4.1.2.3: the bubble is over when all that was sent before it is delivered.
+        // §4.1.2.3: the bubble is over when everything sent before it is delivered.
         if self.app_limited_until != 0
             && at_or_after(self.delivered, self.app_limited_until.wrapping_add(1))
         {
@@ -175,8 +179,7 @@ impl RateEstimator {
         }
         let (stamp, sent_us) = self.newest.take()?;
         //   > rs.interval = max(send_elapsed, ack_elapsed)
-        // Neither sending in a burst nor ACKs that were held up and come in one can be faster than the
-        // path.
+        // A burst of sending, or delayed ACKs that arrive together, cannot be faster than the path.
         let send_elapsed = sent_us.wrapping_sub(stamp.first_sent_us);
         let ack_elapsed = self.delivered_us.wrapping_sub(stamp.delivered_us);
         Some(RateSample {
@@ -190,15 +193,16 @@ impl RateEstimator {
         })
     }
 
-    /// The program has nothing more to send though cwnd has room: what is sent until `in_flight` bytes
-    /// more are delivered says nothing of how fast the path could be. To be asked when the program
-    /// writes, before the data is queued: nothing unsent, nothing lost that waits, and room in cwnd.
+    /// Records that the application has nothing more to send though cwnd has room: what is sent
+    /// until `in_flight` more bytes are delivered does not measure the path. Call this when the
+    /// application writes, before the data is queued, if nothing is unsent, no lost segment waits
+    /// for retransmission, and cwnd has room.
     pub fn on_app_limited(&mut self, in_flight: u32) {
         let until = self.delivered.wrapping_add(in_flight);
         self.app_limited_until = if until == 0 { 1 } else { until };
     }
 
-    /// Whether what is sent now is marked as limited by the program.
+    /// Returns true if segments sent now are stamped as application-limited.
     pub const fn is_app_limited(&self) -> bool {
         self.app_limited_until != 0
     }
@@ -212,7 +216,7 @@ mod tests {
         Instant::from_millis(ms)
     }
 
-    /// An estimator past the first delivery, so that it is not limited by the program.
+    /// Returns an estimator past the first delivery, so not application-limited.
     fn warm() -> RateEstimator {
         let mut e = RateEstimator::default();
         let stamp = e.on_sent(at(0), 1000, 0);
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_that_is_acknowledged_evenly_measures_the_rate_of_the_path() {
+    fn an_evenly_acknowledged_flight_measures_the_path_rate() {
         // draft-ietf-ccwg-bbr §4.1: ten segments sent at once, one delivered each millisecond.
         let mut e = warm();
         let stamps: Vec<_> = (0..10).map(|n| e.on_sent(at(100), 1000, n * 1000)).collect();
@@ -246,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn compressed_acks_do_not_exceed_the_rate_of_sending() {
-        // §4.1.1.4: segments sent one a millisecond, all acknowledged in one instant.
+    fn compressed_acks_do_not_exceed_the_send_rate() {
+        // §4.1.1.4: segments sent one per millisecond, all acknowledged at one instant.
         let mut e = warm();
         let first = e.on_sent(at(100), 1000, 0);
         e.on_delivered(at(110), &first, micros(at(100)), 1000);
@@ -258,13 +262,14 @@ mod tests {
         }
         let sample = e.take_sample().unwrap();
         assert_eq!(sample.delivered, 10_000);
-        // Sent over 19 ms since the first, acknowledged over 15: the longer counts.
+        // Sent over 19 ms since the first, acknowledged over 15: the longer interval counts.
         assert_eq!(sample.interval, Duration::from_millis(19));
     }
 
     #[test]
-    fn an_idle_time_is_no_part_of_the_rate() {
-        // §4.1.2.2: with nothing in flight, first_send_time and delivered_time are those of now.
+    fn idle_time_does_not_lower_the_rate() {
+        // §4.1.2.2: with nothing in flight, first_send_time and delivered_time are set to the
+        // current time.
         let mut e = warm();
         let stamp = e.on_sent(at(60_000), 1000, 0);
         e.on_delivered(at(60_010), &stamp, micros(at(60_000)), 1000);
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_before_a_bubble_is_delivered_is_application_limited() {
+    fn segments_sent_in_a_bubble_are_application_limited() {
         // §4.1.2.4: C.app_limited = C.delivered + C.inflight.
         let mut e = warm();
         let before = e.on_sent(at(100), 1000, 0);
@@ -281,7 +286,7 @@ mod tests {
         assert_eq!((before.is_app_limited(), bubble.is_app_limited()), (false, true));
         e.on_delivered(at(110), &before, micros(at(100)), 1000);
         assert!(!e.take_sample().unwrap().is_app_limited);
-        assert!(e.is_app_limited(), "until what was sent in it is delivered");
+        assert!(e.is_app_limited(), "until the data sent in the bubble is delivered");
         e.on_delivered(at(111), &bubble, micros(at(101)), 500);
         assert!(e.take_sample().unwrap().is_app_limited);
         assert!(!e.on_sent(at(112), 1000, 0).is_app_limited());
@@ -295,18 +300,18 @@ mod tests {
 
     #[test]
     fn the_newest_segment_of_an_ack_gives_the_sample() {
-        // §4.1.2.3: a retransmission that fills a hole is acknowledged with what was sent before it.
+        // §4.1.2.3: a retransmission that fills a hole is acknowledged with data sent before it.
         let mut e = warm();
         let old = e.on_sent(at(100), 1000, 0);
-        let again = e.on_sent(at(130), 1000, 5000);
-        e.on_delivered(at(150), &again, micros(at(130)), 1000);
+        let retransmitted = e.on_sent(at(130), 1000, 5000);
+        e.on_delivered(at(150), &retransmitted, micros(at(130)), 1000);
         e.on_delivered(at(150), &old, micros(at(100)), 1000);
         assert_eq!(e.take_sample().unwrap().tx_in_flight, 6000);
         assert_eq!(e.take_sample(), None, "one ACK, one sample");
     }
 
     #[test]
-    fn losses_are_counted_from_the_sending_of_the_segment() {
+    fn losses_are_counted_from_the_send_time_of_the_segment() {
         let mut e = warm();
         let first = e.on_sent(at(100), 1000, 0);
         let second = e.on_sent(at(100), 1000, 1000);

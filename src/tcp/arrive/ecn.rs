@@ -1,7 +1,7 @@
 //! ECN processing of arriving segments (RFC 3168, RFC 9768): the negotiation by the SYNs, the
 //! codepoint of the IP header, and the peer's feedback.
 
-use crate::tcp::ecn::handshake::{answered, asked};
+use crate::tcp::ecn::handshake::{negotiated, requested_by};
 use crate::tcp::ecn::{Accurate, Classic, Echo, Ecn, Feedback, Urgency};
 use crate::tcp::state::{Marks, Stage};
 use crate::tcp::{Codepoint, Connection, EcnMode, Env, Flags, Segment, Settings};
@@ -11,18 +11,18 @@ impl Connection {
     /// decides, later ones change nothing.
     pub(in crate::tcp) fn agree_on_ecn(&mut self, settings: &Settings, syn: &Segment<'_>) {
         let policy = self.ecn_policy(settings);
-        let wish = policy.wish();
+        let requested = policy.requested_mode();
         let iss = self.snd.iss;
         if !syn.flags.ack() {
             // Simultaneous open: use the mode that both requested, each agreeing as a server does.
-            let capable = policy.wish_after(self.recovery.backoff()) == wish;
-            let mode = asked(syn.flags).min(wish);
+            let capable = policy.requested_mode_after(self.recovery.backoff()) == requested;
+            let mode = requested_by(syn.flags).min(requested);
             if let Some(ecn) = Ecn::server(mode, syn.ecn, capable, iss) {
                 self.begin_ecn(ecn);
             }
             return;
         }
-        let ecn = match answered(wish, syn.flags) {
+        let ecn = match negotiated(requested, syn.flags) {
             (EcnMode::None, _) => return,
             (EcnMode::Classic, _) => Ecn::new(Feedback::Classic(Classic::new(true)), iss),
             (EcnMode::Accurate, our_syn) => {
@@ -43,7 +43,7 @@ impl Connection {
     /// sent.
     pub(in crate::tcp) fn on_retransmitted_syn_ecn(&mut self, syn: &Segment<'_>) {
         let Some(ecn) = Self::ecn_state_of(&mut self.choices) else { return };
-        let capable = asked(syn.flags) != EcnMode::None;
+        let capable = requested_by(syn.flags) != EcnMode::None;
         match &mut ecn.feedback {
             Feedback::Classic(classic) => *classic = Classic::new(classic.is_capable() && capable),
             Feedback::Accurate(accurate) => {
@@ -60,7 +60,7 @@ impl Connection {
             && let Some(ecn) = Self::ecn_state_of(&mut self.choices)
             && let Feedback::Accurate(accurate) = &mut ecn.feedback
         {
-            accurate.on_syn_ack_again(segment.ecn);
+            accurate.on_syn_ack_retransmitted(segment.ecn);
         }
     }
 

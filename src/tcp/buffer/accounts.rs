@@ -1,48 +1,48 @@
-//! Who may have how much of a pool: receive buffers by promise, send buffers by what they hold.
+//! Shares of a pool: receive buffers by promise, send buffers by what they hold.
 //!
-//! Owns the two sums and the rules by which they grow. The invariant: a sum never grows past its share, nor
-//! both together past the limit; so what was promised is there when it is asked for. Refuses to know
-//! connections and memory.
+//! Owns the two sums and the rules by which they grow. Invariant: neither sum grows past its share,
+//! nor do both together pass the limit, so promised memory is available when it is needed. Refuses
+//! to know connections and memory.
 
 use super::class::{FLOOR, FLOOR_SHIFT, SHIFT_MAX};
 use super::promise::{Promise, shift_of};
 
-/// Neither direction may have more than three quarters: a server that echoes could else fill its memory
-/// with what it has read and not yet written, and never get rid of it.
+/// Each direction gets at most three quarters. Without this bound an echo server could fill its
+/// memory with data that it has read and not yet written, and never get rid of it.
 const SHARE_QUARTERS: usize = 3;
 
-/// What is free is divided by this for who comes anew, as long as that is more than the floor: so the first
-/// sixty-four take less and less, and there is something left for all that come after.
-const NEWCOMERS: usize = 64;
+/// A new connection is offered this fraction of the free memory, as long as that is more than the
+/// floor. Each offer is smaller than the one before, so some memory is left for later connections.
+const NEW_CONNECTION_DIVISOR: usize = 64;
 
-/// A buffer that grows past the first may take a quarter of what is free: the last ones to grow find less
-/// than the first ones, and none takes all.
-const GROWTH: usize = 4;
+/// A buffer that grows past its first size may use a quarter of the free memory. Later requests get
+/// less than earlier ones, and none gets everything.
+const GROWTH_DIVISOR: usize = 4;
 
-/// Memory is short when less than an eighth is free to be promised.
-const SHORT: usize = 8;
+/// Memory pressure begins when less than an eighth is free to be promised.
+const PRESSURE_DIVISOR: usize = 8;
 
-/// There is no memory for it now.
+/// Error: no memory is available now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Refused;
 
-/// The two sums within the limit, and what was counted.
+/// The two sums within the limit, and the counters.
 #[derive(Clone, Debug)]
 pub struct Accounts {
     limit: usize,
     promised: usize,
     allocated: usize,
-    /// What a connection without a promise may be told of.
+    /// Largest window that a connection without a promise may advertise.
     credit: u32,
-    /// Promises by log2, so that the largest are found first when memory is short.
+    /// Promises by log2 of their size, to find the largest ones under memory pressure.
     held: [u32; SHIFT_MAX as usize + 1],
-    /// A window stays closed for want of memory.
+    /// A window stays closed because memory ran out.
     windows_pending: bool,
-    /// Windows that could grow.
+    /// Windows that grew.
     raised: u64,
-    /// Windows that had to give way.
+    /// Windows that shrank under memory pressure.
     lowered: u64,
-    /// Times that there was nothing.
+    /// Requests refused because no memory was available.
     refused: u64,
 }
 
@@ -63,33 +63,34 @@ impl Accounts {
         accounts
     }
 
-    /// The most that both sums may be.
+    /// Returns the limit of both sums together.
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Bytes that receive buffers may grow to.
+    /// Returns the bytes that receive buffers may grow to.
     pub const fn promised(&self) -> usize {
         self.promised
     }
 
-    /// Bytes of send buffers.
+    /// Returns the bytes that send buffers hold.
     pub const fn allocated(&self) -> usize {
         self.allocated
     }
 
-    /// Bytes that nobody has a claim to.
+    /// Returns the bytes that are neither promised nor in use.
     pub const fn free(&self) -> usize {
         self.limit.saturating_sub(self.promised + self.allocated)
     }
 
-    /// Whether so little is free that windows give way.
+    /// Returns true under memory pressure: windows shrink.
     #[inline]
     pub fn is_short(&self) -> bool {
-        self.free_to_receive() < self.limit / SHORT
+        self.free_to_receive() < self.limit / PRESSURE_DIVISOR
     }
 
-    /// Windows raised, windows lowered, and refusals since the last call, if there were any.
+    /// Returns windows raised, windows lowered and refusals since the last call, or None if all are
+    /// 0.
     #[inline]
     pub(in crate::tcp) const fn take_counts(&mut self) -> Option<(u64, u64, u64)> {
         let counts = (self.raised, self.lowered, self.refused);
@@ -100,14 +101,15 @@ impl Accounts {
         Some(counts)
     }
 
-    /// What a connection may be told of without a promise: nothing when there is nothing left.
+    /// Returns the largest window that a connection without a promise may advertise; 0 when no
+    /// memory is left.
     #[inline]
     pub(in crate::tcp) const fn credit(&self) -> u32 {
         self.credit
     }
 
-    /// The largest promise that is held, below a size, if it can be halved: not smaller than the mean, nor at
-    /// the floor. Sizes are log2.
+    /// Returns the largest promise below a size if it can be halved, i.e. it is above the floor and
+    /// not smaller than the mean. Sizes are log2.
     pub fn largest_promise(&self, below: u8) -> Option<u8> {
         let holders: u32 = self.held.iter().sum();
         let mean = self.promised / holders.max(1) as usize;
@@ -116,17 +118,17 @@ impl Accounts {
         (1 << largest >= mean).then_some(largest)
     }
 
-    /// Whether windows that are closed for want of memory can be opened now.
+    /// Returns true if windows that closed because memory ran out can reopen now.
     pub const fn can_reopen(&self) -> bool {
         self.windows_pending && self.credit > 0
     }
 
-    /// All windows were looked at.
+    /// Records that all closed windows were checked.
     pub(in crate::tcp) const fn reopened(&mut self) {
         self.windows_pending = false;
     }
 
-    /// A window stays closed for want of memory.
+    /// Records that a window stays closed because memory ran out.
     pub(in crate::tcp) const fn on_window_closed(&mut self) {
         self.windows_pending = true;
     }
@@ -136,8 +138,8 @@ impl Accounts {
         self.settle();
     }
 
-    /// Sets memory aside for a receive buffer that begins to fill: for all of `wanted` bytes if there is
-    /// enough, else for less, but `needed` bytes at least.
+    /// Reserves memory for a receive buffer that begins to fill: all `wanted` bytes if enough is
+    /// free, else fewer, but at least `needed` bytes.
     #[inline]
     pub(in crate::tcp) fn hold(
         &mut self,
@@ -154,9 +156,9 @@ impl Accounts {
         Ok(())
     }
 
-    /// Sets more memory aside, if that leaves enough for others.
+    /// Reserves more memory, if enough remains for other connections.
     pub(in crate::tcp) fn raise(&mut self, promise: &mut Promise, wanted: u32) {
-        let room = (self.free_to_receive() / GROWTH).min(1 << SHIFT_MAX) as u32;
+        let room = (self.free_to_receive() / GROWTH_DIVISOR).min(1 << SHIFT_MAX) as u32;
         let more = if promise.is_held() { promise.bytes() } else { 0 };
         let shift = shift_of(wanted).min((room.saturating_add(more)).max(1).ilog2() as u8);
         if shift > promise.shift() && self.change(promise, shift, true).is_ok() {
@@ -164,29 +166,30 @@ impl Accounts {
         }
     }
 
-    /// Sets less memory aside, for `needed` bytes still.
+    /// Reserves less memory, but still at least `needed` bytes.
     pub(in crate::tcp) fn lower(&mut self, promise: &mut Promise, needed: u32) {
         let shift = shift_of(needed);
         if shift < promise.shift() {
             let lowered = self.change(promise, shift, promise.is_held());
-            debug_assert_eq!(lowered, Ok(()), "less than before is always there");
+            debug_assert_eq!(lowered, Ok(()), "a smaller promise always fits");
             self.lowered += 1;
         }
     }
 
-    /// What was set aside is free again; what the buffer may grow to stays.
+    /// Releases the reservation. The size that the buffer may grow to stays.
     #[inline]
     pub(in crate::tcp) fn unhold(&mut self, promise: &mut Promise) {
         let unheld = self.change(promise, promise.shift(), false);
-        debug_assert_eq!(unheld, Ok(()), "less than before is always there");
+        debug_assert_eq!(unheld, Ok(()), "a smaller promise always fits");
     }
 
-    /// Lends `bytes` more to a send buffer. What is more than the floor leaves enough for others.
+    /// Gives a send buffer `bytes` more. A request above the floor gets only a part of the free
+    /// memory.
     #[inline]
     pub(in crate::tcp) fn allocate(&mut self, bytes: u32) -> Result<(), Refused> {
         let share = self.limit / 4 * SHARE_QUARTERS;
         let free = self.free().min(share.saturating_sub(self.allocated));
-        let most = if bytes <= FLOOR { free } else { free / GROWTH };
+        let most = if bytes <= FLOOR { free } else { free / GROWTH_DIVISOR };
         if bytes as usize > most {
             return Err(Refused);
         }
@@ -195,14 +198,14 @@ impl Accounts {
         Ok(())
     }
 
-    /// A send buffer gives `bytes` back.
+    /// Returns `bytes` of a send buffer.
     #[inline]
     pub(in crate::tcp) fn give_back(&mut self, bytes: u32) {
         self.allocated = self.allocated.saturating_sub(bytes as usize);
         self.settle();
     }
 
-    /// A write was short for want of memory.
+    /// Records that a write was cut short because memory ran out.
     pub(in crate::tcp) const fn note_refused(&mut self) {
         self.refused += 1;
     }
@@ -212,7 +215,7 @@ impl Accounts {
         self.free().min(share.saturating_sub(self.promised))
     }
 
-    /// The one way by which a promise changes.
+    /// The only way to change a promise.
     #[inline]
     fn change(&mut self, promise: &mut Promise, shift: u8, held: bool) -> Result<(), Refused> {
         let before = promise.held().map_or(0, |shift| 1 << shift);
@@ -239,7 +242,7 @@ impl Accounts {
         self.credit = if free < FLOOR as usize {
             0
         } else {
-            (free / NEWCOMERS).clamp(FLOOR as usize, 1 << SHIFT_MAX) as u32
+            (free / NEW_CONNECTION_DIVISOR).clamp(FLOOR as usize, 1 << SHIFT_MAX) as u32
         };
     }
 }

@@ -1,15 +1,15 @@
 //! The size classes of buffers: powers of two from 2 KiB.
 
-/// log2 of the smallest class: a request, or one full segment. Smaller, and a single MSS would need two
-/// steps.
+/// log2 of the smallest class, which holds one request or one full segment. With a smaller class, a
+/// single MSS would need two steps.
 pub(in crate::tcp) const FLOOR_SHIFT: u8 = 11;
-/// The smallest class in bytes: the least that a window is opened for.
+/// The smallest class in bytes: a window opens for no less.
 pub(in crate::tcp) const FLOOR: u32 = 1 << FLOOR_SHIFT;
-/// log2 of the largest class, 1 GiB: the largest window that there is (RFC 7323 §2.3).
+/// log2 of the largest class, 1 GiB: the largest possible window (RFC 7323 §2.3).
 pub(in crate::tcp) const SHIFT_MAX: u8 = 30;
 pub(super) const CLASSES: usize = (SHIFT_MAX - FLOOR_SHIFT + 1) as usize;
 
-/// The smallest class that holds `bytes`.
+/// Returns the smallest class that holds `bytes`.
 pub(super) const fn class_of(bytes: u32) -> Option<usize> {
     if bytes == 0 || bytes > 1 << SHIFT_MAX {
         return None;

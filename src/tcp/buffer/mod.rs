@@ -1,9 +1,10 @@
-//! Bytes waiting: ring buffers of power-of-two sizes, and the pool they come from and go back to.
+//! Buffers for bytes in transit: rings with power-of-two capacities, and the pool that owns their
+//! memory.
 //!
-//! A ring owns no memory while it has nothing to hold, so that an idle connection costs none. The pool
-//! owns two sums. Of real memory, what is lent out and what rests on its free lists never pass the limit
-//! together. Of promises ([`Accounts`]), what receive buffers may grow to and what is lent for sending
-//! never pass it either, so that a receive buffer that grows within its promise is never refused.
+//!  A ring that stores nothing owns no memory, so an idle connection costs none. The pool keeps two
+//! sums within its limit. The first is real memory: buffers in use plus buffers on the free lists.
+//! The second is promises ([`Accounts`]): what receive buffers may grow to plus what send buffers
+//! hold. A receive buffer that grows within its promise is therefore never refused.
 
 mod accounts;
 mod class;

@@ -1,51 +1,51 @@
-//! A ring of bytes: what was received and not read, or written and not acknowledged.
+//! A ring of bytes: received and not yet read, or written and not yet acknowledged.
 //!
-//! Owns the content and where it begins. Refuses to know whose memory it is: that comes from the pool and
-//! goes back to it.
+//! Owns the content and its position. Refuses to know the owner of the memory: it comes from the
+//! pool and returns to it.
 
 use super::class::FLOOR;
 use super::pool::BufferPool;
 
-/// A ring of bytes. Holds memory only while it has something to hold. Offsets count from the first
+/// A ring of bytes. Holds memory only while it stores something. Offsets count from the first
 /// stored byte.
 #[derive(Debug, Default)]
 pub struct RingBuffer {
-    /// Empty, or a power of two.
+    /// Empty, or a power of two in length.
     memory: Box<[u8]>,
     head: u32,
     len: u32,
 }
 
 impl RingBuffer {
-    /// Whether no byte is stored.
+    /// Returns true if no byte is stored.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes stored.
+    /// Returns the number of bytes stored.
     #[inline]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// Bytes that fit into the memory held now.
+    /// Returns the number of bytes that the current memory can store.
     #[inline]
     pub const fn capacity(&self) -> u32 {
         self.memory.len() as u32
     }
 
-    /// Makes the capacity at least `bytes`, moving what is stored, bytes placed past the end included.
-    /// False, with the content as it was, when the pool has no more.
+    /// Grows the capacity to at least `bytes`. Moves the content and the bytes placed past its end.
+    /// Returns false and leaves the ring unchanged when the pool has no memory.
     #[must_use = "without memory nothing can be stored"]
     pub fn ensure(&mut self, pool: &mut BufferPool, bytes: u32) -> bool {
         bytes <= self.capacity() || self.resize(pool, bytes)
     }
 
-    /// Makes the capacity as small as it can be for `bytes`, which must cover what is stored and what is placed
-    /// past the end.
+    /// Shrinks the capacity to the smallest class that holds `bytes`, which must cover the content
+    /// and the bytes placed past its end.
     pub fn shrink(&mut self, pool: &mut BufferPool, bytes: u32) {
-        debug_assert!(bytes >= self.len, "what is stored would be lost");
+        debug_assert!(bytes >= self.len, "shrinking would lose content");
         if bytes.max(FLOOR).next_power_of_two() < self.capacity() {
             let _ = self.resize(pool, bytes.max(FLOOR));
         }
@@ -54,7 +54,7 @@ impl RingBuffer {
     #[must_use]
     pub(in crate::tcp) fn resize(&mut self, pool: &mut BufferPool, bytes: u32) -> bool {
         let Some(mut memory) = pool.acquire_for(bytes, self.memory.len()) else { return false };
-        let (first, second) = self.runs(0, self.memory.len().min(memory.len()));
+        let (first, second) = self.slices_unchecked(0, self.memory.len().min(memory.len()));
         memory[..first.len()].copy_from_slice(first);
         memory[first.len()..first.len() + second.len()].copy_from_slice(second);
         pool.release(core::mem::replace(&mut self.memory, memory));
@@ -62,7 +62,7 @@ impl RingBuffer {
         true
     }
 
-    /// Appends as much of `bytes` as fits; returns how much.
+    /// Appends as much of `bytes` as fits; returns the number of bytes stored.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         let stored = self.write_at(self.len, bytes);
@@ -70,8 +70,8 @@ impl RingBuffer {
         stored
     }
 
-    /// Places `bytes` at `offset`, also past the end, without making them part of the content; returns
-    /// how many fit below the capacity.
+    /// Places `bytes` at `offset`, possibly past the end, without making them part of the content.
+    /// Returns the number of bytes that fit below the capacity.
     #[inline]
     pub fn write_at(&mut self, offset: u32, bytes: &[u8]) -> usize {
         let room = self.memory.len().saturating_sub(offset as usize);
@@ -89,15 +89,15 @@ impl RingBuffer {
     /// Makes the next `n` bytes, placed by [`Self::write_at`], part of the content.
     #[inline]
     pub fn advance_len(&mut self, n: u32) {
-        debug_assert!(n <= self.capacity() - self.len, "advanced over bytes that have no place");
+        debug_assert!(n <= self.capacity() - self.len, "advance past the capacity");
         self.len = self.len.saturating_add(n).min(self.capacity());
     }
 
-    /// The bytes from `offset`, at most `len` of them, in two runs.
+    /// Returns at most `len` bytes from `offset` in two slices.
     #[inline]
     pub fn slices(&self, offset: u32, len: u32) -> (&[u8], &[u8]) {
         let len = len.min(self.len.saturating_sub(offset));
-        self.runs(offset, len as usize)
+        self.slices_unchecked(offset, len as usize)
     }
 
     /// Drops `n` bytes from the front.
@@ -110,20 +110,20 @@ impl RingBuffer {
         }
     }
 
-    /// Gives the memory back; the content is lost.
+    /// Returns the memory to the pool and discards the content.
     pub fn release(&mut self, pool: &mut BufferPool) {
         pool.release(core::mem::take(&mut self.memory));
         self.head = 0;
         self.len = 0;
     }
 
-    /// Where `offset` lies in the memory, which must not be empty.
+    /// Returns the index of `offset` in the memory, which must not be empty.
     #[inline]
     pub(in crate::tcp) fn position(&self, offset: u32) -> usize {
         (self.head as usize + offset as usize) & (self.memory.len() - 1)
     }
 
-    fn runs(&self, offset: u32, len: usize) -> (&[u8], &[u8]) {
+    fn slices_unchecked(&self, offset: u32, len: usize) -> (&[u8], &[u8]) {
         if len == 0 {
             return (&[], &[]);
         }

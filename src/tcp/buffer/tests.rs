@@ -1,4 +1,4 @@
-//! Rings against a queue, the pool against its limit.
+//! Rings compared with a queue; the pool against its limit.
 
 use super::*;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn a_ring_takes_24_bytes_and_owns_nothing_while_empty() {
 }
 
 #[test]
-fn growth_keeps_the_content_and_what_lies_past_a_hole() {
+fn growth_keeps_content_and_out_of_order_bytes() {
     let mut pool = BufferPool::new(64 * KIB);
     let mut ring = RingBuffer::default();
     assert!(ring.ensure(&mut pool, 1));
@@ -38,7 +38,7 @@ fn growth_keeps_the_content_and_what_lies_past_a_hole() {
 }
 
 #[test]
-fn bytes_past_the_capacity_are_not_taken() {
+fn bytes_past_the_capacity_are_not_stored() {
     let mut pool = BufferPool::new(2 * KIB);
     let mut ring = RingBuffer::default();
     assert!(ring.ensure(&mut pool, 100));
@@ -50,7 +50,7 @@ fn bytes_past_the_capacity_are_not_taken() {
 }
 
 #[test]
-fn without_memory_a_ring_stays_as_it_was() {
+fn without_memory_a_ring_stays_unchanged() {
     let mut pool = BufferPool::new(4 * KIB);
     let mut ring = RingBuffer::default();
     assert!(ring.ensure(&mut pool, 2048));
@@ -63,14 +63,14 @@ fn without_memory_a_ring_stays_as_it_was() {
 }
 
 #[test]
-fn a_ring_that_grows_is_not_refused_for_what_it_gives_back() {
+fn a_growing_ring_may_exchange_its_buffer_at_the_limit() {
     let mut pool = BufferPool::new(4 * KIB);
     let mut ring = RingBuffer::default();
     assert!(ring.ensure(&mut pool, 2048));
     ring.push(b"kept");
     assert!(ring.ensure(&mut pool, 4096));
     assert_eq!((content(&ring).as_slice(), pool.in_use()), (&b"kept"[..], 4 * KIB));
-    assert_eq!(pool.held(), 4 * KIB, "what was given back went to make room");
+    assert_eq!(pool.held(), 4 * KIB, "the released buffer was freed to make room");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_ring_shrinks_to_what_it_holds() {
 }
 
 #[test]
-fn a_lower_limit_frees_what_rests() {
+fn a_lower_limit_frees_unused_buffers() {
     let mut pool = BufferPool::new(64 * KIB);
     let lent: Vec<_> = (0..4).map(|_| pool.acquire(8192).unwrap()).collect();
     lent.into_iter().for_each(|memory| pool.release(memory));
@@ -108,7 +108,7 @@ fn classes_are_powers_of_two_from_2_kib() {
 }
 
 #[test]
-fn the_limit_holds_for_what_is_lent_out() {
+fn the_limit_applies_to_buffers_in_use() {
     let mut pool = BufferPool::new(6 * KIB);
     let first = pool.acquire(4096).unwrap();
     let second = pool.acquire(2048).unwrap();
@@ -121,7 +121,7 @@ fn the_limit_holds_for_what_is_lent_out() {
 }
 
 #[test]
-fn a_warm_class_gives_the_same_memory_again() {
+fn a_warm_class_reuses_its_memory() {
     let mut pool = BufferPool::new(64 * KIB);
     let memory = pool.acquire(3000).unwrap();
     let address = memory.as_ptr();
@@ -133,7 +133,7 @@ fn a_warm_class_gives_the_same_memory_again() {
 }
 
 #[test]
-fn giving_back_never_needs_a_larger_free_list() {
+fn releasing_never_grows_the_free_list() {
     let mut pool = BufferPool::new(1 << 20);
     let lent: Vec<_> = (0..100).map(|_| pool.acquire(2048).unwrap()).collect();
     let room = pool.classes[0].free.capacity();
@@ -142,7 +142,7 @@ fn giving_back_never_needs_a_larger_free_list() {
 }
 
 #[test]
-fn memory_that_rests_in_one_class_is_freed_for_another() {
+fn unused_memory_of_one_class_is_freed_for_another() {
     let mut pool = BufferPool::new(8 * KIB);
     let small: Vec<_> = (0..4).map(|_| pool.acquire(2048).unwrap()).collect();
     small.into_iter().for_each(|memory| pool.release(memory));
@@ -150,13 +150,13 @@ fn memory_that_rests_in_one_class_is_freed_for_another() {
     let large = pool.acquire(8192).unwrap();
     assert_eq!((pool.in_use(), pool.held()), (8 * KIB, 8 * KIB));
     pool.release(large);
-    // And only as much as needed is freed.
+    // Frees no more than needed.
     let _small = pool.acquire(2048).unwrap();
     assert_eq!(pool.held(), 2 * KIB);
 }
 
 #[test]
-fn memory_of_no_class_is_not_counted() {
+fn buffers_of_no_class_are_not_counted() {
     let mut pool = BufferPool::new(8 * KIB);
     pool.release(Box::default());
     pool.release(vec![0; 3000].into_boxed_slice());
@@ -205,7 +205,7 @@ proptest! {
                     ring.consume(n);
                     model.drain(..model.len().min(n as usize));
                 }
-                // Out of order, then the hole, then both become content.
+                // Stores out of order, then fills the hole, then both become content.
                 Step::Place(hole, len) => {
                     let bytes = fresh(hole as usize + len);
                     let (early, late) = bytes.split_at(hole as usize);
@@ -247,8 +247,8 @@ proptest! {
                 Some(memory) => lent.push(memory),
                 None => lent.drain(..).step_by(2).for_each(|memory| pool.release(memory)),
             }
-            let resting: usize = pool.classes.iter().flat_map(|c| &c.free).map(|m| m.len()).sum();
-            prop_assert_eq!(pool.held() - pool.in_use(), resting);
+            let on_free_lists: usize = pool.classes.iter().flat_map(|c| &c.free).map(|m| m.len()).sum();
+            prop_assert_eq!(pool.held() - pool.in_use(), on_free_lists);
             prop_assert!(pool.held() <= pool.limit());
         }
     }
@@ -260,7 +260,7 @@ enum Claim {
     Raise(usize, u32),
     Lower(usize, u32),
     Unhold(usize),
-    Lend(usize, u32),
+    Allocate(usize, u32),
     GiveBack(usize),
 }
 
@@ -272,7 +272,7 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
         (who.clone(), 0u32..1 << 26).prop_map(|(who, wanted)| Claim::Raise(who, wanted)),
         (who.clone(), 0u32..1 << 26).prop_map(|(who, needed)| Claim::Lower(who, needed)),
         who.clone().prop_map(Claim::Unhold),
-        (who.clone(), 0u32..1 << 22).prop_map(|(who, bytes)| Claim::Lend(who, bytes)),
+        (who.clone(), 0u32..1 << 22).prop_map(|(who, bytes)| Claim::Allocate(who, bytes)),
         who.prop_map(Claim::GiveBack),
     ];
     proptest::collection::vec(claim, 0..300)
@@ -280,7 +280,7 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
 
 proptest! {
     #[test]
-    fn what_is_promised_and_lent_never_passes_the_limit(limit in 0usize..1 << 24, claims in claims()) {
+    fn promises_and_send_buffers_never_exceed_the_limit(limit in 0usize..1 << 24, claims in claims()) {
         let mut accounts = Accounts::new(limit);
         let mut promises = [Promise::credit(65_536); 40];
         let mut lent = [0u32; 40];
@@ -301,7 +301,7 @@ proptest! {
                 }
                 Claim::Lower(who, needed) => accounts.lower(&mut promises[who], needed),
                 Claim::Unhold(who) => accounts.unhold(&mut promises[who]),
-                Claim::Lend(who, bytes) => {
+                Claim::Allocate(who, bytes) => {
                     lent[who] += if accounts.allocate(bytes).is_ok() { bytes } else { 0 };
                 }
                 Claim::GiveBack(who) => accounts.give_back(core::mem::take(&mut lent[who])),

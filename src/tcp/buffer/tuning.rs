@@ -1,35 +1,37 @@
-//! How fast a program takes what is received, by which its receive window grows: the measurements of dynamic
-//! right-sizing (Fisk and Feng, "Dynamic Right-Sizing in TCP", 2001), as hosts do it.
+//! Receive window tuning by the rate at which the program reads: dynamic right-sizing (Fisk and
+//! Feng, "Dynamic Right-Sizing in TCP", 2001), as operating systems implement it.
 //!
-//! Owns a round-trip time as the receiver sees it, and what was read in the last one. Refuses to know windows
-//! and memory. Only connections in bulk have it, in a table of the shard, so that the others pay a bit.
+//! Owns the round-trip time seen by the receiver and the bytes read in the last round trip. Refuses
+//! to know windows and memory. Only connections in bulk transfer have a tuner, in a table of the
+//! shard; the others pay one bit.
 
 use crate::tcp::SeqNum;
 use crate::time::Instant;
 
-/// Milliseconds from which a round trip measured by timestamps, whose clock has just those, is precise
-/// enough. Below, the time that a window's worth of data takes is nearer to the truth.
+/// Round trips of at least this many milliseconds are measured precisely enough by timestamps,
+/// whose clock ticks in milliseconds. Below, the time that one window of data takes is more
+/// accurate.
 const STAMPED_MS_MIN: u32 = 4;
 
-/// The longest round trip taken for one, microseconds: what is measured across a pause of the sender is none.
+/// Longest round trip accepted, in microseconds. Longer samples span a pause of the sender.
 const RTT_US_MAX: u32 = 10_000_000;
 
-/// What is measured of one connection.
+/// Measurements of one connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Tuner {
-    /// The round trip, microseconds; 0 before the first measurement.
+    /// Round-trip time in microseconds; 0 before the first measurement.
     rtt_us: u32,
-    /// When the round under way began, microseconds.
+    /// Start of the current round, in microseconds.
     round_us: u32,
-    /// What the program had read then.
+    /// Position of the program's reads at the start of the round.
     round_read: SeqNum,
-    /// What it read in the round before.
+    /// Bytes read in the previous round.
     space: u32,
-    /// The end of the window that is timed.
+    /// Right edge of the window being timed.
     mark: SeqNum,
-    /// When it was told of, microseconds.
+    /// Time at which that edge was advertised, in microseconds.
     mark_us: u32,
-    /// log2 of the memory that the ring held last.
+    /// log2 of the last capacity of the ring.
     pub(in crate::tcp) habit: u8,
 }
 
@@ -39,17 +41,18 @@ impl Tuner {
         Self { round_us: now, round_read: read, mark: edge, mark_us: now, ..Self::default() }
     }
 
-    /// The round trip as the receiver sees it, microseconds; 0 before it was measured.
+    /// Returns the round-trip time seen by the receiver, in microseconds; 0 before the first
+    /// measurement.
     pub(in crate::tcp) const fn rtt_us(&self) -> u32 {
         self.rtt_us
     }
 
-    /// What was read in the last round trip, bytes.
+    /// Returns the bytes read in the last round trip.
     pub(in crate::tcp) const fn space(&self) -> u32 {
         self.space
     }
 
-    /// Data arrived that echoes a timestamp of ours, `age_ms` old: it was sent when that was heard.
+    /// Records data that echoes our timestamp `age_ms` after we sent it.
     pub(in crate::tcp) fn on_echo(&mut self, age_ms: u32) {
         if !(STAMPED_MS_MIN..=RTT_US_MAX / 1000).contains(&age_ms) {
             return;
@@ -58,13 +61,14 @@ impl Tuner {
         if self.rtt_us == 0 {
             self.rtt_us = sample;
         } else if sample <= self.rtt_us.saturating_mul(4) {
-            // More is no round trip: the sender had a pause.
+            // A longer sample spans a pause of the sender: it is no round trip.
             self.rtt_us = self.rtt_us - self.rtt_us / 8 + sample / 8;
         }
     }
 
-    /// RCV.NXT is `nxt`, and the peer has been told of a window up to `edge`. What lies past the edge of
-    /// before was sent on an ACK that came after it: the time between is a round trip at least.
+    /// Records that RCV.NXT is `nxt` and the advertised right edge is `edge`. Data past the
+    /// previous edge was sent after the ACK that advertised it arrived, so at least one round trip
+    /// has passed.
     pub(in crate::tcp) fn on_arrived(&mut self, now: Instant, nxt: SeqNum, edge: SeqNum) {
         if !nxt.after(self.mark) {
             return;
@@ -76,42 +80,43 @@ impl Tuner {
         (self.mark, self.mark_us) = (edge, micros(now));
     }
 
-    /// The program has read up to `read`. Once a round trip is over: how much is worth having room for.
+    /// Records that the program has read up to `read`. Returns the worthwhile buffer size once a
+    /// round trip is over.
     pub(in crate::tcp) fn on_read(&mut self, now: Instant, read: SeqNum, mss: u16) -> Option<u32> {
         let elapsed = micros(now).wrapping_sub(self.round_us);
         if self.rtt_us == 0 || elapsed < self.rtt_us {
             return None;
         }
-        // A program that reads seldom reads much at a time: what counts is how much in a round trip.
-        let taken = u64::from(read.distance_from(self.round_read)) * u64::from(self.rtt_us)
+        // A program that reads seldom reads much at once: only the amount per round trip counts.
+        let bytes_read = u64::from(read.distance_from(self.round_read)) * u64::from(self.rtt_us)
             / u64::from(elapsed.max(1));
-        let taken = taken as u32;
+        let bytes_read = bytes_read as u32;
         (self.round_us, self.round_read) = (micros(now), read);
-        // A peer in slow start sends twice as much in the next round trip, and it takes one to tell it of
-        // the window: four times then. Sixteen segments more, for a window that is small.
-        let doubles = taken >= self.space / 2 * 3;
-        self.space = taken;
+        // A peer in slow start doubles its rate per round trip, and a larger window reaches it one
+        // round trip later, hence factor 4. The extra sixteen segments help small windows.
+        let doubles = bytes_read >= self.space / 2 * 3;
+        self.space = bytes_read;
         let room = if doubles { 4 } else { 2 };
-        Some(taken.saturating_mul(room).saturating_add(16 * u32::from(mss)))
+        Some(bytes_read.saturating_mul(room).saturating_add(16 * u32::from(mss)))
     }
 }
 
-/// What tells connections apart here: ISS, which nobody outside can choose (RFC 6528), and IRS.
+/// Key of a connection: ISS, which no remote host can choose (RFC 6528), and IRS.
 pub(in crate::tcp) type TunerKey = (SeqNum, SeqNum);
 
-/// Places of the table, a power of two. With more in bulk at once, each has no more memory than it began with,
-/// so that there is nothing to be measured for.
-const PLACES: usize = 1 << 14;
+/// Slots of the table, a power of two. With more connections in bulk transfer each one gets no more
+/// memory than it started with, so there is nothing to tune.
+const SLOTS: usize = 1 << 14;
 
-/// The table of a shard: of two that share a place, the one that came last has it, and the other begins
-/// anew. Takes memory when it is first used.
+/// The tuners of a shard. When two connections share a slot the later one takes it and the other
+/// starts over. Allocated at first use.
 #[derive(Debug, Default)]
 pub(in crate::tcp) struct Tuners {
-    places: Vec<(TunerKey, Tuner)>,
+    slots: Vec<(TunerKey, Tuner)>,
 }
 
 impl Tuners {
-    /// Measuring begins now, with the program having read up to `read`.
+    /// Starts measuring, with the program having read up to `read`.
     pub(in crate::tcp) fn begin(
         &mut self,
         key: TunerKey,
@@ -119,29 +124,29 @@ impl Tuners {
         read: SeqNum,
         edge: SeqNum,
     ) {
-        if self.places.is_empty() {
-            self.places.resize(PLACES, Default::default());
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, Default::default());
         }
-        if let Some(place) = self.places.get_mut(place_of(key)) {
-            *place = (key, Tuner::new(now, read, edge));
+        if let Some(slot) = self.slots.get_mut(slot_of(key)) {
+            *slot = (key, Tuner::new(now, read, edge));
         }
     }
 
-    /// What is measured of a connection.
+    /// Returns the measurements of a connection.
     pub(in crate::tcp) fn at(&mut self, key: TunerKey) -> Option<&mut Tuner> {
-        let (owner, tuner) = self.places.get_mut(place_of(key))?;
+        let (owner, tuner) = self.slots.get_mut(slot_of(key))?;
         (*owner == key).then_some(tuner)
     }
 
-    /// The same, to look at.
+    /// Returns the measurements of a connection, read-only.
     pub(in crate::tcp) fn get(&self, key: TunerKey) -> Option<&Tuner> {
-        let (owner, tuner) = self.places.get(place_of(key))?;
+        let (owner, tuner) = self.slots.get(slot_of(key))?;
         (*owner == key).then_some(tuner)
     }
 }
 
-const fn place_of(key: TunerKey) -> usize {
-    (key.0.0 ^ key.0.0 >> 16) as usize & (PLACES - 1)
+const fn slot_of(key: TunerKey) -> usize {
+    (key.0.0 ^ key.0.0 >> 16) as usize & (SLOTS - 1)
 }
 
 fn micros(now: Instant) -> u32 {
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_a_round_trip_and_ends_with_what_was_read_in_it() {
+    fn a_round_lasts_one_round_trip_and_counts_the_bytes_read() {
         let (mut tuner, now) = tuner(100);
         assert_eq!(tuner.on_read(now + Duration::from_millis(99), SeqNum(10_000), 1000), None);
         let room = tuner.on_read(now + Duration::from_millis(100), SeqNum(20_000), 1000);
@@ -178,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn without_timestamps_a_windows_worth_of_data_tells_the_round_trip() {
+    fn without_timestamps_one_window_of_data_measures_the_round_trip() {
         let now = Instant::from_millis(1000);
         let mut tuner = Tuner::new(now, SeqNum(0), SeqNum(60_000));
         tuner.on_arrived(now + Duration::from_millis(50), SeqNum(60_000), SeqNum(119_000));
@@ -186,18 +191,18 @@ mod tests {
         tuner.on_arrived(now + Duration::from_millis(50), SeqNum(60_001), SeqNum(120_000));
         assert_eq!(tuner.rtt_us(), 50_000);
         tuner.on_arrived(now + Duration::from_millis(80), SeqNum(120_001), SeqNum(180_000));
-        assert_eq!(tuner.rtt_us(), 30_000, "the least: the others had pauses");
+        assert_eq!(tuner.rtt_us(), 30_000, "the minimum: the other samples had pauses");
     }
 
     #[test]
-    fn a_program_that_reads_seldom_gets_no_more_room_for_reading_much_at_a_time() {
+    fn infrequent_large_reads_do_not_enlarge_the_buffer() {
         let (mut tuner, now) = tuner(100);
         let room = tuner.on_read(now + Duration::from_secs(10), SeqNum(60_000), 1000);
         assert_eq!((room, tuner.space()), (Some(4 * 600 + 16_000), 600));
     }
 
     #[test]
-    fn a_pause_of_the_sender_is_no_round_trip() {
+    fn pauses_of_the_sender_are_not_round_trips() {
         let (mut tuner, _) = tuner(100);
         tuner.on_echo(5000);
         assert_eq!(tuner.rtt_us(), 100_000);
@@ -208,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_share_a_place_the_last_has_it() {
+    fn the_last_of_two_connections_in_one_slot_keeps_it() {
         let mut tuners = Tuners::default();
         let (first, second) = ((SeqNum(7), SeqNum(1)), (SeqNum(7), SeqNum(2)));
         assert!(tuners.get(first).is_none());

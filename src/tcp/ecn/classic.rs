@@ -4,16 +4,16 @@ use super::codepoint::Codepoint;
 use super::echo::Echo;
 use crate::tcp::{Flags, Segment};
 
-/// Both directions of a connection's feedback.
+/// Feedback of a connection in both directions.
 #[derive(Clone, Debug)]
 pub(in crate::tcp) struct Classic {
-    /// A mark came and the peer has not said that it responded.
+    /// A CE mark arrived and the peer has not signalled CWR yet.
     echoes: bool,
-    /// We reduced the window, and the peer is to hear of it with the next new data.
+    /// We reduced the window; the next new data signals CWR.
     cwr_pending: bool,
-    /// ssthresh when it was last looked at: whatever lowers it was a reduction.
+    /// ssthresh at the last check: a lower value since then means a reduction.
     ssthresh: u32,
-    /// Our packets may bear ECT.
+    /// Our packets may carry ECT.
     is_capable: bool,
 }
 
@@ -22,18 +22,18 @@ impl Classic {
         Self { echoes: false, cwr_pending: false, ssthresh: u32::MAX, is_capable }
     }
 
-    /// Whether our packets may bear ECT.
+    /// Returns true if our packets may carry ECT.
     pub(in crate::tcp) const fn is_capable(&self) -> bool {
         self.is_capable
     }
 
-    /// An acceptable segment came.
+    /// Processes an acceptable segment.
     ///
     /// RFC 3168 §6.1.3:
-    ///   > the TCP receiver [...] continues to set the ECN-Echo flag in subsequent ACK packets [...] until it
-    ///   > receives a CWR packet
+    ///   > the TCP receiver [...] continues to set the ECN-Echo flag in subsequent ACK packets
+    ///   > [...] until it receives a CWR packet
     ///
-    /// A packet that says CWR and is marked itself begins anew.
+    /// A packet with both CWR and CE starts a new echo.
     pub(in crate::tcp) fn on_packet(&mut self, segment: &Segment<'_>) {
         if segment.flags.contains(Flags::CWR) {
             self.echoes = false;
@@ -43,23 +43,23 @@ impl Classic {
         }
     }
 
-    /// An acceptable ACK came that acknowledges `acked` new bytes.
+    /// Processes an acceptable ACK of `acked` new bytes.
     pub(in crate::tcp) fn on_ack(&self, segment: &Segment<'_>, acked: u32) -> Echo {
         let congestion = segment.flags.contains(Flags::ECE);
         Echo { congestion, bytes: if congestion { acked } else { 0 } }
     }
 
-    /// We respond to a mark.
+    /// Records our response to a mark: CWR is pending.
     pub(in crate::tcp) const fn on_response(&mut self) {
         self.cwr_pending = true;
     }
 
-    /// The flags of a segment; `fresh` when it carries data that was never sent.
+    /// Returns the ECN flags of a segment; `fresh` if it carries new data.
     ///
     /// RFC 3168 §6.1.2:
-    ///   > When an ECN-Capable TCP sender reduces its congestion window for any reason (because of a
-    ///   > retransmit timeout, a Fast Retransmit, or in response to an ECN Notification), the TCP sender
-    ///   > sets the CWR flag in the TCP header of the first new data packet
+    ///   > When an ECN-Capable TCP sender reduces its congestion window for any reason (because of
+    ///   > a retransmit timeout, a Fast Retransmit, or in response to an ECN Notification), the TCP
+    ///   > sender sets the CWR flag in the TCP header of the first new data packet
     pub(in crate::tcp) fn flags(&mut self, fresh: bool, ssthresh: u32) -> Flags {
         self.cwr_pending |= ssthresh < self.ssthresh;
         self.ssthresh = ssthresh;

@@ -1,23 +1,23 @@
-//! The vocabulary of congestion notification: codepoints of the IP header, policies, modes, and the counters
-//! of the AccECN option (RFC 3168 §5, RFC 9768 §3.2.3).
+//! ECN vocabulary: codepoints of the IP header, policies, modes, and the counters of the AccECN
+//! option (RFC 3168 §5, RFC 9768 §3.2.3).
 
-/// The congestion bits of an IP header (RFC 3168 §5).
+/// The ECN field of an IP header (RFC 3168 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Codepoint {
-    /// The transport does not take part.
+    /// Not ECN-capable transport.
     #[default]
     NotEct = 0,
-    /// It does: ECT(1).
+    /// ECN-capable transport, ECT(1).
     Ect1 = 1,
-    /// It does: ECT(0).
+    /// ECN-capable transport, ECT(0).
     Ect0 = 2,
-    /// It does, and there was congestion on the way.
+    /// Congestion experienced.
     Ce = 3,
 }
 
 impl Codepoint {
-    /// From the two bits of the header; the others are not looked at.
+    /// Returns the codepoint of the two low bits; ignores the other bits.
     #[inline]
     pub const fn from_bits(bits: u8) -> Self {
         match bits & 3 {
@@ -28,29 +28,29 @@ impl Codepoint {
         }
     }
 
-    /// The two bits of the header.
+    /// Returns the two bits of the header.
     #[inline]
     pub const fn bits(self) -> u8 {
         self as u8
     }
 }
 
-/// Whether ECN is asked for and agreed to.
+/// Policy for requesting and accepting ECN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EcnPolicy {
-    /// Neither.
+    /// Neither requests nor accepts ECN.
     Off,
-    /// Agreed to, in either form, and never asked for: as Linux does unless told otherwise, since there
-    /// are still paths that lose a SYN which asks.
+    /// Accepts ECN in either form and never requests it. This is Linux's default, since some paths
+    /// still drop a SYN that requests ECN.
     #[default]
     Passive,
-    /// Asked for in the classic form, agreed to in either.
+    /// Requests classic ECN, accepts either form.
     On,
-    /// Asked for in the accurate form, which a peer may take down to the classic one.
+    /// Requests accurate ECN, which a peer may downgrade to classic.
     Accurate,
 }
 
-/// The form of feedback that two ends agreed on: "feedback mode" in RFC 9768.
+/// The form of feedback that both ends agreed on: "feedback mode" in RFC 9768.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EcnMode {
     /// None.
@@ -62,7 +62,7 @@ pub enum EcnMode {
     Accurate,
 }
 
-/// The byte counters of an AccECN option (RFC 9768 §3.2.3), modulo 2^24; those left out are `None`.
+/// Byte counters of an AccECN option (RFC 9768 §3.2.3), modulo 2^24. An omitted counter is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByteCounters {
     /// EE0B: bytes that arrived with ECT(0).
@@ -74,7 +74,8 @@ pub struct ByteCounters {
 }
 
 impl ByteCounters {
-    /// Those of a SYN-ACK (RFC 9768 §3.2.1): all, for the path to show whether it lets them through.
+    /// Returns the counters of a SYN-ACK (RFC 9768 §3.2.1): all of them, to test that the path
+    /// passes the option.
     pub(in crate::tcp) const fn initial() -> Self {
         Self { e0b: Some(1), ceb: Some(0), e1b: Some(1) }
     }

@@ -1,16 +1,16 @@
-//! What the feedback of either kind returns: the congestion that an ACK echoes, and how urgent an ACK is
-//! (RFC 3168, RFC 9768).
+//! Results of feedback processing, classic or accurate: the congestion that an ACK echoes, and the
+//! urgency of an ACK (RFC 3168, RFC 9768).
 
-/// What an ACK tells of marks.
+/// Congestion feedback of an ACK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Echo {
-    /// Whether there was congestion.
+    /// The path marked packets.
     pub(in crate::tcp) congestion: bool,
-    /// How many bytes came marked.
+    /// Number of bytes that arrived CE-marked.
     pub(in crate::tcp) bytes: u32,
 }
 
-/// Whether a packet's mark wants an ACK at once.
+/// Urgency of the ACK for a marked packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum Urgency {

@@ -1,40 +1,41 @@
-//! Who asks for which feedback, who agrees, and what the SYNs tell of each other's IP header: RFC 9768
-//! §3.1, tables 2 to 4, which contain RFC 3168 §6.1.1.
+//! ECN negotiation: requests, agreements, and the reflection of each SYN's IP header, by RFC 9768
+//! §3.1, tables 2 to 4, which include RFC 3168 §6.1.1.
 //!
-//! Everything is a function of the three flags AE, CWR and ECE, here read as one number, AE the highest
-//! bit, as the tables print them.
+//! Everything is a function of the three flags AE, CWR and ECE, read as one number with AE the
+//! highest bit, as the tables print them.
 
 use super::codepoint::{Codepoint, EcnMode, EcnPolicy};
 use crate::tcp::Flags;
 
-/// Where the three flags stand.
+/// Position of the three flags.
 const SHIFT: u32 = 6;
 
 const NOTHING: u8 = 0b000;
 const CLASSIC_AGREED: u8 = 0b001;
-const CLASSIC_ASKED: u8 = 0b011;
+const CLASSIC_REQUEST: u8 = 0b011;
 const RESERVED: u8 = 0b101;
-const ACCURATE_ASKED: u8 = 0b111;
+const ACCURATE_REQUEST: u8 = 0b111;
 
-/// SYNs that ask for accurate feedback before one that asks for nothing. RFC 9768 §3.1.4.1: "at least one
-/// more time", and without it from the second retransmission on, since a path may lose such SYNs.
+/// Number of SYNs that request accurate feedback before one without a request. RFC 9768 §3.1.4.1:
+/// "at least one more time", and without it from the second retransmission on, since a path may
+/// drop such SYNs.
 const ACCURATE_SYNS: u8 = 2;
 
-/// The three flags as a number.
+/// Returns the three flags as a number.
 #[inline]
 pub(in crate::tcp) const fn field(flags: Flags) -> u8 {
     (flags.0 >> SHIFT & 7) as u8
 }
 
-/// A number as the three flags.
+/// Returns a number as the three flags.
 #[inline]
 pub(in crate::tcp) const fn flags(field: u8) -> Flags {
     Flags((field as u16 & 7) << SHIFT)
 }
 
 impl EcnPolicy {
-    /// What the first SYN asks for.
-    pub(in crate::tcp) const fn wish(self) -> EcnMode {
+    /// Returns the mode that the first SYN requests.
+    pub(in crate::tcp) const fn requested_mode(self) -> EcnMode {
         match self {
             Self::Off | Self::Passive => EcnMode::None,
             Self::On => EcnMode::Classic,
@@ -42,18 +43,19 @@ impl EcnPolicy {
         }
     }
 
-    /// What the SYN asks for that is sent after `retransmissions` others. RFC 3168 §6.1.1.1:
-    ///   > A host that receives no reply to an ECN-setup SYN within the normal SYN retransmission timeout
-    ///   > interval MAY resend the SYN and any subsequent SYN retransmissions with CWR and ECE cleared.
-    pub(in crate::tcp) const fn wish_after(self, retransmissions: u8) -> EcnMode {
-        match self.wish() {
+    /// Returns the mode that the SYN after `retransmissions` others requests. RFC 3168 §6.1.1.1:
+    ///   > A host that receives no reply to an ECN-setup SYN within the normal SYN retransmission
+    ///   > timeout interval MAY resend the SYN and any subsequent SYN retransmissions with CWR and
+    ///   > ECE cleared.
+    pub(in crate::tcp) const fn requested_mode_after(self, retransmissions: u8) -> EcnMode {
+        match self.requested_mode() {
             EcnMode::Accurate if retransmissions < ACCURATE_SYNS => EcnMode::Accurate,
             EcnMode::Classic if retransmissions == 0 => EcnMode::Classic,
             _ => EcnMode::None,
         }
     }
 
-    /// What is agreed to when a SYN asks for `mode`.
+    /// Returns the accepted mode for a SYN that requests `mode`.
     pub(in crate::tcp) const fn agrees_to(self, mode: EcnMode) -> EcnMode {
         match self {
             Self::Off => EcnMode::None,
@@ -62,28 +64,28 @@ impl EcnPolicy {
     }
 }
 
-/// The flags of a SYN that asks for `mode`.
+/// Returns the flags of a SYN that requests `mode`.
 pub(in crate::tcp) const fn request(mode: EcnMode) -> Flags {
     flags(match mode {
         EcnMode::None => NOTHING,
-        EcnMode::Classic => CLASSIC_ASKED,
-        EcnMode::Accurate => ACCURATE_ASKED,
+        EcnMode::Classic => CLASSIC_REQUEST,
+        EcnMode::Accurate => ACCURATE_REQUEST,
     })
 }
 
-/// What a SYN asks for. RFC 9768 §3.1.3:
-///   > If a TCP Server [...] receives a SYN [...] with [...] any combination other than (0,0,0), (0,1,1) or
-///   > (1,1,1) [...] the Server MUST negotiate the use of AccECN as if the three flags had been set to
-///   > (1,1,1).
-pub(in crate::tcp) const fn asked(syn: Flags) -> EcnMode {
+/// Returns the mode that a SYN requests. RFC 9768 §3.1.3:
+///   > If a TCP Server [...] receives a SYN [...] with [...] any combination other than (0,0,0),
+///   > (0,1,1) or (1,1,1) [...] the Server MUST negotiate the use of AccECN as if the three flags
+///   > had been set to (1,1,1).
+pub(in crate::tcp) const fn requested_by(syn: Flags) -> EcnMode {
     match field(syn) {
         NOTHING => EcnMode::None,
-        CLASSIC_ASKED => EcnMode::Classic,
+        CLASSIC_REQUEST => EcnMode::Classic,
         _ => EcnMode::Accurate,
     }
 }
 
-/// The flags of a SYN-ACK that agrees to `mode`, after a SYN that came with `syn`.
+/// Returns the flags of a SYN-ACK that accepts `mode`, for a SYN that arrived as `syn`.
 pub(in crate::tcp) const fn agreement(mode: EcnMode, syn: Codepoint) -> Flags {
     flags(match mode {
         EcnMode::None => NOTHING,
@@ -92,8 +94,8 @@ pub(in crate::tcp) const fn agreement(mode: EcnMode, syn: Codepoint) -> Flags {
     })
 }
 
-/// How a SYN-ACK tells of the SYN's codepoint (RFC 9768 table 2), and the ACK after it of the SYN-ACK's
-/// (table 3).
+/// Returns the field by which a SYN-ACK reports the SYN's codepoint (RFC 9768 table 2), and the
+/// next ACK the SYN-ACK's (table 3).
 pub(in crate::tcp) const fn reflection(came: Codepoint) -> u8 {
     match came {
         Codepoint::NotEct => 0b010,
@@ -103,7 +105,7 @@ pub(in crate::tcp) const fn reflection(came: Codepoint) -> u8 {
     }
 }
 
-/// The codepoint that a reflection tells of.
+/// Returns the codepoint that a reflection reports.
 pub(in crate::tcp) const fn reflected(field: u8) -> Option<Codepoint> {
     match field {
         0b010 => Some(Codepoint::NotEct),
@@ -114,21 +116,22 @@ pub(in crate::tcp) const fn reflected(field: u8) -> Option<Codepoint> {
     }
 }
 
-/// What a SYN-ACK agrees to after a SYN that asked for `wish`; in accurate mode also how our SYN arrived,
-/// which was sent as [`Codepoint::NotEct`].
-pub(in crate::tcp) const fn answered(wish: EcnMode, syn_ack: Flags) -> (EcnMode, Codepoint) {
+/// Returns the mode that a SYN-ACK accepts after a SYN that requested `requested`; in accurate mode
+/// also the codepoint with which our SYN, sent as [`Codepoint::NotEct`], arrived.
+pub(in crate::tcp) const fn negotiated(requested: EcnMode, syn_ack: Flags) -> (EcnMode, Codepoint) {
     let field = field(syn_ack);
-    match (wish, field) {
-        // RFC 3168 §6.1.1: an ECN-setup SYN-ACK has ECE set and CWR not; its AE was a nonce's.
+    match (requested, field) {
+        // RFC 3168 §6.1.1: an ECN-setup SYN-ACK has ECE set and CWR clear; the AE bit was the nonce
+        // sum.
         (EcnMode::Classic, CLASSIC_AGREED | RESERVED) | (EcnMode::Accurate, CLASSIC_AGREED) => {
             (EcnMode::Classic, Codepoint::NotEct)
         }
-        // RFC 9768 §3.1.3: "the Client MUST enable AccECN mode [...] as if it fed back that the IP-ECN field
-        // on the SYN had arrived unchanged".
+        // RFC 9768 §3.1.3: "the Client MUST enable AccECN mode [...] as if it fed back that the
+        // IP-ECN field on the SYN had arrived unchanged".
         (EcnMode::Accurate, RESERVED) => (EcnMode::Accurate, Codepoint::NotEct),
         (EcnMode::Accurate, _) => match reflected(field) {
             Some(came) => (EcnMode::Accurate, came),
-            // All three set is what a broken server reflects.
+            // A broken server that reflects the flags sets all three.
             None => (EcnMode::None, Codepoint::NotEct),
         },
         _ => (EcnMode::None, Codepoint::NotEct),
@@ -160,15 +163,19 @@ mod tests {
             (Classic, 0b111, None, NotEct),
             (None, 0b001, None, NotEct),
         ];
-        for (wish, answer, mode, syn) in rows {
-            assert_eq!(answered(wish, flags(answer)), (mode, syn), "{wish:?} {answer:03b}");
+        for (requested, answer, mode, syn) in rows {
+            assert_eq!(
+                negotiated(requested, flags(answer)),
+                (mode, syn),
+                "{requested:?} {answer:03b}"
+            );
         }
     }
 
     /// RFC 9768 table 2 and §3.1.3, the server's side.
     #[test]
     fn every_syn_is_answered_as_table_2_says() {
-        let modes = (0..8).map(|field| asked(flags(field)));
+        let modes = (0..8).map(|field| requested_by(flags(field)));
         use EcnMode::{Accurate, Classic, None};
         let expected = [None, Accurate, Accurate, Classic, Accurate, Accurate, Accurate, Accurate];
         assert!(modes.eq(expected));
@@ -181,14 +188,16 @@ mod tests {
         assert_eq!(field(agreement(None, Codepoint::Ce)), 0);
     }
 
-    /// RFC 9768 §3.1.4.1, RFC 3168 §6.1.1.1: what SYNs ask for as they are sent again.
+    /// RFC 9768 §3.1.4.1, RFC 3168 §6.1.1.1: requests of retransmitted SYNs.
     #[test]
-    fn later_syns_ask_for_nothing() {
-        let asks = |policy: EcnPolicy| [0, 1, 2, 3].map(|n| field(request(policy.wish_after(n))));
-        assert_eq!(asks(EcnPolicy::Accurate), [0b111, 0b111, 0, 0]);
-        assert_eq!(asks(EcnPolicy::On), [0b011, 0, 0, 0]);
-        assert_eq!(asks(EcnPolicy::Passive), [0; 4]);
-        assert_eq!(asks(EcnPolicy::Off), [0; 4]);
+    fn later_syn_retransmissions_request_no_ecn() {
+        let requests = |policy: EcnPolicy| {
+            [0, 1, 2, 3].map(|n| field(request(policy.requested_mode_after(n))))
+        };
+        assert_eq!(requests(EcnPolicy::Accurate), [0b111, 0b111, 0, 0]);
+        assert_eq!(requests(EcnPolicy::On), [0b011, 0, 0, 0]);
+        assert_eq!(requests(EcnPolicy::Passive), [0; 4]);
+        assert_eq!(requests(EcnPolicy::Off), [0; 4]);
         assert_eq!(EcnPolicy::Off.agrees_to(EcnMode::Accurate), EcnMode::None);
         assert_eq!(EcnPolicy::Passive.agrees_to(EcnMode::Accurate), EcnMode::Accurate);
     }

@@ -1,12 +1,15 @@
-//! Explicit congestion notification: routers mark packets in place of dropping them, the receiver tells the
-//! sender. Classic feedback (RFC 3168) tells of one mark a round trip, accurate feedback (RFC 9768) of all.
+//! Explicit congestion notification: routers mark packets in place of dropping them, and the
+//! receiver reports the marks to the sender. Classic feedback (RFC 3168) reports one mark per round
+//! trip, accurate feedback (RFC 9768) all of them.
 //!
-//! Owns what the ends agreed on and both directions of feedback, in the box of rare things: to connections
-//! without ECN it costs the test of a byte. Refuses to know what congestion control makes of a mark.
+//! Owns the negotiated mode and both directions of feedback, in the box of rare state: a connection
+//! without ECN pays for the test of one byte. Refuses to know the reaction of congestion control to
+//! a mark.
 //!
 //! | file | |
 //! |---|---|
-//! | `handshake` | tables 2 to 4 of RFC 9768: who asks, who agrees, what is told of the SYNs |
+//! | `handshake`
+//! RFC 9768 tables 2 to 4: requests, agreements, reflections of the SYNs |
 //! | `classic` | one connection's feedback by RFC 3168 |
 //! | `accurate` | the same by RFC 9768 |
 //! | `codepoint` | codepoints, policies, modes, counters |

@@ -1,5 +1,5 @@
-//! The congestion notification of one connection: what both ends agreed on, and the feedback of either kind
-//! (RFC 3168, RFC 9768).
+//! ECN state of a connection: the negotiated mode, and feedback of either kind (RFC 3168, RFC
+//! 9768).
 
 use super::accurate::Accurate;
 use super::classic::Classic;
@@ -10,12 +10,12 @@ use crate::tcp::SeqNum;
 #[derive(Clone, Debug)]
 pub(in crate::tcp) struct Ecn {
     pub(in crate::tcp) feedback: Feedback,
-    /// The numbers up to here were sent before the last response to marks: marks among them say the same
-    /// again (RFC 3168 §6.1.2).
+    /// Data up to this number was sent before the last response to marks. More marks in it report
+    /// the same congestion (RFC 3168 §6.1.2).
     pub(in crate::tcp) responded: SeqNum,
-    /// Bytes that the peer says came marked, and congestion control was not told of yet.
+    /// Bytes reported as CE-marked and not yet passed to congestion control.
     pub(in crate::tcp) marked: u32,
-    /// A mark on our SYN, when there was no window to reduce.
+    /// Our SYN was marked, when there was no window to reduce.
     pub(in crate::tcp) response_pending: bool,
 }
 
@@ -30,8 +30,8 @@ impl Ecn {
         Self { feedback, responded: iss, marked: 0, response_pending: false }
     }
 
-    /// The state of a server that agreed to `mode`, whose peer's SYN came with `syn`. `capable` says whether it
-    /// may send ECT.
+    /// Creates the state of a server that accepted `mode`; the peer's SYN arrived as `syn`.
+    /// `capable` permits sending ECT.
     pub(in crate::tcp) const fn server(
         mode: EcnMode,
         syn: Codepoint,
@@ -46,7 +46,7 @@ impl Ecn {
         Some(Self::new(feedback, iss))
     }
 
-    /// SND.NXT when marks were last responded to; ISS before.
+    /// Returns SND.NXT at the last response to marks; ISS before.
     #[cfg(test)]
     pub(in crate::tcp) const fn responded_at(&self) -> SeqNum {
         self.responded
@@ -59,12 +59,12 @@ impl Ecn {
         }
     }
 
-    /// Whether the window was reduced for what is in flight from `una` on.
+    /// Returns true if the window was already reduced for the flight from `una` on.
     pub(in crate::tcp) fn has_responded(&self, iss: SeqNum, una: SeqNum) -> bool {
         self.responded != iss && una.before(self.responded)
     }
 
-    /// Whether an ACK alone is owed, to tell how the SYN-ACK came (RFC 9768 §3.2.2.1).
+    /// Returns true if a pure ACK must report the SYN-ACK's codepoint (RFC 9768 §3.2.2.1).
     pub(in crate::tcp) const fn has_pending_reflection(&self) -> bool {
         matches!(&self.feedback, Feedback::Accurate(accurate) if accurate.has_pending_reflection())
     }

@@ -65,7 +65,7 @@ impl Embryo {
     ///   > MUST reset the connection with a RST packet, if it receives a 'Classic' ECN-setup SYN
     ///   > [...] and a SYN requesting AccECN feedback during the same handshake
     pub(in crate::tcp) fn on_retransmitted_syn(&mut self, syn: &Segment<'_>) -> EmbryoAnswer {
-        match (self.ecn_mode(), handshake::asked(syn.flags)) {
+        match (self.ecn_mode(), handshake::requested_by(syn.flags)) {
             (EcnMode::Classic, EcnMode::Accurate) | (EcnMode::Accurate, EcnMode::Classic) => {
                 return EmbryoAnswer::Refuse;
             }

@@ -118,7 +118,7 @@ impl Embryo {
             mss: syn.options.mss.unwrap_or(MSS_DEFAULT[usize::from(ipv6)]),
             window_shift: syn.options.window_shift,
             sack_permitted: syn.options.sack_permitted,
-            ecn: handshake::asked(syn.flags),
+            ecn: handshake::requested_by(syn.flags),
             ts_recent: syn.options.timestamps.map(|ts| ts.value),
         };
         let mut embryo = Self::new(&content, listener, now, settings, ipv6);

@@ -24,8 +24,8 @@ impl Connection {
     pub(in crate::tcp) fn label_syn(&self, settings: &Settings, answers: bool) -> Label {
         let sent_before = self.recovery.backoff();
         if !answers {
-            let wish = self.ecn_policy(settings).wish_after(sent_before);
-            return Label { flags: handshake::request(wish), ..Label::default() };
+            let requested = self.ecn_policy(settings).requested_mode_after(sent_before);
+            return Label { flags: handshake::request(requested), ..Label::default() };
         }
         match self.ecn_state().map(|ecn| &ecn.feedback) {
             None => Label::default(),
