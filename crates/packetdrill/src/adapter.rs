@@ -1,7 +1,7 @@
-//! The world behind a lock, and how a call waits.
+//! The world behind a lock, and the blocking of calls.
 //!
-//! Owns the threads' part: a blocked call sleeps on a condition variable (a futex, so that packetdrill sees
-//! its thread in state S) until the thread that moves the clock has made it come true.
+//! Owns the threads. A blocked call sleeps on a condition variable (a futex, so packetdrill sees
+//! its thread in state S) until the thread that moves the clock has completed the call.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,30 +15,30 @@ use super::socket::Socket;
 use super::world::World;
 use linerate::time::{Duration, Instant};
 
-/// Real time in which a thread that was woken has certainly returned to the script. Less, and a script that looks
-/// at what its blocked call gave may look too early; more, and a script with many of them takes long.
+/// Real time that a woken thread needs to return to the script. With less, a script may check the
+/// result of its blocked call too early; with more, a script with many blocked calls is slow.
 const RETURN_TIME: core::time::Duration = core::time::Duration::from_millis(2);
 
-/// How long a call may wait.
+/// Maximum wait of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Not at all.
+    /// The call does not block.
     None,
-    /// So long.
+    /// The call blocks for this time at most.
     For(Duration),
-    /// As long as it takes.
+    /// The call blocks until it completes.
     Endless,
 }
 
-/// One stack, as one `userdata` of packetdrill's table.
+/// One stack, the `userdata` of packetdrill's table.
 pub(super) struct Adapter {
     world: Mutex<World>,
     finished: Condvar,
-    /// The thread that moves the clock: the one that loaded us.
+    /// The thread that moves the clock: the one that loaded the library.
     driver: ThreadId,
-    /// A blocked call has come true, and its thread may not have returned yet.
+    /// A blocked call has completed, and its thread may not have returned yet.
     returning: AtomicBool,
-    /// What threads that were woken read from the clock next.
+    /// Times that woken threads read from the clock next.
     woken: Mutex<Vec<(ThreadId, Instant)>>,
 }
 
@@ -57,7 +57,7 @@ impl Adapter {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call that returns at once.
+    /// Runs a call that does not block.
     pub(super) fn call<R>(&self, call: impl FnOnce(&mut World) -> R) -> R {
         let mut world = self.lock();
         let result = call(&mut world);
@@ -72,14 +72,14 @@ impl Adapter {
         }
     }
 
-    /// The script waits: time for threads that were woken to return to it, which it sees only then.
+    /// Gives woken threads time to return when the script sleeps, which is when it checks them.
     pub(super) fn pause(&self) {
         if self.returning.swap(false, Ordering::Relaxed) {
             thread::sleep(RETURN_TIME);
         }
     }
 
-    /// A call that waits until `attempt` has a result. `None` when patience has come to its end.
+    /// Waits until `attempt` returns a result. Returns `None` on timeout.
     pub(super) fn wait<R: Send + 'static>(
         &self,
         patience: Patience,
@@ -107,7 +107,7 @@ impl Adapter {
         if thread::current().id() == self.driver {
             while world.take_finished(number).is_none() {
                 if !world.step() {
-                    // Nothing will ever happen again.
+                    // No further event can occur.
                     world.remove_waiter(number);
                     break;
                 }
@@ -124,7 +124,8 @@ impl Adapter {
         result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// How long a call on a descriptor may wait, by the socket, the call's flags and the socket's timeout.
+    /// Returns the maximum wait of a call on a descriptor, from the socket, the flags and the
+    /// timeout.
     pub(super) fn patience(
         &self,
         fd: i32,
@@ -141,7 +142,7 @@ impl Adapter {
         })
     }
 
-    /// Connects, and waits for the answer where the socket does.
+    /// Connects, and waits for the result if the socket blocks.
     pub(super) fn connect(&self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
         let patience = self.patience(fd, 0, |socket| socket.options.send_timeout)?;
         match self.call(|world| world.connect(fd, remote)) {
@@ -153,8 +154,8 @@ impl Adapter {
         }
     }
 
-    /// Opens with data in the SYN where that can be, and writes the rest (`MSG_FASTOPEN`, or a first write
-    /// after `TCP_FASTOPEN_CONNECT`).
+    /// Connects with data in the SYN if possible and writes the rest (`MSG_FASTOPEN`, or the first
+    /// write after `TCP_FASTOPEN_CONNECT`).
     pub(super) fn write_early(
         &self,
         fd: i32,
@@ -175,8 +176,8 @@ impl Adapter {
         self.write(fd, patience, written)
     }
 
-    /// Writes, and waits for room where the socket does. What was taken before an end of patience, or an
-    /// error, counts.
+    /// Writes, and waits for room if the socket blocks. Returns the partial count if a timeout or
+    /// an error follows.
     pub(super) fn write(
         &self,
         fd: i32,
@@ -194,17 +195,17 @@ impl Adapter {
         })
     }
 
-    /// Whether a descriptor is of this stack.
+    /// Returns true if a descriptor belongs to this stack.
     pub(super) fn owns(&self, fd: i32) -> bool {
         self.lock().sockets.owns(fd)
     }
 
-    /// Now; the clock stands.
+    /// Returns the current time without advancing the clock.
     pub(super) fn now(&self) -> Instant {
         self.lock().now()
     }
 
-    /// Reads the clock, which moves by a microsecond: who spins on it gets on.
+    /// Reads the clock and advances it by a microsecond, so a polling loop makes progress.
     pub(super) fn read_clock(&self) -> Instant {
         let this = thread::current().id();
         let mut woken = self.woken();

@@ -1,36 +1,35 @@
-//! The shard's program: it only notes what happened, for the sockets to be told once the shard has come to
-//! rest.
+//! The shard's service: records events and delivers them to the sockets once the shard is idle.
 
 use linerate::shard::{CloseReason, ConnId, Io, ListenerId, Service};
 use linerate::time::Duration;
 
-/// Something that happened to a connection; `user` is the socket's number.
+/// An event of a connection; `user` is the socket's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A passive open is done; the socket of this number is to be made for it.
+    /// A passive open completed; a socket with this number is created for it.
     Accepted { user: u64, conn: ConnId, listener: ListenerId },
-    /// An active open is done.
+    /// An active open completed.
     Connected { user: u64 },
-    /// There is data that was not there before.
+    /// New data arrived.
     Readable { user: u64 },
-    /// There is room that was not there before.
+    /// Room became available in the send buffer.
     Writable { user: u64 },
     /// The peer has closed its direction.
     PeerClosed { user: u64 },
-    /// It is over.
+    /// The connection closed.
     Closed { user: u64, ending: CloseReason },
 }
 
-/// What happened since the sockets were told last.
+/// Events since the last delivery to the sockets.
 #[derive(Debug, Default)]
 pub(super) struct Program {
     pub(super) events: Vec<Event>,
-    /// The number that was given out last; 0 is nobody's.
+    /// The last assigned number; no socket has 0.
     numbers: u64,
 }
 
 impl Program {
-    /// A number that no other socket has had.
+    /// Returns an unused socket number.
     pub(super) const fn draw_number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers

@@ -1,4 +1,4 @@
-//! socket, bind, listen, accept, connect, shutdown, close.
+//! `socket`, `bind`, `listen`, `accept`, `connect`, `shutdown`, `close`.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,20 +10,20 @@ use crate::world::World;
 use linerate::shard::{ConnId, ConnectOptions, Early, ListenError, ListenerConfig};
 use linerate::time::Duration;
 
-/// The port of a listener that was not bound.
+/// Port of an unbound listener.
 const PORT_UNBOUND: u16 = 40_000;
 
-/// What is left to do for a close.
+/// Remaining work of a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
     /// Nothing.
     Done,
-    /// To wait until the connection of this socket is over, for so long.
+    /// Wait until the connection of this socket is closed, up to this time.
     Lingers(u64, Duration),
 }
 
 impl World {
-    /// A socket on a descriptor that was reserved for it.
+    /// Creates a socket on a reserved descriptor.
     pub(crate) fn socket(&mut self, fd: i32, ipv6: bool, non_blocking: bool) {
         let number = self.draw_number();
         let mut socket = Socket::new(number, ipv6, self.now());
@@ -87,7 +87,7 @@ impl World {
         Ok(())
     }
 
-    /// A connection that waits to be accepted, if there is one: its socket's number and its peer.
+    /// Accepts a connection, if one is ready: returns its socket number and its peer.
     pub(crate) fn accept(&mut self, fd: i32) -> Option<Result<(u64, SocketAddr), Errno>> {
         let first = match self.sockets.of(fd) {
             Err(error) => return Some(Err(error)),
@@ -115,8 +115,8 @@ impl World {
         Some(Ok((number, remote)))
     }
 
-    /// Which of the connections that wait at a listener can be accepted first: one with something to read, where
-    /// the listener waits for that.
+    /// Returns the queue index of the first connection ready for accept. With `TCP_DEFER_ACCEPT` it
+    /// must have data to read.
     pub(super) fn first_to_accept(&self, listener: &Socket) -> Option<usize> {
         let State::Listening { queue, .. } = &listener.state else { return None };
         if !listener.options.defers_accept() {
@@ -131,7 +131,7 @@ impl World {
         })
     }
 
-    /// Gives an accepted socket its descriptor.
+    /// Assigns a descriptor to an accepted socket.
     pub(crate) fn assign(&mut self, fd: i32, number: u64, non_blocking: bool) {
         if let Some(socket) = self.sockets.by_number(number) {
             socket.non_blocking = non_blocking;
@@ -139,10 +139,10 @@ impl World {
         self.sockets.assign(fd, Entry::Socket(number));
     }
 
-    /// Begins an active open, or tells how the one under way stands.
+    /// Starts an active open, or returns the state of the current one.
     ///
     /// # Errors
-    /// `EINPROGRESS` when it has just begun, `EALREADY` when it was under way.
+    /// `EINPROGRESS` if it has just started, `EALREADY` if it was in progress.
     pub(crate) fn connect(&mut self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
         let socket = self.sockets.of_mut(fd)?;
         match socket.state {
@@ -165,7 +165,7 @@ impl World {
         Err(Errno::EINPROGRESS)
     }
 
-    /// Opens, with data in the SYN where there is some.
+    /// Opens a connection, with early data in the SYN if given.
     pub(super) fn open(
         &mut self,
         fd: i32,
@@ -180,7 +180,7 @@ impl World {
         Ok(conn)
     }
 
-    /// What an open of a socket is, the host's settings being looked at.
+    /// Returns the options of an open after applying the host's settings.
     pub(super) fn prepare(&mut self, fd: i32, remote: SocketAddr) -> Result<ConnectOptions, Errno> {
         let options = self.sockets.of(fd)?.options.clone();
         self.look_at_host(&options);
@@ -191,7 +191,7 @@ impl World {
         Ok(ConnectOptions { remote, local: Some(local), user: number })
     }
 
-    /// The socket knows of its connection before the first packet can be answered.
+    /// Opens a connection. Links the socket to it before the first packet can be answered.
     fn open_now(
         &mut self,
         open: &ConnectOptions,
@@ -210,7 +210,7 @@ impl World {
         Ok(conn)
     }
 
-    /// How an active open stands for who waits for it: `None` while it is under way.
+    /// Returns the result of an active open; `None` while it is in progress.
     pub(crate) fn connected(&mut self, fd: i32) -> Option<Result<(), Errno>> {
         let socket = match self.sockets.of_mut(fd) {
             Ok(socket) => socket,
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// `connect` to no address: the association is dissolved.
+    /// Handles `connect` to `AF_UNSPEC`: dissolves the association.
     pub(crate) fn disconnect(&mut self, fd: i32) -> Result<(), Errno> {
         let conn = self.sockets.of(fd)?.conn();
         if let Some(conn) = conn {
@@ -301,7 +301,7 @@ impl World {
         Ok(Closing::Done)
     }
 
-    /// Connections that nobody will accept are reset.
+    /// Closes a listener and resets the connections that were not accepted.
     fn close_listener(&mut self, listener: linerate::shard::ListenerId, queue: VecDeque<u64>) {
         self.awake().unlisten(listener);
         for number in queue {

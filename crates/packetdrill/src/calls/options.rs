@@ -1,4 +1,4 @@
-//! getsockopt, setsockopt, fcntl and ioctl: what can be chosen and asked about a socket.
+//! `getsockopt`, `setsockopt`, `fcntl` and `ioctl`: socket options and queries.
 
 use super::data::unsent;
 use super::fast_open;
@@ -11,7 +11,7 @@ use linerate::shard::SocketOption;
 use linerate::tcp::KeepAlive;
 use linerate::time::Duration;
 
-/// Options that change nothing here, or that are looked up where they matter: told again as they were set.
+/// Options without immediate effect, or read when needed: `getsockopt` returns the stored value.
 const KEPT: &[(i32, i32)] = &[
     (libc::IPPROTO_IP, libc::IP_TOS),
     (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
@@ -49,10 +49,10 @@ const KEPT: &[(i32, i32)] = &[
     (libc::IPPROTO_TCP, libc::TCP_SAVE_SYN),
 ];
 
-/// `SO_SNDBUF` is counted twice by the kernel, half for its own bookkeeping.
+/// Factor of `SO_SNDBUF`: the kernel doubles the value for its own overhead.
 const BOOKKEEPING: u32 = 2;
 
-/// The least that `SO_SNDBUF` can be.
+/// Minimum of `SO_SNDBUF` in bytes.
 const SEND_BUFFER_MIN: u32 = 4608;
 
 impl World {
@@ -81,7 +81,7 @@ impl World {
             }
             (libc::IPPROTO_TCP, libc::TCP_NODELAY) => {
                 options.no_delay = int(value)? != 0;
-                // What a cork holds back goes once.
+                // TCP_NODELAY flushes corked data once.
                 self.uncork(number, true);
                 let on = !self.sockets.of(fd)?.options.no_delay;
                 self.choose(number, [SocketOption::Nagle(on)]);
@@ -110,7 +110,7 @@ impl World {
             }
             _ => return Err(Errno::ENOPROTOOPT),
         }
-        // A listener answers with what is chosen now.
+        // A listener's next SYN-ACK uses the new options.
         let socket = self.sockets.of(fd)?;
         if matches!(socket.state, State::Listening { .. }) {
             let options = socket.options.clone();
@@ -142,7 +142,7 @@ impl World {
             text.resize(16, 0);
             return Ok(text);
         }
-        // The state of Vegas, DCTCP or BBR: the kernel tells nothing either with the others.
+        // The state of Vegas, DCTCP or BBR. The kernel returns nothing for other algorithms.
         if (level, name) == (libc::IPPROTO_TCP, libc::TCP_CC_INFO) {
             return Ok(Vec::new());
         }
@@ -153,7 +153,7 @@ impl World {
         Ok(number.to_ne_bytes().to_vec())
     }
 
-    /// Options of one number.
+    /// Returns an option with an integer value.
     fn number(&self, socket: &Socket, key: (i32, i32)) -> Option<i32> {
         let options = &socket.options;
         let default_send = self.settings().send_buffer.min(i32::MAX as u32);
@@ -190,7 +190,7 @@ impl World {
         })
     }
 
-    /// Lets go what a cork holds back, or holds back what comes after, for a socket that wants no delay.
+    /// Lifts the cork of a no-delay socket, or restores it.
     fn uncork(&mut self, number: u64, off: bool) {
         let Some(socket) = self.sockets.by_number(number) else { return };
         if socket.options.no_delay && socket.options.cork {
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// Makes a new connection behave as its socket's options say.
+    /// Applies the socket's options to a new connection.
     pub(crate) fn tune(&mut self, number: u64) {
         let Some(socket) = self.sockets.by_number(number) else { return };
         let mut choices = choices_of(&socket.options);
@@ -213,7 +213,7 @@ impl World {
         }
     }
 
-    /// `SK_MEMINFO_…`: what is allocated for receiving and sending, and how much may be.
+    /// Returns `SK_MEMINFO_…`: memory used for receiving and sending, and the limits.
     fn memory_of(&self, socket: &Socket) -> Vec<u8> {
         let info = self.inspect(socket);
         let (received, queued) =
@@ -224,7 +224,7 @@ impl World {
         words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }
 
-    /// `ioctl` that asks for one number.
+    /// Implements an `ioctl` that returns one number.
     pub(crate) fn ask(&self, fd: i32, request: u64) -> Result<i32, Errno> {
         let socket = self.sockets.of(fd)?;
         let info = self.inspect(socket);
@@ -243,10 +243,10 @@ impl World {
     }
 }
 
-/// Bytes written and never sent.
+/// `ioctl` for the number of bytes written but never sent.
 const SIOCOUTQNSD: u64 = 0x894b;
 
-/// What the options ask of a connection.
+/// Returns the connection options that follow from the socket options.
 fn choices_of(options: &Options) -> Vec<SocketOption> {
     let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
     let seconds = |name: i32| tcp(name).and_then(|value| u64::try_from(value).ok());
@@ -290,7 +290,7 @@ fn choices_of(options: &Options) -> Vec<SocketOption> {
     choices
 }
 
-/// A value that the option can take.
+/// Validates the value of an option.
 fn checked(key: (i32, i32), value: i32) -> Result<i32, Errno> {
     let ok = match key {
         (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => (88..=32_767).contains(&value),
@@ -316,7 +316,7 @@ pub(super) fn int(value: &[u8]) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(*bytes))
 }
 
-/// An option that takes nothing but 0 and 1.
+/// Decodes an option that accepts only 0 and 1.
 pub(super) fn flag(value: &[u8]) -> Result<bool, Errno> {
     match int(value)? {
         0 => Ok(false),
@@ -325,7 +325,7 @@ pub(super) fn flag(value: &[u8]) -> Result<bool, Errno> {
     }
 }
 
-/// A `struct timeval`; all zero is no limit.
+/// Decodes a `struct timeval`; zero means no limit.
 fn span(value: &[u8]) -> Result<Option<Duration>, Errno> {
     let part = |at: usize| value.get(at..at + 8).and_then(|part| part.try_into().ok());
     let (Some(seconds), Some(micros)) = (part(0), part(8)) else { return Err(Errno::EINVAL) };

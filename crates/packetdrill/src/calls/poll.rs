@@ -1,4 +1,4 @@
-//! poll and epoll: what a descriptor is ready for.
+//! `poll` and `epoll`: readiness of descriptors.
 
 use std::collections::BTreeMap;
 
@@ -18,29 +18,29 @@ const WRITE_NORMAL: u32 = libc::EPOLLWRNORM as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
 const ONE_SHOT: u32 = libc::EPOLLONESHOT as u32;
 
-/// What is told whether it was asked for or not.
+/// Events that are always reported.
 const ALWAYS: u32 = ERR | HUP;
 
 /// A watched descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watched {
-    /// What is asked for, and how.
+    /// Requested events and flags.
     pub(crate) events: u32,
-    /// The program's own word.
+    /// User data of the program.
     pub(crate) data: u64,
-    /// The edges that were told; `None` when even the present state was not.
+    /// Edges at the last report; `None` before the first.
     told: Option<Edges>,
-    /// A one-shot that was told.
+    /// True if a one-shot entry has fired.
     spent: bool,
 }
 
-/// A watched set.
+/// An epoll instance.
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
     watched: BTreeMap<i32, Watched>,
 }
 
-/// What `epoll_ctl` asks for.
+/// Operation of `epoll_ctl`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EpollChange {
     Add { events: u32, data: u64 },
@@ -49,7 +49,7 @@ pub(crate) enum EpollChange {
 }
 
 impl Epoll {
-    /// The descriptor is closed.
+    /// Removes a closed descriptor.
     pub(crate) fn forget(&mut self, fd: i32) {
         self.watched.remove(&fd);
     }
@@ -72,7 +72,7 @@ impl Epoll {
 }
 
 impl World {
-    /// What a socket is ready for.
+    /// Returns the ready events of a socket.
     pub(crate) fn readiness(&self, socket: &Socket) -> u32 {
         let error = if socket.error.is_some() { ERR } else { 0 };
         error
@@ -105,8 +105,8 @@ impl World {
         ready
     }
 
-    /// Whether a third of the send buffer is free, and half of what may be unsent (`TCP_NOTSENT_LOWAT`), as the
-    /// kernel has it.
+    /// Returns true if a third of the send buffer is free, and half of the unsent limit
+    /// (`TCP_NOTSENT_LOWAT`), as in Linux.
     fn is_writable(&self, socket: &Socket) -> bool {
         let Some(info) = self.inspect(socket) else { return true };
         let limit = socket.options.send_buffer.unwrap_or_else(|| self.settings().send_buffer);
@@ -115,7 +115,7 @@ impl World {
             && unsent.saturating_mul(2) < socket.options.unsent_max()
     }
 
-    /// `poll`: what of each descriptor is ready; `None` when nothing is.
+    /// Implements `poll`: returns the ready events per descriptor; `None` if there are none.
     pub(crate) fn poll(&mut self, asked: &[(i32, i16)]) -> Option<Vec<i16>> {
         let ready_for = |(fd, events): &(i32, i16)| match self.sockets.of(*fd) {
             _ if *fd < 0 => 0,
@@ -136,7 +136,7 @@ impl World {
         self.sockets.epoll(epoll)?.change(fd, change)
     }
 
-    /// `epoll_wait`: what is ready and was not told; `None` when nothing is.
+    /// Implements `epoll_wait`: returns unreported ready events; `None` if there are none.
     pub(crate) fn epoll_wait(
         &mut self,
         epoll: i32,
@@ -161,7 +161,7 @@ impl World {
         (!told.is_empty()).then_some(Ok(told))
     }
 
-    /// What is to be told of a watched socket now.
+    /// Returns the events to report for a watched socket.
     fn news(&self, socket: &Socket, watched: &mut Watched) -> Option<u32> {
         let ready = self.readiness(socket) & (watched.events | ALWAYS);
         if ready == 0 || watched.spent {
