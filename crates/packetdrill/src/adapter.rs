@@ -21,13 +21,13 @@ const RETURN_TIME: core::time::Duration = core::time::Duration::from_millis(2);
 
 /// Maximum wait of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum WaitLimit {
     /// The call does not block.
-    None,
+    NonBlocking,
     /// The call blocks for this time at most.
     For(Duration),
     /// The call blocks until it completes.
-    Endless,
+    Unlimited,
 }
 
 /// One stack, the `userdata` of packetdrill's table.
@@ -45,7 +45,7 @@ pub(super) struct Adapter {
 impl Adapter {
     pub(super) fn new(flags: &str) -> Self {
         Self {
-            world: Mutex::new(World::new(Flags::of_program(flags))),
+            world: Mutex::new(World::new(Flags::from_environment(flags))),
             finished: Condvar::new(),
             driver: thread::current().id(),
             returning: AtomicBool::new(false),
@@ -82,17 +82,17 @@ impl Adapter {
     /// Waits until `attempt` returns a result. Returns `None` on timeout.
     pub(super) fn wait<R: Send + 'static>(
         &self,
-        patience: Patience,
+        wait_limit: WaitLimit,
         mut attempt: impl FnMut(&mut World) -> Option<R> + Send + 'static,
     ) -> Option<R> {
         let mut world = self.lock();
         let first = attempt(&mut world);
         self.wake(&world);
-        let until = match patience {
+        let until = match wait_limit {
             _ if first.is_some() => return first,
-            Patience::None => return None,
-            Patience::For(span) => Some(world.now() + span),
-            Patience::Endless => None,
+            WaitLimit::NonBlocking => return None,
+            WaitLimit::For(span) => Some(world.now() + span),
+            WaitLimit::Unlimited => None,
         };
         let slot = Arc::new(Mutex::new(None));
         let result = Arc::clone(&slot);
@@ -126,28 +126,30 @@ impl Adapter {
 
     /// Returns the maximum wait of a call on a descriptor, from the socket, the flags and the
     /// timeout.
-    pub(super) fn patience(
+    pub(super) fn wait_limit(
         &self,
         fd: i32,
         flags: i32,
         timeout: impl FnOnce(&Socket) -> Option<Duration>,
-    ) -> Result<Patience, Errno> {
+    ) -> Result<WaitLimit, Errno> {
         self.call(|world| {
             let socket = world.sockets.of(fd)?;
             Ok(match timeout(socket) {
-                _ if socket.non_blocking || flags & libc::MSG_DONTWAIT != 0 => Patience::None,
-                Some(span) => Patience::For(span),
-                None => Patience::Endless,
+                _ if socket.non_blocking || flags & libc::MSG_DONTWAIT != 0 => {
+                    WaitLimit::NonBlocking
+                }
+                Some(span) => WaitLimit::For(span),
+                None => WaitLimit::Unlimited,
             })
         })
     }
 
     /// Connects, and waits for the result if the socket blocks.
     pub(super) fn connect(&self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
-        let patience = self.patience(fd, 0, |socket| socket.options.send_timeout)?;
+        let wait_limit = self.wait_limit(fd, 0, |socket| socket.options.send_timeout)?;
         match self.call(|world| world.connect(fd, remote)) {
-            Err(Errno::EINPROGRESS | Errno::EALREADY) if patience != Patience::None => {
-                let answer = self.wait(patience, move |world| world.connected(fd));
+            Err(Errno::EINPROGRESS | Errno::EALREADY) if wait_limit != WaitLimit::NonBlocking => {
+                let answer = self.wait(wait_limit, move |world| world.connected(fd));
                 answer.unwrap_or(Err(Errno::EINPROGRESS))
             }
             other => other,
@@ -162,18 +164,19 @@ impl Adapter {
         remote: Option<SocketAddr>,
         mut written: Written,
     ) -> Result<usize, Errno> {
-        let patience = self.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
-        let waits = patience != Patience::None;
+        let wait_limit =
+            self.wait_limit(fd, written.flags(), |socket| socket.options.send_timeout)?;
+        let waits = wait_limit != WaitLimit::NonBlocking;
         match self.call(|world| world.open_early(fd, remote, &mut written, waits)) {
             Ok(()) => {}
             Err(Errno::EINPROGRESS) if waits => {
-                let answer = self.wait(patience, move |world| world.connected(fd));
+                let answer = self.wait(wait_limit, move |world| world.connected(fd));
                 answer.unwrap_or(Err(Errno::EINPROGRESS))?;
             }
             Err(Errno::EINPROGRESS) if written.taken() > 0 => return Ok(written.taken()),
             Err(error) => return Err(error),
         }
-        self.write(fd, patience, written)
+        self.write(fd, wait_limit, written)
     }
 
     /// Writes, and waits for room if the socket blocks. Returns the partial count if a timeout or
@@ -181,7 +184,7 @@ impl Adapter {
     pub(super) fn write(
         &self,
         fd: i32,
-        patience: Patience,
+        wait_limit: WaitLimit,
         written: Written,
     ) -> Result<usize, Errno> {
         let written = Arc::new(Mutex::new(written));
@@ -189,7 +192,7 @@ impl Adapter {
         let attempt = move |world: &mut World| {
             world.write(fd, &mut shared.lock().unwrap_or_else(PoisonError::into_inner))
         };
-        self.wait(patience, attempt).unwrap_or_else(|| {
+        self.wait(wait_limit, attempt).unwrap_or_else(|| {
             let taken = written.lock().unwrap_or_else(PoisonError::into_inner).taken();
             if taken > 0 { Ok(taken) } else { Err(Errno::EAGAIN) }
         })

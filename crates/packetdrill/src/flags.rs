@@ -39,31 +39,31 @@ impl Default for Flags {
 impl Flags {
     /// Reads packetdrill's command line, then its script, then `so_flags`; later values take
     /// precedence.
-    pub(super) fn of_program(so_flags: &str) -> Self {
+    pub(super) fn from_environment(so_flags: &str) -> Self {
         let mut flags = Self::default();
         if Path::new("/proc/self/exe").read_link().is_ok_and(|exe| exe.ends_with("packetdrill")) {
             let line: Vec<OsString> = std::env::args_os().collect();
-            line.iter().filter_map(|word| word.to_str()).for_each(|word| flags.take(word));
+            line.iter().filter_map(|word| word.to_str()).for_each(|word| flags.apply(word));
             // The script is small, and its options are at the start.
             if let Some(script) = line.last().and_then(|path| fs::read_to_string(path).ok()) {
-                flags.take_script(&script);
+                flags.apply_script(&script);
             }
         }
-        so_flags.split([',', ' ']).for_each(|word| flags.take(word));
+        so_flags.split([',', ' ']).for_each(|word| flags.apply(word));
         flags
     }
 
     /// Applies the option lines before the first event or command of a script.
-    fn take_script(&mut self, script: &str) {
+    fn apply_script(&mut self, script: &str) {
         let lines = script.lines().map(str::trim);
         let options = lines
             .filter(|line| !line.is_empty() && !line.starts_with("//"))
             .take_while(|line| line.starts_with("--"));
-        options.flat_map(str::split_whitespace).for_each(|word| self.take(word));
+        options.flat_map(str::split_whitespace).for_each(|word| self.apply(word));
     }
 
     /// Applies `sysctls=off`, `bursts=off`, `local_ip=ADDRESS` or `mtu=BYTES`. Ignores other words.
-    fn take(&mut self, word: &str) {
+    fn apply(&mut self, word: &str) {
         match word.trim_start_matches('-').split_once('=') {
             Some(("sysctls", "off")) => self.sysctls = false,
             Some(("bursts", "off")) => self.bursts = false,
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn options_at_the_start_of_a_script_count_and_later_ones_do_not() {
         let mut flags = Flags::default();
-        flags.take_script(
+        flags.apply_script(
             "// A script\n\n--mtu=1400 --local_ip=fd::1\n0 socket(...) = 3\n--mtu=600\n",
         );
         let local_v6 = "fd::1".parse().expect("an address");
@@ -102,7 +102,7 @@ mod tests {
     fn unknown_words_change_nothing() {
         let mut flags = Flags::default();
         for word in ["--verbose", "mtu=many", "local_ip=nowhere", "=", "script.pkt"] {
-            flags.take(word);
+            flags.apply(word);
         }
         assert_eq!(flags, Flags::default());
     }

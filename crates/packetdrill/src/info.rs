@@ -51,13 +51,13 @@ pub(super) enum Limit {
 
 /// Time spent in each limit.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spent {
+pub(super) struct LimitTimes {
     busy: Duration,
     window: Duration,
     buffer: Duration,
 }
 
-impl Spent {
+impl LimitTimes {
     pub(super) fn add(&mut self, limit: Limit, span: Duration) {
         let add = |sum: &mut Duration, counts: bool| {
             *sum = if counts { *sum + span } else { *sum };
@@ -179,7 +179,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     let [unacked, selected, lost, again] = info.segments;
     layout.words([unacked, selected, lost, again, 0]);
     // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv
-    layout.words([0, 0, since(socket.heard_at), 0]);
+    layout.words([0, 0, since(socket.last_data_at), 0]);
     let ssthresh = if info.ssthresh == u32::MAX { i32::MAX as u32 } else { info.ssthresh / mss };
     // pmtu, rcv_ssthresh, rtt, rttvar
     layout.words([1500, info.rcv_wnd, micros(info.srtt), micros(info.rttvar)]);
@@ -197,7 +197,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     layout.words([0, 0, unsent, micros(info.rtt_min), 0, 0]);
     // delivery_rate, busy_time, rwnd_limited, sndbuf_limited
     let long = |span: Duration| span.as_micros();
-    let Spent { busy, window, buffer } = socket.spent;
+    let LimitTimes { busy, window, buffer } = socket.limit_times;
     layout.longs([0, long(busy), long(window), long(buffer)]);
     // delivered, delivered_ce
     layout.words([delivered(info, socket), 0]);

@@ -17,7 +17,7 @@ pub(super) enum Event {
     /// The peer has closed its direction.
     PeerClosed { user: u64 },
     /// The connection closed.
-    Closed { user: u64, ending: CloseReason },
+    Closed { user: u64, reason: CloseReason },
 }
 
 /// Events since the last delivery to the sockets.
@@ -30,7 +30,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Returns an unused socket number.
-    pub(super) const fn draw_number(&mut self) -> u64 {
+    pub(super) const fn next_number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
@@ -38,7 +38,7 @@ impl Program {
 
 impl Service for Program {
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {
-        let user = self.draw_number();
+        let user = self.next_number();
         io.set_user_data(conn, user);
         self.events.push(Event::Accepted { user, conn, listener });
     }
@@ -59,7 +59,7 @@ impl Service for Program {
         self.events.push(Event::PeerClosed { user: io.user_data(conn) });
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
-        self.events.push(Event::Closed { user, ending });
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, reason: CloseReason) {
+        self.events.push(Event::Closed { user, reason });
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use super::calls::Epoll;
 use super::errno::Errno;
-use super::info::Spent;
+use super::info::LimitTimes;
 use super::program::Event;
 use linerate::shard::{ConnId, ListenerId, SynData};
 use linerate::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) enum State {
     /// Established, until both directions are closed and all data is read.
     Connected(ConnId),
     /// The connection is closed.
-    Over,
+    Closed,
 }
 
 /// Value of `SO_LINGER`.
@@ -57,7 +57,7 @@ pub(super) struct Options {
     /// `SO_SNDBUF`, if set.
     pub(super) send_buffer: Option<u32>,
     /// `TCP_INQ`.
-    pub(super) tells_inq: bool,
+    pub(super) reports_inq: bool,
     /// `SO_RCVLOWAT`.
     pub(super) receive_low_water: usize,
     /// Fast Open.
@@ -90,7 +90,7 @@ impl Default for Options {
             receive_timeout: None,
             send_timeout: None,
             send_buffer: None,
-            tells_inq: false,
+            reports_inq: false,
             receive_low_water: 1,
             fast_open: FastOpenOptions::default(),
         }
@@ -153,24 +153,24 @@ pub(super) struct Socket {
     /// True if the descriptor is closed.
     pub(super) orphan: bool,
     /// True if an active open succeeded and the program has not seen it.
-    pub(super) success_untold: bool,
+    pub(super) connect_unreported: bool,
     /// Pending error.
     pub(super) error: Option<Errno>,
     /// Data that a `MSG_PEEK` has read ahead.
     pub(super) peeked: Vec<u8>,
     pub(super) edges: Edges,
     /// Time of the last data arrival.
-    pub(super) heard_at: Instant,
+    pub(super) last_data_at: Instant,
     /// True if a write waits for room.
     pub(super) writer_waits: bool,
     /// Time spent waiting, by limit.
-    pub(super) spent: Spent,
+    pub(super) limit_times: LimitTimes,
     /// Bytes of data in the SYN.
     pub(super) early: u32,
     /// Fate of the data in the SYN, once known.
     pub(super) syn_data: SynData,
     /// True if the error of a closed connection with unread data was returned.
-    pub(super) end_told: bool,
+    pub(super) close_error_reported: bool,
 }
 
 impl Socket {
@@ -187,16 +187,16 @@ impl Socket {
             read_shut: false,
             write_shut: false,
             orphan: false,
-            success_untold: false,
+            connect_unreported: false,
             error: None,
             peeked: Vec::new(),
             edges: Edges::default(),
-            heard_at: now,
+            last_data_at: now,
             writer_waits: false,
-            spent: Spent::default(),
+            limit_times: LimitTimes::default(),
             early: 0,
             syn_data: SynData::None,
-            end_told: false,
+            close_error_reported: false,
         }
     }
 
@@ -247,7 +247,7 @@ impl Sockets {
     }
 
     /// Removes a descriptor and returns its object.
-    pub(super) fn withdraw(&mut self, fd: i32) -> Result<Entry, Errno> {
+    pub(super) fn remove_descriptor(&mut self, fd: i32) -> Result<Entry, Errno> {
         for entry in self.entries.values_mut() {
             if let Entry::Epoll(epoll) = entry {
                 epoll.forget(fd);
@@ -326,13 +326,13 @@ impl Sockets {
             Event::Connected { .. } => {
                 if let State::Connecting(conn) = socket.state {
                     socket.state = State::Connected(conn);
-                    socket.success_untold = true;
-                    socket.heard_at = now;
+                    socket.connect_unreported = true;
+                    socket.last_data_at = now;
                 }
                 socket.wake();
             }
             Event::Readable { .. } => {
-                socket.heard_at = now;
+                socket.last_data_at = now;
                 socket.edges.readable += 1;
             }
             Event::Writable { .. } => socket.edges.writable += 1,
@@ -340,13 +340,13 @@ impl Sockets {
                 socket.peer_closed = true;
                 socket.wake();
             }
-            Event::Closed { ending, .. } => {
-                socket.error = match Errno::of_reason(ending) {
+            Event::Closed { reason, .. } => {
+                socket.error = match Errno::of_reason(reason) {
                     // After the peer's FIN, a reset is `EPIPE` for a writer.
                     Some(Errno::ECONNRESET) if socket.peer_closed => Some(Errno::EPIPE),
-                    error => error.filter(|_| !socket.end_told),
+                    error => error.filter(|_| !socket.close_error_reported),
                 };
-                socket.state = State::Over;
+                socket.state = State::Closed;
                 socket.wake();
                 if socket.orphan {
                     self.by_number.remove(&user);

@@ -20,8 +20,8 @@ use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
 
 /// MAC addresses of the two ends of the link.
-const OURS: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 1]);
-const THEIRS: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 2]);
+const MAC_LOCAL: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 1]);
+const MAC_REMOTE: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 2]);
 
 /// Length of the Ethernet header.
 const ETHERNET_LEN: usize = 14;
@@ -37,10 +37,10 @@ const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// Initial time: far from zero, like a kernel's clock.
-const BEGINNING: Instant = Instant::from_millis(1_000_000_000);
+const START: Instant = Instant::from_millis(1_000_000_000);
 
 /// Maximum wait for a packet: longer than keep-alive takes to give up by default.
-const PATIENCE: Duration = Duration::from_secs(4 * 3600);
+const PACKET_WAIT_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// Retries a blocked call; returns true once it completes.
 pub(super) type Attempt = Box<dyn FnMut(&mut World) -> bool + Send>;
@@ -77,7 +77,7 @@ impl World {
             memory::Config { frames: FRAMES, frame_max: PACKET_MAX + ETHERNET_LEN, ring: FRAMES };
         let (near, far) = memory::pair(cable);
         Self {
-            now: BEGINNING,
+            now: START,
             host: Host::new(&flags),
             flags,
             shard: None,
@@ -93,8 +93,8 @@ impl World {
     }
 
     /// Returns a number for a new socket.
-    pub(super) const fn draw_number(&mut self) -> u64 {
-        self.program.draw_number()
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.program.next_number()
     }
 
     /// Returns the current time.
@@ -119,7 +119,7 @@ impl World {
 
     /// Applies `sysctl`s that the script has changed, and the socket options that affect a
     /// connection from its first segment.
-    pub(super) fn look_at_host(&mut self, options: &Options) {
+    pub(super) fn apply_host_settings(&mut self, options: &Options) {
         let mut settings = self.host.settings();
         let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
         if let Some(mss) = tcp(libc::TCP_MAXSEG).and_then(|mss| u16::try_from(mss).ok()) {
@@ -132,12 +132,12 @@ impl World {
             let whole = most - most % segment.min(most);
             settings.receive_buffer_initial = settings.receive_buffer_initial.min(whole);
         }
-        self.awake().set_settings(settings);
+        self.stack().set_settings(settings);
     }
 
     /// Returns the local address of a family; starts the stack.
     pub(super) fn local(&mut self, ipv6: bool) -> IpAddr {
-        self.awake();
+        self.stack();
         if ipv6 { self.flags.local_v6.into() } else { self.flags.local_v4.into() }
     }
 
@@ -145,7 +145,7 @@ impl World {
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` if the stack already has another address of the family.
-    pub(super) fn adopt(&mut self, address: IpAddr) -> Result<(), Errno> {
+    pub(super) fn add_local_address(&mut self, address: IpAddr) -> Result<(), Errno> {
         if self.shard.is_none() {
             match address {
                 IpAddr::V4(address) => self.flags.local_v4 = address,
@@ -157,12 +157,12 @@ impl World {
     }
 
     /// Returns the stack; creates it on first use.
-    pub(super) fn awake(&mut self) -> &mut Shard {
+    pub(super) fn stack(&mut self) -> &mut Shard {
         let Self { shard, flags, host, now, near, program, .. } = self;
         shard.get_or_insert_with(|| {
             let addresses = vec![(flags.local_v4.into(), 32), (flags.local_v6.into(), 128)];
             // A fixed secret: every run of a script sees the same numbers.
-            let mut config = Config::new(OURS, addresses, [0x5a; 32]);
+            let mut config = Config::new(MAC_LOCAL, addresses, [0x5a; 32]);
             config.limits.connections = 1 << 10;
             config.limits.embryos = 1 << 10;
             config.limits.time_waits = 1 << 10;
@@ -174,22 +174,22 @@ impl World {
             (config.gateway_v4, config.gateway_v6) = (Some(GATEWAY_V4), Some(GATEWAY_V6));
             let mut shard = Shard::new(config);
             for gateway in [GATEWAY_V4.into(), GATEWAY_V6.into()] {
-                shard.mirror_neighbour(*now, gateway, Some(THEIRS.0));
+                shard.mirror_neighbour(*now, gateway, Some(MAC_REMOTE.0));
             }
-            let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
-            shard.start(*now, around);
+            let env = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+            shard.start(*now, env);
             shard
         })
     }
 
     /// Calls the stack as a program does, then runs it until it is idle.
-    pub(super) fn act<R>(&mut self, call: impl FnOnce(&mut dyn Io) -> R) -> R {
-        self.awake();
+    pub(super) fn with_io<R>(&mut self, call: impl FnOnce(&mut dyn Io) -> R) -> R {
+        self.stack();
         let Self { shard, near, program, now, .. } = self;
-        let shard = shard.as_mut().expect("the stack is awake");
-        let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
-        let result = shard.with_io(*now, around, call);
-        self.rest();
+        let shard = shard.as_mut().expect("the stack exists");
+        let env = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+        let result = shard.with_io(*now, env, call);
+        self.finish_step();
         result
     }
 
@@ -201,20 +201,20 @@ impl World {
     /// Runs the stack until it has no more work at the current time.
     fn turn(&mut self) {
         let Self { shard: Some(shard), near, program, now, .. } = self else { return };
-        let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
-        shard.turn(*now, around);
-        self.rest();
+        let env = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+        shard.turn(*now, env);
+        self.finish_step();
     }
 
     /// Finishes a step: collects packets, continues unfinished work, delivers events, retries
     /// blocked calls.
-    fn rest(&mut self) {
+    fn finish_step(&mut self) {
         self.collect();
         while let Self { shard: Some(shard), near, program, now, .. } = self
             && shard.deadline().is_some_and(|at| at <= *now)
         {
-            let around = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
-            let turn = shard.turn(*now, around);
+            let env = &mut TurnEnv { link: near, service: program, handover: &mut Alone };
+            let turn = shard.turn(*now, env);
             self.collect();
             if turn.sent + turn.received == 0 {
                 break;
@@ -258,10 +258,10 @@ impl World {
             _ => return Err(Errno::EINVAL),
         };
         // The stack counts and drops packets for other addresses.
-        let _ = self.adopt(to);
+        let _ = self.add_local_address(to);
         let mut bytes = Vec::with_capacity(ETHERNET_LEN + packet.len());
-        bytes.extend_from_slice(&OURS.0);
-        bytes.extend_from_slice(&THEIRS.0);
+        bytes.extend_from_slice(&MAC_LOCAL.0);
+        bytes.extend_from_slice(&MAC_REMOTE.0);
         bytes.extend_from_slice(&ethertype);
         bytes.extend_from_slice(packet);
         if bytes.len() > self.far.frame_max() {
@@ -278,7 +278,7 @@ impl World {
     /// Returns the next packet that the stack sends, with its time. Advances the clock until a
     /// packet is sent; returns `None` if there will be none.
     pub(super) fn next_packet(&mut self) -> Option<(Instant, Vec<u8>)> {
-        let end = self.now + PATIENCE;
+        let end = self.now + PACKET_WAIT_MAX;
         while self.outgoing.is_empty() {
             if self.now > end || !self.step() {
                 return None;
@@ -291,19 +291,19 @@ impl World {
     /// deadline.
     pub(super) fn step(&mut self) -> bool {
         let Some(at) = self.next_deadline() else { return false };
-        self.pass(at);
+        self.pass_time(at);
         self.turn();
         true
     }
 
     /// Advances the clock to `to` without events, and accounts what limits each socket meanwhile.
-    fn pass(&mut self, to: Instant) {
+    fn pass_time(&mut self, to: Instant) {
         let span = to.since(self.now);
         let limits: Vec<_> =
             self.sockets.all().map(|socket| (socket.number, self.limit_of(socket))).collect();
         for (number, limit) in limits {
             if let Some(socket) = self.sockets.by_number(number) {
-                socket.spent.add(limit, span);
+                socket.limit_times.add(limit, span);
             }
         }
         self.now = to;
@@ -315,7 +315,7 @@ impl World {
         while self.next_deadline().is_some_and(|at| at <= to) {
             self.step();
         }
-        self.pass(self.now.max(to));
+        self.pass_time(self.now.max(to));
     }
 
     /// Returns the next deadline. An overdue one is moved to one microsecond from now, so the clock

@@ -77,7 +77,7 @@ impl World {
         let number = socket.number;
         let waiting = self.readable(socket);
         let wanted = if flags & libc::MSG_WAITALL != 0 { most.max(1) } else { 1 };
-        let ended = socket.peer_closed || socket.read_shut || matches!(socket.state, State::Over);
+        let ended = socket.peer_closed || socket.read_shut || matches!(socket.state, State::Closed);
         if waiting >= wanted || waiting > 0 && (ended || most <= waiting) {
             return Some(Ok(self.take(number, most, flags)));
         }
@@ -100,7 +100,7 @@ impl World {
         let ahead = bytes.len();
         if let Some(conn) = conn.filter(|_| ahead < most) {
             bytes.resize(most, 0);
-            let taken = self.act(|io| io.read(conn, &mut bytes[ahead..]));
+            let taken = self.with_io(|io| io.read(conn, &mut bytes[ahead..]));
             bytes.truncate(ahead + taken);
         }
         let rest = if peeks { bytes.clone() } else { bytes.split_off(most.min(bytes.len())) };
@@ -121,8 +121,8 @@ impl World {
     }
 
     fn inq(&mut self, number: u64) -> Option<i32> {
-        let asked = self.sockets.by_number(number).filter(|socket| socket.options.tells_inq)?;
-        let number = asked.number;
+        let socket = self.sockets.by_number(number).filter(|socket| socket.options.reports_inq)?;
+        let number = socket.number;
         let socket = self.sockets.all().find(|socket| socket.number == number)?;
         let left = self.readable(socket);
         // The end of the stream counts as one more byte.
@@ -156,7 +156,7 @@ impl World {
         let urgent = written.flags & libc::MSG_OOB != 0;
         let more = written.flags & libc::MSG_MORE != 0;
         let was_more = core::mem::replace(&mut socket.options.more, more);
-        let taken = self.act(|io| {
+        let taken = self.with_io(|io| {
             if more != was_more {
                 io.set_option(conn, SocketOption::MoreFollows(more));
             }

@@ -28,7 +28,7 @@ const SERVER_WITHOUT_OPTION: u64 = 0x400;
 const KEY_LEN: usize = 16;
 
 /// Returns true if a TCP option concerns Fast Open.
-pub(super) const fn knows(name: i32) -> bool {
+pub(super) const fn is_option(name: i32) -> bool {
     matches!(name, libc::TCP_FASTOPEN | libc::TCP_FASTOPEN_CONNECT | KEY | NO_COOKIE)
 }
 
@@ -41,7 +41,7 @@ impl World {
     pub(super) fn set_fast_open(&mut self, fd: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         let bits = self.fast_open_bits();
         let socket = self.sockets.of_mut(fd)?;
-        let fresh = matches!(socket.state, State::Fresh | State::Over);
+        let fresh = matches!(socket.state, State::Fresh | State::Closed);
         let early = fresh || matches!(socket.state, State::Listening { .. });
         let options = &mut socket.options.fast_open;
         match name {
@@ -68,8 +68,8 @@ impl World {
         let (options, state) = (socket.options.clone(), &socket.state);
         if let State::Listening { listener, .. } = *state {
             let fast_open = self.fast_open_of(&options, 1);
-            self.awake().set_fast_open(listener, fast_open);
-            self.take_keys(&options);
+            self.stack().set_fast_open(listener, fast_open);
+            self.install_keys(&options);
         }
         Ok(())
     }
@@ -78,23 +78,23 @@ impl World {
     pub(super) fn fast_open_of(&self, options: &Options, backlog: i32) -> Option<FastOpenListener> {
         let bits = self.fast_open_bits();
         let chosen = options.fast_open.queue.filter(|queue| *queue > 0);
-        let unasked =
+        let default_queue =
             (bits & SERVER_WITHOUT_OPTION != 0).then(|| u32::try_from(backlog).unwrap_or(0).max(1));
-        let pending = chosen.or(unasked).filter(|_| bits & SERVER != 0)?;
+        let pending = chosen.or(default_queue).filter(|_| bits & SERVER != 0)?;
         let without_cookie = bits & SERVER_WITHOUT_COOKIE != 0 || options.fast_open.no_cookie;
         Some(FastOpenListener { pending, without_cookie })
     }
 
     /// Installs the keys of a listener: its own, or the host's. The stack has one set, from the
     /// most recent listener.
-    pub(super) fn take_keys(&mut self, options: &Options) {
+    pub(super) fn install_keys(&mut self, options: &Options) {
         let own = options.fast_open.keys.clone();
         let host = || self.host_keys();
         let Some(keys) = own.or_else(host) else { return };
         let mut keys = keys.chunks_exact(KEY_LEN).filter_map(|key| key.try_into().ok());
         if let Some(first) = keys.next() {
             let keys = CookieKeys::given(first, keys.next());
-            self.awake().set_fast_open_keys(keys);
+            self.stack().set_fast_open_keys(keys);
         }
     }
 
@@ -134,13 +134,13 @@ impl World {
         let open = self.prepare(fd, remote)?;
         let without_cookie = self.without_cookie(&self.sockets.of(fd)?.options);
         let early = Early { data: &[], without_cookie };
-        Ok(self.act(|io| io.early_room(&open, &early)))
+        Ok(self.with_io(|io| io.early_room(&open, &early)))
     }
 
     fn open_with(&mut self, fd: i32, remote: SocketAddr, data: &[u8]) -> Result<(), Errno> {
         let without_cookie = self.without_cookie(&self.sockets.of(fd)?.options);
         let socket = self.sockets.of_mut(fd)?;
-        socket.end_told = false;
+        socket.close_error_reported = false;
         self.open(fd, remote, Some(&Early { data, without_cookie })).map(|_| ())
     }
 
@@ -162,9 +162,9 @@ impl World {
         let socket = self.sockets.of_mut(fd)?;
         match socket.state {
             State::Connecting(_) => return Err(Errno::EALREADY),
-            State::Connected(_) if core::mem::take(&mut socket.success_untold) => return Ok(()),
+            State::Connected(_) if core::mem::take(&mut socket.connect_unreported) => return Ok(()),
             State::Connected(_) | State::Listening { .. } => return Err(Errno::EISCONN),
-            State::Fresh | State::Over | State::Deferred(_) => {
+            State::Fresh | State::Closed | State::Deferred(_) => {
                 socket.state = State::Fresh;
                 if let Some(error) = socket.take_error() {
                     return Err(error);
@@ -194,7 +194,7 @@ impl World {
     pub(super) fn error_of_end(&mut self, fd: i32) -> Option<Errno> {
         let reason = self.inspect(self.sockets.of(fd).ok()?)?.close_reason?;
         let socket = self.sockets.of_mut(fd).ok()?;
-        let told = core::mem::replace(&mut socket.end_told, true);
-        Errno::of_reason(reason).map(|error| if told { Errno::EPIPE } else { error })
+        let reported = core::mem::replace(&mut socket.close_error_reported, true);
+        Errno::of_reason(reason).map(|error| if reported { Errno::EPIPE } else { error })
     }
 }

@@ -84,14 +84,14 @@ impl World {
                 // TCP_NODELAY flushes corked data once.
                 self.uncork(number, true);
                 let on = !self.sockets.of(fd)?.options.no_delay;
-                self.choose(number, [SocketOption::Nagle(on)]);
+                self.set_options(number, [SocketOption::Nagle(on)]);
                 self.uncork(number, false);
             }
             (libc::IPPROTO_TCP, libc::TCP_CORK) => {
                 (options.cork, options.corked) = (int(value)? != 0, true)
             }
-            (libc::IPPROTO_TCP, libc::TCP_INQ) => options.tells_inq = flag(value)?,
-            (libc::IPPROTO_TCP, name) if fast_open::knows(name) => {
+            (libc::IPPROTO_TCP, libc::TCP_INQ) => options.reports_inq = flag(value)?,
+            (libc::IPPROTO_TCP, name) if fast_open::is_option(name) => {
                 return self.set_fast_open(fd, name, value);
             }
             (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
@@ -114,10 +114,10 @@ impl World {
         let socket = self.sockets.of(fd)?;
         if matches!(socket.state, State::Listening { .. }) {
             let options = socket.options.clone();
-            self.look_at_host(&options);
+            self.apply_host_settings(&options);
         }
-        let choices = choices_of(&self.sockets.of(fd)?.options);
-        self.choose(number, choices);
+        let wanted = connection_options(&self.sockets.of(fd)?.options);
+        self.set_options(number, wanted);
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl World {
             }
             (libc::IPPROTO_TCP, libc::TCP_NODELAY) => i32::from(options.no_delay),
             (libc::IPPROTO_TCP, libc::TCP_CORK) => i32::from(options.cork),
-            (libc::IPPROTO_TCP, libc::TCP_INQ) => i32::from(options.tells_inq),
+            (libc::IPPROTO_TCP, libc::TCP_INQ) => i32::from(options.reports_inq),
             (libc::IPPROTO_TCP, libc::TCP_FASTOPEN) => options.fast_open.queue.unwrap_or(0) as i32,
             (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) => {
                 i32::from(options.fast_open.connects)
@@ -194,22 +194,22 @@ impl World {
     fn uncork(&mut self, number: u64, off: bool) {
         let Some(socket) = self.sockets.by_number(number) else { return };
         if socket.options.no_delay && socket.options.cork {
-            self.choose(number, [SocketOption::Cork(!off)]);
+            self.set_options(number, [SocketOption::Cork(!off)]);
         }
     }
 
     /// Applies the socket's options to a new connection.
-    pub(crate) fn tune(&mut self, number: u64) {
+    pub(crate) fn apply_options(&mut self, number: u64) {
         let Some(socket) = self.sockets.by_number(number) else { return };
-        let mut choices = choices_of(&socket.options);
-        choices.push(SocketOption::Nagle(!socket.options.no_delay));
-        self.choose(number, choices);
+        let mut wanted = connection_options(&socket.options);
+        wanted.push(SocketOption::Nagle(!socket.options.no_delay));
+        self.set_options(number, wanted);
     }
 
-    fn choose(&mut self, number: u64, choices: impl IntoIterator<Item = SocketOption>) {
+    fn set_options(&mut self, number: u64, wanted: impl IntoIterator<Item = SocketOption>) {
         let conn = self.sockets.by_number(number).and_then(|socket| socket.conn());
         if let Some(conn) = conn {
-            self.act(|io| choices.into_iter().for_each(|choice| io.set_option(conn, choice)));
+            self.with_io(|io| wanted.into_iter().for_each(|choice| io.set_option(conn, choice)));
         }
     }
 
@@ -225,7 +225,7 @@ impl World {
     }
 
     /// Implements an `ioctl` that returns one number.
-    pub(crate) fn ask(&self, fd: i32, request: u64) -> Result<i32, Errno> {
+    pub(crate) fn query(&self, fd: i32, request: u64) -> Result<i32, Errno> {
         let socket = self.sockets.of(fd)?;
         let info = self.inspect(socket);
         let count = match request {
@@ -247,15 +247,15 @@ impl World {
 const SIOCOUTQNSD: u64 = 0x894b;
 
 /// Returns the connection options that follow from the socket options.
-fn choices_of(options: &Options) -> Vec<SocketOption> {
+fn connection_options(options: &Options) -> Vec<SocketOption> {
     let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
     let seconds = |name: i32| tcp(name).and_then(|value| u64::try_from(value).ok());
-    let mut choices = Vec::new();
+    let mut wanted = Vec::new();
     if options.corked {
-        choices.push(SocketOption::Cork(options.cork));
+        wanted.push(SocketOption::Cork(options.cork));
     }
     if let Some(algorithm) = options.congestion.as_deref().and_then(host::algorithm) {
-        choices.push(SocketOption::CongestionControl(algorithm));
+        wanted.push(SocketOption::CongestionControl(algorithm));
     }
     let default = KeepAlive::default();
     let times = KeepAlive {
@@ -264,30 +264,30 @@ fn choices_of(options: &Options) -> Vec<SocketOption> {
         probes: tcp(libc::TCP_KEEPCNT).map_or(default.probes, |n| n.clamp(0, 255) as u8),
     };
     match options.kept.get(&(libc::SOL_SOCKET, libc::SO_KEEPALIVE)) {
-        Some(0) => choices.push(SocketOption::KeepAlive(false)),
-        Some(_) => choices.push(SocketOption::KeepAliveTimes(times)),
+        Some(0) => wanted.push(SocketOption::KeepAlive(false)),
+        Some(_) => wanted.push(SocketOption::KeepAliveTimes(times)),
         None => {}
     }
     if let Some(timeout_ms) = seconds(libc::TCP_USER_TIMEOUT) {
         let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
-        choices.push(SocketOption::UserTimeout(timeout));
+        wanted.push(SocketOption::UserTimeout(timeout));
     }
     if let Some(most) = options.window_max() {
-        choices.push(SocketOption::WindowMax(Some(most)));
+        wanted.push(SocketOption::WindowMax(Some(most)));
     }
     if let Some(retries) = tcp(libc::TCP_SYNCNT) {
-        choices.push(SocketOption::SynRetries(retries.clamp(0, 255) as u8));
+        wanted.push(SocketOption::SynRetries(retries.clamp(0, 255) as u8));
     }
     if let Some(on) = tcp(libc::TCP_QUICKACK) {
-        choices.push(SocketOption::QuickAck(on != 0));
+        wanted.push(SocketOption::QuickAck(on != 0));
     }
     let class = [(libc::IPPROTO_IP, libc::IP_TOS), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)];
     for key in class {
         if let Some(class) = options.kept.get(&key) {
-            choices.push(SocketOption::DiffServ((class >> 2 & 0x3f) as u8));
+            wanted.push(SocketOption::DiffServ((class >> 2 & 0x3f) as u8));
         }
     }
-    choices
+    wanted
 }
 
 /// Validates the value of an option.

@@ -29,9 +29,9 @@ pub(crate) struct Watched {
     /// User data of the program.
     pub(crate) data: u64,
     /// Edges at the last report; `None` before the first.
-    told: Option<Edges>,
+    reported: Option<Edges>,
     /// True if a one-shot entry has fired.
-    spent: bool,
+    fired: bool,
 }
 
 /// An epoll instance.
@@ -62,7 +62,7 @@ impl Epoll {
                 return Err(Errno::ENOENT);
             }
             EpollChange::Add { events, data } | EpollChange::Modify { events, data } => {
-                let watched = Watched { events, data, told: None, spent: false };
+                let watched = Watched { events, data, reported: None, fired: false };
                 self.watched.insert(fd, watched);
             }
             EpollChange::Delete => self.forget(fd),
@@ -83,7 +83,7 @@ impl World {
                 State::Deferred(_) => OUT | WRITE_NORMAL,
                 State::Connecting(_) => 0,
                 State::Connected(_) => self.readiness_of_connection(socket),
-                State::Over => IN | READ_NORMAL | OUT | WRITE_NORMAL | RDHUP | HUP,
+                State::Closed => IN | READ_NORMAL | OUT | WRITE_NORMAL | RDHUP | HUP,
             }
     }
 
@@ -116,13 +116,13 @@ impl World {
     }
 
     /// Implements `poll`: returns the ready events per descriptor; `None` if there are none.
-    pub(crate) fn poll(&mut self, asked: &[(i32, i16)]) -> Option<Vec<i16>> {
+    pub(crate) fn poll(&mut self, requested: &[(i32, i16)]) -> Option<Vec<i16>> {
         let ready_for = |(fd, events): &(i32, i16)| match self.sockets.of(*fd) {
             _ if *fd < 0 => 0,
             Ok(socket) => (self.readiness(socket) & (u32::from(*events as u16) | ALWAYS)) as i16,
             Err(_) => libc::POLLNVAL,
         };
-        let answers: Vec<i16> = asked.iter().map(ready_for).collect();
+        let answers: Vec<i16> = requested.iter().map(ready_for).collect();
         answers.iter().any(|events| *events != 0).then_some(answers)
     }
 
@@ -146,42 +146,42 @@ impl World {
             Ok(epoll) => core::mem::take(epoll),
             Err(error) => return Some(Err(error)),
         };
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (fd, watched) in &mut set.watched {
-            if told.len() < most
+            if reported.len() < most
                 && let Ok(socket) = self.sockets.of(*fd)
-                && let Some(ready) = self.news(socket, watched)
+                && let Some(ready) = self.unreported_events(socket, watched)
             {
-                told.push((ready, watched.data));
+                reported.push((ready, watched.data));
             }
         }
         if let Ok(epoll) = self.sockets.epoll(epoll) {
             *epoll = set;
         }
-        (!told.is_empty()).then_some(Ok(told))
+        (!reported.is_empty()).then_some(Ok(reported))
     }
 
     /// Returns the events to report for a watched socket.
-    fn news(&self, socket: &Socket, watched: &mut Watched) -> Option<u32> {
+    fn unreported_events(&self, socket: &Socket, watched: &mut Watched) -> Option<u32> {
         let ready = self.readiness(socket) & (watched.events | ALWAYS);
-        if ready == 0 || watched.spent {
+        if ready == 0 || watched.fired {
             return None;
         }
         if watched.events & EDGE != 0 {
             let edges = socket.edges;
-            let before = watched.told.replace(edges);
+            let before = watched.reported.replace(edges);
             let wakes = |kinds: u32, now: u32, before: u32| {
                 watched.events & (kinds | ALWAYS) & ready != 0 && now != before
             };
-            let news = before.is_none_or(|before| {
+            let changed = before.is_none_or(|before| {
                 wakes(IN | RDHUP, edges.readable, before.readable)
                     || wakes(OUT, edges.writable, before.writable)
             });
-            if !news {
+            if !changed {
                 return None;
             }
         }
-        watched.spent = watched.events & ONE_SHOT != 0;
+        watched.fired = watched.events & ONE_SHOT != 0;
         Some(ready)
     }
 }

@@ -8,7 +8,7 @@ use libc::{epoll_event, loff_t, nfds_t, pollfd, size_t, sockaddr, socklen_t, tim
 use super::descriptor;
 use super::memory::{copy_in, copy_out, read, read_all, write};
 use super::table::UserData;
-use crate::adapter::{Adapter, Patience};
+use crate::adapter::{Adapter, WaitLimit};
 use crate::address;
 use crate::calls::{Closing, Epoll, EpollChange};
 use crate::errno::Errno;
@@ -95,13 +95,13 @@ pub(super) unsafe extern "C" fn accept(
     // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let accepted = adapter
-        .patience(fd, 0, |socket| socket.options.receive_timeout)
-        .and_then(|patience| {
-            adapter.wait(patience, move |world| world.accept(fd)).unwrap_or(Err(Errno::EAGAIN))
+        .wait_limit(fd, 0, |socket| socket.options.receive_timeout)
+        .and_then(|wait_limit| {
+            adapter.wait(wait_limit, move |world| world.accept(fd)).unwrap_or(Err(Errno::EAGAIN))
         })
         .and_then(|(number, remote)| {
             let ipv6 = adapter.call(|world| world.sockets.of(fd).is_ok_and(|socket| socket.ipv6));
-            tell_address(at, len, &address::encode(remote, ipv6))?;
+            write_address(at, len, &address::encode(remote, ipv6))?;
             let new = descriptor::reserve()?;
             adapter.call(|world| world.assign(new, number, false));
             Ok(new)
@@ -110,7 +110,7 @@ pub(super) unsafe extern "C" fn accept(
 }
 
 /// Writes an address to the caller, truncated to the available room, and its full length.
-pub(super) fn tell_address(
+pub(super) fn write_address(
     at: *mut sockaddr,
     len: *mut socklen_t,
     bytes: &[u8],
@@ -170,7 +170,7 @@ pub(super) unsafe extern "C" fn ioctl(
 ) -> c_int {
     // SAFETY: packetdrill passes the table's `userdata`; for the variadic type see `fcntl`.
     let adapter = unsafe { adapter(userdata) };
-    let value = adapter.call(|world| world.ask(fd, request));
+    let value = adapter.call(|world| world.query(fd, request));
     done(value.and_then(|value| copy_out(argument, &value.to_ne_bytes())))
 }
 
@@ -179,14 +179,14 @@ pub(super) unsafe extern "C" fn close(userdata: UserData, fd: c_int) -> c_int {
     let adapter = unsafe { adapter(userdata) };
     let closing = adapter.call(|world| world.close(fd));
     if closing.is_ok() {
-        descriptor::give_back(fd);
+        descriptor::release(fd);
     }
     done(closing.map(|closing| {
         if let Closing::Lingers(number, span) = closing {
             let over = move |world: &mut crate::world::World| {
                 world.sockets.by_number(number).is_none().then_some(())
             };
-            let _ = adapter.wait(Patience::For(span), over);
+            let _ = adapter.wait(WaitLimit::For(span), over);
         }
     }))
 }
@@ -219,9 +219,9 @@ pub(super) fn getsockopt_of(
     done(read(len).and_then(|room| {
         let room = room as usize;
         let bytes = adapter.call(|world| world.option(fd, key, room))?;
-        let told = &bytes[..bytes.len().min(room)];
-        copy_out(value, told)?;
-        write(len, told.len() as socklen_t)
+        let reported = &bytes[..bytes.len().min(room)];
+        copy_out(value, reported)?;
+        write(len, reported.len() as socklen_t)
     }))
 }
 
@@ -240,11 +240,11 @@ pub(super) unsafe extern "C" fn setsockopt(
 }
 
 /// Returns the maximum wait of `poll` and `epoll_wait`.
-fn patience(timeout_ms: c_int) -> Patience {
+fn wait_limit(timeout_ms: c_int) -> WaitLimit {
     match timeout_ms {
-        0 => Patience::None,
+        0 => WaitLimit::NonBlocking,
         ms => u64::try_from(ms)
-            .map_or(Patience::Endless, |ms| Patience::For(Duration::from_millis(ms))),
+            .map_or(WaitLimit::Unlimited, |ms| WaitLimit::For(Duration::from_millis(ms))),
     }
 }
 
@@ -256,11 +256,11 @@ pub(super) unsafe extern "C" fn poll(
 ) -> c_int {
     // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
-    answer(read_all(at, count as usize).and_then(|mut asked| {
-        let events: Vec<_> = asked.iter().map(|one| (one.fd, one.events)).collect();
+    answer(read_all(at, count as usize).and_then(|mut requested| {
+        let events: Vec<_> = requested.iter().map(|one| (one.fd, one.events)).collect();
         let attempt = move |world: &mut crate::world::World| world.poll(&events);
-        let answers = adapter.wait(patience(timeout_ms), attempt).unwrap_or_default();
-        for (n, one) in asked.iter_mut().enumerate() {
+        let answers = adapter.wait(wait_limit(timeout_ms), attempt).unwrap_or_default();
+        for (n, one) in requested.iter_mut().enumerate() {
             one.revents = answers.get(n).copied().unwrap_or(0);
             write(at.wrapping_add(n), *one)?;
         }
@@ -371,12 +371,12 @@ pub(super) unsafe extern "C" fn epoll_wait(
         return answer(Err(Errno::EINVAL));
     };
     let attempt = move |world: &mut crate::world::World| world.epoll_wait(epoll, most);
-    let told = adapter.wait(patience(timeout_ms), attempt).unwrap_or(Ok(Vec::new()));
-    answer(told.and_then(|told| {
-        for (n, (events, data)) in told.iter().enumerate() {
+    let reported = adapter.wait(wait_limit(timeout_ms), attempt).unwrap_or(Ok(Vec::new()));
+    answer(reported.and_then(|reported| {
+        for (n, (events, data)) in reported.iter().enumerate() {
             write(at.wrapping_add(n), epoll_event { events: *events, u64: *data })?;
         }
-        Ok(told.len() as c_int)
+        Ok(reported.len() as c_int)
     }))
 }
 

@@ -12,7 +12,7 @@ pub(super) fn reserve() -> Result<i32, Errno> {
 }
 
 /// Closes a reserved descriptor.
-pub(super) fn give_back(fd: i32) {
+pub(super) fn release(fd: i32) {
     // SAFETY: a plain system call. The number came from `reserve` and is closed once, by the close
     // of its socket.
     unsafe { libc::close(fd) };

@@ -16,7 +16,7 @@ use super::calls;
 ///
 /// # Safety
 /// As for the C library's function.
-unsafe extern "C" fn ours(
+unsafe extern "C" fn getsockopt_hook(
     fd: c_int,
     level: c_int,
     name: c_int,
@@ -145,7 +145,7 @@ unsafe fn relink(base: usize, at: usize) {
 }
 
 /// # Safety
-/// `at` is the address of a pointer to a function of the same type as `ours`.
+/// `at` is the address of a pointer to a function of the same type as `getsockopt_hook`.
 unsafe fn set_slot(at: usize) {
     let slot = at as *mut *const c_void;
     // SAFETY: plain system calls; the page contains the slot, which the caller guarantees. In a
@@ -154,7 +154,7 @@ unsafe fn set_slot(at: usize) {
         let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
         let start = (at & !(page - 1)) as *mut c_void;
         if libc::mprotect(start, page, libc::PROT_READ | libc::PROT_WRITE) == 0 {
-            slot.write(ours as *const c_void);
+            slot.write(getsockopt_hook as *const c_void);
         }
     }
 }

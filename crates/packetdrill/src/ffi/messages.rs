@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use libc::{iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::calls::{adapter, answer, tell_address};
+use super::calls::{adapter, answer, write_address};
 use super::memory::{copy_in, copy_out, read as read_struct, read_all, write as write_struct};
 use super::table::UserData;
 use crate::adapter::Adapter;
@@ -20,8 +20,8 @@ fn pieces(at: *const iovec, count: usize) -> Result<Vec<iovec>, Errno> {
 }
 
 fn receive(adapter: &Adapter, fd: c_int, most: usize, flags: c_int) -> Result<Received, Errno> {
-    let patience = adapter.patience(fd, flags, |socket| socket.options.receive_timeout)?;
-    adapter.wait(patience, move |world| world.read(fd, most, flags)).unwrap_or(Err(Errno::EAGAIN))
+    let wait_limit = adapter.wait_limit(fd, flags, |socket| socket.options.receive_timeout)?;
+    adapter.wait(wait_limit, move |world| world.read(fd, most, flags)).unwrap_or(Err(Errno::EAGAIN))
 }
 
 /// Reads into several memory segments in order.
@@ -101,7 +101,7 @@ pub(super) unsafe extern "C" fn recvfrom(
 ) -> ssize_t {
     // SAFETY: the same call; a stream reports no address.
     let received = unsafe { recv(userdata, fd, at, len, flags) };
-    if received >= 0 && tell_address(from, from_len, &[]).is_err() {
+    if received >= 0 && write_address(from, from_len, &[]).is_err() {
         return answer(Err(Errno::EFAULT));
     }
     received
@@ -148,8 +148,9 @@ fn send_all(adapter: &Adapter, fd: c_int, written: Written) -> Result<ssize_t, E
     if let Some(remote) = adapter.call(|world| world.deferred(fd)) {
         return adapter.write_early(fd, Some(remote), written).map(|taken| taken as ssize_t);
     }
-    let patience = adapter.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
-    adapter.write(fd, patience, written).map(|taken| taken as ssize_t)
+    let wait_limit =
+        adapter.wait_limit(fd, written.flags(), |socket| socket.options.send_timeout)?;
+    adapter.write(fd, wait_limit, written).map(|taken| taken as ssize_t)
 }
 
 pub(super) unsafe extern "C" fn write(
