@@ -1,30 +1,30 @@
-//! How much the path delivers, round trip by round trip: a figure for whoever looks, whatever the congestion
-//! control. What those need that work by a rate is in `rate`, and costs more.
+//! Delivery rate per round trip, for information, independent of the congestion control. The rate
+//! samples for model-based algorithms are in `rate` and cost more.
 //!
-//! Owns the count of the round under way and the rate of the last whole one.
+//! Owns the byte count of the current round and the rate of the last complete one.
 
 use crate::tcp::SeqNum;
 use crate::time::Instant;
 
-/// The rounds of one flight.
+/// Round trips of one flight.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Delivery {
     began_at: Instant,
-    /// The acknowledgment of this ends the round.
+    /// Sequence number whose acknowledgment ends the round.
     end: SeqNum,
-    /// Bytes delivered in it so far.
+    /// Bytes delivered in the current round.
     delivered: u32,
-    /// Bytes a second, in the one before; 0 is none yet.
+    /// Rate of the previous round in bytes per second; 0 before the first.
     rate: u64,
 }
 
 impl Delivery {
-    /// Something is sent with nothing in flight, up to `end`.
+    /// Starts a round when data up to `end` is sent into an empty flight.
     pub(in crate::tcp) const fn begin(&mut self, now: Instant, end: SeqNum) {
         (self.began_at, self.end, self.delivered) = (now, end, 0);
     }
 
-    /// An ACK delivers so many bytes and leaves SND.UNA at `una`, with SND.NXT at `nxt`.
+    /// Processes an ACK of `delivered` bytes, with SND.UNA and SND.NXT after it.
     #[inline]
     pub(in crate::tcp) fn on_ack(
         &mut self,
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_that_of_the_last_whole_round_trip() {
+    fn the_rate_is_that_of_the_last_complete_round_trip() {
         let at = Instant::from_millis;
         let mut delivery = Delivery::default();
         delivery.begin(at(1000), SeqNum(1000));

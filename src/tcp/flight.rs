@@ -1,9 +1,9 @@
-//! What is in flight: the scoreboard, and all that loss recovery keeps only while something is in flight.
+//! Flight: the scoreboard, and all loss recovery state that is needed only with data in flight.
 //!
-//! Owns the memory: a [`Flight`] is boxed, lent from a free list of the shard when data is first sent, and
-//! given back when all of it is acknowledged. So an idle connection pays a pointer, and a busy one finds a
-//! ring that is warm. One that has met losses or reordering keeps the box, without the ring: it knows the
-//! path.
+//! Owns the memory. A [`Flight`] is boxed and comes from a free list of the shard when data is
+//! first sent; it returns there when all data is acknowledged. An idle connection therefore costs a
+//! pointer, and a busy one gets a ring that is warm in the cache. A connection that has seen loss
+//! or reordering keeps the box without the ring, because it holds knowledge about the path.
 
 use crate::tcp::SeqNum;
 use crate::tcp::delivery::Delivery;
@@ -12,32 +12,33 @@ use crate::tcp::recovery::detect::{ForwardProbe, Path, Prr, Rack, Reordering, Ta
 use crate::tcp::scoreboard::Scoreboard;
 use crate::time::Instant;
 
-/// Flights that a free list keeps: those that turn idle and busy again in one turn. More would hold the
-/// memory of a past peak for ever.
+/// Maximum flights in a free list, for connections that turn idle and busy again in one turn. More
+/// would hold the memory of a past peak forever.
 const RESTING_MAX: usize = 1024;
 
-/// Records that a resting flight may keep room for: 180 KiB. Larger rings are rare, and costly to keep.
+/// Maximum record capacity of a flight in the free list: 180 KiB. Larger rings are rare and costly
+/// to keep.
 const RESTING_RECORDS_MAX: usize = 4096;
 
-/// What has been lost, and what only seemed so, since there is a flight.
+/// Loss statistics of a flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Segments taken for lost.
+    /// Segments marked as lost.
     pub(super) lost: u32,
-    /// Segments that the peer reported to have had already.
+    /// Duplicate segments that the peer reported.
     pub(super) duplicates: u32,
-    /// Probes of a tail.
+    /// Tail loss probes.
     pub(super) probes: u32,
-    /// Reductions of the window.
+    /// Reductions of cwnd.
     pub(super) reductions: u32,
-    /// Reductions taken back.
+    /// Reductions undone.
     pub(super) undone: u32,
 }
 
-/// What the retransmission slot is armed for.
+/// Purpose of the armed retransmission timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) enum Alarm {
-    /// The timeout (RFC 6298), or the probe of a closed window.
+    /// The retransmission timeout (RFC 6298), or the zero-window probe.
     Timeout,
     /// A tail loss probe (RFC 8985 §7.2).
     Probe,
@@ -59,20 +60,21 @@ pub(super) struct Flight {
     pub(super) counts: Counts,
     pub(super) path: Path,
     pub(super) delivery: Delivery,
-    /// Whether only one segment was sent since nothing was in flight.
+    /// True while at most one segment was sent since the flight was empty.
     pub(super) is_alone: bool,
-    /// What the retransmission slot of the timers is armed for.
+    /// Purpose of the armed retransmission timer.
     pub(super) alarm: Alarm,
-    /// While the flight comes down since ECN told of congestion: SND.NXT then, and down to what, bytes.
+    /// ECN window reduction in progress: SND.NXT at its start, and the target cwnd in bytes.
     pub(super) reducing: Option<(SeqNum, u32)>,
-    /// RFC 5681 §3.2 (3), RFC 6298 (5.4): what was just found lost is sent again whatever cwnd is.
+    /// RFC 5681 §3.2 (3), RFC 6298 (5.4): the segment just found lost is retransmitted regardless
+    /// of cwnd.
     pub(super) forced: bool,
-    /// When the retransmission timer was last started (RFC 6298 (5.1), (5.3)): an earlier alarm that
-    /// takes its place does not move it.
+    /// Last start of the retransmission timer (RFC 6298 (5.1), (5.3)). An earlier alarm that takes
+    /// the timer slot does not change it.
     pub(super) timer_since: Instant,
-    /// SND.NXT when cwnd last limited the flight, if that was within the last window.
+    /// SND.NXT when cwnd last limited the flight, if within the last window.
     pub(super) full_until: Option<SeqNum>,
-    /// The most in flight within the last window, and SND.NXT then.
+    /// Maximum bytes in flight within the last window, and SND.NXT at that time.
     pub(super) peak: u32,
     pub(super) peak_until: SeqNum,
 }
@@ -102,7 +104,7 @@ impl Flight {
         }
     }
 
-    /// Whether something is to be remembered that the next flight can use, or a late report refer to.
+    /// Returns true if the flight holds state that the next flight uses or a late D-SACK refers to.
     pub(super) fn remembers(&self) -> bool {
         self.undo.remembers()
             || self.reordering.remembers()
@@ -111,7 +113,7 @@ impl Flight {
             || self.counts != Counts::default()
     }
 
-    /// Nothing is in flight any more.
+    /// Releases the ring and resets per-flight state when nothing is in flight.
     pub(super) fn rest(&mut self) {
         self.board.rest();
         self.alarm = Alarm::Timeout;
@@ -123,7 +125,7 @@ impl Flight {
         self.peak = 0;
     }
 
-    /// Nothing is in flight, and what is sent next begins at `una`.
+    /// Resets the flight; the next data starts at `una`.
     fn restart(&mut self, una: SeqNum, now: Instant) {
         self.rest();
         self.board.restart(una);
@@ -138,23 +140,23 @@ impl Flight {
     }
 }
 
-/// The free list of a shard.
+/// Free list of flights of a shard.
 #[derive(Debug, Default)]
 pub(super) struct FlightPool {
-    // The boxes themselves move in and out: a connection holds 8 bytes.
+    // The boxes themselves move in and out, so a connection holds 8 bytes.
     #[expect(clippy::vec_box)]
     resting: Vec<Box<Flight>>,
 }
 
 impl FlightPool {
-    /// A flight that begins at `una`.
+    /// Returns a reset flight that starts at `una`.
     pub(super) fn acquire(&mut self, una: SeqNum, now: Instant) -> Box<Flight> {
         let mut flight = self.resting.pop().unwrap_or_else(|| Box::new(Flight::new()));
         flight.restart(una, now);
         flight
     }
 
-    /// Takes one back.
+    /// Returns a flight to the free list.
     pub(super) fn release(&mut self, flight: Box<Flight>) {
         if self.resting.len() < RESTING_MAX && flight.board.room() <= RESTING_RECORDS_MAX {
             self.resting.push(flight);

@@ -1,7 +1,7 @@
-//! The world behind a lock, and how a call waits.
+//! The world behind a lock, and the blocking of calls.
 //!
-//! Owns the threads' part: a blocked call sleeps on a condition variable (a futex, so that packetdrill sees
-//! its thread in state S) until the thread that moves the clock has made it come true.
+//! Owns the threads. A blocked call sleeps on a condition variable (a futex, so packetdrill sees
+//! its thread in state S) until the thread that moves the clock has completed the call.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,37 +15,37 @@ use super::socket::Socket;
 use super::world::World;
 use linerate::time::{Duration, Instant};
 
-/// Real time in which a thread that was woken has certainly returned to the script. Less, and a script that looks
-/// at what its blocked call gave may look too early; more, and a script with many of them takes long.
+/// Real time that a woken thread needs to return to the script. With less, a script may check the
+/// result of its blocked call too early; with more, a script with many blocked calls is slow.
 const RETURN_TIME: core::time::Duration = core::time::Duration::from_millis(2);
 
-/// How long a call may wait.
+/// Maximum wait of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Not at all.
-    None,
-    /// So long.
+pub(super) enum WaitLimit {
+    /// The call does not block.
+    NonBlocking,
+    /// The call blocks for this time at most.
     For(Duration),
-    /// As long as it takes.
-    Endless,
+    /// The call blocks until it completes.
+    Unlimited,
 }
 
-/// One stack, as one `userdata` of packetdrill's table.
+/// One stack, the `userdata` of packetdrill's table.
 pub(super) struct Adapter {
     world: Mutex<World>,
     finished: Condvar,
-    /// The thread that moves the clock: the one that loaded us.
+    /// The thread that moves the clock: the one that loaded the library.
     driver: ThreadId,
-    /// A blocked call has come true, and its thread may not have returned yet.
+    /// A blocked call has completed, and its thread may not have returned yet.
     returning: AtomicBool,
-    /// What threads that were woken read from the clock next.
+    /// Times that woken threads read from the clock next.
     woken: Mutex<Vec<(ThreadId, Instant)>>,
 }
 
 impl Adapter {
     pub(super) fn new(flags: &str) -> Self {
         Self {
-            world: Mutex::new(World::new(Flags::of_program(flags))),
+            world: Mutex::new(World::new(Flags::from_environment(flags))),
             finished: Condvar::new(),
             driver: thread::current().id(),
             returning: AtomicBool::new(false),
@@ -57,7 +57,7 @@ impl Adapter {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call that returns at once.
+    /// Runs a call that does not block.
     pub(super) fn call<R>(&self, call: impl FnOnce(&mut World) -> R) -> R {
         let mut world = self.lock();
         let result = call(&mut world);
@@ -72,27 +72,27 @@ impl Adapter {
         }
     }
 
-    /// The script waits: time for threads that were woken to return to it, which it sees only then.
+    /// Gives woken threads time to return when the script sleeps, which is when it checks them.
     pub(super) fn pause(&self) {
         if self.returning.swap(false, Ordering::Relaxed) {
             thread::sleep(RETURN_TIME);
         }
     }
 
-    /// A call that waits until `attempt` has a result. `None` when patience has come to its end.
+    /// Waits until `attempt` returns a result. Returns `None` on timeout.
     pub(super) fn wait<R: Send + 'static>(
         &self,
-        patience: Patience,
+        wait_limit: WaitLimit,
         mut attempt: impl FnMut(&mut World) -> Option<R> + Send + 'static,
     ) -> Option<R> {
         let mut world = self.lock();
         let first = attempt(&mut world);
         self.wake(&world);
-        let until = match patience {
+        let until = match wait_limit {
             _ if first.is_some() => return first,
-            Patience::None => return None,
-            Patience::For(span) => Some(world.now() + span),
-            Patience::Endless => None,
+            WaitLimit::NonBlocking => return None,
+            WaitLimit::For(span) => Some(world.now() + span),
+            WaitLimit::Unlimited => None,
         };
         let slot = Arc::new(Mutex::new(None));
         let result = Arc::clone(&slot);
@@ -107,7 +107,7 @@ impl Adapter {
         if thread::current().id() == self.driver {
             while world.take_finished(number).is_none() {
                 if !world.step() {
-                    // Nothing will ever happen again.
+                    // No further event can occur.
                     world.remove_waiter(number);
                     break;
                 }
@@ -124,63 +124,67 @@ impl Adapter {
         result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// How long a call on a descriptor may wait, by the socket, the call's flags and the socket's timeout.
-    pub(super) fn patience(
+    /// Returns the maximum wait of a call on a descriptor, from the socket, the flags and the
+    /// timeout.
+    pub(super) fn wait_limit(
         &self,
         fd: i32,
         flags: i32,
         timeout: impl FnOnce(&Socket) -> Option<Duration>,
-    ) -> Result<Patience, Errno> {
+    ) -> Result<WaitLimit, Errno> {
         self.call(|world| {
             let socket = world.sockets.of(fd)?;
             Ok(match timeout(socket) {
-                _ if socket.non_blocking || flags & libc::MSG_DONTWAIT != 0 => Patience::None,
-                Some(span) => Patience::For(span),
-                None => Patience::Endless,
+                _ if socket.non_blocking || flags & libc::MSG_DONTWAIT != 0 => {
+                    WaitLimit::NonBlocking
+                }
+                Some(span) => WaitLimit::For(span),
+                None => WaitLimit::Unlimited,
             })
         })
     }
 
-    /// Connects, and waits for the answer where the socket does.
+    /// Connects, and waits for the result if the socket blocks.
     pub(super) fn connect(&self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
-        let patience = self.patience(fd, 0, |socket| socket.options.send_timeout)?;
+        let wait_limit = self.wait_limit(fd, 0, |socket| socket.options.send_timeout)?;
         match self.call(|world| world.connect(fd, remote)) {
-            Err(Errno::EINPROGRESS | Errno::EALREADY) if patience != Patience::None => {
-                let answer = self.wait(patience, move |world| world.connected(fd));
+            Err(Errno::EINPROGRESS | Errno::EALREADY) if wait_limit != WaitLimit::NonBlocking => {
+                let answer = self.wait(wait_limit, move |world| world.connected(fd));
                 answer.unwrap_or(Err(Errno::EINPROGRESS))
             }
             other => other,
         }
     }
 
-    /// Opens with data in the SYN where that can be, and writes the rest (`MSG_FASTOPEN`, or a first write
-    /// after `TCP_FASTOPEN_CONNECT`).
+    /// Connects with data in the SYN if possible and writes the rest (`MSG_FASTOPEN`, or the first
+    /// write after `TCP_FASTOPEN_CONNECT`).
     pub(super) fn write_early(
         &self,
         fd: i32,
         remote: Option<SocketAddr>,
         mut written: Written,
     ) -> Result<usize, Errno> {
-        let patience = self.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
-        let waits = patience != Patience::None;
+        let wait_limit =
+            self.wait_limit(fd, written.flags(), |socket| socket.options.send_timeout)?;
+        let waits = wait_limit != WaitLimit::NonBlocking;
         match self.call(|world| world.open_early(fd, remote, &mut written, waits)) {
             Ok(()) => {}
             Err(Errno::EINPROGRESS) if waits => {
-                let answer = self.wait(patience, move |world| world.connected(fd));
+                let answer = self.wait(wait_limit, move |world| world.connected(fd));
                 answer.unwrap_or(Err(Errno::EINPROGRESS))?;
             }
             Err(Errno::EINPROGRESS) if written.taken() > 0 => return Ok(written.taken()),
             Err(error) => return Err(error),
         }
-        self.write(fd, patience, written)
+        self.write(fd, wait_limit, written)
     }
 
-    /// Writes, and waits for room where the socket does. What was taken before an end of patience, or an
-    /// error, counts.
+    /// Writes, and waits for room if the socket blocks. Returns the partial count if a timeout or
+    /// an error follows.
     pub(super) fn write(
         &self,
         fd: i32,
-        patience: Patience,
+        wait_limit: WaitLimit,
         written: Written,
     ) -> Result<usize, Errno> {
         let written = Arc::new(Mutex::new(written));
@@ -188,23 +192,23 @@ impl Adapter {
         let attempt = move |world: &mut World| {
             world.write(fd, &mut shared.lock().unwrap_or_else(PoisonError::into_inner))
         };
-        self.wait(patience, attempt).unwrap_or_else(|| {
+        self.wait(wait_limit, attempt).unwrap_or_else(|| {
             let taken = written.lock().unwrap_or_else(PoisonError::into_inner).taken();
             if taken > 0 { Ok(taken) } else { Err(Errno::EAGAIN) }
         })
     }
 
-    /// Whether a descriptor is of this stack.
+    /// Returns true if a descriptor belongs to this stack.
     pub(super) fn owns(&self, fd: i32) -> bool {
         self.lock().sockets.owns(fd)
     }
 
-    /// Now; the clock stands.
+    /// Returns the current time without advancing the clock.
     pub(super) fn now(&self) -> Instant {
         self.lock().now()
     }
 
-    /// Reads the clock, which moves by a microsecond: who spins on it gets on.
+    /// Reads the clock and advances it by a microsecond, so a polling loop makes progress.
     pub(super) fn read_clock(&self) -> Instant {
         let this = thread::current().id();
         let mut woken = self.woken();

@@ -7,7 +7,8 @@ use super::errno::Errno;
 const LEN_V4: usize = size_of::<libc::sockaddr_in>();
 const LEN_V6: usize = size_of::<libc::sockaddr_in6>();
 
-/// An address; `None` is `AF_UNSPEC`. One of IPv4 within IPv6 is one of IPv4: that is what goes on the wire.
+/// Decodes an address; `None` is `AF_UNSPEC`. Converts IPv4-mapped IPv6 to IPv4, the form on the
+/// wire.
 pub(super) fn decode(bytes: &[u8]) -> Result<Option<SocketAddr>, Errno> {
     let family = bytes.first_chunk().map(|family| u16::from_ne_bytes(*family));
     let port = bytes.get(2..4).map(|port| u16::from_be_bytes([port[0], port[1]])).unwrap_or(0);
@@ -29,7 +30,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<SocketAddr>, Errno> {
     }
 }
 
-/// An address for a socket of a family.
+/// Encodes an address for a socket of the given family.
 pub(super) fn encode(address: SocketAddr, ipv6: bool) -> Vec<u8> {
     let port = address.port().to_be_bytes();
     let mut bytes = Vec::with_capacity(LEN_V6);
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_of_an_address_is_understood_again() {
+    fn an_encoded_address_decodes_to_the_same_address() {
         for (text, ipv6) in
             [("192.0.2.1:80", false), ("192.0.2.1:80", true), ("[2001:db8::1]:80", true)]
         {

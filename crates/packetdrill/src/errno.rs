@@ -1,4 +1,4 @@
-//! The error numbers of a socket call, and which of them an end of a connection is.
+//! Error numbers of socket calls, and their mapping from the stack's errors.
 
 use linerate::shard::{CloseReason, ConnectError};
 
@@ -13,12 +13,13 @@ macro_rules! errnos {
 impl Errno {
     errnos! {
         EBADF EINVAL EAGAIN EFAULT ENOTSOCK ENOPROTOOPT EAFNOSUPPORT EPROTONOSUPPORT
-        EADDRINUSE EADDRNOTAVAIL EISCONN ENOTCONN EALREADY EINPROGRESS ECONNREFUSED ECONNRESET ETIMEDOUT
+        EADDRINUSE EADDRNOTAVAIL EISCONN ENOTCONN EALREADY EINPROGRESS ECONNREFUSED ECONNRESET
+        ETIMEDOUT
         EHOSTUNREACH ENETUNREACH ENOBUFS EPIPE EEXIST ENOENT ENOTTY ECONNABORTED
         EMSGSIZE EMFILE EOPNOTSUPP
     }
 
-    /// Why a connection came to this end; `None` for the ends that a program reads as the end of a file.
+    /// Returns the error of a close reason; `None` for reasons that a program reads as end of file.
     pub(super) const fn of_reason(reason: CloseReason) -> Option<Self> {
         match reason {
             CloseReason::Finished | CloseReason::Aborted => None,
@@ -30,7 +31,7 @@ impl Errno {
         }
     }
 
-    /// Why an open could not begin.
+    /// Returns the error of a failed open.
     pub(super) const fn of_connect(error: ConnectError) -> Self {
         match error {
             ConnectError::NoAddress | ConnectError::NoPort => Self::EADDRNOTAVAIL,

@@ -1,5 +1,5 @@
-//! The host that a script expects: Linux's choices about TCP, and those of its `sysctl`s that we have the
-//! behaviour for, read where the script's own commands have set them.
+//! The host that a script expects: Linux's TCP defaults, and the `sysctl`s that the stack
+//! implements, read when needed because the script's commands change them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,30 +10,29 @@ use linerate::tcp::congestion::{Algorithm, SlowStartExit};
 use linerate::tcp::{EcnPolicy, Settings};
 use linerate::time::Duration;
 
-/// Where the kernel shows them.
+/// Directory of the `sysctl` files.
 const SYSCTLS: &str = "/proc/sys/net/ipv4";
 
-/// Largest receive and send buffers of a host whose `sysctl`s are not read.
+/// Maximum receive and send buffer in bytes, without `sysctl`s.
 const BUFFER_MAX: u32 = 6 << 20;
 
-/// Receive buffer of a new connection of such a host; half of it is Linux's own overhead.
+/// Initial receive buffer in bytes, without `sysctl`s; half of it is Linux's own overhead.
 const BUFFER_FIRST: u32 = 128 << 10;
 
-/// What is known of the host.
+/// Source of the host's settings.
 #[derive(Debug)]
 pub(super) struct Host {
     folder: Option<PathBuf>,
-    /// The largest segment for IPv4 and IPv6.
+    /// Maximum segment size for IPv4 and IPv6.
     mss: [u16; 2],
-    /// Whether bursts of segments end with PSH.
+    /// True if bursts of segments end with PSH.
     bursts: bool,
-    /// The congestion control that was set before the script ran: a machine's own choice, which no script
-    /// means.
+    /// Congestion control before the script ran: the machine's default, not a choice of the script.
     congestion_before: Option<String>,
 }
 
 impl Host {
-    /// A host whose `sysctl`s are read, or one with Linux's defaults.
+    /// Creates a host that reads `sysctl`s, or one with Linux's defaults.
     pub(super) fn new(flags: &Flags) -> Self {
         let folder = flags.sysctls.then(|| PathBuf::from(SYSCTLS));
         let mut host =
@@ -42,7 +41,7 @@ impl Host {
         host
     }
 
-    /// How TCP behaves on it now.
+    /// Returns the host's current TCP settings.
     pub(super) fn settings(&self) -> Settings {
         let on = |name: &str, default: bool| self.number(name).map_or(default, |value| value != 0);
         let seconds =
@@ -55,7 +54,7 @@ impl Host {
             mss: self.mss,
             receive_buffer,
             receive_buffer_initial: self.nth("tcp_rmem", 1).unwrap_or(BUFFER_FIRST) / 2,
-            // Whatever the buffer, a window begins at 64 KiB.
+            // A window starts at 64 KiB regardless of the buffer.
             window_opening: Some(64 << 10),
             send_buffer: BUFFER_MAX,
             send_buffer_initial: BUFFER_MAX,
@@ -80,7 +79,7 @@ impl Host {
             acknowledge_in_resets: true,
             read_after_reset: true,
             nagle_by_small: true,
-            // The kernel tries again at once, and takes its own MSS for that of a server it does not know.
+            // The kernel retries at once, and uses its own MSS for an unknown server.
             fast_open_pause: Duration::ZERO,
             fast_open_mss: [u16::MAX; 2],
             push_bursts: self
@@ -93,7 +92,7 @@ impl Host {
         }
     }
 
-    /// `tcp_ecn`. The values from 3 on are for feedback by RFC 9768.
+    /// Returns the ECN policy of `tcp_ecn`. Values from 3 on select AccECN feedback (RFC 9768).
     fn ecn(&self) -> EcnPolicy {
         match self.number("tcp_ecn") {
             Some(0) => EcnPolicy::Off,
@@ -111,13 +110,13 @@ impl Host {
         now.as_deref().and_then(algorithm).unwrap_or(Algorithm::Cubic)
     }
 
-    /// A setting's text.
+    /// Returns the text of a `sysctl`.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         let path: &Path = self.folder.as_ref()?;
         fs::read_to_string(path.join(name)).ok().map(|text| text.trim().to_owned())
     }
 
-    /// A setting of one number, decimal or hexadecimal.
+    /// Returns the number in a `sysctl`, decimal or hexadecimal.
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         let text = self.text(name)?;
         match text.strip_prefix("0x") {
@@ -126,13 +125,13 @@ impl Host {
         }
     }
 
-    /// One of a setting's numbers, from 0: least, first and largest.
+    /// Returns the `n`-th number of a `sysctl`, from 0: minimum, default and maximum.
     fn nth(&self, name: &str, n: usize) -> Option<u32> {
         self.text(name)?.split_whitespace().nth(n)?.parse().ok()
     }
 }
 
-/// The congestion controls by the kernel's names.
+/// Congestion controls by their kernel names.
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("cubic", Algorithm::Cubic),
     ("reno", Algorithm::NewReno),
@@ -140,12 +139,12 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("dctcp", Algorithm::Dctcp),
 ];
 
-/// A congestion control by the kernel's name.
+/// Returns the congestion control with the given kernel name.
 pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
     ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
 }
 
-/// The kernel's name of a congestion control.
+/// Returns the kernel name of a congestion control.
 pub(super) fn name_of(wanted: Algorithm) -> &'static str {
     ALGORITHMS.iter().find(|(_, known)| *known == wanted).map_or("", |(name, _)| name)
 }

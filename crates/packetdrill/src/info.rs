@@ -1,4 +1,4 @@
-//! `struct tcp_info` as Linux lays it out.
+//! `struct tcp_info` in Linux's layout.
 
 use super::socket::{Socket, State};
 use super::world::World;
@@ -12,14 +12,14 @@ const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
 const OPT_SYN_DATA: u8 = 32;
 
-/// The kernel's numbers of the states.
+/// Linux's numbers of the TCP states.
 mod state {
     pub(super) const ESTABLISHED: u8 = 1;
     pub(super) const SYN_SENT: u8 = 2;
     pub(super) const CLOSE: u8 = 7;
     pub(super) const LISTEN: u8 = 10;
 
-    /// By the RFC's name.
+    /// Returns the number of the state with the given RFC name.
     pub(super) fn of(name: &str) -> u8 {
         match name {
             "SYN-SENT" => SYN_SENT,
@@ -36,28 +36,28 @@ mod state {
     }
 }
 
-/// What keeps a connection from being done with what was written.
+/// What limits a connection from finishing its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// Nothing is written that is not done.
+    /// All written data is acknowledged.
     Idle,
-    /// The path: it is sent, or cwnd does not let it go.
+    /// The path: all data is sent, or cwnd limits it.
     Path,
     /// The peer's window.
     Window,
-    /// The send buffer: all is sent, and the program waits for room.
+    /// The send buffer: all data is sent, and the program waits for room.
     Buffer,
 }
 
-/// How long each of them has.
+/// Time spent in each limit.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spent {
+pub(super) struct LimitTimes {
     busy: Duration,
     window: Duration,
     buffer: Duration,
 }
 
-impl Spent {
+impl LimitTimes {
     pub(super) fn add(&mut self, limit: Limit, span: Duration) {
         let add = |sum: &mut Duration, counts: bool| {
             *sum = if counts { *sum + span } else { *sum };
@@ -69,7 +69,7 @@ impl Spent {
 }
 
 impl World {
-    /// What keeps a connection from being done now.
+    /// Returns the current limit of a connection.
     pub(super) fn limit_of(&self, socket: &Socket) -> Limit {
         let Some(info) = self.inspect(socket) else { return Limit::Idle };
         let outstanding = info.snd_nxt.distance_from(info.snd_una);
@@ -87,7 +87,7 @@ impl World {
     }
 }
 
-/// The kernel's numbers of the stages of recovery.
+/// Returns Linux's number of a recovery state (`tcp_ca_state`).
 const fn stage_of(loss: Loss) -> u8 {
     match loss {
         Loss::None => 0,
@@ -98,7 +98,7 @@ const fn stage_of(loss: Loss) -> u8 {
     }
 }
 
-/// Fields one after the other, in the host's byte order.
+/// A sequence of fields in host byte order.
 struct Layout(Vec<u8>);
 
 impl Layout {
@@ -115,7 +115,7 @@ impl Layout {
     }
 }
 
-/// How the socket is doing, in `room` bytes; what is not known is zero.
+/// Encodes the `tcp_info` of a socket in `room` bytes; unknown fields are zero.
 pub(super) fn encode(world: &World, socket: &Socket, room: usize) -> Vec<u8> {
     let mut layout = Layout(Vec::with_capacity(room));
     let info = world.inspect(socket);
@@ -139,7 +139,7 @@ const fn syn_data(what: SynData) -> u8 {
     }
 }
 
-/// Segments that the peer has: the SYN, with its data, is one.
+/// Returns the number of delivered segments; the SYN with its data counts as one.
 fn delivered(info: &Info, socket: &Socket) -> u32 {
     if info.phase == Phase::SynReceived {
         return 0;
@@ -159,7 +159,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
         | (if info.shifts != (WindowShift::ZERO, WindowShift::ZERO) { OPT_WSCALE } else { 0 });
     let (ours, theirs) = (info.shifts.0.get(), info.shifts.1.get());
     let since = |at| world.now().since(at).as_millis() as u32;
-    // The window is probed, or what was sent goes again.
+    // Timeouts count as window probes or as retransmissions.
     let probes = info.snd_wnd == 0 && info.send_queued > 0;
     let (retransmits, probed) = if probes { (0, info.timeouts) } else { (info.timeouts, 0) };
     let stage = stage_of(info.loss);
@@ -179,7 +179,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     let [unacked, selected, lost, again] = info.segments;
     layout.words([unacked, selected, lost, again, 0]);
     // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv
-    layout.words([0, 0, since(socket.heard_at), 0]);
+    layout.words([0, 0, since(socket.last_data_at), 0]);
     let ssthresh = if info.ssthresh == u32::MAX { i32::MAX as u32 } else { info.ssthresh / mss };
     // pmtu, rcv_ssthresh, rtt, rttvar
     layout.words([1500, info.rcv_wnd, micros(info.srtt), micros(info.rttvar)]);
@@ -197,7 +197,7 @@ fn fill(layout: &mut Layout, number: u8, info: &Info, world: &World, socket: &So
     layout.words([0, 0, unsent, micros(info.rtt_min), 0, 0]);
     // delivery_rate, busy_time, rwnd_limited, sndbuf_limited
     let long = |span: Duration| span.as_micros();
-    let Spent { busy, window, buffer } = socket.spent;
+    let LimitTimes { busy, window, buffer } = socket.limit_times;
     layout.longs([0, long(busy), long(window), long(buffer)]);
     // delivered, delivered_ce
     layout.words([delivered(info, socket), 0]);

@@ -1,20 +1,20 @@
-//! The stack as packetdrill drives it: a shared object that fills packetdrill's table of function pointers
-//! with socket calls over one [`Shard`](linerate::shard::Shard), in virtual time.
+//! The stack behind packetdrill: a shared object that fills packetdrill's table of function
+//! pointers with socket calls over one [`Shard`](linerate::shard::Shard), in virtual time.
 //!
-//! Owns the meaning of the socket calls: descriptors, blocking, errors, options, `tcp_info`. Refuses to
-//! know the protocol: everything that is seen on the wire is the shard's doing.
+//! Owns the semantics of the socket calls: descriptors, blocking, errors, options, `tcp_info`. Does
+//! not know the protocol: the shard produces every packet on the wire.
 //!
 //! # Life of a call
 //!
-//! `ffi` takes C's arguments apart → `adapter` takes the lock and blocks where the call must →
-//! `calls/*` decide → `world` lets the shard act and collects what it sends.
+//! `ffi` decodes the C arguments → `adapter` takes the lock and blocks if the call must wait →
+//! `calls/*` implement the call → `world` runs the shard and collects the packets that it sends.
 //!
 //! # Time
 //!
-//! The clock stands still unless packetdrill sleeps, waits for a packet or reads it. What a blocked call
-//! waits for is tried after every step of the stack, by the thread that moved the clock, so that what
-//! happens does not depend on when the operating system runs which thread: the same script gives the same
-//! packets at the same microseconds. A thread that was woken reads the time at which its call came true.
+//! The clock stands still unless packetdrill sleeps, waits for a packet or reads the clock. After
+//! every step of the stack, the thread that moved the clock retries the blocked calls. The result
+//! therefore does not depend on the scheduling of threads: the same script gives the same packets
+//! at the same microseconds. A woken thread reads the time at which its call completed.
 
 mod adapter;
 mod address;

@@ -1,37 +1,36 @@
-//! The shard's program: it only notes what happened, for the sockets to be told once the shard has come to
-//! rest.
+//! The shard's service: records events and delivers them to the sockets once the shard is idle.
 
 use linerate::shard::{CloseReason, ConnId, Io, ListenerId, Service};
 use linerate::time::Duration;
 
-/// Something that happened to a connection; `user` is the socket's number.
+/// An event of a connection; `user` is the socket's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A passive open is done; the socket of this number is to be made for it.
+    /// A passive open completed; a socket with this number is created for it.
     Accepted { user: u64, conn: ConnId, listener: ListenerId },
-    /// An active open is done.
+    /// An active open completed.
     Connected { user: u64 },
-    /// There is data that was not there before.
+    /// New data arrived.
     Readable { user: u64 },
-    /// There is room that was not there before.
+    /// Room became available in the send buffer.
     Writable { user: u64 },
     /// The peer has closed its direction.
     PeerClosed { user: u64 },
-    /// It is over.
-    Closed { user: u64, ending: CloseReason },
+    /// The connection closed.
+    Closed { user: u64, reason: CloseReason },
 }
 
-/// What happened since the sockets were told last.
+/// Events since the last delivery to the sockets.
 #[derive(Debug, Default)]
 pub(super) struct Program {
     pub(super) events: Vec<Event>,
-    /// The number that was given out last; 0 is nobody's.
+    /// The last assigned number; no socket has 0.
     numbers: u64,
 }
 
 impl Program {
-    /// A number that no other socket has had.
-    pub(super) const fn draw_number(&mut self) -> u64 {
+    /// Returns an unused socket number.
+    pub(super) const fn next_number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
@@ -39,7 +38,7 @@ impl Program {
 
 impl Service for Program {
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {
-        let user = self.draw_number();
+        let user = self.next_number();
         io.set_user_data(conn, user);
         self.events.push(Event::Accepted { user, conn, listener });
     }
@@ -60,7 +59,7 @@ impl Service for Program {
         self.events.push(Event::PeerClosed { user: io.user_data(conn) });
     }
 
-    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, ending: CloseReason) {
-        self.events.push(Event::Closed { user, ending });
+    fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, user: u64, reason: CloseReason) {
+        self.events.push(Event::Closed { user, reason });
     }
 }

@@ -1,70 +1,70 @@
-//! A socket as its program sees it, and all of them by descriptor.
+//! Sockets as the program sees them, and the descriptor table.
 //!
-//! Owns what outlives the connection: options, errors not yet read, which directions the program has shut.
-//! A connection that nobody has accepted yet, or that lingers after its descriptor is closed, is a socket
-//! with a number and no descriptor.
+//! Owns the state that outlives the connection: options, pending errors, directions shut by the
+//! program. A connection that is not accepted yet, or that lingers after its descriptor is closed,
+//! is a socket with a number and no descriptor.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use super::calls::Epoll;
 use super::errno::Errno;
-use super::info::Spent;
+use super::info::LimitTimes;
 use super::program::Event;
 use linerate::shard::{ConnId, ListenerId, SynData};
 use linerate::time::{Duration, Instant};
 
-/// Where a socket stands.
+/// State of a socket.
 #[derive(Debug)]
 pub(super) enum State {
     /// Neither listening nor connected.
     Fresh,
-    /// A passive open; the numbers of the sockets that were not accepted yet.
+    /// A passive open, with the numbers of sockets not accepted yet.
     Listening { listener: ListenerId, queue: VecDeque<u64> },
     /// An active open that begins with the first write (`TCP_FASTOPEN_CONNECT`).
     Deferred(SocketAddr),
-    /// An active open that was not answered yet.
+    /// An active open without an answer yet.
     Connecting(ConnId),
-    /// Established, and until both directions are closed and read.
+    /// Established, until both directions are closed and all data is read.
     Connected(ConnId),
-    /// The connection is over.
-    Over,
+    /// The connection is closed.
+    Closed,
 }
 
-/// What `SO_LINGER` says.
+/// Value of `SO_LINGER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Linger {
     pub(super) on: bool,
     pub(super) seconds: u16,
 }
 
-/// What a program chose about a socket; inherited by what a listener accepts.
+/// Options of a socket; accepted sockets inherit them from the listener.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    /// Those that are only kept to be told again, by level and name.
+    /// Stored values by level and name.
     pub(super) kept: BTreeMap<(i32, i32), i32>,
     pub(super) no_delay: bool,
     pub(super) cork: bool,
-    /// `TCP_CORK` was ever set.
+    /// True if `TCP_CORK` was ever set.
     pub(super) corked: bool,
     /// `TCP_CONGESTION`.
     pub(super) congestion: Option<String>,
     pub(super) linger: Linger,
-    /// The last write said that more will follow (`MSG_MORE`).
+    /// True if the last write had `MSG_MORE`.
     pub(super) more: bool,
     pub(super) receive_timeout: Option<Duration>,
     pub(super) send_timeout: Option<Duration>,
-    /// `SO_SNDBUF` as it was set, when it was.
+    /// `SO_SNDBUF`, if set.
     pub(super) send_buffer: Option<u32>,
     /// `TCP_INQ`.
-    pub(super) tells_inq: bool,
+    pub(super) reports_inq: bool,
     /// `SO_RCVLOWAT`.
     pub(super) receive_low_water: usize,
     /// Fast Open.
     pub(super) fast_open: FastOpenOptions,
 }
 
-/// What a program chose about Fast Open.
+/// Fast Open options.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FastOpenOptions {
     /// `TCP_FASTOPEN`.
@@ -90,14 +90,14 @@ impl Default for Options {
             receive_timeout: None,
             send_timeout: None,
             send_buffer: None,
-            tells_inq: false,
+            reports_inq: false,
             receive_low_water: 1,
             fast_open: FastOpenOptions::default(),
         }
     }
 }
 
-/// Half of the least receive buffer, the other half being the kernel's own overhead.
+/// Half of the minimum receive buffer; the other half is the kernel's own overhead.
 const WINDOW_MIN: u32 = 1152;
 
 impl Options {
@@ -105,7 +105,7 @@ impl Options {
         self.kept.get(&key).and_then(|value| u32::try_from(*value).ok())
     }
 
-    /// What `SO_RCVBUF` and `TCP_WINDOW_CLAMP` leave of the window.
+    /// Returns the window limit from `SO_RCVBUF` and `TCP_WINDOW_CLAMP`.
     pub(super) fn window_max(&self) -> Option<u32> {
         let buffer = self.positive((libc::SOL_SOCKET, libc::SO_RCVBUF));
         let forced = self.positive((libc::SOL_SOCKET, libc::SO_RCVBUFFORCE));
@@ -115,19 +115,19 @@ impl Options {
         Some(most.max(WINDOW_MIN))
     }
 
-    /// `TCP_DEFER_ACCEPT`: nobody is accepted before there is something to read.
+    /// Returns true if accept waits for data (`TCP_DEFER_ACCEPT`).
     pub(super) fn defers_accept(&self) -> bool {
         self.positive((libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT)).is_some_and(|on| on > 0)
     }
 
-    /// `TCP_NOTSENT_LOWAT`: with so many bytes unsent no more are taken.
+    /// Returns the unsent limit in bytes, above which writes are refused (`TCP_NOTSENT_LOWAT`).
     pub(super) fn unsent_max(&self) -> u32 {
         let lowat = self.positive((libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT));
         lowat.filter(|lowat| *lowat > 0).unwrap_or(u32::MAX)
     }
 }
 
-/// How often something happened that wakes who waits for it: an edge is a change of it.
+/// Counts of wake-up events: each change is an edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Edges {
     pub(super) readable: u32,
@@ -144,33 +144,33 @@ pub(super) struct Socket {
     pub(super) bound: Option<SocketAddr>,
     pub(super) remote: Option<SocketAddr>,
     pub(super) state: State,
-    /// The peer has closed its direction.
+    /// True after the peer's FIN.
     pub(super) peer_closed: bool,
-    /// The program has shut reading.
+    /// True if the program has shut the read direction.
     pub(super) read_shut: bool,
-    /// The program has shut writing.
+    /// True if the program has shut the write direction.
     pub(super) write_shut: bool,
-    /// The descriptor is closed.
+    /// True if the descriptor is closed.
     pub(super) orphan: bool,
-    /// An active open whose success the program has not seen.
-    pub(super) success_untold: bool,
-    /// An error that the program has not seen.
+    /// True if an active open succeeded and the program has not seen it.
+    pub(super) connect_unreported: bool,
+    /// Pending error.
     pub(super) error: Option<Errno>,
-    /// What was read ahead by a look.
+    /// Data that a `MSG_PEEK` has read ahead.
     pub(super) peeked: Vec<u8>,
     pub(super) edges: Edges,
-    /// When data arrived last.
-    pub(super) heard_at: Instant,
-    /// A write waits for room.
+    /// Time of the last data arrival.
+    pub(super) last_data_at: Instant,
+    /// True if a write waits for room.
     pub(super) writer_waits: bool,
-    /// How long what it wrote has waited, and for what.
-    pub(super) spent: Spent,
-    /// Bytes of data that went in the SYN.
+    /// Time spent waiting, by limit.
+    pub(super) limit_times: LimitTimes,
+    /// Bytes of data in the SYN.
     pub(super) early: u32,
-    /// What became of it, once that is known.
+    /// Fate of the data in the SYN, once known.
     pub(super) syn_data: SynData,
-    /// The error of a connection that is over and not read out was told.
-    pub(super) end_told: bool,
+    /// True if the error of a closed connection with unread data was returned.
+    pub(super) close_error_reported: bool,
 }
 
 impl Socket {
@@ -187,20 +187,20 @@ impl Socket {
             read_shut: false,
             write_shut: false,
             orphan: false,
-            success_untold: false,
+            connect_unreported: false,
             error: None,
             peeked: Vec::new(),
             edges: Edges::default(),
-            heard_at: now,
+            last_data_at: now,
             writer_waits: false,
-            spent: Spent::default(),
+            limit_times: LimitTimes::default(),
             early: 0,
             syn_data: SynData::None,
-            end_told: false,
+            close_error_reported: false,
         }
     }
 
-    /// Its connection, while there is one.
+    /// Returns its connection, if any.
     pub(super) const fn conn(&self) -> Option<ConnId> {
         match self.state {
             State::Connecting(conn) | State::Connected(conn) => Some(conn),
@@ -208,7 +208,7 @@ impl Socket {
         }
     }
 
-    /// Takes the error that waits to be seen.
+    /// Takes the pending error.
     pub(super) const fn take_error(&mut self) -> Option<Errno> {
         self.error.take()
     }
@@ -219,16 +219,16 @@ impl Socket {
     }
 }
 
-/// What a descriptor is.
+/// Object behind a descriptor.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// The socket of this number.
+    /// A socket, by number.
     Socket(u64),
-    /// A set of descriptors to be watched.
+    /// An epoll instance.
     Epoll(Epoll),
 }
 
-/// All of them.
+/// All sockets and descriptors.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     entries: BTreeMap<i32, Entry>,
@@ -236,18 +236,18 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Adds a socket that has no descriptor yet.
+    /// Adds a socket without a descriptor.
     pub(super) fn add(&mut self, socket: Socket) {
         self.by_number.insert(socket.number, socket);
     }
 
-    /// Gives what is behind a descriptor.
+    /// Assigns an object to a descriptor.
     pub(super) fn assign(&mut self, fd: i32, entry: Entry) {
         self.entries.insert(fd, entry);
     }
 
-    /// Takes a descriptor away from what is behind it.
-    pub(super) fn withdraw(&mut self, fd: i32) -> Result<Entry, Errno> {
+    /// Removes a descriptor and returns its object.
+    pub(super) fn remove_descriptor(&mut self, fd: i32) -> Result<Entry, Errno> {
         for entry in self.entries.values_mut() {
             if let Entry::Epoll(epoll) = entry {
                 epoll.forget(fd);
@@ -261,12 +261,12 @@ impl Sockets {
         self.by_number.remove(&number)
     }
 
-    /// Whether a descriptor is ours.
+    /// Returns true if a descriptor belongs to this stack.
     pub(super) fn owns(&self, fd: i32) -> bool {
         self.entries.contains_key(&fd)
     }
 
-    /// The socket of a descriptor.
+    /// Returns the socket of a descriptor.
     pub(super) fn of(&self, fd: i32) -> Result<&Socket, Errno> {
         match self.entries.get(&fd) {
             Some(Entry::Socket(number)) => self.by_number.get(number).ok_or(Errno::EBADF),
@@ -275,7 +275,7 @@ impl Sockets {
         }
     }
 
-    /// The same, to be changed.
+    /// Returns the socket of a descriptor, mutably.
     pub(super) fn of_mut(&mut self, fd: i32) -> Result<&mut Socket, Errno> {
         match self.entries.get(&fd) {
             Some(Entry::Socket(number)) => self.by_number.get_mut(number).ok_or(Errno::EBADF),
@@ -284,7 +284,7 @@ impl Sockets {
         }
     }
 
-    /// The watched set of a descriptor.
+    /// Returns the epoll instance of a descriptor.
     pub(super) fn epoll(&mut self, fd: i32) -> Result<&mut Epoll, Errno> {
         match self.entries.get_mut(&fd) {
             Some(Entry::Epoll(epoll)) => Ok(epoll),
@@ -293,12 +293,12 @@ impl Sockets {
         }
     }
 
-    /// A socket by its number.
+    /// Returns a socket by its number.
     pub(super) fn by_number(&mut self, number: u64) -> Option<&mut Socket> {
         self.by_number.get_mut(&number)
     }
 
-    /// All sockets.
+    /// Returns all sockets.
     pub(super) fn all(&self) -> impl Iterator<Item = &Socket> {
         self.by_number.values()
     }
@@ -309,7 +309,7 @@ impl Sockets {
         )
     }
 
-    /// Something happened to a connection.
+    /// Applies an event to its socket.
     pub(super) fn on_event(&mut self, now: Instant, event: Event) {
         if let Event::Accepted { user, conn, listener } = event {
             return self.on_accepted(now, (user, conn), listener);
@@ -326,13 +326,13 @@ impl Sockets {
             Event::Connected { .. } => {
                 if let State::Connecting(conn) = socket.state {
                     socket.state = State::Connected(conn);
-                    socket.success_untold = true;
-                    socket.heard_at = now;
+                    socket.connect_unreported = true;
+                    socket.last_data_at = now;
                 }
                 socket.wake();
             }
             Event::Readable { .. } => {
-                socket.heard_at = now;
+                socket.last_data_at = now;
                 socket.edges.readable += 1;
             }
             Event::Writable { .. } => socket.edges.writable += 1,
@@ -340,13 +340,13 @@ impl Sockets {
                 socket.peer_closed = true;
                 socket.wake();
             }
-            Event::Closed { ending, .. } => {
-                socket.error = match Errno::of_reason(ending) {
-                    // A peer that has said that it will send no more has closed, for who still writes.
+            Event::Closed { reason, .. } => {
+                socket.error = match Errno::of_reason(reason) {
+                    // After the peer's FIN, a reset is `EPIPE` for a writer.
                     Some(Errno::ECONNRESET) if socket.peer_closed => Some(Errno::EPIPE),
-                    error => error.filter(|_| !socket.end_told),
+                    error => error.filter(|_| !socket.close_error_reported),
                 };
-                socket.state = State::Over;
+                socket.state = State::Closed;
                 socket.wake();
                 if socket.orphan {
                     self.by_number.remove(&user);

@@ -1,8 +1,9 @@
-//! The stack under test: one shard at the near end of a cable in memory, the script at its far end, and a
-//! clock that moves only when told.
+//! The stack under test: one shard at the near end of an in-memory link, the script at the far end,
+//! and a virtual clock.
 //!
-//! Owns the order of what happens: the shard's deadlines and those of blocked calls, each at its own time;
-//! after every step what the shard has sent is collected, the sockets are told, and blocked calls are tried.
+//! Owns the order of events: the deadlines of the shard and of blocked calls, each at its own time.
+//! After every step, collects the packets that the shard sent, updates the sockets, and retries the
+//! blocked calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,31 +19,30 @@ use linerate::tcp::{Info, Settings};
 use linerate::time::{Duration, Instant};
 use linerate::wire::MacAddr;
 
-/// The two ends of the cable.
-const OURS: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 1]);
-const THEIRS: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 2]);
+/// MAC addresses of the two ends of the link.
+const MAC_LOCAL: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 1]);
+const MAC_REMOTE: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 2]);
 
-/// Bytes before the IP packet of a frame.
+/// Length of the Ethernet header.
 const ETHERNET_LEN: usize = 14;
 
-/// The longest packet of IP, and so the longest that a script can inject.
+/// Maximum length of an IP packet, and so of a packet that a script injects.
 const PACKET_MAX: usize = 65_535;
 
-/// Frames of each end: a turn of a full window is collected before the next.
+/// Frames of each end. The packets of one full window are collected before the next turn.
 const FRAMES: usize = 512;
 
-/// Everything goes through these: the script's end has one hardware address, whatever addresses of IP it
-/// speaks for.
+/// Next hop for all traffic: the script's end has one MAC address for all its IP addresses.
 const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 1);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// What the clock reads first: like a kernel's, long after zero.
-const BEGINNING: Instant = Instant::from_millis(1_000_000_000);
+/// Initial time: far from zero, like a kernel's clock.
+const START: Instant = Instant::from_millis(1_000_000_000);
 
-/// How long a script may wait for a packet: longer than keep-alive takes to give up by default.
-const PATIENCE: Duration = Duration::from_secs(4 * 3600);
+/// Maximum wait for a packet: longer than keep-alive takes to give up by default.
+const PACKET_WAIT_MAX: Duration = Duration::from_secs(4 * 3600);
 
-/// What tries a blocked call; whether it has come true.
+/// Retries a blocked call; returns true once it completes.
 pub(super) type Attempt = Box<dyn FnMut(&mut World) -> bool + Send>;
 
 /// A blocked call.
@@ -52,22 +52,22 @@ struct Waiter {
     attempt: Attempt,
 }
 
-/// All of it.
+/// The shard, its link, the sockets and the clock.
 pub(super) struct World {
     now: Instant,
     flags: Flags,
     host: Host,
-    /// Made once our addresses are known.
+    /// Created once the local addresses are known.
     shard: Option<Shard>,
     near: memory::MemoryLink,
     far: memory::MemoryLink,
     program: Program,
     pub(super) sockets: Sockets,
-    /// Packets on their way out, and when they were sent.
+    /// Packets sent by the stack, with their times.
     outgoing: VecDeque<(Instant, Vec<u8>)>,
     waiters: Vec<Waiter>,
     waited: u64,
-    /// Blocked calls that are over, and when they came true.
+    /// Completed blocked calls, with their completion times.
     finished: BTreeMap<u64, Instant>,
 }
 
@@ -77,7 +77,7 @@ impl World {
             memory::Config { frames: FRAMES, frame_max: PACKET_MAX + ETHERNET_LEN, ring: FRAMES };
         let (near, far) = memory::pair(cable);
         Self {
-            now: BEGINNING,
+            now: START,
             host: Host::new(&flags),
             flags,
             shard: None,
@@ -92,34 +92,34 @@ impl World {
         }
     }
 
-    /// A number for a new socket.
-    pub(super) const fn draw_number(&mut self) -> u64 {
-        self.program.draw_number()
+    /// Returns a number for a new socket.
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.program.next_number()
     }
 
-    /// Now.
+    /// Returns the current time.
     pub(super) const fn now(&self) -> Instant {
         self.now
     }
 
-    /// How TCP behaves now.
+    /// Returns the current TCP settings of the host.
     pub(super) fn settings(&self) -> Settings {
         self.host.settings()
     }
 
-    /// A setting of the script's host.
+    /// Returns the numeric value of a `sysctl` of the script's host.
     pub(super) fn sysctl(&self, name: &str) -> Option<u64> {
         self.host.number(name)
     }
 
-    /// The same as text.
+    /// Returns the text of a `sysctl` of the script's host.
     pub(super) fn sysctl_text(&self, name: &str) -> Option<String> {
         self.host.text(name)
     }
 
-    /// Takes note of the settings that the script has changed, and of those of a socket that must be known
-    /// before there is a connection.
-    pub(super) fn look_at_host(&mut self, options: &Options) {
+    /// Applies `sysctl`s that the script has changed, and the socket options that affect a
+    /// connection from its first segment.
+    pub(super) fn apply_host_settings(&mut self, options: &Options) {
         let mut settings = self.host.settings();
         let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
         if let Some(mss) = tcp(libc::TCP_MAXSEG).and_then(|mss| u16::try_from(mss).ok()) {
@@ -127,25 +127,25 @@ impl World {
         }
         if let Some(most) = options.window_max() {
             settings.receive_buffer = settings.receive_buffer.min(most);
-            // The kernel offers whole segments at first.
+            // The kernel's initial window is a multiple of the segment size.
             let segment = u32::from(settings.mss[0].max(1));
             let whole = most - most % segment.min(most);
             settings.receive_buffer_initial = settings.receive_buffer_initial.min(whole);
         }
-        self.awake().set_settings(settings);
+        self.stack().set_settings(settings);
     }
 
-    /// Our address of a family, and the stack with it.
+    /// Returns the local address of a family; starts the stack.
     pub(super) fn local(&mut self, ipv6: bool) -> IpAddr {
-        self.awake();
+        self.stack();
         if ipv6 { self.flags.local_v6.into() } else { self.flags.local_v4.into() }
     }
 
-    /// Makes an address ours, as the first bind or packet that names one does.
+    /// Makes an address local, for the first bind or packet that names it.
     ///
     /// # Errors
-    /// When the stack has others already.
-    pub(super) fn adopt(&mut self, address: IpAddr) -> Result<(), Errno> {
+    /// `EADDRNOTAVAIL` if the stack already has another address of the family.
+    pub(super) fn add_local_address(&mut self, address: IpAddr) -> Result<(), Errno> {
         if self.shard.is_none() {
             match address {
                 IpAddr::V4(address) => self.flags.local_v4 = address,
@@ -156,64 +156,65 @@ impl World {
         if ours == address { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) }
     }
 
-    /// The stack, made if need be.
-    pub(super) fn awake(&mut self) -> &mut Shard {
+    /// Returns the stack; creates it on first use.
+    pub(super) fn stack(&mut self) -> &mut Shard {
         let Self { shard, flags, host, now, near, program, .. } = self;
         shard.get_or_insert_with(|| {
             let addresses = vec![(flags.local_v4.into(), 32), (flags.local_v6.into(), 128)];
-            // The same secret for every run: a script is a test, and sees the same numbers each time.
-            let mut config = Config::new(OURS, addresses, [0x5a; 32]);
+            // A fixed secret: every run of a script sees the same numbers.
+            let mut config = Config::new(MAC_LOCAL, addresses, [0x5a; 32]);
             config.limits.connections = 1 << 10;
             config.limits.embryos = 1 << 10;
             config.limits.time_waits = 1 << 10;
             config.limits.neighbours = 8;
             config.mtu = usize::from(flags.mtu);
             config.settings = host.settings();
-            // Neighbours are told, not asked for: a script does not speak ARP.
+            // Neighbour entries are mirrored, not resolved: a script does not speak ARP.
             config.role = Role::Shared;
             (config.gateway_v4, config.gateway_v6) = (Some(GATEWAY_V4), Some(GATEWAY_V6));
             let mut shard = Shard::new(config);
             for gateway in [GATEWAY_V4.into(), GATEWAY_V6.into()] {
-                shard.mirror_neighbour(*now, gateway, Some(THEIRS.0));
+                shard.mirror_neighbour(*now, gateway, Some(MAC_REMOTE.0));
             }
-            let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
-            shard.start(*now, around);
+            let env = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
+            shard.start(*now, env);
             shard
         })
     }
 
-    /// Acts on the stack as a program does, and lets it come to rest.
-    pub(super) fn act<R>(&mut self, call: impl FnOnce(&mut dyn Io) -> R) -> R {
-        self.awake();
+    /// Calls the stack as a program does, then runs it until it is idle.
+    pub(super) fn with_io<R>(&mut self, call: impl FnOnce(&mut dyn Io) -> R) -> R {
+        self.stack();
         let Self { shard, near, program, now, .. } = self;
-        let shard = shard.as_mut().expect("the stack is awake");
-        let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
-        let result = shard.with_io(*now, around, call);
-        self.rest();
+        let shard = shard.as_mut().expect("the stack exists");
+        let env = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
+        let result = shard.with_io(*now, env, call);
+        self.finish_step();
         result
     }
 
-    /// Asks the stack something that changes nothing.
+    /// Returns the state of the socket's connection.
     pub(super) fn inspect(&self, socket: &Socket) -> Option<Info> {
         self.shard.as_ref()?.tcp_info(socket.conn()?)
     }
 
-    /// Turns of the stack until it has nothing more to do at this time.
+    /// Runs the stack until it has no more work at the current time.
     fn turn(&mut self) {
         let Self { shard: Some(shard), near, program, now, .. } = self else { return };
-        let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
-        shard.turn(*now, around);
-        self.rest();
+        let env = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
+        shard.turn(*now, env);
+        self.finish_step();
     }
 
-    /// After a step: what was sent is collected, unfinished work goes on, sockets and blocked calls are told.
-    fn rest(&mut self) {
+    /// Finishes a step: collects packets, continues unfinished work, delivers events, retries
+    /// blocked calls.
+    fn finish_step(&mut self) {
         self.collect();
         while let Self { shard: Some(shard), near, program, now, .. } = self
             && shard.deadline().is_some_and(|at| at <= *now)
         {
-            let around = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
-            let turn = shard.turn(*now, around);
+            let env = &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker };
+            let turn = shard.turn(*now, env);
             self.collect();
             if turn.sent + turn.received == 0 {
                 break;
@@ -227,7 +228,7 @@ impl World {
         self.try_waiters();
     }
 
-    /// Takes what the stack has sent.
+    /// Collects the packets that the stack has sent.
     fn collect(&mut self) {
         let mut frames = Vec::new();
         self.far.receive(self.now, FRAMES, &mut frames);
@@ -240,10 +241,10 @@ impl World {
         self.near.flush(self.now);
     }
 
-    /// A packet of the script arrives.
+    /// Delivers a packet of the script to the stack.
     ///
     /// # Errors
-    /// When it is no packet of IP, or longer than one can be.
+    /// `EINVAL` if it is not an IP packet, `EMSGSIZE` if it is too long.
     pub(super) fn inject(&mut self, packet: &[u8]) -> Result<(), Errno> {
         let (ethertype, to) = match packet {
             [first, ..] if first >> 4 == 4 && packet.len() >= 20 => {
@@ -256,11 +257,11 @@ impl World {
             }
             _ => return Err(Errno::EINVAL),
         };
-        // For an address that is not ours it is still a packet: the stack counts and drops it.
-        let _ = self.adopt(to);
+        // The stack counts and drops packets for other addresses.
+        let _ = self.add_local_address(to);
         let mut bytes = Vec::with_capacity(ETHERNET_LEN + packet.len());
-        bytes.extend_from_slice(&OURS.0);
-        bytes.extend_from_slice(&THEIRS.0);
+        bytes.extend_from_slice(&MAC_LOCAL.0);
+        bytes.extend_from_slice(&MAC_REMOTE.0);
         bytes.extend_from_slice(&ethertype);
         bytes.extend_from_slice(packet);
         if bytes.len() > self.far.frame_max() {
@@ -274,10 +275,10 @@ impl World {
         Ok(())
     }
 
-    /// The next packet that the stack sends, and when: the clock moves on until there is one. `None` when
-    /// there will be none.
+    /// Returns the next packet that the stack sends, with its time. Advances the clock until a
+    /// packet is sent; returns `None` if there will be none.
     pub(super) fn next_packet(&mut self) -> Option<(Instant, Vec<u8>)> {
-        let end = self.now + PATIENCE;
+        let end = self.now + PACKET_WAIT_MAX;
         while self.outgoing.is_empty() {
             if self.now > end || !self.step() {
                 return None;
@@ -286,38 +287,39 @@ impl World {
         self.outgoing.pop_front()
     }
 
-    /// Moves the clock to the next thing that is to happen; whether there is any.
+    /// Advances the clock to the next deadline and runs the stack. Returns false without a
+    /// deadline.
     pub(super) fn step(&mut self) -> bool {
         let Some(at) = self.next_deadline() else { return false };
-        self.pass(at);
+        self.pass_time(at);
         self.turn();
         true
     }
 
-    /// Nothing happens until `to`; what sockets wait for meanwhile is noted.
-    fn pass(&mut self, to: Instant) {
+    /// Advances the clock to `to` without events, and accounts what limits each socket meanwhile.
+    fn pass_time(&mut self, to: Instant) {
         let span = to.since(self.now);
         let limits: Vec<_> =
             self.sockets.all().map(|socket| (socket.number, self.limit_of(socket))).collect();
         for (number, limit) in limits {
             if let Some(socket) = self.sockets.by_number(number) {
-                socket.spent.add(limit, span);
+                socket.limit_times.add(limit, span);
             }
         }
         self.now = to;
     }
 
-    /// Moves the clock, and lets happen on the way what is due.
+    /// Advances the clock by `span` and processes the deadlines on the way.
     pub(super) fn advance(&mut self, span: Duration) {
         let to = self.now + span;
         while self.next_deadline().is_some_and(|at| at <= to) {
             self.step();
         }
-        self.pass(self.now.max(to));
+        self.pass_time(self.now.max(to));
     }
 
-    /// When something is to happen next. What is overdue is so for the stack's own clockwork only, a little
-    /// later it has happened.
+    /// Returns the next deadline. An overdue one is moved to one microsecond from now, so the clock
+    /// always advances.
     fn next_deadline(&self) -> Option<Instant> {
         let stack = self.shard.as_ref().and_then(Shard::deadline);
         let calls = self.waiters.iter().filter_map(|waiter| waiter.until).min();
@@ -328,35 +330,35 @@ impl World {
 
 /// Blocked calls.
 impl World {
-    /// Notes a call that waits, until a time at most.
+    /// Adds a blocked call with an optional deadline; returns its number.
     pub(super) fn add_waiter(&mut self, until: Option<Instant>, attempt: Attempt) -> u64 {
         self.waited += 1;
         self.waiters.push(Waiter { number: self.waited, until, attempt });
         self.waited
     }
 
-    /// When a blocked call came true, once it has; told once.
+    /// Returns the completion time of a blocked call and forgets the call; `None` while it waits.
     pub(super) fn take_finished(&mut self, number: u64) -> Option<Instant> {
         self.finished.remove(&number)
     }
 
-    /// Whether a blocked call is over.
+    /// Returns true if a blocked call has completed.
     pub(super) fn is_finished(&self, number: u64) -> bool {
         self.finished.contains_key(&number)
     }
 
-    /// Whether any call is over and not told.
+    /// Returns true if a completed call has not been collected by its thread.
     pub(super) fn has_finished(&self) -> bool {
         !self.finished.is_empty()
     }
 
-    /// Forgets a blocked call.
+    /// Removes a blocked call.
     pub(super) fn remove_waiter(&mut self, number: u64) {
         self.waiters.retain(|waiter| waiter.number != number);
     }
 
     fn try_waiters(&mut self) {
-        // An attempt acts on the stack, which comes back here; it finds nothing to try then.
+        // An attempt runs the stack, which calls this function again; the list is then empty.
         let mut waiting = core::mem::take(&mut self.waiters);
         waiting.retain_mut(|waiter| {
             let over = (waiter.attempt)(self) || waiter.until.is_some_and(|at| at <= self.now);

@@ -1,80 +1,80 @@
-//! The attempt of a client to open with data or with the request for a cookie, and its outcome (RFC 7413
+//! A client's Fast Open attempt, with data or with a cookie request, and its outcome (RFC 7413
 //! §4.1.3, §4.2).
 
 use super::cookie::{FastOpen, Form};
 
-/// Bytes of options that the data of a SYN leaves room for. The MSS does not count them (RFC 6691), and
-/// what is on the way may add some to a SYN: so the most there can be.
+/// Option bytes that the data of a SYN leaves room for. The MSS does not count options (RFC 6691),
+/// and a middlebox may add some to a SYN, so this is the maximum.
 const OPTIONS_LEN_MAX: u16 = 40;
 
-/// How the first SYN is to open.
+/// Contents of the first SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// With the request for a cookie (§4.2.1).
+    /// A cookie request (§4.2.1).
     Ask(Form),
-    /// With data for a server that takes segments of `mss` bytes, and the cookie that it gave; without one
-    /// for servers that want none (§7.3).
+    /// Data for a server with a known MSS and its cookie; no cookie for servers that require none
+    /// (§7.3).
     Send {
         /// The cookie.
         cookie: Option<FastOpen>,
-        /// The server's MSS, as it announced it.
+        /// The server's announced MSS in bytes.
         mss: u16,
     },
 }
 
-/// What came of an attempt: the facts, for who remembers servers.
+/// Outcome of an attempt, for the cache of Fast Open servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The option that the SYN-ACK had; only after a SYN with one.
+    /// Fast Open option of the SYN-ACK; only after a SYN with the option.
     pub answer: Option<FastOpen>,
-    /// The MSS that the server announced, or the default; `None` without SYN-ACK.
+    /// MSS that the server announced, or the default; `None` without a SYN-ACK.
     pub mss: Option<u16>,
-    /// The SYN asked for a cookie.
+    /// The SYN requested a cookie.
     pub asked: bool,
-    /// There was data in the SYN.
+    /// The SYN carried data.
     pub sent: bool,
-    /// Some of it was acknowledged by the SYN-ACK.
+    /// The SYN-ACK acknowledged some of the data.
     pub acked: bool,
-    /// The SYN had to be sent again.
+    /// The SYN was retransmitted.
     pub timed_out: bool,
-    /// The path has told that the SYN was too big.
+    /// An ICMP message reported that the SYN was too big.
     pub too_big: bool,
 }
 
-/// Whether there was data in the SYN.
+/// Data in the SYN, and its fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SynData {
-    /// None.
+    /// No data.
     #[default]
     None,
-    /// Ours, and the SYN-ACK did not acknowledge all of it, or has not come.
+    /// We sent data; the SYN-ACK did not acknowledge all of it, or has not arrived.
     Sent,
-    /// Ours, and the SYN-ACK acknowledged it.
+    /// We sent data, and the SYN-ACK acknowledged it.
     Acknowledged,
-    /// The peer's, and we took it.
+    /// The peer sent data, and we accepted it.
     Received,
 }
 
-/// The state of an attempt.
+/// State of an attempt.
 #[derive(Clone, Debug)]
 pub(in crate::tcp) struct Opening {
     pub(in crate::tcp) attempt: Attempt,
     pub(in crate::tcp) outcome: Outcome,
-    /// The MSS that the path was found to have room for.
+    /// MSS that the path MTU allows.
     pub(in crate::tcp) path_mss: Option<u16>,
 }
 
-/// What the first SYN takes along.
+/// Fast Open contents of the first SYN.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct SynLoad {
     pub(in crate::tcp) option: Option<FastOpen>,
-    /// Bytes of data.
+    /// Length of the data in bytes.
     pub(in crate::tcp) len: u32,
 }
 
 impl Attempt {
-    /// The most data that the SYN takes. RFC 7413 §4.1.3 limits it to the server's MSS, or to the default
-    /// MSS for servers that have told none.
+    /// Returns the maximum data in the SYN. RFC 7413 §4.1.3 limits it to the server's MSS, or to
+    /// the default MSS for servers that announced none.
     pub fn room(&self, ours: u16) -> u32 {
         match self {
             Self::Ask(_) => 0,

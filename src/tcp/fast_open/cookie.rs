@@ -2,17 +2,17 @@
 
 use core::num::NonZeroU8;
 
-/// How the option is written.
+/// Encoding of the option.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
-    /// Under the kind that was assigned to it.
+    /// The assigned option kind.
     #[default]
     Assigned,
-    /// As an experiment, which is older; who speaks it is answered in it.
+    /// The older experimental option; a SYN that uses it is answered in the same form.
     Experimental,
 }
 
-/// A cookie: 4 to 16 bytes, an even number.
+/// A cookie: 4 to 16 bytes, of even length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cookie {
     len: NonZeroU8,
@@ -20,12 +20,12 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// The fewest bytes.
+    /// Minimum length in bytes.
     pub const LEN_MIN: usize = 4;
-    /// The most.
+    /// Maximum length in bytes.
     pub const LEN_MAX: usize = 16;
 
-    /// A cookie of these bytes, if they can be one.
+    /// Creates a cookie from `bytes` if their length is valid.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let fits = (Self::LEN_MIN..=Self::LEN_MAX).contains(&bytes.len());
         let len =
@@ -35,7 +35,7 @@ impl Cookie {
         Some(cookie)
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the cookie.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len.get())]
     }
@@ -47,16 +47,16 @@ impl core::fmt::Debug for Cookie {
     }
 }
 
-/// The option.
+/// The Fast Open option.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FastOpen {
-    /// How it is written.
+    /// Encoding of the option.
     pub form: Form,
-    /// The cookie; `None` asks for one.
+    /// The cookie; `None` requests one.
     pub cookie: Option<Cookie>,
 }
 
-// It is part of every segment's options.
+// Every segment's options contain it.
 const _: () = assert!(size_of::<Option<FastOpen>>() <= 18);
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_has_four_to_sixteen_bytes_and_an_even_number() {
+    fn a_cookie_has_an_even_length_of_four_to_sixteen_bytes() {
         // RFC 7413 §4.1.1
         let good: Vec<usize> =
             (0..20).filter(|len| Cookie::new(&vec![1; *len]).is_some()).collect();

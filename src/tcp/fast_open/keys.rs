@@ -1,9 +1,9 @@
-//! How a server makes cookies, and knows its own again (RFC 7413 §4.1.2): a message authentication code of
-//! the client's address and the server's.
+//! Cookie generation and validation of a server (RFC 7413 §4.1.2): a message authentication code of
+//! the client's and the server's address.
 //!
-//! Owns the keys and when they change. Refuses to know what addresses look like: it takes them as bytes, the
-//! client's first. The code is SipHash-2-4, eight bytes, as Linux has it: servers of both kinds that share a
-//! key behind one address (§6.3.3) take each other's cookies.
+//! Owns the keys and their rotation. Addresses are opaque bytes, the client's first. The code is
+//! SipHash-2-4, eight bytes, as in Linux: Linux servers and linerate that share a key behind one
+//! address (§6.3.3) accept each other's cookies.
 
 use siphasher::sip::SipHasher24;
 
@@ -14,33 +14,34 @@ use crate::time::{Duration, Instant};
 ///   > The cookie expires after a certain amount of time. [...] This can be done by either periodically
 ///   > changing the server key used to generate cookies
 ///
-/// A cookie is good in the period that it was made in and in the next one. Longer, and whoever collects
-/// cookies has more time to use them at once (§5.1); shorter, and clients that return once a day find theirs
+/// A cookie is valid in the period of its creation and in the next one. A longer period gives an
+/// attacker who collects cookies more time to use them at once (§5.1); with a shorter one, the
+/// cookies of clients that return once a day expire.
 /// expired.
 const PERIOD: Duration = Duration::from_secs(12 * 3600);
 
-/// What a cookie is worth: `IsCookieValid` of RFC 7413 §4.1.2.
+/// Validity of a cookie: `IsCookieValid` of RFC 7413 §4.1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Judgement {
-    /// Made with the key of now.
+    /// Made with the current key.
     Good,
-    /// Made with the key before: the client is to be given a new one.
+    /// Made with the previous key: the client gets a new cookie.
     Aging,
-    /// Forged, of another address, or expired.
+    /// Forged, made for another address, or expired.
     Bad,
 }
 
-/// Where keys come from.
+/// Source of the keys.
 #[derive(Clone)]
 enum Source {
-    /// A secret, from which each period has its own.
+    /// A secret from which each period derives its key.
     Secret(SipHasher24),
-    /// The operator.
+    /// The operator sets the keys.
     Operator,
 }
 
-/// The keys.
+/// Cookie keys of a server.
 #[derive(Clone)]
 pub struct CookieKeys {
     source: Source,
@@ -50,35 +51,36 @@ pub struct CookieKeys {
 }
 
 impl core::fmt::Debug for CookieKeys {
-    // The secrets stay out of logs.
+    // Keeps the secrets out of logs.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("CookieKeys").field("period", &self.period).finish_non_exhaustive()
     }
 }
 
 impl CookieKeys {
-    /// Keys drawn from 128 bits of the operating system, others in each period. Whoever has the same secret
-    /// and the same clock knows the same cookies.
+    /// Derives the keys of all periods from a random 128-bit secret. The same secret and the same
+    /// clock give the same cookies.
     pub fn drawn(secret: [u8; 16]) -> Self {
         let secret = SipHasher24::new_with_key(&secret);
         let (now, before) = (of_period(&secret, 0), None);
         Self { source: Source::Secret(secret), period: 0, now, before }
     }
 
-    /// The operator's keys: cookies are made with the first, and those of the second are still good.
+    /// Uses the operator's keys: new cookies use the first, and cookies of the second stay valid.
     pub fn given(now: [u8; 16], before: Option<[u8; 16]>) -> Self {
         let keyed = |key| SipHasher24::new_with_key(&key);
         Self { source: Source::Operator, period: 0, now: keyed(now), before: before.map(keyed) }
     }
 
-    /// The cookie of a client: `GetCookie` of RFC 7413 §4.1.2. `path` is its address and, behind it, ours.
+    /// Returns the cookie of a client: `GetCookie` of RFC 7413 §4.1.2. `path` is the client's
+    /// address followed by the local one.
     pub fn cookie(&mut self, path: &[u8], now: Instant) -> Cookie {
         self.turn(now);
         let code = self.now.hash(path).to_le_bytes();
         Cookie::new(&code).expect("eight bytes are a cookie")
     }
 
-    /// Whether a cookie is ours, for this client.
+    /// Validates the cookie of a client.
     pub fn judge(&mut self, path: &[u8], cookie: &Cookie, now: Instant) -> Judgement {
         let Ok(code) = cookie.as_slice().try_into().map(u64::from_le_bytes) else {
             return Judgement::Bad;
@@ -93,7 +95,7 @@ impl CookieKeys {
         }
     }
 
-    /// Changes keys when their time is over.
+    /// Rotates the keys at the end of a period.
     fn turn(&mut self, now: Instant) {
         let Source::Secret(secret) = &self.source else { return };
         let period = now.as_nanos() / PERIOD.as_nanos();
@@ -105,7 +107,7 @@ impl CookieKeys {
     }
 }
 
-/// The key of a period.
+/// Derives the key of a period.
 fn of_period(secret: &SipHasher24, period: u64) -> SipHasher24 {
     let half = |n: u8| {
         let mut label = [0; 9];
@@ -124,7 +126,7 @@ mod tests {
     const NOW: Instant = Instant::from_millis(1_000);
 
     #[test]
-    fn a_cookie_is_good_for_its_own_client_only() {
+    fn a_cookie_is_valid_for_its_own_client_only() {
         // RFC 7413 §4.1.2 (1), (2)
         let mut keys = CookieKeys::drawn([1; 16]);
         let cookie = keys.cookie(PATH, NOW);
@@ -159,13 +161,13 @@ mod tests {
         for (at, judgement) in judged {
             assert_eq!(keys.judge(PATH, &cookie, at), judgement);
         }
-        // A shard that was idle for the whole time knows the same.
+        // A shard that was idle for the whole time derives the same keys.
         let mut other = CookieKeys::drawn([1; 16]);
         assert_eq!(other.judge(PATH, &cookie, made_at + PERIOD), Judgement::Aging);
     }
 
     #[test]
-    fn an_operator_can_give_keys_and_change_them_one_after_the_other() {
+    fn an_operator_can_set_and_rotate_keys() {
         // RFC 7413 §4.1.2: "key rotation to generate and verify cookies using multiple keys"
         let mut old = CookieKeys::given([1; 16], None);
         let cookie = old.cookie(PATH, NOW);
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn with_the_same_key_the_cookie_is_that_of_linux() {
+    fn the_same_key_gives_the_same_cookie_as_linux() {
         // The key a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4, from 192.0.2.1 to 192.168.0.1.
         let key = core::array::from_fn(|at| [0xa1, 0xb2, 0xc3, 0xd4][at / 4]);
         let cookie = CookieKeys::given(key, None).cookie(PATH, NOW);

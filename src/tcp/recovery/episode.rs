@@ -1,7 +1,7 @@
-//! Episodes of loss with SACK: how one begins, what it lets be sent, how it ends, and what takes it back
-//! (RFC 6675 §5, RFC 8985 §6.2 step 5, RFC 9937, RFC 4015).
+//! Episodes of loss recovery with SACK: entry, transmission, exit and undo (RFC 6675 §5, RFC 8985
+//! §6.2 step 5, RFC 9937, RFC 4015).
 //!
-//! Owns the stage of recovery, and tells congestion control of it.
+//! Owns the recovery stage and reports its changes to the congestion control.
 
 use core::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::tcp::state::{Recovery, Stage};
 use crate::tcp::{Connection, Env, Segment, SeqNum};
 use crate::time::Instant;
 
-/// Sequence numbers from here to there.
+/// A range of sequence numbers.
 type Span = Range<SeqNum>;
 
 fn holds(span: &Span, seq: SeqNum) -> bool {
@@ -20,7 +20,9 @@ fn holds(span: &Span, seq: SeqNum) -> bool {
 }
 
 impl Recovery {
-    /// RFC 8985 §6.2 step 5: what is lost now, in bytes, and how many microseconds from now the next may be.
+    /// Marks lost segments (RFC 8985 §6.2 step 5). Returns the bytes lost and the delay in
+    /// microseconds until the next segment may count as lost. The congestion control ignores losses
+    /// in `spared`.
     pub(in crate::tcp) fn find_losses(
         &mut self,
         now: Instant,
@@ -61,8 +63,8 @@ impl Recovery {
         (lost, None)
     }
 
-    /// RFC 9937 §6.2, on every ACK that delivers something in fast recovery, or while the flight comes down for
-    /// an echo of congestion.
+    /// Applies PRR (RFC 9937 §6.2) to an ACK that delivers data in fast recovery or during an ECN
+    /// reduction.
     pub(in crate::tcp) fn reduce(&mut self, delivered: u32, safe: bool, mss: u16) {
         let Some(flight) = self.flight.as_deref_mut() else { return };
         let reducing = flight.reducing.map(|(_, target)| target);
@@ -80,7 +82,7 @@ impl Recovery {
         }
     }
 
-    /// Congestion control hears of an ACK.
+    /// Reports an ACK to the congestion control.
     pub(in crate::tcp) fn report_ack(&mut self, ack: Ack) {
         let rated = self.controller.measures_rate();
         let flight = self.flight.as_deref_mut().filter(|_| rated);
@@ -90,8 +92,8 @@ impl Recovery {
 }
 
 impl Connection {
-    /// The same, for congestion control to answer: a lost probe of the path is sent again, and is no sign of
-    /// congestion (RFC 4821 §7.6.2).
+    /// Marks lost segments and returns the bytes that the congestion control must react to. A lost
+    /// path MTU probe is retransmitted but is no congestion signal (RFC 4821 §7.6.2).
     pub(in crate::tcp) fn find_losses(&mut self, now: Instant) -> (u32, Option<u32>) {
         let spared = self.path_probe_span();
         let (lost, due) = self.recovery.find_losses(now, spared);
@@ -99,7 +101,7 @@ impl Connection {
         if forgiven && self.recovery.stage == Stage::Open { (0, due) } else { (lost, due) }
     }
 
-    /// RFC 6675 §5 (4): fast recovery begins, with an ACK that delivered so much.
+    /// Enters fast recovery (RFC 6675 §5 (4)) on an ACK that delivered `delivered` bytes.
     pub(in crate::tcp) fn enter_recovery(&mut self, now: Instant, delivered: u32, bytes: u32) {
         self.on_loss_beside_path_probe();
         self.recovery.end_reduction();
@@ -111,13 +113,14 @@ impl Connection {
         recovery.recover = snd.nxt;
         recovery.stage = Stage::Selective;
         flight.forced = true;
-        // RFC 9937 §6.2: RecoverFS, without what was selected before, with what this ACK delivered.
+        // RFC 9937 §6.2: RecoverFS excludes bytes SACKed before, includes bytes that this ACK
+        // delivers.
         flight.prr.begin(snd.outstanding() - flight.board.selected() + delivered);
         flight.tail.reset();
         recovery.controller.on_enter_recovery(snd.outstanding() + bytes, snd.nxt, now);
     }
 
-    /// A loss that a probe repaired: RFC 8985 §7.4.2,
+    /// Reacts to a loss that a probe repaired: RFC 8985 §7.4.2,
     ///   > invoke congestion control to react to the loss event the probe has repaired
     pub(in crate::tcp) fn answer_repaired_loss(&mut self, now: Instant) {
         let in_flight = self.in_flight();
@@ -132,7 +135,8 @@ impl Connection {
         }
     }
 
-    /// SND.UNA advanced: RFC 6675 §5.1, recovery ends when RecoveryPoint is acknowledged.
+    /// Ends recovery once RecoveryPoint is acknowledged (RFC 6675 §5.1). Call after SND.UNA
+    /// advanced.
     pub(in crate::tcp) fn leave_recovery(&mut self, now: Instant) {
         let in_flight = self.in_flight();
         let recovery = &mut self.recovery;
@@ -155,9 +159,9 @@ impl Connection {
         }
     }
 
-    /// Nothing was lost: RFC 4015 §3.1 (8) and (9), RFC 3708 §3. What waits to be sent again does so no
-    /// longer, and the window is given back. It was a delay, or a change of order: then fast recovery begins
-    /// later from here on. `bytes` is what the ACK acknowledges.
+    /// Undoes a spurious reduction (RFC 4015 §3.1 (8) and (9), RFC 3708 §3). Cancels pending
+    /// retransmissions and restores cwnd. After a spurious fast recovery, reordering counts as
+    /// seen, so the next fast recovery starts later. `bytes` is what the ACK acknowledges.
     pub(in crate::tcp) fn undo_reduction(
         &mut self,
         env: &Env<'_>,
@@ -175,7 +179,7 @@ impl Connection {
         let Some(flight) = &mut recovery.flight else { return };
         flight.undo.close();
         flight.forced = false;
-        // What made the others look late was an answer to the wrong copy.
+        // The other segments looked late because the ACK was matched to the wrong copy.
         flight.rack = Rack::default();
         flight.board.unlose();
         flight.forward.end();
@@ -197,9 +201,9 @@ impl Connection {
     }
 }
 
-/// Reductions for an echo of congestion.
+/// Window reductions for ECN.
 impl Connection {
-    /// ECN says congestion, for the first time in this window of data; before SND.UNA advances.
+    /// Reacts to the first congestion signal of a window of data. Call before SND.UNA advances.
     pub(in crate::tcp) fn answer_congestion_echo(&mut self, now: Instant) {
         let (outstanding, nxt) = (self.snd.outstanding(), self.snd.nxt);
         let controller = &mut self.recovery.controller;
@@ -209,12 +213,12 @@ impl Connection {
         }
         if let Some(flight) = self.recovery.flight.as_deref_mut() {
             flight.prr.begin(outstanding - flight.board.selected());
-            // May be less than ssthresh: RFC 3168 §6.1.2 lets echoes go on down to one segment.
+            // May be below ssthresh: RFC 3168 §6.1.2 allows reductions down to one segment.
             flight.reducing = Some((nxt, controller.cwnd()));
         }
     }
 
-    /// SND.UNA advanced: what was in flight when the echo came has arrived.
+    /// Ends the ECN reduction once the data in flight at its start is acknowledged.
     pub(in crate::tcp) fn leave_reduction(&mut self) {
         let until = self.recovery.flight.as_deref().and_then(|flight| flight.reducing);
         if until.is_some_and(|(until, _)| self.snd.una.at_or_after(until)) {

@@ -1,4 +1,4 @@
-//! Measuring the round-trip time: at the handshake, and by the ACKs of a flight (RFC 6298, RFC 7323 §4).
+//! RTT measurement: from the handshake, and from the ACKs of a flight (RFC 6298, RFC 7323 §4).
 
 use crate::tcp::recovery::detect::AckSummary;
 use crate::tcp::state::{ECHOED_RTT_MS_MAX, EarlyMarks, Marks};
@@ -6,7 +6,7 @@ use crate::tcp::{Connection, Env, Segment};
 use crate::time::{Duration, Instant};
 
 impl Connection {
-    /// The SYN is acknowledged: ESTABLISHED may begin.
+    /// Processes the ACK of our SYN: takes the RTT sample and initializes recovery.
     pub(in crate::tcp) fn on_syn_acked(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         self.snd.advance_una(segment.ack);
         let elapsed_ms = self.echoed_ms(env.now, segment);
@@ -19,8 +19,8 @@ impl Connection {
         }
     }
 
-    /// Our SYN-ACK is acknowledged, data that went before that or not. What may be in flight then is as if
-    /// nothing were yet, and what is in flight counts against it.
+    /// Processes the ACK of our SYN-ACK, with or without early data. The initial cwnd starts now,
+    /// and data already in flight counts against it.
     pub(in crate::tcp) fn measure_handshake(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
         let elapsed_ms = self.echoed_ms(env.now, segment);
         let sample = self.recovery.sample(env.now, self.snd.una, elapsed_ms);
@@ -28,16 +28,17 @@ impl Connection {
         self.recovery.begin(&self.snd, env, lost, sample);
     }
 
-    /// How long ago we sent what the peer echoes.
+    /// Returns the milliseconds since we sent the timestamp that the peer echoes.
     pub(in crate::tcp) fn echoed_ms(&self, now: Instant, segment: &Segment<'_>) -> Option<u32> {
         let ours = self.stamp(now)?.value;
-        // RFC 7323 §3.2: an echo of 0 is no echo, for some stacks.
+        // RFC 7323 §3.2: some stacks send 0 to mean no echo.
         let echo = segment.options.timestamps?.echo;
         (echo != 0).then(|| ours.wrapping_sub(echo))
     }
 
-    /// RFC 6298 §3 and §4: one sample a round trip goes into SRTT, of a segment that was sent once or whose
-    /// echo tells which copy arrived. RACK takes all of the first kind (RFC 8985 §6.2 step 1).
+    /// Measures the RTT (RFC 6298 §3 and §4). SRTT takes one sample per round trip, from a segment
+    /// sent once or from a timestamp echo. The path minimum takes every sample of a segment sent
+    /// once (RFC 8985 §6.2 step 1).
     pub(in crate::tcp) fn measure(
         &mut self,
         env: &Env<'_>,

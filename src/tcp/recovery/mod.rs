@@ -1,14 +1,15 @@
-//! Loss recovery: what an ACK tells about loss, what is sent again, and when the peer is given up.
+//! Loss recovery: detects lost segments from ACKs, marks them for retransmission, and decides when
+//! to give up.
 //!
-//! The steps are here, the detectors in `detect`, the state in `state::recovery`. Refuses to send: what is lost
-//! is marked, and `send::transmit` sends it again.
+//! The steps are here, the detectors in `detect`, the state in `state::recovery`. Sends nothing
+//! itself: it marks segments as lost, and `send::transmit` retransmits them.
 //!
-//! | with a peer that | losses are found by | marked in | files |
+//! | peer | loss detection | losses recorded in | files |
 //! |---|---|---|---|
-//! | permits SACK | RACK-TLP (RFC 8985) | the scoreboard of the flight | `selective`, `episode`, `sending`, `tail_probe`, `detect` |
-//! | does not | duplicate ACKs (RFC 5681, RFC 6582, RFC 3042) | a range of the send half | `newreno` |
+//! | with SACK | RACK-TLP (RFC 8985) | the scoreboard | `selective`, `episode`, `sending` |
+//! | without | duplicate ACKs (RFC 5681, RFC 6582, RFC 3042) | the send state | `newreno` |
 //!
-//! The timer (RFC 6298) is common to both, in `rto`, and so are round trips, in `measure`.
+//! Both share the retransmission timer (RFC 6298, `rto`) and the RTT measurement (`measure`).
 
 pub(super) mod detect;
 mod episode;

@@ -1,7 +1,8 @@
-//! NewReno, for peers that do not permit SACK: duplicate ACKs tell of a loss (RFC 5681 §3.2, RFC 3042), and
-//! partial ACKs of the next (RFC 6582).
+//! NewReno, for peers without SACK: duplicate ACKs indicate a loss (RFC 5681 §3.2, RFC 3042),
+//! partial ACKs indicate the next one (RFC 6582).
 //!
-//! Owns the meaning of ACKs without blocks. What is to be sent again is a range of the send half.
+//! Owns the processing of ACKs without SACK blocks. The pending retransmission is a range in the
+//! send state.
 
 use crate::tcp::congestion::Ack;
 use crate::tcp::state::{DUPLICATE_ACKS, Recovery, Stage};
@@ -9,7 +10,7 @@ use crate::tcp::{Connection, Env, Segment};
 use crate::time::Instant;
 
 impl Recovery {
-    /// RFC 5681 §3.2 (4): each additional duplicate ACK tells of one more segment that left.
+    /// Inflates cwnd by segments that left the network (RFC 5681 §3.2 (4)).
     fn inflate(&mut self, mss: u16, segments: u32) {
         let more = segments * u32::from(mss);
         self.controller.set_cwnd(self.controller.cwnd().saturating_add(more));
@@ -40,13 +41,13 @@ impl Connection {
         }
         self.recovery.give_up_at = Instant::FAR;
         self.snd.advance_una(segment.ack);
-        // A FIN is acknowledged but was never in the buffer.
+        // The ACK covers the FIN, which was never in the buffer.
         let bytes = acked.min(self.outgoing.len());
         if bytes > 0 {
             self.drop_acked(env, bytes);
         }
         let ce = self.take_marked(bytes);
-        // Each duplicate ACK told of a segment that is acknowledged only now.
+        // Each duplicate ACK already reported a segment that is acknowledged only now.
         let told = u32::from(self.recovery.duplicate_acks) * u32::from(self.snd.mss);
         let progress = self.on_progress(&Ack {
             now: env.now,
@@ -68,7 +69,7 @@ impl Connection {
         self.rearm_after_ack(env, progress);
     }
 
-    /// Fast recovery and congestion control after `ack`.
+    /// Applies `ack` to fast recovery and to the congestion control.
     fn on_progress(&mut self, ack: &Ack) -> Progress {
         let recovery = &mut self.recovery;
         recovery.duplicate_acks = 0;
@@ -99,8 +100,8 @@ impl Connection {
             self.timers.retransmit_at = Instant::FAR;
         } else if progress == Progress::Plain {
             // RFC 6582 §3.2 (3): "For the first partial ACK that arrives during fast recovery, also
-            // reset the retransmit timer." Not for the others: many losses in one window are better
-            // repaired by slow start than by one segment a round trip.
+            // reset the retransmit timer." Later partial ACKs do not reset it: slow start repairs
+            // many losses in one window faster than one segment per round trip.
             self.timers.retransmit_at = Instant::FAR;
             self.arm_retransmit(env);
         }
@@ -111,15 +112,15 @@ impl Connection {
         self.snd.resend_end = (self.snd.una + u32::from(self.snd.mss)).earliest(self.snd.nxt);
     }
 
-    /// A duplicate acknowledgment (RFC 5681 §2).
+    /// Processes a duplicate acknowledgment (RFC 5681 §2).
     pub(in crate::tcp) fn on_duplicate_ack(&mut self, now: Instant) {
         let recovery = &mut self.recovery;
         if recovery.stage != Stage::Open {
             return recovery.inflate(self.snd.mss, 1);
         }
         recovery.duplicate_acks = recovery.duplicate_acks.saturating_add(1);
-        // RFC 6582 §3.2 (2): only if the ACK "covers more than recover"; else the duplicates may come
-        // from segments that we ourselves sent twice.
+        // RFC 6582 §3.2 (2): only if the ACK "covers more than recover". Otherwise our own
+        // retransmissions may have caused the duplicates.
         if recovery.duplicate_acks == DUPLICATE_ACKS && self.snd.una.after(recovery.recover) {
             recovery.stage = Stage::Fast;
             recovery.recover = self.snd.nxt;
@@ -131,11 +132,11 @@ impl Connection {
     }
 }
 
-/// What an ACK of new data was to fast recovery.
+/// Role of an ACK of new data in fast recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 enum Progress {
-    /// Nothing special, its end, or its first partial ACK.
+    /// Outside of recovery, its end, or its first partial ACK.
     Plain,
     /// A partial ACK after the first.
     FurtherPartial,

@@ -1,7 +1,7 @@
-//! The retransmission timer (RFC 6298), the persist timer, and the slot that they share with the tail probe and
-//! the reordering window: the earliest has it (RFC 8985 §8).
+//! The retransmission timer (RFC 6298), the persist timer, and the timer slot that they share with
+//! the tail loss probe and the reordering window: the earliest deadline wins (RFC 8985 §8).
 //!
-//! Owns what a timeout means: it marks segments as lost, and `send::transmit` retransmits them.
+//! Owns the reaction to a timeout: marks segments as lost, and `send::transmit` retransmits them.
 
 use crate::tcp::flight::Alarm;
 use crate::tcp::rate::micros;
@@ -10,11 +10,11 @@ use crate::tcp::state::{BACKOFF_MAX, EarlyMarks, Marks, R1, Recovery, Stage};
 use crate::tcp::{CloseReason, Connection, Env, Settings};
 use crate::time::{Duration, Instant};
 
-/// RFC 6298 (5.7): the timeout after a handshake that lost a SYN and gave no measurement.
+/// RTO after a handshake that lost a SYN and gave no RTT sample (RFC 6298 (5.7)).
 const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 
 impl Connection {
-    /// The retransmission timeout before backoff.
+    /// Returns the retransmission timeout before backoff.
     pub(in crate::tcp) fn rto(&self, settings: &Settings) -> Duration {
         let lost_syn = self.marks.has(Marks::SYN_TIMED_OUT) && !self.phase.is_opening();
         if lost_syn && self.recovery.rtt.srtt().is_none() {
@@ -23,19 +23,19 @@ impl Connection {
         self.recovery.rtt.rto(settings)
     }
 
-    /// The retransmission timeout. RFC 6298 (5.5): "RTO <- RTO * 2", at most `rto_max`.
+    /// Returns the backed-off timeout. RFC 6298 (5.5): "RTO <- RTO * 2", at most `rto_max`.
     pub(in crate::tcp) fn rto_backed_off(&self, settings: &Settings) -> Duration {
         self.rto(settings).times(1 << self.recovery.backoff).min(settings.rto_max)
     }
 
-    /// When the timeout is due: RTO after the timer was last started.
+    /// Returns the deadline of the timeout: RTO after the last start of the timer.
     pub(in crate::tcp) fn timeout_at(&self, env: &Env<'_>) -> Instant {
         let since = self.recovery.flight.as_deref().map_or(env.now, |flight| flight.timer_since);
         let limit = self.recovery.give_up_at.min(env.now + self.user_timeout(env.settings));
         (since + self.rto_backed_off(env.settings)).min(limit).max(env.now)
     }
 
-    /// The timer starts anew, as the timeout.
+    /// Restarts the retransmission timer.
     pub(in crate::tcp) fn restart_timer(&mut self, env: &Env<'_>) {
         self.timers.retransmit_at = Instant::FAR;
         self.recovery.set_alarm(Alarm::Timeout);
@@ -47,13 +47,13 @@ impl Connection {
         }
     }
 
-    /// Arms the slot with `alarm`, at the latest for the timeout.
+    /// Arms the timer slot with `alarm`, due no later than the timeout.
     pub(in crate::tcp) fn arm_alarm(&mut self, env: &Env<'_>, alarm: Alarm) {
         self.recovery.set_alarm(alarm);
         self.timers.retransmit_at = self.timeout_at(env);
     }
 
-    /// New data was sent: the probe is due later (RFC 8985 §7.2), or the timeout.
+    /// Arms the tail loss probe (RFC 8985 §7.2) or the timeout after new data was sent.
     pub(in crate::tcp) fn arm_probe(&mut self, env: &Env<'_>) {
         let timeout_at = self.timeout_at(env);
         match self.probe_at(env, timeout_at) {
@@ -70,16 +70,16 @@ impl Connection {
         }
     }
 
-    /// The reordering window of the segment sent longest ago ends in `micros`.
+    /// Arms the reordering timer, which expires in `micros` for the oldest segment.
     pub(in crate::tcp) fn arm_reordering(&mut self, env: &Env<'_>, micros: u32) {
         let at = env.now + Duration::from_micros(u64::from(micros));
         self.recovery.set_alarm(Alarm::Reordering);
         self.timers.retransmit_at = at.min(self.timeout_at(env));
     }
 
-    /// The slot expired with data outstanding and a window open.
+    /// Dispatches an expired timer slot, with data outstanding and the window open.
     pub(in crate::tcp) fn on_alarm(&mut self, env: &mut Env<'_>) {
-        // The timeout may be due at the same time: it is not put off by the others.
+        // If the timeout is due at the same time, it takes precedence.
         match self.recovery.alarm() {
             Alarm::Probe => self.on_probe_deadline(env),
             Alarm::Timeout if self.awaits_fin_probe(env) => self.probe_fin(env),
@@ -88,14 +88,14 @@ impl Connection {
         }
     }
 
-    /// The timer expired with data outstanding (RFC 6298 (5.4) to (5.6)).
+    /// Processes a retransmission timeout (RFC 6298 (5.4) to (5.6)).
     pub(in crate::tcp) fn on_retransmission_timeout(&mut self, env: &mut Env<'_>) {
         if self.gives_up(env) {
             return self.end(env, CloseReason::TimedOut);
         }
         self.on_timeout_of_path_probe(env.now); // RFC 4821 §7.6.3
         let nxt = self.snd.nxt;
-        // What the rest of the same episode brings down further could not be given back.
+        // Only the first timeout of an episode records the state to restore.
         let repeated = self.recovery.stage == Stage::TimedOut;
         let recovering = repeated || self.recovery.stage == Stage::Selective;
         self.recovery.end_reduction();
@@ -132,7 +132,7 @@ impl Connection {
 
 /// Timeouts of a SYN and of a closed window.
 impl Connection {
-    /// The timer expired for our SYN.
+    /// Processes a timeout of our SYN.
     pub(in crate::tcp) fn on_syn_timeout(&mut self, env: &mut Env<'_>) {
         if self.early.has(EarlyMarks::PASSIVE) {
             return self.on_syn_ack_timeout(env);
@@ -148,7 +148,7 @@ impl Connection {
         self.snd.resend_syn();
     }
 
-    /// The timer expired with the window closed (RFC 9293 §3.8.6.1).
+    /// Processes a timeout with the window closed (RFC 9293 §3.8.6.1).
     pub(in crate::tcp) fn on_persist_timeout(&mut self, env: &mut Env<'_>) {
         if self.gives_up(env) {
             return self.end(env, CloseReason::TimedOut);
@@ -166,18 +166,18 @@ impl Connection {
         }
     }
 
-    /// The peer answers though its window is closed: RFC 9293 §3.8.6.1,
+    /// Processes an ACK that keeps the window closed: RFC 9293 §3.8.6.1,
     ///   > As long as the receiving TCP peer continues to send acknowledgments in response to the probe
     ///   > segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
     pub(in crate::tcp) fn on_closed_window(&mut self, env: &Env<'_>) {
         self.recovery.give_up_at = Instant::FAR;
-        // What has to be probed from here on is the window.
+        // From here on, the timer probes the window.
         if self.recovery.alarm() != Alarm::Timeout {
             self.restart_timer(env);
         }
     }
 
-    /// The window opened. What was sent into the closed one was thrown away.
+    /// Processes the opening of the window. The peer discarded what we sent into the closed one.
     pub(in crate::tcp) fn on_opened_window(&mut self, env: &Env<'_>) {
         self.recovery.backoff = 0;
         if self.marks.has(Marks::PROBED) {
@@ -190,7 +190,8 @@ impl Connection {
         self.restart_timer(env);
     }
 
-    /// R2 (RFC 9293 §3.8.3): counted from the transmission whose timer was the first to expire.
+    /// Returns true at R2 (RFC 9293 §3.8.3), counted from the transmission whose timer expired
+    /// first.
     fn gives_up(&mut self, env: &Env<'_>) -> bool {
         if self.recovery.give_up_at == Instant::FAR {
             let span = self.user_timeout(env.settings) - self.rto_backed_off(env.settings);
@@ -205,7 +206,7 @@ impl Connection {
 }
 
 impl Recovery {
-    /// RFC 8985 §6.3, RACK_mark_losses_on_RTO:
+    /// Marks losses after a timeout (RFC 8985 §6.3, RACK_mark_losses_on_RTO):
     ///   > If SEG.SEQ == SND.UNA OR Segment.xmit_ts + RACK.rtt + RACK.reo_wnd - Now() <= 0:
     ///   >     Segment.lost = TRUE
     fn lose_on_timeout(&mut self, env: &Env<'_>, recovering: bool) {
@@ -217,8 +218,8 @@ impl Recovery {
         flight.rack.assume_rtt(srtt);
         let now_us = micros(env.now);
         let rated = self.controller.measures_rate();
-        // RFC 2018 §5: "the timeout might indicate that the data receiver has reneged". Robust tests tell
-        // whether it has (RFC 6675 §5.1): the first segment is among what it had, or nothing else helped.
+        // RFC 2018 §5: "the timeout might indicate that the data receiver has reneged". Two robust
+        // signs (RFC 6675 §5.1): the first segment is SACKed, or a timeout repeats.
         let reneged = flight.board.is_reneged() || repeated && flight.board.selected() > 0;
         if reneged {
             flight.board.lose_all(true);
@@ -237,8 +238,7 @@ impl Recovery {
             flight.board.lose_first();
         }
         flight.tail.reset();
-        // RFC 5682 §3.1: "the execution of the SACK-enhanced F-RTO algorithm" begins again with a timeout
-        // that comes before the first answer.
+        // RFC 5682 §3.1: F-RTO restarts from step 1 on a timeout that precedes the first ACK.
         let anew = !recovering || flight.forward.awaits_answer();
         flight.forward.begin(nxt, !anew || reneged);
         flight.forced = true;

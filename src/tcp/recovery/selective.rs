@@ -1,7 +1,7 @@
-//! An ACK of a flight with a scoreboard: RFC 2018 §5, RFC 2883 §4, RFC 8985 §6.2, in steps.
+//! Processing of an ACK with a scoreboard: RFC 2018 §5, RFC 2883 §4, RFC 8985 §6.2, in steps.
 //!
-//! Owns the order of the steps, and passes the facts of an ACK to the detectors. What a decision means to
-//! congestion control and to the stage of recovery is in `episode`.
+//! Owns the order of the steps and passes the facts of an ACK to the detectors. The effects of a
+//! decision on the congestion control and on the recovery stage are in `episode`.
 
 use crate::tcp::congestion::Ack;
 use crate::tcp::flight::Flight;
@@ -13,14 +13,14 @@ use crate::tcp::{Connection, EcnMode, Env, Flags, Segment, SeqNum};
 use crate::time::Instant;
 
 impl Connection {
-    /// Whether `segment` may tell something to the scoreboard, or of duplicates after it.
+    /// Returns true if `segment` may update the scoreboard or report duplicates after a flight.
     #[inline]
     pub(in crate::tcp) fn is_selective(&self, segment: &Segment<'_>) -> bool {
         self.recovery.flight.is_some()
             || self.marks.has(Marks::SACK) && !segment.rare.sack.is_empty()
     }
 
-    /// An ACK, new or not, of a peer that permits SACK, with data in flight or after it.
+    /// Processes an ACK, new or duplicate, from a peer that permits SACK, during or after a flight.
     pub(in crate::tcp) fn on_selective_ack(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) {
         let duplicate = self.duplicate_of(segment);
         let advanced = segment.ack.after(self.snd.una);
@@ -57,7 +57,7 @@ impl Connection {
         if lost > 0 && self.recovery.stage == Stage::Open {
             self.enter_recovery(env.now, summary.delivered, summary.bytes);
         }
-        // An ACK that tells of congestion is no sign that all goes well.
+        // An ACK with a congestion signal is not a safe ACK.
         let safe = advanced && lost == 0 && !self.echoes_congestion(segment);
         self.recovery.reduce(summary.delivered, safe, self.snd.mss);
         let grows = self.undone() == undone && !self.recovery.is_reducing();
@@ -86,13 +86,13 @@ impl Connection {
         self.arm_after_ack(env, advanced, due);
     }
 
-    /// Reductions taken back so far.
+    /// Returns the number of reductions undone so far.
     fn undone(&self) -> u32 {
         self.recovery.flight.as_deref().map_or(0, |flight| flight.counts.undone)
     }
 
-    /// RFC 2883 §5: the first block reports a duplicate if it lies below the cumulative acknowledgment "IN
-    /// THE SAME PACKET", or within the second block.
+    /// Returns the duplicate that the first SACK block reports. RFC 2883 §5: a block below the
+    /// cumulative acknowledgment "IN THE SAME PACKET", or within the second block.
     fn duplicate_of(&self, segment: &Segment<'_>) -> Option<Duplicate> {
         let blocks = segment.rare.sack.as_slice();
         let &(left, right) = blocks.first()?;
@@ -104,7 +104,7 @@ impl Connection {
         (known && recent && duplicate).then_some((left, right))
     }
 
-    /// All that the ACK delivers, with RFC 8985 §6.2 steps 2 and 3 for each segment.
+    /// Collects all that the ACK delivers; runs RFC 8985 §6.2 steps 2 and 3 for each segment.
     pub(in crate::tcp) fn summarize(
         &self,
         env: &Env<'_>,
@@ -134,7 +134,7 @@ impl Connection {
             }
         };
         board.acknowledge(segment.ack, &mut each);
-        // "in ascending order of Segment.end_seq", which is not that of the option.
+        // "in ascending order of Segment.end_seq", not in the order of the option.
         let mut blocks = segment.rare.sack;
         let blocks = blocks.as_mut_slice();
         let blocks = blocks.get_mut(usize::from(first_is_duplicate)..).unwrap_or_default();
@@ -148,7 +148,8 @@ impl Connection {
         summary
     }
 
-    /// RFC 8985 §6.2 step 2: "ACK.ts_option.echo_reply < Segment.xmit_ts".
+    /// Returns true if the echo precedes the transmission: RFC 8985 §6.2 step 2,
+    /// "ACK.ts_option.echo_reply < Segment.xmit_ts".
     fn echoes_before(&self, now: Instant, sent_us: u32, segment: &Segment<'_>) -> bool {
         let ago = u64::from(micros(now).wrapping_sub(sent_us));
         let sent_at = Instant::from_nanos((now.as_nanos() / 1000).saturating_sub(ago) * 1000);
@@ -158,7 +159,8 @@ impl Connection {
         }
     }
 
-    /// SND.UNA <- SEG.ACK (RFC 6675 §4: what is selected stays in the buffer); returns how many bytes that acknowledges.
+    /// Sets SND.UNA <- SEG.ACK and returns the bytes acknowledged. SACKed bytes stay in the buffer
+    /// (RFC 6675 §4).
     pub(in crate::tcp) fn advance(&mut self, env: &mut Env<'_>, ack: SeqNum) -> u32 {
         let acked = ack.distance_from(self.snd.una);
         self.recovery.give_up_at = Instant::FAR;
@@ -168,7 +170,7 @@ impl Connection {
         {
             flight.full_until = None;
         }
-        // A FIN is acknowledged but was never in the buffer.
+        // The ACK covers the FIN, which was never in the buffer.
         let bytes = acked.min(self.outgoing.len());
         if bytes > 0 {
             self.drop_acked(env, bytes);
@@ -177,9 +179,9 @@ impl Connection {
     }
 }
 
-/// What an ACK says of the past: of duplicates, of probes, of a spurious timeout.
+/// Feedback of an ACK on the past: duplicates, probes, spurious timeouts.
 impl Connection {
-    /// RFC 8985 §6.2 step 4, and RFC 3708.
+    /// Processes a D-SACK (RFC 8985 §6.2 step 4, RFC 3708).
     pub(in crate::tcp) fn on_dsack(
         &mut self,
         env: &Env<'_>,
@@ -190,7 +192,7 @@ impl Connection {
         let Some((left, right)) = duplicate else { return };
         let Some(flight) = self.recovery.flight.as_deref_mut() else { return };
         flight.counts.duplicates = flight.counts.duplicates.saturating_add(1);
-        // A probe that was sent for nothing tells of a late ACK, not of the order.
+        // A D-SACK of an unneeded probe indicates a late ACK, not reordering.
         if !flight.tail.is_probe_of(right) {
             flight.rack.on_dsack(self.snd.una, self.snd.nxt, &mut flight.reordering);
         }
@@ -200,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// RFC 8985 §7.4.
+    /// Applies an ACK to the tail loss probe (RFC 8985 §7.4).
     pub(in crate::tcp) fn on_tail_probe_ack(
         &mut self,
         env: &Env<'_>,
@@ -223,7 +225,7 @@ impl Connection {
         }
     }
 
-    /// RFC 5682 §3.1.
+    /// Applies an ACK to F-RTO (RFC 5682 §3.1).
     pub(in crate::tcp) fn on_forward_probe_ack(
         &mut self,
         env: &Env<'_>,
@@ -249,7 +251,7 @@ impl Connection {
         }
     }
 
-    /// RFC 3522 §3.2.
+    /// Applies a timestamp echo to the Eifel detection (RFC 3522 §3.2).
     pub(in crate::tcp) fn on_timestamp_echo(
         &mut self,
         env: &Env<'_>,
@@ -265,8 +267,8 @@ impl Connection {
         }
     }
 
-    /// All that was taken for lost arrives before any of it was sent again: RFC 3522 §3.2 knows without an
-    /// echo that these are the originals.
+    /// Undoes a fast recovery if all segments marked as lost arrive before any of them was
+    /// retransmitted. No echo is needed to identify the originals (RFC 3522 §3.2).
     pub(in crate::tcp) fn on_late_arrivals(
         &mut self,
         env: &Env<'_>,
@@ -283,7 +285,7 @@ impl Connection {
         }
     }
 
-    /// RFC 4015 §3.4:
+    /// Returns true if `segment` carries ECN-Echo. RFC 4015 §3.4:
     ///   > This is unless the acceptable ACK signals congestion through the ECN-Echo flag [RFC3168]. In
     ///   > that case, the TCP sender MUST refrain from reversing congestion control state.
     pub(in crate::tcp) fn echoes_congestion(&self, segment: &Segment<'_>) -> bool {

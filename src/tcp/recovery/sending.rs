@@ -1,4 +1,5 @@
-//! The flight on the way out: what may be sent, what is in flight, and the bookkeeping of a segment that is sent.
+//! Transmission with a scoreboard: what may be sent, what is in flight, and the bookkeeping of a
+//! sent segment.
 
 use crate::tcp::congestion::Sent;
 use crate::tcp::flight::Alarm;
@@ -9,8 +10,8 @@ use crate::tcp::{Connection, Env, SeqNum};
 use crate::time::Instant;
 
 impl Connection {
-    /// The lost segment that may be sent again now. RFC 6675 §5 (C): "If cwnd - pipe >= 1 SMSS", and the
-    /// first one of an episode whatever cwnd is (RFC 6675 §5 (4.3), RFC 6298 (5.4)).
+    /// Returns the lost segment to retransmit now. RFC 6675 §5 (C): "If cwnd - pipe >= 1 SMSS"; the
+    /// first one of an episode ignores cwnd (RFC 6675 §5 (4.3), RFC 6298 (5.4)).
     #[inline]
     pub(in crate::tcp) fn lost_piece(&self) -> Option<Piece> {
         let flight = self.recovery.flight.as_deref()?;
@@ -24,15 +25,16 @@ impl Connection {
         (flight.forced || fits).then_some(piece)
     }
 
-    /// RFC 8985 §7.3: a probe takes "a previously unsent data segment, if one exists and the receive window
-    /// allows".
+    /// Returns true if the probe carries new data. RFC 8985 §7.3: "a previously unsent data
+    /// segment, if one exists and the receive window allows".
     fn probes_with_new(&self) -> bool {
         let takes = self.snd.unsent() > 0 && self.snd.window_from(self.snd.nxt) > 0;
         takes && !self.recovery.flight.as_deref().is_some_and(|flight| flight.tail.is_first)
     }
 
-    /// How much new data may be in flight; none while something waits to be sent again. What is selected
-    /// makes room, so that each of the first duplicate ACKs lets a segment go (RFC 3042 §2).
+    /// Returns the bytes of new data that may be sent; 0 while a lost segment waits for
+    /// retransmission. SACKed bytes make room, so each of the first duplicate ACKs releases a
+    /// segment (RFC 3042 §2).
     #[inline]
     pub(in crate::tcp) fn new_allowance(&self) -> u32 {
         let Some(flight) = self.recovery.flight.as_deref() else {
@@ -51,12 +53,14 @@ impl Connection {
         self.recovery.controller.cwnd().saturating_sub(flight.board.pipe())
     }
 
-    /// Whether what is sent next is a loss probe: it waits for no company.
+    /// Returns true if the next segment is a tail loss probe, which Nagle's algorithm must not
+    /// delay.
     pub(in crate::tcp) fn is_probing_tail(&self) -> bool {
         self.recovery.flight.as_deref().is_some_and(|flight| flight.tail.due)
     }
 
-    /// Data or a FIN, from `seq` to `end`, goes to a peer that permits SACK; `len` is the data of it.
+    /// Records data or a FIN in `seq..end`, sent to a peer that permits SACK. `len` is its data
+    /// length.
     pub(in crate::tcp) fn note_in_flight(
         &mut self,
         env: &mut Env<'_>,
@@ -78,9 +82,9 @@ impl Connection {
             flight.board.on_retransmitted(seq, end, now_us, stamp);
             flight.undo.on_retransmitted(seq, end, tsval);
             flight.forced = false;
-            // RFC 6675 §6: "a more careful variant that re-arms the RTO timer on each retransmission that is
-            // sent during recovery MAY be used". Where a round trip is half the timeout, none would be
-            // answered in time else.
+            // RFC 6675 §6: "a more careful variant that re-arms the RTO timer on each
+            // retransmission that is sent during recovery MAY be used". If a round trip takes half
+            // the RTO, no retransmission would be acknowledged in time otherwise.
             if recovery.stage == Stage::Selective {
                 flight.timer_since = env.now;
             }
@@ -120,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// After a segment of a flight has gone: the timers.
+    /// Arms the timers after a segment of a flight was sent.
     pub(in crate::tcp) fn arm_after_sent(&mut self, env: &Env<'_>, again: bool) {
         let probed = self.recovery.flight.as_deref().is_some_and(|flight| !flight.tail.may_probe());
         if again || probed {
@@ -133,7 +137,8 @@ impl Connection {
         }
     }
 
-    /// The program is about to write: what is sent of it says nothing of the path if there was room before.
+    /// Marks the connection as application-limited before a write, if data could have been sent
+    /// before it.
     pub(in crate::tcp) fn note_app_limited(&mut self) {
         if !self.recovery.controller.measures_rate() || !self.marks.has(Marks::SACK) {
             return;

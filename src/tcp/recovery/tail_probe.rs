@@ -1,5 +1,5 @@
-//! Alarms of a flight before the timeout: when a tail loss probe is due (RFC 8985 §7), and when the reordering
-//! window ends (§6.2 step 5).
+//! Timers of a flight before the RTO: the tail loss probe (RFC 8985 §7) and the end of the
+//! reordering window (§6.2 step 5).
 
 use crate::tcp::flight::{Alarm, Flight};
 use crate::tcp::rate::{RateStamp, micros};
@@ -7,24 +7,25 @@ use crate::tcp::state::{Marks, Stage};
 use crate::tcp::{Connection, Env};
 use crate::time::{Duration, Instant};
 
-/// TLP.max_ack_delay (RFC 8985 §7.2) at first: how long most hosts hold back the ACK of a single segment,
-/// 40 ms, and as long again for their timers. Less, and every request that takes a while to answer is sent
-/// twice; more, and a lost one is repaired by the timeout only.
+/// Initial TLP.max_ack_delay (RFC 8985 §7.2). Most hosts delay the ACK of a single segment by 40
+/// ms; the rest allows for their timers. A smaller value sends every slowly answered request twice;
+/// a larger one leaves a lost request to the RTO.
 const ACK_DELAY: Duration = Duration::from_millis(50);
 
-/// The same once a probe was in vain: RFC 9293 allows 500 ms, hosts take 200 ms at most.
+/// TLP.max_ack_delay after a spurious probe: RFC 9293 allows 500 ms, hosts delay by 200 ms at most.
 const ACK_DELAY_MAX: Duration = Duration::from_millis(200);
 
-/// The same for a FIN, whose ACK waits for no second segment: what a busy peer takes to see it.
+/// TLP.max_ack_delay for a FIN, whose ACK is not delayed: allows a busy peer some processing time.
 const FIN_ACK_DELAY: Duration = Duration::from_millis(5);
 
 impl Connection {
-    /// RFC 8985 §7.2, TLP_calc_PTO, not past the retransmission timeout; `None` where other means serve:
+    /// Returns the probe timeout, no later than the RTO (RFC 8985 §7.2, TLP_calc_PTO). `None`
+    /// where other mechanisms apply:
     ///   > unless it is already in fast recovery, RTO recovery, or segments have been SACKed
     ///
-    /// or where no probe could be sent (§7.3), as without any round trip measured. Counted is from when the
-    /// last segment was sent, as RFC 7765 §4 counts the timeout, so that the end of a flight is repaired
-    /// within two round trips; but an ACK that advances gives one more.
+    /// and where a probe is not allowed (§7.3) or no RTT sample exists. The PTO counts from the
+    /// last transmission, as RFC 7765 §4 counts the RTO, so that a tail loss is repaired within two
+    /// round trips. An ACK that advances SND.UNA adds one more.
     pub(in crate::tcp) fn probe_at(&self, env: &Env<'_>, rto_at: Instant) -> Option<Instant> {
         let flight = self.recovery.flight.as_deref()?;
         let srtt = self.recovery.rtt.srtt()?;
@@ -44,7 +45,7 @@ impl Connection {
         Some((env.now + rest.max(srtt)).min(rto_at))
     }
 
-    /// What the peer may add to the round trip. RFC 8985 §7.2:
+    /// Returns the ACK delay to add to the round trip. RFC 8985 §7.2:
     ///   > when the FlightSize is one segment, the sender MAY inflate the PTO by TLP.max_ack_delay
     fn ack_delay(&self, env: &Env<'_>, is_alone: bool, holds_acks: bool) -> Duration {
         if let Some(delay) = env.settings.tail_ack_delay {
@@ -62,7 +63,7 @@ impl Connection {
         }
     }
 
-    /// The probe timer expired: RFC 8985 §7.3, TLP_send_probe.
+    /// Processes the expired probe timer: RFC 8985 §7.3, TLP_send_probe.
     ///   > After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender
     ///   > MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
     pub(in crate::tcp) fn on_probe_deadline(&mut self, env: &Env<'_>) {
@@ -76,8 +77,8 @@ impl Connection {
         self.arm_alarm(env, Alarm::Timeout);
     }
 
-    /// A FIN without data was sent with nothing in flight: its probe is due before the timeout. It needs no
-    /// scoreboard before that, so that what opens and closes pays nothing for it.
+    /// Arms a probe for a FIN without data that was sent into an empty flight. The scoreboard is
+    /// created only when the probe is due, which saves short connections its cost.
     #[inline]
     pub(in crate::tcp) fn arm_fin_probe(&mut self, env: &Env<'_>) {
         let probes = env.settings.tail_probes && self.marks.has(Marks::SACK);
@@ -88,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Whether the timer runs for such a FIN, sent once.
+    /// Returns true if the timer runs for such a FIN that was sent once.
     pub(in crate::tcp) fn awaits_fin_probe(&self, env: &Env<'_>) -> bool {
         let snd = &self.snd;
         env.settings.tail_probes
@@ -100,7 +101,7 @@ impl Connection {
             && snd.nxt.after(snd.end)
     }
 
-    /// Its time has come: from here on it is a flight like any other.
+    /// Creates the flight of a FIN whose probe is due.
     pub(in crate::tcp) fn probe_fin(&mut self, env: &mut Env<'_>) {
         let mut flight = env.pool.flights.acquire(self.snd.una, env.now);
         flight.board.on_sent(self.snd.nxt, micros(env.now), RateStamp::default());
@@ -108,14 +109,14 @@ impl Connection {
         self.on_probe_deadline(env);
     }
 
-    /// The reordering window of a segment is over (RFC 8985 §6.2 step 5).
+    /// Processes the end of the reordering window of a segment (RFC 8985 §6.2 step 5).
     pub(in crate::tcp) fn on_reordering_deadline(&mut self, env: &Env<'_>) {
         let (lost, due) = self.find_losses(env.now);
         if lost > 0 && self.recovery.stage == Stage::Open {
             self.enter_recovery(env.now, 0, 0);
         }
         if lost > 0 {
-            // No ACK clocks this: one segment goes for it.
+            // No ACK clocks this transmission, so PRR gets credit for one segment.
             self.recovery.reduce(u32::from(self.snd.mss), false, self.snd.mss);
         }
         match due {
@@ -124,7 +125,8 @@ impl Connection {
         }
     }
 
-    /// RFC 6298 (5.2), (5.3), and the alarms that come before it.
+    /// Rearms the timer slot after an ACK: RFC 6298 (5.2), (5.3), and the alarms that precede the
+    /// RTO.
     pub(in crate::tcp) fn arm_after_ack(
         &mut self,
         env: &mut Env<'_>,
@@ -149,7 +151,7 @@ impl Connection {
         }
         let timeout_at = self.timeout_at(env);
         match self.probe_at(env, timeout_at) {
-            // A duplicate does not put the probe off.
+            // A duplicate ACK does not postpone the probe.
             Some(_) if !advanced && self.recovery.alarm() == Alarm::Probe => {}
             Some(at) => {
                 self.recovery.set_alarm(Alarm::Probe);
@@ -159,7 +161,7 @@ impl Connection {
         }
     }
 
-    /// Nothing is in flight: the memory goes back, unless something is remembered in it.
+    /// Releases the empty flight, unless it holds state to keep.
     fn rest_flight(&mut self, env: &mut Env<'_>) {
         let counts = self.recovery.controller.measures_rate();
         let keeps = |flight: &&mut Flight| counts || flight.remembers();

@@ -1,73 +1,74 @@
-//! The scoreboard: of each segment in flight whether it was selectively acknowledged, lost, sent again
-//! (RFC 2018 §5, RFC 6675 §3, RFC 8985 §5.1).
+//! The scoreboard: state of each outstanding segment, which is SACKed, lost or retransmitted (RFC
+//! 2018 §5, RFC 6675 §3, RFC 8985 §5.1).
 //!
-//! Owns the records, in a ring in the order of the sequence, and how many bytes are in which state.
-//! Refuses to know when a segment is lost: RACK tells it. The cost of an ACK is O(log n) for each block,
-//! and amortized O(1) for each segment that it delivers, whatever the window and whatever the peer claims.
-//! Invariants: the records cover SND.UNA to SND.NXT without a gap; a record is in `sent` if it is neither
-//! selected nor waits to be sent again, in `lost` if it waits, in neither if it is selected.
+//! Owns the records, in a ring in sequence order, and the byte count of each state. Does not decide
+//! that a segment is lost: RACK does. An ACK costs O(log n) for each block and amortized O(1) for
+//! each segment that it delivers, whatever the window and whatever the peer claims. Invariants: the
+//! records cover SND.UNA to SND.NXT without a gap; a record is in `lost` if it waits for
+//! retransmission, in `sent` if it neither waits nor is SACKed, in no list if it is SACKed.
 
 use super::queue::{NONE, Queue, Record, Records, State};
 use crate::tcp::SeqNum;
 use crate::tcp::rate::RateStamp;
 
-/// Segments in flight at most: 190 MB of full ones. More, and a program that writes byte by byte without
-/// Nagle's algorithm could take memory without bound; fewer, and long fat paths starve.
+/// Maximum segments in flight: 190 MB of full ones. With a higher limit, a program that writes
+/// single bytes without Nagle's algorithm could use unbounded memory; with a lower one, paths with
+/// a large bandwidth-delay product starve.
 const RECORDS_MAX: usize = 1 << 17;
 
-/// Segments within the reordering window that one ACK looks at to find the last of them. Where there are
-/// more, the timer expires once more.
+/// Maximum segments within the reordering window that one ACK examines to find the last one. If
+/// there are more, the timer expires once more.
 const LOOKED_AT_MAX: usize = 32;
 
-/// The scoreboard of one connection.
+/// Scoreboard of one connection.
 #[derive(Debug)]
 pub(in crate::tcp) struct Scoreboard {
     pub(super) records: Records,
-    /// Where the first record begins.
+    /// Start of the first record.
     pub(super) una: SeqNum,
-    /// Under way, in the order in which they were last sent.
+    /// Segments in flight, ordered by last transmission.
     pub(super) sent: Queue,
-    /// Waiting to be sent again.
+    /// Segments that wait for retransmission.
     pub(super) lost: Queue,
-    /// RFC 6675 §4: bytes that are under way.
+    /// Bytes in flight (RFC 6675 §4).
     pub(super) pipe: u32,
-    /// Bytes selectively acknowledged.
+    /// Bytes SACKed.
     pub(super) selected: u32,
-    /// Records selectively acknowledged in whole.
+    /// Records SACKed in whole.
     pub(super) selected_records: u32,
-    /// Bytes waiting to be sent again.
+    /// Bytes that wait for retransmission.
     pub(super) waiting: u32,
 }
 
-/// A segment that an ACK tells has arrived, or a part of one.
+/// A segment, or a part of one, that an ACK delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Delivered {
-    /// After its last sequence number.
+    /// Sequence number after the last byte.
     pub(in crate::tcp) end: SeqNum,
-    /// When it was last sent, microseconds.
+    /// Last transmission time in microseconds.
     pub(in crate::tcp) sent_us: u32,
     pub(in crate::tcp) stamp: RateStamp,
-    /// Sequence numbers that were not known to have arrived before.
+    /// Bytes newly known to have arrived.
     pub(in crate::tcp) len: u32,
-    /// Whether it was sent more than once.
+    /// True if it was sent more than once.
     pub(in crate::tcp) resent: bool,
-    /// Whether the rest of it was known before, or is told by the same ACK.
+    /// True if the whole segment is known to have arrived.
     pub(in crate::tcp) whole: bool,
 }
 
-/// Segments in flight, by what is known of them.
+/// Counts of outstanding segments by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Tally {
     pub(in crate::tcp) segments: u32,
-    /// Selectively acknowledged.
+    /// SACKed.
     pub(in crate::tcp) selected: u32,
-    /// Taken for lost, sent again or not.
+    /// Marked as lost, retransmitted or not.
     pub(in crate::tcp) lost: u32,
-    /// Sent again.
+    /// Retransmitted.
     pub(in crate::tcp) again: u32,
 }
 
-/// A segment, or what is missing of one.
+/// A segment, or the missing part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Piece {
     pub(in crate::tcp) seq: SeqNum,
@@ -90,7 +91,7 @@ impl Scoreboard {
         }
     }
 
-    /// Nothing is in flight.
+    /// Clears the scoreboard; the next data starts at `una`.
     pub(in crate::tcp) fn restart(&mut self, una: SeqNum) {
         self.records.clear();
         self.una = una;
@@ -102,49 +103,49 @@ impl Scoreboard {
         self.records.room()
     }
 
-    /// How many records were looked at so far.
+    /// Returns the number of records examined so far.
     #[cfg(test)]
     pub(in crate::tcp) fn looks(&self) -> u64 {
         self.records.looks.get()
     }
 
-    /// RFC 6675 §4: what the sender believes to be in the network, copies counted.
+    /// Returns the estimated bytes in the network, each copy counted (RFC 6675 §4).
     #[inline]
     pub(in crate::tcp) const fn pipe(&self) -> u32 {
         self.pipe
     }
 
-    /// Bytes selectively acknowledged.
+    /// Returns the bytes SACKed.
     #[inline]
     pub(in crate::tcp) const fn selected(&self) -> u32 {
         self.selected
     }
 
-    /// RACK.segs_sacked (RFC 8985 §5.2).
+    /// Returns RACK.segs_sacked (RFC 8985 §5.2).
     #[inline]
     pub(in crate::tcp) const fn selected_segments(&self) -> u32 {
         self.selected_records
     }
 
-    /// Bytes lost that were not sent again.
+    /// Returns the lost bytes that wait for retransmission.
     #[inline]
     pub(in crate::tcp) const fn waiting(&self) -> u32 {
         self.waiting
     }
 
-    /// Whether another segment may be recorded.
+    /// Returns true if another segment can be recorded.
     #[inline]
     pub(in crate::tcp) fn has_room(&self) -> bool {
         self.records.len() < RECORDS_MAX
     }
 
-    /// RFC 2018 §8, RFC 6675 §5.1: whether the first segment is selected. The ACK that leaves it there says
-    /// that the peer has thrown it away.
+    /// Returns true if the first segment is SACKed (RFC 2018 §8, RFC 6675 §5.1). A cumulative ACK
+    /// that stays below it shows that the peer has discarded it.
     pub(in crate::tcp) fn is_reneged(&self) -> bool {
         self.records.first().is_some_and(|first| first.state.has(State::SELECTED))
     }
 
-    /// The numbers to `end` are sent for the first time.
+    /// Records new data up to `end` as sent.
     #[inline]
     pub(in crate::tcp) fn on_sent(&mut self, end: SeqNum, now_us: u32, stamp: RateStamp) {
         let start = self.records.last().map_or(self.una, |last| last.end);
@@ -162,7 +163,7 @@ impl Scoreboard {
         self.pipe += end.distance_from(start);
     }
 
-    /// The segment that ends at `end`, just sent, is the last of what is pushed, or else of a burst.
+    /// Marks the segment that ends at `end` as the last of a push or of a burst.
     pub(in crate::tcp) fn on_pushed(&mut self, end: SeqNum, is_push: bool) {
         let position = self.records.find(end - 1);
         if let Some(record) = self.records.at_mut(position) {
@@ -170,9 +171,9 @@ impl Scoreboard {
         }
     }
 
-    /// Whether the segment that holds `seq` and ends at `end` is to have PSH when it is sent again at
-    /// `now_us`: it was the last of what is pushed, or is the last of more than one of a burst that go again
-    /// together.
+    /// Returns true if the retransmission at `now_us` of the segment that holds `seq` and ends at
+    /// `end` needs PSH: the segment ended a push, or it is the last of several segments of a burst
+    /// that are retransmitted together.
     pub(in crate::tcp) fn is_pushed(&self, seq: SeqNum, end: SeqNum, now_us: u32) -> bool {
         let position = self.records.find(seq);
         let Some(record) = self.records.at(position).filter(|record| record.end == end) else {
@@ -189,7 +190,7 @@ impl Scoreboard {
         record.state.has(State::PUSHED) || follows && (ends(record) || stays)
     }
 
-    /// What is known of the segments: for information.
+    /// Counts the segments by state, for information.
     pub(in crate::tcp) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for record in (0..self.records.len()).filter_map(|at| self.records.at(at)) {
@@ -205,13 +206,14 @@ impl Scoreboard {
         tally
     }
 
-    /// Nothing is in flight any more, and the ring is not worth its memory.
+    /// Shrinks the ring when nothing is in flight.
     pub(in crate::tcp) fn rest(&mut self) {
         self.records.shrink();
     }
 
-    /// What is missing of the segment that holds `seq` is sent again, to `end`; past SND.NXT, if new data
-    /// joins the last one. The first segment may be sent in part, into a window that shrank: it is split.
+    /// Records a retransmission of the missing part of the segment that holds `seq`, up to `end`.
+    /// `end` may exceed SND.NXT if new data joins the last segment. Into a shrunken window, the
+    /// first segment may be sent in part: it is split.
     pub(in crate::tcp) fn on_retransmitted(
         &mut self,
         seq: SeqNum,
@@ -243,7 +245,7 @@ impl Scoreboard {
         self.count(position);
     }
 
-    /// The first segment ends at `end` from now on, and the rest of it is one of its own.
+    /// Splits the first segment at `end`.
     fn split_first(&mut self, end: SeqNum) {
         let Some(first) = self.records.first().copied() else { return };
         self.unlink(0);
@@ -256,20 +258,20 @@ impl Scoreboard {
         }
     }
 
-    /// The segment under way that was sent longest ago.
+    /// Returns the segment in flight that was sent longest ago.
     #[inline]
     pub(in crate::tcp) fn oldest_sent(&self) -> Option<Piece> {
         (self.sent.head != NONE).then(|| self.piece(self.records.position(self.sent.head)))?
     }
 
-    /// When the segment under way that was sent last was sent, microseconds.
+    /// Returns the time in microseconds of the most recent transmission in flight.
     #[inline]
     pub(in crate::tcp) fn newest_sent_us(&self) -> Option<u32> {
         (self.sent.tail != NONE).then(|| self.records.get(self.sent.tail))?.map(|r| r.sent_us)
     }
 
-    /// Of those under way, in the order in which they were sent, the last before `test` fails; not further
-    /// than a few, since a peer could make us look at all of them.
+    /// Returns the last segment in flight, in transmission order, before `test` fails. Examines
+    /// only a few, since a peer could otherwise force a scan of all.
     pub(in crate::tcp) fn last_sent_while(&self, test: impl Fn(&Piece) -> bool) -> Option<Piece> {
         let mut last = None;
         let mut number = self.sent.head;
@@ -284,12 +286,12 @@ impl Scoreboard {
         last
     }
 
-    /// The segment that begins at SND.UNA.
+    /// Returns the segment that starts at SND.UNA.
     pub(in crate::tcp) fn first(&self) -> Option<Piece> {
         if self.records.len() == 0 { None } else { self.segment(0) }
     }
 
-    /// The segment that ends at SND.NXT.
+    /// Returns the segment that ends at SND.NXT.
     pub(in crate::tcp) fn last(&self) -> Option<Piece> {
         self.segment(self.records.len().checked_sub(1)?)
     }
@@ -300,7 +302,7 @@ impl Scoreboard {
         before.map_or(self.una, |before| before.end)
     }
 
-    /// How much of a segment is selectively acknowledged.
+    /// Returns the SACKed bytes of a segment.
     #[inline]
     pub(in crate::tcp) fn known(&self, position: usize) -> u32 {
         let Some(record) = self.records.at(position) else { return 0 };
@@ -310,14 +312,14 @@ impl Scoreboard {
         u32::from(record.head) + u32::from(record.tail)
     }
 
-    /// A segment to be sent again: to its end, though that may have arrived. Peers do not cut segments, and
-    /// what goes again is to look as it did.
+    /// Returns the range to retransmit for a segment. It extends to the end of the segment, even if
+    /// that part has arrived, so the copy ends where the original did.
     pub(in crate::tcp) fn segment(&self, position: usize) -> Option<Piece> {
         let end = self.records.at(position)?.end;
         self.piece(position).map(|piece| Piece { end, ..piece })
     }
 
-    /// What is missing of a segment.
+    /// Returns the missing part of a segment.
     pub(in crate::tcp) fn piece(&self, position: usize) -> Option<Piece> {
         let record = self.records.at(position)?;
         let seq = self.start_of(position) + u32::from(record.head);
@@ -325,7 +327,7 @@ impl Scoreboard {
         Some(Piece { seq, end, sent_us: record.sent_us, stamp: record.stamp })
     }
 
-    /// Takes a segment out of its list and out of the counts.
+    /// Removes a segment from its list and from the counts.
     #[inline]
     pub(in crate::tcp) fn unlink(&mut self, position: usize) {
         self.uncount(position);
@@ -338,7 +340,7 @@ impl Scoreboard {
         }
     }
 
-    /// The bytes of a segment that count, for each copy, and whether it waits.
+    /// Returns the bytes of a segment that count for `pipe` and for `waiting`.
     #[inline]
     fn weight(&self, position: usize) -> (u32, u32) {
         let Some(record) = self.records.at(position) else { return (0, 0) };

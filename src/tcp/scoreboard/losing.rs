@@ -1,20 +1,20 @@
-//! What is taken for lost and waits to be sent again, first to last; and what was so taken wrongly.
+//! Marking of lost segments for retransmission, and the undo of wrong marks.
 //!
-//! Refuses to know why: RACK, a timeout, or the path's smaller MTU tells.
+//! The decision comes from RACK, a timeout, or a smaller path MTU.
 
 use super::board::{Piece, Scoreboard};
 use super::queue::{NONE, Queue, Record, Records, State};
 use crate::tcp::SeqNum;
 
 impl Scoreboard {
-    /// The segment under way that was sent longest ago is lost: it waits to be sent again.
+    /// Marks the segment in flight that was sent longest ago as lost.
     pub(in crate::tcp) fn lose_oldest(&mut self) {
         if self.sent.head != NONE {
             self.lose(self.records.position(self.sent.head));
         }
     }
 
-    /// RFC 8985 §6.3: the first segment is lost.
+    /// Marks the first segment as lost (RFC 8985 §6.3).
     pub(in crate::tcp) fn lose_first(&mut self) {
         let open = |first: &Record| !first.state.waits() && !first.state.has(State::SELECTED);
         if self.records.first().is_some_and(open) {
@@ -33,7 +33,8 @@ impl Scoreboard {
         self.count(position);
     }
 
-    /// All that is not selected is lost; what is selected stays so, unless the peer has `reneged`.
+    /// Marks all segments as lost that are not SACKed. SACK marks stay unless the peer has
+    /// `reneged`.
     pub(in crate::tcp) fn lose_all(&mut self, reneged: bool) {
         if reneged {
             self.forget_selections();
@@ -53,8 +54,9 @@ impl Scoreboard {
         }
     }
 
-    /// RFC 2018 §8: "the data sender SHOULD turn off all of the SACKed bits, since the timeout might
-    /// indicate that the data receiver has reneged." All lists are to be made anew.
+    /// Clears all SACK marks. RFC 2018 §8: "the data sender SHOULD turn off all of the SACKed bits,
+    /// since the timeout might indicate that the data receiver has reneged." The caller rebuilds
+    /// all lists.
     fn forget_selections(&mut self) {
         for position in 0..self.records.len() {
             if let Some(record) = self.records.at_mut(position) {
@@ -65,9 +67,9 @@ impl Scoreboard {
         (self.selected, self.selected_records) = (0, 0);
     }
 
-    /// What was taken for lost and is not yet sent again was not lost.
+    /// Clears the lost mark of segments that were not retransmitted yet.
     pub(in crate::tcp) fn unlose(&mut self) {
-        // They were sent before all that is under way.
+        // They were sent before all segments in flight.
         while self.lost.tail != NONE {
             let number = self.lost.tail;
             let position = self.records.position(number);
@@ -80,20 +82,21 @@ impl Scoreboard {
         }
     }
 
-    /// The first segment that waits to be sent again, or what is missing of it.
+    /// Returns the first segment that waits for retransmission, from its first missing byte.
     #[inline]
     pub(in crate::tcp) fn next_lost(&self) -> Option<Piece> {
         (self.lost.head != NONE).then(|| self.segment(self.records.position(self.lost.head)))?
     }
 
-    /// From where to where segments wait to be sent again.
+    /// Returns the sequence range, start and end, of the segments that wait for retransmission.
     pub(in crate::tcp) fn lost_span(&self) -> Option<(SeqNum, SeqNum)> {
         let first = self.next_lost()?;
         let last = self.piece(self.records.position(self.lost.tail))?;
         Some((first.seq, last.end))
     }
 
-    /// Cuts what is longer than `mss`, and takes all that is not selected for lost: the path refuses it.
+    /// Splits segments longer than `mss`, which the path rejects, and marks all that are not SACKed
+    /// as lost.
     pub(in crate::tcp) fn cut(&mut self, mss: u32) {
         let mut cut = Records::default();
         let mut start = self.una;

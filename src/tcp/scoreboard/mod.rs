@@ -1,4 +1,4 @@
-//! The scoreboard of a flight (RFC 6675): which segments are under way, which have arrived, which are lost.
+//! The SACK scoreboard of a flight (RFC 6675): segments in flight, arrived, and lost.
 
 mod board;
 mod losing;

@@ -1,58 +1,59 @@
-//! Records of segments, and the lists that link them: those under way in the order in which they were last
-//! sent, and those lost that wait to be sent again, in the order of the sequence.
+//! Segment records and the lists that link them: segments in flight in order of their last
+//! transmission, and lost segments that wait for retransmission in sequence order.
 //!
-//! Owns the links. A record is in one list at most; refuses to know why.
+//! Owns the links. A record is in at most one list; the reason is the caller's part.
 
 use std::collections::VecDeque;
 
 use crate::tcp::SeqNum;
 use crate::tcp::rate::RateStamp;
 
-/// No record.
+/// Link that refers to no record.
 pub(in crate::tcp) const NONE: u32 = u32::MAX;
 
-/// Numbers of records wrap here, so that none is [`NONE`].
+/// Record numbers wrap here, so none equals [`NONE`].
 const MASK: u32 = u32::MAX >> 1;
 
-/// How far a lost record is moved to its place among the others. Losses are found nearly in order, so it
-/// is at the end or the beginning; what a peer makes us find in any other order must not cost more.
+/// Maximum steps to find the position of a lost record in the list. Losses are found nearly in
+/// order, so the position is at the end or the beginning. The limit bounds the cost if a peer
+/// provokes another order.
 const STEPS_MAX: usize = 32;
 
-/// Records that a connection with nothing in flight keeps room for.
+/// Record capacity that a connection with nothing in flight keeps.
 const RESTING: usize = 16;
 
-/// One segment in flight.
+/// One outstanding segment.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Record {
-    /// After its last sequence number; it begins where the one before ends.
+    /// Sequence number after the last byte; the segment starts where the previous one ends.
     pub(in crate::tcp) end: SeqNum,
-    /// When it was last sent, microseconds modulo 2^32.
+    /// Last transmission time in microseconds modulo 2^32.
     pub(in crate::tcp) sent_us: u32,
     pub(in crate::tcp) stamp: RateStamp,
-    /// In a list: the record after it. Selected: a record after it, all between being selected too.
+    /// Next record in the list. For a SACKed record: a later record, with only SACKed ones between.
     pub(in crate::tcp) next: u32,
     pub(in crate::tcp) prev: u32,
-    /// Selectively acknowledged at its beginning …
+    /// Bytes SACKed at its beginning, if it is SACKed in part.
     pub(in crate::tcp) head: u16,
-    /// … and at its end, when only part of it is: bytes.
+    /// Bytes SACKed at its end, if it is SACKed in part.
     pub(in crate::tcp) tail: u16,
     pub(in crate::tcp) state: State,
 }
 
-/// What is known of a segment.
+/// State flags of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct State(u8);
 
 impl State {
     /// Selectively acknowledged.
     pub(in crate::tcp) const SELECTED: Self = Self(1);
-    /// What was sent first is lost.
+    /// The original transmission is lost.
     pub(in crate::tcp) const LOST: Self = Self(2);
-    /// A copy is under way that was sent later.
+    /// A retransmission is in flight.
     pub(in crate::tcp) const AGAIN: Self = Self(4);
     /// It was sent more than once.
     pub(in crate::tcp) const RESENT: Self = Self(8);
-    /// It was sent as the last of what was pushed.
+    /// It was sent as the last of a push.
     pub(in crate::tcp) const PUSHED: Self = Self(16);
     /// It was sent as the last of a burst.
     pub(in crate::tcp) const ENDS_BURST: Self = Self(32);
@@ -69,12 +70,12 @@ impl State {
         self.0 &= !other.0;
     }
 
-    /// Lost, and not sent again.
+    /// Returns true if it is lost and not retransmitted.
     pub(in crate::tcp) const fn waits(self) -> bool {
         self.0 & (Self::SELECTED.0 | Self::LOST.0 | Self::AGAIN.0) == Self::LOST.0
     }
 
-    /// How many of its copies are under way.
+    /// Returns the number of copies in flight.
     pub(in crate::tcp) const fn copies(self) -> u32 {
         if self.has(Self::SELECTED) {
             return 0;
@@ -83,13 +84,13 @@ impl State {
     }
 }
 
-/// The records, in the order of the sequence. Each has a number that stays its own until it is gone.
+/// The records in sequence order. Each has a number that is stable for its lifetime.
 #[derive(Debug, Default)]
 pub(in crate::tcp) struct Records {
     ring: VecDeque<Record>,
-    /// The number of the first.
+    /// Number of the first record.
     base: u32,
-    /// How many records were looked at: what an ACK costs.
+    /// Records examined: the cost of an ACK.
     #[cfg(test)]
     pub(in crate::tcp) looks: core::cell::Cell<u64>,
 }
@@ -108,17 +109,17 @@ impl Records {
         self.ring.capacity()
     }
 
-    /// The number of the record at `position`.
+    /// Returns the number of the record at `position`.
     pub(in crate::tcp) const fn number(&self, position: usize) -> u32 {
         self.base.wrapping_add(position as u32) & MASK
     }
 
-    /// Where record `number` stands; past the end if there is none any more.
+    /// Returns the position of record `number`; past the end if the record is gone.
     pub(in crate::tcp) const fn position(&self, number: u32) -> usize {
         (number.wrapping_sub(self.base) & MASK) as usize
     }
 
-    /// Counts in tests what is looked at.
+    /// Counts examined records in tests.
     #[inline]
     fn look(&self, records: u32) {
         #[cfg(test)]
@@ -165,7 +166,7 @@ impl Records {
         self.base
     }
 
-    /// Gives memory back, if it is much.
+    /// Frees ring memory beyond the idle capacity.
     pub(in crate::tcp) fn shrink(&mut self) {
         if self.ring.capacity() > RESTING {
             self.ring.shrink_to(RESTING);
@@ -178,14 +179,14 @@ impl Records {
         }
     }
 
-    /// The position of the first record that ends after `seq`.
+    /// Returns the position of the first record that ends after `seq`.
     pub(in crate::tcp) fn find(&self, seq: SeqNum) -> usize {
         self.look(self.ring.len().checked_ilog2().unwrap_or(0) + 1);
         self.ring.partition_point(|record| record.end.at_or_before(seq))
     }
 
-    /// The first position from `position` on that is not selected. Chains of what is selected are cut
-    /// short on the way, so that a block that is told again and again costs O(log n), amortized.
+    /// Returns the first position at or after `position` that is not SACKed. Shortens chains of
+    /// SACKed records on the way (path halving), so a repeated block costs amortized O(log n).
     pub(in crate::tcp) fn skip_selected(&mut self, mut position: usize) -> usize {
         while let Some(record) = self.at(position).filter(|r| r.state.has(State::SELECTED)) {
             let next = self.position(record.next);
@@ -211,17 +212,17 @@ pub(in crate::tcp) struct Queue {
 impl Queue {
     pub(in crate::tcp) const EMPTY: Self = Self { head: NONE, tail: NONE };
 
-    /// Puts a record at the end.
+    /// Appends a record.
     pub(in crate::tcp) fn push_back(&mut self, records: &mut Records, number: u32) {
         self.insert_after(records, self.tail, number);
     }
 
-    /// Puts a record at the beginning.
+    /// Prepends a record.
     pub(in crate::tcp) fn push_front(&mut self, records: &mut Records, number: u32) {
         self.insert_after(records, NONE, number);
     }
 
-    /// Puts a record in its place in the order of the sequence, or near it.
+    /// Inserts a record at its position in sequence order, or near it.
     pub(in crate::tcp) fn insert_in_order(&mut self, records: &mut Records, number: u32) {
         let position = records.position(number);
         if self.head != NONE && position < records.position(self.head) {
@@ -251,7 +252,7 @@ impl Queue {
         }
     }
 
-    /// Takes a record out.
+    /// Removes a record.
     pub(in crate::tcp) fn remove(&mut self, records: &mut Records, number: u32) {
         let Some(&Record { next, prev, .. }) = records.get(number) else { return };
         match records.get_mut(prev) {

@@ -1,13 +1,14 @@
-//! What an ACK tells of the scoreboard: what SND.UNA passes, and what SACK blocks select (RFC 2018 §5).
+//! Updates of the scoreboard by an ACK: the advance of SND.UNA, and the SACK blocks (RFC 2018 §5).
 //!
-//! Each ACK, new or not, updates it (RFC 6675 §4, §5). Refuses to believe what lies outside of what is in flight.
+//! Each ACK, new or duplicate, updates it (RFC 6675 §4, §5). Ignores blocks outside of the data in
+//! flight.
 
 use super::board::{Delivered, Scoreboard};
 use super::queue::{Record, State};
 use crate::tcp::SeqNum;
 
 impl Scoreboard {
-    /// SND.UNA <- `ack`; `each` hears of every segment that this delivers.
+    /// Sets SND.UNA <- `ack`; calls `each` for every segment that this delivers.
     #[inline]
     pub(in crate::tcp) fn acknowledge(&mut self, ack: SeqNum, mut each: impl FnMut(Delivered)) {
         while let Some(first) = self.records.first().filter(|first| first.end.at_or_before(ack)) {
@@ -29,7 +30,7 @@ impl Scoreboard {
         self.una = self.una.latest(ack);
     }
 
-    /// The first segment is acknowledged in part: the peer, or a box on the way, cut it.
+    /// Acknowledges a part of the first segment, which the peer or a middlebox has split.
     fn acknowledge_part(&mut self, ack: SeqNum, each: &mut impl FnMut(Delivered)) {
         let (moved, known) = (ack.distance_from(self.una), self.known(0));
         let Some(first) = self.records.first().copied() else { return };
@@ -44,7 +45,7 @@ impl Scoreboard {
         self.uncount(0);
         self.una = ack;
         if let Some(first) = self.records.at_mut(0) {
-            // Both are no more than they were.
+            // Neither value grows, so both fit.
             (first.head, first.tail) = (head as u16, tail as u16);
         }
         self.count(0);
@@ -55,8 +56,8 @@ impl Scoreboard {
         each(delivered(&first, moved + head + tail - known, false));
     }
 
-    /// The peer has `left` to `right`, says a SACK block; `each` hears of every segment that this delivers.
-    /// RFC 2018 §3: blocks lie above SND.UNA, and below SND.NXT; others are not believed.
+    /// Applies the SACK block `left..right`; calls `each` for every segment that this delivers. RFC
+    /// 2018 §3: blocks lie above SND.UNA and below SND.NXT; others are ignored.
     pub(in crate::tcp) fn select(
         &mut self,
         left: SeqNum,
@@ -80,7 +81,7 @@ impl Scoreboard {
         }
     }
 
-    /// What lies in `left..right` of one segment is selected.
+    /// Marks the part of one segment in `left..right` as SACKed.
     fn select_of(
         &mut self,
         position: usize,
@@ -92,8 +93,8 @@ impl Scoreboard {
         let Some(record) = self.records.at(position).copied() else { return };
         let len = record.end.distance_from(start);
         let (mut head, mut tail) = (u32::from(record.head), u32::from(record.tail));
-        // A block in the middle that touches neither end is not kept: a peer that says no more of it will
-        // have to take it again.
+        // A block in the middle of a segment that touches neither end is not recorded. Unless the
+        // peer extends it later, the bytes are retransmitted.
         if left.at_or_before(start + head) && right.after(start + head) {
             head = right.earliest(record.end).distance_from(start);
         }

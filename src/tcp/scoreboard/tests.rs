@@ -1,4 +1,4 @@
-//! The scoreboard beside a naive one that knows of each byte: whatever a peer tells, both agree.
+//! Compares the scoreboard with a naive per-byte model: both agree whatever the peer sends.
 
 use super::board::{Delivered, Scoreboard};
 use crate::rng::Rng;
@@ -7,7 +7,7 @@ use crate::tcp::rate::RateStamp;
 
 const MSS: u32 = 10;
 
-/// One segment, byte by byte.
+/// One segment, tracked per byte.
 #[derive(Clone, Debug)]
 struct Plain {
     seq: u32,
@@ -26,7 +26,7 @@ impl Plain {
         self.selected.iter().filter(|byte| !**byte).count() as u32
     }
 
-    /// From the first byte that is missing to after the last.
+    /// Returns the range from the first missing byte to after the last.
     fn piece(&self) -> (u32, u32) {
         let first = self.selected.iter().position(|byte| !byte).unwrap_or(0) as u32;
         let last = self.selected.iter().rposition(|byte| !byte).unwrap_or(0) as u32;
@@ -34,7 +34,7 @@ impl Plain {
     }
 }
 
-/// All segments in flight.
+/// Model of all segments in flight.
 #[derive(Default)]
 struct Model {
     segments: Vec<Plain>,
@@ -57,7 +57,7 @@ impl Model {
         delivered
     }
 
-    /// A block in the middle of a segment that touches none of its known ends is forgotten.
+    /// A block in the middle of a segment that touches none of its SACKed ends is ignored.
     fn select(&mut self, left: u32, right: u32) -> u32 {
         if left < self.una || left >= right || right > self.nxt {
             return 0;
@@ -100,7 +100,7 @@ impl Model {
     }
 }
 
-/// Both, and where the sequence begins.
+/// The scoreboard, its model, and the initial sequence number.
 struct Pair {
     board: Scoreboard,
     model: Model,
@@ -145,7 +145,7 @@ impl Pair {
     fn lose_oldest(&mut self) {
         let oldest = self.board.oldest_sent();
         let at = match self.model.oldest() {
-            // What was mistaken for lost is taken for the oldest, though it may have been sent again.
+            // After `unlose` the board's order of transmission differs; follow its choice.
             Some(_) if self.unlost => self
                 .model
                 .segments
@@ -227,7 +227,7 @@ impl Pair {
 }
 
 #[test]
-fn a_naive_scoreboard_of_bytes_agrees() {
+fn the_scoreboard_agrees_with_a_naive_model_of_bytes() {
     // RFC 2018 §5, RFC 6675 §4, RFC 8985 §4 (1), §6.1
     for seed in 0..2000 {
         let mut rng = Rng::new(seed);
@@ -242,7 +242,7 @@ fn a_naive_scoreboard_of_bytes_agrees() {
 }
 
 #[test]
-fn what_is_lost_is_sent_again_in_order_and_what_is_lost_twice_first() {
+fn lost_segments_are_retransmitted_in_order_and_those_lost_twice_first() {
     let mut pair = Pair::new(u32::MAX - 55);
     (0..10).for_each(|_| pair.send(MSS));
     (0..5).for_each(|_| pair.lose_oldest());
@@ -256,7 +256,7 @@ fn what_is_lost_is_sent_again_in_order_and_what_is_lost_twice_first() {
 }
 
 #[test]
-fn a_segment_longer_than_the_path_takes_is_cut() {
+fn a_segment_longer_than_the_path_mtu_is_split() {
     let mut pair = Pair::new(7);
     pair.send(10);
     pair.send(25);
@@ -272,8 +272,8 @@ fn a_segment_longer_than_the_path_takes_is_cut() {
 }
 
 #[test]
-fn a_peer_that_tells_everything_again_and_again_costs_little() {
-    // RFC 2018 §4 has each block repeated: what was selected is passed over in few steps.
+fn a_peer_that_repeats_all_sack_blocks_costs_little() {
+    // RFC 2018 §4 repeats each block: SACKed records are skipped in few steps.
     let mut pair = Pair::new(0);
     (0..20_000).for_each(|_| pair.send(1));
     for left in (1..20_000).rev() {
@@ -286,8 +286,9 @@ fn a_peer_that_tells_everything_again_and_again_costs_little() {
     assert_eq!(pair.board.selected(), 19_999);
 }
 
-/// Records that the scoreboard looks at for each ACK, on average and at most, with `segments` in flight. The first
-/// is lost; of what follows one in `spacing` arrives, and each ACK tells of the newest and the two before it.
+/// Returns the records that the scoreboard examines per ACK, average and maximum, with `segments`
+/// in flight. The first segment is lost, every `spacing`-th of the others arrives, and each ACK
+/// reports the newest one and the two before it.
 fn looks_of_acks(segments: u32, spacing: u32) -> (u64, u64) {
     let mut board = Scoreboard::new();
     board.restart(SeqNum(0));
@@ -299,14 +300,14 @@ fn looks_of_acks(segments: u32, spacing: u32) -> (u64, u64) {
         let before = board.looks();
         for block in 0..3 {
             let Some(n) = newest.checked_sub(block * spacing).filter(|n| *n > 0) else { break };
-            // Without spacing it is one block that grows.
+            // Without spacing, the blocks form one that grows.
             let left = if spacing == 1 { 1 } else { n };
             board.select(SeqNum(left * MSS), SeqNum((n + 1) * MSS), |_| {});
         }
         while board.oldest_sent().is_some_and(|piece| piece.end.before(SeqNum(newest * MSS))) {
             board.lose_oldest();
         }
-        // The first ones tell of fewer blocks.
+        // The first ACKs report fewer blocks.
         if newest > 3 * spacing {
             let looks = board.looks() - before;
             (sum, most, acks) = (sum + looks, most.max(looks), acks + 1);
@@ -316,13 +317,14 @@ fn looks_of_acks(segments: u32, spacing: u32) -> (u64, u64) {
 }
 
 #[test]
-fn what_an_ack_costs_does_not_grow_with_the_window() {
-    // RFC 6675 §4 counts the pipe anew with each ACK; here only what an ACK tells is looked at.
+fn the_cost_of_an_ack_does_not_grow_with_the_window() {
+    // RFC 6675 §4 recomputes the pipe for each ACK; the scoreboard examines only what the ACK
+    // reports.
     for spacing in [1, 2, 5] {
         let (few, _) = looks_of_acks(100, spacing);
         for segments in [1_000, 100_000] {
             let (average, most) = looks_of_acks(segments, spacing);
-            // The beginning of each of three blocks is found by halving.
+            // A binary search finds the start of each of the three blocks.
             let halvings = 3 * u64::from((segments / 100).ilog2() + 1);
             assert!(average <= few + halvings, "{segments}, {spacing}: {few} to {average}");
             assert!(most <= 8 * (few + halvings), "{segments}, {spacing}: {most} of {average}");

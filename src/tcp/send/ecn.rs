@@ -1,17 +1,17 @@
-//! What outgoing segments say of congestion (RFC 3168, RFC 9768): the flags, the codepoint and the option.
+//! ECN fields of outgoing segments (RFC 3168, RFC 9768): flags, IP codepoint and AccECN option.
 
 use crate::tcp::ecn::{Feedback, handshake};
 use crate::tcp::state::Marks;
 use crate::tcp::{ByteCounters, Codepoint, Connection, EcnMode, Flags, SackBlocks, Settings};
 
-/// Bytes of TCP options (RFC 9293 §3.1), and what timestamps take of them.
+/// Maximum bytes of TCP options (RFC 9293 §3.1), and the bytes that timestamps occupy.
 const OPTIONS_LEN_MAX: u32 = 40;
 const TIMESTAMPS_LEN: u32 = 12;
 
-/// RFC 9768 §3.2.3.3: an option that would leave no room for two SACK blocks beside timestamps gives way.
+/// RFC 9768 §3.2.3.3: the AccECN option must leave room for two SACK blocks beside timestamps.
 const LEN_BESIDE_SACK: u32 = 8;
 
-/// What ECN adds to a segment.
+/// ECN fields of one segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Label {
     pub(in crate::tcp) flags: Flags,
@@ -20,7 +20,7 @@ pub(in crate::tcp) struct Label {
 }
 
 impl Connection {
-    /// What a SYN of ours says, and the option of a SYN-ACK.
+    /// Returns the ECN fields of a SYN or, if `answers` is set, of a SYN-ACK.
     pub(in crate::tcp) fn label_syn(&self, settings: &Settings, answers: bool) -> Label {
         let sent_before = self.recovery.backoff();
         if !answers {
@@ -41,8 +41,8 @@ impl Connection {
         }
     }
 
-    /// What ECN adds to a segment with `len` bytes of data, `fresh` if they were never sent, and with these
-    /// SACK blocks.
+    /// Returns the ECN fields of a segment with `len` bytes of data and these SACK blocks. `fresh`
+    /// means that the data was never sent before.
     #[inline]
     pub(in crate::tcp) fn label(&mut self, len: u32, fresh: bool, sack: &SackBlocks) -> Label {
         if self.ecn != EcnMode::None {
@@ -62,19 +62,20 @@ impl Connection {
             }
             Feedback::Accurate(accurate) => {
                 let flags = handshake::flags(accurate.ace(len == 0, sack.is_empty()));
-                // §3.2.3.2.2: what is sent again goes without, should a path lose what has options.
+                // §3.2.3.2.2: a retransmission omits the option, in case the path drops segments
+                // with it.
                 let again = len > 0 && !fresh;
                 let counters = if again { None } else { accurate.option(room, len > 0) };
                 (flags, accurate.is_capable(), counters)
             }
         };
-        // RFC 3168 §6.1.4, §6.1.5, §6.1.6: neither on pure ACKs, nor on retransmissions, nor on probes.
-        // RFC 8311 §4.1: ECT(0), since ECT(1) stands for another response.
+        // RFC 3168 §6.1.4, §6.1.5, §6.1.6: pure ACKs, retransmissions and window probes are
+        // Not-ECT. RFC 8311 §4.1: ECT(0), since ECT(1) requests a different response.
         let codepoint = if fresh && capable { Codepoint::Ect0 } else { Codepoint::NotEct };
         Label { flags, codepoint, counters }
     }
 
-    /// Bytes that an option may take.
+    /// Returns the bytes available to the AccECN option.
     fn option_room(&self, len: u32, sack: &SackBlocks) -> u32 {
         let blocks = sack.as_slice().len() as u32;
         if len > 0 {

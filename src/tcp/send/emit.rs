@@ -1,4 +1,4 @@
-//! The segment of a plan, and the bookkeeping of what is sent. Sending is all or nothing.
+//! Builds the planned segment and updates the send state. Sending is all or nothing.
 
 use super::transmit::{Kind, Plan};
 use crate::tcp::fast_open::SynLoad;
@@ -6,12 +6,13 @@ use crate::tcp::state::{EarlyMarks, Marks};
 use crate::tcp::{Connection, Env, Flags, Options, RareOptions, SegmentOut, SeqNum, WindowShift};
 
 impl Connection {
-    /// The segment of `plan`, counted as sent.
+    /// Builds the segment of `plan` and counts it as sent.
     pub fn emit(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
         match plan.kind {
             Kind::Reset => {
                 self.marks.remove(Marks::RESET);
-                // Who has not heard of our SYN knows a reset by what it acknowledges (RFC 9293 §3.10.7.3).
+                // A peer in SYN-SENT accepts a reset only if it acknowledges the SYN (RFC 9293
+                // §3.10.7.3).
                 let unheard = self.snd.nxt == self.snd.iss;
                 let host = env.settings.acknowledge_in_resets && !self.bare_reset;
                 let acks = host || unheard;
@@ -43,9 +44,9 @@ impl Connection {
             }
         }
         self.on_syn_data_sent(load.len);
-        // RFC 7323 §2.2, §3.2: in an answer only what the peer's SYN offered.
+        // RFC 7323 §2.2, §3.2: a SYN-ACK carries only options that the peer's SYN offered.
         let agreed = self.snd.shift != WindowShift::ZERO || self.rcv.shift != WindowShift::ZERO;
-        // A cookie takes all the room that options have.
+        // A cookie takes all remaining option space.
         let user_timeout = match load.option {
             None => self.user_timeout_option(settings, true),
             Some(_) => None,
@@ -116,7 +117,7 @@ impl Connection {
         }
     }
 
-    /// New data of `len` bytes is about to be sent.
+    /// Tracks a small segment (RFC 9293 §3.7.4) for new data of `len` bytes about to be sent.
     fn note_small(&mut self, len: u32) {
         if len < u32::from(self.snd.mss) {
             self.early.insert(EarlyMarks::SMALL);
@@ -125,13 +126,13 @@ impl Connection {
         }
     }
 
-    /// Sequence space is sent: SND.NXT advances over what is new, and the timer runs.
+    /// Counts sequence space as sent: advances SND.NXT over new data and arms the timer.
     #[inline]
     fn note_sent(&mut self, env: &mut Env<'_>, plan: Plan) {
         let end = plan.end();
         let again = plan.seq.before(self.snd.nxt);
-        // A FIN alone needs no scoreboard: what opens and closes pays nothing for it. A probe of a closed
-        // window that is sent again takes part in nothing.
+        // A FIN alone needs no scoreboard, which saves short connections its cost. A retransmitted
+        // zero-window probe is not recorded.
         let selective = (plan.len > 0 && self.marks.has(Marks::SACK)
             || self.recovery.flight.is_some())
             && !plan.flags.syn()

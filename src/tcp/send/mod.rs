@@ -1,13 +1,13 @@
-//! The sending side: what is written and buffered, what may be sent now, and the segment that is sent.
+//! The sending side: the send buffer, the choice of the next segment, and its construction.
 //!
 //! | file | |
 //! |---|---|
 //! | `write` | the send buffer |
-//! | `transmit` | the plan: which segment is next |
-//! | `emit` | the segment of a plan |
-//! | `push`, `pacing` | PSH and bursts; when a segment may leave |
-//! | `path_mtu` | probes of the path MTU |
-//! | `ecn` | what an outgoing segment says of congestion |
+//! | `transmit` | the plan: selects the next segment |
+//! | `emit` | builds the planned segment |
+//! | `push`, `pacing` | PSH and bursts; the time at which a segment may leave |
+//! | `path_mtu` | path MTU probes |
+//! | `ecn` | ECN fields of outgoing segments |
 
 mod ecn;
 mod emit;

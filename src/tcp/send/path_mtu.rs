@@ -1,8 +1,8 @@
-//! The path MTU: probes of a larger size (RFC 4821), and segments that shrink and grow with what is found.
+//! Path MTU: probes of a larger size (RFC 4821), and the resulting changes of the MSS.
 //!
-//! A probe is the next data in one larger segment (RFC 4821 §9.1, "non-overlapping"). The scoreboard holds it as
-//! the segments that it replaces, so that its retransmission has their size. The search itself is in
-//! `state::path_search`.
+//! A probe carries the next data in one larger segment (RFC 4821 §9.1, "non-overlapping"). The
+//! scoreboard records it as the segments that it replaces, so a retransmission uses their size. The
+//! search itself is in `state::path_search`.
 
 use core::ops::Range;
 
@@ -11,24 +11,25 @@ use crate::tcp::state::{ConnectionOptions, Marks, Search, SearchOutcome, Stage};
 use crate::tcp::{Connection, MtuProbing, PathMtuEvent, PathSizes, SeqNum, Settings};
 use crate::time::{Duration, Instant};
 
-/// RFC 4821 §7.4: segments that should follow a probe, for its loss to be found without a timeout.
+/// Segments that should follow a probe so that its loss is detected without a timeout (RFC 4821
+/// §7.4).
 const TRAILING: u32 = 3;
 
-/// The least that a path is taken down to. RFC 4821 §7.7 has 68 for IPv4; what other hosts believe no link to
-/// be below is more, and a forger gains nothing by it.
+/// Smallest path MTU that is accepted, for IPv4 and IPv6. RFC 4821 §7.7 allows 68 for IPv4. Other
+/// hosts assume at least this value, and the limit denies a forger any gain from a smaller one.
 const LEAST: [u16; 2] = [552, 1280];
 
 /// Bytes of IP and TCP headers without options, for IPv4 and IPv6.
 const HEADERS: [u16; 2] = [40, 60];
 
-/// Whether the next data is to be a probe.
+/// Decision on sending the next data as a path MTU probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum PathProbe {
     None,
-    /// It will be, once cwnd has room for it: the ACKs on their way make some (RFC 4821 §7.4).
+    /// A probe is due once cwnd has room for it, which the ACKs in flight provide (RFC 4821 §7.4).
     Waits,
-    /// It is, with so many bytes.
+    /// A probe with this many bytes of data is due now.
     Due(u32),
 }
 
@@ -45,20 +46,20 @@ impl Connection {
         usize::from(self.marks.has(Marks::IPV6))
     }
 
-    /// The packet of a segment with `mss` bytes of data.
+    /// Returns the packet size of a segment with `mss` bytes of data.
     fn packet_of(&self, mss: u16) -> u16 {
         let options = if self.marks.has(Marks::TIMESTAMPS) { TIMESTAMPS_LEN } else { 0 };
         mss.saturating_add(HEADERS[self.family()] + options)
     }
 
-    /// The data of a packet of `size` bytes.
+    /// Returns the number of data bytes in a packet of `size` bytes.
     pub(in crate::tcp) fn mss_of(&self, size: u32) -> u16 {
         let mss = size.saturating_sub(u32::from(HEADERS[self.family()]));
         let mss = u16::try_from(mss).unwrap_or(u16::MAX);
         effective_mss(mss, self.marks.has(Marks::TIMESTAMPS))
     }
 
-    /// The MSS is known: where every path is searched, packets are small at first.
+    /// Starts the search once the MSS is known: with probing on, segments start at the base size.
     pub(in crate::tcp) fn begin_search(&mut self, settings: &Settings) {
         if settings.mtu_probing != MtuProbing::On || !self.marks.has(Marks::SACK) {
             return;
@@ -70,12 +71,13 @@ impl Connection {
         }
     }
 
-    /// Whether the next data is to be a probe; the program and the peer's window have `ready` bytes for it,
-    /// cwnd has `allowance`.
+    /// Decides if the next data is sent as a probe. `ready` is the data that the program and the
+    /// peer's window allow, `allowance` is the room in cwnd.
     ///
     /// RFC 4821 §7.4:
-    ///   > It has no outstanding probes or losses. [...] The available window is greater than the probe size.
-    ///   > For a protocol using in-band data for probing, enough data is available to send the probe.
+    ///   > It has no outstanding probes or losses. [...] The available window is greater than the
+    ///   > probe size. For a protocol using in-band data for probing, enough data is available to
+    ///   > send the probe.
     #[inline]
     pub(in crate::tcp) fn path_probe(&self, ready: u32, allowance: u32) -> PathProbe {
         match self.choices.as_deref() {
@@ -90,7 +92,7 @@ impl Connection {
         let Some(size) = search.due() else { return PathProbe::None };
         let (len, mss) = (u32::from(self.mss_of(size.into())), u32::from(self.snd.mss));
         let whole = len + TRAILING * mss;
-        // Only SACK tells whether a probe alone was lost.
+        // Only SACK shows that the probe alone was lost.
         let calm = self.marks.has(Marks::SACK)
             && self.recovery.stage == Stage::Open
             && self.recovery.flight.as_deref().is_none_or(|flight| {
@@ -102,7 +104,7 @@ impl Connection {
         if allowance >= len { PathProbe::Due(len) } else { PathProbe::Waits }
     }
 
-    /// A probe goes.
+    /// Records a probe that is being sent.
     pub(in crate::tcp) fn on_path_probe_sent(&mut self, seq: SeqNum, end: SeqNum) {
         let len = u16::try_from(end.distance_from(seq)).unwrap_or(u16::MAX);
         let size = self.packet_of(len);
@@ -111,12 +113,13 @@ impl Connection {
         }
     }
 
-    /// The numbers of the probe under way.
+    /// Returns the sequence range of the probe in flight.
     pub(in crate::tcp) fn path_probe_span(&self) -> Option<Range<SeqNum>> {
         self.search().and_then(Search::span)
     }
 
-    /// Whether all that was just found lost is a probe: no sign of congestion.
+    /// Returns true if the segments just found lost are exactly the probe, which is not a
+    /// congestion signal.
     pub(in crate::tcp) fn is_lost_path_probe(&mut self, now: Instant) -> bool {
         let span = self.recovery.flight.as_deref().and_then(|flight| flight.board.lost_span());
         match (self.search_mut(), span) {
@@ -125,25 +128,26 @@ impl Connection {
         }
     }
 
-    /// Loss recovery begins.
+    /// Reports the start of loss recovery to the search.
     pub(in crate::tcp) fn on_loss_beside_path_probe(&mut self) {
         if let Some(search) = self.search_mut() {
             search.on_congestion();
         }
     }
 
-    /// SND.UNA advanced.
+    /// Processes an advance of SND.UNA.
     pub(in crate::tcp) fn on_path_acked(&mut self, now: Instant) {
         let (una, window) = (self.snd.una, self.window_time());
         let Some(search) = self.search_mut() else { return };
         search.wake(now);
-        // RFC 4821 §7.6.1: > If the probe size is larger than the eff_pmtu, raise eff_pmtu to the probe size.
+        // RFC 4821 §7.6.1:
+        //   > If the probe size is larger than the eff_pmtu, raise eff_pmtu to the probe size.
         if let SearchOutcome::Takes(size) = search.on_acked(now, una, window) {
             self.raise_mss(size);
         }
     }
 
-    /// As many round trips as there are packets in cwnd.
+    /// Returns as many round trips as cwnd holds packets.
     fn window_time(&self) -> Duration {
         let packets = self.recovery.controller.cwnd() / u32::from(self.snd.mss.max(1));
         self.recovery.rtt.srtt().unwrap_or_default().times(u64::from(packets.max(1)))
@@ -157,13 +161,13 @@ impl Connection {
         }
     }
 
-    /// The timer expired so often that R1 is reached: RFC 4821 §7.7,
-    ///   > a full-stop timeout [...] SHOULD be taken as an indication of some significantly disruptive event
-    ///   > in the network, such as a router failure or a routing change to a path with a smaller MTU. For TCP,
-    ///   > this occurs when the R1 timeout threshold [...] expires.
+    /// Reduces the segment size when timeouts reach R1: RFC 4821 §7.7,
+    ///   > a full-stop timeout [...] SHOULD be taken as an indication of some significantly
+    ///   > disruptive event in the network, such as a router failure or a routing change to a path
+    ///   > with a smaller MTU. For TCP, this occurs when the R1 timeout threshold [...] expires.
     ///
-    /// Where what is lost is small anyway, it is something else, and packets that were never larger than what
-    /// every path is expected to take are let be.
+    /// If the lost segment is already small, the cause is another one. Packets no larger than the
+    /// base size, which every path is expected to carry, stay as they are.
     pub(in crate::tcp) fn on_full_stop(&mut self, settings: &Settings) {
         let family = self.family();
         let (base, least) = (settings.mtu_base[family], LEAST[family]);
@@ -179,7 +183,7 @@ impl Connection {
         self.lower_mss(next.into());
     }
 
-    /// Bytes of the segment that is outstanding longest.
+    /// Returns the length in bytes of the oldest outstanding segment.
     fn first_in_flight(&self) -> u32 {
         let first = self.recovery.flight.as_deref().and_then(|flight| flight.board.first());
         first.map_or_else(
@@ -188,16 +192,16 @@ impl Connection {
         )
     }
 
-    /// The timer expired once more.
+    /// Processes a retransmission timeout.
     pub(in crate::tcp) fn on_timeout_of_path_probe(&mut self, now: Instant) {
         let (una, window) = (self.snd.una, self.window_time());
         if let Some(search) = self.search_mut() {
-            // That the probe failed shows in the range; its data is sent again as any.
+            // The range records the failed probe; its data is retransmitted like any other.
             let _ = search.on_timeout(now, una, window);
         }
     }
 
-    /// A router tells of the path.
+    /// Processes an ICMP message that reports a smaller MTU.
     pub(in crate::tcp) fn on_too_big(&mut self, mtu: u32) {
         if let Some(search) = self.search_mut() {
             search.on_too_big(u16::try_from(mtu).unwrap_or(u16::MAX));
@@ -205,14 +209,15 @@ impl Connection {
         self.lower_mss(mtu);
     }
 
-    /// What the search found out since the last call, for others who use the path.
+    /// Returns what the search found since the last call, for other connections on the same path.
     pub fn take_path_mtu_event(&mut self) -> Option<PathMtuEvent> {
         let size = self.packet_of(self.snd.mss);
         self.search_mut()?.take_event(size)
     }
 
-    /// What others have found out about the path by searching it (RFC 4821 §5.2). What is under way may
-    /// arrive all the same, so who has something in flight finds out alone.
+    /// Applies what another connection found out about the path (RFC 4821 §5.2). Packets in flight
+    /// may still arrive, so a connection with outstanding data ignores a smaller size and searches
+    /// by itself.
     pub fn on_path_sizes(&mut self, sizes: PathSizes) {
         let size = self.packet_of(self.snd.mss);
         let unused = self.snd.outstanding() == 0 && !self.phase.is_opening();
@@ -228,13 +233,13 @@ impl Connection {
         }
     }
 
-    /// The path takes packets of `mtu` bytes at most, as another connection to the same host has found out
-    /// (RFC 1191 §6.3, RFC 8201 §5.2).
+    /// Applies an MTU that another connection to the same host learned (RFC 1191 §6.3, RFC 8201
+    /// §5.2).
     pub fn on_path_mtu(&mut self, mtu: u16) {
         self.on_too_big(u32::from(mtu));
     }
 
-    /// RFC 9293 §3.7.5: the path takes packets of `mtu` bytes only.
+    /// Lowers the MSS to fit packets of `mtu` bytes (RFC 9293 §3.7.5).
     pub(in crate::tcp) fn lower_mss(&mut self, mtu: u32) {
         let mss = self.mss_of(mtu);
         if mss < self.snd.mss && !self.phase.is_opening() {

@@ -1,16 +1,17 @@
-//! The plan: which segment is next. A list of questions, asked in order, one function each; the first that has
-//! an answer decides.
+//! The plan: selects the next segment. A list of questions, one function each, asked in order of
+//! priority; the first one with an answer decides.
 //!
-//! Planning changes nothing, so that `has_pending_output` and `poll_segment` agree. A pending ACK is state and is asked for
-//! last, so that it rides on data or on a FIN of the same turn. A retransmission reads the same buffer (RFC 2525
-//! §2.4), a timeout sends one segment (§2.14), and a FIN waits for nothing (§2.15).
+//! Planning changes no state, so `is_quiet` and `poll_segment` agree. A pending ACK is state and
+//! comes last, so that it piggybacks on data or on a FIN of the same turn. A retransmission reads
+//! the same buffer (RFC 2525 §2.4), a timeout sends one segment (§2.14), and a FIN is never delayed
+//! (§2.15).
 
 use super::path_mtu::PathProbe;
 use crate::tcp::ecn::Ecn;
 use crate::tcp::state::{EarlyMarks, Marks, Stage};
 use crate::tcp::{Connection, Env, Flags, Phase, SeqNum};
 
-/// A segment decided on, not yet counted as sent.
+/// A segment that was selected but is not yet counted as sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub(super) seq: SeqNum,
@@ -20,14 +21,14 @@ pub struct Plan {
     pub(super) kind: Kind,
 }
 
-/// What a planned segment is for.
+/// Purpose of a planned segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Reset,
     Syn,
-    /// Data or FIN: new, again, or as a probe.
+    /// Data or FIN: new, retransmitted, or a probe.
     Text,
-    /// Nothing but an ACK.
+    /// A segment without data or control flags other than ACK.
     Bare,
 }
 
@@ -41,7 +42,7 @@ impl Plan {
         Self { seq, len: 0, flags: Flags::ACK, kind: Kind::Bare }
     }
 
-    /// After the last sequence number that it occupies.
+    /// Returns the sequence number after the last one that the segment occupies.
     pub(in crate::tcp) fn end(&self) -> SeqNum {
         let controls = u32::from(self.flags.syn()) + u32::from(self.flags.fin());
         self.seq + self.len + controls
@@ -49,11 +50,11 @@ impl Plan {
 }
 
 impl Connection {
-    /// The next segment owed, if any: the caller either sends it by [`Self::emit`], before anything else happens to
-    /// the connection, or forgets it.
+    /// Returns the next segment to send. The caller either sends it with [`Self::emit`] before any
+    /// other call on the connection, or drops the plan.
     #[inline]
     pub fn plan(&mut self, env: &Env<'_>) -> Option<Plan> {
-        // Sending begins anew.
+        // Sending resumes after idle.
         let resumes = self.snd.outstanding() == 0 && self.snd.unsent() > 0 && self.snd.wnd > 0;
         if resumes && self.phase.may_send() {
             let rto = self.rto(env.settings);
@@ -62,7 +63,7 @@ impl Connection {
         self.next_plan()
     }
 
-    /// The answer to the questions, which are asked of nobody who is quiet.
+    /// Returns the next segment, with a shortcut for connections without pending output.
     #[inline]
     pub(in crate::tcp) fn next_plan(&self) -> Option<Plan> {
         if self.is_quiet() {
@@ -72,20 +73,20 @@ impl Connection {
         self.pending_plan()
     }
 
-    /// Whether a look at a few fields is enough to know that nothing is owed. Most connections that a turn
-    /// touches have only been told something, and each is asked more than once.
+    /// Returns true if a few fields show that no output is pending. A turn asks each scheduled
+    /// connection more than once, and most of them only received an event.
     #[inline]
     pub fn is_quiet(&self) -> bool {
         let snd = &self.snd;
         let asked = Marks::ACK.with(Marks::RESET).with(Marks::PROBE).with(Marks::KEEP_ALIVE);
         let bare = self.marks.has(asked) || self.rcv.duplicates > 0 || self.rcv.duplicate_len > 0;
         let again = self.recovery.flight.is_some() || snd.resend != snd.resend_end;
-        // SND.NXT is past what was written once the FIN is sent.
+        // SND.NXT exceeds the end of the written data once the FIN is sent.
         let new = snd.nxt != snd.end || self.phase.ends_with_fin();
         !bare && !again && (!new || snd.fin_is_sent()) && !self.phase.is_opening()
     }
 
-    /// The questions.
+    /// Asks the questions in order.
     fn pending_plan(&self) -> Option<Plan> {
         if self.phase == Phase::Closed {
             return self.pending_reset();
@@ -103,7 +104,7 @@ impl Connection {
             .or_else(|| self.pending_ack())
     }
 
-    /// The ACK that tells how the SYN-ACK came, before data? RFC 9768 §3.2.2.1:
+    /// Plans the pure ACK that reflects the ECN codepoint of the SYN-ACK. RFC 9768 §3.2.2.1:
     ///   > If an AccECN TCP Client intends to acknowledge the SYN/ACK with a packet that does not satisfy
     ///   > these conditions (e.g., it has data to include on the ACK), it SHOULD first send a pure ACK
     #[inline]
@@ -112,7 +113,7 @@ impl Connection {
         (pending && self.marks.has(Marks::ACK)).then(|| Plan::bare(self.snd.bare_seq()))
     }
 
-    /// Whether data or a FIN may go.
+    /// Returns true if data or a FIN may be sent now.
     pub(in crate::tcp) fn has_pending_data(&self) -> bool {
         if self.phase.is_opening() {
             return self.pending_early().is_some();
@@ -133,13 +134,13 @@ impl Connection {
             .or_else(|| self.pending_new())
     }
 
-    /// A reset? RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>.
+    /// Plans a reset. RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>.
     fn pending_reset(&self) -> Option<Plan> {
         let plan = Plan { seq: self.snd.nxt, len: 0, flags: Flags::RST, kind: Kind::Reset };
         self.marks.has(Marks::RESET).then_some(plan)
     }
 
-    /// A SYN? The first, or again; with ACK once we know the peer's.
+    /// Plans a SYN, the first one or a retransmission; with ACK once the peer's SYN is known.
     fn pending_syn(&self) -> Option<Plan> {
         let never_sent = self.snd.nxt == self.snd.iss;
         let lost =
@@ -149,13 +150,14 @@ impl Connection {
         (never_sent || lost).then_some(plan)
     }
 
-    /// New data before the handshake is done? RFC 7413 §3: the server may "send data" before the ACK.
+    /// Plans new data before the handshake completes. RFC 7413 §3: the server may "send data"
+    /// before the ACK.
     fn pending_early(&self) -> Option<Plan> {
         let may = self.early.has(EarlyMarks::PASSIVE) && self.phase == Phase::SynReceived;
         if may && !self.is_held_back() { self.pending_new() } else { None }
     }
 
-    /// Data or FIN again?
+    /// Plans a retransmission of data or FIN.
     #[inline]
     fn pending_retransmission(&self) -> Option<Plan> {
         if self.recovery.flight.is_some() {
@@ -179,11 +181,12 @@ impl Connection {
         let fits = snd.in_flight() == 0
             || snd.in_flight() + len <= self.recovery.allowance(snd.mss)
             || self.recovery.stage != Stage::Open;
-        // RFC 5681 §3.2 (3) sends the lost segment again whatever cwnd is.
+        // RFC 5681 §3.2 (3) retransmits the lost segment regardless of cwnd.
         (fits && (len > 0 || fin)).then(|| Plan::text(snd.resend, len, fin))
     }
 
-    /// A lost segment again, or what is missing of it? The last one takes company, as above.
+    /// Plans the retransmission of a lost segment, or of its missing part. New data may join the
+    /// last segment, as in `pending_retransmission`.
     fn pending_lost(&self) -> Option<Plan> {
         let snd = &self.snd;
         let piece = self.lost_piece()?;
@@ -195,7 +198,7 @@ impl Connection {
         };
         let written = if limit.after(piece.seq) { limit.distance_from(piece.seq) } else { 0 };
         let len = written.min(u32::from(snd.mss)).min(snd.window_from(piece.seq));
-        // Into a window that shrank goes a part of the first segment; the others wait.
+        // A shrunken window gets a part of the first segment only; the others wait.
         if (piece.seq + len).before(piece.end.earliest(snd.end)) && piece.seq != snd.una {
             return None;
         }
@@ -205,7 +208,7 @@ impl Connection {
         (len > 0 || fin).then(|| Plan::text(piece.seq, len, fin))
     }
 
-    /// A zero-window probe? RFC 9293 §3.8.6.1:
+    /// Plans a zero-window probe. RFC 9293 §3.8.6.1:
     ///   > The sending TCP peer must regularly transmit at least one octet of new data (if available),
     ///   > or retransmit to the receiving TCP peer even if the send window is zero
     fn pending_probe(&self) -> Option<Plan> {
@@ -216,14 +219,14 @@ impl Connection {
         Some(Plan::text(snd.una, 1, false))
     }
 
-    /// New data, with the FIN behind the last of it?
+    /// Plans new data, with the FIN after the last byte.
     #[inline]
     fn pending_new(&self) -> Option<Plan> {
         let snd = &self.snd;
         let closes = self.phase.ends_with_fin();
         let unsent = snd.unsent();
         if unsent == 0 {
-            // A FIN alone waits for no window: it takes no buffer, and serves as a probe.
+            // A FIN alone ignores the window: it takes no buffer and serves as a probe.
             return (closes && snd.nxt == snd.end).then(|| Plan::text(snd.nxt, 0, true));
         }
         let allowance = self.new_allowance();
@@ -240,7 +243,7 @@ impl Connection {
         Some(Plan::text(snd.nxt, len, closes && len == unsent))
     }
 
-    /// Silly-window avoidance of the sender and Nagle's algorithm. RFC 9293 §3.8.6.2.1, send data:
+    /// Sender-side silly window avoidance and Nagle's algorithm. RFC 9293 §3.8.6.2.1, send data:
     ///   > (1) if a maximum-sized segment can be sent, i.e., if: min(D,U) >= Eff.snd.MSS;
     ///   > (2) or if the data is pushed and all queued data can be sent now, i.e., if:
     ///   >     [SND.NXT = SND.UNA and] PUSHed and D <= U
@@ -248,8 +251,8 @@ impl Connection {
     ///   >     [SND.NXT = SND.UNA and] min(D,U) >= Fs * Max(SND.WND);
     ///   > (4) or if the override timeout occurs.
     ///
-    /// where what is in brackets is Nagle's. Every write is pushed. After CLOSE nothing will come to
-    /// make the last segment fuller, so it does not wait.
+    /// The brackets mark Nagle's conditions. Every write counts as pushed unless the socket is
+    /// corked. After CLOSE no more data can fill the last segment, so it is sent at once.
     #[inline]
     fn is_worth_a_segment(&self, len: u32, usable: u32) -> bool {
         let snd = &self.snd;
@@ -257,7 +260,7 @@ impl Connection {
         if len == u32::from(snd.mss) || self.marks.has(Marks::OVERRIDE) || self.is_probing_tail() {
             return true;
         }
-        // Less than a segment because of cwnd: the next ACK makes it whole.
+        // A shorter segment because of cwnd waits: the next ACK allows a full one.
         let complete = len == unsent;
         if self.is_corked() && !self.phase.ends_with_fin() {
             return false;
@@ -270,13 +273,13 @@ impl Connection {
         complete && (quiet || self.phase.ends_with_fin()) || quiet && len >= snd.wnd_max / 2
     }
 
-    /// A keep-alive probe? RFC 9293 §3.8.4: a sequence number that the peer has acknowledged, so that it
-    /// must answer; no data, since some would not take garbage.
+    /// Plans a keep-alive probe. RFC 9293 §3.8.4: an acknowledged sequence number, so that the peer
+    /// must answer, and no data, since some hosts do not accept garbage bytes.
     fn pending_keep_alive(&self) -> Option<Plan> {
         self.marks.has(Marks::KEEP_ALIVE).then(|| Plan::bare(self.snd.una - 1))
     }
 
-    /// An ACK?
+    /// Plans a pure ACK.
     #[inline]
     fn pending_ack(&self) -> Option<Plan> {
         let pending =

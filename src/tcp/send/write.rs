@@ -1,13 +1,13 @@
-//! Bytes that the program writes: the send buffer, its size, and its memory.
+//! The send buffer: data that the program writes, its size limit, and its memory.
 //!
-//! The size follows the congestion window. [`Events::WRITABLE`] follows a short write once there is room.
+//! The limit follows the congestion window. After a short write, [`Events::WRITABLE`] reports room.
 
 use crate::tcp::buffer::Promise;
 use crate::tcp::state::Marks;
 use crate::tcp::{BufferPool, Connection, Env, Events, Settings};
 
 impl Connection {
-    /// See [`Connection::write`].
+    /// Implements [`Connection::write`].
     pub(in crate::tcp) fn queue(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> usize {
         if !self.phase.may_write() || self.marks.has(Marks::CLOSE_PENDING) {
             return 0;
@@ -25,22 +25,22 @@ impl Connection {
         taken
     }
 
-    /// What the send buffer may hold: what is in flight, and as much again that waits for the next ACKs.
-    /// More would only be old by the time it leaves. What is selected is in flight no more and yet keeps its
-    /// place until the hole before it is filled (RFC 2018 §8), so it comes on top: else a round trip or two
-    /// of repair would leave nothing to send.
+    /// Returns the send buffer limit: twice cwnd, one window in flight and one ready for the next
+    /// ACKs. A larger buffer only adds delay. SACKed bytes come on top: they are no longer in
+    /// flight but stay in the buffer until the hole before them is filled (RFC 2018 §8). Without
+    /// them, a round trip or two of recovery would leave nothing to send.
     pub(in crate::tcp) fn send_buffer(&self, settings: &Settings) -> u32 {
         let selected = self.recovery.flight.as_deref().map_or(0, |flight| flight.board.selected());
         let wanted = self.recovery.controller.cwnd().saturating_mul(2).saturating_add(selected);
         settings.send_buffer_initial.max(wanted).min(settings.send_buffer)
     }
 
-    /// Bytes that the send buffer has room for.
+    /// Returns the free bytes in the send buffer.
     pub(in crate::tcp) fn room(&self, settings: &Settings) -> u32 {
         self.send_buffer(settings).saturating_sub(self.outgoing.len())
     }
 
-    /// Drops `acked` bytes that the peer has, and tells a program that found no room.
+    /// Drops `acked` bytes from the buffer and notifies a program that waits for room.
     pub(in crate::tcp) fn drop_acked(&mut self, env: &mut Env<'_>, acked: u32) {
         self.outgoing.consume(acked);
         self.prune_urgent();
@@ -50,10 +50,10 @@ impl Connection {
         self.notify_writable(env.settings);
     }
 
-    /// A program that found no room is told of it, whether an ACK gave it back or, by selecting, added some.
+    /// Sets `WRITABLE` for a program that waits for room, made by a cumulative ACK or by SACK.
     #[inline]
     pub(in crate::tcp) fn notify_writable(&mut self, settings: &Settings) {
-        // A quarter of the buffer: less, and a program would be woken for every segment.
+        // A quarter of the buffer: a smaller threshold would wake the program for every segment.
         if self.marks.has(Marks::WANTS_ROOM)
             && self.room(settings) >= self.send_buffer(settings) / 4
         {
@@ -62,8 +62,8 @@ impl Connection {
         }
     }
 
-    /// Memory for `bytes` in the send ring, or as much of it as there is: what is already held still takes
-    /// its part of a write.
+    /// Allocates send memory for `bytes`, or as much as available. On failure, a write still uses
+    /// the memory already held.
     pub(in crate::tcp) fn reserve_to_send(&mut self, pool: &mut BufferPool, bytes: u32) {
         let held = self.outgoing.capacity();
         if bytes <= held {
@@ -85,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Nothing is stored in the send ring: its memory goes back.
+    /// Frees the memory of the empty send ring.
     pub(in crate::tcp) fn release_send_buffer(&mut self, pool: &mut BufferPool) {
         if self.outgoing.capacity() > 0 {
             pool.accounts.give_back(self.outgoing.capacity());

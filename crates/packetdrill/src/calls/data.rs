@@ -1,4 +1,4 @@
-//! Reading and writing: the attempts, each of which takes or gives what can be now.
+//! Reading and writing: each attempt transfers as many bytes as possible.
 
 use crate::errno::Errno;
 use crate::socket::{Socket, State};
@@ -6,15 +6,15 @@ use crate::world::World;
 use linerate::shard::SocketOption;
 use linerate::tcp::Info;
 
-/// What a read gave.
+/// Result of a read.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
-    /// What is left to read, for who has asked to be told (`TCP_INQ`).
+    /// Bytes left to read, if the socket has `TCP_INQ`.
     pub(crate) left: Option<i32>,
 }
 
-/// A write under way.
+/// A write in progress.
 #[derive(Debug)]
 pub(crate) struct Written {
     bytes: Vec<u8>,
@@ -27,17 +27,17 @@ impl Written {
         Self { bytes, taken: 0, flags }
     }
 
-    /// Bytes taken so far.
+    /// Returns the bytes accepted so far.
     pub(crate) const fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Bytes not taken yet.
+    /// Returns the number of bytes not accepted yet.
     pub(super) fn left(&self) -> usize {
         self.bytes.len() - self.taken
     }
 
-    /// Takes up to `most` bytes off, as written.
+    /// Takes up to `most` bytes and counts them as accepted.
     pub(super) fn take(&mut self, most: usize) -> Vec<u8> {
         let rest = &self.bytes[self.taken..];
         let taken = rest[..rest.len().min(most)].to_vec();
@@ -45,25 +45,25 @@ impl Written {
         taken
     }
 
-    /// Its flags.
+    /// Returns the flags of the call.
     pub(crate) const fn flags(&self) -> i32 {
         self.flags
     }
 }
 
-/// Bytes written and never sent.
+/// Returns the bytes written but never sent.
 pub(super) fn unsent(info: &Info) -> u32 {
     info.send_queued.saturating_sub(info.snd_nxt.distance_from(info.snd_una))
 }
 
 impl World {
-    /// Bytes that wait to be read.
+    /// Returns the number of bytes ready to read.
     pub(crate) fn readable(&self, socket: &Socket) -> usize {
         let queued = self.inspect(socket).map_or(0, |info| info.receive_queued);
         socket.peeked.len() + queued as usize
     }
 
-    /// Reads what there is; `None` when there is nothing yet.
+    /// Reads available data; `None` if the call must wait.
     pub(crate) fn read(
         &mut self,
         fd: i32,
@@ -77,7 +77,7 @@ impl World {
         let number = socket.number;
         let waiting = self.readable(socket);
         let wanted = if flags & libc::MSG_WAITALL != 0 { most.max(1) } else { 1 };
-        let ended = socket.peer_closed || socket.read_shut || matches!(socket.state, State::Over);
+        let ended = socket.peer_closed || socket.read_shut || matches!(socket.state, State::Closed);
         if waiting >= wanted || waiting > 0 && (ended || most <= waiting) {
             return Some(Ok(self.take(number, most, flags)));
         }
@@ -100,7 +100,7 @@ impl World {
         let ahead = bytes.len();
         if let Some(conn) = conn.filter(|_| ahead < most) {
             bytes.resize(most, 0);
-            let taken = self.act(|io| io.read(conn, &mut bytes[ahead..]));
+            let taken = self.with_io(|io| io.read(conn, &mut bytes[ahead..]));
             bytes.truncate(ahead + taken);
         }
         let rest = if peeks { bytes.clone() } else { bytes.split_off(most.min(bytes.len())) };
@@ -112,7 +112,7 @@ impl World {
         Received { bytes, left }
     }
 
-    /// Puts back what was read and could not be handed over.
+    /// Returns read bytes that could not be delivered to the front of the socket's queue.
     pub(crate) fn unread(&mut self, fd: i32, mut bytes: Vec<u8>) {
         if let Ok(socket) = self.sockets.of_mut(fd) {
             bytes.append(&mut socket.peeked);
@@ -121,16 +121,16 @@ impl World {
     }
 
     fn inq(&mut self, number: u64) -> Option<i32> {
-        let asked = self.sockets.by_number(number).filter(|socket| socket.options.tells_inq)?;
-        let number = asked.number;
+        let socket = self.sockets.by_number(number).filter(|socket| socket.options.reports_inq)?;
+        let number = socket.number;
         let socket = self.sockets.all().find(|socket| socket.number == number)?;
         let left = self.readable(socket);
-        // What follows the last byte is told as one more.
+        // The end of the stream counts as one more byte.
         let left = if left == 0 && socket.peer_closed { 1 } else { left };
         Some(i32::try_from(left).unwrap_or(i32::MAX))
     }
 
-    /// Writes what there is room for; `None` when something is left to be written later.
+    /// Writes as much as fits; `None` if some data is left.
     pub(crate) fn write(&mut self, fd: i32, written: &mut Written) -> Option<Result<usize, Errno>> {
         let socket = match self.sockets.of_mut(fd) {
             Ok(socket) => socket,
@@ -156,7 +156,7 @@ impl World {
         let urgent = written.flags & libc::MSG_OOB != 0;
         let more = written.flags & libc::MSG_MORE != 0;
         let was_more = core::mem::replace(&mut socket.options.more, more);
-        let taken = self.act(|io| {
+        let taken = self.with_io(|io| {
             if more != was_more {
                 io.set_option(conn, SocketOption::MoreFollows(more));
             }
@@ -167,7 +167,7 @@ impl World {
         (written.taken == written.bytes.len()).then_some(Ok(written.taken))
     }
 
-    /// Bytes that the socket's own limit leaves for writing.
+    /// Returns the bytes that the socket's limits allow to write.
     pub(crate) fn room(&self, socket: &Socket) -> usize {
         let info = self.inspect(socket);
         let (queued, unsent) = info.map_or((0, 0), |info| (info.send_queued, unsent(&info)));

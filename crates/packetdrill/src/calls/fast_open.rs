@@ -1,6 +1,6 @@
-//! TCP Fast Open as a program asks for it: options of listeners and of sockets that connect, opens with data.
+//! TCP Fast Open calls: options of listeners and of connecting sockets, and opens with data.
 //!
-//! Errors are those of Linux. The bits of `tcp_fastopen` and its keys are read where they matter.
+//! Errors follow Linux. The bits and keys of the `tcp_fastopen` `sysctl`s are read when needed.
 
 use std::net::SocketAddr;
 
@@ -17,23 +17,23 @@ use linerate::tcp::CookieKeys;
 const KEY: i32 = 33;
 pub(super) const NO_COOKIE: i32 = 34;
 
-/// Of the `sysctl` `tcp_fastopen`.
+/// Bits of the `sysctl` `tcp_fastopen`.
 const CLIENT: u64 = 1;
 const SERVER: u64 = 2;
 const CLIENT_WITHOUT_COOKIE: u64 = 4;
 const SERVER_WITHOUT_COOKIE: u64 = 0x200;
 const SERVER_WITHOUT_OPTION: u64 = 0x400;
 
-/// Bytes of one key.
+/// Length of one key in bytes.
 const KEY_LEN: usize = 16;
 
-/// Whether an option of TCP is about Fast Open.
-pub(super) const fn knows(name: i32) -> bool {
+/// Returns true if a TCP option concerns Fast Open.
+pub(super) const fn is_option(name: i32) -> bool {
     matches!(name, libc::TCP_FASTOPEN | libc::TCP_FASTOPEN_CONNECT | KEY | NO_COOKIE)
 }
 
 impl World {
-    /// The bits of `tcp_fastopen`; Linux's default is to connect with it.
+    /// Returns the bits of `tcp_fastopen`; Linux's default enables the client.
     fn fast_open_bits(&self) -> u64 {
         self.sysctl("tcp_fastopen").unwrap_or(CLIENT)
     }
@@ -41,7 +41,7 @@ impl World {
     pub(super) fn set_fast_open(&mut self, fd: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
         let bits = self.fast_open_bits();
         let socket = self.sockets.of_mut(fd)?;
-        let fresh = matches!(socket.state, State::Fresh | State::Over);
+        let fresh = matches!(socket.state, State::Fresh | State::Closed);
         let early = fresh || matches!(socket.state, State::Listening { .. });
         let options = &mut socket.options.fast_open;
         match name {
@@ -68,37 +68,37 @@ impl World {
         let (options, state) = (socket.options.clone(), &socket.state);
         if let State::Listening { listener, .. } = *state {
             let fast_open = self.fast_open_of(&options, 1);
-            self.awake().set_fast_open(listener, fast_open);
-            self.take_keys(&options);
+            self.stack().set_fast_open(listener, fast_open);
+            self.install_keys(&options);
         }
         Ok(())
     }
 
-    /// How a listener takes part.
+    /// Returns the Fast Open configuration of a listener.
     pub(super) fn fast_open_of(&self, options: &Options, backlog: i32) -> Option<FastOpenListener> {
         let bits = self.fast_open_bits();
         let chosen = options.fast_open.queue.filter(|queue| *queue > 0);
-        let unasked =
+        let default_queue =
             (bits & SERVER_WITHOUT_OPTION != 0).then(|| u32::try_from(backlog).unwrap_or(0).max(1));
-        let pending = chosen.or(unasked).filter(|_| bits & SERVER != 0)?;
+        let pending = chosen.or(default_queue).filter(|_| bits & SERVER != 0)?;
         let without_cookie = bits & SERVER_WITHOUT_COOKIE != 0 || options.fast_open.no_cookie;
         Some(FastOpenListener { pending, without_cookie })
     }
 
-    /// The keys of a listener: its own, or the host's. The stack has one set: that of the listener that came
-    /// last.
-    pub(super) fn take_keys(&mut self, options: &Options) {
+    /// Installs the keys of a listener: its own, or the host's. The stack has one set, from the
+    /// most recent listener.
+    pub(super) fn install_keys(&mut self, options: &Options) {
         let own = options.fast_open.keys.clone();
         let host = || self.host_keys();
         let Some(keys) = own.or_else(host) else { return };
         let mut keys = keys.chunks_exact(KEY_LEN).filter_map(|key| key.try_into().ok());
         if let Some(first) = keys.next() {
             let keys = CookieKeys::given(first, keys.next());
-            self.awake().set_fast_open_keys(keys);
+            self.stack().set_fast_open_keys(keys);
         }
     }
 
-    /// The `sysctl` `tcp_fastopen_key`: one or two keys of four words each.
+    /// Returns the `sysctl` `tcp_fastopen_key`: one or two keys of four words each.
     fn host_keys(&self) -> Option<Vec<u8>> {
         let text = self.sysctl_text("tcp_fastopen_key")?;
         let words = text.split(['-', ',']).map(|word| u32::from_str_radix(word, 16));
@@ -110,7 +110,7 @@ impl World {
         options.fast_open.no_cookie || self.fast_open_bits() & CLIENT_WITHOUT_COOKIE != 0
     }
 
-    /// Where a socket is to connect to with its first write.
+    /// Returns the destination of a deferred connect, which starts with the first write.
     pub(crate) fn deferred(&mut self, fd: i32) -> Option<SocketAddr> {
         match self.sockets.of(fd).ok()?.state {
             State::Deferred(remote) => Some(remote),
@@ -118,7 +118,8 @@ impl World {
         }
     }
 
-    /// `connect` with `TCP_FASTOPEN_CONNECT`: done at once if the SYN can have data, which comes later.
+    /// Handles `connect` with `TCP_FASTOPEN_CONNECT`: succeeds at once if the SYN can carry data,
+    /// which the first write supplies.
     pub(super) fn connect_later(&mut self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
         if self.room_of_syn(fd, remote)?.is_some() {
             self.sockets.of_mut(fd)?.state = State::Deferred(remote);
@@ -128,25 +129,26 @@ impl World {
         Err(Errno::EINPROGRESS)
     }
 
-    /// Bytes that the SYN to a server would take; `None` when it is not known to take any.
+    /// Returns the bytes of data that a SYN to the server may carry; `None` if unknown.
     fn room_of_syn(&mut self, fd: i32, remote: SocketAddr) -> Result<Option<usize>, Errno> {
         let open = self.prepare(fd, remote)?;
         let without_cookie = self.without_cookie(&self.sockets.of(fd)?.options);
         let early = Early { data: &[], without_cookie };
-        Ok(self.act(|io| io.early_room(&open, &early)))
+        Ok(self.with_io(|io| io.early_room(&open, &early)))
     }
 
     fn open_with(&mut self, fd: i32, remote: SocketAddr, data: &[u8]) -> Result<(), Errno> {
         let without_cookie = self.without_cookie(&self.sockets.of(fd)?.options);
         let socket = self.sockets.of_mut(fd)?;
-        socket.end_told = false;
+        socket.close_error_reported = false;
         self.open(fd, remote, Some(&Early { data, without_cookie })).map(|_| ())
     }
 
-    /// `MSG_FASTOPEN`, or the first write of a deferred open.
+    /// Handles `MSG_FASTOPEN`, or the first write after a deferred connect.
     ///
     /// # Errors
-    /// `EINPROGRESS` when it has begun, what the SYN took being taken from `written`, or all for who waits.
+    /// `EINPROGRESS` if the open has started. The SYN's data is then consumed from `written`; a
+    /// blocking call consumes all of it.
     pub(crate) fn open_early(
         &mut self,
         fd: i32,
@@ -160,9 +162,9 @@ impl World {
         let socket = self.sockets.of_mut(fd)?;
         match socket.state {
             State::Connecting(_) => return Err(Errno::EALREADY),
-            State::Connected(_) if core::mem::take(&mut socket.success_untold) => return Ok(()),
+            State::Connected(_) if core::mem::take(&mut socket.connect_unreported) => return Ok(()),
             State::Connected(_) | State::Listening { .. } => return Err(Errno::EISCONN),
-            State::Fresh | State::Over | State::Deferred(_) => {
+            State::Fresh | State::Closed | State::Deferred(_) => {
                 socket.state = State::Fresh;
                 if let Some(error) = socket.take_error() {
                     return Err(error);
@@ -171,13 +173,13 @@ impl World {
         }
         let room = self.room_of_syn(fd, remote)?.unwrap_or(0);
         self.sockets.of_mut(fd)?.early = room.min(written.left()) as u32;
-        // Who waits for the answer has all of it queued.
+        // A blocking call queues all of its data.
         let data = written.take(if waits { usize::MAX } else { room });
         self.open_with(fd, remote, &data)?;
         Err(Errno::EINPROGRESS)
     }
 
-    /// What became of the data in the SYN outlives the connection.
+    /// Records the fate of the data in the SYN, which the program may query after the connection.
     pub(crate) fn note_syn_data(&mut self, event: Event) {
         let Event::Connected { user } = event else { return };
         let socket = self.sockets.all().find(|socket| socket.number == user);
@@ -187,11 +189,12 @@ impl World {
         }
     }
 
-    /// The error of a connection that is over, though there is something left to read; once.
+    /// Returns the error of a closed connection that still has data to read; later calls get
+    /// `EPIPE`.
     pub(super) fn error_of_end(&mut self, fd: i32) -> Option<Errno> {
         let reason = self.inspect(self.sockets.of(fd).ok()?)?.close_reason?;
         let socket = self.sockets.of_mut(fd).ok()?;
-        let told = core::mem::replace(&mut socket.end_told, true);
-        Errno::of_reason(reason).map(|error| if told { Errno::EPIPE } else { error })
+        let reported = core::mem::replace(&mut socket.close_error_reported, true);
+        Errno::of_reason(reason).map(|error| if reported { Errno::EPIPE } else { error })
     }
 }

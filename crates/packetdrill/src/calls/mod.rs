@@ -1,4 +1,4 @@
-//! The socket calls, as the world answers them: what does not block, and the attempts of what may.
+//! The socket calls on the world: non-blocking calls, and one attempt of each blocking call.
 
 mod data;
 mod fast_open;

@@ -1,4 +1,4 @@
-//! socket, bind, listen, accept, connect, shutdown, close.
+//! `socket`, `bind`, `listen`, `accept`, `connect`, `shutdown`, `close`.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,22 +10,22 @@ use crate::world::World;
 use linerate::shard::{ConnId, ConnectOptions, Early, ListenError, ListenerConfig};
 use linerate::time::Duration;
 
-/// The port of a listener that was not bound.
+/// Port of an unbound listener.
 const PORT_UNBOUND: u16 = 40_000;
 
-/// What is left to do for a close.
+/// Remaining work of a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
     /// Nothing.
     Done,
-    /// To wait until the connection of this socket is over, for so long.
+    /// Wait until the connection of this socket is closed, up to this time.
     Lingers(u64, Duration),
 }
 
 impl World {
-    /// A socket on a descriptor that was reserved for it.
+    /// Creates a socket on a reserved descriptor.
     pub(crate) fn socket(&mut self, fd: i32, ipv6: bool, non_blocking: bool) {
-        let number = self.draw_number();
+        let number = self.next_number();
         let mut socket = Socket::new(number, ipv6, self.now());
         socket.non_blocking = non_blocking;
         self.sockets.add(socket);
@@ -51,7 +51,7 @@ impl World {
             return Err(Errno::EADDRINUSE);
         }
         if !address.ip().is_unspecified() {
-            self.adopt(address.ip())?;
+            self.add_local_address(address.ip())?;
         }
         self.sockets.of_mut(fd)?.bound = Some(address);
         Ok(())
@@ -59,10 +59,10 @@ impl World {
 
     pub(crate) fn listen(&mut self, fd: i32, backlog: i32) -> Result<(), Errno> {
         let options = self.sockets.of(fd)?.options.clone();
-        self.look_at_host(&options);
+        self.apply_host_settings(&options);
         let socket = self.sockets.of(fd)?;
         match socket.state {
-            State::Fresh | State::Over => {}
+            State::Fresh | State::Closed => {}
             State::Listening { .. } => return Ok(()),
             _ => return Err(Errno::EINVAL),
         }
@@ -76,18 +76,18 @@ impl World {
             ecn: None,
             fast_open: self.fast_open_of(&options, backlog),
         };
-        let listener = self.awake().listen(config).map_err(|error| match error {
+        let listener = self.stack().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,
             ListenError::NotLocal => Errno::EADDRNOTAVAIL,
             ListenError::NoPort => Errno::EINVAL,
             ListenError::TooMany => Errno::ENOBUFS,
         })?;
         self.sockets.of_mut(fd)?.state = State::Listening { listener, queue: VecDeque::new() };
-        self.take_keys(&options);
+        self.install_keys(&options);
         Ok(())
     }
 
-    /// A connection that waits to be accepted, if there is one: its socket's number and its peer.
+    /// Accepts a connection, if one is ready: returns its socket number and its peer.
     pub(crate) fn accept(&mut self, fd: i32) -> Option<Result<(u64, SocketAddr), Errno>> {
         let first = match self.sockets.of(fd) {
             Err(error) => return Some(Err(error)),
@@ -103,7 +103,7 @@ impl World {
         };
         let (ipv6, conn, known) = (socket.ipv6, socket.conn(), socket.remote);
         let remote = match conn {
-            Some(conn) => self.act(|io| io.info(conn)).map(|info| info.remote),
+            Some(conn) => self.with_io(|io| io.info(conn)).map(|info| info.remote),
             None => known,
         };
         let unspecified = if ipv6 { "[::]:0" } else { "0.0.0.0:0" };
@@ -111,19 +111,19 @@ impl World {
         if let Some(socket) = self.sockets.by_number(number) {
             socket.remote = Some(remote);
         }
-        self.tune(number);
+        self.apply_options(number);
         Some(Ok((number, remote)))
     }
 
-    /// Which of the connections that wait at a listener can be accepted first: one with something to read, where
-    /// the listener waits for that.
+    /// Returns the queue index of the first connection ready for accept. With `TCP_DEFER_ACCEPT` it
+    /// must have data to read.
     pub(super) fn first_to_accept(&self, listener: &Socket) -> Option<usize> {
         let State::Listening { queue, .. } = &listener.state else { return None };
         if !listener.options.defers_accept() {
             return (!queue.is_empty()).then_some(0);
         }
         let speaks = |socket: &Socket| {
-            let over = socket.peer_closed || matches!(socket.state, State::Over);
+            let over = socket.peer_closed || matches!(socket.state, State::Closed);
             over || self.readable(socket) > 0
         };
         queue.iter().position(|number| {
@@ -131,7 +131,7 @@ impl World {
         })
     }
 
-    /// Gives an accepted socket its descriptor.
+    /// Assigns a descriptor to an accepted socket.
     pub(crate) fn assign(&mut self, fd: i32, number: u64, non_blocking: bool) {
         if let Some(socket) = self.sockets.by_number(number) {
             socket.non_blocking = non_blocking;
@@ -139,19 +139,19 @@ impl World {
         self.sockets.assign(fd, Entry::Socket(number));
     }
 
-    /// Begins an active open, or tells how the one under way stands.
+    /// Starts an active open, or returns the state of the current one.
     ///
     /// # Errors
-    /// `EINPROGRESS` when it has just begun, `EALREADY` when it was under way.
+    /// `EINPROGRESS` if it has just started, `EALREADY` if it was in progress.
     pub(crate) fn connect(&mut self, fd: i32, remote: SocketAddr) -> Result<(), Errno> {
         let socket = self.sockets.of_mut(fd)?;
         match socket.state {
             State::Connecting(_) => return Err(Errno::EALREADY),
             State::Deferred(_) => return Err(Errno::EISCONN),
-            State::Connected(_) if core::mem::take(&mut socket.success_untold) => return Ok(()),
+            State::Connected(_) if core::mem::take(&mut socket.connect_unreported) => return Ok(()),
             State::Connected(_) => return Err(Errno::EISCONN),
             State::Listening { .. } => return Err(Errno::EISCONN),
-            State::Over | State::Fresh => {
+            State::Closed | State::Fresh => {
                 if let Some(error) = socket.take_error() {
                     socket.state = State::Fresh;
                     return Err(error);
@@ -165,7 +165,7 @@ impl World {
         Err(Errno::EINPROGRESS)
     }
 
-    /// Opens, with data in the SYN where there is some.
+    /// Opens a connection, with early data in the SYN if given.
     pub(super) fn open(
         &mut self,
         fd: i32,
@@ -180,10 +180,10 @@ impl World {
         Ok(conn)
     }
 
-    /// What an open of a socket is, the host's settings being looked at.
+    /// Returns the options of an open after applying the host's settings.
     pub(super) fn prepare(&mut self, fd: i32, remote: SocketAddr) -> Result<ConnectOptions, Errno> {
         let options = self.sockets.of(fd)?.options.clone();
-        self.look_at_host(&options);
+        self.apply_host_settings(&options);
         let socket = self.sockets.of_mut(fd)?;
         let (number, bound) = (socket.number, socket.bound);
         let bound = bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified());
@@ -191,7 +191,7 @@ impl World {
         Ok(ConnectOptions { remote, local: Some(local), user: number })
     }
 
-    /// The socket knows of its connection before the first packet can be answered.
+    /// Opens a connection. Links the socket to it before the first packet can be answered.
     fn open_now(
         &mut self,
         open: &ConnectOptions,
@@ -199,18 +199,18 @@ impl World {
         early: Option<&Early<'_>>,
     ) -> Result<ConnId, Errno> {
         let conn = match early {
-            None => self.act(|io| io.connect(open)),
-            Some(early) => self.act(|io| io.connect_with(open, early)).map(|(conn, _)| conn),
+            None => self.with_io(|io| io.connect(open)),
+            Some(early) => self.with_io(|io| io.connect_with(open, early)).map(|(conn, _)| conn),
         };
         let conn = conn.map_err(Errno::of_connect)?;
         if let Some(socket) = self.sockets.by_number(number) {
             socket.state = State::Connecting(conn);
         }
-        self.tune(number);
+        self.apply_options(number);
         Ok(conn)
     }
 
-    /// How an active open stands for who waits for it: `None` while it is under way.
+    /// Returns the result of an active open; `None` while it is in progress.
     pub(crate) fn connected(&mut self, fd: i32) -> Option<Result<(), Errno>> {
         let socket = match self.sockets.of_mut(fd) {
             Ok(socket) => socket,
@@ -219,7 +219,7 @@ impl World {
         match socket.state {
             State::Connecting(_) => None,
             State::Connected(_) => {
-                socket.success_untold = false;
+                socket.connect_unreported = false;
                 Some(Ok(()))
             }
             _ => {
@@ -229,11 +229,11 @@ impl World {
         }
     }
 
-    /// `connect` to no address: the association is dissolved.
+    /// Handles `connect` to `AF_UNSPEC`: dissolves the association.
     pub(crate) fn disconnect(&mut self, fd: i32) -> Result<(), Errno> {
         let conn = self.sockets.of(fd)?.conn();
         if let Some(conn) = conn {
-            self.act(|io| {
+            self.with_io(|io| {
                 io.set_user_data(conn, 0);
                 io.abort(conn);
             });
@@ -258,13 +258,13 @@ impl World {
         let closes = writing && !core::mem::replace(&mut socket.write_shut, true);
         socket.write_shut = writing || socket.write_shut && !closes;
         if closes {
-            self.act(|io| io.close(conn));
+            self.with_io(|io| io.close(conn));
         }
         Ok(())
     }
 
     pub(crate) fn close(&mut self, fd: i32) -> Result<Closing, Errno> {
-        let number = match self.sockets.withdraw(fd)? {
+        let number = match self.sockets.remove_descriptor(fd)? {
             Entry::Socket(number) => number,
             Entry::Epoll(_) => return Ok(Closing::Done),
         };
@@ -272,7 +272,7 @@ impl World {
         socket.orphan = true;
         let (linger, blocks) = (socket.options.linger, !socket.non_blocking);
         match &mut socket.state {
-            State::Fresh | State::Deferred(_) | State::Over => {
+            State::Fresh | State::Deferred(_) | State::Closed => {
                 self.sockets.remove(number);
             }
             State::Listening { listener, queue } => {
@@ -282,15 +282,15 @@ impl World {
             }
             State::Connecting(conn) => {
                 let conn = *conn;
-                self.act(|io| io.close_both(conn));
+                self.with_io(|io| io.close_both(conn));
             }
             State::Connected(conn) => {
                 let conn = *conn;
                 let unread = !socket.peeked.is_empty();
                 if linger.on && linger.seconds == 0 || unread {
-                    self.act(|io| io.abort(conn));
+                    self.with_io(|io| io.abort(conn));
                 } else {
-                    self.act(|io| io.close_both(conn));
+                    self.with_io(|io| io.close_both(conn));
                     if linger.on && blocks && self.sockets.by_number(number).is_some() {
                         let span = Duration::from_secs(u64::from(linger.seconds));
                         return Ok(Closing::Lingers(number, span));
@@ -301,13 +301,13 @@ impl World {
         Ok(Closing::Done)
     }
 
-    /// Connections that nobody will accept are reset.
+    /// Closes a listener and resets the connections that were not accepted.
     fn close_listener(&mut self, listener: linerate::shard::ListenerId, queue: VecDeque<u64>) {
-        self.awake().unlisten(listener);
+        self.stack().unlisten(listener);
         for number in queue {
             let conn = self.sockets.remove(number).and_then(|socket| socket.conn());
             if let Some(conn) = conn {
-                self.act(|io| io.abort(conn));
+                self.with_io(|io| io.abort(conn));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! getsockopt, setsockopt, fcntl and ioctl: what can be chosen and asked about a socket.
+//! `getsockopt`, `setsockopt`, `fcntl` and `ioctl`: socket options and queries.
 
 use super::data::unsent;
 use super::fast_open;
@@ -11,7 +11,7 @@ use linerate::shard::SocketOption;
 use linerate::tcp::KeepAlive;
 use linerate::time::Duration;
 
-/// Options that change nothing here, or that are looked up where they matter: told again as they were set.
+/// Options without immediate effect, or read when needed: `getsockopt` returns the stored value.
 const KEPT: &[(i32, i32)] = &[
     (libc::IPPROTO_IP, libc::IP_TOS),
     (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
@@ -49,10 +49,10 @@ const KEPT: &[(i32, i32)] = &[
     (libc::IPPROTO_TCP, libc::TCP_SAVE_SYN),
 ];
 
-/// `SO_SNDBUF` is counted twice by the kernel, half for its own bookkeeping.
+/// Factor of `SO_SNDBUF`: the kernel doubles the value for its own overhead.
 const BOOKKEEPING: u32 = 2;
 
-/// The least that `SO_SNDBUF` can be.
+/// Minimum of `SO_SNDBUF` in bytes.
 const SEND_BUFFER_MIN: u32 = 4608;
 
 impl World {
@@ -81,17 +81,17 @@ impl World {
             }
             (libc::IPPROTO_TCP, libc::TCP_NODELAY) => {
                 options.no_delay = int(value)? != 0;
-                // What a cork holds back goes once.
+                // TCP_NODELAY flushes corked data once.
                 self.uncork(number, true);
                 let on = !self.sockets.of(fd)?.options.no_delay;
-                self.choose(number, [SocketOption::Nagle(on)]);
+                self.set_options(number, [SocketOption::Nagle(on)]);
                 self.uncork(number, false);
             }
             (libc::IPPROTO_TCP, libc::TCP_CORK) => {
                 (options.cork, options.corked) = (int(value)? != 0, true)
             }
-            (libc::IPPROTO_TCP, libc::TCP_INQ) => options.tells_inq = flag(value)?,
-            (libc::IPPROTO_TCP, name) if fast_open::knows(name) => {
+            (libc::IPPROTO_TCP, libc::TCP_INQ) => options.reports_inq = flag(value)?,
+            (libc::IPPROTO_TCP, name) if fast_open::is_option(name) => {
                 return self.set_fast_open(fd, name, value);
             }
             (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
@@ -110,14 +110,14 @@ impl World {
             }
             _ => return Err(Errno::ENOPROTOOPT),
         }
-        // A listener answers with what is chosen now.
+        // A listener's next SYN-ACK uses the new options.
         let socket = self.sockets.of(fd)?;
         if matches!(socket.state, State::Listening { .. }) {
             let options = socket.options.clone();
-            self.look_at_host(&options);
+            self.apply_host_settings(&options);
         }
-        let choices = choices_of(&self.sockets.of(fd)?.options);
-        self.choose(number, choices);
+        let wanted = connection_options(&self.sockets.of(fd)?.options);
+        self.set_options(number, wanted);
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl World {
             text.resize(16, 0);
             return Ok(text);
         }
-        // The state of Vegas, DCTCP or BBR: the kernel tells nothing either with the others.
+        // The state of Vegas, DCTCP or BBR. The kernel returns nothing for other algorithms.
         if (level, name) == (libc::IPPROTO_TCP, libc::TCP_CC_INFO) {
             return Ok(Vec::new());
         }
@@ -153,7 +153,7 @@ impl World {
         Ok(number.to_ne_bytes().to_vec())
     }
 
-    /// Options of one number.
+    /// Returns an option with an integer value.
     fn number(&self, socket: &Socket, key: (i32, i32)) -> Option<i32> {
         let options = &socket.options;
         let default_send = self.settings().send_buffer.min(i32::MAX as u32);
@@ -170,7 +170,7 @@ impl World {
             }
             (libc::IPPROTO_TCP, libc::TCP_NODELAY) => i32::from(options.no_delay),
             (libc::IPPROTO_TCP, libc::TCP_CORK) => i32::from(options.cork),
-            (libc::IPPROTO_TCP, libc::TCP_INQ) => i32::from(options.tells_inq),
+            (libc::IPPROTO_TCP, libc::TCP_INQ) => i32::from(options.reports_inq),
             (libc::IPPROTO_TCP, libc::TCP_FASTOPEN) => options.fast_open.queue.unwrap_or(0) as i32,
             (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) => {
                 i32::from(options.fast_open.connects)
@@ -190,30 +190,30 @@ impl World {
         })
     }
 
-    /// Lets go what a cork holds back, or holds back what comes after, for a socket that wants no delay.
+    /// Lifts the cork of a no-delay socket, or restores it.
     fn uncork(&mut self, number: u64, off: bool) {
         let Some(socket) = self.sockets.by_number(number) else { return };
         if socket.options.no_delay && socket.options.cork {
-            self.choose(number, [SocketOption::Cork(!off)]);
+            self.set_options(number, [SocketOption::Cork(!off)]);
         }
     }
 
-    /// Makes a new connection behave as its socket's options say.
-    pub(crate) fn tune(&mut self, number: u64) {
+    /// Applies the socket's options to a new connection.
+    pub(crate) fn apply_options(&mut self, number: u64) {
         let Some(socket) = self.sockets.by_number(number) else { return };
-        let mut choices = choices_of(&socket.options);
-        choices.push(SocketOption::Nagle(!socket.options.no_delay));
-        self.choose(number, choices);
+        let mut wanted = connection_options(&socket.options);
+        wanted.push(SocketOption::Nagle(!socket.options.no_delay));
+        self.set_options(number, wanted);
     }
 
-    fn choose(&mut self, number: u64, choices: impl IntoIterator<Item = SocketOption>) {
+    fn set_options(&mut self, number: u64, wanted: impl IntoIterator<Item = SocketOption>) {
         let conn = self.sockets.by_number(number).and_then(|socket| socket.conn());
         if let Some(conn) = conn {
-            self.act(|io| choices.into_iter().for_each(|choice| io.set_option(conn, choice)));
+            self.with_io(|io| wanted.into_iter().for_each(|choice| io.set_option(conn, choice)));
         }
     }
 
-    /// `SK_MEMINFO_…`: what is allocated for receiving and sending, and how much may be.
+    /// Returns `SK_MEMINFO_…`: memory used for receiving and sending, and the limits.
     fn memory_of(&self, socket: &Socket) -> Vec<u8> {
         let info = self.inspect(socket);
         let (received, queued) =
@@ -224,8 +224,8 @@ impl World {
         words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }
 
-    /// `ioctl` that asks for one number.
-    pub(crate) fn ask(&self, fd: i32, request: u64) -> Result<i32, Errno> {
+    /// Implements an `ioctl` that returns one number.
+    pub(crate) fn query(&self, fd: i32, request: u64) -> Result<i32, Errno> {
         let socket = self.sockets.of(fd)?;
         let info = self.inspect(socket);
         let count = match request {
@@ -243,19 +243,19 @@ impl World {
     }
 }
 
-/// Bytes written and never sent.
+/// `ioctl` for the number of bytes written but never sent.
 const SIOCOUTQNSD: u64 = 0x894b;
 
-/// What the options ask of a connection.
-fn choices_of(options: &Options) -> Vec<SocketOption> {
+/// Returns the connection options that follow from the socket options.
+fn connection_options(options: &Options) -> Vec<SocketOption> {
     let tcp = |name: i32| options.kept.get(&(libc::IPPROTO_TCP, name)).copied();
     let seconds = |name: i32| tcp(name).and_then(|value| u64::try_from(value).ok());
-    let mut choices = Vec::new();
+    let mut wanted = Vec::new();
     if options.corked {
-        choices.push(SocketOption::Cork(options.cork));
+        wanted.push(SocketOption::Cork(options.cork));
     }
     if let Some(algorithm) = options.congestion.as_deref().and_then(host::algorithm) {
-        choices.push(SocketOption::CongestionControl(algorithm));
+        wanted.push(SocketOption::CongestionControl(algorithm));
     }
     let default = KeepAlive::default();
     let times = KeepAlive {
@@ -264,33 +264,33 @@ fn choices_of(options: &Options) -> Vec<SocketOption> {
         probes: tcp(libc::TCP_KEEPCNT).map_or(default.probes, |n| n.clamp(0, 255) as u8),
     };
     match options.kept.get(&(libc::SOL_SOCKET, libc::SO_KEEPALIVE)) {
-        Some(0) => choices.push(SocketOption::KeepAlive(false)),
-        Some(_) => choices.push(SocketOption::KeepAliveTimes(times)),
+        Some(0) => wanted.push(SocketOption::KeepAlive(false)),
+        Some(_) => wanted.push(SocketOption::KeepAliveTimes(times)),
         None => {}
     }
     if let Some(timeout_ms) = seconds(libc::TCP_USER_TIMEOUT) {
         let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
-        choices.push(SocketOption::UserTimeout(timeout));
+        wanted.push(SocketOption::UserTimeout(timeout));
     }
     if let Some(most) = options.window_max() {
-        choices.push(SocketOption::WindowMax(Some(most)));
+        wanted.push(SocketOption::WindowMax(Some(most)));
     }
     if let Some(retries) = tcp(libc::TCP_SYNCNT) {
-        choices.push(SocketOption::SynRetries(retries.clamp(0, 255) as u8));
+        wanted.push(SocketOption::SynRetries(retries.clamp(0, 255) as u8));
     }
     if let Some(on) = tcp(libc::TCP_QUICKACK) {
-        choices.push(SocketOption::QuickAck(on != 0));
+        wanted.push(SocketOption::QuickAck(on != 0));
     }
     let class = [(libc::IPPROTO_IP, libc::IP_TOS), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)];
     for key in class {
         if let Some(class) = options.kept.get(&key) {
-            choices.push(SocketOption::DiffServ((class >> 2 & 0x3f) as u8));
+            wanted.push(SocketOption::DiffServ((class >> 2 & 0x3f) as u8));
         }
     }
-    choices
+    wanted
 }
 
-/// A value that the option can take.
+/// Validates the value of an option.
 fn checked(key: (i32, i32), value: i32) -> Result<i32, Errno> {
     let ok = match key {
         (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => (88..=32_767).contains(&value),
@@ -316,7 +316,7 @@ pub(super) fn int(value: &[u8]) -> Result<i32, Errno> {
     Ok(i32::from_ne_bytes(*bytes))
 }
 
-/// An option that takes nothing but 0 and 1.
+/// Decodes an option that accepts only 0 and 1.
 pub(super) fn flag(value: &[u8]) -> Result<bool, Errno> {
     match int(value)? {
         0 => Ok(false),
@@ -325,7 +325,7 @@ pub(super) fn flag(value: &[u8]) -> Result<bool, Errno> {
     }
 }
 
-/// A `struct timeval`; all zero is no limit.
+/// Decodes a `struct timeval`; zero means no limit.
 fn span(value: &[u8]) -> Result<Option<Duration>, Errno> {
     let part = |at: usize| value.get(at..at + 8).and_then(|part| part.try_into().ok());
     let (Some(seconds), Some(micros)) = (part(0), part(8)) else { return Err(Errno::EINVAL) };

@@ -1,4 +1,4 @@
-//! poll and epoll: what a descriptor is ready for.
+//! `poll` and `epoll`: readiness of descriptors.
 
 use std::collections::BTreeMap;
 
@@ -18,29 +18,29 @@ const WRITE_NORMAL: u32 = libc::EPOLLWRNORM as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
 const ONE_SHOT: u32 = libc::EPOLLONESHOT as u32;
 
-/// What is told whether it was asked for or not.
+/// Events that are always reported.
 const ALWAYS: u32 = ERR | HUP;
 
 /// A watched descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watched {
-    /// What is asked for, and how.
+    /// Requested events and flags.
     pub(crate) events: u32,
-    /// The program's own word.
+    /// User data of the program.
     pub(crate) data: u64,
-    /// The edges that were told; `None` when even the present state was not.
-    told: Option<Edges>,
-    /// A one-shot that was told.
-    spent: bool,
+    /// Edges at the last report; `None` before the first.
+    reported: Option<Edges>,
+    /// True if a one-shot entry has fired.
+    fired: bool,
 }
 
-/// A watched set.
+/// An epoll instance.
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
     watched: BTreeMap<i32, Watched>,
 }
 
-/// What `epoll_ctl` asks for.
+/// Operation of `epoll_ctl`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EpollChange {
     Add { events: u32, data: u64 },
@@ -49,7 +49,7 @@ pub(crate) enum EpollChange {
 }
 
 impl Epoll {
-    /// The descriptor is closed.
+    /// Removes a closed descriptor.
     pub(crate) fn forget(&mut self, fd: i32) {
         self.watched.remove(&fd);
     }
@@ -62,7 +62,7 @@ impl Epoll {
                 return Err(Errno::ENOENT);
             }
             EpollChange::Add { events, data } | EpollChange::Modify { events, data } => {
-                let watched = Watched { events, data, told: None, spent: false };
+                let watched = Watched { events, data, reported: None, fired: false };
                 self.watched.insert(fd, watched);
             }
             EpollChange::Delete => self.forget(fd),
@@ -72,7 +72,7 @@ impl Epoll {
 }
 
 impl World {
-    /// What a socket is ready for.
+    /// Returns the ready events of a socket.
     pub(crate) fn readiness(&self, socket: &Socket) -> u32 {
         let error = if socket.error.is_some() { ERR } else { 0 };
         error
@@ -83,7 +83,7 @@ impl World {
                 State::Deferred(_) => OUT | WRITE_NORMAL,
                 State::Connecting(_) => 0,
                 State::Connected(_) => self.readiness_of_connection(socket),
-                State::Over => IN | READ_NORMAL | OUT | WRITE_NORMAL | RDHUP | HUP,
+                State::Closed => IN | READ_NORMAL | OUT | WRITE_NORMAL | RDHUP | HUP,
             }
     }
 
@@ -105,8 +105,8 @@ impl World {
         ready
     }
 
-    /// Whether a third of the send buffer is free, and half of what may be unsent (`TCP_NOTSENT_LOWAT`), as the
-    /// kernel has it.
+    /// Returns true if a third of the send buffer is free, and half of the unsent limit
+    /// (`TCP_NOTSENT_LOWAT`), as in Linux.
     fn is_writable(&self, socket: &Socket) -> bool {
         let Some(info) = self.inspect(socket) else { return true };
         let limit = socket.options.send_buffer.unwrap_or_else(|| self.settings().send_buffer);
@@ -115,14 +115,14 @@ impl World {
             && unsent.saturating_mul(2) < socket.options.unsent_max()
     }
 
-    /// `poll`: what of each descriptor is ready; `None` when nothing is.
-    pub(crate) fn poll(&mut self, asked: &[(i32, i16)]) -> Option<Vec<i16>> {
+    /// Implements `poll`: returns the ready events per descriptor; `None` if there are none.
+    pub(crate) fn poll(&mut self, requested: &[(i32, i16)]) -> Option<Vec<i16>> {
         let ready_for = |(fd, events): &(i32, i16)| match self.sockets.of(*fd) {
             _ if *fd < 0 => 0,
             Ok(socket) => (self.readiness(socket) & (u32::from(*events as u16) | ALWAYS)) as i16,
             Err(_) => libc::POLLNVAL,
         };
-        let answers: Vec<i16> = asked.iter().map(ready_for).collect();
+        let answers: Vec<i16> = requested.iter().map(ready_for).collect();
         answers.iter().any(|events| *events != 0).then_some(answers)
     }
 
@@ -136,7 +136,7 @@ impl World {
         self.sockets.epoll(epoll)?.change(fd, change)
     }
 
-    /// `epoll_wait`: what is ready and was not told; `None` when nothing is.
+    /// Implements `epoll_wait`: returns unreported ready events; `None` if there are none.
     pub(crate) fn epoll_wait(
         &mut self,
         epoll: i32,
@@ -146,42 +146,42 @@ impl World {
             Ok(epoll) => core::mem::take(epoll),
             Err(error) => return Some(Err(error)),
         };
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (fd, watched) in &mut set.watched {
-            if told.len() < most
+            if reported.len() < most
                 && let Ok(socket) = self.sockets.of(*fd)
-                && let Some(ready) = self.news(socket, watched)
+                && let Some(ready) = self.unreported_events(socket, watched)
             {
-                told.push((ready, watched.data));
+                reported.push((ready, watched.data));
             }
         }
         if let Ok(epoll) = self.sockets.epoll(epoll) {
             *epoll = set;
         }
-        (!told.is_empty()).then_some(Ok(told))
+        (!reported.is_empty()).then_some(Ok(reported))
     }
 
-    /// What is to be told of a watched socket now.
-    fn news(&self, socket: &Socket, watched: &mut Watched) -> Option<u32> {
+    /// Returns the events to report for a watched socket.
+    fn unreported_events(&self, socket: &Socket, watched: &mut Watched) -> Option<u32> {
         let ready = self.readiness(socket) & (watched.events | ALWAYS);
-        if ready == 0 || watched.spent {
+        if ready == 0 || watched.fired {
             return None;
         }
         if watched.events & EDGE != 0 {
             let edges = socket.edges;
-            let before = watched.told.replace(edges);
+            let before = watched.reported.replace(edges);
             let wakes = |kinds: u32, now: u32, before: u32| {
                 watched.events & (kinds | ALWAYS) & ready != 0 && now != before
             };
-            let news = before.is_none_or(|before| {
+            let changed = before.is_none_or(|before| {
                 wakes(IN | RDHUP, edges.readable, before.readable)
                     || wakes(OUT, edges.writable, before.writable)
             });
-            if !news {
+            if !changed {
                 return None;
             }
         }
-        watched.spent = watched.events & ONE_SHOT != 0;
+        watched.fired = watched.events & ONE_SHOT != 0;
         Some(ready)
     }
 }

@@ -1,4 +1,4 @@
-//! The entries of the table that move no data: arguments of C taken apart, results put together.
+//! Table entries that move no data: they decode C arguments and encode results.
 
 use std::ffi::{c_int, c_long, c_longlong, c_uint, c_ulong, c_void};
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use libc::{epoll_event, loff_t, nfds_t, pollfd, size_t, sockaddr, socklen_t, tim
 use super::descriptor;
 use super::memory::{copy_in, copy_out, read, read_all, write};
 use super::table::UserData;
-use crate::adapter::{Adapter, Patience};
+use crate::adapter::{Adapter, WaitLimit};
 use crate::address;
 use crate::calls::{Closing, Epoll, EpollChange};
 use crate::errno::Errno;
 use crate::socket::Entry;
 use linerate::time::Duration;
 
-/// The stack that a call is for.
+/// Returns the stack of a call.
 ///
 /// # Safety
-/// `userdata` is what the table holds, and was not freed.
+/// `userdata` is the value in the table, and was not freed.
 pub(super) unsafe fn adapter<'a>(userdata: UserData) -> &'a Adapter {
     // SAFETY: it came from `Arc::into_raw`, and only `free` takes it back.
     unsafe { &*userdata.cast_const().cast() }
 }
 
-/// A result as C wants it: the number, or -1 and `errno`.
+/// Converts a result to C: the number, or -1 and `errno`.
 pub(super) fn answer<T: From<i8>>(result: Result<T, Errno>) -> T {
     result.unwrap_or_else(|Errno(number)| {
-        // SAFETY: the C library's own place for it, of this thread.
+        // SAFETY: the C library's location of this thread's `errno`.
         unsafe { *libc::__errno_location() = number };
         T::from(-1)
     })
@@ -49,7 +49,7 @@ pub(super) unsafe extern "C" fn socket(
     kind: c_int,
     protocol: c_int,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let ipv6 = match domain {
         libc::AF_INET => false,
@@ -71,7 +71,7 @@ pub(super) unsafe extern "C" fn bind(
     at: *const sockaddr,
     len: socklen_t,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let address = copy_in(at.cast(), len as usize).and_then(|bytes| address::decode(&bytes));
     done(address.and_then(|address| {
@@ -81,7 +81,7 @@ pub(super) unsafe extern "C" fn bind(
 }
 
 pub(super) unsafe extern "C" fn listen(userdata: UserData, fd: c_int, backlog: c_int) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     done(adapter.call(|world| world.listen(fd, backlog)))
 }
@@ -92,16 +92,16 @@ pub(super) unsafe extern "C" fn accept(
     at: *mut sockaddr,
     len: *mut socklen_t,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let accepted = adapter
-        .patience(fd, 0, |socket| socket.options.receive_timeout)
-        .and_then(|patience| {
-            adapter.wait(patience, move |world| world.accept(fd)).unwrap_or(Err(Errno::EAGAIN))
+        .wait_limit(fd, 0, |socket| socket.options.receive_timeout)
+        .and_then(|wait_limit| {
+            adapter.wait(wait_limit, move |world| world.accept(fd)).unwrap_or(Err(Errno::EAGAIN))
         })
         .and_then(|(number, remote)| {
             let ipv6 = adapter.call(|world| world.sockets.of(fd).is_ok_and(|socket| socket.ipv6));
-            tell_address(at, len, &address::encode(remote, ipv6))?;
+            write_address(at, len, &address::encode(remote, ipv6))?;
             let new = descriptor::reserve()?;
             adapter.call(|world| world.assign(new, number, false));
             Ok(new)
@@ -109,8 +109,8 @@ pub(super) unsafe extern "C" fn accept(
     answer(accepted)
 }
 
-/// Writes an address where the caller wants it, as far as there is room, and its whole length.
-pub(super) fn tell_address(
+/// Writes an address to the caller, truncated to the available room, and its full length.
+pub(super) fn write_address(
     at: *mut sockaddr,
     len: *mut socklen_t,
     bytes: &[u8],
@@ -129,7 +129,7 @@ pub(super) unsafe extern "C" fn connect(
     at: *const sockaddr,
     len: socklen_t,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let address = copy_in(at.cast(), len as usize).and_then(|bytes| address::decode(&bytes));
     done(address.and_then(|address| match address {
@@ -144,8 +144,8 @@ pub(super) unsafe extern "C" fn fcntl(
     command: c_int,
     argument: c_long,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds. It calls us through a variadic type; with the calling
-    // conventions of the platforms that it runs on, one integer more arrives as it does here.
+    // SAFETY: packetdrill passes the table's `userdata`. It calls through a variadic type; with the
+    // calling conventions of its platforms, one more integer is passed the same way as here.
     let adapter = unsafe { adapter(userdata) };
     answer(adapter.call(|world| {
         let socket = world.sockets.of_mut(fd)?;
@@ -168,31 +168,31 @@ pub(super) unsafe extern "C" fn ioctl(
     request: c_ulong,
     argument: *mut c_void,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds; for the variadic type see `fcntl`.
+    // SAFETY: packetdrill passes the table's `userdata`; for the variadic type see `fcntl`.
     let adapter = unsafe { adapter(userdata) };
-    let value = adapter.call(|world| world.ask(fd, request));
+    let value = adapter.call(|world| world.query(fd, request));
     done(value.and_then(|value| copy_out(argument, &value.to_ne_bytes())))
 }
 
 pub(super) unsafe extern "C" fn close(userdata: UserData, fd: c_int) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let closing = adapter.call(|world| world.close(fd));
     if closing.is_ok() {
-        descriptor::give_back(fd);
+        descriptor::release(fd);
     }
     done(closing.map(|closing| {
         if let Closing::Lingers(number, span) = closing {
             let over = move |world: &mut crate::world::World| {
                 world.sockets.by_number(number).is_none().then_some(())
             };
-            let _ = adapter.wait(Patience::For(span), over);
+            let _ = adapter.wait(WaitLimit::For(span), over);
         }
     }))
 }
 
 pub(super) unsafe extern "C" fn shutdown(userdata: UserData, fd: c_int, how: c_int) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     done(adapter.call(|world| world.shutdown(fd, how)))
 }
@@ -205,7 +205,7 @@ pub(super) unsafe extern "C" fn getsockopt(
     value: *mut c_void,
     len: *mut socklen_t,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     getsockopt_of(adapter, fd, (level, name), (value, len))
 }
@@ -219,9 +219,9 @@ pub(super) fn getsockopt_of(
     done(read(len).and_then(|room| {
         let room = room as usize;
         let bytes = adapter.call(|world| world.option(fd, key, room))?;
-        let told = &bytes[..bytes.len().min(room)];
-        copy_out(value, told)?;
-        write(len, told.len() as socklen_t)
+        let reported = &bytes[..bytes.len().min(room)];
+        copy_out(value, reported)?;
+        write(len, reported.len() as socklen_t)
     }))
 }
 
@@ -233,18 +233,18 @@ pub(super) unsafe extern "C" fn setsockopt(
     value: *const c_void,
     len: socklen_t,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let value = copy_in(value, len as usize);
     done(value.and_then(|value| adapter.call(|world| world.set_option(fd, (level, name), &value))))
 }
 
-/// How long `poll` and `epoll_wait` wait.
-fn patience(timeout_ms: c_int) -> Patience {
+/// Returns the maximum wait of `poll` and `epoll_wait`.
+fn wait_limit(timeout_ms: c_int) -> WaitLimit {
     match timeout_ms {
-        0 => Patience::None,
+        0 => WaitLimit::NonBlocking,
         ms => u64::try_from(ms)
-            .map_or(Patience::Endless, |ms| Patience::For(Duration::from_millis(ms))),
+            .map_or(WaitLimit::Unlimited, |ms| WaitLimit::For(Duration::from_millis(ms))),
     }
 }
 
@@ -254,13 +254,13 @@ pub(super) unsafe extern "C" fn poll(
     count: nfds_t,
     timeout_ms: c_int,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
-    answer(read_all(at, count as usize).and_then(|mut asked| {
-        let events: Vec<_> = asked.iter().map(|one| (one.fd, one.events)).collect();
+    answer(read_all(at, count as usize).and_then(|mut requested| {
+        let events: Vec<_> = requested.iter().map(|one| (one.fd, one.events)).collect();
         let attempt = move |world: &mut crate::world::World| world.poll(&events);
-        let answers = adapter.wait(patience(timeout_ms), attempt).unwrap_or_default();
-        for (n, one) in asked.iter_mut().enumerate() {
+        let answers = adapter.wait(wait_limit(timeout_ms), attempt).unwrap_or_default();
+        for (n, one) in requested.iter_mut().enumerate() {
             one.revents = answers.get(n).copied().unwrap_or(0);
             write(at.wrapping_add(n), *one)?;
         }
@@ -273,24 +273,25 @@ pub(super) unsafe extern "C" fn netdev_send(
     packet: *const c_void,
     len: size_t,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let packet = copy_in(packet, len);
     done(packet.and_then(|packet| adapter.call(|world| world.inject(&packet))))
 }
 
-/// When there will be no packet, an empty one, which ends the script with an error rather than never.
+/// Returns the next packet, or an empty one if there will be none, so the script fails instead of
+/// hanging.
 pub(super) unsafe extern "C" fn netdev_receive(
     userdata: UserData,
     at: *mut c_void,
     len: *mut size_t,
     time_us: *mut c_longlong,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let (sent_at, packet) =
         adapter.call(|world| world.next_packet()).unwrap_or_else(|| (adapter.now(), Vec::new()));
-    // SAFETY: packetdrill's own variables: there is room for `*len` bytes.
+    // SAFETY: packetdrill's own variables; the buffer has `*len` bytes.
     unsafe {
         let count = packet.len().min(*len);
         *len = count;
@@ -300,7 +301,7 @@ pub(super) unsafe extern "C" fn netdev_receive(
 }
 
 pub(super) unsafe extern "C" fn usleep(userdata: UserData, micros: useconds_t) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     adapter.call(|world| world.advance(Duration::from_micros(micros.into())));
     adapter.pause();
@@ -312,20 +313,20 @@ pub(super) unsafe extern "C" fn gettimeofday(
     at: *mut timeval,
     _: *mut c_void,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let micros = adapter.read_clock().as_micros();
     let now = timeval {
         tv_sec: (micros / 1_000_000) as libc::time_t,
         tv_usec: (micros % 1_000_000) as libc::suseconds_t,
     };
-    // SAFETY: packetdrill's own variable; read too often for a copy by the kernel.
+    // SAFETY: packetdrill's own variable; a copy by the kernel would be too slow here.
     unsafe { at.write(now) };
     0
 }
 
 pub(super) unsafe extern "C" fn epoll_create(userdata: UserData, size: c_int) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     if size <= 0 {
         return answer(Err(Errno::EINVAL));
@@ -342,7 +343,7 @@ pub(super) unsafe extern "C" fn epoll_ctl(
     fd: c_int,
     event: *mut epoll_event,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let change = match operation {
         libc::EPOLL_CTL_DEL => Ok(EpollChange::Delete),
@@ -364,28 +365,28 @@ pub(super) unsafe extern "C" fn epoll_wait(
     most: c_int,
     timeout_ms: c_int,
 ) -> c_int {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let Some(most) = usize::try_from(most).ok().filter(|most| *most > 0) else {
         return answer(Err(Errno::EINVAL));
     };
     let attempt = move |world: &mut crate::world::World| world.epoll_wait(epoll, most);
-    let told = adapter.wait(patience(timeout_ms), attempt).unwrap_or(Ok(Vec::new()));
-    answer(told.and_then(|told| {
-        for (n, (events, data)) in told.iter().enumerate() {
+    let reported = adapter.wait(wait_limit(timeout_ms), attempt).unwrap_or(Ok(Vec::new()));
+    answer(reported.and_then(|reported| {
+        for (n, (events, data)) in reported.iter().enumerate() {
             write(at.wrapping_add(n), epoll_event { events: *events, u64: *data })?;
         }
-        Ok(told.len() as c_int)
+        Ok(reported.len() as c_int)
     }))
 }
 
-/// A pipe is the kernel's: nothing of TCP is in it.
+/// Creates a kernel pipe, which involves no TCP.
 pub(super) unsafe extern "C" fn pipe(_: UserData, at: *mut c_int) -> c_int {
     // SAFETY: the system call itself, with packetdrill's own array.
     unsafe { libc::pipe(at) }
 }
 
-/// Nothing can be spliced from or to a socket that the kernel does not know.
+/// Fails: the kernel cannot splice a socket that it does not know.
 pub(super) unsafe extern "C" fn splice(
     _: UserData,
     _: c_int,

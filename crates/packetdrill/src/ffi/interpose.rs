@@ -1,8 +1,8 @@
-//! `getsockopt` in place of the C library's: packetdrill asks that one for `tcp_info`, with a descriptor of
-//! ours.
+//! Replacement of the C library's `getsockopt`: packetdrill calls it for `tcp_info` with a
+//! descriptor of this stack.
 //!
-//! A library that is loaded late cannot come before the C library for what is already linked, so the
-//! program's own slot for the function is changed.
+//! A library loaded late cannot take precedence over the C library for a program that is already
+//! linked, so the program's own GOT slot for the function is changed.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::slice;
@@ -11,12 +11,12 @@ use libc::socklen_t;
 
 use super::calls;
 
-/// As `getsockopt` of the C library, for descriptors of ours and all others. It has a name of its own: by
-/// the C library's it would replace that one in every program that this crate is linked into.
+/// Implements `getsockopt` for descriptors of this stack and all others. It has its own name: under
+/// the C library's name it would replace that function in every program that links this crate.
 ///
 /// # Safety
-/// As for that one.
-unsafe extern "C" fn ours(
+/// As for the C library's function.
+unsafe extern "C" fn getsockopt_hook(
     fd: c_int,
     level: c_int,
     name: c_int,
@@ -33,22 +33,22 @@ unsafe extern "C" fn ours(
     }
 }
 
-/// Lets the program's own calls of `getsockopt` come here.
+/// Redirects the program's own calls of `getsockopt` to this module.
 pub(super) fn install() {
     if SLOT_TYPES.is_empty() {
         return;
     }
-    // SAFETY: `on_object` is given what it asks for, and keeps nothing.
+    // SAFETY: `on_object` gets the arguments that it expects, and keeps none of them.
     unsafe { libc::dl_iterate_phdr(Some(on_object), std::ptr::null_mut()) };
 }
 
-/// The program itself is the first object; the others keep the C library's.
+/// Relinks the first object, which is the program itself; the others keep the C library's function.
 unsafe extern "C" fn on_object(
     object: *mut libc::dl_phdr_info,
     _: libc::size_t,
     _: *mut c_void,
 ) -> c_int {
-    // SAFETY: the loader's own description of an object that stays loaded, for as long as this call.
+    // SAFETY: the loader's description of a loaded object, valid during this call.
     let (base, headers) = unsafe {
         let object = &*object;
         (
@@ -57,18 +57,18 @@ unsafe extern "C" fn on_object(
         )
     };
     if let Some(header) = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC) {
-        // SAFETY: the dynamic section of a loaded object, where the loader says it is.
+        // SAFETY: the dynamic section of a loaded object, at the loader's address.
         unsafe { relink(base, base + header.p_vaddr as usize) };
     }
     1
 }
 
-/// What an object says about its linking: the entries of its dynamic section that are used.
+/// Entries of an object's dynamic section that are used.
 #[derive(Default)]
 struct Dynamic {
     symbols: usize,
     strings: usize,
-    /// Relocations: where, and how many bytes.
+    /// Relocation tables: address, and length in bytes.
     tables: [(usize, usize); 2],
 }
 
@@ -79,7 +79,7 @@ const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
 const DT_JMPREL: u64 = 23;
 
-/// Relocations that are the address of a function: of a call, and of a value.
+/// Relocation types that hold a function's address: for a call, and for a value.
 #[cfg(target_arch = "x86_64")]
 const SLOT_TYPES: &[u32] = &[7, 6];
 #[cfg(target_arch = "aarch64")]
@@ -96,7 +96,7 @@ unsafe fn dynamic(base: usize, at: usize) -> Dynamic {
         // SAFETY: the section ends with an entry of tag 0.
         let [tag, value] = unsafe { entry.read() };
         let value = value as usize;
-        // Some loaders turn offsets into addresses in place, some do not.
+        // Some loaders replace offsets by addresses in place, others do not.
         let address = if value < base { base + value } else { value };
         match tag {
             0 => return found,
@@ -117,26 +117,27 @@ unsafe fn dynamic(base: usize, at: usize) -> Dynamic {
 /// # Safety
 /// `at` is the dynamic section of an object loaded at `base`.
 unsafe fn relink(base: usize, at: usize) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     let Dynamic { symbols, strings, tables } = unsafe { dynamic(base, at) };
     if symbols == 0 || strings == 0 {
         return;
     }
     for (table, bytes) in tables {
         for n in 0..bytes / size_of::<libc::Elf64_Rela>() {
-            // SAFETY: the table has `bytes` bytes, as the object itself needs it.
+            // SAFETY: the table has `bytes` bytes, as the object's dynamic section states.
             let relocation = unsafe { (table as *const libc::Elf64_Rela).add(n).read() };
             let (kind, symbol) = (relocation.r_info as u32, (relocation.r_info >> 32) as usize);
             if !SLOT_TYPES.contains(&kind) {
                 continue;
             }
-            // SAFETY: a relocation names a symbol of the table, which names a string of its own.
+            // SAFETY: a relocation refers to a symbol of the table, and the symbol to its own
+            // string.
             let name = unsafe {
                 let symbol = (symbols as *const libc::Elf64_Sym).add(symbol).read();
                 CStr::from_ptr((strings + symbol.st_name as usize) as *const _)
             };
             if name == c"getsockopt" {
-                // SAFETY: the slot of that relocation is a pointer of the object's.
+                // SAFETY: the slot of that relocation is a pointer in the object.
                 unsafe { set_slot(base + relocation.r_offset as usize) };
             }
         }
@@ -144,16 +145,16 @@ unsafe fn relink(base: usize, at: usize) {
 }
 
 /// # Safety
-/// `at` is the address of a pointer to a function like ours.
+/// `at` is the address of a pointer to a function of the same type as `getsockopt_hook`.
 unsafe fn set_slot(at: usize) {
     let slot = at as *mut *const c_void;
-    // SAFETY: plain system calls; the page holds the slot, which the caller vouches for. A program that is
-    // linked at its start has it read-only.
+    // SAFETY: plain system calls; the page contains the slot, which the caller guarantees. In a
+    // program that is bound at start-up the page is read-only.
     unsafe {
         let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
         let start = (at & !(page - 1)) as *mut c_void;
         if libc::mprotect(start, page, libc::PROT_READ | libc::PROT_WRITE) == 0 {
-            slot.write(ours as *const c_void);
+            slot.write(getsockopt_hook as *const c_void);
         }
     }
 }

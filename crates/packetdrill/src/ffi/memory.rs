@@ -1,15 +1,15 @@
-//! Copies from and to the caller's memory, by the kernel: a pointer that leads nowhere is `EFAULT`, as in a
-//! system call, and no crash.
+//! Copies from and to the caller's memory by the kernel: a bad pointer gives `EFAULT`, as in a
+//! system call, instead of a crash.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
 use crate::errno::Errno;
 
-/// The longest that is copied in one go: more than any script writes.
+/// Maximum bytes of one copy: more than any script writes.
 const COPY_MAX: usize = 1 << 30;
 
-/// A copy of `len` bytes at `from`.
+/// Copies `len` bytes from `from`.
 pub(super) fn copy_in(from: *const c_void, len: usize) -> Result<Vec<u8>, Errno> {
     let len = len.min(COPY_MAX);
     let mut bytes = vec![0; len];
@@ -22,10 +22,10 @@ pub(super) fn copy_out(to: *mut c_void, bytes: &[u8]) -> Result<(), Errno> {
     transfer(Direction::Out, bytes.as_ptr().cast_mut().cast(), to, bytes.len())
 }
 
-/// Plain structures of C.
+/// Plain C structures.
 ///
 /// # Safety
-/// Every pattern of bytes is a value of the type, and it has no references.
+/// Every bit pattern is a valid value of the type, and the type holds no references.
 pub(super) unsafe trait Plain: Copy {}
 
 // SAFETY: integers and raw pointers only.
@@ -39,16 +39,16 @@ unsafe impl Plain for libc::epoll_event {}
 // SAFETY: as above.
 unsafe impl Plain for libc::socklen_t {}
 
-/// A copy of the structure at `from`.
+/// Copies the structure at `from`.
 pub(super) fn read<T: Plain>(from: *const T) -> Result<T, Errno> {
     let mut value = MaybeUninit::<T>::zeroed();
     let bytes = value.as_mut_ptr().cast();
     transfer(Direction::In, bytes, from.cast_mut().cast(), size_of::<T>())?;
-    // SAFETY: zeroed, then filled; every pattern of bytes is a value.
+    // SAFETY: zeroed, then filled; every bit pattern is a valid value.
     Ok(unsafe { value.assume_init() })
 }
 
-/// Copies of the `count` structures from `from` on.
+/// Copies `count` structures, starting at `from`.
 pub(super) fn read_all<T: Plain>(from: *const T, count: usize) -> Result<Vec<T>, Errno> {
     (0..count).map(|n| read(from.wrapping_add(n))).collect()
 }
@@ -65,7 +65,7 @@ enum Direction {
     Out,
 }
 
-/// Copies between memory of ours, which is good, and the caller's, which may not be.
+/// Copies between our own valid memory and the caller's memory, which may be invalid.
 fn transfer(
     direction: Direction,
     ours: *mut c_void,
@@ -77,7 +77,7 @@ fn transfer(
     }
     let local = libc::iovec { iov_base: ours, iov_len: len };
     let remote = libc::iovec { iov_base: theirs, iov_len: len };
-    // SAFETY: `ours` is `len` bytes of memory of this file's; the kernel checks `theirs`.
+    // SAFETY: `ours` points to `len` bytes of this module's memory; the kernel checks `theirs`.
     let copied = unsafe {
         let this = libc::getpid();
         match direction {
@@ -97,7 +97,8 @@ fn transfer(
     if !forbidden || theirs.is_null() {
         return Err(Errno::EFAULT);
     }
-    // SAFETY: where a sandbox forbids that call, the pointer is taken at its word, as any C library does.
+    // SAFETY: a sandbox forbids the system call, so the caller's pointer is trusted, as the C
+    // library does.
     unsafe {
         match direction {
             Direction::In => theirs.copy_to(ours, len),

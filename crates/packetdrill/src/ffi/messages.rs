@@ -1,10 +1,10 @@
-//! The entries of the table that move data: every way to read is one, every way to write another.
+//! Table entries that move data: all reads share one implementation, and so do all writes.
 
 use std::ffi::{c_int, c_void};
 
 use libc::{iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::calls::{adapter, answer, tell_address};
+use super::calls::{adapter, answer, write_address};
 use super::memory::{copy_in, copy_out, read as read_struct, read_all, write as write_struct};
 use super::table::UserData;
 use crate::adapter::Adapter;
@@ -12,7 +12,7 @@ use crate::address;
 use crate::calls::{Received, Written};
 use crate::errno::Errno;
 
-/// The most pieces of one message (`UIO_MAXIOV`).
+/// Maximum segments of one message (`UIO_MAXIOV`).
 const PIECES_MAX: usize = 1024;
 
 fn pieces(at: *const iovec, count: usize) -> Result<Vec<iovec>, Errno> {
@@ -20,11 +20,11 @@ fn pieces(at: *const iovec, count: usize) -> Result<Vec<iovec>, Errno> {
 }
 
 fn receive(adapter: &Adapter, fd: c_int, most: usize, flags: c_int) -> Result<Received, Errno> {
-    let patience = adapter.patience(fd, flags, |socket| socket.options.receive_timeout)?;
-    adapter.wait(patience, move |world| world.read(fd, most, flags)).unwrap_or(Err(Errno::EAGAIN))
+    let wait_limit = adapter.wait_limit(fd, flags, |socket| socket.options.receive_timeout)?;
+    adapter.wait(wait_limit, move |world| world.read(fd, most, flags)).unwrap_or(Err(Errno::EAGAIN))
 }
 
-/// Reads into pieces of memory, one after the other.
+/// Reads into several memory segments in order.
 fn receive_into(
     adapter: &Adapter,
     fd: c_int,
@@ -72,7 +72,7 @@ pub(super) unsafe extern "C" fn readv(
     at: *const iovec,
     count: c_int,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let pieces = usize::try_from(count).map_err(|_| Errno::EINVAL).and_then(|n| pieces(at, n));
     length(pieces.and_then(|pieces| receive_into(adapter, fd, &pieces, 0)))
@@ -85,7 +85,7 @@ pub(super) unsafe extern "C" fn recv(
     len: size_t,
     flags: c_int,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     length(receive_into(adapter, fd, &[iovec { iov_base: at, iov_len: len }], flags))
 }
@@ -99,9 +99,9 @@ pub(super) unsafe extern "C" fn recvfrom(
     from: *mut sockaddr,
     from_len: *mut socklen_t,
 ) -> ssize_t {
-    // SAFETY: the same call; a stream tells no address.
+    // SAFETY: the same call; a stream reports no address.
     let received = unsafe { recv(userdata, fd, at, len, flags) };
-    if received >= 0 && tell_address(from, from_len, &[]).is_err() {
+    if received >= 0 && write_address(from, from_len, &[]).is_err() {
         return answer(Err(Errno::EFAULT));
     }
     received
@@ -113,7 +113,7 @@ pub(super) unsafe extern "C" fn recvmsg(
     message: *mut msghdr,
     flags: c_int,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let received = read_struct(message).and_then(|mut header| {
         let pieces = pieces(header.msg_iov, header.msg_iovlen)?;
@@ -133,7 +133,7 @@ pub(super) unsafe extern "C" fn recvmsg(
     length(received)
 }
 
-/// `TCP_CM_INQ`: a `struct cmsghdr` and its number.
+/// Encodes `TCP_CM_INQ`: a `struct cmsghdr` and its number.
 fn control_message(left: i32) -> Vec<u8> {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     let mut bytes = (HEADER + size_of::<i32>()).to_ne_bytes().to_vec();
@@ -148,8 +148,9 @@ fn send_all(adapter: &Adapter, fd: c_int, written: Written) -> Result<ssize_t, E
     if let Some(remote) = adapter.call(|world| world.deferred(fd)) {
         return adapter.write_early(fd, Some(remote), written).map(|taken| taken as ssize_t);
     }
-    let patience = adapter.patience(fd, written.flags(), |socket| socket.options.send_timeout)?;
-    adapter.write(fd, patience, written).map(|taken| taken as ssize_t)
+    let wait_limit =
+        adapter.wait_limit(fd, written.flags(), |socket| socket.options.send_timeout)?;
+    adapter.write(fd, wait_limit, written).map(|taken| taken as ssize_t)
 }
 
 pub(super) unsafe extern "C" fn write(
@@ -176,7 +177,7 @@ pub(super) unsafe extern "C" fn writev(
     at: *const iovec,
     count: c_int,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let pieces = usize::try_from(count).map_err(|_| Errno::EINVAL).and_then(|n| pieces(at, n));
     let bytes = pieces.and_then(|pieces| gather(&pieces));
@@ -190,14 +191,14 @@ pub(super) unsafe extern "C" fn send(
     len: size_t,
     flags: c_int,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let bytes = copy_in(at, len);
     answer(bytes.and_then(|bytes| send_all(adapter, fd, Written::new(bytes, flags))))
 }
 
-/// To an address: an open with data (RFC 7413) where the flags ask for it; else the address is not looked
-/// at, since a stream has one.
+/// Sends to an address: with `MSG_FASTOPEN` an open with data (RFC 7413). Otherwise ignores the
+/// address, since a stream is connected.
 fn send_to(
     adapter: &Adapter,
     fd: c_int,
@@ -221,7 +222,7 @@ pub(super) unsafe extern "C" fn sendto(
     to: *const sockaddr,
     to_len: socklen_t,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let bytes = copy_in(at, len);
     answer(bytes.and_then(|bytes| send_to(adapter, fd, (bytes, flags), (to, to_len as usize))))
@@ -233,7 +234,7 @@ pub(super) unsafe extern "C" fn sendmsg(
     message: *const msghdr,
     flags: c_int,
 ) -> ssize_t {
-    // SAFETY: packetdrill gives what the table holds.
+    // SAFETY: packetdrill passes the `userdata` of the table.
     let adapter = unsafe { adapter(userdata) };
     let sent = read_struct(message).and_then(|header| {
         let bytes = gather(&pieces(header.msg_iov, header.msg_iovlen)?)?;

@@ -1,7 +1,7 @@
-//! The door to C: packetdrill's table of function pointers, and `getsockopt` in place of the C library's.
+//! The C interface: packetdrill's table of function pointers, and a replacement of `getsockopt`.
 //!
-//! Owns all `unsafe` of this layer. What comes through pointers is copied in and out by the kernel
-//! (`memory`), which refuses a bad one as it would in a system call.
+//! Owns all `unsafe` code of this crate. The kernel copies memory behind foreign pointers
+//! (`memory`) and rejects a bad one as in a system call.
 
 mod calls;
 mod descriptor;
@@ -16,18 +16,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::adapter::Adapter;
 use table::Interface;
 
-/// The stacks that are loaded: `getsockopt` of the C library is told a descriptor only.
+/// The loaded stacks: the C library's `getsockopt` gets only a descriptor.
 static LOADED: Mutex<Vec<Arc<Adapter>>> = Mutex::new(Vec::new());
 
 fn loaded() -> std::sync::MutexGuard<'static, Vec<Arc<Adapter>>> {
     LOADED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Fills packetdrill's table with the calls of a new stack, as its `--so_filename` asks for. `flags` is the
-/// text of `--so_flags`, or null: see `docs/packetdrill.md`.
+/// Fills packetdrill's table with the calls of a new stack, as `--so_filename` requires. `flags` is
+/// the text of `--so_flags`, or null: see `docs/packetdrill.md`.
 ///
 /// # Safety
-/// `interface` is packetdrill's `struct packetdrill_interface`, and `flags` a string of C or null.
+/// `interface` points to packetdrill's `struct packetdrill_interface`; `flags` is a C string or
+/// null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn packetdrill_interface_init(
     flags: *const c_char,
@@ -36,7 +37,7 @@ pub unsafe extern "C" fn packetdrill_interface_init(
     let flags = if flags.is_null() {
         String::new()
     } else {
-        // SAFETY: the caller's contract: not null, so a string of C.
+        // SAFETY: the caller's contract: not null, so it is a C string.
         unsafe { CStr::from_ptr(flags) }.to_string_lossy().into_owned()
     };
     let adapter = Arc::new(Adapter::new(&flags));

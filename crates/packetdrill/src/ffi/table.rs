@@ -9,7 +9,7 @@ use libc::{
 
 use super::{calls, messages};
 
-/// Which stack a call is for.
+/// Identifies the stack of a call.
 pub(super) type UserData = *mut c_void;
 
 macro_rules! interface {
@@ -23,7 +23,7 @@ macro_rules! interface {
             $($field: unsafe extern "C" fn(UserData $(, $argument)*) $(-> $result)?,)*
         }
 
-        /// The table of one stack.
+        /// Returns the table of one stack.
         pub(super) fn of(userdata: UserData) -> Interface {
             Interface { userdata, $($field: $call,)* }
         }

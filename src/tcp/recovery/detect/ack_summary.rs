@@ -1,24 +1,24 @@
-//! What one ACK delivered: the facts for the detectors.
+//! Summary of one ACK: the facts for the detectors.
 
 use crate::tcp::SeqNum;
 use crate::tcp::scoreboard::Delivered;
 
-/// What one ACK tells, all of it together.
+/// Facts that one ACK reports, over all its SACK blocks.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct AckSummary {
-    /// Newly acknowledged, cumulatively or selectively.
+    /// Bytes newly acknowledged, cumulatively or selectively.
     pub(in crate::tcp) delivered: u32,
-    /// The shortest round trip of the segments that were sent once.
+    /// Shortest RTT in microseconds of the delivered segments that were sent once.
     pub(in crate::tcp) rtt_us: Option<u32>,
-    /// Something arrived that was sent once, and before the end of the episode.
+    /// True if it delivers a segment that was sent once, before RecoveryPoint.
     pub(in crate::tcp) original: bool,
-    /// The highest number that it tells of.
+    /// Highest sequence number that the ACK covers, cumulatively or selectively.
     pub(in crate::tcp) highest: SeqNum,
-    /// SND.UNA before it.
+    /// SND.UNA before the ACK.
     pub(in crate::tcp) una: SeqNum,
-    /// Nothing was selectively acknowledged before it.
+    /// True if no byte was SACKed before the ACK.
     pub(in crate::tcp) blank: bool,
-    /// Bytes that it acknowledges cumulatively.
+    /// Bytes acknowledged cumulatively.
     pub(in crate::tcp) bytes: u32,
 }
 

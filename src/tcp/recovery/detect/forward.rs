@@ -1,17 +1,17 @@
-//! F-RTO with SACK (RFC 5682 §3.1): whether a timeout was only a delay, by what arrives after it without
-//! having been sent again.
+//! F-RTO with SACK (RFC 5682 §3.1): detects a spurious timeout from segments that arrive after it
+//! without retransmission.
 //!
-//! Owns the steps. Refuses to know what is undone then.
+//! Owns the steps. The undo is the caller's part.
 
 use crate::tcp::SeqNum;
 
-/// F-RTO with SACK (RFC 5682 §3.1), after a timeout.
+/// State of F-RTO after a timeout.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct ForwardProbe {
     step: Step,
     /// RecoveryPoint.
     recovery_point: SeqNum,
-    /// New segments that may still go, whatever cwnd is.
+    /// New segments that may still be sent regardless of cwnd.
     segments: u8,
 }
 
@@ -19,48 +19,48 @@ pub(in crate::tcp) struct ForwardProbe {
 enum Step {
     #[default]
     Off,
-    /// Step 2: waiting for the ACK of what was sent again.
+    /// Step 2: waits for the first ACK of retransmitted data.
     Waiting,
-    /// Step 3: new data is under way.
+    /// Step 3: new data is in flight.
     Probing,
 }
 
-/// What F-RTO makes of an ACK.
+/// Result of F-RTO for an ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum Finding {
-    /// Nothing yet.
+    /// Undecided, or not spurious.
     Open,
     /// The timeout was spurious.
     Spurious,
 }
 
-/// What an ACK after a timeout tells.
+/// Facts of an ACK after a timeout.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Answer {
     pub(in crate::tcp) ack: SeqNum,
-    /// Whether SND.UNA advanced.
+    /// True if SND.UNA advanced.
     pub(in crate::tcp) advances: bool,
-    /// Whether it delivers something that was sent before the timeout and not again since.
+    /// True if it delivers data that was sent before the timeout and not retransmitted.
     pub(in crate::tcp) original: bool,
-    /// The highest number that the ACK tells of, cumulatively or selectively.
+    /// Highest sequence number that the ACK covers, cumulatively or selectively.
     pub(in crate::tcp) highest: SeqNum,
     /// SND.NXT.
     pub(in crate::tcp) nxt: SeqNum,
-    /// Whether new data may be sent, as far as the program and the peer's window go.
+    /// True if unsent data exists and the peer's window allows it.
     pub(in crate::tcp) has_new: bool,
 }
 
 impl ForwardProbe {
-    /// Step 1. "This algorithm SHOULD NOT be applied if the TCP sender is already in loss recovery"
-    /// (`recovering`).
+    /// Starts at step 1. "This algorithm SHOULD NOT be applied if the TCP sender is already in loss
+    /// recovery" (`recovering`).
     pub(in crate::tcp) fn begin(&mut self, nxt: SeqNum, recovering: bool) {
         let step = if recovering { Step::Off } else { Step::Waiting };
         *self = Self { step, recovery_point: nxt, segments: 0 };
     }
 
-    /// Whether it waits for the first answer: then it "MUST re-start the algorithm processing from step 1"
-    /// when the timer expires again.
+    /// Returns true while F-RTO waits for the first ACK. If the timer expires again then, it "MUST
+    /// re-start the algorithm processing from step 1".
     pub(in crate::tcp) fn awaits_answer(&self) -> bool {
         self.step == Step::Waiting
     }
@@ -69,22 +69,22 @@ impl ForwardProbe {
         *self = Self::default();
     }
 
-    /// Whether new data goes before what waits to be sent again.
+    /// Returns true if new data precedes pending retransmissions.
     pub(in crate::tcp) fn holds_back(&self) -> bool {
         self.step == Step::Probing
     }
 
-    /// Whether a new segment may go past cwnd.
+    /// Returns true if a new segment may exceed cwnd.
     pub(in crate::tcp) fn allows_new(&self) -> bool {
         self.step == Step::Probing && self.segments > 0
     }
 
-    /// A new segment is sent.
+    /// Counts a new segment as sent.
     pub(in crate::tcp) fn on_sent_new(&mut self) {
         self.segments = self.segments.saturating_sub(1);
     }
 
-    /// Steps 2 and 3.
+    /// Applies an ACK: steps 2 and 3.
     pub(in crate::tcp) fn on_ack(&mut self, answer: &Answer) -> Finding {
         match self.step {
             Step::Off => Finding::Open,
@@ -92,7 +92,7 @@ impl ForwardProbe {
             // Stay in step 2".
             Step::Waiting if !answer.advances => Finding::Open,
             Step::Waiting => {
-                // (a) all is acknowledged, or nothing new can be sent: the conventional way.
+                // (a) all is acknowledged, or no new data can be sent: conventional recovery.
                 let probes = answer.ack.before(self.recovery_point) && answer.has_new;
                 // "set variable "RecoveryPoint" to indicate the highest sequence number transmitted so
                 // far"; (b) "transmit up to two new (previously unsent) segments and proceed to step 3".

@@ -1,14 +1,14 @@
-//! The detectors of loss recovery: they take facts and return decisions, and do not know connections.
+//! Detectors of loss recovery: take facts, return decisions, and do not know connections.
 //!
 //! | file | |
 //! |---|---|
-//! | `ack_summary` | what one ACK delivered |
-//! | `rack` | which segments are lost, by time (RFC 8985 §6) |
-//! | `tlp` | what a probe of the tail found out (RFC 8985 §7.4) |
-//! | `prr` | how much may be sent while the flight comes down (RFC 9937) |
-//! | `forward` | whether a timeout was spurious, by F-RTO (RFC 5682) |
-//! | `undo`, `repeats` | whether a retransmission was spurious, by timestamps (RFC 3522) and D-SACK (RFC 3708) |
-//! | `path` | the minimum round trip, and whether the peer delays ACKs |
+//! | `ack_summary` | data delivered by one ACK |
+//! | `rack` | lost segments, by time (RFC 8985 §6) |
+//! | `tlp` | result of a tail loss probe (RFC 8985 §7.4) |
+//! | `prr` | transmission limit while the flight shrinks (RFC 9937) |
+//! | `forward` | spurious timeouts, by F-RTO (RFC 5682) |
+//! | `undo`, `repeats` | spurious retransmissions, by timestamps (RFC 3522) and D-SACK (RFC 3708) |
+//! | `path` | minimum RTT, and delayed ACKs of the peer |
 
 mod ack_summary;
 mod forward;

@@ -1,33 +1,31 @@
-//! What is known of the path, in four bytes: the least round trip of late (RFC 8985 §6.2 step 1), and
-//! whether the peer holds its ACKs back.
-//!
-//! Owns the minimum over a window of time.
+//! Path properties in four bytes: the windowed minimum RTT (RFC 8985 §6.2 step 1), and a flag for a
+//! peer that delays its ACKs.
 
 use crate::time::Instant;
 
-/// How long a least round trip counts, in units of 2^16 ms: five and a half minutes, since paths change.
-/// Shorter, and a queue of our own making is taken for the path; longer, and a path that became longer is
-/// taken for one that changes the order.
+/// Lifetime of the minimum RTT, in units of 2^16 ms: five and a half minutes, since paths change. A
+/// shorter window takes our own queue for the path; a longer one takes a longer path for
+/// reordering.
 const WINDOW: u32 = 5;
 
-/// The least round trip in microseconds, up to 16 seconds; 0 is none yet.
+/// Mask of the minimum RTT in microseconds, up to 16 seconds; 0 before the first sample.
 const RTT: u32 = (1 << 24) - 1;
 
-/// When it was measured, in units of 2^16 ms, modulo 2^7.
+/// Mask of its time, in units of 2^16 ms, modulo 2^7.
 const AT: u32 = (1 << 7) - 1;
 
-/// Where that stands.
+/// Bit position of the time.
 const AT_SHIFT: u32 = 24;
 
-/// The peer has been seen to hold ACKs back for longer than probes allow.
+/// Flag: the peer was seen to delay ACKs for longer than the probe timeout.
 const HOLDS_ACKS: u32 = 1 << 31;
 
-/// See above.
+/// Packed properties of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct Path(u32);
 
 impl Path {
-    /// A round trip was measured. RACK.min_RTT:
+    /// Updates RACK.min_RTT with a sample:
     ///   > The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that can
     ///   > adapt when migrating to significantly longer paths
     #[inline]
@@ -40,18 +38,18 @@ impl Path {
         }
     }
 
-    /// RACK.min_RTT, microseconds; 0 before the first measurement.
+    /// Returns RACK.min_RTT in microseconds; 0 before the first sample.
     #[inline]
     pub(in crate::tcp) const fn min_rtt_us(self) -> u32 {
         self.0 & RTT
     }
 
-    /// Whether the peer holds ACKs back.
+    /// Returns true if the peer delays ACKs.
     pub(in crate::tcp) const fn holds_acks(self) -> bool {
         self.0 & HOLDS_ACKS != 0
     }
 
-    /// A probe told it, or that it was not for nothing.
+    /// Sets the flag after a spurious probe; clears it after a probe that repaired a loss.
     pub(in crate::tcp) const fn set_holds_acks(&mut self, holds: bool) {
         self.0 = self.0 & !HOLDS_ACKS | if holds { HOLDS_ACKS } else { 0 };
     }

@@ -1,9 +1,9 @@
-//! Proportional rate reduction (RFC 9937, which replaces RFC 6937): how much to send while fast recovery
-//! brings the flight down to ssthresh: what RFC 2018 §5.1 has preserved of congestion control.
+//! Proportional rate reduction (RFC 9937, which obsoletes RFC 6937): limits transmission while fast
+//! recovery reduces the flight to ssthresh, and so preserves congestion control (RFC 2018 §5.1).
 //!
-//! Owns the counts of one recovery, bytes.
+//! Owns the byte counts of one recovery.
 
-/// One recovery.
+/// Counts of one recovery, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Prr {
     delivered: u32,
@@ -11,37 +11,37 @@ pub(in crate::tcp) struct Prr {
     recover_fs: u32,
 }
 
-/// What an ACK in recovery tells.
+/// Facts of an ACK in recovery.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Progress {
     /// DeliveredData.
     pub(in crate::tcp) delivered: u32,
-    /// The pipe after it.
+    /// Bytes in flight (pipe) after the ACK.
     pub(in crate::tcp) in_flight: u32,
-    /// SND.UNA advances and nothing more is found lost.
+    /// safeACK: SND.UNA advances and no further loss is found.
     pub(in crate::tcp) safe: bool,
 }
 
 impl Prr {
-    /// Fast recovery begins with `recover_fs` bytes in flight:
+    /// Starts fast recovery with `recover_fs` bytes in flight:
     ///   > RecoverFS = SND.NXT - SND.UNA
     ///   > Bytes SACKed before entering recovery will not be marked as delivered during recovery
     pub(in crate::tcp) const fn begin(&mut self, recover_fs: u32) {
         *self = Self { delivered: 0, out: 0, recover_fs };
     }
 
-    /// Data is sent, new or again.
+    /// Counts sent data, new or retransmitted.
     pub(in crate::tcp) const fn on_sent(&mut self, bytes: u32) {
         self.out = self.out.saturating_add(bytes);
     }
 
-    /// cwnd after an ACK, RFC 9937 §6.2.
+    /// Returns cwnd after an ACK (RFC 9937 §6.2).
     pub(in crate::tcp) fn cwnd(&mut self, progress: &Progress, ssthresh: u32, smss: u32) -> u32 {
         self.delivered = self.delivered.saturating_add(progress.delivered);
         let mut count = if progress.in_flight > ssthresh {
             self.proportional(ssthresh)
         } else {
-            // PRR-CRB: conservative; PRR-SSRB, one segment more, when recovery is in good progress.
+            // PRR-CRB: conservative. PRR-SSRB: one segment more for a safe ACK.
             let deliverable = self.delivered.saturating_sub(self.out).max(progress.delivered);
             let more = if progress.safe { smss } else { 0 };
             deliverable.saturating_add(more).min(ssthresh - progress.in_flight)
@@ -67,7 +67,7 @@ mod tests {
 
     const MSS: u32 = 1000;
 
-    /// RFC 9937 §7: 20 segments in flight, the first one lost, CUBIC's or Reno's half.
+    /// RFC 9937 §7: 20 segments in flight, the first one lost; ssthresh is half (CUBIC or Reno).
     fn begun() -> Prr {
         let mut prr = Prr::default();
         prr.begin(20 * MSS);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn one_segment_goes_for_two_delivered_while_the_flight_shrinks_to_half() {
+    fn one_segment_is_sent_for_two_delivered_while_the_flight_shrinks_to_half() {
         // RFC 9937 §6.2: sndcnt = CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out
         let mut prr = begun();
         let mut in_flight = 19 * MSS;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn below_ssthresh_it_conserves_packets_unless_recovery_goes_well() {
+    fn below_ssthresh_packets_are_conserved_unless_the_ack_is_safe() {
         // RFC 9937 §6.2: PRR-CRB by default, PRR-SSRB when safeACK
         let mut prr = begun();
         prr.on_sent(MSS);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lost_segment_goes_at_once_whatever_the_formula_says() {
+    fn the_lost_segment_is_sent_at_once_whatever_the_formula_says() {
         // RFC 9937 §6.2: "Force a fast retransmit upon entering recovery"
         let mut prr = begun();
         let none = Progress { delivered: 0, in_flight: 19 * MSS, safe: false };

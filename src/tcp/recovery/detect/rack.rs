@@ -1,24 +1,25 @@
-//! RACK: what was sent before something that has arrived is lost once it is late enough (RFC 8985 §6).
+//! RACK: a segment is lost if one sent after it has arrived and enough time has passed (RFC 8985
+//! §6).
 //!
-//! Owns the time of the most recent arrival and the reordering window. Refuses to know the segments: the
-//! scoreboard gives the one sent longest ago. Times in microseconds modulo 2^32.
+//! Owns the most recently sent segment that arrived, and the reordering window. Does not know the
+//! other segments: the scoreboard supplies the oldest one. Times are microseconds modulo 2^32.
 
 use crate::tcp::SeqNum;
 use crate::tcp::scoreboard::{Delivered, Piece};
 use crate::time::Duration;
 
-/// DupThresh (RFC 5681): so many segments selected tell of a loss where no reordering was seen.
+/// DupThresh (RFC 5681): number of SACKed segments that indicates a loss if no reordering was seen.
 const DUP_THRESH: u32 = 3;
 
-/// RFC 8985 §6.2 step 4: recoveries without D-SACK after which the window is small again.
+/// RFC 8985 §6.2 step 4: recoveries without D-SACK after which the window returns to its minimum.
 const PERSIST: u8 = 16;
 
-/// What is known of the flight.
+/// RACK state of a flight.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Rack {
     /// RACK.xmit_ts.
     sent_us: u32,
-    /// RACK.end_seq; none until something has arrived.
+    /// RACK.end_seq; `None` until a segment has arrived.
     end: Option<SeqNum>,
     /// RACK.rtt.
     rtt_us: u32,
@@ -28,7 +29,7 @@ pub(in crate::tcp) struct Rack {
     dsack_round: Option<SeqNum>,
 }
 
-/// What is kept while nothing is in flight.
+/// Reordering state, kept across flights.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp) struct Reordering {
     /// RACK.reo_wnd_mult.
@@ -37,9 +38,9 @@ pub(in crate::tcp) struct Reordering {
     persist: u8,
     /// RACK.reordering_seen.
     pub(in crate::tcp) seen: bool,
-    /// How far out of order, in segments, for information.
+    /// Maximum reordering distance in segments, for information.
     pub(in crate::tcp) degree: u16,
-    /// How often, for information.
+    /// Number of reordering events, for information.
     pub(in crate::tcp) times: u8,
 }
 
@@ -50,19 +51,19 @@ impl Default for Reordering {
 }
 
 impl Reordering {
-    /// An ACK told of segments that arrived `bytes` too late.
+    /// Records an ACK that delivered a segment `bytes` late.
     pub(in crate::tcp) fn note(&mut self, bytes: u32, mss: u16) {
         let segments = bytes.div_ceil(u32::from(mss.max(1)));
         self.degree = self.degree.max(u16::try_from(segments).unwrap_or(u16::MAX));
         self.times = self.times.saturating_add(1);
     }
 
-    /// Whether the next flight can use it.
+    /// Returns true if the next flight needs this state.
     pub(in crate::tcp) const fn remembers(&self) -> bool {
         self.seen || self.mult > 1
     }
 
-    /// Step 4, second half: fast or RTO recovery ends.
+    /// Processes the end of fast or RTO recovery (second half of step 4).
     pub(in crate::tcp) fn on_recovered(&mut self) {
         self.persist = self.persist.saturating_sub(1);
         if self.persist == 0 {
@@ -70,10 +71,10 @@ impl Reordering {
         }
     }
 
-    /// RACK.reo_wnd:
+    /// Returns RACK.reo_wnd in microseconds:
     ///   > min(RACK.reo_wnd_mult * RACK.min_RTT / 4, SRTT)
     ///
-    /// and none where no reordering was seen and a loss is certain enough.
+    /// and 0 if no reordering was seen and a loss is certain enough.
     pub(in crate::tcp) fn window_us(
         &self,
         recovering: bool,
@@ -90,21 +91,21 @@ impl Reordering {
     }
 }
 
-/// When the next segment is to be taken for lost.
+/// Loss decision for a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum Overdue {
-    /// The segment is lost.
+    /// The segment is lost now.
     Now,
-    /// It will be, after so many microseconds.
+    /// The segment is lost after this many microseconds.
     In(u32),
-    /// Nothing tells that it is.
+    /// Nothing indicates that the segment is lost.
     Never,
 }
 
 impl Rack {
-    /// Steps 2 and 3 for one segment that arrived; how many bytes too late, if it did so. `echoes_earlier`
-    /// tells whether the ACK echoes a copy that was sent before the last one.
+    /// Applies steps 2 and 3 to an arrived segment. Returns the reordering distance in bytes if it
+    /// is late. `echoes_earlier` says that the ACK echoes a copy older than the last transmission.
     pub(in crate::tcp) fn on_delivered(
         &mut self,
         segment: &Delivered,
@@ -119,15 +120,16 @@ impl Rack {
         let late = self.detect_reordering(segment, kept);
         let rtt_us = now_us.wrapping_sub(segment.sent_us);
         // "To avoid spurious inferences, ignore a segment as invalid if any of its sequence range has been
-        // retransmitted before and if either of two conditions is true": the timestamp tells of an
-        // earlier copy, or the ACK came sooner than any can.
+        // retransmitted before and if either of two conditions is true": the timestamp echo belongs
+        // to an earlier copy, or the ACK is faster than the minimum RTT.
         if segment.resent && (echoes_earlier || rtt_us < min_rtt_us) {
             return late;
         }
         let newer = |end| sent_after(segment.sent_us, segment.end, self.sent_us, end);
-        // "RACK.rtt is the RTT of the most recently delivered segment", sent last or not. Of those that one
-        // ACK delivers together it is the last by number, where step 2 takes them in the order of sending: a
-        // late original tells how long the path takes now, which a quick copy sent after it does not.
+        // "RACK.rtt is the RTT of the most recently delivered segment", also if it was not the last
+        // one sent. Of several segments that one ACK delivers, the highest sequence number counts,
+        // where step 2 orders them by transmission time: a late original measures the path as it is
+        // now, a fast copy sent after it does not.
         self.rtt_us = rtt_us;
         if self.end.is_none_or(newer) {
             (self.sent_us, self.end) = (segment.sent_us, Some(segment.end));
@@ -135,7 +137,7 @@ impl Rack {
         late
     }
 
-    /// Nothing has arrived since something is in flight: RACK.rtt is what it was, or about.
+    /// Uses SRTT as RACK.rtt if no segment of the flight has arrived yet.
     pub(in crate::tcp) fn assume_rtt(&mut self, srtt: Option<Duration>) {
         if self.end.is_none() {
             let us = srtt.map_or(0, Duration::as_micros);
@@ -143,7 +145,8 @@ impl Rack {
         }
     }
 
-    /// Step 3: a segment that was sent once arrives after one of a higher number. How far, in bytes.
+    /// Step 3: detects a segment, sent once, that arrives after a higher one. Returns the distance
+    /// in bytes.
     fn detect_reordering(&mut self, segment: &Delivered, kept: &mut Reordering) -> Option<u32> {
         match self.fack {
             Some(fack) if segment.end.before(fack) => {
@@ -157,8 +160,8 @@ impl Rack {
         }
     }
 
-    /// Step 4, first half: the ACK, which leaves SND.UNA at `una`, tells of a duplicate. The window grows
-    /// once a round trip.
+    /// First half of step 4: processes a D-SACK; SND.UNA is `una` after the ACK. The window grows
+    /// at most once per round trip.
     pub(in crate::tcp) fn on_dsack(&mut self, una: SeqNum, nxt: SeqNum, kept: &mut Reordering) {
         if self.dsack_round.is_none_or(|round| una.at_or_after(round)) {
             self.dsack_round = Some(nxt);
@@ -167,7 +170,7 @@ impl Rack {
         }
     }
 
-    /// Whether a segment was sent before the last one known to have arrived.
+    /// Returns true if `segment` was sent before the most recent one that arrived.
     pub(in crate::tcp) fn is_past(&self, segment: &Piece) -> bool {
         let before = |end| sent_after(self.sent_us, end, segment.sent_us, segment.end);
         self.end.is_some_and(before)
@@ -181,7 +184,7 @@ impl Rack {
         self.late(segment, window_us, now_us)
     }
 
-    /// The same after a timeout (§6.3), for which nothing needs to have arrived since.
+    /// Checks the deadline alone. After a timeout (§6.3) no arrival is required.
     pub(in crate::tcp) fn late(&self, segment: &Piece, window_us: u32, now_us: u32) -> Overdue {
         let limit = segment.sent_us.wrapping_add(self.rtt_us).wrapping_add(window_us);
         let remaining = limit.wrapping_sub(now_us) as i32;
@@ -189,7 +192,7 @@ impl Rack {
     }
 }
 
-/// RACK_sent_after: by time, and of those sent at once by number.
+/// RACK_sent_after: compares transmission times, and sequence numbers if they are equal.
 fn sent_after(us1: u32, end1: SeqNum, us2: u32, end2: SeqNum) -> bool {
     us1.wrapping_sub(us2) as i32 > 0 || us1 == us2 && end1.after(end2)
 }
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_recoveries_without_a_duplicate_make_the_window_small_again() {
+    fn sixteen_recoveries_without_a_duplicate_reset_the_window() {
         // RFC 8985 §6.2 step 4: "RACK persists using the inflated RACK.reo_wnd for up to 16 loss recoveries,
         // after which it resets RACK.reo_wnd to its starting value, min_RTT / 4."
         let (mut rack, mut kept) = (Rack::default(), Reordering::default());
@@ -257,8 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn of_what_one_ack_delivers_the_highest_number_tells_the_round_trip() {
-        // RFC 8985 §6.2 step 2, from which this deviates.
+    fn of_the_segments_that_one_ack_delivers_the_highest_gives_the_round_trip() {
+        // Deliberate deviation from RFC 8985 §6.2 step 2.
         let arrived = |end, sent_us, resent| Delivered {
             end: SeqNum(end),
             sent_us,
@@ -275,8 +278,8 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_of_microseconds_goes_round_in_the_middle_of_a_flight() {
-        // RFC 8985 §4 (2): any granularity finer than a quarter of the round trip will do.
+    fn the_microsecond_clock_may_wrap_in_the_middle_of_a_flight() {
+        // RFC 8985 §4 (2): any granularity finer than a quarter of the round trip suffices.
         let mut rack = Rack::default();
         let sent = |us: u32, end| Piece {
             seq: SeqNum(end - 10),

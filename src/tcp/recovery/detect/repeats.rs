@@ -1,41 +1,41 @@
-//! What was sent again lately: so that a report of a duplicate can be told from one that the network made
-//! (RFC 3708 §3).
+//! History of recent retransmissions, to distinguish our own duplicates from those that the network
+//! created (RFC 3708 §3).
 //!
-//! Owns a short history, the last few. Refuses to know what follows from it.
+//! Owns the last few entries. The consequences are the caller's part.
 
 use crate::tcp::SeqNum;
 
-/// So many are remembered. Fewer, and a burst of losses leaves us without evidence; more, and looking for
-/// one takes longer than it is worth.
+/// Entries in the history. With fewer, a burst of losses leaves no evidence; with more, a look-up
+/// takes longer than it is worth.
 const KEPT: usize = 16;
 
-/// The last segments that were sent again.
+/// The most recent retransmissions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Repeats {
-    /// From where to where; a place not yet used holds nothing.
+    /// Sequence ranges, start and end; an unused entry is empty.
     kept: [(SeqNum, SeqNum); KEPT],
-    /// The place that is used next.
+    /// Index of the next entry to write.
     next: u8,
-    /// Where the highest ends of those that are forgotten.
+    /// Highest end of the overwritten entries.
     forgotten: Option<SeqNum>,
 }
 
-/// What the history says of a sequence range.
+/// Number of retransmissions of a sequence range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum Sent {
-    /// It was sent again once.
+    /// Retransmitted once.
     Again,
-    /// It was sent again more than once.
+    /// Retransmitted more than once.
     Often,
-    /// It was not sent again: who has it twice has it from the network.
+    /// Never retransmitted: the network duplicated it.
     Once,
-    /// Nobody knows any more.
+    /// The history no longer covers the range.
     Unknown,
 }
 
 impl Repeats {
-    /// The segment from `seq` to `end` is sent again.
+    /// Records the retransmission of `seq..end`.
     pub(in crate::tcp) fn push(&mut self, seq: SeqNum, end: SeqNum) {
         let place = usize::from(self.next);
         let (from, to) = core::mem::replace(&mut self.kept[place], (seq, end));
@@ -45,7 +45,7 @@ impl Repeats {
         self.next = ((place + 1) % KEPT) as u8;
     }
 
-    /// How often something of `left..right` was sent again.
+    /// Returns the number of retransmissions within `left..right`.
     pub(in crate::tcp) fn look_up(&self, left: SeqNum, right: SeqNum) -> Sent {
         let holds = |at: SeqNum| {
             self.kept.iter().filter(|(seq, end)| seq.at_or_before(at) && at.before(*end)).count()
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_tells_once_from_again_from_often() {
+    fn the_history_counts_the_retransmissions_of_a_range() {
         // RFC 3708 §3 (A.2), (A.3), (A.4)
         let mut repeats = Repeats::default();
         for n in [3, 5, 5] {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_not_known_to_have_been_sent_once() {
+    fn an_overwritten_entry_is_unknown_not_never_retransmitted() {
         let mut repeats = Repeats::default();
         for n in 0..100 {
             let (seq, end) = seg(n);

@@ -1,47 +1,48 @@
-//! Tail loss probes: when nothing answers, one segment is sent to get an answer before the timer that
-//! would cost the whole window expires (RFC 8985 §7). In place of RFC 7765's earlier timer, since the
-//! answer tells RACK what is lost, and the window is kept.
+//! Tail loss probes: when no ACK arrives, one segment is sent to elicit an ACK before the RTO
+//! expires, which would collapse the window (RFC 8985 §7). Replaces the earlier timer of RFC 7765:
+//! the ACK lets RACK detect the loss, and cwnd is kept.
 //!
-//! Owns the probe under way. Refuses to know which segment it is.
+//! Owns the state of the probe in flight. The choice of the segment is the caller's part.
 
 use crate::tcp::SeqNum;
 
-/// The probe of one flight.
+/// Probe state of one flight.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct TailProbe {
     /// TLP.end_seq; `None` when no probe is in flight.
     end: Option<SeqNum>,
-    /// Where the segment that was sent ends.
+    /// End of the probe segment.
     sent_end: SeqNum,
     /// TLP.is_retrans.
     is_again: bool,
-    /// A probe was sent and no round trip was measured since.
+    /// True if a probe was sent and no RTT was measured since.
     unmeasured: bool,
-    /// A probe is to be sent now.
+    /// True if a probe is pending.
     pub(in crate::tcp) due: bool,
-    /// The probe is the first segment: the peer has acknowledged nothing but the SYN.
+    /// True if the probe is the first segment: the peer has acknowledged only the SYN.
     pub(in crate::tcp) is_first: bool,
 }
 
-/// What an ACK tells of a probe.
+/// Result of an ACK for the probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::tcp) enum Verdict {
-    /// Nothing, or that nothing was lost.
+    /// Undecided, or no loss.
     Nothing,
     /// The probe repaired the loss of the last segment.
     Repaired,
-    /// The probe was for nothing: the ACK was late.
+    /// The probe was unnecessary: the ACK was late.
     Spurious,
 }
 
 impl TailProbe {
-    /// RFC 8985 §7.3: no other probe in flight, and a round trip measured since the last one.
+    /// Returns true if no probe is in flight and an RTT was measured since the last one (RFC 8985
+    /// §7.3).
     pub(in crate::tcp) const fn may_probe(&self) -> bool {
         self.end.is_none() && !self.unmeasured
     }
 
-    /// The probe that was due is sent, up to `sent_end`, and SND.NXT is `nxt`.
+    /// Records the probe as sent, ending at `sent_end`, with SND.NXT at `nxt`.
     pub(in crate::tcp) const fn on_sent(&mut self, nxt: SeqNum, sent_end: SeqNum, is_again: bool) {
         *self = Self {
             end: Some(nxt),
@@ -53,34 +54,34 @@ impl TailProbe {
         };
     }
 
-    /// Whether what an ACK of later data tells still matters: the probe may have repaired a loss.
+    /// Returns true if a probe is in flight whose result an ACK of later data may still reveal.
     pub(in crate::tcp) const fn is_pending(&self) -> bool {
         self.end.is_some()
     }
 
-    /// After the segment that the probe was.
+    /// Returns the end of the probe segment.
     pub(in crate::tcp) const fn sent_end(&self) -> SeqNum {
         self.sent_end
     }
 
-    /// A round trip was measured.
+    /// Records that an RTT was measured.
     pub(in crate::tcp) const fn on_rtt(&mut self) {
         self.unmeasured = false;
     }
 
-    /// RFC 8985 §7.1: fast recovery or RTO recovery begins.
+    /// Resets the probe at the start of fast recovery or RTO recovery (RFC 8985 §7.1).
     pub(in crate::tcp) const fn reset(&mut self) {
         self.end = None;
         self.is_again = false;
         self.due = false;
     }
 
-    /// Whether the probe in flight, sent before, ends at `end`.
+    /// Returns true if the probe in flight is a retransmission that ends at `end`.
     pub(in crate::tcp) fn is_probe_of(&self, end: SeqNum) -> bool {
         self.is_again && self.end.is_some() && self.sent_end == end
     }
 
-    /// RFC 8985 §7.4.2, TLP_process_ack.
+    /// Applies an ACK (RFC 8985 §7.4.2, TLP_process_ack).
     pub(in crate::tcp) fn on_ack(
         &mut self,
         ack: SeqNum,
@@ -94,7 +95,7 @@ impl TailProbe {
         if !self.is_again || told_twice || past || is_bare {
             self.end = None;
         }
-        // "Case 1" and "case 2" tell that both copies arrived.
+        // "Case 1" and "case 2" show that both copies arrived.
         match (self.is_again, told_twice, past) {
             (true, true, _) => Verdict::Spurious,
             (true, false, true) => Verdict::Repaired,

@@ -1,51 +1,51 @@
-//! What was taken for lost and was not: detected by duplicates that the peer reports (RFC 2883, RFC 3708)
-//! and by timestamps (Eifel, RFC 3522); answered by giving the window back (RFC 4015).
+//! Detection of spurious reductions: by D-SACK (RFC 2883, RFC 3708) and by timestamps (Eifel, RFC
+//! 3522). The response restores the window (RFC 4015).
 //!
-//! Owns what is remembered of the last episode of loss, which outlives the flight: reports come late.
+//! Owns the state of the last episode of loss. It outlives the flight, since D-SACKs arrive late.
 
 use super::repeats::{Repeats, Sent};
 use crate::tcp::{Rtt, Segment, SeqNum};
 
-/// The last episode of loss.
+/// State of the last episode of loss.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::tcp) struct Undo {
-    /// SND.UNA when it began.
+    /// SND.UNA at its start.
     from: SeqNum,
-    /// Where the segment began that was sent again first.
+    /// Start of the first retransmitted segment.
     again_at: SeqNum,
-    /// RetransmitTS of RFC 3522: our TSval when something was first sent again; 0 is none yet.
+    /// RetransmitTS of RFC 3522: TSval of the first retransmission; 0 before it.
     first_again: u32,
     /// pipe_prev of RFC 4015: max(FlightSize, ssthresh) before the reduction.
     pub(in crate::tcp) pipe_before: u32,
     /// SRTT_prev and RTTVAR_prev.
     rtt_before: Rtt,
-    /// SND.NXT at a timeout that was spurious, until something newer gives a sample.
+    /// SND.NXT at a spurious timeout, until newer data gives an RTT sample.
     delayed: Option<SeqNum>,
-    /// Whether it began with a timeout.
+    /// True if a timeout started the episode.
     pub(in crate::tcp) by_timeout: bool,
-    /// Segments sent again that no duplicate was reported for.
+    /// Retransmitted segments without a D-SACK yet.
     unexplained: u16,
-    /// Whether there is an episode whose reduction may be taken back.
+    /// True if the reduction may still be undone.
     open: bool,
-    /// Whether something of it was sent again.
+    /// True if a segment was retransmitted in the episode.
     repaired: bool,
-    /// Whether reports of duplicates may take it back (RFC 3708 §3 (A.1), (A.3)).
+    /// True if D-SACKs may undo the reduction (RFC 3708 §3 (A.1), (A.3)).
     by_reports: bool,
-    /// Whether the first ACK that advances SND.UNA has come.
+    /// True after the first ACK that covers the retransmission.
     answered: bool,
-    /// Whether the peer has ever reported a duplicate: it can.
+    /// True if the peer has ever sent a D-SACK.
     reports: bool,
-    /// Whether the network makes duplicates (RFC 3708 §3 (A.4)).
+    /// True if the network duplicates segments (RFC 3708 §3 (A.4)).
     network_repeats: bool,
-    /// What was sent again lately.
+    /// Recent retransmissions.
     repeats: Repeats,
 }
 
-/// A report of a duplicate: from here to there the peer had it already.
+/// Sequence range, start and end, that the peer received twice.
 pub(in crate::tcp) type Duplicate = (SeqNum, SeqNum);
 
 impl Undo {
-    /// The window is about to be reduced, with SND.UNA at `una`.
+    /// Starts an episode before the window is reduced, with SND.UNA at `una`.
     pub(in crate::tcp) const fn begin(&mut self, una: SeqNum) {
         self.from = una;
         self.first_again = 0;
@@ -58,8 +58,8 @@ impl Undo {
         self.repaired = false;
     }
 
-    /// The same by a timeout. RFC 4015 §3.1 (0): "pipe_prev <- max (FlightSize, ssthresh)", and the
-    /// estimate of the round trip.
+    /// Starts an episode by a timeout. RFC 4015 §3.1 (0): "pipe_prev <- max (FlightSize,
+    /// ssthresh)", and the RTT estimate before it.
     pub(in crate::tcp) const fn begin_by_timeout(
         &mut self,
         una: SeqNum,
@@ -72,8 +72,8 @@ impl Undo {
         self.rtt_before = rtt;
     }
 
-    /// The window is reduced for a loss that a probe, which ends at `end`, seems to have repaired: a late
-    /// report may still tell that both copies came.
+    /// Starts an episode for a loss that a probe ending at `end` seems to have repaired. A late
+    /// D-SACK may still show that both copies arrived.
     pub(in crate::tcp) fn begin_by_probe(&mut self, end: SeqNum) {
         self.begin(end - 1);
         self.unexplained = 1;
@@ -81,28 +81,29 @@ impl Undo {
         self.answered = true;
     }
 
-    /// The timeout was spurious, with SND.NXT at `nxt`.
+    /// Records that the timeout was spurious, with SND.NXT at `nxt`.
     pub(in crate::tcp) const fn retime_after(&mut self, nxt: SeqNum) {
         self.delayed = Some(nxt);
     }
 
-    /// RFC 4015 §3.1 (11): the estimate of before, if `ack` is of "data that was previously unsent when the
-    /// spurious timeout occurred".
+    /// Returns the RTT estimate from before the timeout (RFC 4015 §3.1 (11)) if `ack` covers "data
+    /// that was previously unsent when the spurious timeout occurred".
     pub(in crate::tcp) fn take_delayed(&mut self, ack: SeqNum) -> Option<Rtt> {
         self.delayed.take_if(|nxt| ack.after(*nxt)).map(|_| self.rtt_before)
     }
 
-    /// Whether a late report could refer to it, or it knows something of the path or the peer.
+    /// Returns true if a late D-SACK may refer to the episode, or the peer is known to send
+    /// D-SACKs.
     pub(in crate::tcp) const fn remembers(&self) -> bool {
         self.open || self.reports
     }
 
-    /// The reduction stands, or is taken back.
+    /// Closes the episode: the reduction is final or was undone.
     pub(in crate::tcp) const fn close(&mut self) {
         self.open = false;
     }
 
-    /// The segment from `seq` to `end` is sent again, with `tsval` as its timestamp.
+    /// Records the retransmission of `seq..end` with timestamp `tsval`.
     pub(in crate::tcp) fn on_retransmitted(
         &mut self,
         seq: SeqNum,
@@ -125,9 +126,10 @@ impl Undo {
         }
     }
 
-    /// RFC 3522 §3.2 steps (3) to (5): the first ACK of the segment that was sent again echoes a timestamp
-    /// from before that. `duplicate` tells whether it reports one, `all` whether nothing is outstanding
-    /// after it: then all ACKs of the flight may have been lost, unless the peer would have told of it.
+    /// Detects a spurious retransmission by timestamp (RFC 3522 §3.2 steps (3) to (5)): the first
+    /// ACK of the retransmitted segment echoes a timestamp from before the retransmission.
+    /// `duplicate` means that the ACK carries a D-SACK. `all` means that it leaves nothing
+    /// outstanding: then all ACKs of the flight may have been lost, unless the peer sends D-SACKs.
     pub(in crate::tcp) fn is_refuted_by_echo(
         &mut self,
         segment: &Segment<'_>,
@@ -141,18 +143,19 @@ impl Undo {
         self.answered = true;
         let Some(stamps) = segment.options.timestamps else { return false };
         let earlier = (stamps.echo.wrapping_sub(self.first_again) as i32) < 0;
-        // §3.3 is about "Timeout due to loss of all ACKs": a fast retransmission has heard some.
+        // §3.3 covers "Timeout due to loss of all ACKs". A fast retransmission has received some.
         earlier && !duplicate && (self.reports || !all || !self.by_timeout)
     }
 
-    /// Whether nothing of it was sent again: then what was missing and arrives was late, not lost.
+    /// Returns true if nothing was retransmitted in the episode. Data that arrives then was late,
+    /// not lost.
     pub(in crate::tcp) const fn is_untouched(&self) -> bool {
         self.open && !self.repaired
     }
 
-    /// RFC 3708 §3: the peer had `duplicate` twice, of segments of `mss` bytes. `una` is SND.UNA before the
-    /// ACK that tells it, `blank` that the scoreboard knows of nothing selected. Returns whether each
-    /// segment sent again in this episode is now known to have been so in vain.
+    /// Processes a D-SACK of `duplicate` (RFC 3708 §3) with segments of `mss` bytes. `una` is
+    /// SND.UNA before the ACK; `blank` means that no byte was SACKed before. Returns true once
+    /// every retransmission of the episode is known to be spurious.
     pub(in crate::tcp) fn on_duplicate(
         &mut self,
         (left, right): Duplicate,
