@@ -1,7 +1,8 @@
-//! Addresses of our own: claimed before they are used, defended afterwards (RFC 4862 §5.4, RFC 5227).
+//! Addresses of our own: claimed before they are used, defended afterwards (RFC 4862 §5.4, RFC
+//! 5227).
 //!
-//! Every worker goes through the stages at the same time, since what others say reaches all of them; the
-//! first one speaks.
+//! Every worker goes through the stages at the same time, since what others say reaches all of
+//! them; the first one speaks.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,7 +18,8 @@ use crate::time::{Duration, Instant};
 use crate::wire::ndp::{self, Message, NeighbourSolicitation};
 use crate::wire::{MacAddr, arp};
 
-/// RFC 5227 §1.1, `DEFEND_INTERVAL`: defending more often would be a storm between two stubborn hosts.
+/// RFC 5227 §1.1, `DEFEND_INTERVAL`: defending more often would be a storm between two stubborn
+/// hosts.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Contests that wait to be told of.
@@ -125,7 +127,8 @@ impl Ip {
         }
     }
 
-    /// RFC 5227 §2.4 (c): a host that must keep its address defends it, at most once in ten seconds.
+    /// RFC 5227 §2.4 (c): a host that must keep its address defends it, at most once in ten
+    /// seconds.
     fn defend(&mut self, number: u8, by: MacAddr, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         let recently =
             self.locals.defended_at(number).is_some_and(|at| turn.now.since(at) < DEFEND_INTERVAL);
@@ -140,8 +143,8 @@ impl Ip {
         }
     }
 
-    /// Tells the link of an address of ours (RFC 5227 §2.3, RFC 4861 §7.2.6): a switch learns the port, and
-    /// hosts that knew another station for it learn the new one.
+    /// Tells the link of an address of ours (RFC 5227 §2.3, RFC 4861 §7.2.6): a switch learns the
+    /// port, and hosts that knew another station for it learn the new one.
     fn announce(&mut self, number: u8, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         if self.role == Role::Shared || !self.announces {
             return;

@@ -1,4 +1,5 @@
-//! ARP: answers for the local addresses, and what packets of others say of neighbours (RFC 826, RFC 5227).
+//! ARP: answers for the local addresses, and what packets of others say of neighbours (RFC 826, RFC
+//! 5227).
 
 use core::net::IpAddr;
 
@@ -24,7 +25,8 @@ impl Ip {
         let (_, payload) = ethernet::parse(control.frame).map_err(refused)?;
         let packet = arp::parse(payload).map_err(refused)?;
         let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
-        // RFC 5227 §2.1.1, §2.4: whoever sends as an address of ours has it too; a probe for it wants it.
+        // RFC 5227 §2.1.1, §2.4: whoever sends as an address of ours has it too; a probe for it
+        // wants it.
         let is_probe = packet.operation == arp::Operation::Request
             && packet.sender_ip.is_unspecified()
             && self.locals.is_tentative(target);

@@ -1,8 +1,8 @@
-//! An address before it is ours: asked for under nobody's name, and used only when nobody has answered
-//! (duplicate address detection, RFC 4862 §5.4; address conflict detection, RFC 5227).
+//! An address before it is ours: asked for under nobody's name, and used only when nobody has
+//! answered (duplicate address detection, RFC 4862 §5.4; address conflict detection, RFC 5227).
 //!
-//! Owns the stages and their times. Refuses to know packets: it says what to send ([`Step`]), and is told
-//! of a conflict.
+//! Owns the stages and their times. Refuses to know packets: it says what to send ([`Step`]), and
+//! is told of a conflict.
 
 use crate::rng::Rng;
 use crate::shard::config::Probing;
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn the_times_of_rfc_5227_are_kept_when_asked_for() {
-        // RFC 5227 §1.1, §2.1.1: three probes, one to two seconds apart, two seconds of silence; then two
-        // announcements two seconds apart (§2.3).
+        // RFC 5227 §1.1, §2.1.1: three probes, one to two seconds apart, two seconds of silence;
+        // then two announcements two seconds apart (§2.3).
         let steps = steps(DadConfig::THOROUGH.ipv4);
         let kinds: Vec<_> = steps.iter().map(|(_, step)| *step).collect();
         let (probe, settled) = (Step::Probe(3), Step::Settled(3));

@@ -1,5 +1,5 @@
-//! Facts that pass between the IP layer and its callers: packets that are not segments, and what they mean for
-//! flows.
+//! Facts that pass between the IP layer and its callers: packets that are not segments, and what
+//! they mean for flows.
 
 use crate::metrics::DropReason;
 use crate::shard::mem::tx_queue::TxQueue;
@@ -22,15 +22,15 @@ pub(in crate::shard) struct ControlPacket<'a, 'b, 'c> {
 pub(in crate::shard) enum IpEvent {
     /// The packet is done with.
     Done,
-    /// Every worker has to see the packet: each has a neighbour cache of its own, and cannot choose the queue on
-    /// which an answer arrives. Holds the result for this worker.
+    /// Every worker has to see the packet: each has a neighbour cache of its own, and cannot choose
+    /// the queue on which an answer arrives. Holds the result for this worker.
     PassRound(Result<(), DropReason>),
     /// The fragments of this datagram meet at another worker.
     HandOver(u16),
     /// An ICMP error quotes a segment of ours.
     PathError(PathError, Quote),
-    /// A frame was discarded because its neighbour does not answer: what ICMP would say if the neighbour were a
-    /// hop further away.
+    /// A frame was discarded because its neighbour does not answer: what ICMP would say if the
+    /// neighbour were a hop further away.
     Undeliverable(Quote),
     /// The local address with this number is no longer valid: nothing may be sent from it.
     AddressLost(u8),

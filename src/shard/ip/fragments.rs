@@ -1,9 +1,10 @@
-//! Fragments: from frames to parts, from whole datagrams back to frames, and the ICMP errors about them.
+//! Fragments: from frames to parts, from whole datagrams back to frames, and the ICMP errors about
+//! them.
 //!
-//! With several workers all parts of a datagram must meet in one. A NIC hashes fragments without their
-//! ports, so that they land on one queue by themselves; where the queue is anybody's choice (veth), a
-//! keyed hash of what they have in common says whose they are. The whole datagram then finds its flow's
-//! worker like any frame.
+//! With several workers all parts of a datagram must meet in one. A NIC hashes fragments without
+//! their ports, so that they land on one queue by themselves; where the queue is anybody's choice
+//! (veth), a keyed hash of what they have in common says whose they are. The whole datagram then
+//! finds its flow's worker like any frame.
 
 use core::net::IpAddr;
 
@@ -25,8 +26,8 @@ const LONGEST: usize = 65_535;
 /// Bytes of a first part that an error may quote at most: IPv6's smallest MTU.
 const QUOTED_MAX: usize = ipv6::MTU_MIN;
 
-/// RFC 8200 §4.5: an error about a part's length points to the Payload Length field, one about its end to
-/// the offset in the fragment header.
+/// RFC 8200 §4.5: an error about a part's length points to the Payload Length field, one about its
+/// end to the offset in the fragment header.
 const PAYLOAD_LENGTH_AT: u32 = 4;
 const OFFSET_IN_FRAGMENT_HEADER: u32 = 2;
 
@@ -137,8 +138,8 @@ impl Ip {
         }
     }
 
-    /// Forgets datagrams whose time is over, and tells those whose first part came (RFC 792, RFC 1122
-    /// §3.3.2, RFC 8200 §4.5).
+    /// Forgets datagrams whose time is over, and tells those whose first part came (RFC 792, RFC
+    /// 1122 §3.3.2, RFC 8200 §4.5).
     pub(in crate::shard) fn expire_datagrams(
         &mut self,
         turn: &mut TurnState,

@@ -1,4 +1,5 @@
-//! Frames that wait for a neighbour's answer: one bounded store, a short queue in it for each neighbour.
+//! Frames that wait for a neighbour's answer: one bounded store, a short queue in it for each
+//! neighbour.
 //!
 //! Owns the frames while they wait. Generic, since a frame is a ticket of some link.
 
@@ -39,8 +40,8 @@ impl<F> Held<F> {
         Self { nodes, free: if capacity == 0 { NONE } else { 0 } }
     }
 
-    /// Puts a frame at the end of a queue of at most `most`. Gives back the frame that found no room:
-    /// the queue's oldest, or the new one itself when others have all the room.
+    /// Puts a frame at the end of a queue of at most `most`. Gives back the frame that found no
+    /// room: the queue's oldest, or the new one itself when others have all the room.
     pub(in crate::shard) fn push(&mut self, queue: &mut Queue, frame: F, most: u32) -> Option<F> {
         let full = self.free == NONE || queue.len >= most;
         // RFC 1122 §2.3.2.2: the latest packet is the one to keep.

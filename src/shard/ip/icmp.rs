@@ -108,8 +108,8 @@ impl Ip {
         Ok(IpEvent::Done)
     }
 
-    /// Applies an error that quotes a segment in flight. A smaller path MTU is kept for all connections to the same
-    /// host.
+    /// Applies an error that quotes a segment in flight. A smaller path MTU is kept for all
+    /// connections to the same host.
     pub(in crate::shard) fn apply_path_error(
         &mut self,
         turn: &mut TurnState,

@@ -1,4 +1,5 @@
-//! The IP layer of a shard: its addresses, its neighbours, its routes and what it has learned of paths.
+//! The IP layer of a shard: its addresses, its neighbours, its routes and what it has learned of
+//! paths.
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -21,8 +22,9 @@ use crate::shard::mem::limiter::Limiter;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 
-/// Replies to packets with no matching flow, per second and shard: resets, echo replies, errors. Fewer, and a scan
-/// keeps a client from learning that a port is closed; more, and the shard is an amplifier.
+/// Replies to packets with no matching flow, per second and shard: resets, echo replies, errors.
+/// Fewer, and a scan keeps a client from learning that a port is closed; more, and the shard is an
+/// amplifier.
 const UNMATCHED_REPLIES_PER_SECOND: u32 = 10_000;
 
 /// The IP layer.
@@ -98,7 +100,8 @@ impl Ip {
         }
     }
 
-    /// Returns true while an address waits for duplicate address detection, or for a router to advertise its prefix.
+    /// Returns true while an address waits for duplicate address detection, or for a router to
+    /// advertise its prefix.
     pub(in crate::shard) fn is_detecting(&self, now: Instant) -> bool {
         self.discovery.as_deref().is_some_and(|discovery| discovery.is_awaiting(now))
             || !self.dad.is_settled()

@@ -14,7 +14,8 @@ pub enum AddressState {
     Tentative,
     /// Ours.
     Preferred,
-    /// Ours for what is open and what comes in; not used for opens while there is another (RFC 4862 §5.5.4).
+    /// Ours for what is open and what comes in; not used for opens while there is another (RFC 4862
+    /// §5.5.4).
     Deprecated,
     /// Another station has it.
     Refused(MacAddr),
@@ -42,8 +43,8 @@ impl Local {
 #[derive(Debug)]
 pub(in crate::shard) struct Locals {
     entries: Vec<Local>,
-    /// Open addressing over twice the largest number of addresses, so that a search always ends at an
-    /// empty place. The addresses are ours, so nobody can pick them to collide.
+    /// Open addressing over twice the largest number of addresses, so that a search always ends at
+    /// an empty place. The addresses are ours, so nobody can pick them to collide.
     places: Box<[u16; PLACES]>,
     /// The IPv4 addresses again, each beside its number: every packet asks for two.
     places_v4: Box<[(u32, u16); PLACES]>,
@@ -83,8 +84,8 @@ const EMPTY: u16 = u16::MAX;
 const _: () = assert!(PLACES > LOCAL_ADDRESSES_MAX);
 
 impl Locals {
-    /// The addresses of a configuration, tentative all of them; a second mention and what is past the limit is
-    /// left out.
+    /// The addresses of a configuration, tentative all of them; a second mention and what is past
+    /// the limit is left out.
     pub(in crate::shard) fn new(addresses: &[(IpAddr, u8)]) -> Self {
         let mut locals = Self {
             entries: Vec::new(),
@@ -126,7 +127,8 @@ impl Locals {
         Some(number)
     }
 
-    /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no longer.
+    /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no
+    /// longer.
     pub(in crate::shard) fn set_state(&mut self, number: u8, state: AddressState) {
         let local = &mut self.entries[usize::from(number)];
         let was_usable = local.is_usable();
@@ -216,7 +218,8 @@ impl Locals {
         self.tails.may_hold(address) && self.find_v4(address).is_some()
     }
 
-    /// Whether an IPv4 address may be a broadcast address, that of a network of ours or of all: it ends as one does.
+    /// Whether an IPv4 address may be a broadcast address, that of a network of ours or of all: it
+    /// ends as one does.
     #[inline]
     pub(in crate::shard) fn may_be_broadcast(&self, address: Ipv4Addr) -> bool {
         self.broadcast_tails.may_hold(address)

@@ -1,9 +1,9 @@
-//! The IP layer: local addresses, duplicate address detection, neighbour cache, routes, router discovery, path
-//! MTUs, reassembly, ARP and ICMP.
+//! The IP layer: local addresses, duplicate address detection, neighbour cache, routes, router
+//! discovery, path MTUs, reassembly, ARP and ICMP.
 //!
-//! Refuses to know the flow tables: what concerns a flow is a returned [`event::IpEvent`]. TCP asks it for the next
-//! hop, the path MTU and a local address by its number. Types are in the files named by a noun; the steps of
-//! [`layer::Ip`] are in:
+//! Refuses to know the flow tables: what concerns a flow is a returned [`event::IpEvent`]. TCP asks
+//! it for the next hop, the path MTU and a local address by its number. Types are in the files
+//! named by a noun; the steps of [`layer::Ip`] are in:
 //!
 //! | file | |
 //! |---|---|

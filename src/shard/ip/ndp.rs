@@ -1,4 +1,5 @@
-//! Neighbour discovery: answers for the local addresses, and what messages of others say of neighbours (RFC 4861).
+//! Neighbour discovery: answers for the local addresses, and what messages of others say of
+//! neighbours (RFC 4861).
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -56,7 +57,8 @@ impl Ip {
                 self.on_router_advertisement((from, ip.src), &advertisement, turn, control.queue)
             }
             Message::Redirect(redirect) => self.on_redirect(ip.src, &redirect, turn, control.queue),
-            // RFC 4861 §6.2.6: > A host MUST silently discard any received Router Solicitation messages.
+            // RFC 4861 §6.2.6: > A host MUST silently discard any received Router Solicitation
+            // messages.
             Message::RouterSolicitation(_) => Ok(()),
         }
     }
@@ -68,8 +70,8 @@ impl Ip {
         turn: &mut TurnState,
         control: &mut ControlPacket<'_, '_, '_>,
     ) -> Result<(), DropReason> {
-        // RFC 4862 §5.4.3: who asks for a tentative address under no name wants it too; other questions for it
-        // are ignored.
+        // RFC 4862 §5.4.3: who asks for a tentative address under no name wants it too; other
+        // questions for it are ignored.
         if self.locals.is_tentative(question.target.into()) {
             if from.is_unspecified() {
                 self.on_contested(question.target.into(), from_mac, turn, control.queue);

@@ -83,7 +83,8 @@ pub enum Action<F> {
         /// Asking whom.
         to: Solicit,
     },
-    /// The neighbour does not answer: its frames ([`crate::shard::ip::neighbours::Neighbours::take_held`]) are to be discarded.
+    /// The neighbour does not answer: its frames
+    /// ([`crate::shard::ip::neighbours::Neighbours::take_held`]) are to be discarded.
     Failed {
         /// Which one.
         id: NeighbourId,

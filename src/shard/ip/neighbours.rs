@@ -2,12 +2,12 @@
 //! (RFC 1122 §2.3.2), without a packet in sight.
 //!
 //! Owns the states, their deadlines and the frames that wait for an answer. It says what to send
-//! ([`Action::Solicit`]) and refuses to know how a request looks. What a stranger says changes no entry's
-//! trust: only answers to our own questions make a neighbour reachable, and an announcement that nobody
-//! asked for updates what exists but is probed before it is believed for long.
+//! ([`Action::Solicit`]) and refuses to know how a request looks. What a stranger says changes no
+//! entry's trust: only answers to our own questions make a neighbour reachable, and an announcement
+//! that nobody asked for updates what exists but is probed before it is believed for long.
 //!
-//! Invariants: at most `capacity` entries, found by a keyed hash; an entry asks at most once a second
-//! (RFC 1122 §2.3.2.1); a frame handed in is handed back exactly once.
+//! Invariants: at most `capacity` entries, found by a keyed hash; an entry asks at most once a
+//! second (RFC 1122 §2.3.2.1); a frame handed in is handed back exactly once.
 
 use std::collections::HashMap;
 
@@ -24,8 +24,8 @@ use crate::shard::mem::wheel::Wheel;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
 
-/// Frames that wait for one neighbour at most. RFC 4861 §7.2.2 asks for one or more; a burst of SYNs
-/// to a new gateway wants more, since each one lost costs its connection a second.
+/// Frames that wait for one neighbour at most. RFC 4861 §7.2.2 asks for one or more; a burst of
+/// SYNs to a new gateway wants more, since each one lost costs its connection a second.
 const HELD_PER_NEIGHBOUR: u32 = 64;
 /// Frames that wait in all: what the neighbours may take of a link's frames.
 const HELD_MAX: usize = 256;
@@ -87,7 +87,8 @@ impl<F> Neighbours<F> {
         self.index(id).is_some()
     }
 
-    /// How to send to a neighbour. To be asked for every packet: use is what has a stale entry probed.
+    /// How to send to a neighbour. To be asked for every packet: use is what has a stale entry
+    /// probed.
     #[inline]
     pub fn resolution(&mut self, now: Instant, id: NeighbourId) -> Resolution {
         let Some(entry) = self.entries.get_mut(usize::from(id.index)) else {
@@ -116,8 +117,8 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// Keeps a frame until the neighbour answers. Gives back one that has no room: the oldest, or this
-    /// one if the neighbour is gone.
+    /// Keeps a frame until the neighbour answers. Gives back one that has no room: the oldest, or
+    /// this one if the neighbour is gone.
     pub fn hold(&mut self, id: NeighbourId, frame: F) -> Option<F> {
         let Some(index) = self.index(id) else { return Some(frame) };
         self.held.push(&mut self.entries[index].held, frame, HELD_PER_NEIGHBOUR)
@@ -168,8 +169,8 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew. The
-    /// negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
+    /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew.
+    /// The negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
     pub fn on_negative_advice(&mut self, id: NeighbourId) {
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
@@ -217,8 +218,9 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// A neighbour asked for something and told its own address with it (ARP request, solicitation).
-    /// Only who asks for us is remembered if new; others update what is there (RFC 826).
+    /// A neighbour asked for something and told its own address with it (ARP request,
+    /// solicitation). Only who asks for us is remembered if new; others update what is there (RFC
+    /// 826).
     pub fn on_source_mac(
         &mut self,
         now: Instant,
@@ -345,7 +347,8 @@ impl<F> Neighbours<F> {
     }
 
     fn learn(&mut self, now: Instant, index: u16, mac: MacAddr, reachable: bool) {
-        // RFC 4861 §6.3.2: between half and one and a half of the base, so that hosts do not ask in step.
+        // RFC 4861 §6.3.2: between half and one and a half of the base, so that hosts do not ask in
+        // step.
         let span = self.timers.reachable.as_nanos();
         let drawn = Duration::from_nanos(span / 2 + self.rng.below(span.max(1)));
         let entry = &mut self.entries[usize::from(index)];

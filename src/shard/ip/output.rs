@@ -1,5 +1,5 @@
-//! What the shard says that is not a segment: ARP, neighbour discovery and ICMP, written into frames, never
-//! into fragments (RFC 6980 §5).
+//! What the shard says that is not a segment: ARP, neighbour discovery and ICMP, written into
+//! frames, never into fragments (RFC 6980 §5).
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,5 @@
-//! Telling who sent an IPv6 packet that its headers make no sense, or ask for what is not done here (RFC 4443
-//! §3.4): as far as the rate for strangers allows.
+//! Telling who sent an IPv6 packet that its headers make no sense, or ask for what is not done here
+//! (RFC 4443 §3.4): as far as the rate for strangers allows.
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -21,8 +21,8 @@ struct Complaint<'a> {
 }
 
 impl Ip {
-    /// A packet with an option or a routing header that forbids to go on without understanding it: it is
-    /// dropped, and its source told where it asks for that (RFC 8200 §4.2, §4.4).
+    /// A packet with an option or a routing header that forbids to go on without understanding it:
+    /// it is dropped, and its source told where it asks for that (RFC 8200 §4.2, §4.4).
     pub(in crate::shard) fn on_unsupported(
         &mut self,
         turn: &mut TurnState,
@@ -39,8 +39,9 @@ impl Ip {
         DropReason::UnknownProtocol
     }
 
-    /// The address to speak from: the one that the packet was sent to; or where that was a group, and the source
-    /// is to be told nonetheless, one of ours towards it (RFC 4443 §2.2 (b), §2.4 (e.3)).
+    /// The address to speak from: the one that the packet was sent to; or where that was a group,
+    /// and the source is to be told nonetheless, one of ours towards it (RFC 4443 §2.2 (b), §2.4
+    /// (e.3)).
     fn speaker(&self, ip: &ipv6::Header, problem: ipv6::Problem) -> Option<Ipv6Addr> {
         if self.locals.find(ip.dst.into()).is_some() {
             return Some(ip.dst);

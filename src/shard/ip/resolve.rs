@@ -1,5 +1,5 @@
-//! Next hops: from an address to a neighbour, from a neighbour to its MAC address; frames wait until the
-//! neighbour answers.
+//! Next hops: from an address to a neighbour, from a neighbour to its MAC address; frames wait
+//! until the neighbour answers.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -30,7 +30,8 @@ impl Ip {
         if last == via && self.neighbours.is_current(neighbour) {
             return Some(neighbour);
         }
-        // A cache full of entries that must stay: the flow asks again whenever it has something to send.
+        // A cache full of entries that must stay: the flow asks again whenever it has something to
+        // send.
         let neighbour = self.neighbours.resolve(now, via).unwrap_or(NeighbourId::NONE);
         self.last_hop = (via, neighbour);
         Some(neighbour)
@@ -106,7 +107,8 @@ impl Ip {
         }
     }
 
-    /// Does what the neighbour cache has due. Returns one event for a flow per call, `None` once nothing is left.
+    /// Does what the neighbour cache has due. Returns one event for a flow per call, `None` once
+    /// nothing is left.
     pub(in crate::shard) fn poll_neighbours(
         &mut self,
         turn: &mut TurnState,

@@ -1,8 +1,8 @@
-//! DCTCP (RFC 8257): cuts the window by as much as the path marks. For networks whose switches mark at a
-//! shallow threshold and whose hosts all do the same; elsewhere it starves or is starved.
+//! DCTCP (RFC 8257): cuts the window by as much as the path marks. For networks whose switches mark
+//! at a shallow threshold and whose hosts all do the same; elsewhere it starves or is starved.
 //!
-//! Owns alpha, the share of bytes that were marked. Refuses to know how marks are reported: recovery tells
-//! how many of the bytes of each ACK were.
+//! Owns alpha, the share of bytes that were marked. Refuses to know how marks are reported:
+//! recovery tells how many of the bytes of each ACK were.
 
 use super::facts::Ack;
 use super::window::{Growth, Undo, Window};
@@ -38,8 +38,8 @@ struct Marks {
 impl Default for Marks {
     fn default() -> Self {
         Self {
-            // RFC 8257 §4.2: "the initial value of DCTCP.Alpha SHOULD be 1": the first mark is taken for
-            // as bad as a loss.
+            // RFC 8257 §4.2: "the initial value of DCTCP.Alpha SHOULD be 1": the first mark is
+            // taken for as bad as a loss.
             alpha: 1.0,
             window_end: None,
             bytes_acked: 0,

@@ -10,8 +10,8 @@ pub enum SlowStartExit {
     /// HyStart++ (RFC 9406): round trips that grow slow it down, and end it if they stay so.
     #[default]
     HyStartPlusPlus,
-    /// The first HyStart, as Linux has it: round trips that grow, or a train of ACKs as long as half of one, end
-    /// it at once. Less is lost where the queue is short; jitter can end it early.
+    /// The first HyStart, as Linux has it: round trips that grow, or a train of ACKs as long as
+    /// half of one, end it at once. Less is lost where the queue is short; jitter can end it early.
     HyStart,
     /// Nothing: it goes on until a loss.
     Loss,
@@ -42,7 +42,8 @@ pub struct Ack {
     pub rtt: Option<Duration>,
     /// The delivery rate that this ACK measures, if it does.
     pub rate: Option<RateSample>,
-    /// True if cwnd, and not the program or the peer's window, limited the flight since the last ACK.
+    /// True if cwnd, and not the program or the peer's window, limited the flight since the last
+    /// ACK.
     pub cwnd_limited: bool,
     /// The part of `delivered` that arrived with a CE mark (ECN).
     pub ce: u32,
@@ -53,8 +54,8 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Returns the growth of the window that this ACK allows. SACK blocks or duplicate ACKs may have
-    /// reported a part of the bytes before, and let other segments go already (RFC 3042).
+    /// Returns the growth of the window that this ACK allows. SACK blocks or duplicate ACKs may
+    /// have reported a part of the bytes before, and let other segments go already (RFC 3042).
     pub(super) fn growth(&self) -> u32 {
         self.bytes.min(self.delivered)
     }

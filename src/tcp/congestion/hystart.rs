@@ -1,13 +1,14 @@
-//! HyStart++ (RFC 9406): slow start that ends when the round trip grows, before the queue overflows.
+//! HyStart++ (RFC 9406): slow start that ends when the round trip grows, before the queue
+//! overflows.
 //!
-//! Owns the round trips of the rounds and the phase: standard slow start, conservative slow start (CSS),
-//! or over. Refuses to know cwnd: it says by how much of an ACK it may grow.
+//! Owns the round trips of the rounds and the phase: standard slow start, conservative slow start
+//! (CSS), or over. Refuses to know cwnd: it says by how much of an ACK it may grow.
 
 use super::facts::Ack;
 use crate::tcp::SeqNum;
 
-/// RFC 9406 §4.3: MIN_RTT_THRESH and MAX_RTT_THRESH, microseconds: less, and jitter ends slow start; more,
-/// and the queue is full first.
+/// RFC 9406 §4.3: MIN_RTT_THRESH and MAX_RTT_THRESH, microseconds: less, and jitter ends slow
+/// start; more, and the queue is full first.
 const RTT_THRESH_US: [u32; 2] = [4_000, 16_000];
 
 /// MIN_RTT_DIVISOR: the share of the last round's round trip that counts as growth.

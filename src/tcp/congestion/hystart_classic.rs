@@ -1,8 +1,9 @@
-//! The first HyStart (Ha and Rhee, "Taming the elephants: New TCP slow start", 2011), as Linux has it: slow start
-//! is over for good at the first sign that the path is full.
+//! The first HyStart (Ha and Rhee, "Taming the elephants: New TCP slow start", 2011), as Linux has
+//! it: slow start is over for good at the first sign that the path is full.
 //!
-//! Owns the two signs: round trips that have grown, and a train of ACKs as long as half a round trip. Refuses
-//! to know cwnd. HyStart++ (RFC 9406) knows the first sign alone, and makes sure of it.
+//! Owns the two signs: round trips that have grown, and a train of ACKs as long as half a round
+//! trip. Refuses to know cwnd. HyStart++ (RFC 9406) knows the first sign alone, and makes sure of
+//! it.
 
 use super::facts::Ack;
 use super::hystart::Pace;
@@ -18,8 +19,8 @@ const SAMPLES_MIN: u8 = 8;
 /// The least and the most growth of a round trip that counts, microseconds.
 const GROWTH_US: [u32; 2] = [4_000, 16_000];
 
-/// ACKs that are further apart than this are no train, microseconds: more, and a pause of the program passes
-/// for the path's own spacing.
+/// ACKs that are further apart than this are no train, microseconds: more, and a pause of the
+/// program passes for the path's own spacing.
 const SPACING_US_MAX: u32 = 2_000;
 
 /// The state of one slow start.
@@ -87,7 +88,8 @@ mod tests {
     use crate::tcp::congestion::model;
     use crate::time::{Duration, Instant};
 
-    /// ACKs of a round, `spacing_us` apart, each with the round trip `rtt_us`; how many let slow start go on.
+    /// ACKs of a round, `spacing_us` apart, each with the round trip `rtt_us`; how many let slow
+    /// start go on.
     fn round(
         it: &mut ClassicHyStart,
         una: &mut SeqNum,

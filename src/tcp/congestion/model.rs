@@ -1,9 +1,9 @@
 //! What the tests of this layer share: an ACK, and a path without the rest of the stack.
 //!
-//! The path is a bottleneck of a rate, a queue of so many bytes in front of it, and a round trip; it drops
-//! what the queue does not take, and at random. The senders keep just enough to feed a [`Controller`]: each
-//! packet is acknowledged by itself, three later ones tell of a loss, what is lost is sent again as
-//! something new. Nothing is drawn but from the seed.
+//! The path is a bottleneck of a rate, a queue of so many bytes in front of it, and a round trip;
+//! it drops what the queue does not take, and at random. The senders keep just enough to feed a
+//! [`Controller`]: each packet is acknowledged by itself, three later ones tell of a loss, what is
+//! lost is sent again as something new. Nothing is drawn but from the seed.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -1,7 +1,7 @@
 //! NewReno (RFC 5681, RFC 6582): half the flight after a loss, one segment more each round trip.
 //!
-//! Owns the count of bytes towards the next segment, and what to go back to. Refuses to know how losses
-//! are repaired.
+//! Owns the count of bytes towards the next segment, and what to go back to. Refuses to know how
+//! losses are repaired.
 
 use super::facts::Ack;
 use super::window::{Growth, Undo, Window};
@@ -9,7 +9,8 @@ use super::window::{Growth, Undo, Window};
 /// RFC 5681 equation (4): what a loss leaves of the flight.
 const BETA: f64 = 0.5;
 
-/// beta_ecn of RFC 8511 §3.1 for NewReno: ECN tells of a short queue, which half a window would empty.
+/// beta_ecn of RFC 8511 §3.1 for NewReno: ECN tells of a short queue, which half a window would
+/// empty.
 const BETA_ECN: f64 = 0.8;
 
 /// The state of the algorithm beside the window.
@@ -46,15 +47,15 @@ impl NewReno {
         }
     }
 
-    /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS). A window that was not used is no
-    /// measure (RFC 7661 §4.4.1): FlightSize is.
+    /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS). A window that was not used is
+    /// no measure (RFC 7661 §4.4.1): FlightSize is.
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         self.note_reduction(window);
         (f64::from(in_flight) * BETA) as u32
     }
 
-    /// RFC 8511 §3.1: ssthresh = max(FlightSize * beta_ecn, 2*SMSS), in congestion avoidance; in slow start
-    /// the queue is as long as a loss would tell.
+    /// RFC 8511 §3.1: ssthresh = max(FlightSize * beta_ecn, 2*SMSS), in congestion avoidance; in
+    /// slow start the queue is as long as a loss would tell.
     pub(super) fn ssthresh_after_echo(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
         self.note_reduction(window);
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn what_was_told_before_is_not_counted_again() {
-        // RFC 3465 §2.1 counts bytes; those that SACK has told of were counted by RFC 3042's segments.
+        // RFC 3465 §2.1 counts bytes; those that SACK has told of were counted by RFC 3042's
+        // segments.
         let mut c = reno();
         let late = model::ack(3 * MSS, 10 * MSS, None, Instant::ZERO);
         c.on_ack(&super::Ack { delivered: MSS, ..late });

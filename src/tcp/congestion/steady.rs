@@ -11,7 +11,8 @@ fn share(algorithm: Algorithm, link: Link) -> f64 {
     path.share_over_ms(4000)
 }
 
-/// The shares of `flows` flows that started half a second apart, once they have had time to converge.
+/// The shares of `flows` flows that started half a second apart, once they have had time to
+/// converge.
 fn shares(algorithm: Algorithm, flows: usize, link: Link) -> Vec<f64> {
     let mut path = Path::of(algorithm, link);
     for _ in 1..flows {
@@ -51,8 +52,8 @@ fn a_tenth_of_a_bdp_costs_little() {
 
 #[test]
 fn random_loss_holds_reno_and_cubic_down_to_the_square_root_law_but_not_bbr() {
-    // RFC 5681's window is sqrt(3/2 / p) segments on average: 12.2 of the 165 that fit, for 1 %; RFC 9438
-    // §4.3 makes CUBIC the same there. draft-ietf-ccwg-bbr §3.1 tolerates 1 % a round.
+    // RFC 5681's window is sqrt(3/2 / p) segments on average: 12.2 of the 165 that fit, for 1 %;
+    // RFC 9438 §4.3 makes CUBIC the same there. draft-ietf-ccwg-bbr §3.1 tolerates 1 % a round.
     let link = Link { loss: 0.01, ..Link::new(100, 20, 1.0) };
     for algorithm in [NewReno, Cubic] {
         let share = share(algorithm, link);
@@ -103,7 +104,8 @@ fn marks_at_a_shallow_threshold_let_dctcp_fill_the_path_with_a_short_queue() {
 
 #[test]
 fn ecn_replaces_loss_for_the_others_too() {
-    // RFC 3168 §6.1.2, RFC 8511, draft-ietf-ccwg-bbr §3.6: marks bound the queue, nothing is dropped.
+    // RFC 3168 §6.1.2, RFC 8511, draft-ietf-ccwg-bbr §3.6: marks bound the queue, nothing is
+    // dropped.
     for (algorithm, least) in [(NewReno, 0.95), (Cubic, 0.95), (Bbr, 0.85)] {
         let link = Link { mark_from: Some(125_000), ..Link::new(100, 20, 4.0) };
         let mut path = Path::of(algorithm, link);

@@ -1,9 +1,9 @@
-//! The window that loss-based algorithms share: slow start, validation, the loss window and the way back
-//! from a reduction (RFC 5681, RFC 7661), counting bytes (RFC 3465), without the problems of RFC 2525 §2.1
-//! to §2.3, §2.6 and §2.8.
+//! The window that loss-based algorithms share: slow start, validation, the loss window and the way
+//! back from a reduction (RFC 5681, RFC 7661), counting bytes (RFC 3465), without the problems of
+//! RFC 2525 §2.1 to §2.3, §2.6 and §2.8.
 //!
-//! Owns cwnd, ssthresh and what kind of repair is under way. Refuses to know how far a loss reduces the
-//! threshold and how the window grows in congestion avoidance: that is where algorithms differ.
+//! Owns cwnd, ssthresh and what kind of repair is under way. Refuses to know how far a loss reduces
+//! the threshold and how the window grows in congestion avoidance: that is where algorithms differ.
 
 use super::facts::Ack;
 use crate::time::{Duration, Instant};
@@ -137,8 +137,9 @@ impl Window {
         if self.episode() == Episode::Recovery || ack.bytes == 0 {
             return Growth::Done;
         }
-        // RFC 7661 §4.3: the window is validated while half of it is used; beyond that its size would say
-        // nothing about the path. More than half, as Linux has it: so it never passes twice what was used.
+        // RFC 7661 §4.3: the window is validated while half of it is used; beyond that its size
+        // would say nothing about the path. More than half, as Linux has it: so it never passes
+        // twice what was used.
         if !ack.cwnd_limited && ack.used <= self.cwnd / 2 {
             self.on_unvalidated(ack.now);
             return Growth::Unused;
@@ -180,16 +181,16 @@ impl Window {
 
     /// How many bytes an ACK adds in slow start. RFC 5681 §3.1 with RFC 3465 §2.2: min(N, L*SMSS).
     pub(super) fn slow_start_growth(&self, ack: &Ack) -> u32 {
-        // RFC 3465 §2.3: after a timeout an ACK may cover what had arrived before it and says nothing of
-        // what leaves the network now, so L is one SMSS.
+        // RFC 3465 §2.3: after a timeout an ACK may cover what had arrived before it and says
+        // nothing of what leaves the network now, so L is one SMSS.
         let most = ack.slow_start_max;
         let most = if self.episode() == Episode::Restarting { most.min(self.smss()) } else { most };
         ack.growth().min(most)
     }
 
-    /// How fast a window of data leaves when it is spread over a round trip. Somewhat faster than cwnd a
-    /// round trip, as Linux does: twice in slow start, where the window doubles; a fifth more after it,
-    /// so that the ACKs, not the pace, set the rate.
+    /// How fast a window of data leaves when it is spread over a round trip. Somewhat faster than
+    /// cwnd a round trip, as Linux does: twice in slow start, where the window doubles; a fifth
+    /// more after it, so that the ACKs, not the pace, set the rate.
     pub(super) fn pacing_rate(&self, srtt: Duration) -> Option<u64> {
         let percent = if self.cwnd < self.ssthresh / 2 { 200 } else { 120 };
         let rate = u64::from(self.cwnd) * percent * 10_000_000 / srtt.as_nanos().max(1);
@@ -246,7 +247,8 @@ impl Window {
     }
 
     pub(super) fn on_timeout(&mut self, ssthresh: u32) {
-        // RFC 5681 §3.1: when the same segment times out again, "the value of ssthresh is held constant".
+        // RFC 5681 §3.1: when the same segment times out again, "the value of ssthresh is held
+        // constant".
         if !self.timed_out() {
             self.set_ssthresh(ssthresh);
         }
@@ -255,8 +257,8 @@ impl Window {
         self.enter(Episode::TimedOut);
     }
 
-    /// ECN says congestion: cwnd and ssthresh at once, nothing to repair. RFC 9438 §4.6: on ECE cwnd may
-    /// go down to one segment, ssthresh to two.
+    /// ECN says congestion: cwnd and ssthresh at once, nothing to repair. RFC 9438 §4.6: on ECE
+    /// cwnd may go down to one segment, ssthresh to two.
     pub(super) fn on_echo(&mut self, ssthresh: u32) {
         if self.episode() == Episode::Recovery || self.timed_out() {
             return; // the loss has reduced it in this round trip
@@ -272,8 +274,8 @@ impl Window {
         self.enter(Episode::Open);
     }
 
-    /// RFC 4015 §3.1 (9): cwnd is no more than what is in flight and an initial window more, and slow start
-    /// leads back to where it was.
+    /// RFC 4015 §3.1 (9): cwnd is no more than what is in flight and an initial window more, and
+    /// slow start leads back to where it was.
     pub(super) fn on_undo_of_timeout(&mut self, cwnd: u32, ssthresh: u32) {
         self.set_ssthresh(self.ssthresh.max(ssthresh));
         self.cwnd = self.cwnd.min(cwnd.max(self.smss()));

@@ -1,7 +1,7 @@
 //! One datagram on its way to being whole: which of its bytes are there, and where.
 //!
-//! Invariant: no two parts share a byte, so that what arrived is whole when the sum of their lengths is
-//! the datagram's.
+//! Invariant: no two parts share a byte, so that what arrived is whole when the sum of their
+//! lengths is the datagram's.
 
 use super::pages::{NONE, PAGE, PAGES_PER_DATAGRAM, Pages};
 use super::part::{Key, Part, Refusal};
@@ -10,8 +10,8 @@ use crate::wire::Protocol;
 /// Parts of one datagram at most: the longest, cut for the smallest IPv4 MTU in use (576), has 119.
 pub(super) const PARTS_MAX: usize = 128;
 
-/// Bytes of headers kept of a first part: two VLAN tags, the longest IPv4 header; of IPv6, extension
-/// headers of 130 bytes.
+/// Bytes of headers kept of a first part: two VLAN tags, the longest IPv4 header; of IPv6,
+/// extension headers of 130 bytes.
 pub(super) const HEAD_MAX: usize = 192;
 
 /// Where one part's bytes are.
@@ -90,7 +90,8 @@ impl Datagram {
         pages_of(span_of(part)).filter(|at| self.pages[*at] == NONE).count()
     }
 
-    /// Takes a part that was checked, and for which there are pages. Returns whether it is whole now.
+    /// Takes a part that was checked, and for which there are pages. Returns whether it is whole
+    /// now.
     pub(super) fn insert(&mut self, part: &Part<'_>, pages: &mut Pages) -> Wholeness {
         let span = span_of(part);
         for at in pages_of(span) {
@@ -130,7 +131,8 @@ impl Datagram {
         &self.head[..usize::from(self.head_len.saturating_sub(self.only_here))]
     }
 
-    /// Appends the bytes from the first on, `len` of them at most: those of the first part, or of the whole.
+    /// Appends the bytes from the first on, `len` of them at most: those of the first part, or of
+    /// the whole.
     pub(super) fn append_to(&self, out: &mut Vec<u8>, len: usize, pages: &Pages) {
         let span = Span { start: 0, end: len.min(usize::from(u16::MAX)) as u16 };
         for at in pages_of(span) {

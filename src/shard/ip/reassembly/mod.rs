@@ -1,5 +1,6 @@
-//! Datagrams that arrive in parts (RFC 791 §3.2, RFC 815, RFC 8200 §4.5), put together in memory that was
-//! reserved at the start: so many datagrams, so many bytes, so much time, and nobody gets more.
+//! Datagrams that arrive in parts (RFC 791 §3.2, RFC 815, RFC 8200 §4.5), put together in memory
+//! that was reserved at the start: so many datagrams, so many bytes, so much time, and nobody gets
+//! more.
 //!
 //! - Parts that overlap are an attempt to have two readers read two packets: the whole datagram is refused,
 //!   what still comes of it too (RFC 5722 §4, taken for IPv4 as well).

@@ -1,7 +1,7 @@
 //! The memory of reassembly: pages of one size, taken and given back, never more than at the start.
 
-/// Bytes of a page: a fragment of an Ethernet packet takes one or two. Smaller, and a datagram needs more
-/// of them than it can name; larger, and a tiny fragment pins more.
+/// Bytes of a page: a fragment of an Ethernet packet takes one or two. Smaller, and a datagram
+/// needs more of them than it can name; larger, and a tiny fragment pins more.
 pub(super) const PAGE: usize = 2048;
 
 /// Pages of the longest datagram.

@@ -35,7 +35,8 @@ pub(in crate::shard) struct Part<'a> {
     pub(in crate::shard) only_here: u8,
     /// Where in `head` the IP header begins.
     pub(in crate::shard) ip_at: usize,
-    /// Where in the IP header the byte is that names what the whole datagram carries, and its value.
+    /// Where in the IP header the byte is that names what the whole datagram carries, and its
+    /// value.
     pub(in crate::shard) announced: (u16, Protocol),
     /// How many bytes the whole datagram's data may have beside its headers.
     pub(in crate::shard) room: u32,

@@ -10,8 +10,8 @@ use crate::time::{Duration, Instant};
 use crate::wire::Protocol;
 
 /// How long the parts of an IPv4 datagram are waited for: the time that hosts use. RFC 1122 §3.3.2
-/// recommends 60 to 120 seconds; in these a sender of 70 packets a second uses an identifier again, and
-/// parts of two datagrams would be joined (RFC 4963 §3).
+/// recommends 60 to 120 seconds; in these a sender of 70 packets a second uses an identifier again,
+/// and parts of two datagrams would be joined (RFC 4963 §3).
 const WAIT_V4: Duration = Duration::from_secs(30);
 
 /// RFC 8200 §4.5:
@@ -157,8 +157,8 @@ impl Reassembly {
         headers
     }
 
-    /// A datagram whose time is over by now, one a call. The first part's bytes, as many as `most`, are
-    /// appended to `out` behind its headers.
+    /// A datagram whose time is over by now, one a call. The first part's bytes, as many as `most`,
+    /// are appended to `out` behind its headers.
     pub(in crate::shard) fn poll_expired(
         &mut self,
         now: Instant,

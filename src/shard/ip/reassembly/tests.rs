@@ -185,7 +185,8 @@ fn what_is_not_whole_in_time_is_forgotten() {
     assert_eq!(table.next_deadline(), None);
 }
 
-/// RFC 8200 §4.5 as a flood would have it: the limits hold whatever comes, and who comes last is served.
+/// RFC 8200 §4.5 as a flood would have it: the limits hold whatever comes, and who comes last is
+/// served.
 #[test]
 fn a_flood_pins_no_more_than_the_limits_and_the_last_comer_is_served() {
     let mut table = Reassembly::new(8, 100 << 10, SECRET);

@@ -8,16 +8,17 @@ use crate::time::Duration;
 /// BBR.PacingMarginPercent: slower than the bandwidth by so much, so that queues drain.
 const PACING_MARGIN: u64 = 1;
 
-/// §5.6.2, InitPacingRate: StartupPacingGain times the initial window a round trip, or a millisecond.
+/// §5.6.2, InitPacingRate: StartupPacingGain times the initial window a round trip, or a
+/// millisecond.
 pub(super) fn initial_rate(window: &Window, srtt: Option<Duration>) -> u64 {
     let nanos = srtt.map_or(1_000_000, |srtt| srtt.as_nanos().max(1));
     let nominal = u128::from(window.initial()) * 1_000_000_000 / u128::from(nanos);
     rate_percent(u64::try_from(nominal).unwrap_or(u64::MAX / 1000), State::Startup.pacing_gain())
 }
 
-/// §5.6.3, SetSendQuantum, without the aggregates of a card: what goes out at once takes a quarter of a
-/// millisecond, and is two segments at least. "A BBR implementation SHOULD attempt to use the smallest
-/// feasible quanta": the timer wheel ticks in sixteenths of a millisecond.
+/// §5.6.3, SetSendQuantum, without the aggregates of a card: what goes out at once takes a quarter
+/// of a millisecond, and is two segments at least. "A BBR implementation SHOULD attempt to use the
+/// smallest feasible quanta": the timer wheel ticks in sixteenths of a millisecond.
 pub(in crate::tcp) const fn send_quantum(rate: u64, smss: u32) -> u32 {
     let quarter_ms = rate / 4000;
     let quarter_ms = if quarter_ms > 64 * 1024 { 64 * 1024 } else { quarter_ms as u32 };
@@ -55,9 +56,9 @@ impl Flow {
         self.quantization_budget(window, self.bdp_multiple_of(window, bw, gain))
     }
 
-    /// §5.6.4.2, QuantizationBudget. §5.5.8: three quanta are for hosts whose cards make segments; between
-    /// this stack and the wire there is nothing that holds one back, so the budget is one quantum, and the
-    /// two segments for which a receiver delays its ACK.
+    /// §5.6.4.2, QuantizationBudget. §5.5.8: three quanta are for hosts whose cards make segments;
+    /// between this stack and the wire there is nothing that holds one back, so the budget is one
+    /// quantum, and the two segments for which a receiver delays its ACK.
     fn quantization_budget(&self, window: &Window, volume: u32) -> u32 {
         let smss = window.smss();
         let offload_budget = send_quantum(self.pacing_rate, smss).saturating_add(2 * smss);

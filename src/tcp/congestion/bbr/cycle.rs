@@ -8,8 +8,8 @@ use crate::time::Duration;
 /// BBR.Headroom, percent of inflight_longterm that is left to others.
 const HEADROOM: u64 = 15;
 
-/// Rounds that a Reno flow would need at most to grow back: probing then hurts it no more than its own
-/// probing does.
+/// Rounds that a Reno flow would need at most to grow back: probing then hurts it no more than its
+/// own probing does.
 const RENO_ROUNDS_MAX: u32 = 63;
 
 /// The wait for the next probe: from two seconds, and up to one more.

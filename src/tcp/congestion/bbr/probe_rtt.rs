@@ -1,5 +1,5 @@
-//! ProbeRTT: emptying the queue now and then to see the round trip without it, and the minimum round
-//! trip (draft-ietf-ccwg-bbr §5.3.4, §5.5.7).
+//! ProbeRTT: emptying the queue now and then to see the round trip without it, and the minimum
+//! round trip (draft-ietf-ccwg-bbr §5.3.4, §5.5.7).
 
 use super::super::window::Window;
 use super::state::{AckPhase, Flow, MIN_PIPE_SEGMENTS, Sample, State};
@@ -8,8 +8,8 @@ use crate::time::Duration;
 /// BBR.MinRTTFilterLen: about two intervals of ProbeRTT, so that one is always remembered.
 const MIN_RTT_FILTER: Duration = Duration::from_secs(10);
 
-/// BBR.ProbeRTTInterval: "To allow coordination with other BBR flows, each BBR flow MUST use the standard
-/// BBR.ProbeRTTInterval of 5 secs."
+/// BBR.ProbeRTTInterval: "To allow coordination with other BBR flows, each BBR flow MUST use the
+/// standard BBR.ProbeRTTInterval of 5 secs."
 const PROBE_RTT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// BBR.ProbeRTTDuration: long enough for flows of different round trips to do it together.

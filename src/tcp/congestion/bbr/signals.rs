@@ -1,4 +1,5 @@
-//! What the ACKs say of the path: rounds, bandwidth, aggregation, losses (draft-ietf-ccwg-bbr §5.5).
+//! What the ACKs say of the path: rounds, bandwidth, aggregation, losses (draft-ietf-ccwg-bbr
+//! §5.5).
 
 use super::super::window::Window;
 use super::state::{Flow, NO_RATE, NO_VOLUME, Sample, State, reached};
@@ -7,18 +8,19 @@ use crate::tcp::rate::Loss;
 /// BBR.LossThresh, percent: the share of a round's data whose loss is tolerated while probing.
 pub(super) const LOSS_THRESH: u64 = 2;
 
-/// What a path may lose on average, percent: §3.1 promises high throughput at "average packet loss rates of up
-/// to 1%".
+/// What a path may lose on average, percent: §3.1 promises high throughput at "average packet loss
+/// rates of up to 1%".
 const LOSS_TOLERATED: u64 = 1;
 
-/// By how many standard deviations the losses of a probe must exceed what [`LOSS_TOLERATED`] makes by chance. With
-/// none, nine probes in ten of 165 segments fail on a path that keeps the promise, and the bound that each leaves
-/// is what was in flight, or less. With three, CUBIC beside it has a quarter of a path in place of three tenths.
+/// By how many standard deviations the losses of a probe must exceed what [`LOSS_TOLERATED`] makes
+/// by chance. With none, nine probes in ten of 165 segments fail on a path that keeps the promise,
+/// and the bound that each leaves is what was in flight, or less. With three, CUBIC beside it has a
+/// quarter of a path in place of three tenths.
 const CHANCE_OF_PROBE: u64 = 2;
 
-/// The same of a round between probes. A cycle has some sixty rounds: at three, one cycle in three has a round
-/// that looks bad, and goes on slower for the rest of it. With more, a path that has become narrower is overrun for
-/// longer.
+/// The same of a round between probes. A cycle has some sixty rounds: at three, one cycle in three
+/// has a round that looks bad, and goes on slower for the rest of it. With more, a path that has
+/// become narrower is overrun for longer.
 const CHANCE_OF_ROUND: u64 = 4;
 
 /// BBR.Beta, percent: what a round with losses leaves at least.
@@ -109,9 +111,9 @@ impl Flow {
             self.note_loss(window);
             self.is_marked_in_round = true;
         }
-        // AdaptLowerBoundsFromCongestion, when the round lost more than may be lost: a bound that follows the
-        // delivery of every round with a loss sinks by the pacing margin each time, by a fifth until the
-        // next probe.
+        // AdaptLowerBoundsFromCongestion, when the round lost more than may be lost: a bound that
+        // follows the delivery of every round with a loss sinks by the pacing margin each time, by
+        // a fifth until the next probe.
         let too_much = self.is_marked_in_round || is_round_too_lossy(window, sample);
         if self.is_loss_in_round && too_much && !self.state.is_probing() {
             self.init_lower_bounds(window);
@@ -205,8 +207,8 @@ impl Flow {
         }
     }
 
-    /// A mark counts as a loss: in Startup the pipe is full, in a probe it went too high, otherwise the
-    /// round reduces the short-term bounds.
+    /// A mark counts as a loss: in Startup the pipe is full, in a probe it went too high, otherwise
+    /// the round reduces the short-term bounds.
     pub(super) fn on_congestion_echo(&mut self, window: &mut Window, in_flight: u32) {
         self.note_loss(window);
         self.is_marked_in_round = true;
@@ -249,8 +251,8 @@ impl Flow {
     }
 }
 
-/// §5.5.10.2, IsInflightTooHigh: more than the threshold was lost; and more than the path loses by chance, where
-/// one segment alone is no rate.
+/// §5.5.10.2, IsInflightTooHigh: more than the threshold was lost; and more than the path loses by
+/// chance, where one segment alone is no rate.
 pub(super) fn is_inflight_too_high(lost: u32, tx_in_flight: u32, smss: u32) -> bool {
     lost > smss
         && u64::from(lost) * 100 > u64::from(tx_in_flight) * LOSS_THRESH
@@ -262,16 +264,16 @@ pub(super) fn is_sample_too_high(window: &Window, sample: &Sample) -> bool {
     is_inflight_too_high(sample.lost, sample.tx_in_flight, window.smss())
 }
 
-/// Whether the round before lost more than the threshold, and so much more than a path that loses what is tolerated
-/// that a cycle hardly ever has such a round by chance.
+/// Whether the round before lost more than the threshold, and so much more than a path that loses
+/// what is tolerated that a cycle hardly ever has such a round by chance.
 fn is_round_too_lossy(window: &Window, sample: &Sample) -> bool {
     is_sample_too_high(window, sample)
         && exceeds_chance(sample.lost, sample.tx_in_flight, window.smss(), CHANCE_OF_ROUND)
 }
 
-/// Whether a path that loses [`LOSS_TOLERATED`] hardly ever loses so much of a flight: of a hundred segments three
-/// are past the threshold, and lost every twelfth round. In segments, of n in flight,
-/// lost - n / 100 > deviations * sqrt(n / 100).
+/// Whether a path that loses [`LOSS_TOLERATED`] hardly ever loses so much of a flight: of a hundred
+/// segments three are past the threshold, and lost every twelfth round. In segments, of n in
+/// flight, lost - n / 100 > deviations * sqrt(n / 100).
 fn exceeds_chance(lost: u32, flight: u32, smss: u32, deviations: u64) -> bool {
     // Both sides are a hundredfold, in bytes, and squared.
     let excess = 100 * i128::from(lost) - i128::from(LOSS_TOLERATED) * i128::from(flight);
@@ -279,8 +281,8 @@ fn exceeds_chance(lost: u32, flight: u32, smss: u32, deviations: u64) -> bool {
     excess > 0 && excess * excess > i128::from(deviations * deviations) * variance
 }
 
-/// §5.5.10.2, InflightAtLoss: how much was in flight when the losses crossed the threshold, within this
-/// segment.
+/// §5.5.10.2, InflightAtLoss: how much was in flight when the losses crossed the threshold, within
+/// this segment.
 fn inflight_at_loss(loss: &Loss) -> u32 {
     let before = u64::from(loss.tx_in_flight.saturating_sub(loss.bytes));
     let lost_before = u64::from(loss.lost.saturating_sub(loss.bytes));
@@ -305,8 +307,9 @@ mod tests {
 
     #[test]
     fn a_round_is_too_lossy_when_chance_does_not_explain_it() {
-        // §3.1 promises 1 %: 1.65 of 165 segments, with a standard deviation of 1.28, four of which are past
-        // six; of ten thousand, 1 % with a deviation of 10 lies far below the threshold of 2 %.
+        // §3.1 promises 1 %: 1.65 of 165 segments, with a standard deviation of 1.28, four of which
+        // are past six; of ten thousand, 1 % with a deviation of 10 lies far below the threshold of
+        // 2 %.
         let window = Window::new(1000, 10);
         let lossy = |lost: u32, flight: u32| {
             let sample = Sample { lost: lost * 1000, tx_in_flight: flight * 1000, ..Sample::NONE };
@@ -320,8 +323,8 @@ mod tests {
 
     #[test]
     fn a_probe_went_too_high_when_chance_does_not_explain_what_it_lost() {
-        // Two deviations: 4.2 of 165; of the 330 of a full queue of one BDP it is the threshold that binds, and of
-        // ten thousand the more so.
+        // Two deviations: 4.2 of 165; of the 330 of a full queue of one BDP it is the threshold
+        // that binds, and of ten thousand the more so.
         let high = |lost: u32, flight: u32| is_inflight_too_high(lost * 1000, flight * 1000, 1000);
         assert_eq!([3, 4, 5].map(|lost| high(lost, 165)), [false, false, true]);
         assert_eq!([6, 7].map(|lost| high(lost, 330)), [false, true]);

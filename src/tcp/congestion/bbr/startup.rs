@@ -8,12 +8,12 @@ use super::state::{Flow, Sample, State};
 /// Growth in percent that says the pipe is not full yet.
 const FULL_BW_GROWTH: u64 = 125;
 
-/// Rounds without such growth that say it is: fewer, and a receiver that opens its window slowly looks
-/// like a full pipe.
+/// Rounds without such growth that say it is: fewer, and a receiver that opens its window slowly
+/// looks like a full pipe.
 const FULL_BW_ROUNDS: u8 = 3;
 
-/// BBRStartupFullLossCnt: ranges lost in a round that say it is no noise. Each ACK that tells of losses is
-/// counted as one.
+/// BBRStartupFullLossCnt: ranges lost in a round that say it is no noise. Each ACK that tells of
+/// losses is counted as one.
 const FULL_LOSS_EVENTS: u8 = 6;
 
 /// Rounds after which Drain ends though the queue is still there: others may hold it.
@@ -53,8 +53,8 @@ impl Flow {
         }
     }
 
-    /// §5.3.1.3, CheckStartupHighLoss: a full round of recovery, more lost than the threshold, and not in
-    /// one burst; or as many marked.
+    /// §5.3.1.3, CheckStartupHighLoss: a full round of recovery, more lost than the threshold, and
+    /// not in one burst; or as many marked.
     fn check_startup_high_loss(&mut self, window: &mut Window, sample: &Sample) {
         if !self.loss_round_start {
             return;

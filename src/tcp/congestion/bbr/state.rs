@@ -166,7 +166,8 @@ pub(super) struct Flow {
     // Aggregation of ACKs (§5.5.9).
     pub(super) extra_acked_start: Instant,
     pub(super) extra_acked_delivered: u32,
-    /// The largest of the last half window, and of this one, and the round that this one began with.
+    /// The largest of the last half window, and of this one, and the round that this one began
+    /// with.
     pub(super) extra_acked_filter: [u32; 2],
     pub(super) extra_acked_round: u32,
 

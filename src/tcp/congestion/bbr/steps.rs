@@ -59,8 +59,8 @@ impl Bbr {
         self.flow().in_recovery = true;
     }
 
-    /// §5.6.4.4: "BBR restores the best-known cwnd value we had upon entering loss recovery"; the ACK that
-    /// ends recovery then bounds it by the model.
+    /// §5.6.4.4: "BBR restores the best-known cwnd value we had upon entering loss recovery"; the
+    /// ACK that ends recovery then bounds it by the model.
     pub(in super::super) fn on_exit_recovery(&mut self, window: &mut Window) {
         self.flow().in_recovery = false;
         self.flow().restore_cwnd(window);

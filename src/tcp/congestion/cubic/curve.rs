@@ -47,8 +47,8 @@ impl Default for Detector {
     }
 }
 
-/// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch and
-/// undo_W_est in the stage.
+/// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch
+/// and undo_W_est in the stage.
 #[derive(Clone, Debug)]
 struct Before {
     window: Undo,
@@ -74,8 +74,8 @@ impl Cubic {
     /// RFC 9438 §4.10:
     ///   > CUBIC SHOULD use the HyStart++ slow start algorithm
     ///
-    /// RFC 9406 §4.3: only for the first slow start. A round trip of the initial window alone has too
-    /// few ACKs to be judged.
+    /// RFC 9406 §4.3: only for the first slow start. A round trip of the initial window alone has
+    /// too few ACKs to be judged.
     fn slow_start(&mut self, window: &mut Window, ack: &Ack) {
         let growth = window.slow_start_growth(ack);
         let pace = match ack.slow_start_exit {
@@ -96,8 +96,8 @@ impl Cubic {
         }
     }
 
-    /// RFC 9438 §4.10: without a loss W_max is undefined; cwnd_prior is cwnd, and the first stage has its
-    /// plateau where it begins.
+    /// RFC 9438 §4.10: without a loss W_max is undefined; cwnd_prior is cwnd, and the first stage
+    /// has its plateau where it begins.
     fn end_slow_start(&mut self, window: &mut Window) {
         window.end_slow_start();
         let cwnd = segments(window);
@@ -122,16 +122,17 @@ impl Cubic {
         window.grow(bytes as u32);
     }
 
-    /// RFC 9438 §4.6 and §4.7; in bytes. Of cwnd, as other hosts have it, where Reno has FlightSize: a program
-    /// that happens to have little in flight does not lose what the path was found to carry. §4.6 asks who
-    /// does so to keep a window that is not used from growing: RFC 7661, in [`Window::on_ack`].
+    /// RFC 9438 §4.6 and §4.7; in bytes. Of cwnd, as other hosts have it, where Reno has
+    /// FlightSize: a program that happens to have little in flight does not lose what the path was
+    /// found to carry. §4.6 asks who does so to keep a window that is not used from growing: RFC
+    /// 7661, in [`Window::on_ack`].
     pub(in super::super) fn ssthresh_after_loss(&mut self, window: &mut Window) -> u32 {
         self.on_congestion(window);
         (f64::from(window.cwnd()) * BETA) as u32
     }
 
-    /// RFC 8511 §3.1, in congestion avoidance; in slow start the queue is as long as a loss would tell.
-    /// Of cwnd, as after a loss.
+    /// RFC 8511 §3.1, in congestion avoidance; in slow start the queue is as long as a loss would
+    /// tell. Of cwnd, as after a loss.
     pub(in super::super) fn ssthresh_after_echo(&mut self, window: &mut Window) -> u32 {
         let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
         self.on_congestion(window);
@@ -160,7 +161,8 @@ impl Cubic {
         self.pause();
     }
 
-    /// RFC 9438 §4.8: after a timeout the first stage has K = 0 and W_max = the window it begins with.
+    /// RFC 9438 §4.8: after a timeout the first stage has K = 0 and W_max = the window it begins
+    /// with.
     pub(in super::super) fn forget_plateau(&mut self) {
         if let Some(curve) = self.curve.as_deref_mut() {
             curve.w_max = None;
@@ -213,8 +215,8 @@ impl Curve {
     }
 
     fn on_loss(&mut self, cwnd: f64) {
-        // RFC 9438 §4.7, fast convergence: a flow that lost before it had climbed back leaves room for a
-        // new one.
+        // RFC 9438 §4.7, fast convergence: a flow that lost before it had climbed back leaves room
+        // for a new one.
         let climbing = self.w_max.is_some_and(|w_max| cwnd < w_max);
         self.w_max = Some(if climbing { cwnd * (1.0 + BETA) / 2.0 } else { cwnd });
         self.cwnd_prior = cwnd;

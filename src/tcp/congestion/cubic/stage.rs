@@ -1,10 +1,11 @@
-//! One stage of congestion avoidance, from a reduction to the next: the cubic, and the window that Reno would
-//! have (RFC 9438 §4.2 to §4.5). Arithmetic alone, in segments and seconds, as in the RFC.
+//! One stage of congestion avoidance, from a reduction to the next: the cubic, and the window that
+//! Reno would have (RFC 9438 §4.2 to §4.5). Arithmetic alone, in segments and seconds, as in the
+//! RFC.
 
 use crate::time::Instant;
 
-/// C of RFC 9438 §5, segments per second cubed: larger, and CUBIC crowds out Reno; smaller, and long fat
-/// paths fill slowly.
+/// C of RFC 9438 §5, segments per second cubed: larger, and CUBIC crowds out Reno; smaller, and
+/// long fat paths fill slowly.
 const C: f64 = 0.4;
 
 /// beta_cubic of RFC 9438 §4.6: what a loss leaves of the window.
@@ -53,8 +54,8 @@ impl Stage {
         C * (t - self.k).powi(3) + self.w_max
     }
 
-    /// How many segments a window of `cwnd` grows by on an ACK of `acked`, with a round trip of `rtt` seconds
-    /// and `cwnd_prior` when the threshold was last set.
+    /// How many segments a window of `cwnd` grows by on an ACK of `acked`, with a round trip of
+    /// `rtt` seconds and `cwnd_prior` when the threshold was last set.
     pub(super) fn growth(
         &mut self,
         cwnd: f64,
@@ -64,16 +65,17 @@ impl Stage {
         cwnd_prior: f64,
     ) -> f64 {
         self.advance(now);
-        // RFC 9438 §4.3: W_est = W_est + alpha_cubic * segments_acked / cwnd; alpha_cubic is 1 once W_est
-        // has reached cwnd_prior.
+        // RFC 9438 §4.3: W_est = W_est + alpha_cubic * segments_acked / cwnd; alpha_cubic is 1 once
+        // W_est has reached cwnd_prior.
         let alpha = if self.w_est >= cwnd_prior { 1.0 } else { ALPHA };
         self.w_est += alpha * acked / cwnd;
-        // RFC 9438 §4.3: where W_cubic(t) lies below W_est, cwnd becomes W_est: never less than Reno.
+        // RFC 9438 §4.3: where W_cubic(t) lies below W_est, cwnd becomes W_est: never less than
+        // Reno.
         if self.w_cubic(self.elapsed) < self.w_est {
             return (self.w_est - cwnd).max(0.0);
         }
-        // RFC 9438 §4.2, the target one round trip ahead, bounded; §4.4, §4.5: (target - cwnd) / cwnd for
-        // each segment acknowledged.
+        // RFC 9438 §4.2, the target one round trip ahead, bounded; §4.4, §4.5: (target - cwnd) /
+        // cwnd for each segment acknowledged.
         let target = self.w_cubic(self.elapsed + rtt).clamp(cwnd, 1.5 * cwnd);
         (target - cwnd) / cwnd * acked
     }

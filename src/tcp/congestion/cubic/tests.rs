@@ -258,8 +258,8 @@ fn slow_start_ends_without_a_loss_when_the_round_trip_grows() {
     (0..3).for_each(|_| path.round());
     assert_eq!(path.c.cwnd(), 80_000);
     path.rtt = Duration::from_millis(50);
-    // The first round with the longer round trip is found after its eighth sample, then CSS grows by
-    // a quarter a round for five rounds.
+    // The first round with the longer round trip is found after its eighth sample, then CSS grows
+    // by a quarter a round for five rounds.
     (0..7).for_each(|_| path.round());
     let end = path.c.ssthresh();
     assert!(end < 80_000 * 2 * 4, "{end}");

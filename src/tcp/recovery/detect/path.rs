@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn the_least_round_trip_is_that_of_the_last_minutes() {
-        // RFC 8985 §6.2 step 1: "rather than tracking a simple global minimum of all RTT measurements".
+        // RFC 8985 §6.2 step 1: "rather than tracking a simple global minimum of all RTT
+        // measurements".
         let least = |samples| after(samples).min_rtt_us();
         assert_eq!(least(&[]), 0);
         assert_eq!(least(&[(900, 0), (300, 1), (700, 2)]), 300);
