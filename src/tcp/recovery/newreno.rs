@@ -79,14 +79,16 @@ impl Connection {
             }
             return Progress::Plain;
         }
-        // RFC 6582 §3.2 (3), full acknowledgments: "all of the intermediate segments sent between the
-        // original transmission of the lost segment and the receipt of the third duplicate ACK".
+        // RFC 6582 §3.2 (3), full acknowledgments: "all of the intermediate segments sent between
+        // the original transmission of the lost segment and the receipt of the third duplicate
+        // ACK".
         if self.snd.una.at_or_after(recovery.recover) {
             recovery.stage = Stage::Open;
             recovery.controller.on_exit_recovery(self.snd.in_flight(), ack.now);
             return Progress::Plain;
         }
-        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged segment.
+        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged
+        //   > segment.
         recovery.deflate(ack.bytes, self.snd.mss);
         let first = recovery.stage == Stage::Fast;
         recovery.stage = Stage::Partial;

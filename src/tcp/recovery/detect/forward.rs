@@ -88,14 +88,15 @@ impl ForwardProbe {
     pub(in crate::tcp) fn on_ack(&mut self, answer: &Answer) -> Finding {
         match self.step {
             Step::Off => Finding::Open,
-            // "If duplicate ACKs arrive before the cumulative acknowledgment for retransmitted data [...]
-            // Stay in step 2".
+            // "If duplicate ACKs arrive before the cumulative acknowledgment for retransmitted data
+            // [...] Stay in step 2".
             Step::Waiting if !answer.advances => Finding::Open,
             Step::Waiting => {
                 // (a) all is acknowledged, or no new data can be sent: conventional recovery.
                 let probes = answer.ack.before(self.recovery_point) && answer.has_new;
-                // "set variable "RecoveryPoint" to indicate the highest sequence number transmitted so
-                // far"; (b) "transmit up to two new (previously unsent) segments and proceed to step 3".
+                // "set variable "RecoveryPoint" to indicate the highest sequence number transmitted
+                // so far"; (b) "transmit up to two new (previously unsent) segments and proceed to
+                // step 3".
                 *self = Self {
                     step: if probes { Step::Probing } else { Step::Off },
                     recovery_point: answer.nxt,
@@ -106,8 +107,8 @@ impl ForwardProbe {
             Step::Probing => {
                 let beyond = answer.highest.after(self.recovery_point);
                 self.end();
-                // (b) "does not cover more than "RecoveryPoint" AND it acknowledges data that was not
-                // acknowledged earlier"; (a) otherwise.
+                // (b) "does not cover more than "RecoveryPoint" AND it acknowledges data that was
+                // not acknowledged earlier"; (a) otherwise.
                 if answer.original && !beyond { Finding::Spurious } else { Finding::Open }
             }
         }

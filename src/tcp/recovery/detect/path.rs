@@ -26,8 +26,8 @@ pub(in crate::tcp) struct Path(u32);
 
 impl Path {
     /// Updates RACK.min_RTT with a sample:
-    ///   > The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that can
-    ///   > adapt when migrating to significantly longer paths
+    ///   > The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that
+    ///   > can adapt when migrating to significantly longer paths
     #[inline]
     pub(in crate::tcp) fn on_rtt(&mut self, rtt_us: u32, now: Instant) {
         let at = (now.as_millis() >> 16) as u32 & AT;
@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn the_least_round_trip_is_that_of_the_last_minutes() {
-        // RFC 8985 §6.2 step 1: "rather than tracking a simple global minimum of all RTT measurements".
+        // RFC 8985 §6.2 step 1: "rather than tracking a simple global minimum of all RTT
+        // measurements".
         let least = |samples| after(samples).min_rtt_us();
         assert_eq!(least(&[]), 0);
         assert_eq!(least(&[(900, 0), (300, 1), (700, 2)]), 300);

@@ -119,9 +119,9 @@ impl Rack {
         }
         let late = self.detect_reordering(segment, kept);
         let rtt_us = now_us.wrapping_sub(segment.sent_us);
-        // "To avoid spurious inferences, ignore a segment as invalid if any of its sequence range has been
-        // retransmitted before and if either of two conditions is true": the timestamp echo belongs
-        // to an earlier copy, or the ACK is faster than the minimum RTT.
+        // "To avoid spurious inferences, ignore a segment as invalid if any of its sequence range
+        // has been retransmitted before and if either of two conditions is true": the timestamp
+        // echo belongs to an earlier copy, or the ACK is faster than the minimum RTT.
         if segment.resent && (echoes_earlier || rtt_us < min_rtt_us) {
             return late;
         }
@@ -209,8 +209,8 @@ mod tests {
 
     #[test]
     fn the_window_grows_by_a_quarter_each_round_trip_with_a_duplicate_up_to_srtt() {
-        // RFC 8985 §6.2 step 4: "after N round trips in which a DSACK is received, the RACK.reo_wnd becomes
-        // (N+1) * min_RTT / 4, with an upper-bound of SRTT"; §3.3.2 (3).
+        // RFC 8985 §6.2 step 4: "after N round trips in which a DSACK is received, the RACK.reo_wnd
+        // becomes (N+1) * min_RTT / 4, with an upper-bound of SRTT"; §3.3.2 (3).
         let (mut rack, mut kept) = (Rack::default(), Reordering::default());
         let mut una = SeqNum(u32::MAX - 5_000);
         for round in 1..=5u32 {
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn sixteen_recoveries_without_a_duplicate_reset_the_window() {
-        // RFC 8985 §6.2 step 4: "RACK persists using the inflated RACK.reo_wnd for up to 16 loss recoveries,
-        // after which it resets RACK.reo_wnd to its starting value, min_RTT / 4."
+        // RFC 8985 §6.2 step 4: "RACK persists using the inflated RACK.reo_wnd for up to 16 loss
+        // recoveries, after which it resets RACK.reo_wnd to its starting value, min_RTT / 4."
         let (mut rack, mut kept) = (Rack::default(), Reordering::default());
         rack.on_dsack(SeqNum(0), SeqNum(10), &mut kept);
         (0..10).for_each(|_| kept.on_recovered());

@@ -111,8 +111,8 @@ impl Undo {
         }
         self.repaired = true;
         self.unexplained = self.unexplained.saturating_add(1);
-        // RFC 3522 §3.2 step (2): "the value of the Timestamp Value field [...] included in the retransmit
-        // sent when loss recovery is initiated".
+        // RFC 3522 §3.2 step (2): "the value of the Timestamp Value field [...] included in the
+        // retransmit sent when loss recovery is initiated".
         if self.first_again == 0
             && let Some(tsval) = tsval
         {
@@ -160,11 +160,11 @@ impl Undo {
     ) -> bool {
         self.reports = true;
         match self.repeats.look_up(left, right) {
-            // (A.4) "the algorithm specified in this document MUST NOT be used for the remainder of the
-            // connection"
+            // (A.4) "the algorithm specified in this document MUST NOT be used for the remainder of
+            // the connection"
             Sent::Once => self.network_repeats = true,
-            // (A.3) "the congestion control state MUST NOT be reverted to its previous state during the
-            // current window of data"
+            // (A.3) "the congestion control state MUST NOT be reverted to its previous state during
+            // the current window of data"
             Sent::Often => self.by_reports = false,
             Sent::Again | Sent::Unknown => {}
         }
