@@ -1,5 +1,6 @@
 //! `struct tcp_info` in Linux's layout.
 
+use super::limit_times::{Limit, LimitTimes};
 use super::socket::{Socket, State};
 use super::world::World;
 use linerate::shard::SynData;
@@ -33,38 +34,6 @@ mod state {
             "ESTABLISHED" => ESTABLISHED,
             _ => CLOSE,
         }
-    }
-}
-
-/// What limits a connection from finishing its writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
-    /// All written data is acknowledged.
-    Idle,
-    /// The path: all data is sent, or cwnd limits it.
-    Path,
-    /// The peer's window.
-    Window,
-    /// The send buffer: all data is sent, and the program waits for room.
-    Buffer,
-}
-
-/// Time spent in each limit.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LimitTimes {
-    busy: Duration,
-    window: Duration,
-    buffer: Duration,
-}
-
-impl LimitTimes {
-    pub(super) fn add(&mut self, limit: Limit, span: Duration) {
-        let add = |sum: &mut Duration, counts: bool| {
-            *sum = if counts { *sum + span } else { *sum };
-        };
-        add(&mut self.busy, limit != Limit::Idle);
-        add(&mut self.window, limit == Limit::Window);
-        add(&mut self.buffer, limit == Limit::Buffer);
     }
 }
 

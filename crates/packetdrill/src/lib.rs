@@ -19,11 +19,13 @@
 mod adapter;
 mod address;
 mod calls;
+mod epoll;
 mod errno;
 mod ffi;
 mod flags;
 mod host;
 mod info;
+mod limit_times;
 mod program;
 mod socket;
 mod world;

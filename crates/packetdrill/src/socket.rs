@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use super::calls::Epoll;
+use super::epoll::{Edges, Epoll};
 use super::errno::Errno;
-use super::info::LimitTimes;
+use super::limit_times::LimitTimes;
 use super::program::Event;
 use linerate::shard::{ConnId, ListenerId, SynData};
 use linerate::time::{Duration, Instant};
@@ -125,13 +125,6 @@ impl Options {
         let lowat = self.positive((libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT));
         lowat.filter(|lowat| *lowat > 0).unwrap_or(u32::MAX)
     }
-}
-
-/// Counts of wake-up events: each change is an edge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Edges {
-    pub(super) readable: u32,
-    pub(super) writable: u32,
 }
 
 /// One socket.

@@ -11,8 +11,8 @@ use super::Cookie;
 use crate::time::{Duration, Instant};
 
 /// RFC 7413 §4.1.2:
-///   > The cookie expires after a certain amount of time. [...] This can be done by either periodically
-///   > changing the server key used to generate cookies
+///   > The cookie expires after a certain amount of time. [...] This can be done by either
+///   > periodically changing the server key used to generate cookies
 ///
 /// A cookie is valid in the period of its creation and in the next one. A longer period gives an
 /// attacker who collects cookies more time to use them at once (§5.1); with a shorter one, the

@@ -87,7 +87,8 @@ impl Connection {
             recovery.controller.on_exit_recovery(self.snd.in_flight(), ack.now);
             return Progress::Plain;
         }
-        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged segment.
+        //   > Partial acknowledgments: [...] In this case, retransmit the first unacknowledged
+        //   > segment.
         recovery.deflate(ack.bytes, self.snd.mss);
         let first = recovery.stage == Stage::Fast;
         recovery.stage = Stage::Partial;

@@ -167,8 +167,8 @@ impl Connection {
     }
 
     /// Processes an ACK that keeps the window closed: RFC 9293 §3.8.6.1,
-    ///   > As long as the receiving TCP peer continues to send acknowledgments in response to the probe
-    ///   > segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
+    ///   > As long as the receiving TCP peer continues to send acknowledgments in response to the
+    ///   > probe segments, the sending TCP peer MUST allow the connection to stay open (MUST-37).
     pub(in crate::tcp) fn on_closed_window(&mut self, env: &Env<'_>) {
         self.recovery.give_up_at = Instant::FAR;
         // From here on, the timer probes the window.

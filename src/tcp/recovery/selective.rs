@@ -286,8 +286,9 @@ impl Connection {
     }
 
     /// Returns true if `segment` carries ECN-Echo. RFC 4015 §3.4:
-    ///   > This is unless the acceptable ACK signals congestion through the ECN-Echo flag [RFC3168]. In
-    ///   > that case, the TCP sender MUST refrain from reversing congestion control state.
+    ///   > This is unless the acceptable ACK signals congestion through the ECN-Echo flag
+    ///   > [RFC3168]. In that case, the TCP sender MUST refrain from reversing congestion control
+    ///   > state.
     pub(in crate::tcp) fn echoes_congestion(&self, segment: &Segment<'_>) -> bool {
         self.ecn == EcnMode::Classic && segment.flags.contains(Flags::ECE)
     }

@@ -64,8 +64,8 @@ impl Connection {
     }
 
     /// Processes the expired probe timer: RFC 8985 §7.3, TLP_send_probe.
-    ///   > After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender
-    ///   > MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
+    ///   > After attempting to send a loss probe, regardless of whether a loss probe was sent, the
+    ///   > sender MUST re-arm the RTO timer, not the PTO timer, if the FlightSize is not zero.
     pub(in crate::tcp) fn on_probe_deadline(&mut self, env: &Env<'_>) {
         let is_first = env.settings.probe_with_first && self.only_syn_acked();
         if let Some(flight) = self.recovery.flight.as_deref_mut() {

@@ -105,8 +105,9 @@ impl Connection {
     }
 
     /// Plans the pure ACK that reflects the ECN codepoint of the SYN-ACK. RFC 9768 §3.2.2.1:
-    ///   > If an AccECN TCP Client intends to acknowledge the SYN/ACK with a packet that does not satisfy
-    ///   > these conditions (e.g., it has data to include on the ACK), it SHOULD first send a pure ACK
+    ///   > If an AccECN TCP Client intends to acknowledge the SYN/ACK with a packet that does not
+    ///   > satisfy these conditions (e.g., it has data to include on the ACK), it SHOULD first send
+    ///   > a pure ACK
     #[inline]
     fn pending_reflection(&self) -> Option<Plan> {
         let pending = self.ecn_state().is_some_and(Ecn::has_pending_reflection);
@@ -209,8 +210,8 @@ impl Connection {
     }
 
     /// Plans a zero-window probe. RFC 9293 §3.8.6.1:
-    ///   > The sending TCP peer must regularly transmit at least one octet of new data (if available),
-    ///   > or retransmit to the receiving TCP peer even if the send window is zero
+    ///   > The sending TCP peer must regularly transmit at least one octet of new data (if
+    ///   > available), or retransmit to the receiving TCP peer even if the send window is zero
     fn pending_probe(&self) -> Option<Plan> {
         let snd = &self.snd;
         if !self.marks.has(Marks::PROBE) || snd.wnd > 0 || !snd.una.before(snd.end) {

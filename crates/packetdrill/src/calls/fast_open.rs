@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use super::data::Written;
-use super::options::{flag, int};
+use super::option_value::{flag, int};
 use crate::errno::Errno;
 use crate::program::Event;
 use crate::socket::{Options, State};

@@ -3,9 +3,9 @@
 mod data;
 mod fast_open;
 mod open;
+mod option_value;
 mod options;
 mod poll;
 
 pub(super) use data::{Received, Written};
 pub(super) use open::Closing;
-pub(super) use poll::{Epoll, EpollChange};

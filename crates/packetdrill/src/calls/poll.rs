@@ -1,9 +1,8 @@
 //! `poll` and `epoll`: readiness of descriptors.
 
-use std::collections::BTreeMap;
-
+use crate::epoll::{EpollChange, Watched};
 use crate::errno::Errno;
-use crate::socket::{Edges, Socket, State};
+use crate::socket::{Socket, State};
 use crate::world::World;
 
 use super::data::unsent;
@@ -20,56 +19,6 @@ const ONE_SHOT: u32 = libc::EPOLLONESHOT as u32;
 
 /// Events that are always reported.
 const ALWAYS: u32 = ERR | HUP;
-
-/// A watched descriptor.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Watched {
-    /// Requested events and flags.
-    pub(crate) events: u32,
-    /// User data of the program.
-    pub(crate) data: u64,
-    /// Edges at the last report; `None` before the first.
-    reported: Option<Edges>,
-    /// True if a one-shot entry has fired.
-    fired: bool,
-}
-
-/// An epoll instance.
-#[derive(Debug, Default)]
-pub(crate) struct Epoll {
-    watched: BTreeMap<i32, Watched>,
-}
-
-/// Operation of `epoll_ctl`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum EpollChange {
-    Add { events: u32, data: u64 },
-    Modify { events: u32, data: u64 },
-    Delete,
-}
-
-impl Epoll {
-    /// Removes a closed descriptor.
-    pub(crate) fn forget(&mut self, fd: i32) {
-        self.watched.remove(&fd);
-    }
-
-    fn change(&mut self, fd: i32, change: EpollChange) -> Result<(), Errno> {
-        let known = self.watched.contains_key(&fd);
-        match change {
-            EpollChange::Add { .. } if known => return Err(Errno::EEXIST),
-            EpollChange::Modify { .. } | EpollChange::Delete if !known => {
-                return Err(Errno::ENOENT);
-            }
-            EpollChange::Add { events, data } | EpollChange::Modify { events, data } => {
-                let watched = Watched { events, data, reported: None, fired: false };
-                self.watched.insert(fd, watched);
-            }
-            EpollChange::Delete => self.forget(fd),
-        }
-        Ok(())
-    }
-}
 
 impl World {
     /// Returns the ready events of a socket.

@@ -7,22 +7,14 @@ use libc::{epoll_event, loff_t, nfds_t, pollfd, size_t, sockaddr, socklen_t, tim
 
 use super::descriptor;
 use super::memory::{copy_in, copy_out, read, read_all, write};
-use super::table::UserData;
+use super::stacks::{self, UserData, adapter};
 use crate::adapter::{Adapter, WaitLimit};
 use crate::address;
-use crate::calls::{Closing, Epoll, EpollChange};
+use crate::calls::Closing;
+use crate::epoll::{Epoll, EpollChange};
 use crate::errno::Errno;
 use crate::socket::Entry;
 use linerate::time::Duration;
-
-/// Returns the stack of a call.
-///
-/// # Safety
-/// `userdata` is the value in the table, and was not freed.
-pub(super) unsafe fn adapter<'a>(userdata: UserData) -> &'a Adapter {
-    // SAFETY: it came from `Arc::into_raw`, and only `free` takes it back.
-    unsafe { &*userdata.cast_const().cast() }
-}
 
 /// Converts a result to C: the number, or -1 and `errno`.
 pub(super) fn answer<T: From<i8>>(result: Result<T, Errno>) -> T {
@@ -40,7 +32,7 @@ fn done(result: Result<(), Errno>) -> c_int {
 pub(super) unsafe extern "C" fn free(userdata: UserData) {
     // SAFETY: as `adapter`; the table is not used again.
     let adapter: Arc<Adapter> = unsafe { Arc::from_raw(userdata.cast_const().cast()) };
-    super::loaded().retain(|loaded| !Arc::ptr_eq(loaded, &adapter));
+    stacks::loaded().retain(|loaded| !Arc::ptr_eq(loaded, &adapter));
 }
 
 pub(super) unsafe extern "C" fn socket(

@@ -9,7 +9,7 @@ use std::slice;
 
 use libc::socklen_t;
 
-use super::calls;
+use super::{calls, stacks};
 
 /// Implements `getsockopt` for descriptors of this stack and all others. It has its own name: under
 /// the C library's name it would replace that function in every program that links this crate.
@@ -23,7 +23,7 @@ unsafe extern "C" fn getsockopt_hook(
     value: *mut c_void,
     len: *mut socklen_t,
 ) -> c_int {
-    let adapter = super::loaded().iter().find(|adapter| adapter.owns(fd)).cloned();
+    let adapter = stacks::loaded().iter().find(|adapter| adapter.owns(fd)).cloned();
     match adapter {
         Some(adapter) => calls::getsockopt_of(&adapter, fd, (level, name), (value, len)),
         // SAFETY: the system call itself, with the caller's arguments.

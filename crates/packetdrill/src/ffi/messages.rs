@@ -4,9 +4,9 @@ use std::ffi::{c_int, c_void};
 
 use libc::{iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-use super::calls::{adapter, answer, write_address};
+use super::calls::{answer, write_address};
 use super::memory::{copy_in, copy_out, read as read_struct, read_all, write as write_struct};
-use super::table::UserData;
+use super::stacks::{UserData, adapter};
 use crate::adapter::Adapter;
 use crate::address;
 use crate::calls::{Received, Written};

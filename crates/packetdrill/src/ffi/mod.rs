@@ -8,20 +8,14 @@ mod descriptor;
 mod interpose;
 mod memory;
 mod messages;
+mod stacks;
 mod table;
 
 use std::ffi::{CStr, c_char};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::adapter::Adapter;
 use table::Interface;
-
-/// The loaded stacks: the C library's `getsockopt` gets only a descriptor.
-static LOADED: Mutex<Vec<Arc<Adapter>>> = Mutex::new(Vec::new());
-
-fn loaded() -> std::sync::MutexGuard<'static, Vec<Arc<Adapter>>> {
-    LOADED.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Fills packetdrill's table with the calls of a new stack, as `--so_filename` requires. `flags` is
 /// the text of `--so_flags`, or null: see `docs/packetdrill.md`.
@@ -41,7 +35,7 @@ pub unsafe extern "C" fn packetdrill_interface_init(
         unsafe { CStr::from_ptr(flags) }.to_string_lossy().into_owned()
     };
     let adapter = Arc::new(Adapter::new(&flags));
-    loaded().push(Arc::clone(&adapter));
+    stacks::loaded().push(Arc::clone(&adapter));
     interpose::install();
     // SAFETY: the caller's contract: there is room for the table.
     unsafe { interface.write(table::of(Arc::into_raw(adapter).cast_mut().cast())) };

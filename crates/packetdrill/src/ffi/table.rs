@@ -7,10 +7,8 @@ use libc::{
     timeval, useconds_t,
 };
 
+use super::stacks::UserData;
 use super::{calls, messages};
-
-/// Identifies the stack of a call.
-pub(super) type UserData = *mut c_void;
 
 macro_rules! interface {
     ($($field:ident: fn($($argument:ty),*) $(-> $result:ty)?, $call:path;)*) => {

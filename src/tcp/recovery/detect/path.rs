@@ -26,8 +26,8 @@ pub(in crate::tcp) struct Path(u32);
 
 impl Path {
     /// Updates RACK.min_RTT with a sample:
-    ///   > The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that can
-    ///   > adapt when migrating to significantly longer paths
+    ///   > The sender SHOULD track a windowed min-filtered estimate of recent RTT measurements that
+    ///   > can adapt when migrating to significantly longer paths
     #[inline]
     pub(in crate::tcp) fn on_rtt(&mut self, rtt_us: u32, now: Instant) {
         let at = (now.as_millis() >> 16) as u32 & AT;
