@@ -123,7 +123,7 @@ impl Controller {
         }
     }
 
-    /// Sends a data segment, new or retransmitted.
+    /// Records that a data segment is sent, new or retransmitted.
     #[inline]
     pub fn on_sent(&mut self, sent: &Sent) {
         if let Kind::Bbr(window, c) = &mut self.0 {
@@ -131,7 +131,7 @@ impl Controller {
         }
     }
 
-    /// Marks a segment lost.
+    /// Records that a segment is marked lost.
     #[inline]
     pub fn on_lost(&mut self, loss: &Loss) {
         if let Kind::Bbr(window, c) = &mut self.0 {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn another_algorithm_takes_over_the_window() {
+    fn switching_algorithms_keeps_the_window() {
         let mut c = Controller::new(Algorithm::NewReno, 1000, 10);
         c.on_enter_recovery(56_000, SeqNum(0), Instant::ZERO);
         c.on_exit_recovery(40_000, Instant::ZERO);
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(
             (c.cwnd(), c.ssthresh()),
             (28_000, 28_000),
-            "no slow start from a model's window"
+            "no slow start after the window of a model"
         );
     }
 
