@@ -1,6 +1,6 @@
-//! The names of the congestion controls.
+//! Names of the congestion control algorithms.
 
-/// The congestion controls.
+/// A congestion control algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RFC 5681 and RFC 6582.

@@ -125,7 +125,7 @@ impl Controller {
         }
     }
 
-    /// Sends a data segment, new or retransmitted.
+    /// Records that a data segment is sent, new or retransmitted.
     #[inline]
     pub fn on_sent(&mut self, sent: &Sent) {
         if let Kind::Bbr(window, c) = &mut self.0 {
@@ -133,7 +133,7 @@ impl Controller {
         }
     }
 
-    /// Marks a segment lost.
+    /// Records that a segment is marked lost.
     #[inline]
     pub fn on_lost(&mut self, loss: &Loss) {
         if let Kind::Bbr(window, c) = &mut self.0 {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn another_algorithm_takes_over_the_window() {
+    fn switching_algorithms_keeps_the_window() {
         let mut c = Controller::new(Algorithm::NewReno, 1000, 10);
         c.on_enter_recovery(56_000, SeqNum(0), Instant::ZERO);
         c.on_exit_recovery(40_000, Instant::ZERO);
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(
             (c.cwnd(), c.ssthresh()),
             (28_000, 28_000),
-            "no slow start from a model's window"
+            "no slow start after the window of a model"
         );
     }
 

@@ -1,17 +1,19 @@
-//! DCTCP (RFC 8257): cuts the window by as much as the path marks. For networks whose switches mark
-//! at a shallow threshold and whose hosts all do the same; elsewhere it starves or is starved.
+//! DCTCP (RFC 8257): reduces the window in proportion to the marks of the path. For networks whose
+//! switches mark at a shallow threshold and whose hosts all use DCTCP; beside other algorithms it
+//! starves or is starved.
 //!
-//! Owns alpha, the share of bytes that were marked. Refuses to know how marks are reported:
-//! recovery tells how many of the bytes of each ACK were.
+//! Owns alpha, the fraction of marked bytes. Refuses to know the marking feedback: each ACK says
+//! how many of its bytes were marked.
 
 use super::facts::Ack;
 use super::window::{Growth, Undo, Window};
 use crate::tcp::SeqNum;
 
-/// g of RFC 8257 §4.2: the gain of alpha. Larger, and one burst rules it; smaller, and it lags.
+/// g of RFC 8257 §4.2, the gain of alpha. With a larger gain one burst dominates it; with a smaller
+/// one it lags.
 const GAIN: f64 = 1.0 / 16.0;
 
-/// The state of the algorithm beside the window.
+/// State of the algorithm beside the window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dctcp {
     /// Allocated with the first ACK.
@@ -28,7 +30,7 @@ struct Marks {
     bytes_acked: u64,
     /// DCTCP.BytesMarked.
     bytes_marked: u64,
-    /// Whether this window of data has reduced cwnd.
+    /// This window of data has already reduced cwnd.
     reduced: bool,
     /// Bytes acknowledged since cwnd last grew in congestion avoidance.
     credit: u32,
@@ -38,8 +40,8 @@ struct Marks {
 impl Default for Marks {
     fn default() -> Self {
         Self {
-            // RFC 8257 §4.2: "the initial value of DCTCP.Alpha SHOULD be 1": the first mark is
-            // taken for as bad as a loss.
+            // RFC 8257 §4.2: "the initial value of DCTCP.Alpha SHOULD be 1": the first mark counts
+            // like a loss.
             alpha: 1.0,
             window_end: None,
             bytes_acked: 0,
@@ -68,7 +70,7 @@ impl Dctcp {
         }
     }
 
-    /// RFC 5681 §3.1, as RFC 8257 §3.3 leaves it: one SMSS for each cwnd of acknowledged bytes.
+    /// RFC 5681 §3.1, unchanged by RFC 8257 §3.3: one SMSS for each cwnd of acknowledged bytes.
     fn avoid_congestion(&mut self, window: &mut Window, acked: u32) {
         let marks = self.marks();
         marks.credit = marks.credit.saturating_add(acked);
@@ -99,7 +101,7 @@ impl Dctcp {
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         self.marks().undo = Some(window.before_reduction());
         self.marks().credit = 0;
-        // The loss is this window's reduction: marks of the same queue ask for no second one.
+        // The loss is this window's reduction; marks of the same queue cause no second one.
         self.marks().reduced = true;
         in_flight / 2
     }
@@ -117,7 +119,7 @@ impl Dctcp {
 }
 
 impl Marks {
-    /// RFC 8257 §3.3: alpha is updated once an observation window, about a round trip.
+    /// RFC 8257 §3.3: alpha is updated once per observation window, about one round trip.
     fn count(&mut self, ack: &Ack) {
         let end = *self.window_end.get_or_insert(ack.snd_nxt);
         self.bytes_acked += u64::from(ack.delivered.max(ack.bytes));
@@ -147,7 +149,7 @@ mod tests {
 
     const MSS: u32 = 1000;
 
-    /// A path that marks what it is told to.
+    /// A path that marks a given number of segments.
     struct Path {
         c: Controller,
         una: SeqNum,
@@ -160,7 +162,7 @@ mod tests {
             Self { c, una: SeqNum(0), nxt: SeqNum(10 * MSS) }
         }
 
-        /// One window of data is acknowledged, the first `marked` segments of it marked.
+        /// Acknowledges one window of data, its first `marked` segments CE-marked.
         fn round(&mut self, marked: u32) {
             let segments = self.nxt.distance_from(self.una) / MSS;
             for n in 0..segments {
@@ -174,13 +176,13 @@ mod tests {
         }
 
         fn alpha(&self) -> f64 {
-            let Kind::Dctcp(_, c) = &self.c.0 else { panic!("DCTCP stays itself") };
+            let Kind::Dctcp(_, c) = &self.c.0 else { panic!("the algorithm is DCTCP") };
             c.marks.as_ref().map_or(1.0, |marks| marks.alpha)
         }
     }
 
     #[test]
-    fn alpha_starts_at_one_and_falls_by_a_sixteenth_a_window_without_marks() {
+    fn alpha_starts_at_one_and_decays_by_a_sixteenth_per_unmarked_window() {
         // RFC 8257 §3.3, §4.2
         let mut path = Path::new();
         assert_eq!(path.alpha(), 1.0);
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_the_share_of_marked_bytes_with_a_gain_of_a_sixteenth() {
+    fn alpha_averages_the_fraction_of_marked_bytes_with_gain_one_sixteenth() {
         let window_end = Some(SeqNum(1000));
         let mut marks = Marks { alpha: 0.5, window_end, reduced: true, ..Marks::default() };
         let ack = model::ack(1000, 4000, None, Instant::ZERO);
@@ -207,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn the_first_mark_halves_and_the_rest_of_the_window_reduces_nothing_more() {
-        // RFC 8257 §3.3: cwnd * (1 - Alpha / 2), once a window
+    fn only_the_first_mark_of_a_window_reduces_cwnd() {
+        // RFC 8257 §3.3: cwnd * (1 - Alpha / 2), once per window
         let mut path = Path::new();
         let ack = model::ack(MSS, 10_000, None, Instant::ZERO);
         for n in 1..=5 {
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn few_marks_cut_little() {
+    fn few_marks_reduce_the_window_slightly() {
         let mut path = Path::new();
         path.round(1);
         (0..100).for_each(|_| path.round(0));
@@ -232,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_met_as_by_conventional_tcp() {
+    fn a_loss_halves_the_window_as_in_conventional_tcp() {
         // RFC 8257 §3.5
         let mut path = Path::new();
         path.c.on_enter_recovery(10_000, SeqNum(10_000), Instant::ZERO);
         assert_eq!((path.c.cwnd(), path.c.ssthresh()), (5_000, 5_000));
         path.c.on_congestion_echo(10_000, Instant::ZERO);
-        assert_eq!(path.c.cwnd(), 5_000, "nor are marks of the same window met again");
+        assert_eq!(path.c.cwnd(), 5_000, "marks of the same window reduce nothing more");
         path.c.on_undo();
         assert_eq!(path.c.cwnd(), 10_000);
         path.c.on_timeout(10_000, Instant::ZERO);

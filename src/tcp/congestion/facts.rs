@@ -4,16 +4,16 @@ use crate::tcp::SeqNum;
 use crate::tcp::rate::RateSample;
 use crate::time::{Duration, Instant};
 
-/// What ends the first slow start before a loss does, where the congestion control is CUBIC.
+/// Rule that ends the first slow start before a loss, when the congestion control is CUBIC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SlowStartExit {
-    /// HyStart++ (RFC 9406): round trips that grow slow it down, and end it if they stay so.
+    /// HyStart++ (RFC 9406): growing round trips slow it down, and end it if they persist.
     #[default]
     HyStartPlusPlus,
-    /// The first HyStart, as Linux has it: round trips that grow, or a train of ACKs as long as
-    /// half of one, end it at once. Less is lost where the queue is short; jitter can end it early.
+    /// The original HyStart, as in Linux: growing round trips, or an ACK train of half a round
+    /// trip, end it at once. Less is lost where the queue is short; jitter can end it early.
     HyStart,
-    /// Nothing: it goes on until a loss.
+    /// None: slow start continues until a loss.
     Loss,
 }
 

@@ -1,32 +1,31 @@
-//! HyStart++ (RFC 9406): slow start that ends when the round trip grows, before the queue
-//! overflows.
+//! HyStart++ (RFC 9406): ends slow start when the round trip grows, before the queue overflows.
 //!
 //! Owns the round trips of the rounds and the phase: standard slow start, conservative slow start
-//! (CSS), or over. Refuses to know cwnd: it says by how much of an ACK it may grow.
+//! (CSS), or over. Refuses to know cwnd: it returns by how much of an ACK cwnd may grow.
 
 use super::facts::Ack;
 use crate::tcp::SeqNum;
 
-/// RFC 9406 §4.3: MIN_RTT_THRESH and MAX_RTT_THRESH, microseconds: less, and jitter ends slow
-/// start; more, and the queue is full first.
+/// RFC 9406 §4.3: MIN_RTT_THRESH and MAX_RTT_THRESH in microseconds. Below, jitter ends slow start;
+/// above, the queue overflows first.
 const RTT_THRESH_US: [u32; 2] = [4_000, 16_000];
 
-/// MIN_RTT_DIVISOR: the share of the last round's round trip that counts as growth.
+/// MIN_RTT_DIVISOR: fraction of the last round's minimum round trip that counts as growth.
 const MIN_RTT_DIVISOR: u32 = 8;
 
-/// N_RTT_SAMPLE: round trips that a round must have measured to be judged.
+/// N_RTT_SAMPLE: samples that a round needs before it is judged.
 const N_RTT_SAMPLE: u8 = 8;
 
-/// CSS_GROWTH_DIVISOR: how much slower CSS grows.
+/// CSS_GROWTH_DIVISOR: factor by which CSS grows slower.
 pub(super) const CSS_GROWTH_DIVISOR: u32 = 4;
 
-/// CSS_ROUNDS: how long CSS makes sure before slow start is over.
+/// CSS_ROUNDS: rounds of CSS before slow start ends.
 const CSS_ROUNDS: u8 = 5;
 
-/// The state of one slow start.
+/// State of one slow start.
 #[derive(Clone, Debug)]
 pub(super) struct HyStart {
-    /// The round ends when this is acknowledged.
+    /// The round ends when this number is acknowledged.
     window_end: Option<SeqNum>,
     /// lastRoundMinRTT, microseconds; `u32::MAX` is infinity.
     last_round_us: u32,
@@ -35,19 +34,19 @@ pub(super) struct HyStart {
     /// cssBaselineMinRtt, microseconds, in CSS.
     css_baseline_us: u32,
     samples: u8,
-    /// Rounds of CSS, the one under way included; 0 outside.
+    /// Rounds of CSS, the current one included; 0 outside of CSS.
     css_rounds: u8,
 }
 
-/// How slow start goes on after an ACK.
+/// Growth of the window that slow start allows after an ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Pace {
-    /// cwnd grows by what was acknowledged.
+    /// cwnd grows by the bytes acknowledged.
     Standard,
-    /// By a quarter of that.
+    /// cwnd grows by a quarter of them.
     Conservative,
-    /// The path is full: on to congestion avoidance.
+    /// The path is full: continue in congestion avoidance.
     Over,
 }
 
@@ -65,7 +64,7 @@ impl Default for HyStart {
 }
 
 impl HyStart {
-    /// RFC 9406 §4.2.
+    /// Processes an ACK in slow start (RFC 9406 §4.2).
     pub(super) fn on_ack(&mut self, ack: &Ack) -> Pace {
         if self.window_end.is_none_or(|end| ack.snd_una.at_or_after(end)) {
             let over = self.begin_round(ack.snd_nxt);
@@ -82,10 +81,10 @@ impl HyStart {
         if self.css_rounds > 0 { Pace::Conservative } else { Pace::Standard }
     }
 
-    /// > At the start of each round during standard slow start [and CSS]: lastRoundMinRTT =
-    /// > currentRoundMinRTT, currentRoundMinRTT = infinity, rttSampleCount = 0
+    ///   > At the start of each round during standard slow start [and CSS]: lastRoundMinRTT =
+    ///   > currentRoundMinRTT, currentRoundMinRTT = infinity, rttSampleCount = 0
     ///
-    /// Returns whether CSS has lasted for CSS_ROUNDS.
+    /// Returns true if CSS has lasted for CSS_ROUNDS.
     fn begin_round(&mut self, snd_nxt: SeqNum) -> bool {
         self.window_end = Some(snd_nxt);
         self.last_round_us = self.current_round_us;
@@ -140,7 +139,7 @@ mod tests {
             Self { hystart: HyStart::default(), una: SeqNum(0) }
         }
 
-        /// A round whose ACKs measure `rtt_us`; how the last of them lets slow start go on.
+        /// Runs a round whose ACKs measure `rtt_us`; returns the result of the last ACK.
         fn round(&mut self, rtt_us: u64) -> Pace {
             self.round_of(10, rtt_us)
         }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_round_trip_keeps_slow_start() {
+    fn slow_start_continues_at_a_steady_round_trip() {
         let mut rounds = Rounds::new();
         assert!((0..20).all(|_| rounds.round(50_000) == Pace::Standard));
     }
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_eight_samples_judge_nothing() {
+    fn a_round_needs_eight_samples() {
         // §4.2: "at least N_RTT_SAMPLE RTT samples"
         let mut rounds = Rounds::new();
         let _ = rounds.round(50_000);
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn css_of_five_rounds_ends_slow_start() {
+    fn slow_start_ends_after_five_rounds_of_css() {
         // §4.2: "If CSS_ROUNDS rounds are complete, enter congestion avoidance"
         let mut rounds = Rounds::new();
         let _ = rounds.round(50_000);

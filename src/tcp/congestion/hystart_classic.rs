@@ -1,58 +1,57 @@
-//! The first HyStart (Ha and Rhee, "Taming the elephants: New TCP slow start", 2011), as Linux has
-//! it: slow start is over for good at the first sign that the path is full.
+//! The original HyStart (Ha and Rhee, "Taming the elephants: New TCP slow start", 2011), as in
+//! Linux: slow start ends for good at the first sign that the path is full.
 //!
-//! Owns the two signs: round trips that have grown, and a train of ACKs as long as half a round
-//! trip. Refuses to know cwnd. HyStart++ (RFC 9406) knows the first sign alone, and makes sure of
-//! it.
+//! Owns the two signs: grown round trips, and an ACK train as long as half a round trip. Refuses to
+//! know cwnd. HyStart++ (RFC 9406) uses only the first sign, and confirms it.
 
 use super::facts::Ack;
 use super::hystart::Pace;
 use crate::tcp::SeqNum;
 use crate::tcp::rate::micros;
 
-/// The window below which nothing is judged, segments: fewer ACKs a round tell nothing.
+/// Smallest window that is judged, in segments: smaller rounds have too few ACKs.
 const WINDOW_MIN: u32 = 16;
 
-/// Samples of a round before it is judged: the next one is.
+/// Samples of a round before it is judged at the next one.
 const SAMPLES_MIN: u8 = 8;
 
-/// The least and the most growth of a round trip that counts, microseconds.
+/// Bounds of the round trip growth that counts, in microseconds.
 const GROWTH_US: [u32; 2] = [4_000, 16_000];
 
-/// ACKs that are further apart than this are no train, microseconds: more, and a pause of the
-/// program passes for the path's own spacing.
+/// Longest gap between the ACKs of a train, in microseconds. With a larger bound, a pause of the
+/// program looks like the spacing of the path.
 const SPACING_US_MAX: u32 = 2_000;
 
-/// The state of one slow start.
+/// State of one slow start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClassicHyStart {
-    /// The round ends when this is acknowledged.
+    /// The round ends when this number is acknowledged.
     round_end: Option<SeqNum>,
-    /// When it began, microseconds.
+    /// Start of the round, in microseconds.
     round_us: u32,
-    /// When the last ACK of the train came.
+    /// Arrival of the last ACK of the train, in microseconds.
     train_us: u32,
-    /// The least round trip so far, and of this round; 0 before the first.
-    least_us: u32,
-    round_least_us: u32,
+    /// Minimum round trip so far, and of this round; 0 before the first sample.
+    min_us: u32,
+    round_min_us: u32,
     samples: u8,
 }
 
 impl ClassicHyStart {
-    /// An ACK in slow start, with a window of so many segments.
+    /// Processes an ACK in slow start; `window` is cwnd in segments.
     pub(super) fn on_ack(&mut self, ack: &Ack, window: u32) -> Pace {
         let Some(rtt) = ack.rtt else { return Pace::Standard };
         let us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
-        self.least_us = least(self.least_us, us);
+        self.min_us = min_sample(self.min_us, us);
         if window < WINDOW_MIN {
             return Pace::Standard;
         }
         let now_us = micros(ack.now);
         if self.round_end.is_none_or(|end| ack.snd_una.after(end)) {
-            let least_us = self.least_us;
+            let min_us = self.min_us;
             let round_end = Some(ack.snd_nxt);
             *self =
-                Self { round_end, round_us: now_us, train_us: now_us, least_us, ..Self::default() };
+                Self { round_end, round_us: now_us, train_us: now_us, min_us, ..Self::default() };
         }
         let is_over = self.is_train_long(now_us) || self.has_round_trip_grown(us);
         if is_over { Pace::Over } else { Pace::Standard }
@@ -63,22 +62,22 @@ impl ClassicHyStart {
             return false;
         }
         self.train_us = now_us;
-        now_us.wrapping_sub(self.round_us) > self.least_us / 2
+        now_us.wrapping_sub(self.round_us) > self.min_us / 2
     }
 
     fn has_round_trip_grown(&mut self, us: u32) -> bool {
-        self.round_least_us = least(self.round_least_us, us);
+        self.round_min_us = min_sample(self.round_min_us, us);
         if self.samples < SAMPLES_MIN {
             self.samples += 1;
             return false;
         }
-        let growth = (self.least_us / 8).clamp(GROWTH_US[0], GROWTH_US[1]);
-        self.round_least_us > self.least_us.saturating_add(growth)
+        let growth = (self.min_us / 8).clamp(GROWTH_US[0], GROWTH_US[1]);
+        self.round_min_us > self.min_us.saturating_add(growth)
     }
 }
 
-/// The smaller of two, where 0 is none.
-fn least(before: u32, us: u32) -> u32 {
+/// Returns the smaller of two samples; 0 stands for no sample.
+fn min_sample(before: u32, us: u32) -> u32 {
     if before == 0 { us } else { before.min(us) }
 }
 
@@ -88,8 +87,8 @@ mod tests {
     use crate::tcp::congestion::model;
     use crate::time::{Duration, Instant};
 
-    /// ACKs of a round, `spacing_us` apart, each with the round trip `rtt_us`; how many let slow
-    /// start go on.
+    /// Runs a round of ACKs `spacing_us` apart with round trip `rtt_us`; returns how many pass
+    /// before slow start ends.
     fn round(
         it: &mut ClassicHyStart,
         una: &mut SeqNum,
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ninth_round_trip_of_a_round_that_has_grown_ends_slow_start() {
+    fn the_ninth_sample_of_a_slower_round_ends_slow_start() {
         for (rtt, at_most, above) in
             [(10_000, 14_000, 14_001), (80_000, 90_000, 90_001), (400_000, 416_000, 416_001)]
         {
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_train_of_acks_longer_than_half_a_round_trip_ends_slow_start() {
-        // 1 ms apart on a path of 40: the 22nd comes 21 ms after the first.
+        // 1 ms apart on a path of 40 ms: the 22nd comes 21 ms after the first.
         let (mut it, mut una) = (ClassicHyStart::default(), SeqNum(0));
         assert_eq!(round(&mut it, &mut una, 0, (30, 1_000, 40_000)), 21);
         let (mut it, mut una) = (ClassicHyStart::default(), SeqNum(0));
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_window_tells_nothing() {
+    fn a_small_window_is_not_judged() {
         let mut it = ClassicHyStart::default();
         for number in 0..30 {
             let now = Instant::from_millis(number);

@@ -1,9 +1,9 @@
-//! What the tests of this layer share: an ACK, and a path without the rest of the stack.
+//! Test fixtures of this layer: an ACK, and a model of a path without the rest of the stack.
 //!
-//! The path is a bottleneck of a rate, a queue of so many bytes in front of it, and a round trip;
-//! it drops what the queue does not take, and at random. The senders keep just enough to feed a
-//! [`Controller`]: each packet is acknowledged by itself, three later ones tell of a loss, what is
-//! lost is sent again as something new. Nothing is drawn but from the seed.
+//! The path is a bottleneck with a rate, a queue of limited bytes in front of it, and a round trip
+//! time; it drops packets that overflow the queue, and at random. The senders do just enough to
+//! drive a [`Controller`]: each packet is acknowledged by itself, three later ones reveal a loss,
+//! and lost packets are replaced by new ones. All randomness comes from the seed.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,7 +14,7 @@ use crate::tcp::SeqNum;
 use crate::tcp::rate::{RateEstimator, RateStamp, micros};
 use crate::time::{Duration, Instant};
 
-/// An ACK of `bytes`, all of which it is that delivers them, with `in_flight` before it.
+/// Returns an ACK of `bytes` that delivers exactly these bytes, with `in_flight` before it.
 pub(in crate::tcp::congestion) fn ack(
     bytes: u32,
     in_flight: u32,
@@ -42,28 +42,28 @@ pub(in crate::tcp::congestion) fn ack(
 
 pub(in crate::tcp::congestion) const MSS: u32 = 1448;
 
-/// Bytes of a packet on the wire: headers and timestamps.
+/// Bytes that a packet adds on the wire: payload, headers and timestamps.
 const WIRE: u32 = MSS + 66;
 
-/// Later packets that tell of a loss.
+/// Number of later packets that reveal a loss.
 const REORDERING: u32 = 3;
 
-/// What lies between the ends.
+/// Properties of the path between the ends.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::tcp::congestion) struct Link {
-    /// Bits a second.
+    /// Bits per second.
     pub(super) rate: u64,
     pub(super) rtt: Duration,
-    /// Bytes that wait.
+    /// Queue limit in bytes.
     pub(super) queue: u64,
-    /// Probability that a packet is lost, whatever the queue.
+    /// Probability of random loss.
     pub(super) loss: f64,
-    /// Waiting bytes from which on packets are marked (ECN).
+    /// Queue length in bytes from which packets are marked (ECN).
     pub(super) mark_from: Option<u64>,
 }
 
 impl Link {
-    /// A path with a queue of `bdps` bandwidth-delay products.
+    /// Returns a path with a queue of `bdps` bandwidth-delay products.
     pub(super) fn new(mbit: u64, rtt_ms: u64, bdps: f64) -> Self {
         let rate = mbit * 1_000_000;
         let bdp = rate / 8 * rtt_ms / 1000;
@@ -91,19 +91,19 @@ struct Packet {
 pub(in crate::tcp::congestion) struct Sender {
     pub(super) c: Controller,
     estimator: RateEstimator,
-    /// Packets from `una` on; none where acknowledged or lost.
+    /// Packets from `una` on; `None` where acknowledged or lost.
     packets: VecDeque<Option<Packet>>,
     una: u32,
     highest: u32,
     in_flight: u32,
     srtt: Option<Duration>,
     recover: Option<u32>,
-    /// No echo is told before this is acknowledged.
+    /// No congestion echo is reported before this is acknowledged.
     echo_after: u32,
     next_send_at: Instant,
-    wakes_at: Instant,
-    silent_since: Instant,
-    /// Packets that the program still has to send.
+    wake_at: Instant,
+    last_progress_at: Instant,
+    /// Packets that the program has yet to send.
     pub(super) backlog: u64,
     was_limited: bool,
     pub(super) delivered: u64,
@@ -130,7 +130,7 @@ pub(in crate::tcp::congestion) struct Path {
     order: u64,
     busy_until: Instant,
     pub(super) dropped: u64,
-    /// Whether the marks of a round trip are told as one congestion echo too.
+    /// True if the marks of a round trip are also reported as one congestion echo.
     pub(super) echoes: bool,
 }
 
@@ -149,7 +149,7 @@ impl Path {
         }
     }
 
-    /// A path with one sender that never runs out of data.
+    /// Returns a path with one sender that never runs out of data.
     pub(super) fn of(algorithm: Algorithm, link: Link) -> Self {
         let mut path = Self::new(link);
         path.add(algorithm);
@@ -168,8 +168,8 @@ impl Path {
             recover: None,
             echo_after: 0,
             next_send_at: self.now,
-            wakes_at: Instant::FAR,
-            silent_since: self.now,
+            wake_at: Instant::FAR,
+            last_progress_at: self.now,
             backlog: u64::MAX,
             was_limited: false,
             delivered: 0,
@@ -193,7 +193,7 @@ impl Path {
         self.run_us(ms * 1000);
     }
 
-    /// The program of a sender has something to send.
+    /// The program of a sender has new data.
     pub(super) fn wake(&mut self, sender: usize) {
         self.send(sender);
     }
@@ -215,7 +215,7 @@ impl Path {
         self.now = end;
     }
 
-    /// Runs, and tells what share of the bottleneck each sender had meanwhile.
+    /// Runs for `ms`; returns the share of the bottleneck of each sender in this time.
     pub(super) fn shares_over_ms(&mut self, ms: u64) -> Vec<f64> {
         let before: Vec<u64> = self.senders.iter().map(|s| s.delivered).collect();
         for sender in &mut self.senders {
@@ -231,15 +231,15 @@ impl Path {
     }
 
     fn on_wake(&mut self, sender: usize) {
-        self.senders[sender].wakes_at = Instant::FAR;
+        self.senders[sender].wake_at = Instant::FAR;
         self.send(sender);
     }
 
-    /// The timer of retransmission, looked at ten times a second.
+    /// Checks the retransmission timer, ten times per second.
     fn on_timer(&mut self, sender: usize) {
         let s = &mut self.senders[sender];
-        let patience = s.srtt.unwrap_or_default().times(3).max(Duration::from_millis(200));
-        if s.in_flight > 0 && self.now.since(s.silent_since) >= patience {
+        let timeout = s.srtt.unwrap_or_default().times(3).max(Duration::from_millis(200));
+        if s.in_flight > 0 && self.now.since(s.last_progress_at) >= timeout {
             s.on_timeout(self.now);
             self.send(sender);
         }
@@ -260,8 +260,8 @@ impl Path {
             let rate = s.c.pacing_rate(s.srtt, false);
             if rate.is_some() && s.next_send_at > self.now {
                 let at = s.next_send_at;
-                if at < s.wakes_at {
-                    s.wakes_at = at;
+                if at < s.wake_at {
+                    s.wake_at = at;
                     self.at(at, Event::Wake { sender });
                 }
                 return;
@@ -302,7 +302,7 @@ impl Sender {
         let stamp = self.estimator.on_sent(now, MSS, self.in_flight);
         self.packets.push_back(Some(Packet { sent_at: now, stamp }));
         if self.in_flight == 0 {
-            self.silent_since = now;
+            self.last_progress_at = now;
         }
         self.in_flight += MSS;
         self.backlog -= 1;
@@ -324,7 +324,7 @@ impl Sender {
         let Some(packet) = self.packets[index as usize].take() else { return };
         let prior_in_flight = self.in_flight;
         self.in_flight -= MSS;
-        self.silent_since = now;
+        self.last_progress_at = now;
         self.delivered += u64::from(MSS);
         self.highest = self.highest.max(number);
         self.estimator.on_delivered(now, &packet.stamp, micros(packet.sent_at), MSS);
@@ -386,7 +386,7 @@ impl Sender {
             }
         }
         self.recover = Some(self.next());
-        self.silent_since = now;
+        self.last_progress_at = now;
         self.advance();
     }
 
@@ -397,13 +397,13 @@ impl Sender {
         }
     }
 
-    /// The mean round trip since the last measurement began.
+    /// Returns the mean round trip since the last measurement began.
     pub(super) fn mean_rtt(&self) -> Duration {
         Duration::from_nanos((self.rtt_ns / self.rtts.max(1)) as u64)
     }
 }
 
-/// Jain's index of fairness: 1 is equal.
+/// Jain's fairness index: 1 means equal shares.
 pub(in crate::tcp::congestion) fn jain(shares: &[f64]) -> f64 {
     let sum: f64 = shares.iter().sum();
     let squares: f64 = shares.iter().map(|share| share * share).sum();

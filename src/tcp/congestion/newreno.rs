@@ -1,27 +1,27 @@
-//! NewReno (RFC 5681, RFC 6582): half the flight after a loss, one segment more each round trip.
+//! NewReno (RFC 5681, RFC 6582): half the flight after a loss, one more segment per round trip.
 //!
-//! Owns the count of bytes towards the next segment, and what to go back to. Refuses to know how
-//! losses are repaired.
+//! Owns the byte count towards the next segment, and the window to restore on undo. Refuses to know
+//! loss recovery.
 
 use super::facts::Ack;
 use super::window::{Growth, Undo, Window};
 
-/// RFC 5681 equation (4): what a loss leaves of the flight.
+/// RFC 5681 equation (4): fraction of the flight that remains after a loss.
 const BETA: f64 = 0.5;
 
-/// beta_ecn of RFC 8511 §3.1 for NewReno: ECN tells of a short queue, which half a window would
-/// empty.
+/// beta_ecn of RFC 8511 §3.1 for NewReno: a mark means a short queue, which half a window would
+/// drain.
 const BETA_ECN: f64 = 0.8;
 
-/// The state of the algorithm beside the window.
+/// State of the algorithm beside the window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewReno {
-    /// Allocated once slow start has ended: short connections carry a null pointer.
-    rest: Option<Box<Rest>>,
+    /// Allocated when slow start ends: short connections carry a null pointer.
+    state: Option<Box<State>>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Rest {
+struct State {
     /// Bytes acknowledged since cwnd last grew in congestion avoidance.
     acked: u32,
     undo: Option<Undo>,
@@ -39,23 +39,23 @@ impl NewReno {
 
     /// RFC 3465 §2.1: one SMSS for each cwnd of acknowledged bytes.
     fn avoid_congestion(&mut self, window: &mut Window, acked: u32) {
-        let rest = self.rest.get_or_insert_default();
-        rest.acked = rest.acked.saturating_add(acked);
-        if rest.acked >= window.cwnd() {
-            rest.acked -= window.cwnd();
+        let state = self.state.get_or_insert_default();
+        state.acked = state.acked.saturating_add(acked);
+        if state.acked >= window.cwnd() {
+            state.acked -= window.cwnd();
             window.grow(window.smss());
         }
     }
 
-    /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS). A window that was not used is
-    /// no measure (RFC 7661 §4.4.1): FlightSize is.
+    /// RFC 5681 equation (4): ssthresh = max(FlightSize / 2, 2*SMSS). Of FlightSize, since an
+    /// unused window is no measure (RFC 7661 §4.4.1).
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         self.note_reduction(window);
         (f64::from(in_flight) * BETA) as u32
     }
 
-    /// RFC 8511 §3.1: ssthresh = max(FlightSize * beta_ecn, 2*SMSS), in congestion avoidance; in
-    /// slow start the queue is as long as a loss would tell.
+    /// RFC 8511 §3.1: ssthresh = max(FlightSize * beta_ecn, 2*SMSS) in congestion avoidance; in
+    /// slow start a mark means a queue as long as at a loss.
     pub(super) fn ssthresh_after_echo(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
         self.note_reduction(window);
@@ -64,19 +64,19 @@ impl NewReno {
 
     fn note_reduction(&mut self, window: &mut Window) {
         let undo = window.before_reduction();
-        **self.rest.get_or_insert_default() = Rest { acked: 0, undo: Some(undo) };
+        **self.state.get_or_insert_default() = State { acked: 0, undo: Some(undo) };
     }
 
     pub(super) fn on_undo(&mut self, window: &mut Window) {
-        if let Some(undo) = self.rest.as_mut().and_then(|rest| rest.undo.take()) {
+        if let Some(undo) = self.state.as_mut().and_then(|state| state.undo.take()) {
             window.on_undo(undo);
         }
     }
 
     pub(super) fn on_idle(&mut self, window: &mut Window) {
         window.on_idle();
-        if let Some(rest) = &mut self.rest {
-            rest.acked = 0;
+        if let Some(state) = &mut self.state {
+            state.acked = 0;
         }
     }
 }
@@ -93,13 +93,14 @@ mod tests {
         Controller::new(Algorithm::NewReno, MSS as u16, 10)
     }
 
-    /// An ACK of `bytes` while the whole window is in flight.
+    /// Acknowledges `bytes` while the whole window is in flight.
     fn ack(c: &mut Controller, bytes: u32) {
         let in_flight = c.cwnd();
         c.on_ack(&model::ack(bytes, in_flight, None, Instant::ZERO));
     }
 
-    /// A recovery begun with `in_flight` and ended with `left` in flight.
+    /// Returns a controller after a recovery that began with `in_flight` and ended with `left` in
+    /// flight.
     fn recovered(in_flight: u32, left: u32) -> Controller {
         let mut c = reno();
         c.on_enter_recovery(in_flight, SeqNum(0), Instant::ZERO);
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ack_of_a_burst_adds_8_segments_at_most() {
+    fn an_ack_of_a_burst_adds_at_most_8_segments() {
         // RFC 9406 §4.3: L = 8 for a sender that does not pace.
         let mut c = reno();
         let burst = model::ack(10 * MSS, 10 * MSS, None, Instant::ZERO);
@@ -129,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_before_is_not_counted_again() {
-        // RFC 3465 §2.1 counts bytes; those that SACK has told of were counted by RFC 3042's
-        // segments.
+    fn bytes_reported_by_sack_are_counted_once() {
+        // RFC 3465 §2.1 counts bytes; bytes that SACK reported before were already counted by RFC
+        // 3042's segments.
         let mut c = reno();
         let late = model::ack(3 * MSS, 10 * MSS, None, Instant::ZERO);
         c.on_ack(&super::Ack { delivered: MSS, ..late });
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_not_used_does_not_grow() {
+    fn an_unused_window_does_not_grow() {
         let mut c = reno();
         c.on_ack(&model::ack(MSS, 5_000, None, Instant::ZERO));
         assert_eq!(c.cwnd(), 10_000);
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn congestion_avoidance_adds_one_segment_a_round_trip() {
+    fn congestion_avoidance_adds_one_segment_per_round_trip() {
         let mut c = recovered(20_000, 20_000);
         assert_eq!((c.cwnd(), c.ssthresh()), (10_000, 10_000));
         (0..9).for_each(|_| ack(&mut c, MSS));
@@ -160,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_halves_the_window_and_recovery_has_it_until_it_ends() {
+    fn a_loss_halves_the_window_and_recovery_controls_it_until_its_end() {
         // RFC 5681 equation (4)
         let mut c = reno();
         c.on_enter_recovery(20_000, SeqNum(0), Instant::ZERO);
         assert_eq!((c.cwnd(), c.ssthresh()), (10_000, 10_000));
         ack(&mut c, MSS);
-        assert_eq!(c.cwnd(), 10_000, "no growth meanwhile");
+        assert_eq!(c.cwnd(), 10_000, "no growth in recovery");
         c.set_cwnd(13_000);
         assert_eq!(c.cwnd(), 13_000);
         c.set_cwnd(0);
@@ -174,7 +175,7 @@ mod tests {
         c.on_exit_recovery(20_000, Instant::ZERO);
         assert_eq!(c.cwnd(), 10_000);
         c.set_cwnd(13_000);
-        assert_eq!(c.cwnd(), 10_000, "outside recovery nobody else sets it");
+        assert_eq!(c.cwnd(), 10_000, "ignored outside recovery");
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_leaves_one_segment_and_the_next_of_the_same_keeps_the_threshold() {
+    fn a_timeout_leaves_one_segment_and_a_repeated_timeout_keeps_ssthresh() {
         let mut c = reno();
         c.on_timeout(20_000, Instant::ZERO);
         assert_eq!((c.cwnd(), c.ssthresh()), (MSS, 10_000));
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_start_after_a_timeout_adds_one_segment_an_ack_up_to_the_threshold() {
+    fn slow_start_after_a_timeout_adds_one_segment_per_ack_up_to_ssthresh() {
         let mut c = reno();
         c.on_timeout(20_000, Instant::ZERO);
         ack(&mut c, 5 * MSS);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn after_idleness_the_window_is_at_most_the_initial_one() {
+    fn after_an_idle_period_the_window_is_at_most_the_initial_one() {
         let mut c = reno();
         (0..5).for_each(|_| ack(&mut c, 8 * MSS));
         c.on_idle(Duration::from_secs(2), Duration::from_secs(1));
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_segment_size_counts_from_then_on() {
+    fn a_new_mss_applies_from_then_on() {
         let mut c = reno();
         c.on_timeout(20_000, Instant::ZERO);
         c.on_mss(1_400);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistaken_loss_is_undone() {
+    fn a_spurious_loss_is_undone() {
         // RFC 4015 §3.2: cwnd and ssthresh are what they were.
         let mut c = reno();
         c.on_enter_recovery(10_000, SeqNum(0), Instant::ZERO);
@@ -260,7 +261,7 @@ mod tests {
         c.on_undo();
         assert_eq!((c.cwnd(), c.ssthresh()), (10_000, u32::MAX));
         c.on_undo();
-        assert_eq!(c.cwnd(), 10_000, "once");
+        assert_eq!(c.cwnd(), 10_000, "undone only once");
     }
 
     #[test]

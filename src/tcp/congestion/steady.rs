@@ -1,18 +1,17 @@
-//! The steady state of each algorithm on a path of its own, without the rest of the stack.
+//! Steady state of each algorithm on the path model, without the rest of the stack.
 
 use super::Algorithm::{self, Bbr, Cubic, Dctcp, NewReno};
 use super::model::{Link, Path, jain};
 use crate::time::Duration;
 
-/// The share of the bottleneck that one flow has after its start.
+/// Returns the share of the bottleneck that one flow gets after its start.
 fn share(algorithm: Algorithm, link: Link) -> f64 {
     let mut path = Path::of(algorithm, link);
     path.run_ms(2000);
     path.share_over_ms(4000)
 }
 
-/// The shares of `flows` flows that started half a second apart, once they have had time to
-/// converge.
+/// Returns the shares of `flows` flows, started half a second apart, after convergence.
 fn shares(algorithm: Algorithm, flows: usize, link: Link) -> Vec<f64> {
     let mut path = Path::of(algorithm, link);
     for _ in 1..flows {
@@ -24,7 +23,7 @@ fn shares(algorithm: Algorithm, flows: usize, link: Link) -> Vec<f64> {
 }
 
 #[test]
-fn a_buffer_of_one_bdp_lets_each_fill_the_path() {
+fn with_a_buffer_of_one_bdp_every_algorithm_fills_the_path() {
     // RFC 9438 §5.2 and draft-ietf-ccwg-bbr §3.1 promise high utilization.
     for (mbit, rtt_ms) in [(10, 20), (100, 1), (100, 20)] {
         for algorithm in [NewReno, Cubic, Bbr] {
@@ -35,7 +34,7 @@ fn a_buffer_of_one_bdp_lets_each_fill_the_path() {
 }
 
 #[test]
-fn a_gigabit_is_filled_by_those_made_for_it() {
+fn cubic_and_bbr_fill_a_gigabit() {
     for algorithm in [Cubic, Bbr] {
         let share = share(algorithm, Link::new(1000, 10, 1.0));
         assert!(share > 0.9, "{algorithm:?}: {share:.3}");
@@ -43,7 +42,7 @@ fn a_gigabit_is_filled_by_those_made_for_it() {
 }
 
 #[test]
-fn a_tenth_of_a_bdp_costs_little() {
+fn a_buffer_of_a_tenth_of_a_bdp_costs_little() {
     for (algorithm, least) in [(NewReno, 0.7), (Cubic, 0.8), (Bbr, 0.9)] {
         let share = share(algorithm, Link::new(100, 20, 0.1));
         assert!(share > least, "{algorithm:?}: {share:.3}");
@@ -51,9 +50,9 @@ fn a_tenth_of_a_bdp_costs_little() {
 }
 
 #[test]
-fn random_loss_holds_reno_and_cubic_down_to_the_square_root_law_but_not_bbr() {
-    // RFC 5681's window is sqrt(3/2 / p) segments on average: 12.2 of the 165 that fit, for 1 %;
-    // RFC 9438 §4.3 makes CUBIC the same there. draft-ietf-ccwg-bbr §3.1 tolerates 1 % a round.
+fn random_loss_limits_reno_and_cubic_to_the_square_root_law_but_not_bbr() {
+    // RFC 5681's window averages sqrt(3/2 / p) segments: for 1 % 12.2 of the 165 that fit. RFC 9438
+    // §4.3 makes CUBIC equal there. draft-ietf-ccwg-bbr §3.1 tolerates 1 % per round.
     let link = Link { loss: 0.01, ..Link::new(100, 20, 1.0) };
     for algorithm in [NewReno, Cubic] {
         let share = share(algorithm, link);
@@ -67,7 +66,7 @@ fn random_loss_holds_reno_and_cubic_down_to_the_square_root_law_but_not_bbr() {
 }
 
 #[test]
-fn a_deep_buffer_is_filled_by_loss_and_left_empty_by_bbr() {
+fn cubic_fills_a_deep_buffer_and_bbr_keeps_it_empty() {
     let link = Link::new(100, 20, 4.0);
     let mean_rtt = |algorithm| {
         let mut path = Path::of(algorithm, link);
@@ -91,7 +90,7 @@ fn equal_flows_share_equally() {
 }
 
 #[test]
-fn marks_at_a_shallow_threshold_let_dctcp_fill_the_path_with_a_short_queue() {
+fn dctcp_fills_the_path_with_a_short_queue() {
     // RFC 8257 §1: "high burst tolerance, low latency, and high throughput with shallow-buffered
     // switches"; 30 kB at 1 Gbit/s are 0.24 ms.
     let mut path = Path::of(Dctcp, Link { mark_from: Some(30_000), ..Link::new(1000, 1, 4.0) });
@@ -103,9 +102,8 @@ fn marks_at_a_shallow_threshold_let_dctcp_fill_the_path_with_a_short_queue() {
 }
 
 #[test]
-fn ecn_replaces_loss_for_the_others_too() {
-    // RFC 3168 §6.1.2, RFC 8511, draft-ietf-ccwg-bbr §3.6: marks bound the queue, nothing is
-    // dropped.
+fn ecn_replaces_loss_for_the_other_algorithms() {
+    // RFC 3168 §6.1.2, RFC 8511, draft-ietf-ccwg-bbr §3.6: marks bound the queue, nothing is dropped.
     for (algorithm, least) in [(NewReno, 0.95), (Cubic, 0.95), (Bbr, 0.85)] {
         let link = Link { mark_from: Some(125_000), ..Link::new(100, 20, 4.0) };
         let mut path = Path::of(algorithm, link);

@@ -1,40 +1,40 @@
-//! The window that loss-based algorithms share: slow start, validation, the loss window and the way
-//! back from a reduction (RFC 5681, RFC 7661), counting bytes (RFC 3465), without the problems of
-//! RFC 2525 §2.1 to §2.3, §2.6 and §2.8.
+//! Congestion window shared by the loss-based algorithms: slow start, validation, the loss window
+//! and undo (RFC 5681, RFC 7661), with byte counting (RFC 3465), without the problems of RFC 2525
+//! §2.1 to §2.3, §2.6 and §2.8.
 //!
-//! Owns cwnd, ssthresh and what kind of repair is under way. Refuses to know how far a loss reduces
-//! the threshold and how the window grows in congestion avoidance: that is where algorithms differ.
+//! Owns cwnd, ssthresh and the recovery episode. Refuses to know by how much a loss reduces
+//! ssthresh and how the window grows in congestion avoidance: there the algorithms differ.
 
 use super::facts::Ack;
 use crate::time::{Duration, Instant};
 
-/// The clock of validation ticks every 2^34 ns (17 s) and wraps after 73 minutes.
+/// The validation clock ticks every 2^34 ns (17 s) and wraps after 73 minutes.
 const COARSE_BITS: u32 = 34;
 
 /// RFC 7661 §4.4.3: the non-validated period, five minutes.
 const NON_VALIDATED_PERIOD: u8 = (300_000_000_000u64 >> COARSE_BITS) as u8 + 1;
 
-/// Twelve bytes of state; amounts in bytes.
+/// Twelve bytes of state. Amounts in bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     cwnd: u32,
     ssthresh: u32,
     mss: u16,
-    /// When the window was last used to half or more.
+    /// Last time at which at least half of the window was used.
     validated_at: u8,
     /// The initial window in segments, up to 63, in the lower six bits; the [`Episode`] above them.
     restart: u8,
 }
 
-/// What kind of repair the window stands in.
+/// The recovery episode that the window is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Episode {
-    /// None.
+    /// No recovery.
     Open = 0,
-    /// Recovery of a loss.
+    /// Loss recovery.
     Recovery = 1,
-    /// The timer expired and nothing was acknowledged since.
+    /// The timer expired and nothing has been acknowledged since.
     TimedOut = 2,
     /// Slow start after a timeout.
     Restarting = 3,
@@ -43,20 +43,20 @@ enum Episode {
 const SEGMENTS_BITS: u32 = 6;
 const SEGMENTS_MAX: u8 = (1 << SEGMENTS_BITS) - 1;
 
-/// The window before a reduction, to go back to if it was a mistake.
+/// Window before a reduction, to restore if the reduction was spurious.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Undo {
     cwnd: u32,
     ssthresh: u32,
 }
 
-/// What an ACK asks of the algorithm once the window has dealt with it.
+/// Growth that an ACK allows the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Growth {
-    /// Nothing: recovery goes on.
+    /// None: recovery is in progress.
     Done,
-    /// Nothing: too little of the window was in use for the ACK to tell anything about the path.
+    /// None: too little of the window was in use for the ACK to measure the path.
     Unused,
     /// Grow as in slow start.
     SlowStart,
@@ -96,7 +96,7 @@ impl Window {
         self.mss as u32
     }
 
-    /// IW (RFC 6928).
+    /// Returns IW (RFC 6928).
     pub(super) const fn initial(&self) -> u32 {
         initial_window(self.smss(), self.restart & SEGMENTS_MAX)
     }
@@ -114,7 +114,7 @@ impl Window {
         self.restart = self.restart & SEGMENTS_MAX | (episode as u8) << SEGMENTS_BITS;
     }
 
-    /// Whether no loss, nor anything else, has ended the first slow start.
+    /// Returns true if the first slow start has not ended.
     #[inline]
     pub(super) const fn is_first_slow_start(&self) -> bool {
         self.ssthresh == u32::MAX
@@ -137,9 +137,9 @@ impl Window {
         if self.episode() == Episode::Recovery || ack.bytes == 0 {
             return Growth::Done;
         }
-        // RFC 7661 §4.3: the window is validated while half of it is used; beyond that its size
-        // would say nothing about the path. More than half, as Linux has it: so it never passes
-        // twice what was used.
+        // RFC 7661 §4.3: the window is validated while half of it is used; an unused part is not
+        // proven to fit the path. More than half, as in Linux, so the window never exceeds twice
+        // what was used.
         if !ack.cwnd_limited && ack.used <= self.cwnd / 2 {
             self.on_unvalidated(ack.now);
             return Growth::Unused;
@@ -158,7 +158,7 @@ impl Window {
         Growth::Avoidance
     }
 
-    /// RFC 7661 §4.4.3: five minutes without use, and the window is no longer believed:
+    /// RFC 7661 §4.4.3: after five minutes without use the window is no longer trusted:
     ///   > ssthresh = max(ssthresh, 3*cwnd/4)
     ///   > cwnd = max(1/2*cwnd, IW)
     fn on_unvalidated(&mut self, now: Instant) {
@@ -172,32 +172,33 @@ impl Window {
         }
     }
 
-    /// RFC 7661 §4.4.3: what cwnd was is where slow start ends when the window is used again.
+    /// RFC 7661 §4.4.3: slow start ends near the old cwnd when the window is used again.
     fn remember_in_ssthresh(&mut self) {
         if !self.is_first_slow_start() {
             self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
         }
     }
 
-    /// How many bytes an ACK adds in slow start. RFC 5681 §3.1 with RFC 3465 §2.2: min(N, L*SMSS).
+    /// Returns the bytes that an ACK adds in slow start. RFC 5681 §3.1 with RFC 3465 §2.2: min(N,
+    /// L*SMSS).
     pub(super) fn slow_start_growth(&self, ack: &Ack) -> u32 {
-        // RFC 3465 §2.3: after a timeout an ACK may cover what had arrived before it and says
-        // nothing of what leaves the network now, so L is one SMSS.
+        // RFC 3465 §2.3: after a timeout an ACK may cover data that arrived before it, and does not
+        // measure what leaves the network now, so L is one SMSS.
         let most = ack.slow_start_max;
         let most = if self.episode() == Episode::Restarting { most.min(self.smss()) } else { most };
         ack.growth().min(most)
     }
 
-    /// How fast a window of data leaves when it is spread over a round trip. Somewhat faster than
-    /// cwnd a round trip, as Linux does: twice in slow start, where the window doubles; a fifth
-    /// more after it, so that the ACKs, not the pace, set the rate.
+    /// Returns the rate that spreads a window over a round trip. Somewhat faster than cwnd per
+    /// round trip, as in Linux: twice in slow start, where the window doubles; 1.2 times after it,
+    /// so that the ACKs, not the pacing, set the rate.
     pub(super) fn pacing_rate(&self, srtt: Duration) -> Option<u64> {
         let percent = if self.cwnd < self.ssthresh / 2 { 200 } else { 120 };
         let rate = u64::from(self.cwnd) * percent * 10_000_000 / srtt.as_nanos().max(1);
         (srtt > Duration::ZERO).then_some(rate.max(1))
     }
 
-    /// Slow start ends without a loss.
+    /// Ends slow start without a loss.
     pub(super) const fn end_slow_start(&mut self) {
         self.ssthresh = self.cwnd;
     }
@@ -207,7 +208,7 @@ impl Window {
         self.ssthresh = ssthresh.max(2 * self.smss());
     }
 
-    /// What to go back to if the reduction that follows is a mistake.
+    /// Returns the state to restore if the next reduction is spurious.
     pub(super) const fn before_reduction(&self) -> Undo {
         Undo { cwnd: self.cwnd, ssthresh: self.ssthresh }
     }
@@ -218,19 +219,19 @@ impl Window {
         self.enter(Episode::Recovery);
     }
 
-    /// Recovery sends as it sees fit while it lasts.
+    /// Sets cwnd during recovery, when recovery controls the window.
     pub(super) fn set_cwnd(&mut self, bytes: u32) {
         if self.episode() == Episode::Recovery {
             self.cwnd = bytes.max(self.smss());
         }
     }
 
-    /// cwnd follows the flight down to ssthresh.
+    /// Reduces cwnd along with the flight, down to ssthresh.
     pub(super) fn shrink_to(&mut self, bytes: u32) {
         self.cwnd = bytes.max(self.smss());
     }
 
-    /// An algorithm that sets cwnd from a model of the path.
+    /// Sets cwnd on behalf of an algorithm with a model of the path.
     pub(super) fn set_cwnd_by_model(&mut self, bytes: u32) {
         self.cwnd = bytes.max(self.smss());
     }
@@ -257,36 +258,36 @@ impl Window {
         self.enter(Episode::TimedOut);
     }
 
-    /// ECN says congestion: cwnd and ssthresh at once, nothing to repair. RFC 9438 §4.6: on ECE
-    /// cwnd may go down to one segment, ssthresh to two.
+    /// Reacts to an ECN echo: reduces cwnd and ssthresh at once, with nothing to retransmit. RFC
+    /// 9438 §4.6: on ECE cwnd may fall to one segment, ssthresh to two.
     pub(super) fn on_echo(&mut self, ssthresh: u32) {
         if self.episode() == Episode::Recovery || self.timed_out() {
-            return; // the loss has reduced it in this round trip
+            return; // the loss has already reduced it in this round trip
         }
         self.cwnd = ssthresh.max(self.smss()).min(self.cwnd);
         self.set_ssthresh(ssthresh);
     }
 
-    /// The reduction was a mistake: back to what was, unless more has been reached since.
+    /// Undoes a spurious reduction, unless the window has grown further since.
     pub(super) fn on_undo(&mut self, undo: Undo) {
         self.cwnd = self.cwnd.max(undo.cwnd);
         self.ssthresh = self.ssthresh.max(undo.ssthresh);
         self.enter(Episode::Open);
     }
 
-    /// RFC 4015 §3.1 (9): cwnd is no more than what is in flight and an initial window more, and
-    /// slow start leads back to where it was.
+    /// RFC 4015 §3.1 (9): cwnd is the flight plus an initial window, and slow start leads back to
+    /// the old ssthresh.
     pub(super) fn on_undo_of_timeout(&mut self, cwnd: u32, ssthresh: u32) {
         self.set_ssthresh(self.ssthresh.max(ssthresh));
         self.cwnd = self.cwnd.min(cwnd.max(self.smss()));
     }
 
-    /// Whether nothing was acknowledged since the last timeout.
+    /// Returns true if nothing was acknowledged since the last timeout.
     pub(super) fn timed_out(&self) -> bool {
         self.episode() == Episode::TimedOut
     }
 
-    /// RFC 5681 §4.1: RW = min(IW, cwnd). The burst after a silence has no ACKs to clock it.
+    /// RFC 5681 §4.1: RW = min(IW, cwnd). A burst after an idle period has no ACKs to clock it.
     pub(super) fn on_idle(&mut self) {
         if self.cwnd > self.initial() {
             self.remember_in_ssthresh();
@@ -300,8 +301,8 @@ impl Window {
     }
 }
 
-/// The initial window in bytes for `segments` of `mss`. RFC 6928 §2 says for 10 of them
-/// `IW = min (10*MSS, max (2*MSS, 14600))`; other counts take the same form.
+/// Returns the initial window in bytes for `segments` of `mss`. RFC 6928 §2 has, for 10 segments,
+/// `IW = min (10*MSS, max (2*MSS, 14600))`; other counts use the same form.
 const fn initial_window(mss: u32, segments: u8) -> u32 {
     let segments = if segments == 0 { 1 } else { segments as u32 };
     let (all, two) = (segments * mss, 2 * mss);
@@ -339,20 +340,20 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_used_to_more_than_half_is_validated() {
+    fn a_window_used_by_more_than_half_is_validated() {
         // RFC 7661 §4.3
         let mut window = Window::new(1000, 10);
         assert_eq!(window.on_ack(&ack(1000, 5_000, None, Instant::ZERO)), Growth::Unused);
         assert_eq!(window.on_ack(&ack(1000, 5_001, None, Instant::ZERO)), Growth::SlowStart);
-        // The last ACKs of a flight tell of all of it.
+        // The last ACKs of a flight count all of it.
         let last = Ack { prior_in_flight: 1000, ..ack(1000, 9_000, None, Instant::ZERO) };
         assert_eq!(window.on_ack(&last), Growth::SlowStart);
         let limited = Ack { cwnd_limited: true, ..ack(1000, 1_000, None, Instant::ZERO) };
-        assert_eq!(window.on_ack(&limited), Growth::SlowStart, "cwnd itself was the limit");
+        assert_eq!(window.on_ack(&limited), Growth::SlowStart, "cwnd was the limit");
     }
 
     #[test]
-    fn a_window_without_use_is_kept_for_five_minutes_and_then_halved_down_to_iw() {
+    fn an_unused_window_is_kept_for_five_minutes_and_then_halved_down_to_iw() {
         // RFC 7661 §4.4.3
         let mut window = Window::new(1000, 10);
         window.on_enter_recovery(40_000);
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_of_congestion_grows_nothing() {
+    fn a_congestion_echo_prevents_growth() {
         // RFC 3168 §6.1.2
         let mut window = Window::new(1000, 10);
         let marked = Ack { ce: 1000, ..ack(1000, 10_000, None, Instant::ZERO) };
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn undo_restores_but_never_takes_away() {
+    fn undo_never_lowers_the_window() {
         // RFC 9438 §4.9.2, RFC 4015 §3.2
         let mut window = Window::new(1000, 10);
         let undo = window.before_reduction();
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_during_recovery_reduces_nothing_more() {
+    fn an_echo_during_recovery_does_not_reduce_the_window() {
         let mut window = Window::new(1000, 20);
         window.on_enter_recovery(10_000);
         window.on_echo(5_000);

@@ -1,14 +1,14 @@
-//! What the model makes of it: the pacing rate and cwnd (draft-ietf-ccwg-bbr §5.6).
+//! Control parameters from the model: the pacing rate and cwnd (draft-ietf-ccwg-bbr §5.6).
 
 use super::super::window::Window;
 use super::signals::rate_percent;
 use super::state::{Flow, MIN_PIPE_SEGMENTS, NO_VOLUME, Sample, State};
 use crate::time::Duration;
 
-/// BBR.PacingMarginPercent: slower than the bandwidth by so much, so that queues drain.
+/// BBR.PacingMarginPercent: paces this much below the bandwidth, so that queues drain.
 const PACING_MARGIN: u64 = 1;
 
-/// §5.6.2, InitPacingRate: StartupPacingGain times the initial window a round trip, or a
+/// §5.6.2, InitPacingRate: StartupPacingGain times the initial window per round trip, or per
 /// millisecond.
 pub(super) fn initial_rate(window: &Window, srtt: Option<Duration>) -> u64 {
     let nanos = srtt.map_or(1_000_000, |srtt| srtt.as_nanos().max(1));
@@ -16,9 +16,9 @@ pub(super) fn initial_rate(window: &Window, srtt: Option<Duration>) -> u64 {
     rate_percent(u64::try_from(nominal).unwrap_or(u64::MAX / 1000), State::Startup.pacing_gain())
 }
 
-/// §5.6.3, SetSendQuantum, without the aggregates of a card: what goes out at once takes a quarter
-/// of a millisecond, and is two segments at least. "A BBR implementation SHOULD attempt to use the
-/// smallest feasible quanta": the timer wheel ticks in sixteenths of a millisecond.
+/// §5.6.3, SetSendQuantum, without segmentation offload: a quantum takes a quarter of a millisecond
+/// and is at least two segments. "A BBR implementation SHOULD attempt to use the smallest feasible
+/// quanta": the timer wheel ticks in sixteenths of a millisecond.
 pub(in crate::tcp) const fn send_quantum(rate: u64, smss: u32) -> u32 {
     let quarter_ms = rate / 4000;
     let quarter_ms = if quarter_ms > 64 * 1024 { 64 * 1024 } else { quarter_ms as u32 };
@@ -31,7 +31,7 @@ impl Flow {
         self.set_pacing_rate_with_gain(self.state.pacing_gain());
     }
 
-    /// §5.6.2, SetPacingRateWithGain: until the pipe is full it only grows.
+    /// §5.6.2, SetPacingRateWithGain: the rate only grows until the pipe is full.
     pub(super) fn set_pacing_rate_with_gain(&mut self, gain: u64) {
         let rate = rate_percent(rate_percent(self.bw, gain), 100 - PACING_MARGIN);
         if rate > 0 && (self.full_bw_reached || rate > self.pacing_rate) {
@@ -56,9 +56,9 @@ impl Flow {
         self.quantization_budget(window, self.bdp_multiple_of(window, bw, gain))
     }
 
-    /// §5.6.4.2, QuantizationBudget. §5.5.8: three quanta are for hosts whose cards make segments;
-    /// between this stack and the wire there is nothing that holds one back, so the budget is one
-    /// quantum, and the two segments for which a receiver delays its ACK.
+    /// §5.6.4.2, QuantizationBudget. §5.5.8 has three quanta for hosts whose NIC segments. Nothing
+    /// between this stack and the wire holds segments back, so the budget is one quantum plus the
+    /// two segments for which a receiver delays its ACK.
     fn quantization_budget(&self, window: &Window, volume: u32) -> u32 {
         let smss = window.smss();
         let offload_budget = send_quantum(self.pacing_rate, smss).saturating_add(2 * smss);
@@ -80,7 +80,7 @@ impl Flow {
         let mut cwnd = window.cwnd();
         if self.full_bw_reached {
             cwnd = grown.min(max_inflight);
-        } else if cwnd < max_inflight || self.delivered_in_all < window.initial() {
+        } else if cwnd < max_inflight || self.delivered_total < window.initial() {
             cwnd = grown;
         }
         cwnd = cwnd.max(MIN_PIPE_SEGMENTS * window.smss());

@@ -5,18 +5,18 @@ use super::signals::{BETA, is_sample_too_high, percent};
 use super::state::{AckPhase, Flow, MIN_PIPE_SEGMENTS, NO_VOLUME, Sample, State};
 use crate::time::Duration;
 
-/// BBR.Headroom, percent of inflight_longterm that is left to others.
+/// BBR.Headroom: percent of inflight_longterm left to other flows.
 const HEADROOM: u64 = 15;
 
-/// Rounds that a Reno flow would need at most to grow back: probing then hurts it no more than its
-/// own probing does.
+/// Maximum rounds that a Reno flow needs to grow back. Probing then hurts it no more than its own
+/// probing.
 const RENO_ROUNDS_MAX: u32 = 63;
 
-/// The wait for the next probe: from two seconds, and up to one more.
+/// Wait before the next probe: two seconds, plus up to one more.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 const PROBE_WAIT_MORE_MS: u64 = 1000;
 
-/// Whether a step has chosen the next state.
+/// Outcome of a step that may choose the next state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 enum Decided {
@@ -90,14 +90,14 @@ impl Flow {
         }
     }
 
-    /// IsTimeToProbeBW: §5.3.3.8, by the clock, or by the rounds that Reno would take.
+    /// IsTimeToProbeBW, §5.3.3.8: by time, or after the rounds that Reno would take.
     fn is_time_to_probe_bw(&self, window: &Window) -> bool {
         let rounds = (self.target_inflight(window) / window.smss()).min(RENO_ROUNDS_MAX);
         self.now.since(self.cycle_stamp) > self.bw_probe_wait
             || self.rounds_since_probe_up >= rounds
     }
 
-    /// PickProbeWait: at random, so that flows do not probe together.
+    /// PickProbeWait: random, so that flows do not probe together.
     fn pick_probe_wait(&mut self) {
         let (rounds, more_ms) = match &mut self.rng {
             Some(rng) => (rng.below(2) as u32, rng.below(PROBE_WAIT_MORE_MS)),
@@ -107,7 +107,7 @@ impl Flow {
         self.bw_probe_wait = PROBE_WAIT + Duration::from_millis(more_ms);
     }
 
-    /// TargetInflight: the BDP, unless congestion cut cwnd.
+    /// TargetInflight: the BDP, unless congestion has reduced cwnd.
     fn target_inflight(&self, window: &Window) -> u32 {
         self.bdp_multiple(window, 100).min(window.cwnd())
     }
@@ -126,7 +126,7 @@ impl Flow {
             return true;
         }
         if self.is_cwnd_limited() && window.cwnd() >= self.inflight_longterm {
-            // The bound, not the path, limits the rate.
+            // The bound limits the rate, not the path.
             self.reset_full_bw();
             self.full_bw = sample.rate;
             return false;
@@ -179,7 +179,7 @@ impl Flow {
             if self.state.is_probe_bw() && !sample.is_app_limited {
                 self.advance_max_bw_filter();
             }
-            // §5.3.3.6, precautionary acceleration: a round of feedback, and no loss.
+            // §5.3.3.6, precautionary acceleration: a round of feedback without loss.
             if self.state.is_probe_bw()
                 && self.prev_probe_precautionary
                 && !self.prev_probe_too_high
@@ -210,7 +210,7 @@ impl Flow {
         self.prev_probe_too_high = true;
         self.is_bw_probe_sample = false;
         if !is_app_limited {
-            // No deeper than CUBIC's cut.
+            // No lower than CUBIC's reduction.
             let floor = percent(self.target_inflight(window), BETA);
             self.inflight_longterm = tx_in_flight.max(floor);
         }

@@ -1,18 +1,18 @@
-//! ProbeRTT: emptying the queue now and then to see the round trip without it, and the minimum
+//! ProbeRTT: drains the queue periodically to measure the round trip without it, and the minimum
 //! round trip (draft-ietf-ccwg-bbr §5.3.4, §5.5.7).
 
 use super::super::window::Window;
 use super::state::{AckPhase, Flow, MIN_PIPE_SEGMENTS, Sample, State};
 use crate::time::Duration;
 
-/// BBR.MinRTTFilterLen: about two intervals of ProbeRTT, so that one is always remembered.
+/// BBR.MinRTTFilterLen: about two ProbeRTT intervals, so that one minimum is always remembered.
 const MIN_RTT_FILTER: Duration = Duration::from_secs(10);
 
 /// BBR.ProbeRTTInterval: "To allow coordination with other BBR flows, each BBR flow MUST use the
 /// standard BBR.ProbeRTTInterval of 5 secs."
 const PROBE_RTT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// BBR.ProbeRTTDuration: long enough for flows of different round trips to do it together.
+/// BBR.ProbeRTTDuration: long enough for flows of different round trips to overlap.
 const PROBE_RTT_DURATION: Duration = Duration::from_millis(200);
 
 impl Flow {
@@ -68,7 +68,7 @@ impl Flow {
         }
     }
 
-    /// MarkConnectionAppLimited, for this state alone: low rates are of our own making.
+    /// MarkConnectionAppLimited, for this state alone: BBR itself causes the low rates.
     fn mark_held_back(&mut self, in_flight: u32) {
         let Some(delivered) = self.delivered else { return };
         let from = self.held_back.map_or(delivered, |[from, _]| from);

@@ -1,40 +1,40 @@
-//! What the ACKs say of the path: rounds, bandwidth, aggregation, losses (draft-ietf-ccwg-bbr
+//! Signals of the ACKs about the path: rounds, bandwidth, aggregation, losses (draft-ietf-ccwg-bbr
 //! §5.5).
 
 use super::super::window::Window;
 use super::state::{Flow, NO_RATE, NO_VOLUME, Sample, State, reached};
 use crate::tcp::rate::Loss;
 
-/// BBR.LossThresh, percent: the share of a round's data whose loss is tolerated while probing.
+/// BBR.LossThresh in percent: share of a round's data whose loss is tolerated while probing.
 pub(super) const LOSS_THRESH: u64 = 2;
 
-/// What a path may lose on average, percent: §3.1 promises high throughput at "average packet loss
-/// rates of up to 1%".
+/// Average loss in percent that a path may have: §3.1 promises high throughput at "average packet
+/// loss rates of up to 1%".
 const LOSS_TOLERATED: u64 = 1;
 
-/// By how many standard deviations the losses of a probe must exceed what [`LOSS_TOLERATED`] makes
-/// by chance. With none, nine probes in ten of 165 segments fail on a path that keeps the promise,
-/// and the bound that each leaves is what was in flight, or less. With three, CUBIC beside it has a
-/// quarter of a path in place of three tenths.
-const CHANCE_OF_PROBE: u64 = 2;
+/// Number of standard deviations by which the losses of a probe must exceed the random losses at a
+/// rate of [`LOSS_TOLERATED`]. At zero, nine in ten probes of 165 segments fail on a path with this
+/// loss rate, and each leaves a bound no higher than its flight. At three, CUBIC beside BBR gets a
+/// quarter of a path instead of three tenths.
+const PROBE_DEVIATIONS: u64 = 2;
 
-/// The same of a round between probes. A cycle has some sixty rounds: at three, one cycle in three
-/// has a round that looks bad, and goes on slower for the rest of it. With more, a path that has
-/// become narrower is overrun for longer.
-const CHANCE_OF_ROUND: u64 = 4;
+/// The same for a round between probes. A cycle has about sixty rounds: at three deviations, every
+/// third cycle has a round that looks bad and stays slower for the rest of the cycle. At more, a
+/// path whose bandwidth fell is overrun for longer.
+const ROUND_DEVIATIONS: u64 = 4;
 
-/// BBR.Beta, percent: what a round with losses leaves at least.
+/// BBR.Beta in percent: minimum left after a round with losses.
 pub(super) const BETA: u64 = 70;
 
-/// BBR.ExtraAckedFilterLen: rounds; the filter's two halves last half of it each.
+/// BBR.ExtraAckedFilterLen in rounds; each half of the filter lasts half of it.
 const EXTRA_ACKED_ROUNDS: u32 = 10;
 
-/// `share` percent of a volume.
+/// Returns `share` percent of a volume.
 pub(super) fn percent(volume: u32, share: u64) -> u32 {
     u32::try_from(u64::from(volume) * share / 100).unwrap_or(NO_VOLUME)
 }
 
-/// `share` percent of a rate.
+/// Returns `share` percent of a rate.
 pub(super) const fn rate_percent(rate: u64, share: u64) -> u64 {
     if rate == NO_RATE { NO_RATE } else { rate.saturating_mul(share) / 100 }
 }
@@ -58,7 +58,7 @@ impl Flow {
         }
     }
 
-    /// §5.5.5, UpdateMaxBw. A sample that the program limited counts if it is higher than all.
+    /// §5.5.5, UpdateMaxBw. An application-limited sample counts if it is the highest.
     fn update_max_bw(&mut self, sample: &Sample) {
         self.update_round(sample);
         if sample.rate > 0 && (sample.rate >= self.max_bw() || !sample.is_app_limited) {
@@ -66,7 +66,7 @@ impl Flow {
         }
     }
 
-    /// §5.5.6, AdvanceMaxBwFilter. A cycle without samples forgets nothing.
+    /// §5.5.6, AdvanceMaxBwFilter. A cycle without samples keeps the filter.
     pub(super) const fn advance_max_bw_filter(&mut self) {
         if self.max_bw_filter[1] > 0 {
             self.max_bw_filter = [self.max_bw_filter[1], 0];
@@ -107,13 +107,13 @@ impl Flow {
         if !self.loss_round_start {
             return;
         }
-        if self.marks_are_too_many() {
+        if self.has_too_many_marks() {
             self.note_loss(window);
             self.is_marked_in_round = true;
         }
-        // AdaptLowerBoundsFromCongestion, when the round lost more than may be lost: a bound that
-        // follows the delivery of every round with a loss sinks by the pacing margin each time, by
-        // a fifth until the next probe.
+        // AdaptLowerBoundsFromCongestion, only if the round lost more than is tolerated: a bound
+        // that follows the delivery of every round with a loss sinks by the pacing margin each
+        // time, by a fifth until the next probe.
         let too_much = self.is_marked_in_round || is_round_too_lossy(window, sample);
         if self.is_loss_in_round && too_much && !self.state.is_probing() {
             self.init_lower_bounds(window);
@@ -121,13 +121,13 @@ impl Flow {
             self.inflight_shortterm =
                 self.inflight_latest.max(percent(self.inflight_shortterm, BETA));
         }
-        // Startup judges the losses of the round before they are forgotten.
+        // Startup checks the losses of the round before they are reset.
         if self.state != State::Startup {
             self.end_loss_round();
         }
     }
 
-    /// What was lost and marked in the round is dealt with.
+    /// Resets the counts of losses and marks of the round.
     pub(super) const fn end_loss_round(&mut self) {
         self.is_loss_in_round = false;
         self.is_marked_in_round = false;
@@ -135,8 +135,8 @@ impl Flow {
         self.marked_in_round = [0; 2];
     }
 
-    /// Whether so many bytes of this round arrived marked as may not be lost.
-    pub(super) fn marks_are_too_many(&self) -> bool {
+    /// Returns true if the marked bytes of this round exceed the loss threshold.
+    pub(super) fn has_too_many_marks(&self) -> bool {
         let [marked, delivered] = self.marked_in_round;
         marked > percent(delivered, LOSS_THRESH)
     }
@@ -207,8 +207,8 @@ impl Flow {
         }
     }
 
-    /// A mark counts as a loss: in Startup the pipe is full, in a probe it went too high, otherwise
-    /// the round reduces the short-term bounds.
+    /// Treats a mark as a loss: in Startup the pipe is full; a probe went too high; otherwise the
+    /// round lowers the short-term bounds.
     pub(super) fn on_congestion_echo(&mut self, window: &mut Window, in_flight: u32) {
         self.note_loss(window);
         self.is_marked_in_round = true;
@@ -251,38 +251,38 @@ impl Flow {
     }
 }
 
-/// §5.5.10.2, IsInflightTooHigh: more than the threshold was lost; and more than the path loses by
-/// chance, where one segment alone is no rate.
+/// §5.5.10.2, IsInflightTooHigh: more than the threshold was lost, and more than the path loses by
+/// chance; a single segment is not a rate.
 pub(super) fn is_inflight_too_high(lost: u32, tx_in_flight: u32, smss: u32) -> bool {
     lost > smss
         && u64::from(lost) * 100 > u64::from(tx_in_flight) * LOSS_THRESH
-        && exceeds_chance(lost, tx_in_flight, smss, CHANCE_OF_PROBE)
+        && exceeds_chance(lost, tx_in_flight, smss, PROBE_DEVIATIONS)
 }
 
-/// The same of what an ACK tells of the round before it.
+/// IsInflightTooHigh for the round that an ACK reports.
 pub(super) fn is_sample_too_high(window: &Window, sample: &Sample) -> bool {
     is_inflight_too_high(sample.lost, sample.tx_in_flight, window.smss())
 }
 
-/// Whether the round before lost more than the threshold, and so much more than a path that loses
-/// what is tolerated that a cycle hardly ever has such a round by chance.
+/// Returns true if the last round lost more than the threshold, and so much more than tolerated
+/// that chance hardly ever explains one such round in a cycle.
 fn is_round_too_lossy(window: &Window, sample: &Sample) -> bool {
     is_sample_too_high(window, sample)
-        && exceeds_chance(sample.lost, sample.tx_in_flight, window.smss(), CHANCE_OF_ROUND)
+        && exceeds_chance(sample.lost, sample.tx_in_flight, window.smss(), ROUND_DEVIATIONS)
 }
 
-/// Whether a path that loses [`LOSS_TOLERATED`] hardly ever loses so much of a flight: of a hundred
-/// segments three are past the threshold, and lost every twelfth round. In segments, of n in
-/// flight, lost - n / 100 > deviations * sqrt(n / 100).
+/// Returns true if a path with a loss rate of [`LOSS_TOLERATED`] hardly ever loses this much of a
+/// flight. Three of a hundred segments exceed the threshold, but are lost by chance in every
+/// twelfth round. In segments, with n in flight: lost - n / 100 > deviations * sqrt(n / 100).
 fn exceeds_chance(lost: u32, flight: u32, smss: u32, deviations: u64) -> bool {
-    // Both sides are a hundredfold, in bytes, and squared.
+    // Both sides times 100, in bytes, and squared.
     let excess = 100 * i128::from(lost) - i128::from(LOSS_TOLERATED) * i128::from(flight);
     let variance = i128::from(100 * LOSS_TOLERATED * u64::from(smss)) * i128::from(flight);
     excess > 0 && excess * excess > i128::from(deviations * deviations) * variance
 }
 
-/// §5.5.10.2, InflightAtLoss: how much was in flight when the losses crossed the threshold, within
-/// this segment.
+/// §5.5.10.2, InflightAtLoss: the flight at which the losses crossed the threshold, within this
+/// segment.
 fn inflight_at_loss(loss: &Loss) -> u32 {
     let before = u64::from(loss.tx_in_flight.saturating_sub(loss.bytes));
     let lost_before = u64::from(loss.lost.saturating_sub(loss.bytes));
@@ -296,20 +296,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_volume_at_which_losses_cross_the_threshold_lies_within_the_segment() {
+    fn inflight_at_loss_lies_within_the_segment_that_crosses_the_threshold() {
         // §5.5.10.2: 100,000 in flight before, nothing lost before: 2 % of them, and of the prefix.
         let loss = Loss { bytes: 4000, lost: 4000, tx_in_flight: 104_000, is_app_limited: false };
         assert!(is_inflight_too_high(loss.lost, loss.tx_in_flight, 1000));
         assert_eq!(inflight_at_loss(&loss), 100_000 + 2 * 100_000 / 98);
         let later = Loss { lost: 10_000, ..loss };
-        assert_eq!(inflight_at_loss(&later), 100_000, "crossed before it");
+        assert_eq!(inflight_at_loss(&later), 100_000, "crossed before this segment");
     }
 
     #[test]
-    fn a_round_is_too_lossy_when_chance_does_not_explain_it() {
-        // §3.1 promises 1 %: 1.65 of 165 segments, with a standard deviation of 1.28, four of which
-        // are past six; of ten thousand, 1 % with a deviation of 10 lies far below the threshold of
-        // 2 %.
+    fn a_round_is_too_lossy_beyond_chance() {
+        // §3.1 promises 1 %: 1.65 of 165 segments, with a standard deviation of 1.28; four
+        // deviations are above six. Of ten thousand, 1 % with a deviation of 10 is far below the
+        // threshold of 2 %.
         let window = Window::new(1000, 10);
         let lossy = |lost: u32, flight: u32| {
             let sample = Sample { lost: lost * 1000, tx_in_flight: flight * 1000, ..Sample::NONE };
@@ -322,18 +322,22 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_went_too_high_when_chance_does_not_explain_what_it_lost() {
-        // Two deviations: 4.2 of 165; of the 330 of a full queue of one BDP it is the threshold
-        // that binds, and of ten thousand the more so.
+    fn a_probe_is_too_high_when_its_losses_exceed_chance() {
+        // Two deviations: 4.2 of 165. Of the 330 in flight with a full queue of one BDP the
+        // threshold is the stricter limit, and of ten thousand even more so.
         let high = |lost: u32, flight: u32| is_inflight_too_high(lost * 1000, flight * 1000, 1000);
         assert_eq!([3, 4, 5].map(|lost| high(lost, 165)), [false, false, true]);
         assert_eq!([6, 7].map(|lost| high(lost, 330)), [false, true]);
         assert_eq!([200, 201].map(|lost| high(lost, 10_000)), [false, true]);
-        assert_eq!([1, 2].map(|lost| high(lost, 10)), [false, true], "one alone is no rate");
+        assert_eq!(
+            [1, 2].map(|lost| high(lost, 10)),
+            [false, true],
+            "a single segment is not a rate"
+        );
     }
 
     #[test]
-    fn two_percent_are_tolerated() {
+    fn two_percent_loss_is_tolerated() {
         // §2.8: BBR.LossThresh, "the default is 2%"
         assert!(!is_inflight_too_high(20_000, 1_000_000, 1000));
         assert!(is_inflight_too_high(20_001, 1_000_000, 1000));

@@ -1,22 +1,22 @@
-//! Startup and Drain: doubling until the pipe is full, then emptying the queue that this made
-//! (draft-ietf-ccwg-bbr §5.3.1, §5.3.2).
+//! Startup and Drain: doubles the rate until the pipe is full, then drains the queue that this
+//! built (draft-ietf-ccwg-bbr §5.3.1, §5.3.2).
 
 use super::super::window::Window;
 use super::signals::is_sample_too_high;
 use super::state::{Flow, Sample, State};
 
-/// Growth in percent that says the pipe is not full yet.
+/// Growth in percent that shows that the pipe is not full.
 const FULL_BW_GROWTH: u64 = 125;
 
-/// Rounds without such growth that say it is: fewer, and a receiver that opens its window slowly
-/// looks like a full pipe.
+/// Rounds without such growth that show that it is. With fewer, a receiver that opens its window
+/// slowly looks like a full pipe.
 const FULL_BW_ROUNDS: u8 = 3;
 
-/// BBRStartupFullLossCnt: ranges lost in a round that say it is no noise. Each ACK that tells of
-/// losses is counted as one.
+/// BBRStartupFullLossCnt: lost ranges in a round that are more than noise. Each ACK that reveals
+/// losses counts as one.
 const FULL_LOSS_EVENTS: u8 = 6;
 
-/// Rounds after which Drain ends though the queue is still there: others may hold it.
+/// Rounds after which Drain ends despite a queue: other flows may fill it.
 const DRAIN_ROUNDS: u32 = 3;
 
 impl Flow {
@@ -53,8 +53,8 @@ impl Flow {
         }
     }
 
-    /// §5.3.1.3, CheckStartupHighLoss: a full round of recovery, more lost than the threshold, and
-    /// not in one burst; or as many marked.
+    /// §5.3.1.3, CheckStartupHighLoss: a full round in recovery lost more than the threshold, in
+    /// several bursts; or as much was marked.
     fn check_startup_high_loss(&mut self, window: &mut Window, sample: &Sample) {
         if !self.loss_round_start {
             return;
@@ -62,7 +62,7 @@ impl Flow {
         let lost = self.in_recovery
             && self.loss_events >= FULL_LOSS_EVENTS
             && is_sample_too_high(window, sample);
-        if lost || self.marks_are_too_many() {
+        if lost || self.has_too_many_marks() {
             self.leave_startup_by_loss(window);
         }
         self.end_loss_round();

@@ -1,4 +1,4 @@
-//! What BBR keeps of a flow, and what an ACK tells it (draft-ietf-ccwg-bbr §2).
+//! State of a flow and the sample of an ACK (draft-ietf-ccwg-bbr §2).
 
 use super::super::facts::Ack;
 use super::super::window::Window;
@@ -11,7 +11,7 @@ pub(super) const NO_VOLUME: u32 = u32::MAX;
 /// No bound on a rate.
 pub(super) const NO_RATE: u64 = u64::MAX;
 
-/// BBR.MinPipeCwnd in segments: what keeps a receiver busy that acknowledges every other one.
+/// BBR.MinPipeCwnd in segments: keeps a receiver busy that acknowledges every other segment.
 pub(super) const MIN_PIPE_SEGMENTS: u32 = 4;
 
 /// BBR.state (§5.1).
@@ -36,7 +36,7 @@ impl State {
         )
     }
 
-    /// IsProbingBW: sending more than the path was seen to carry.
+    /// IsProbingBW: sends more than the path is known to carry.
     pub(super) const fn is_probing(self) -> bool {
         matches!(self, Self::Startup | Self::ProbeBwRefill | Self::ProbeBwUp)
     }
@@ -62,7 +62,7 @@ impl State {
     }
 }
 
-/// BBR.ack_phase: what the ACKs of now tell about (§2.11).
+/// BBR.ack_phase: the part of the probe that arriving ACKs report on (§2.11).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum AckPhase {
     /// Not probing.
@@ -70,22 +70,22 @@ pub(super) enum AckPhase {
     Init,
     /// Sending at the estimated bandwidth to fill the pipe.
     Refilling,
-    /// In flight rises.
+    /// The flight is growing.
     ProbeStarting,
     /// Feedback of the probe arrives.
     ProbeFeedback,
-    /// The probe has ended, its feedback still arrives.
+    /// The probe has ended; its feedback still arrives.
     ProbeStopping,
 }
 
 /// The rate sample RS of one ACK (§2.3).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
-    /// RS.delivery_rate in bytes a second; 0 for none that is reliable.
+    /// RS.delivery_rate in bytes per second; 0 without a reliable sample.
     pub(super) rate: u64,
     /// RS.delivered.
     pub(super) delivered: u32,
-    /// RS.prior_delivered; none when the ACK delivered nothing.
+    /// RS.prior_delivered; `None` if the ACK delivered nothing.
     pub(super) prior_delivered: Option<u32>,
     pub(super) rtt: Option<Duration>,
     pub(super) newly_acked: u32,
@@ -98,7 +98,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Of an ACK that tells nothing.
+    /// Sample of an ACK that measures nothing.
     pub(super) const NONE: Self = Self {
         rate: 0,
         delivered: 0,
@@ -112,7 +112,7 @@ impl Sample {
     };
 }
 
-/// The state of one flow. Bounds that are not set are [`NO_VOLUME`] or [`NO_RATE`].
+/// State of one flow. An unset bound is [`NO_VOLUME`] or [`NO_RATE`].
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     pub(super) state: State,
@@ -123,23 +123,23 @@ pub(super) struct Flow {
     pub(super) rng: Option<Rng>,
     /// C.pacing_rate; 0 before the first sample.
     pub(super) pacing_rate: u64,
-    /// Whether recovery of a loss is under way.
+    /// True during loss recovery.
     pub(super) in_recovery: bool,
 
     // Rounds (§5.5.1).
     /// C.delivered, if known in this flight.
     pub(super) delivered: Option<u32>,
-    /// Bytes delivered since the start, up to 2^32.
-    pub(super) delivered_in_all: u32,
-    /// Where the round ends; none lets the next sample end it.
+    /// Bytes delivered since the start, saturating at 2^32 - 1.
+    pub(super) delivered_total: u32,
+    /// End of the round; `None` lets the next sample end it.
     pub(super) next_round_delivered: Option<u32>,
     pub(super) round_count: u32,
     pub(super) round_start: bool,
-    /// Whether cwnd limited the flight in this round, and in the last.
+    /// True if cwnd limited the flight in this round, and in the last one.
     pub(super) cwnd_limited: [bool; 2],
 
     // The rates (§5.5.2 to §5.5.6).
-    /// BBR.max_bw_filter: of the previous cycle, and of this one.
+    /// BBR.max_bw_filter of the previous cycle and of this one.
     pub(super) max_bw_filter: [u64; 2],
     pub(super) bw_shortterm: u64,
     pub(super) bw: u64,
@@ -160,14 +160,15 @@ pub(super) struct Flow {
     pub(super) probe_rtt_expired: bool,
     pub(super) probe_rtt_done_stamp: Option<Instant>,
     pub(super) probe_rtt_round_done: bool,
-    /// What was sent while ProbeRTT held back, as C.delivered: from the first to the last of it.
+    /// Range of C.delivered in which segments were sent while ProbeRTT limited the flight: first
+    /// and last.
     pub(super) held_back: Option<[u32; 2]>,
 
     // Aggregation of ACKs (§5.5.9).
     pub(super) extra_acked_start: Instant,
     pub(super) extra_acked_delivered: u32,
-    /// The largest of the last half window, and of this one, and the round that this one began
-    /// with.
+    /// Maximum of the previous half window and of the current one, and the round in which the
+    /// current one began.
     pub(super) extra_acked_filter: [u32; 2],
     pub(super) extra_acked_round: u32,
 
@@ -177,11 +178,11 @@ pub(super) struct Flow {
     pub(super) loss_round_delivered: Option<u32>,
     pub(super) loss_round_start: bool,
     pub(super) is_loss_in_round: bool,
-    /// Whether ECN told of more congestion in it than may be.
+    /// ECN reported more congestion in the round than is tolerated.
     pub(super) is_marked_in_round: bool,
-    /// ACKs of this round that told of losses.
+    /// ACKs of this round that revealed losses.
     pub(super) loss_events: u8,
-    /// Bytes of this round that arrived marked, and that were delivered.
+    /// Bytes of this round that arrived marked, and bytes delivered.
     pub(super) marked_in_round: [u32; 2],
 
     // The cycle of ProbeBW (§5.3.3).
@@ -216,7 +217,7 @@ impl Default for Flow {
             pacing_rate: 0,
             in_recovery: false,
             delivered: None,
-            delivered_in_all: 0,
+            delivered_total: 0,
             next_round_delivered: None,
             round_count: 0,
             round_start: false,
@@ -270,13 +271,13 @@ impl Default for Flow {
     }
 }
 
-/// Whether the count `a` has reached `b`, both modulo 2^32.
+/// Returns true if the count `a` has reached `b`, both modulo 2^32.
 pub(super) const fn reached(a: u32, b: u32) -> bool {
     a.wrapping_sub(b) as i32 >= 0
 }
 
 impl Flow {
-    /// The first segment of a flight: the counts of the estimator may begin anew.
+    /// Starts a flight: the counts of the rate estimator may restart.
     pub(super) const fn begin_flight(&mut self) {
         self.delivered = None;
         self.next_round_delivered = None;
@@ -284,9 +285,9 @@ impl Flow {
         self.held_back = None;
     }
 
-    /// What the ACK tells, and the counts that it moves.
+    /// Returns the sample of an ACK and updates the counts.
     pub(super) fn sample(&mut self, window: &Window, ack: &Ack) -> Sample {
-        self.delivered_in_all = self.delivered_in_all.saturating_add(ack.delivered);
+        self.delivered_total = self.delivered_total.saturating_add(ack.delivered);
         self.marked_in_round[0] = self.marked_in_round[0].saturating_add(ack.ce);
         self.marked_in_round[1] = self.marked_in_round[1].saturating_add(ack.delivered);
         let full = ack.prior_in_flight.saturating_add(window.smss()) > window.cwnd();
@@ -314,13 +315,13 @@ impl Flow {
         sample
     }
 
-    /// Whether a segment sent when C.delivered was `prior` was sent in ProbeRTT: §5.3.4.3 marks the
-    /// connection as limited by the program then, "to ignore low rate samples".
+    /// Returns true if a segment sent when C.delivered was `prior` was sent in ProbeRTT: §5.3.4.3
+    /// marks the connection application-limited then, "to ignore low rate samples".
     fn was_held_back(&self, prior: u32) -> bool {
         self.held_back.is_some_and(|[from, to]| prior.wrapping_sub(from) <= to.wrapping_sub(from))
     }
 
-    /// C.is_cwnd_limited: in the last round trip.
+    /// C.is_cwnd_limited, over the last round trip.
     pub(super) const fn is_cwnd_limited(&self) -> bool {
         self.cwnd_limited[0] || self.cwnd_limited[1]
     }

@@ -1,4 +1,4 @@
-//! The order of the steps of each fact (draft-ietf-ccwg-bbr §5.2).
+//! Order of the steps for each fact (draft-ietf-ccwg-bbr §5.2).
 
 use super::super::facts::{Ack, Sent};
 use super::super::window::Window;
@@ -8,7 +8,7 @@ use crate::rng::Rng;
 use crate::tcp::rate::Loss;
 use crate::time::Duration;
 
-/// The state of the algorithm beside the window: all of it apart, allocated with the first data.
+/// State of the algorithm beside the window; allocated with the first data.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Bbr(pub(super) Option<Box<Flow>>);
 
@@ -79,7 +79,7 @@ impl Bbr {
         self.flow().on_spurious_loss(window);
     }
 
-    /// §3.6: a mark is a loss that cost nothing.
+    /// §3.6: a mark counts as a loss without retransmission.
     pub(in super::super) fn on_congestion_echo(&mut self, window: &mut Window, in_flight: u32) {
         self.flow().on_congestion_echo(window, in_flight);
     }

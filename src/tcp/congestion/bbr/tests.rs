@@ -1,4 +1,4 @@
-//! The state machine against draft-ietf-ccwg-bbr, and the draft's example test cases (appendix A).
+//! State machine tests against draft-ietf-ccwg-bbr and the draft's example test cases (appendix A).
 
 use super::state::{Flow, NO_VOLUME, State};
 use crate::tcp::congestion::Algorithm;
@@ -6,18 +6,18 @@ use crate::tcp::congestion::controller::Kind;
 use crate::tcp::congestion::model::{Link, MSS, Path};
 use crate::time::{Duration, Instant};
 
-/// The goodput of a link in bytes of data a second.
+/// Returns the goodput of a link in bytes of data per second.
 fn goodput(link: &Link) -> f64 {
     link.rate as f64 / 8.0 * f64::from(MSS) / f64::from(MSS + 66)
 }
 
 impl Path {
     fn bbr(&self) -> &Flow {
-        let Kind::Bbr(_, bbr) = &self.senders[0].c.0 else { panic!("BBR stays itself") };
-        bbr.0.as_ref().expect("it has sent")
+        let Kind::Bbr(_, bbr) = &self.senders[0].c.0 else { panic!("the algorithm is BBR") };
+        bbr.0.as_ref().expect("data was sent")
     }
 
-    /// Runs until `done`, for at most `ms`; what states were seen.
+    /// Runs until `done`, for at most `ms`; returns the states seen.
     fn run_until(&mut self, ms: u64, done: impl Fn(&Flow) -> bool) -> Vec<State> {
         self.run_us(1);
         let mut seen = vec![self.bbr().state];
@@ -27,11 +27,11 @@ impl Path {
             }
             self.run_us(500);
             let state = self.bbr().state;
-            if *seen.last().expect("one") != state {
+            if *seen.last().expect("never empty") != state {
                 seen.push(state);
             }
         }
-        panic!("not within {ms} ms: {seen:?}");
+        panic!("not reached within {ms} ms: {seen:?}");
     }
 }
 
@@ -54,7 +54,7 @@ fn startup_ends_on_a_plateau_with_the_bandwidth_known_to_two_percent() {
 }
 
 #[test]
-fn drain_ends_when_no_more_is_in_flight_than_the_path_holds() {
+fn drain_ends_when_the_flight_fits_the_bdp() {
     // Appendix A.3, §5.3.2
     let mut path = path(Link::new(100, 50, 4.0));
     path.run_until(2000, |flow| flow.state == State::Drain);
@@ -65,7 +65,7 @@ fn drain_ends_when_no_more_is_in_flight_than_the_path_holds() {
 }
 
 #[test]
-fn probe_bw_goes_down_cruises_refills_and_goes_up_in_turn() {
+fn probe_bw_cycles_through_down_cruise_refill_up() {
     // §5.3.3; the wait is 2 to 3 s, or 62 to 63 rounds (§5.3.3.8).
     let mut path = path(Link::new(100, 50, 4.0));
     path.run_until(3000, |flow| flow.state == State::ProbeBwCruise);
@@ -79,7 +79,7 @@ fn probe_bw_goes_down_cruises_refills_and_goes_up_in_turn() {
 }
 
 #[test]
-fn gains_are_those_of_the_table() {
+fn gains_match_the_table_of_the_draft() {
     // §5.6.1
     let table = [
         (State::Startup, 277, 200),
@@ -96,8 +96,8 @@ fn gains_are_those_of_the_table() {
 }
 
 #[test]
-fn probe_rtt_comes_when_the_minimum_is_five_seconds_old_and_halves_what_is_in_flight() {
-    // §5.3.4, appendix A.10: a round trip that grew hides the old minimum.
+fn probe_rtt_starts_after_five_seconds_and_halves_the_flight() {
+    // §5.3.4, appendix A.10: a longer round trip hides the old minimum.
     let mut path = path(Link::new(20, 20, 4.0));
     path.run_ms(1000);
     let bdp = goodput(&path.link) * 0.02;
@@ -115,8 +115,8 @@ fn probe_rtt_comes_when_the_minimum_is_five_seconds_old_and_halves_what_is_in_fl
 }
 
 #[test]
-fn a_program_that_sends_little_never_ends_startup() {
-    // Appendix A.7: app-limited samples say nothing of a full pipe.
+fn an_application_limited_flow_stays_in_startup() {
+    // Appendix A.7: app-limited samples do not show a full pipe.
     let mut path = path(Link::new(100, 20, 1.0));
     path.senders[0].backlog = 0;
     for _ in 0..200 {
@@ -128,7 +128,7 @@ fn a_program_that_sends_little_never_ends_startup() {
 }
 
 #[test]
-fn loss_in_startup_ends_it_and_bounds_what_is_in_flight() {
+fn loss_ends_startup_and_bounds_the_flight() {
     // §5.3.1.3
     let mut path = path(Link::new(100, 20, 0.05));
     path.run_until(1_000, |flow| flow.state != State::Startup);
@@ -139,7 +139,7 @@ fn loss_in_startup_ends_it_and_bounds_what_is_in_flight() {
 }
 
 #[test]
-fn ten_times_the_bandwidth_is_found_within_cycles() {
+fn a_tenfold_bandwidth_is_found_within_a_few_cycles() {
     // Appendix A.14
     let mut path = path(Link::new(10, 20, 2.0));
     path.run_ms(3_000);
@@ -150,7 +150,7 @@ fn ten_times_the_bandwidth_is_found_within_cycles() {
 }
 
 #[test]
-fn a_tenth_of_the_bandwidth_is_adapted_to() {
+fn a_drop_to_a_tenth_of_the_bandwidth_is_followed() {
     // Appendix A.15
     let mut path = path(Link::new(100, 20, 2.0));
     path.run_ms(3_000);
@@ -162,7 +162,7 @@ fn a_tenth_of_the_bandwidth_is_adapted_to() {
 }
 
 #[test]
-fn a_mistaken_loss_gives_back_the_state_and_the_window() {
+fn a_spurious_loss_restores_the_state_and_the_window() {
     // §5.5.11.2, appendix A.17
     let mut path = path(Link::new(100, 20, 4.0));
     path.run_ms(60);
@@ -177,7 +177,7 @@ fn a_mistaken_loss_gives_back_the_state_and_the_window() {
 }
 
 #[test]
-fn startup_left_by_a_mistaken_mark_is_entered_again() {
+fn undo_returns_to_startup_after_a_spurious_mark() {
     // §5.5.11.2: undo_state = Startup
     let mut path = path(Link::new(100, 20, 4.0));
     path.run_ms(60);
@@ -190,7 +190,7 @@ fn startup_left_by_a_mistaken_mark_is_entered_again() {
 }
 
 #[test]
-fn restarting_from_idle_paces_at_the_bandwidth_and_skips_probe_rtt() {
+fn restart_from_idle_paces_at_the_bandwidth_and_skips_probe_rtt() {
     // §5.4, appendix A.11
     let mut path = path(Link::new(100, 20, 4.0));
     path.run_until(3000, |flow| flow.state == State::ProbeBwCruise);
@@ -208,7 +208,7 @@ fn restarting_from_idle_paces_at_the_bandwidth_and_skips_probe_rtt() {
 }
 
 #[test]
-fn the_first_pace_is_the_initial_window_a_round_trip_times_the_gain_of_startup() {
+fn the_initial_pacing_rate_is_the_startup_gain_times_the_initial_window_per_rtt() {
     // §5.6.2: StartupPacingGain * InitialCwnd / srtt
     let path = path(Link::new(100, 20, 1.0));
     let c = &path.senders[0].c;
@@ -217,7 +217,7 @@ fn the_first_pace_is_the_initial_window_a_round_trip_times_the_gain_of_startup()
 }
 
 #[test]
-fn no_sequence_of_facts_leaves_a_window_below_one_segment_or_no_pace() {
+fn cwnd_never_falls_below_one_segment_nor_the_pacing_rate_to_zero() {
     let mut path = path(Link { loss: 0.3, ..Link::new(1, 300, 0.1) });
     for _ in 0..200 {
         path.run_ms(100);

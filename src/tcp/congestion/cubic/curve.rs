@@ -1,4 +1,4 @@
-//! The window of CUBIC over time (RFC 9438 §4).
+//! The window of CUBIC as a function of time (RFC 9438 §4).
 
 use super::super::facts::{Ack, SlowStartExit};
 use super::super::hystart::{CSS_GROWTH_DIVISOR, HyStart, Pace};
@@ -7,34 +7,35 @@ use super::super::window::{Growth, Undo, Window};
 use super::stage::{BETA, Stage};
 use crate::time::{Duration, Instant};
 
-/// beta_ecn of RFC 8511 §3.1 for CUBIC: ECN tells of a short queue, which a larger cut would empty.
+/// beta_ecn of RFC 8511 §3.1 for CUBIC: a mark means a short queue, which a larger reduction would
+/// drain.
 const BETA_ECN: f64 = 0.85;
 
-/// The state of the algorithm beside the window.
+/// State of the algorithm beside the window.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Cubic {
     curve: Option<Box<Curve>>,
 }
 
-/// Where the window is heading.
+/// The curve that the window follows.
 #[derive(Clone, Debug, Default)]
 struct Curve {
-    /// W_max: the plateau. None lets the next stage begin on it.
+    /// W_max: the plateau. With `None` the next stage starts on it.
     w_max: Option<f64>,
     /// cwnd when ssthresh was last set.
     cwnd_prior: f64,
     /// Smoothed round trip, seconds.
     rtt: f64,
-    /// Part of a byte that cwnd has yet to grow by.
+    /// Fraction of a byte that cwnd has yet to grow by.
     credit: f64,
     /// The current stage of congestion avoidance.
     stage: Option<Stage>,
-    /// What to go back to if the last reduction was a mistake.
-    before: Option<Box<Before>>,
+    /// State to restore if the last reduction was spurious.
+    saved: Option<Box<Saved>>,
     detector: Detector,
 }
 
-/// What watches the first slow start.
+/// Detector of the end of the first slow start.
 #[derive(Clone, Debug)]
 enum Detector {
     PlusPlus(HyStart),
@@ -50,7 +51,7 @@ impl Default for Detector {
 /// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch
 /// and undo_W_est in the stage.
 #[derive(Clone, Debug)]
-struct Before {
+struct Saved {
     window: Undo,
     w_max: Option<f64>,
     cwnd_prior: f64,
@@ -74,8 +75,8 @@ impl Cubic {
     /// RFC 9438 §4.10:
     ///   > CUBIC SHOULD use the HyStart++ slow start algorithm
     ///
-    /// RFC 9406 §4.3: only for the first slow start. A round trip of the initial window alone has
-    /// too few ACKs to be judged.
+    /// RFC 9406 §4.3: only for the first slow start. A round of the initial window has too few ACKs
+    /// to be judged.
     fn slow_start(&mut self, window: &mut Window, ack: &Ack) {
         let growth = window.slow_start_growth(ack);
         let pace = match ack.slow_start_exit {
@@ -97,7 +98,7 @@ impl Cubic {
     }
 
     /// RFC 9438 §4.10: without a loss W_max is undefined; cwnd_prior is cwnd, and the first stage
-    /// has its plateau where it begins.
+    /// starts on its plateau.
     fn end_slow_start(&mut self, window: &mut Window) {
         window.end_slow_start();
         let cwnd = segments(window);
@@ -106,7 +107,7 @@ impl Cubic {
         curve.w_max = None;
     }
 
-    /// RFC 9438 §4.2 to §4.5.
+    /// RFC 9438 §4.2 to §4.5: congestion avoidance.
     fn avoid_congestion(&mut self, window: &mut Window, ack: &Ack) {
         let smss = f64::from(window.smss());
         let cwnd = f64::from(window.cwnd()) / smss;
@@ -122,17 +123,16 @@ impl Cubic {
         window.grow(bytes as u32);
     }
 
-    /// RFC 9438 §4.6 and §4.7; in bytes. Of cwnd, as other hosts have it, where Reno has
-    /// FlightSize: a program that happens to have little in flight does not lose what the path was
-    /// found to carry. §4.6 asks who does so to keep a window that is not used from growing: RFC
-    /// 7661, in [`Window::on_ack`].
+    /// RFC 9438 §4.6 and §4.7, in bytes. Reduces cwnd, as other systems do, where Reno uses
+    /// FlightSize: a program with little in flight keeps the proven window. §4.6 then requires that
+    /// an unused window does not grow: RFC 7661 in [`Window::on_ack`].
     pub(in super::super) fn ssthresh_after_loss(&mut self, window: &mut Window) -> u32 {
         self.on_congestion(window);
         (f64::from(window.cwnd()) * BETA) as u32
     }
 
-    /// RFC 8511 §3.1, in congestion avoidance; in slow start the queue is as long as a loss would
-    /// tell. Of cwnd, as after a loss.
+    /// RFC 8511 §3.1 in congestion avoidance; in slow start a mark means a queue as long as at a
+    /// loss. Reduces cwnd, as after a loss.
     pub(in super::super) fn ssthresh_after_echo(&mut self, window: &mut Window) -> u32 {
         let beta = if window.is_slow_start() { BETA } else { BETA_ECN };
         self.on_congestion(window);
@@ -143,7 +143,7 @@ impl Cubic {
         let (cwnd, before) = (segments(window), window.before_reduction());
         let curve = self.curve.get_or_insert_default();
         let (w_max, cwnd_prior, stage) = (curve.w_max, curve.cwnd_prior, curve.stage.clone());
-        curve.before = Some(Box::new(Before { window: before, w_max, cwnd_prior, stage }));
+        curve.saved = Some(Box::new(Saved { window: before, w_max, cwnd_prior, stage }));
         curve.on_loss(cwnd);
     }
 
@@ -153,11 +153,11 @@ impl Cubic {
     pub(in super::super) fn on_undo(&mut self, window: &mut Window) {
         let cwnd = segments(window);
         let Some(curve) = self.curve.as_deref_mut() else { return };
-        let Some(before) = curve.before.take().filter(|_| cwnd < curve.cwnd_prior) else { return };
+        let Some(before) = curve.saved.take().filter(|_| cwnd < curve.cwnd_prior) else { return };
         window.on_undo(before.window);
         (curve.w_max, curve.cwnd_prior, curve.stage) =
             (before.w_max, before.cwnd_prior, before.stage);
-        // The time in between is none in which the window followed the curve.
+        // The window did not follow the curve in the time between.
         self.pause();
     }
 
@@ -177,7 +177,7 @@ impl Cubic {
         }
     }
 
-    /// RFC 9438 §4.2: t leaves out the time in which the application, not cwnd, limits the flight.
+    /// RFC 9438 §4.2: t excludes time in which the application, not cwnd, limits the flight.
     pub(in super::super) fn pause(&mut self) {
         if let Some(stage) = self.curve.as_deref_mut().and_then(|curve| curve.stage.as_mut()) {
             stage.pause();
@@ -185,7 +185,7 @@ impl Cubic {
     }
 }
 
-/// cwnd in segments.
+/// Returns cwnd in segments.
 fn segments(window: &Window) -> f64 {
     f64::from(window.cwnd()) / f64::from(window.smss())
 }
@@ -215,7 +215,7 @@ impl Curve {
     }
 
     fn on_loss(&mut self, cwnd: f64) {
-        // RFC 9438 §4.7, fast convergence: a flow that lost before it had climbed back leaves room
+        // RFC 9438 §4.7, fast convergence: a flow that loses before it has climbed back leaves room
         // for a new one.
         let climbing = self.w_max.is_some_and(|w_max| cwnd < w_max);
         self.w_max = Some(if climbing { cwnd * (1.0 + BETA) / 2.0 } else { cwnd });
@@ -224,7 +224,7 @@ impl Curve {
         self.credit = 0.0;
     }
 
-    /// How many segments cwnd grows by on an ACK of `acked` segments.
+    /// Returns the growth of cwnd on an ACK of `acked` segments, in segments.
     fn growth(&mut self, cwnd: f64, acked: f64, now: Instant) -> f64 {
         let (rtt, cwnd_prior) = (self.rtt, self.cwnd_prior);
         let w_max = *self.w_max.get_or_insert(cwnd);

@@ -1,20 +1,20 @@
-//! One stage of congestion avoidance, from a reduction to the next: the cubic, and the window that
-//! Reno would have (RFC 9438 §4.2 to §4.5). Arithmetic alone, in segments and seconds, as in the
+//! One stage of congestion avoidance, between two reductions: the cubic function, and the window
+//! that Reno would have (RFC 9438 §4.2 to §4.5). Pure arithmetic in segments and seconds, as in the
 //! RFC.
 
 use crate::time::Instant;
 
-/// C of RFC 9438 §5, segments per second cubed: larger, and CUBIC crowds out Reno; smaller, and
-/// long fat paths fill slowly.
+/// C of RFC 9438 §5 in segments per second cubed. A larger C crowds out Reno; a smaller one fills
+/// long fat paths slowly.
 const C: f64 = 0.4;
 
-/// beta_cubic of RFC 9438 §4.6: what a loss leaves of the window.
+/// beta_cubic of RFC 9438 §4.6: fraction of the window that remains after a loss.
 pub(super) const BETA: f64 = 0.7;
 
 /// alpha_cubic of RFC 9438 §4.3: with beta_cubic, the growth that gives Reno's throughput.
 pub(super) const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
-/// Where the window is on its way.
+/// Progress of the window along the curve.
 #[derive(Clone, Debug)]
 pub(super) struct Stage {
     w_max: f64,
@@ -22,22 +22,22 @@ pub(super) struct Stage {
     pub(super) k: f64,
     /// The window that Reno would have.
     w_est: f64,
-    /// t: seconds so far, without those in which the window was not used.
+    /// t: seconds since the start, without pauses.
     elapsed: f64,
-    /// When `elapsed` was last advanced; none while the window is not used.
+    /// Last time at which `elapsed` advanced; `None` while the window is not used.
     clock: Option<Instant>,
 }
 
 impl Stage {
-    /// Begins with a window of `cwnd_epoch`, towards the plateau at `w_max`.
+    /// Starts with a window of `cwnd_epoch`, towards the plateau at `w_max`.
     pub(super) fn new(cwnd_epoch: f64, w_max: f64) -> Self {
-        // RFC 9438 §4.2, equation (2); past the plateau already, the curve begins at it.
+        // RFC 9438 §4.2, equation (2); a window already above the plateau starts on it.
         let w_max = w_max.max(cwnd_epoch);
         let k = ((w_max - cwnd_epoch) / C).cbrt();
         Self { w_max, k, w_est: cwnd_epoch, elapsed: 0.0, clock: None }
     }
 
-    /// Time stands still until the window is used again.
+    /// Stops time until the window is used again.
     pub(super) const fn pause(&mut self) {
         self.clock = None;
     }
@@ -54,8 +54,8 @@ impl Stage {
         C * (t - self.k).powi(3) + self.w_max
     }
 
-    /// How many segments a window of `cwnd` grows by on an ACK of `acked`, with a round trip of
-    /// `rtt` seconds and `cwnd_prior` when the threshold was last set.
+    /// Returns the growth in segments of a window of `cwnd` on an ACK of `acked`, with a round trip
+    /// of `rtt` seconds; `cwnd_prior` is the window when ssthresh was last set.
     pub(super) fn growth(
         &mut self,
         cwnd: f64,
@@ -69,7 +69,7 @@ impl Stage {
         // W_est has reached cwnd_prior.
         let alpha = if self.w_est >= cwnd_prior { 1.0 } else { ALPHA };
         self.w_est += alpha * acked / cwnd;
-        // RFC 9438 §4.3: where W_cubic(t) lies below W_est, cwnd becomes W_est: never less than
+        // RFC 9438 §4.3: where W_cubic(t) is below W_est, cwnd becomes W_est, so never less than
         // Reno.
         if self.w_cubic(self.elapsed) < self.w_est {
             return (self.w_est - cwnd).max(0.0);

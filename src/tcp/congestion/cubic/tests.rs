@@ -1,4 +1,4 @@
-//! CUBIC against RFC 9438, on a path of its own.
+//! CUBIC tests against RFC 9438, on a path of their own.
 
 use super::super::stage::ALPHA;
 use super::*;
@@ -16,7 +16,7 @@ fn cubic() -> Controller {
     Controller::new(Algorithm::Cubic, MSS as u16, 10)
 }
 
-/// A path of one round trip time, always filled.
+/// A path with one round trip time, always filled.
 struct Path {
     c: Controller,
     now: Instant,
@@ -29,7 +29,7 @@ impl Path {
         Self { c: cubic(), now: Instant::from_millis(1), rtt, una: SeqNum(0) }
     }
 
-    /// Lost with `segments` in flight and repaired.
+    /// Returns a path after a loss with `segments` in flight and its repair.
     fn after_loss_at(segments: u32, rtt: Duration) -> Self {
         let mut path = Self::new(rtt);
         while path.c.cwnd() < segments * MSS {
@@ -52,7 +52,7 @@ impl Path {
         self.c.on_exit_recovery(in_flight, self.now);
     }
 
-    /// One round trip: each segment of the window is acknowledged, evenly in time.
+    /// Runs one round trip: each segment of the window is acknowledged, evenly spaced in time.
     fn round(&mut self) {
         let segments = self.c.cwnd() / MSS;
         for _ in 0..segments {
@@ -74,7 +74,7 @@ impl Path {
 }
 
 #[test]
-fn the_constants_are_those_of_the_rfc() {
+fn alpha_is_the_constant_of_the_rfc() {
     assert!(close(ALPHA, 9.0 / 17.0, 1e-9));
 }
 
@@ -88,15 +88,16 @@ fn the_curve_starts_at_the_reduced_window_and_is_flat_at_the_plateau() {
 }
 
 #[test]
-fn slow_start_is_that_of_everyone() {
+fn slow_start_doubles_the_window() {
     let mut path = Path::new(Duration::from_millis(10));
     path.round();
     assert_eq!(path.c.cwnd(), 20_000);
 }
 
 #[test]
-fn the_first_slow_start_ends_as_the_host_wants() {
-    // RFC 9406 §4.2 slows down, HyStart ends it, and a host may wait for the loss.
+fn the_first_slow_start_ends_by_the_configured_rule() {
+    // HyStart++ slows down (RFC 9406 §4.2), HyStart ends slow start, and without both it lasts
+    // until a loss.
     for (exit, expected) in [
         (SlowStartExit::HyStartPlusPlus, (40_000 + 7_000 + 13_000 / 4, u32::MAX)),
         (SlowStartExit::HyStart, (48_000, 48_000)),
@@ -120,13 +121,13 @@ fn the_first_slow_start_ends_as_the_host_wants() {
 }
 
 #[test]
-fn a_loss_leaves_seven_tenths() {
+fn a_loss_reduces_cwnd_to_seven_tenths() {
     let path = Path::after_loss_at(100, Duration::from_millis(100));
     assert_eq!((path.c.cwnd(), path.c.ssthresh()), (70_000, 70_000));
 }
 
 #[test]
-fn a_loss_leaves_seven_tenths_of_the_window_however_little_is_in_flight() {
+fn the_reduction_after_a_loss_is_of_cwnd_not_flight_size() {
     // RFC 9438 §4.6
     let mut c = cubic();
     c.on_timeout(MSS, Instant::ZERO);
@@ -134,7 +135,7 @@ fn a_loss_leaves_seven_tenths_of_the_window_however_little_is_in_flight() {
 }
 
 #[test]
-fn the_window_is_back_at_the_plateau_after_k_seconds_and_follows_the_curve() {
+fn the_window_follows_the_curve_and_reaches_the_plateau_after_k_seconds() {
     let mut path = Path::after_loss_at(1_000, Duration::from_millis(100));
     let stage = Stage::new(700.0, 1_000.0);
     for quarter in 1..=8 {
@@ -146,7 +147,7 @@ fn the_window_is_back_at_the_plateau_after_k_seconds_and_follows_the_curve() {
 }
 
 #[test]
-fn on_short_paths_it_grows_like_reno_and_by_a_segment_a_round_trip_past_the_old_window() {
+fn on_short_paths_cubic_grows_like_reno() {
     let mut path = Path::after_loss_at(20, Duration::from_millis(1));
     let before = path.segments();
     (0..10).for_each(|_| path.round());
@@ -171,7 +172,7 @@ fn a_second_loss_below_the_plateau_lowers_it() {
 }
 
 #[test]
-fn the_window_grows_by_half_a_round_trip_at_most() {
+fn the_window_grows_by_at_most_half_per_round_trip() {
     let mut path = Path::after_loss_at(10, Duration::from_millis(100));
     path.ack(MSS);
     path.now += Duration::from_secs(100);
@@ -181,36 +182,36 @@ fn the_window_grows_by_half_a_round_trip_at_most() {
 }
 
 #[test]
-fn time_in_which_the_window_is_not_used_does_not_count() {
+fn time_with_an_unused_window_does_not_count() {
     let mut used = Path::after_loss_at(100, Duration::from_millis(100));
-    let mut rested = Path { c: used.c.clone(), ..used };
+    let mut paused = Path { c: used.c.clone(), ..used };
     used.round();
-    rested.round();
-    let idle = model::ack(MSS, MSS, None, rested.now);
-    rested.c.on_ack(&idle);
-    rested.now += Duration::from_secs(30);
-    rested.c.on_ack(&Ack { now: rested.now, ..idle });
+    paused.round();
+    let idle = model::ack(MSS, MSS, None, paused.now);
+    paused.c.on_ack(&idle);
+    paused.now += Duration::from_secs(30);
+    paused.c.on_ack(&Ack { now: paused.now, ..idle });
     (0..5).for_each(|_| used.round());
-    (0..5).for_each(|_| rested.round());
-    assert!(close(rested.segments(), used.segments(), 0.01));
+    (0..5).for_each(|_| paused.round());
+    assert!(close(paused.segments(), used.segments(), 0.01));
 }
 
 #[test]
-fn a_silence_does_not_count() {
+fn time_with_nothing_in_flight_does_not_count() {
     // RFC 9438 §4.2: t MUST NOT include time in which nothing is in flight.
     let mut used = Path::after_loss_at(100, Duration::from_millis(100));
-    let mut rested = Path { c: used.c.clone(), ..used };
+    let mut paused = Path { c: used.c.clone(), ..used };
     used.round();
-    rested.round();
-    rested.now += Duration::from_secs(30);
-    rested.c.on_rested();
+    paused.round();
+    paused.now += Duration::from_secs(30);
+    paused.c.on_rested();
     (0..5).for_each(|_| used.round());
-    (0..5).for_each(|_| rested.round());
-    assert!(close(rested.segments(), used.segments(), 0.01));
+    (0..5).for_each(|_| paused.round());
+    assert!(close(paused.segments(), used.segments(), 0.01));
 }
 
 #[test]
-fn after_a_timeout_the_first_stage_has_its_plateau_where_it_begins() {
+fn after_a_timeout_the_first_stage_starts_on_its_plateau() {
     let mut path = Path::after_loss_at(100, Duration::from_millis(100));
     path.c.on_timeout(70_000, path.now);
     assert_eq!((path.c.cwnd(), path.c.ssthresh()), (MSS, 49_000));
@@ -220,7 +221,7 @@ fn after_a_timeout_the_first_stage_has_its_plateau_where_it_begins() {
         path.round();
     }
     path.round();
-    let Kind::Cubic(_, c) = &path.c.0 else { panic!("a CUBIC stays one") };
+    let Kind::Cubic(_, c) = &path.c.0 else { panic!("the algorithm is CUBIC") };
     let stage = c.curve.as_ref().unwrap().stage.as_ref().unwrap();
     assert_eq!(stage.k, 0.0);
 }
@@ -233,7 +234,7 @@ fn short_connections_without_loss_allocate_nothing() {
 }
 
 #[test]
-fn no_sequence_of_facts_leaves_a_window_below_one_segment() {
+fn cwnd_never_falls_below_one_segment() {
     let mut rng = crate::rng::Rng::new(9438);
     let mut path = Path::new(Duration::from_nanos(1));
     for _ in 0..20_000 {
@@ -258,19 +259,19 @@ fn slow_start_ends_without_a_loss_when_the_round_trip_grows() {
     (0..3).for_each(|_| path.round());
     assert_eq!(path.c.cwnd(), 80_000);
     path.rtt = Duration::from_millis(50);
-    // The first round with the longer round trip is found after its eighth sample, then CSS grows
-    // by a quarter a round for five rounds.
+    // The longer round trip is detected at the eighth sample of its first round; then CSS grows by
+    // a quarter per round for five rounds.
     (0..7).for_each(|_| path.round());
     let end = path.c.ssthresh();
     assert!(end < 80_000 * 2 * 4, "{end}");
     assert!(path.c.cwnd() >= end, "congestion avoidance");
     let before = path.segments();
     path.round();
-    assert!(path.segments() - before < 2.0, "W_max is where the stage begins: K is 0");
+    assert!(path.segments() - before < 2.0, "the stage starts at W_max: K is 0");
 }
 
 #[test]
-fn a_mistaken_loss_is_undone_with_the_curve() {
+fn undo_restores_the_window_and_the_curve() {
     // RFC 9438 §4.9.2
     let mut path = Path::after_loss_at(100, Duration::from_millis(100));
     (0..10).for_each(|_| path.round());
@@ -282,11 +283,11 @@ fn a_mistaken_loss_is_undone_with_the_curve() {
     assert_eq!(path.c.ssthresh(), other.c.ssthresh());
     (0..20).for_each(|_| path.round());
     (0..20).for_each(|_| other.round());
-    assert!(close(path.segments(), other.segments(), 0.01), "the same curve goes on");
+    assert!(close(path.segments(), other.segments(), 0.01), "the same curve continues");
 }
 
 #[test]
-fn a_late_undo_takes_nothing_away() {
+fn a_late_undo_does_not_lower_the_window() {
     // RFC 9438 §4.9.2: "the current cwnd is already higher than cwnd_prior"
     let mut path = Path::after_loss_at(20, Duration::from_millis(10));
     path.run_for(Duration::from_secs(10));
@@ -297,12 +298,12 @@ fn a_late_undo_takes_nothing_away() {
 }
 
 #[test]
-fn an_echo_of_congestion_leaves_085_in_congestion_avoidance() {
+fn a_congestion_echo_leaves_085_in_congestion_avoidance() {
     // RFC 8511 §3.1
     let mut path = Path::after_loss_at(100, Duration::from_millis(100));
     path.c.on_congestion_echo(70_000, path.now);
     assert_eq!((path.c.cwnd(), path.c.ssthresh()), (59_500, 59_500));
     let mut path = Path::new(Duration::from_millis(100));
     path.c.on_congestion_echo(10_000, path.now);
-    assert_eq!(path.c.cwnd(), 7_000, "in slow start it is as a loss");
+    assert_eq!(path.c.cwnd(), 7_000, "in slow start a mark counts as a loss");
 }
