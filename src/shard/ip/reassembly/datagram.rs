@@ -4,11 +4,11 @@
 //! the datagram's.
 
 use super::pages::{NONE, PAGE, PAGES_PER_DATAGRAM, Pages};
-use super::part::{Key, Part, Refusal};
+use super::part::{Fragment, Key, Refusal};
 use crate::wire::Protocol;
 
 /// Parts of one datagram at most: the longest, cut for the smallest IPv4 MTU in use (576), has 119.
-pub(super) const PARTS_MAX: usize = 128;
+pub(super) const FRAGMENTS_MAX: usize = 128;
 
 /// Bytes of headers kept of a first part: two VLAN tags, the longest IPv4 header; of IPv6, extension
 /// headers of 130 bytes.
@@ -26,8 +26,8 @@ pub(super) struct Datagram {
     pub(super) key: Key,
     /// It contradicted itself: nothing more is taken of it until its time is over.
     pub(super) refused: bool,
-    spans: [Span; PARTS_MAX],
-    parts: u8,
+    spans: [Span; FRAGMENTS_MAX],
+    fragments: u8,
     received: u16,
     /// Where it ends, once the last part has told.
     total: Option<u16>,
@@ -36,9 +36,9 @@ pub(super) struct Datagram {
     ecn_seen: u8,
     head: [u8; HEAD_MAX],
     head_len: u8,
-    only_here: u8,
+    fragment_header_len: u8,
     pub(super) ip_at: u8,
-    pub(super) announced: (u16, Protocol),
+    pub(super) next_header: (u16, Protocol),
 }
 
 impl Datagram {
@@ -46,78 +46,84 @@ impl Datagram {
         Self {
             key,
             refused: false,
-            spans: [Span { start: 0, end: 0 }; PARTS_MAX],
-            parts: 0,
+            spans: [Span { start: 0, end: 0 }; FRAGMENTS_MAX],
+            fragments: 0,
             received: 0,
             total: None,
             pages: [NONE; PAGES_PER_DATAGRAM],
             ecn_seen: 0,
             head: [0; HEAD_MAX],
             head_len: 0,
-            only_here: 0,
+            fragment_header_len: 0,
             ip_at: 0,
-            announced: (0, Protocol(0)),
+            next_header: (0, Protocol(0)),
         }
     }
 
     /// Whether `part` fits what is there; changes nothing.
-    pub(super) fn check(&self, part: &Part<'_>, pages: &Pages) -> Result<(), Refusal> {
-        let span = span_of(part);
+    pub(super) fn check(&self, fragment: &Fragment<'_>, pages: &Pages) -> Result<(), Refusal> {
+        let span = span_of(fragment);
         let overlapping = |s: &&Span| s.start < span.end && span.start < s.end;
-        if let Some(other) = self.spans[..usize::from(self.parts)].iter().find(overlapping) {
+        if let Some(other) = self.spans[..usize::from(self.fragments)].iter().find(overlapping) {
             // RFC 8200 §4.5:
             //   > It should be noted that fragments may be duplicated in the network. Instead of
             //   > treating these exact duplicate fragments as overlapping fragments, an implementation
             //   > may choose to detect this case and drop exact duplicate fragments
             let last = self.total == Some(span.end);
-            let same = *other == span && last != part.more && self.holds(part, pages);
+            let same =
+                *other == span && last != fragment.more && self.contains_bytes(fragment, pages);
             return Err(if same { Refusal::Duplicate } else { Refusal::Overlap });
         }
         // What lies behind the last part, or a second last part, contradicts the first one.
-        let beyond = self.total.is_some_and(|total| !part.more || span.end > total);
-        let cut_short = !part.more && self.end() > span.end;
+        let beyond = self.total.is_some_and(|total| !fragment.more || span.end > total);
+        let cut_short = !fragment.more && self.end() > span.end;
         if beyond || cut_short {
             return Err(Refusal::Overlap);
         }
-        if usize::from(self.parts) == PARTS_MAX {
+        if usize::from(self.fragments) == FRAGMENTS_MAX {
             return Err(Refusal::TooMany);
         }
         Ok(())
     }
 
     /// Pages that `part` needs and the datagram does not have yet.
-    pub(super) fn pages_needed(&self, part: &Part<'_>) -> usize {
-        pages_of(span_of(part)).filter(|at| self.pages[*at] == NONE).count()
+    pub(super) fn pages_needed(&self, fragment: &Fragment<'_>) -> usize {
+        pages_of(span_of(fragment)).filter(|at| self.pages[*at] == NONE).count()
     }
 
     /// Takes a part that was checked, and for which there are pages. Returns whether it is whole now.
-    pub(super) fn insert(&mut self, part: &Part<'_>, pages: &mut Pages) -> Wholeness {
-        let span = span_of(part);
+    pub(super) fn insert(&mut self, fragment: &Fragment<'_>, pages: &mut Pages) -> Completeness {
+        let span = span_of(fragment);
         for at in pages_of(span) {
             if self.pages[at] == NONE {
                 self.pages[at] =
                     pages.take().expect("the caller has seen to it that there are enough");
             }
             let (from, to) = within(span, at);
-            let bytes = &part.bytes[from - usize::from(span.start)..to - usize::from(span.start)];
+            let bytes =
+                &fragment.bytes[from - usize::from(span.start)..to - usize::from(span.start)];
             let page = pages.page_mut(self.pages[at]);
             page[from % PAGE..][..bytes.len()].copy_from_slice(bytes);
         }
-        self.spans[usize::from(self.parts)] = span;
-        self.parts += 1;
+        self.spans[usize::from(self.fragments)] = span;
+        self.fragments += 1;
         self.received += span.end - span.start;
-        self.ecn_seen |= 1 << (part.ecn & 0b11);
-        if !part.more {
+        self.ecn_seen |= 1 << (fragment.ecn & 0b11);
+        if !fragment.more {
             self.total = Some(span.end);
         }
         if span.start == 0 {
-            self.head[..part.head.len()].copy_from_slice(part.head);
-            self.head_len = part.head.len() as u8;
-            self.only_here = part.only_here;
-            self.ip_at = part.ip_at as u8;
-            self.announced = part.announced;
+            self.head[..fragment.head.len()].copy_from_slice(fragment.head);
+            self.head_len = fragment.head.len() as u8;
+            self.fragment_header_len = fragment.fragment_header_len;
+            self.ip_at = fragment.ip_at as u8;
+            self.next_header = fragment.next_header;
         }
-        if self.total == Some(self.received) { Wholeness::Whole } else { Wholeness::Partial }
+        if self.total == Some(self.received) {
+            Completeness::Complete
+        } else {
+            Completeness::Partial
+        }
     }
 
     /// The headers of its first part, if that is there.
@@ -126,8 +132,8 @@ impl Datagram {
     }
 
     /// The headers of the whole.
-    pub(super) fn whole_head(&self) -> &[u8] {
-        &self.head[..usize::from(self.head_len.saturating_sub(self.only_here))]
+    pub(super) fn reassembled_head(&self) -> &[u8] {
+        &self.head[..usize::from(self.head_len.saturating_sub(self.fragment_header_len))]
     }
 
     /// Appends the bytes from the first on, `len` of them at most: those of the first part, or of the whole.
@@ -141,7 +147,7 @@ impl Datagram {
 
     /// Bytes of the first part.
     pub(super) fn first_len(&self) -> usize {
-        let first = self.spans[..usize::from(self.parts)].iter().find(|span| span.start == 0);
+        let first = self.spans[..usize::from(self.fragments)].iter().find(|span| span.start == 0);
         first.map_or(0, |span| usize::from(span.end))
     }
 
@@ -167,33 +173,33 @@ impl Datagram {
 
     /// Gives its memory back and takes no more (RFC 5722 §4).
     pub(super) fn refuse(&mut self, pages: &mut Pages) {
-        self.empty(pages);
+        self.release_pages(pages);
         self.refused = true;
     }
 
     /// Gives its memory back.
-    pub(super) fn empty(&mut self, pages: &mut Pages) {
+    pub(super) fn release_pages(&mut self, pages: &mut Pages) {
         for page in &mut self.pages {
             if *page != NONE {
                 pages.give_back(core::mem::replace(page, NONE));
             }
         }
-        (self.parts, self.received, self.total, self.head_len) = (0, 0, None, 0);
+        (self.fragments, self.received, self.total, self.head_len) = (0, 0, None, 0);
     }
 
     /// Where the part ends that reaches furthest.
     fn end(&self) -> u16 {
-        self.spans[..usize::from(self.parts)].iter().map(|span| span.end).max().unwrap_or(0)
+        self.spans[..usize::from(self.fragments)].iter().map(|span| span.end).max().unwrap_or(0)
     }
 
     /// Whether the bytes of `part` are there already, the very same.
-    fn holds(&self, part: &Part<'_>, pages: &Pages) -> bool {
-        let span = span_of(part);
+    fn contains_bytes(&self, fragment: &Fragment<'_>, pages: &Pages) -> bool {
+        let span = span_of(fragment);
         pages_of(span).all(|at| {
             let (from, to) = within(span, at);
             let start = usize::from(span.start);
             pages.page(self.pages[at])[from % PAGE..][..to - from]
-                == part.bytes[from - start..to - start]
+                == fragment.bytes[from - start..to - start]
         })
     }
 }
@@ -201,14 +207,14 @@ impl Datagram {
 /// Whether a datagram has all its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Wholeness {
-    Whole,
+pub(super) enum Completeness {
+    Complete,
     Partial,
 }
 
-fn span_of(part: &Part<'_>) -> Span {
-    let start = part.offset as u16;
-    Span { start, end: start + part.bytes.len() as u16 }
+fn span_of(fragment: &Fragment<'_>) -> Span {
+    let start = fragment.offset as u16;
+    Span { start, end: start + fragment.bytes.len() as u16 }
 }
 
 /// The places in a datagram's list of pages that a span touches.

@@ -22,5 +22,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::shard) use part::{Key, Part, Refusal};
-pub(in crate::shard) use table::{Expired, Headers, Reassembly, Taken};
+pub(in crate::shard) use part::{Fragment, Key, Refusal};
+pub(in crate::shard) use table::{Expired, Headers, Outcome, Reassembly};

@@ -21,7 +21,7 @@ pub(in crate::shard) struct Key {
 
 /// A fragment.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::shard) struct Part<'a> {
+pub(in crate::shard) struct Fragment<'a> {
     pub(in crate::shard) key: Key,
     /// Where its bytes belong.
     pub(in crate::shard) offset: u32,
@@ -32,13 +32,13 @@ pub(in crate::shard) struct Part<'a> {
     /// Everything in front of its bytes: link header, IP header, extension headers.
     pub(in crate::shard) head: &'a [u8],
     /// Bytes at the end of `head` that the whole datagram does not have: the fragment header.
-    pub(in crate::shard) only_here: u8,
+    pub(in crate::shard) fragment_header_len: u8,
     /// Where in `head` the IP header begins.
     pub(in crate::shard) ip_at: usize,
     /// Where in the IP header the byte is that names what the whole datagram carries, and its value.
-    pub(in crate::shard) announced: (u16, Protocol),
+    pub(in crate::shard) next_header: (u16, Protocol),
     /// How many bytes the whole datagram's data may have beside its headers.
-    pub(in crate::shard) room: u32,
+    pub(in crate::shard) payload_max: u32,
     /// Its bytes.
     pub(in crate::shard) bytes: &'a [u8],
 }

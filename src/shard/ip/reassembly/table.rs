@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::datagram::{Datagram, HEAD_MAX, Wholeness};
+use super::datagram::{Completeness, Datagram, HEAD_MAX};
 use super::pages::Pages;
-use super::part::{Key, Part, Refusal};
+use super::part::{Fragment, Key, Refusal};
 use crate::shard::mem::keyed::Keyed;
 use crate::time::{Duration, Instant};
 use crate::wire::Protocol;
@@ -26,11 +26,11 @@ const DATAGRAMS_MAX: usize = 1024;
 #[derive(Clone, Copy)]
 struct Age {
     /// Smaller is older; `u64::MAX` is a free place.
-    born: u64,
+    sequence: u64,
     expires_at: Instant,
 }
 
-const FREE: Age = Age { born: u64::MAX, expires_at: Instant::FAR };
+const FREE: Age = Age { sequence: u64::MAX, expires_at: Instant::FAR };
 
 /// The table.
 pub(in crate::shard) struct Reassembly {
@@ -39,9 +39,9 @@ pub(in crate::shard) struct Reassembly {
     by_key: HashMap<Key, u16, Keyed>,
     free: Vec<u16>,
     pages: Pages,
-    born: u64,
+    sequence: u64,
     /// No datagram's time is over before.
-    earliest: Instant,
+    earliest_expiry: Instant,
     /// Datagrams that went to make room since last asked.
     evicted: u64,
 }
@@ -49,11 +49,11 @@ pub(in crate::shard) struct Reassembly {
 /// What became of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(in crate::shard) enum Taken {
+pub(in crate::shard) enum Outcome {
     /// It waits for the others.
-    Kept,
-    /// It was the last that was missing: [`Reassembly::take_whole`].
-    Whole(u16),
+    Incomplete,
+    /// It was the last that was missing: [`Reassembly::take_complete`].
+    Complete(u16),
 }
 
 /// What the headers of a whole datagram are to be.
@@ -63,8 +63,8 @@ pub(in crate::shard) struct Headers {
     pub(in crate::shard) len: usize,
     /// Where the IP header begins.
     pub(in crate::shard) ip_at: usize,
-    /// See [`Part::announced`].
-    pub(in crate::shard) announced: (u16, Protocol),
+    /// See [`Fragment::next_header`].
+    pub(in crate::shard) next_header: (u16, Protocol),
     /// The congestion bits.
     pub(in crate::shard) ecn: u8,
 }
@@ -75,7 +75,7 @@ pub(in crate::shard) enum Expired {
     /// It was refused and counted before.
     Refused,
     /// Its first part never came: nobody is told (RFC 792).
-    Headless,
+    NoFirstFragment,
     /// Its first part was written out, link header and all; the IP header begins there.
     Incomplete {
         /// Where.
@@ -95,8 +95,8 @@ impl Reassembly {
             by_key: HashMap::with_capacity_and_hasher(datagrams, Keyed::new(secret)),
             free: Vec::with_capacity(datagrams),
             pages: Pages::new(bytes),
-            born: 0,
-            earliest: Instant::FAR,
+            sequence: 0,
+            earliest_expiry: Instant::FAR,
             evicted: 0,
         }
     }
@@ -111,44 +111,44 @@ impl Reassembly {
     ///
     /// # Errors
     /// When it, or its datagram with it, is refused.
-    pub(in crate::shard) fn on_part(
+    pub(in crate::shard) fn on_fragment(
         &mut self,
         now: Instant,
-        part: &Part<'_>,
-    ) -> Result<Taken, Refusal> {
-        check_alone(part)?;
-        let index = self.find_or_begin(now, &part.key);
+        fragment: &Fragment<'_>,
+    ) -> Result<Outcome, Refusal> {
+        check_fragment(fragment)?;
+        let index = self.find_or_begin(now, &fragment.key);
         let datagram = &mut self.datagrams[usize::from(index)];
         if datagram.refused {
             return Err(Refusal::Refused);
         }
-        match datagram.check(part, &self.pages) {
+        match datagram.check(fragment, &self.pages) {
             Ok(()) => {}
             Err(Refusal::Duplicate) => return Err(Refusal::Duplicate),
             Err(refusal) => return Err(self.refuse(index, refusal)),
         }
-        let needed = datagram.pages_needed(part);
+        let needed = datagram.pages_needed(fragment);
         if self.make_room(needed, index).is_err() {
             return Err(self.refuse(index, Refusal::Full));
         }
         let datagram = &mut self.datagrams[usize::from(index)];
-        match datagram.insert(part, &mut self.pages) {
-            Wholeness::Partial => Ok(Taken::Kept),
-            Wholeness::Whole if datagram.ecn().is_none() => {
+        match datagram.insert(fragment, &mut self.pages) {
+            Completeness::Partial => Ok(Outcome::Incomplete),
+            Completeness::Complete if datagram.ecn().is_none() => {
                 Err(self.refuse(index, Refusal::Congestion))
             }
-            Wholeness::Whole => Ok(Taken::Whole(index)),
+            Completeness::Complete => Ok(Outcome::Complete(index)),
         }
     }
 
     /// Appends a whole datagram to `out`, the headers of its first part in front, and forgets it.
-    pub(in crate::shard) fn take_whole(&mut self, index: u16, out: &mut Vec<u8>) -> Headers {
+    pub(in crate::shard) fn take_complete(&mut self, index: u16, out: &mut Vec<u8>) -> Headers {
         let datagram = &self.datagrams[usize::from(index)];
-        let head = datagram.whole_head();
+        let head = datagram.reassembled_head();
         let headers = Headers {
             len: head.len(),
             ip_at: usize::from(datagram.ip_at),
-            announced: datagram.announced,
+            next_header: datagram.next_header,
             ecn: datagram.ecn().unwrap_or(0),
         };
         out.extend_from_slice(head);
@@ -165,19 +165,19 @@ impl Reassembly {
         most: usize,
         out: &mut Vec<u8>,
     ) -> Option<Expired> {
-        if now < self.earliest {
+        if now < self.earliest_expiry {
             return None;
         }
         let over = self.ages.iter().position(|age| age.expires_at <= now);
         let Some(index) = over else {
-            self.earliest =
+            self.earliest_expiry =
                 self.ages.iter().map(|age| age.expires_at).min().unwrap_or(Instant::FAR);
             return None;
         };
         let datagram = &self.datagrams[index];
         let expired = match datagram.head() {
             _ if datagram.refused => Expired::Refused,
-            None => Expired::Headless,
+            None => Expired::NoFirstFragment,
             Some(head) => {
                 out.extend_from_slice(head);
                 datagram.append_to(out, datagram.first_len().min(most), &self.pages);
@@ -190,7 +190,7 @@ impl Reassembly {
 
     /// When to [`poll_expired`](Self::poll_expired) next.
     pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
-        (self.earliest != Instant::FAR).then_some(self.earliest)
+        (self.earliest_expiry != Instant::FAR).then_some(self.earliest_expiry)
     }
 
     /// Datagrams that went early to make room, since the last call.
@@ -213,9 +213,9 @@ impl Reassembly {
             debug_assert_eq!(evicted, Evicted::One, "a full table holds a datagram");
         }
         let wait = if key.src.is_ipv4() { WAIT_V4 } else { WAIT_V6 };
-        let age = Age { born: self.born, expires_at: now + wait };
-        self.born += 1;
-        self.earliest = self.earliest.min(age.expires_at);
+        let age = Age { sequence: self.sequence, expires_at: now + wait };
+        self.sequence += 1;
+        self.earliest_expiry = self.earliest_expiry.min(age.expires_at);
         let index = match self.free.pop() {
             Some(index) => {
                 self.datagrams[usize::from(index)] = Datagram::new(*key);
@@ -244,9 +244,11 @@ impl Reassembly {
 
     fn evict_oldest(&mut self, keep: Option<u16>) -> Evicted {
         let ages = self.ages.iter().enumerate().filter(|(index, age)| {
-            age.born != FREE.born && keep.is_none_or(|keep| usize::from(keep) != *index)
+            age.sequence != FREE.sequence && keep.is_none_or(|keep| usize::from(keep) != *index)
         });
-        let Some((index, _)) = ages.min_by_key(|(_, age)| age.born) else { return Evicted::None };
+        let Some((index, _)) = ages.min_by_key(|(_, age)| age.sequence) else {
+            return Evicted::None;
+        };
         self.evicted += u64::from(!self.datagrams[index].refused);
         self.forget(index as u16);
         Evicted::One
@@ -259,7 +261,7 @@ impl Reassembly {
 
     fn forget(&mut self, index: u16) {
         let datagram = &mut self.datagrams[usize::from(index)];
-        datagram.empty(&mut self.pages);
+        datagram.release_pages(&mut self.pages);
         self.by_key.remove(&datagram.key);
         self.ages[usize::from(index)] = FREE;
         self.free.push(index);
@@ -275,22 +277,22 @@ enum Evicted {
 }
 
 /// What is wrong with a part by itself: that says nothing of its datagram.
-fn check_alone(part: &Part<'_>) -> Result<(), Refusal> {
+fn check_fragment(fragment: &Fragment<'_>) -> Result<(), Refusal> {
     // RFC 8200 §4.5:
     //   > If the length of a fragment, as derived from the fragment packet's Payload Length field, is
     //   > not a multiple of 8 octets and the M flag of that fragment is 1, then that fragment must be
     //   > discarded
-    if part.bytes.is_empty() || (part.more && !part.bytes.len().is_multiple_of(8)) {
+    if fragment.bytes.is_empty() || (fragment.more && !fragment.bytes.len().is_multiple_of(8)) {
         return Err(Refusal::Length);
     }
     // RFC 8200 §4.5:
     //   > If the length and offset of a fragment are such that the Payload Length of the packet
     //   > reassembled from that fragment would exceed 65,535 octets, then that fragment must be
     //   > discarded
-    if part.offset + part.bytes.len() as u32 > part.room {
+    if fragment.offset + fragment.bytes.len() as u32 > fragment.payload_max {
         return Err(Refusal::TooLong);
     }
-    if part.offset == 0 && part.head.len() > HEAD_MAX {
+    if fragment.offset == 0 && fragment.head.len() > HEAD_MAX {
         return Err(Refusal::Headers);
     }
     Ok(())
