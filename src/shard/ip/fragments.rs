@@ -1,9 +1,10 @@
-//! Fragments: from frames to parts, from whole datagrams back to frames, and the ICMP errors about them.
+//! Input of fragments, hand-over of reassembled datagrams to the parser, and ICMP errors about
+//! fragments.
 //!
-//! With several workers all parts of a datagram must meet in one. A NIC hashes fragments without their
-//! ports, so that they land on one queue by themselves; where the queue is anybody's choice (veth), a
-//! keyed hash of what they have in common says whose they are. The whole datagram then finds its flow's
-//! worker like any frame.
+//! With several workers, all fragments of a datagram must reach the same one. A NIC hashes
+//! fragments without their ports, so they arrive on one queue. Where the queue is arbitrary (veth),
+//! a keyed hash of the datagram's key selects the worker. The reassembled datagram then finds the
+//! worker of its flow like any frame.
 
 use core::net::IpAddr;
 
@@ -19,14 +20,14 @@ use crate::shard::mem::tx_queue::TxQueue;
 use crate::wire::icmp::{quotable_v4, quotable_v6, v4, v6};
 use crate::wire::{ethernet, ipv4, ipv6};
 
-/// The longest packet of either version, without IPv6's fixed header.
+/// Longest packet of either version, without the fixed header of IPv6; bytes.
 const PACKET_MAX: usize = 65_535;
 
-/// Bytes of a first part that an error may quote at most: IPv6's smallest MTU.
+/// Maximum bytes of a first fragment that an ICMP error may quote: the minimum MTU of IPv6.
 const QUOTED_MAX: usize = ipv6::MTU_MIN;
 
-/// RFC 8200 §4.5: an error about a part's length points to the Payload Length field, one about its end to
-/// the offset in the fragment header.
+/// Pointers of ICMP errors. RFC 8200 §4.5: an error about the length of a fragment points to the
+/// Payload Length field, one about its end to the offset field of the fragment header.
 const PAYLOAD_LENGTH_AT: u32 = 4;
 const OFFSET_IN_FRAGMENT_HEADER: u32 = 2;
 
@@ -37,7 +38,7 @@ const INCOMPLETE_CHAIN: u8 = 3;
 const REASSEMBLY_TIME: u8 = 1;
 
 impl Ip {
-    /// A fragment for one of our addresses.
+    /// Processes a fragment for a local address.
     pub(in crate::shard) fn on_fragment(
         &mut self,
         turn: &mut TurnState,
@@ -51,7 +52,7 @@ impl Ip {
         } else {
             let (ip, bytes) = ipv6::parse(packet).map_err(refused)?;
             let fragment = ip.fragment.ok_or(DropReason::Malformed)?;
-            // RFC 8200 §4.5: a first part bears all headers up to the upper layer's.
+            // RFC 8200 §4.5: the first fragment carries all headers up to the upper layer's.
             if fragment.offset_bytes == 0 && !ipv6::reaches_upper_layer(ip.protocol, bytes) {
                 self.send_parameter_problem(frame, (INCOMPLETE_CHAIN, 0), turn, control.queue);
                 return Err(DropReason::FragmentMalformed);
@@ -62,9 +63,9 @@ impl Ip {
             return Ok(IpEvent::HandOver(worker));
         }
         turn.counters.count(Event::FragmentIn);
-        let taken = self.reassembly.on_fragment(turn.now, &fragment);
+        let outcome = self.reassembly.on_fragment(turn.now, &fragment);
         turn.counters.add_drops(DropReason::ReassemblyFull, self.reassembly.take_evicted());
-        match taken {
+        match outcome {
             Ok(Outcome::Incomplete) => Ok(IpEvent::Done),
             Ok(Outcome::Complete(index)) => self.on_reassembled(turn, index),
             Err(refusal) => {
@@ -82,7 +83,7 @@ impl Ip {
         }
     }
 
-    /// The worker in which the parts of a datagram meet, if that is another.
+    /// Returns the worker that reassembles a datagram, if it is another one.
     fn fragment_worker(&self, workers: &Workers, key: &Key, hops: u8) -> Option<u16> {
         if hops > 0 || !workers.steering.may_mislay() {
             return None;
@@ -91,7 +92,7 @@ impl Ip {
         owner.filter(|owner| *owner != workers.this)
     }
 
-    /// All parts are there: the next turn parses the whole like a frame that has just arrived.
+    /// Queues a complete datagram: the next turn parses it like a frame that has just arrived.
     fn on_reassembled(&mut self, turn: &mut TurnState, index: u16) -> Result<IpEvent, DropReason> {
         let Self { reassembly, reassembled, .. } = self;
         let made = reassembled.push_reassembled(|bytes| {
@@ -111,7 +112,7 @@ impl Ip {
         Ok(IpEvent::Done)
     }
 
-    /// RFC 8200 §4.5 wants the sender told of lengths that cannot be.
+    /// Sends the ICMPv6 errors that RFC 8200 §4.5 demands for invalid lengths.
     fn report_refusal(
         &mut self,
         frame: &[u8],
@@ -137,8 +138,8 @@ impl Ip {
         }
     }
 
-    /// Forgets datagrams whose time is over, and tells those whose first part came (RFC 792, RFC 1122
-    /// §3.3.2, RFC 8200 §4.5).
+    /// Removes expired datagrams. Sends Time Exceeded for those whose first fragment has arrived
+    /// (RFC 792, RFC 1122 §3.3.2, RFC 8200 §4.5).
     pub(in crate::shard) fn expire_datagrams(
         &mut self,
         turn: &mut TurnState,

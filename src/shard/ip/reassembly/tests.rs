@@ -1,4 +1,4 @@
-//! Reassembly without frames: parts in every order, contradictions, and limits.
+//! Reassembly without frames: fragments in every order, contradictions, and limits.
 
 use std::net::Ipv4Addr;
 
@@ -38,16 +38,16 @@ fn table() -> Reassembly {
     Reassembly::new(16, 1 << 20, SECRET)
 }
 
-fn completed(table: &mut Reassembly, taken: Result<Outcome, Refusal>) -> Option<Vec<u8>> {
-    let Ok(Outcome::Complete(index)) = taken else { return None };
+fn completed(table: &mut Reassembly, outcome: Result<Outcome, Refusal>) -> Option<Vec<u8>> {
+    let Ok(Outcome::Complete(index)) = outcome else { return None };
     let mut out = Vec::new();
     let headers = table.take_complete(index, &mut out);
     Some(out.split_off(headers.len))
 }
 
-/// RFC 791 §3.2, RFC 815: parts may come in any order.
+/// RFC 791 §3.2, RFC 815: fragments may arrive in any order.
 #[test]
-fn parts_in_any_order_give_the_whole() {
+fn fragments_in_any_order_are_reassembled() {
     let mut rng = Rng::new(1);
     for round in 0..200 {
         let whole = data(1 + rng.below(65_515) as usize);
@@ -71,10 +71,11 @@ fn parts_in_any_order_give_the_whole() {
 }
 
 /// RFC 5722 §4:
-/// > if one or more its constituent fragments is determined to be an overlapping fragment, the entire
-/// > datagram (and any constituent fragments, including those not yet received) MUST be silently discarded.
+/// > if one or more its constituent fragments is determined to be an overlapping fragment, the
+/// > entire datagram (and any constituent fragments, including those not yet received) MUST be
+/// > silently discarded.
 #[test]
-fn an_overlap_refuses_the_datagram_and_all_that_still_comes_of_it() {
+fn an_overlap_refuses_the_datagram_and_its_later_fragments() {
     let whole = data(64);
     for (from, to) in [(0, 24), (8, 40), (16, 24), (8, 64), (0, 64), (40, 48)] {
         let mut table = table();
@@ -88,11 +89,15 @@ fn an_overlap_refuses_the_datagram_and_all_that_still_comes_of_it() {
             );
         }
         let other = table.on_fragment(NOW, &fragment(2, &whole, 0, 64));
-        assert_eq!(completed(&mut table, other), Some(whole.clone()), "another datagram is whole");
+        assert_eq!(
+            completed(&mut table, other),
+            Some(whole.clone()),
+            "another datagram is reassembled"
+        );
     }
 }
 
-/// RFC 8200 §4.5: an exact duplicate may be dropped alone; one with other bytes is an overlap.
+/// RFC 8200 §4.5: an exact duplicate may be dropped alone; one with different bytes is an overlap.
 #[test]
 fn an_exact_duplicate_is_dropped_alone() {
     let whole = data(64);
@@ -107,7 +112,7 @@ fn an_exact_duplicate_is_dropped_alone() {
     assert_eq!(table.on_fragment(NOW, &fragment(2, &changed, 0, 32)), Err(Refusal::Overlap));
 }
 
-/// RFC 5722 §4: bytes past the end that the last part told, and a second end, contradict it.
+/// RFC 5722 §4: data beyond the last fragment, and a second last fragment, contradict it.
 #[test]
 fn two_ends_are_a_contradiction() {
     let (long, short) = (data(64), data(48));
@@ -122,9 +127,10 @@ fn two_ends_are_a_contradiction() {
     }
 }
 
-/// RFC 8200 §4.5: a part that is not the last has a multiple of 8 bytes, and none ends past 65,535.
+/// RFC 8200 §4.5: all fragments but the last have a multiple of 8 bytes, and none ends beyond
+/// 65,535.
 #[test]
-fn impossible_lengths_are_refused_and_say_nothing_of_the_datagram() {
+fn an_invalid_length_refuses_the_fragment_but_not_its_datagram() {
     let whole = data(64);
     let mut table = table();
     assert_eq!(table.on_fragment(NOW, &fragment(1, &whole, 0, 7)), Err(Refusal::Length));
@@ -132,16 +138,16 @@ fn impossible_lengths_are_refused_and_say_nothing_of_the_datagram() {
     let far = Fragment { offset: 65_512, ..fragment(1, &whole, 0, 8) };
     assert_eq!(table.on_fragment(NOW, &far), Err(Refusal::TooLong));
     let head = [0; 200];
-    let wordy = Fragment { head: &head, ..fragment(1, &whole, 0, 8) };
-    assert_eq!(table.on_fragment(NOW, &wordy), Err(Refusal::Headers));
+    let long_headers = Fragment { head: &head, ..fragment(1, &whole, 0, 8) };
+    assert_eq!(table.on_fragment(NOW, &long_headers), Err(Refusal::Headers));
     assert_eq!(table.len(), 0);
     let all = table.on_fragment(NOW, &fragment(1, &whole, 0, 64));
     assert_eq!(completed(&mut table, all), Some(whole.clone()));
 }
 
-/// RFC 3168 §5.3: what one part met on its way, the whole met; what contradicts that is dropped.
+/// RFC 3168 §5.3: CE of one fragment marks the datagram; a mix of Not-ECT and CE is dropped.
 #[test]
-fn congestion_that_a_part_met_is_the_wholes() {
+fn a_congestion_mark_of_one_fragment_marks_the_datagram() {
     let whole = data(64);
     for (first, second, expected) in
         [(2, 2, Some(2)), (2, 3, Some(3)), (1, 3, Some(3)), (0, 0, Some(0)), (0, 3, None)]
@@ -158,13 +164,13 @@ fn congestion_that_a_part_met_is_the_wholes() {
     }
 }
 
-/// RFC 1122 §3.3.2: a fixed time; RFC 8200 §4.5: 60 seconds from the first part that arrived.
+/// RFC 1122 §3.3.2: a fixed time; RFC 8200 §4.5: 60 seconds from the first fragment that arrived.
 #[test]
-fn what_is_not_whole_in_time_is_forgotten() {
+fn an_incomplete_datagram_expires() {
     let whole = data(64);
-    let v6 = |part: Fragment<'static>| {
+    let v6 = |fragment: Fragment<'static>| {
         let [src, dst] = ["2001:db8::1", "2001:db8::2"].map(|it| it.parse().expect("an address"));
-        Fragment { key: Key { src, dst, protocol: 0, ident: 7 }, ..part }
+        Fragment { key: Key { src, dst, protocol: 0, ident: 7 }, ..fragment }
     };
     let mut table = table();
     assert_eq!(table.next_deadline(), None);
@@ -172,7 +178,7 @@ fn what_is_not_whole_in_time_is_forgotten() {
     assert_eq!(table.on_fragment(NOW, &fragment(2, &whole, 32, 64)), Ok(Outcome::Incomplete));
     assert_eq!(table.on_fragment(NOW, &v6(fragment(3, &[5; 64], 8, 16))), Ok(Outcome::Incomplete));
     let at = |secs| NOW + Duration::from_secs(secs);
-    // A later part gives no more time.
+    // A later fragment does not extend the time.
     assert_eq!(table.on_fragment(at(29), &fragment(1, &whole, 40, 48)), Ok(Outcome::Incomplete));
     let mut first = Vec::new();
     assert_eq!(table.poll_expired(at(29), 8, &mut first), None);
@@ -188,9 +194,10 @@ fn what_is_not_whole_in_time_is_forgotten() {
     assert_eq!(table.next_deadline(), None);
 }
 
-/// RFC 8200 §4.5 as a flood would have it: the limits hold whatever comes, and who comes last is served.
+/// The limits hold during a flood of incomplete datagrams, and a datagram that starts last is
+/// reassembled.
 #[test]
-fn a_flood_pins_no_more_than_the_limits_and_the_last_comer_is_served() {
+fn a_flood_stays_within_the_limits_and_the_newest_datagram_completes() {
     let mut table = Reassembly::new(8, 100 << 10, SECRET);
     let whole = data(60_000);
     for n in 0..1000 {
@@ -208,9 +215,9 @@ fn a_flood_pins_no_more_than_the_limits_and_the_last_comer_is_served() {
             assert!(completed(&mut table, outcome).as_deref() == Some(&whole[..]));
         }
     }
-    // Many tiny parts of one datagram are no datagram.
-    let parts = (0..)
+    // Too many tiny fragments refuse the datagram.
+    let tiny = (0..)
         .step_by(16)
         .map(|from| table.on_fragment(NOW, &fragment(6000, &whole, from, from + 8)));
-    assert_eq!(parts.take(200).find_map(Result::err), Some(Refusal::TooMany));
+    assert_eq!(tiny.take(200).find_map(Result::err), Some(Refusal::TooMany));
 }
