@@ -1,10 +1,10 @@
-//! What is known of the paths: the largest packet that reaches each destination, as routers tell (RFC 1191, RFC
-//! 8201) or as connections find out by probes (RFC 4821 §5.2).
+//! What is known of the paths: the largest packet that reaches each destination, as routers tell
+//! (RFC 1191, RFC 8201) or as connections find out by probes (RFC 4821 §5.2).
 //!
-//! Owns an entry for each destination whose path takes less than the link, for ten minutes after it was last
-//! lowered. Refuses to know connections: who calls has made sure that an error quotes one of ours (RFC 5927
-//! §4), and asks whenever it sends. Empty where every path takes what the link takes, which is one flag
-//! to test.
+//! Owns an entry for each destination whose path takes less than the link, for ten minutes after it
+//! was last lowered. Refuses to know connections: who calls has made sure that an error quotes one
+//! of ours (RFC 5927 §4), and asks whenever it sends. Empty where every path takes what the link
+//! takes, which is one flag to test.
 
 use std::collections::HashMap;
 
@@ -16,15 +16,16 @@ use crate::time::{Duration, Instant};
 use crate::wire::ipv6;
 
 /// RFC 8201 §4:
-/// > An attempt to detect an increase [...] must not be done less than 5 minutes after a Packet Too Big
-/// > message has been received for the given path. The recommended setting for this timer is twice its
-/// > minimum value (10 minutes).
+/// > An attempt to detect an increase [...] must not be done less than 5 minutes after a Packet Too
+/// > Big message has been received for the given path. The recommended setting for this timer is
+/// > twice its minimum value (10 minutes).
 ///
 /// RFC 1191 §3 says the same.
 const HOLDS: Duration = Duration::from_secs(600);
 
-/// The least that is believed of an IPv4 path. RFC 1191 §3 allows 68, with which a forger could have us send
-/// a packet for every 28 bytes; no link of today takes less than this (what other hosts use).
+/// The least that is believed of an IPv4 path. RFC 1191 §3 allows 68, with which a forger could
+/// have us send a packet for every 28 bytes; no link of today takes less than this (what other
+/// hosts use).
 const IPV4_MIN: u32 = 552;
 
 /// RFC 1191 §7.1: the MTUs of links, for routers that name none.
@@ -80,7 +81,8 @@ impl PathMtus {
         self.paths.is_empty() && self.link_v6.is_none()
     }
 
-    /// A router has told the MTU of the link for IPv6, or that it is the interface's (RFC 4861 §6.3.4).
+    /// A router has told the MTU of the link for IPv6, or that it is the interface's (RFC 4861
+    /// §6.3.4).
     pub(in crate::shard) fn set_link_v6(&mut self, mtu: Option<u16>) {
         self.link_v6 = mtu;
     }
@@ -131,8 +133,8 @@ impl PathMtus {
         self.insert(destination, Known { mtu, search_high: Some(search_high), since });
     }
 
-    /// An error about a packet of `length` bytes of ours: some link on the way takes `told` (0 from routers
-    /// that name none).
+    /// An error about a packet of `length` bytes of ours: some link on the way takes `told` (0 from
+    /// routers that name none).
     pub(in crate::shard) fn on_too_big(
         &mut self,
         now: Instant,
@@ -143,7 +145,8 @@ impl PathMtus {
         let Some(mtu) = plausible(destination, reported, length) else {
             return PathMtuUpdate::Ignored;
         };
-        // RFC 8201 §4: > A node must not increase its estimate of the Path MTU in response to the contents
+        // RFC 8201 §4: > A node must not increase its estimate of the Path MTU in response to the
+        // contents
         // > of a Packet Too Big message.
         if self.of(now, destination).is_some_and(|known| known <= mtu) {
             return PathMtuUpdate::Ignored;
@@ -171,13 +174,13 @@ fn is_over(known: Known, now: Instant) -> bool {
     now.since(known.since) >= HOLDS
 }
 
-/// The MTU that an error can mean, if it can be true: less than the packet that was too big (RFC 5927 §7.2),
-/// and what links of that family take at least.
+/// The MTU that an error can mean, if it can be true: less than the packet that was too big
+/// (RFC 5927 §7.2), and what links of that family take at least.
 fn plausible(destination: IpAddr, reported: u32, length: u32) -> Option<u16> {
     let mtu = match destination {
         // RFC 8201 §4:
-        //   > If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the
-        //   > IPv6 minimum link MTU, it must discard it.
+        //   > If a node receives a Packet Too Big message reporting a next-hop MTU that is less
+        //   > than the IPv6 minimum link MTU, it must discard it.
         IpAddr::V6(_) => Some(reported).filter(|reported| *reported >= ipv6::MTU_MIN as u32),
         // RFC 1191 §5: the search for the next lower plateau.
         IpAddr::V4(_) if reported == 0 => PLATEAUS.into_iter().find(|plateau| *plateau < length),

@@ -1,6 +1,6 @@
-//! What routers say, and what it makes of a shard: its own addresses, its first hops, the MTU of the link
-//! (RFC 4861 §6.3, RFC 4862 §5.5). Only where the shard is told to make its own addresses; else all of it is
-//! ignored and counted, since anyone on the link may say it (RFC 3756).
+//! What routers say, and what it makes of a shard: its own addresses, its first hops, the MTU of
+//! the link (RFC 4861 §6.3, RFC 4862 §5.5). Only where the shard is told to make its own addresses;
+//! else all of it is ignored and counted, since anyone on the link may say it (RFC 3756).
 //!
 //! Every worker hears everything and comes to the same; the first one asks.
 
@@ -24,15 +24,16 @@ use crate::wire::ndp::{self, Message, Redirect, RouterAdvertisement, RouterSolic
 /// Bits of the network of an address that was formed.
 const PREFIX_LEN: u8 = 64;
 
-/// How long the runtime has to let the frames for a new address reach us, before it is asked for: answers that
-/// came sooner would be lost.
+/// How long the runtime has to let the frames for a new address reach us, before it is asked for:
+/// answers that came sooner would be lost.
 const ADOPTION: Duration = Duration::from_millis(50);
 
-/// The fewest hops that are believed. A lower number is a mistake, or one who cuts us off from what is far.
+/// The fewest hops that are believed. A lower number is a mistake, or one who cuts us off from what
+/// is far.
 const HOPS_MIN: u8 = 32;
 
-/// Bounds on the times of neighbour discovery: below, the questions would be a flood; above, a neighbour that has
-/// gone would be believed in for hours.
+/// Bounds on the times of neighbour discovery: below, the questions would be a flood; above, a
+/// neighbour that has gone would be believed in for hours.
 const RETRANSMIT_MIN: Duration = Duration::from_millis(100);
 const REACHABLE_MAX: Duration = Duration::from_secs(3600);
 
@@ -92,7 +93,8 @@ impl Ip {
         }
     }
 
-    /// Does what router discovery has due. Returns one event for flows per call, `None` once nothing is left.
+    /// Does what router discovery has due. Returns one event for flows per call, `None` once
+    /// nothing is left.
     pub(in crate::shard) fn poll_discovery(
         &mut self,
         turn: &mut TurnState,
@@ -142,7 +144,8 @@ impl Ip {
         self.send_discovery((from, group), MacAddr::of_multicast_v6(group), &message, turn, queue);
     }
 
-    /// RFC 4862 §5.5.4: an address past its preferred lifetime opens nothing while there is another.
+    /// RFC 4862 §5.5.4: an address past its preferred lifetime opens nothing while there is
+    /// another.
     fn judge_preferences(&mut self, now: Instant) {
         let Some(discovery) = &self.discovery else { return };
         for formed in discovery.slaac.formed() {
@@ -158,11 +161,11 @@ impl Ip {
         }
     }
 
-    /// Gives an invalid address up. Returns its number: the connections with it have to end, since nothing may be
-    /// sent from it.
+    /// Gives an invalid address up. Returns its number: the connections with it have to end, since
+    /// nothing may be sent from it.
     fn give_back(&mut self, address: IpAddr) -> Option<u8> {
         let number = self.locals.number_of(address)?;
-        self.dad.give_up(number);
+        self.dad.cancel(number);
         self.locals.set_state(number, AddressState::Removed);
         Some(number)
     }
@@ -219,8 +222,10 @@ impl Ip {
             ms(advertisement.retransmit_ms).map(|span| span.max(RETRANSMIT_MIN)),
             ms(advertisement.reachable_ms).map(|span| span.min(REACHABLE_MAX)),
         );
-        // RFC 4861 §6.3.4: > hosts SHOULD copy the option's value into LinkMTU so long as the value is greater
-        // > than or equal to the minimum link MTU [...] and does not exceed the maximum LinkMTU value
+        // RFC 4861 §6.3.4: > hosts SHOULD copy the option's value into LinkMTU so long as the value
+        // is greater
+        // > than or equal to the minimum link MTU [...] and does not exceed the maximum LinkMTU
+        // > value
         let most = self.mtu as u32;
         let fits = |mtu: &u32| (ipv6::MTU_MIN as u32..=most).contains(mtu);
         if let Some(mtu) = advertisement.mtu.filter(fits) {
@@ -228,9 +233,10 @@ impl Ip {
         }
     }
 
-    /// A router names a better first hop. RFC 4861 §8.1, the one thing that the message does not tell:
-    ///   > The IP source address of the Redirect is the same as the current first-hop router for the specified
-    ///   > ICMP Destination Address.
+    /// A router names a better first hop. RFC 4861 §8.1, the one thing that the message does not
+    /// tell:
+    ///   > The IP source address of the Redirect is the same as the current first-hop router for
+    ///   > the specified ICMP Destination Address.
     pub(in crate::shard) fn on_redirect(
         &mut self,
         from: Ipv6Addr,
@@ -257,7 +263,7 @@ impl Ip {
 
     /// A neighbour says that it is no router (RFC 4861 §7.2.5):
     ///   > the node MUST remove that router from the Default Router List
-    pub(in crate::shard) fn on_no_router(&mut self, address: Ipv6Addr) {
+    pub(in crate::shard) fn on_not_router(&mut self, address: Ipv6Addr) {
         let Some(discovery) = &mut self.discovery else { return };
         if discovery.routers.forget(address) {
             discovery.routers.install(&mut self.routes);
@@ -265,7 +271,8 @@ impl Ip {
     }
 
     /// A neighbour does not answer, or does again. RFC 4861 §7.3.3:
-    ///   > When a path to a neighbor appears to be failing [...] next-hop determination [is] performed again
+    ///   > When a path to a neighbor appears to be failing [...] next-hop determination [is]
+    ///   > performed again
     pub(in crate::shard) fn on_neighbour_failed(&mut self, address: IpAddr) {
         let Some(discovery) = &mut self.discovery else { return };
         let replaced = discovery.routers.on_unreachable(address);
@@ -276,7 +283,7 @@ impl Ip {
         }
     }
 
-    pub(in crate::shard) fn on_neighbour_answers(&mut self, address: IpAddr) {
+    pub(in crate::shard) fn on_neighbour_reachable(&mut self, address: IpAddr) {
         let Some(discovery) = &mut self.discovery else { return };
         if discovery.routers.on_reachable(address) {
             discovery.routers.install(&mut self.routes);

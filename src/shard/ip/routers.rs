@@ -1,9 +1,9 @@
-//! Who leads off the link, as routers say: the default router list, the prefixes that are on the link, and
-//! redirects (RFC 4861 §5.1, §6.3.4, §8.3; preferences by RFC 4191).
+//! Who leads off the link, as routers say: the default router list, the prefixes that are on the
+//! link, and redirects (RFC 4861 §5.1, §6.3.4, §8.3; preferences by RFC 4191).
 //!
-//! Owns the lists and their lifetimes, each of a bounded length: what a station on the link may fill up is no more
-//! than that. Turns them into routes, beside those that the operator gave, which come first. Refuses to know
-//! packets.
+//! Owns the lists and their lifetimes, each of a bounded length: what a station on the link may
+//! fill up is no more than that. Turns them into routes, beside those that the operator gave, which
+//! come first. Refuses to know packets.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::collections::VecDeque;
@@ -47,7 +47,8 @@ pub(in crate::shard) fn lifetime_end(now: Instant, seconds: u32) -> Instant {
 }
 
 impl Routers {
-    /// A router tells that it is a default router for so many seconds, or no longer (RFC 4861 §6.3.4).
+    /// A router tells that it is a default router for so many seconds, or no longer (RFC 4861
+    /// §6.3.4).
     pub(in crate::shard) fn on_router(
         &mut self,
         now: Instant,
@@ -104,8 +105,8 @@ impl Routers {
         self.redirects.push_back(Route { metric: METRIC, ..route });
     }
 
-    /// A neighbour does not answer. RFC 4861 §6.3.6: it comes behind the others, and who does not answer either
-    /// takes turns. Tells whether another one is there to take its place.
+    /// A neighbour does not answer. RFC 4861 §6.3.6: it comes behind the others, and who does not
+    /// answer either takes turns. Tells whether another one is there to take its place.
     pub(in crate::shard) fn on_unreachable(&mut self, address: IpAddr) -> bool {
         let before = self.redirects.len();
         self.redirects.retain(|route| route.gateway != Some(address));

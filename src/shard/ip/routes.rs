@@ -1,8 +1,8 @@
-//! Which way a packet goes: the longest prefix that holds its destination, and the address of ours it
-//! goes out with.
+//! Which way a packet goes: the longest prefix that holds its destination, and the address of ours
+//! it goes out with.
 //!
-//! Owns the routes, which the runtime mirrors from the kernel or the operator gives. Refuses to know
-//! link-layer addresses. It is asked once a connection, not once a packet.
+//! Owns the routes, which the runtime mirrors from the kernel or the operator gives. Refuses to
+//! know link-layer addresses. It is asked once a connection, not once a packet.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -165,7 +165,8 @@ impl Routes {
         self.route(destination).map(|route| route.gateway.unwrap_or(destination))
     }
 
-    /// The way to a destination, with the best of our `addresses`, or with `wanted` if it is among them.
+    /// The way to a destination, with the best of our `addresses`, or with `wanted` if it is among
+    /// them.
     ///
     /// # Errors
     /// When no route leads there, or no address fits.
@@ -254,8 +255,8 @@ pub enum Cast {
 }
 
 impl Cast {
-    /// Whom `address` means to a host with these `addresses`. TCP only ever speaks to unicast (RFC 9293
-    /// §3.9.2.3, MUST-57), and only a unicast address is a source.
+    /// Whom `address` means to a host with these `addresses`. TCP only ever speaks to unicast
+    /// (RFC 9293 §3.9.2.3, MUST-57), and only a unicast address is a source.
     pub fn of(address: IpAddr, addresses: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
         match address {
             _ if address.is_multicast() => Self::Multicast,

@@ -1,8 +1,8 @@
-//! Addresses of one's own making: which interface identifiers, how long each address is good for, and when routers
-//! are asked (RFC 4862 §5.3 to §5.5, RFC 7217, RFC 4861 §6.3.7, RFC 7559).
+//! Addresses of one's own making: which interface identifiers, how long each address is good for,
+//! and when routers are asked (RFC 4862 §5.3 to §5.5, RFC 7217, RFC 4861 §6.3.7, RFC 7559).
 //!
-//! Owns what is known of each address that was formed. Refuses to know packets, and whether somebody has an
-//! address: it is told.
+//! Owns what is known of each address that was formed. Refuses to know packets, and whether
+//! somebody has an address: it is told.
 
 use core::net::Ipv6Addr;
 
@@ -145,8 +145,8 @@ impl Slaac {
         }
     }
 
-    /// Whether a solicitation is to be sent now. RFC 7559 §2: again and again, ever more rarely, until a router
-    /// has answered.
+    /// Whether a solicitation is to be sent now. RFC 7559 §2: again and again, ever more rarely,
+    /// until a router has answered.
     pub(in crate::shard) fn take_solicitation(&mut self, now: Instant) -> bool {
         if self.solicit_at.is_none_or(|at| at > now) {
             return false;
@@ -156,7 +156,8 @@ impl Slaac {
         true
     }
 
-    /// RFC 4861 §6.3.7: a router that is a default router has advertised itself, so none is asked any more.
+    /// RFC 4861 §6.3.7: a router that is a default router has advertised itself, so none is asked
+    /// any more.
     pub(in crate::shard) fn on_router(&mut self) {
         self.solicit_at = None;
         self.awaits_until = None;
@@ -189,10 +190,13 @@ impl Slaac {
         };
         known.preferred_until = preferred_until;
         // (e):
-        //   > 1. If the received Valid Lifetime is greater than 2 hours or greater than RemainingLifetime,
+        //   > 1. If the received Valid Lifetime is greater than 2 hours or greater than
+        //   > RemainingLifetime,
         //   >    set the valid lifetime [...] to the advertised Valid Lifetime.
-        //   > 2. If RemainingLifetime is less than or equal to 2 hours, ignore the Prefix Information option
-        //   >    with regards to the valid lifetime [...] 3. Otherwise, reset the valid lifetime [...] to 2 hours.
+        //   > 2. If RemainingLifetime is less than or equal to 2 hours, ignore the Prefix
+        //   > Information option
+        //   > with regards to the valid lifetime [...] 3. Otherwise, reset the valid lifetime [...]
+        //   > to 2 hours.
         let two_hours = now + TWO_HOURS;
         if valid_until > two_hours || valid_until > known.valid_until {
             known.valid_until = valid_until;
@@ -230,7 +234,8 @@ fn is_link_local(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
 }
 
-/// RFC 5453: the subnet-router anycast address, addresses of Ethernet's own block, subnet anycast addresses.
+/// RFC 5453: the subnet-router anycast address, addresses of Ethernet's own block, subnet anycast
+/// addresses.
 const fn is_reserved(id: u64) -> bool {
     id == 0
         || id >> 24 == 0x02_005e_fffe
