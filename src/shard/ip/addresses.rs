@@ -1,8 +1,8 @@
-//! Addresses of our own: claimed before they are used, defended afterwards (RFC 4862 §5.4, RFC
-//! 5227).
+//! Local addresses: verified by duplicate address detection before use, defended afterwards
+//! (RFC 4862 §5.4, RFC 5227).
 //!
-//! Every worker goes through the stages at the same time, since what others say reaches all of
-//! them; the first one speaks.
+//! Every worker runs the same state machine, since ARP and neighbour discovery reach all of them.
+//! Only the first one sends.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,15 +18,15 @@ use crate::time::{Duration, Instant};
 use crate::wire::ndp::{self, Message, NeighbourSolicitation};
 use crate::wire::{MacAddr, arp};
 
-/// RFC 5227 §1.1, `DEFEND_INTERVAL`: defending more often would be a storm between two stubborn
-/// hosts.
+/// RFC 5227 §1.1, `DEFEND_INTERVAL`. A shorter interval lets two stubborn hosts start a storm.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Contests that wait to be told of.
+/// Maximum number of conflicts that wait to be reported.
 const CONTESTED_MAX: usize = 16;
 
 impl Ip {
-    /// The worker starts: its addresses are claimed, or announced at once where they need not be.
+    /// Starts duplicate address detection of the local addresses, or announces them at once if it
+    /// is off.
     pub(in crate::shard) fn begin_dad(&mut self, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         for number in self.locals.numbers() {
             match self.dad_config.filter(|_| self.role == Role::Exclusive) {
@@ -44,7 +44,7 @@ impl Ip {
         self.dad.begin(now, number, probing);
     }
 
-    /// Whatever the claims want done by now.
+    /// Does what duplicate address detection has due.
     pub(in crate::shard) fn poll_dad(&mut self, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         while let Some(step) = self.dad.poll(turn.now) {
             match step {
@@ -55,6 +55,7 @@ impl Ip {
         }
     }
 
+    /// Puts an address into use that passed duplicate address detection, and announces it.
     pub(in crate::shard) fn on_settled(
         &mut self,
         number: u8,
@@ -66,16 +67,16 @@ impl Ip {
         self.on_address_settled(turn.now, self.locals.address(number));
     }
 
-    /// Asks whether somebody has an address that is to be ours.
+    /// Probes for another host that uses a tentative address.
     fn probe(&mut self, number: u8, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         if !self.announces {
             return;
         }
         match self.locals.address(number) {
             // RFC 5227 §2.1.1:
-            //   > The client MUST fill in the 'sender hardware address' field of the ARP Request with the
-            //   > hardware address of the interface [...] The 'sender IP address' field MUST be set to
-            //   > all zeroes; this is to avoid polluting ARP caches in other hosts
+            //   > The client MUST fill in the 'sender hardware address' field of the ARP Request
+            //   > with the hardware address of the interface [...] The 'sender IP address' field
+            //   > MUST be set to all zeroes; this is to avoid polluting ARP caches in other hosts
             IpAddr::V4(target_ip) => {
                 let packet = arp::Packet {
                     operation: arp::Operation::Request,
@@ -87,20 +88,20 @@ impl Ip {
                 self.send_arp(MacAddr::BROADCAST, &packet, turn, queue);
             }
             // RFC 4862 §5.4.2:
-            //   > The solicitation's Target Address is set to the address being checked, the IP source is
-            //   > set to the unspecified address, and the IP destination is set to the solicited-node
-            //   > multicast address of the target address.
+            //   > The solicitation's Target Address is set to the address being checked, the IP
+            //   > source is set to the unspecified address, and the IP destination is set to the
+            //   > solicited-node multicast address of the target address.
             IpAddr::V6(target) => {
                 let group = ndp::solicited_node(target);
-                let question = NeighbourSolicitation { target, source_mac: None };
-                let message = Message::NeighbourSolicitation(question);
+                let solicitation = NeighbourSolicitation { target, source_mac: None };
+                let message = Message::NeighbourSolicitation(solicitation);
                 let ends = (Ipv6Addr::UNSPECIFIED, group);
                 self.send_discovery(ends, MacAddr::of_multicast_v6(group), &message, turn, queue);
             }
         }
     }
 
-    /// Another station shows by what it says that it has, or wants, an address of ours.
+    /// Handles a packet which shows that another host uses or claims a local address.
     pub(in crate::shard) fn on_contested(
         &mut self,
         address: IpAddr,
@@ -108,7 +109,7 @@ impl Ip {
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
     ) {
-        // What comes back to us by a loop in the network is our own.
+        // A loop in the network may return our own packets.
         let Some(number) = self.locals.number_of(address).filter(|_| by != self.mac) else {
             return;
         };
@@ -116,7 +117,7 @@ impl Ip {
             // RFC 4862 §5.4.5: > The address [...] MUST NOT be assigned to an interface
             AddressState::Tentative => {
                 turn.counters.count(Event::AddressConflict);
-                self.dad.give_up(number);
+                self.dad.cancel(number);
                 self.locals.set_state(number, AddressState::Refused(by));
                 self.on_address_refused(address, turn, queue);
             }
@@ -127,14 +128,13 @@ impl Ip {
         }
     }
 
-    /// RFC 5227 §2.4 (c): a host that must keep its address defends it, at most once in ten
-    /// seconds.
+    /// Defends an address, at most once in ten seconds (RFC 5227 §2.4 (c)).
     fn defend(&mut self, number: u8, by: MacAddr, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         let recently =
             self.locals.defended_at(number).is_some_and(|at| turn.now.since(at) < DEFEND_INTERVAL);
         turn.counters.count(Event::AddressConflict);
         if !recently {
-            // Where nobody asks for them, some are enough.
+            // Bounded, since a caller need not collect them.
             if self.contested.len() < CONTESTED_MAX {
                 self.contested.push((self.locals.address(number), by));
             }
@@ -143,8 +143,8 @@ impl Ip {
         }
     }
 
-    /// Tells the link of an address of ours (RFC 5227 §2.3, RFC 4861 §7.2.6): a switch learns the
-    /// port, and hosts that knew another station for it learn the new one.
+    /// Announces a local address on the link (RFC 5227 §2.3, RFC 4861 §7.2.6): switches learn the
+    /// port, and hosts update their caches.
     fn announce(&mut self, number: u8, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         if self.role == Role::Shared || !self.announces {
             return;

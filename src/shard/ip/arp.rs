@@ -1,5 +1,4 @@
-//! ARP: answers for the local addresses, and what packets of others say of neighbours (RFC 826, RFC
-//! 5227).
+//! ARP: replies for local addresses, and learning of neighbours (RFC 826, RFC 5227).
 
 use core::net::IpAddr;
 
@@ -25,8 +24,8 @@ impl Ip {
         let (_, payload) = ethernet::parse(control.frame).map_err(refused)?;
         let packet = arp::parse(payload).map_err(refused)?;
         let (sender, target) = (IpAddr::V4(packet.sender_ip), IpAddr::V4(packet.target_ip));
-        // RFC 5227 §2.1.1, §2.4: whoever sends as an address of ours has it too; a probe for it
-        // wants it.
+        // RFC 5227 §2.1.1, §2.4: a sender with a local address uses that address too; a probe for a
+        // tentative address claims it.
         let is_probe = packet.operation == arp::Operation::Request
             && packet.sender_ip.is_unspecified()
             && self.locals.is_tentative(target);
@@ -49,7 +48,7 @@ impl Ip {
             };
             self.on_learned(learned, turn, control.queue);
         }
-        // The worker that saw it first answers for all.
+        // The worker that received the frame replies for all.
         if packet.operation == arp::Operation::Request && for_us && control.hops == 0 {
             turn.counters.count(Event::NeighbourAnswered);
             let reply = arp::Packet {

@@ -1,8 +1,8 @@
-//! An address before it is ours: asked for under nobody's name, and used only when nobody has
-//! answered (duplicate address detection, RFC 4862 §5.4; address conflict detection, RFC 5227).
+//! Duplicate address detection (RFC 4862 §5.4) and address conflict detection (RFC 5227): a
+//! tentative address is probed, and used only if no other host answers.
 //!
-//! Owns the stages and their times. Refuses to know packets: it says what to send ([`Step`]), and
-//! is told of a conflict.
+//! Owns the stages and their times. Refuses to know packets: it returns what to send ([`Step`]),
+//! and the caller reports conflicts with [`DadTable::cancel`].
 
 use crate::rng::Rng;
 use crate::shard::config::Probing;
@@ -12,22 +12,22 @@ use crate::time::{Duration, Instant};
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is to be done about an address, given by its number.
+/// The next step for an address, given by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Step {
-    /// Ask for it.
+    /// Send a probe.
     Probe(u8),
-    /// Nobody has it: it is ours, and to be announced.
+    /// No other host has it: use it, and announce it.
     Settled(u8),
-    /// Announce it again.
+    /// Repeat the announcement.
     Announce(u8),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// So many questions left.
+    /// Number of probes left.
     Probe(u8),
-    /// So many announcements left.
+    /// Number of announcements left.
     Announce(u8),
 }
 
@@ -39,7 +39,7 @@ struct DadEntry {
     due_at: Instant,
 }
 
-/// All entries under way.
+/// The addresses in detection or being announced.
 pub(in crate::shard) struct DadTable {
     entries: Vec<DadEntry>,
     rng: Rng,
@@ -50,32 +50,32 @@ impl DadTable {
         Self { entries: Vec::new(), rng: Rng::new(seed) }
     }
 
-    /// Begins to entry an address.
+    /// Starts the detection of an address.
     pub(in crate::shard) fn begin(&mut self, now: Instant, number: u8, probing: Probing) {
-        let due_at = now + self.drawn(probing.delay_max);
+        let due_at = now + self.random_below(probing.delay_max);
         let stage = Stage::Probe(probing.probes);
         self.entries.push(DadEntry { number, probing, stage, due_at });
     }
 
-    /// Somebody has it.
-    pub(in crate::shard) fn give_up(&mut self, number: u8) {
+    /// Ends the detection of an address: another host has it, or it is no longer needed.
+    pub(in crate::shard) fn cancel(&mut self, number: u8) {
         self.entries.retain(|entry| entry.number != number);
     }
 
-    /// Whether no address waits for its entry.
+    /// Returns true if no address is in detection.
     pub(in crate::shard) fn is_settled(&self) -> bool {
         !self.entries.iter().any(|entry| matches!(entry.stage, Stage::Probe(_)))
     }
 
-    /// When to [`poll`](Self::poll) next.
+    /// Returns the time at which to call [`poll`](Self::poll) next.
     pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
         self.entries.iter().map(|entry| entry.due_at).min()
     }
 
-    /// What is to be done by now, one thing a call.
+    /// Returns one step that is due per call.
     pub(in crate::shard) fn poll(&mut self, now: Instant) -> Option<Step> {
         let at = self.entries.iter().position(|entry| entry.due_at <= now)?;
-        let drawn = self.drawn(self.entries[at].probing.spread);
+        let jitter = self.random_below(self.entries[at].probing.spread);
         let entry = &mut self.entries[at];
         let number = entry.number;
         let Probing { interval, wait, .. } = entry.probing;
@@ -87,7 +87,7 @@ impl DadTable {
             }
             Stage::Probe(left) => {
                 entry.stage = Stage::Probe(left - 1);
-                entry.due_at = now + if left == 1 { wait } else { interval + drawn };
+                entry.due_at = now + if left == 1 { wait } else { interval + jitter };
                 Some(Step::Probe(number))
             }
             Stage::Announce(left) => {
@@ -102,7 +102,7 @@ impl DadTable {
         }
     }
 
-    fn drawn(&mut self, below: Duration) -> Duration {
+    fn random_below(&mut self, below: Duration) -> Duration {
         let nanos = below.as_nanos();
         Duration::from_nanos(if nanos == 0 { 0 } else { self.rng.below(nanos) })
     }
@@ -115,20 +115,20 @@ mod tests {
 
     const NOW: Instant = Instant::from_millis(1000);
 
-    /// The steps with their times in milliseconds from the start.
+    /// Returns the steps with their times in milliseconds from the start.
     fn steps(probing: Probing) -> Vec<(u64, Step)> {
-        let mut entries = DadTable::new(7);
-        entries.begin(NOW, 3, probing);
+        let mut table = DadTable::new(7);
+        table.begin(NOW, 3, probing);
         let mut steps = Vec::new();
-        while let Some(at) = entries.next_deadline() {
-            let step = entries.poll(at).expect("it is due");
+        while let Some(at) = table.next_deadline() {
+            let step = table.poll(at).expect("it is due");
             steps.push((at.since(NOW).as_millis(), step));
         }
         steps
     }
 
     #[test]
-    fn the_times_of_rfc_5227_are_kept_when_asked_for() {
+    fn thorough_detection_keeps_the_times_of_rfc_5227() {
         // RFC 5227 §1.1, §2.1.1: three probes, one to two seconds apart, two seconds of silence;
         // then two announcements two seconds apart (§2.3).
         let steps = steps(DadConfig::THOROUGH.ipv4);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn one_solicitation_and_a_second_of_silence_make_an_ipv6_address_ours() {
+    fn an_ipv6_address_is_used_after_one_solicitation_and_a_second_of_silence() {
         // RFC 4862 §5.1: DupAddrDetectTransmits is 1; §5.4: RetransTimer after it.
         let steps = steps(DadConfig::THOROUGH.ipv6);
         assert_eq!((steps[0].1, steps[1].1), (Step::Probe(3), Step::Settled(3)));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_claim_takes_a_quarter_of_a_second() {
+    fn quick_detection_takes_a_quarter_of_a_second() {
         for probing in [DadConfig::QUICK.ipv4, DadConfig::QUICK.ipv6] {
             let settled = steps(probing).into_iter().find(|(_, step)| *step == Step::Settled(3));
             assert_eq!(settled.map(|(at, _)| at), Some(250));
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_ends_the_claim() {
+    fn a_conflict_ends_the_detection() {
         // RFC 4862 §5.4.5
-        let mut entries = DadTable::new(7);
-        entries.begin(NOW, 3, DadConfig::QUICK.ipv6);
-        assert_eq!(entries.poll(NOW), Some(Step::Probe(3)));
-        assert!(!entries.is_settled());
-        entries.give_up(3);
-        assert_eq!((entries.next_deadline(), entries.is_settled()), (None, true));
+        let mut table = DadTable::new(7);
+        table.begin(NOW, 3, DadConfig::QUICK.ipv6);
+        assert_eq!(table.poll(NOW), Some(Step::Probe(3)));
+        assert!(!table.is_settled());
+        table.cancel(3);
+        assert_eq!((table.next_deadline(), table.is_settled()), (None, true));
     }
 }

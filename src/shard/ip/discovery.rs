@@ -1,4 +1,4 @@
-//! Router discovery: what a shard keeps of router advertisements, and when it is due.
+//! Router discovery: the state that a shard keeps from router advertisements, and its deadline.
 
 use core::net::IpAddr;
 
@@ -7,13 +7,13 @@ use crate::shard::ip::slaac::Slaac;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 
-/// The part of a shard that listens to routers.
+/// The state of router discovery and SLAAC.
 pub(in crate::shard) struct Discovery {
     pub(in crate::shard) slaac: Slaac,
     pub(in crate::shard) routers: Routers,
-    /// Addresses that the runtime is to be told of.
+    /// New addresses, for the runtime to collect.
     pub(in crate::shard) adopted: Vec<IpAddr>,
-    /// When there is something to do.
+    /// The time of the next timer.
     pub(in crate::shard) due_at: Instant,
 }
 
@@ -27,21 +27,22 @@ impl Discovery {
         }
     }
 
-    /// The next address that was formed since the last call.
+    /// Returns one new address per call.
     pub(in crate::shard) fn take_formed_address(&mut self) -> Option<IpAddr> {
         self.adopted.pop()
     }
 
-    /// Whether the program should wait.
+    /// Returns true while the start of the service should wait for a router.
     pub(in crate::shard) fn is_awaiting(&self, now: Instant) -> bool {
         self.slaac.is_awaiting(now)
     }
 
-    /// When to tend it next.
+    /// Returns the time of the next timer.
     pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
         (self.due_at != Instant::FAR).then_some(self.due_at)
     }
 
+    /// Sets `due_at` from the timers of its parts.
     pub(in crate::shard) fn rearm(&mut self, now: Instant) {
         let due = [self.slaac.next_deadline(now), self.routers.next_deadline()];
         self.due_at = due.into_iter().flatten().min().unwrap_or(Instant::FAR);

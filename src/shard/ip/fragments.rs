@@ -1,10 +1,10 @@
-//! Fragments: from frames to parts, from whole datagrams back to frames, and the ICMP errors about
-//! them.
+//! Input of fragments, hand-over of reassembled datagrams to the parser, and ICMP errors about
+//! fragments.
 //!
-//! With several workers all parts of a datagram must meet in one. A NIC hashes fragments without
-//! their ports, so that they land on one queue by themselves; where the queue is anybody's choice
-//! (veth), a keyed hash of what they have in common says whose they are. The whole datagram then
-//! finds its flow's worker like any frame.
+//! With several workers, all fragments of a datagram must reach the same one. A NIC hashes
+//! fragments without their ports, so they arrive on one queue. Where the queue is arbitrary (veth),
+//! a keyed hash of the datagram's key selects the worker. The reassembled datagram then finds the
+//! worker of its flow like any frame.
 
 use core::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::metrics::{DropReason, Event};
 use crate::shard::flow::workers::Workers;
 use crate::shard::ip::event::{ControlPacket, IpEvent};
 use crate::shard::ip::layer::Ip;
-use crate::shard::ip::reassembly::{Expired, Headers, Key, Part, Refusal, Taken};
+use crate::shard::ip::reassembly::{Expired, Fragment, Headers, Key, Outcome, Refusal};
 use crate::shard::ip::refusal::refused;
 use crate::shard::mem::limiter::Allowance;
 use crate::shard::mem::turn_state::TurnState;
@@ -20,14 +20,14 @@ use crate::shard::mem::tx_queue::TxQueue;
 use crate::wire::icmp::{quotable_v4, quotable_v6, v4, v6};
 use crate::wire::{ethernet, ipv4, ipv6};
 
-/// The longest packet of either version, without IPv6's fixed header.
-const LONGEST: usize = 65_535;
+/// Longest packet of either version, without the fixed header of IPv6; bytes.
+const PACKET_MAX: usize = 65_535;
 
-/// Bytes of a first part that an error may quote at most: IPv6's smallest MTU.
+/// Maximum bytes of a first fragment that an ICMP error may quote: the minimum MTU of IPv6.
 const QUOTED_MAX: usize = ipv6::MTU_MIN;
 
-/// RFC 8200 §4.5: an error about a part's length points to the Payload Length field, one about its
-/// end to the offset in the fragment header.
+/// Pointers of ICMP errors. RFC 8200 §4.5: an error about the length of a fragment points to the
+/// Payload Length field, one about its end to the offset field of the fragment header.
 const PAYLOAD_LENGTH_AT: u32 = 4;
 const OFFSET_IN_FRAGMENT_HEADER: u32 = 2;
 
@@ -38,7 +38,7 @@ const INCOMPLETE_CHAIN: u8 = 3;
 const REASSEMBLY_TIME: u8 = 1;
 
 impl Ip {
-    /// A fragment for one of our addresses.
+    /// Processes a fragment for a local address.
     pub(in crate::shard) fn on_fragment(
         &mut self,
         turn: &mut TurnState,
@@ -47,33 +47,33 @@ impl Ip {
     ) -> Result<IpEvent, DropReason> {
         let frame = control.frame;
         let (_, packet) = ethernet::parse(frame).map_err(refused)?;
-        let part = if packet.first().is_some_and(|first| first >> 4 == 4) {
-            part_v4(frame, packet)?
+        let fragment = if packet.first().is_some_and(|first| first >> 4 == 4) {
+            fragment_v4(frame, packet)?
         } else {
             let (ip, bytes) = ipv6::parse(packet).map_err(refused)?;
             let fragment = ip.fragment.ok_or(DropReason::Malformed)?;
-            // RFC 8200 §4.5: a first part bears all headers up to the upper layer's.
+            // RFC 8200 §4.5: the first fragment carries all headers up to the upper layer's.
             if fragment.offset_bytes == 0 && !ipv6::reaches_upper_layer(ip.protocol, bytes) {
                 self.send_parameter_problem(frame, (INCOMPLETE_CHAIN, 0), turn, control.queue);
                 return Err(DropReason::FragmentMalformed);
             }
-            part_v6(frame, packet, &ip, bytes, fragment)
+            fragment_v6(frame, packet, &ip, bytes, fragment)
         };
-        if let Some(worker) = self.worker_of_parts(workers, &part.key, control.hops) {
+        if let Some(worker) = self.fragment_worker(workers, &fragment.key, control.hops) {
             return Ok(IpEvent::HandOver(worker));
         }
         turn.counters.count(Event::FragmentIn);
-        let taken = self.reassembly.on_part(turn.now, &part);
+        let outcome = self.reassembly.on_fragment(turn.now, &fragment);
         turn.counters.add_drops(DropReason::ReassemblyFull, self.reassembly.take_evicted());
-        match taken {
-            Ok(Taken::Kept) => Ok(IpEvent::Done),
-            Ok(Taken::Whole(index)) => self.on_reassembled(turn, index),
+        match outcome {
+            Ok(Outcome::Incomplete) => Ok(IpEvent::Done),
+            Ok(Outcome::Complete(index)) => self.on_reassembled(turn, index),
             Err(refusal) => {
-                if part.key.src.is_ipv6() {
-                    self.answer_refusal(
+                if fragment.key.src.is_ipv6() {
+                    self.report_refusal(
                         frame,
                         refusal,
-                        part.head.len() - part.ip_at,
+                        fragment.head.len() - fragment.ip_at,
                         turn,
                         control.queue,
                     );
@@ -83,8 +83,8 @@ impl Ip {
         }
     }
 
-    /// The worker in which the parts of a datagram meet, if that is another.
-    fn worker_of_parts(&self, workers: &Workers, key: &Key, hops: u8) -> Option<u16> {
+    /// Returns the worker that reassembles a datagram, if it is another one.
+    fn fragment_worker(&self, workers: &Workers, key: &Key, hops: u8) -> Option<u16> {
         if hops > 0 || !workers.steering.may_misdirect() {
             return None;
         }
@@ -92,18 +92,18 @@ impl Ip {
         owner.filter(|owner| *owner != workers.this)
     }
 
-    /// All parts are there: the next turn parses the whole like a frame that has just arrived.
+    /// Queues a complete datagram: the next turn parses it like a frame that has just arrived.
     fn on_reassembled(&mut self, turn: &mut TurnState, index: u16) -> Result<IpEvent, DropReason> {
         let Self { reassembly, reassembled, .. } = self;
         let made = reassembled.push_reassembled(|bytes| {
             let start = bytes.len();
-            let Headers { len, ip_at, announced, ecn } = reassembly.take_whole(index, bytes);
+            let Headers { len, ip_at, next_header, ecn } = reassembly.take_complete(index, bytes);
             let (headers, data) = bytes[start..].split_at_mut(len);
             let ip = &mut headers[ip_at..];
             if ip.first().is_some_and(|first| first >> 4 == 4) {
                 ipv4::rewrite_reassembled(ip, ecn, data.len())
             } else {
-                let (at, protocol) = announced;
+                let (at, protocol) = next_header;
                 ipv6::rewrite_reassembled(ip, usize::from(at), protocol, ecn, data.len())
             }
         });
@@ -112,8 +112,8 @@ impl Ip {
         Ok(IpEvent::Done)
     }
 
-    /// RFC 8200 §4.5 wants the sender told of lengths that cannot be.
-    fn answer_refusal(
+    /// Sends the ICMPv6 errors that RFC 8200 §4.5 demands for invalid lengths.
+    fn report_refusal(
         &mut self,
         frame: &[u8],
         refusal: Refusal,
@@ -138,8 +138,8 @@ impl Ip {
         }
     }
 
-    /// Forgets datagrams whose time is over, and tells those whose first part came (RFC 792, RFC
-    /// 1122 §3.3.2, RFC 8200 §4.5).
+    /// Removes expired datagrams. Sends Time Exceeded for those whose first fragment has arrived
+    /// (RFC 792, RFC 1122 §3.3.2, RFC 8200 §4.5).
     pub(in crate::shard) fn expire_datagrams(
         &mut self,
         turn: &mut TurnState,
@@ -151,7 +151,7 @@ impl Ip {
             match self.reassembly.poll_expired(turn.now, QUOTED_MAX, &mut first) {
                 None => break,
                 Some(Expired::Refused) => continue,
-                Some(Expired::Headless) => {}
+                Some(Expired::NoFirstFragment) => {}
                 Some(Expired::Incomplete { ip_at, key }) => {
                     self.send_time_exceeded((&first, ip_at), &key, turn, queue);
                 }
@@ -187,11 +187,11 @@ impl Ip {
     }
 }
 
-fn part_v4<'a>(frame: &'a [u8], packet: &'a [u8]) -> Result<Part<'a>, DropReason> {
+fn fragment_v4<'a>(frame: &'a [u8], packet: &'a [u8]) -> Result<Fragment<'a>, DropReason> {
     let (ip, bytes) = ipv4::parse(packet).map_err(refused)?;
     let ip_at = frame.len() - packet.len();
     let header_len = usize::from(ip.header_len);
-    Ok(Part {
+    Ok(Fragment {
         key: Key {
             src: ip.src.into(),
             dst: ip.dst.into(),
@@ -202,34 +202,34 @@ fn part_v4<'a>(frame: &'a [u8], packet: &'a [u8]) -> Result<Part<'a>, DropReason
         more: ip.fragment.more(),
         ecn: ip.traffic_class.ecn(),
         head: &frame[..ip_at + header_len],
-        only_here: 0,
+        fragment_header_len: 0,
         ip_at,
-        announced: (0, ip.protocol),
-        room: (LONGEST - header_len) as u32,
+        next_header: (0, ip.protocol),
+        payload_max: (PACKET_MAX - header_len) as u32,
         bytes,
     })
 }
 
-fn part_v6<'a>(
+fn fragment_v6<'a>(
     frame: &'a [u8],
     packet: &'a [u8],
     ip: &ipv6::Header,
     bytes: &'a [u8],
     fragment: ipv6::Fragment,
-) -> Part<'a> {
+) -> Fragment<'a> {
     let ip_at = frame.len() - packet.len();
     let extensions_len = usize::from(ip.extensions_len);
     let kept = extensions_len - ipv6::FRAGMENT_HEADER_LEN;
-    Part {
+    Fragment {
         key: Key { src: ip.src.into(), dst: ip.dst.into(), protocol: 0, ident: fragment.ident },
         offset: fragment.offset_bytes.into(),
         more: fragment.more,
         ecn: ip.traffic_class.ecn(),
         head: &frame[..ip_at + ipv6::HEADER_LEN + extensions_len],
-        only_here: ipv6::FRAGMENT_HEADER_LEN as u8,
+        fragment_header_len: ipv6::FRAGMENT_HEADER_LEN as u8,
         ip_at,
-        announced: (fragment.next_header_at, ip.protocol),
-        room: (LONGEST - kept) as u32,
+        next_header: (fragment.next_header_at, ip.protocol),
+        payload_max: (PACKET_MAX - kept) as u32,
         bytes,
     }
 }

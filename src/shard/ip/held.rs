@@ -1,11 +1,11 @@
-//! Frames that wait for a neighbour's answer: one bounded store, a short queue in it for each
+//! Frames that wait for address resolution: one bounded store that holds a short queue per
 //! neighbour.
 //!
-//! Owns the frames while they wait. Generic, since a frame is a ticket of some link.
+//! Owns the frames while they wait. Generic over the frame type, so that tests need no link.
 
 const NONE: u32 = u32::MAX;
 
-/// One neighbour's queue, kept by the neighbour.
+/// The queue of one neighbour, kept in its cache entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) struct Queue {
     head: u32,
@@ -26,7 +26,7 @@ struct Node<F> {
     next: u32,
 }
 
-/// The store.
+/// The store of all waiting frames.
 pub(in crate::shard) struct Held<F> {
     nodes: Vec<Node<F>>,
     free: u32,
@@ -40,13 +40,18 @@ impl<F> Held<F> {
         Self { nodes, free: if capacity == 0 { NONE } else { 0 } }
     }
 
-    /// Puts a frame at the end of a queue of at most `most`. Gives back the frame that found no
-    /// room: the queue's oldest, or the new one itself when others have all the room.
-    pub(in crate::shard) fn push(&mut self, queue: &mut Queue, frame: F, most: u32) -> Option<F> {
-        let full = self.free == NONE || queue.len >= most;
-        // RFC 1122 §2.3.2.2: the latest packet is the one to keep.
+    /// Appends a frame to a queue of at most `len_max` frames. Returns the frame that has no room:
+    /// the oldest of the queue, or the new one if other queues fill the store.
+    pub(in crate::shard) fn push(
+        &mut self,
+        queue: &mut Queue,
+        frame: F,
+        len_max: u32,
+    ) -> Option<F> {
+        let full = self.free == NONE || queue.len >= len_max;
+        // RFC 1122 §2.3.2.2: keep the latest packet.
         let displaced = if full { self.pop(queue) } else { None };
-        if self.free == NONE || queue.len >= most {
+        if self.free == NONE || queue.len >= len_max {
             return Some(frame);
         }
         let index = self.free;
@@ -58,7 +63,7 @@ impl<F> Held<F> {
         displaced
     }
 
-    /// The oldest frame of a queue.
+    /// Removes the oldest frame of a queue.
     pub(in crate::shard) fn pop(&mut self, queue: &mut Queue) -> Option<F> {
         let node = self.nodes.get_mut(queue.head as usize)?;
         let frame = node.frame.take();
@@ -71,7 +76,7 @@ impl<F> Held<F> {
         frame
     }
 
-    /// Moves all of `other` to the end of `queue`.
+    /// Appends all frames of `other` to `queue`.
     pub(in crate::shard) fn append(&mut self, queue: &mut Queue, other: Queue) {
         if other.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! ICMP: echo requests, and errors about segments of ours.
+//! ICMP input: echo requests, and errors about segments that we sent.
 
 use core::net::IpAddr;
 
@@ -29,8 +29,8 @@ impl Ip {
         let (error, quote) = match v4::parse(payload).map_err(refused_icmp)? {
             v4::Message::EchoRequest(echo) => {
                 return self.answer_echo(turn, control.queue, |ip_layer, turn, queue| {
-                    let answer = v4::Message::EchoReply(echo);
-                    ip_layer.send_icmp_v4(ethernet.src, (ip.dst, ip.src), &answer, turn, queue);
+                    let reply = v4::Message::EchoReply(echo);
+                    ip_layer.send_icmp_v4(ethernet.src, (ip.dst, ip.src), &reply, turn, queue);
                 });
             }
             v4::Message::Unreachable { reason: v4::Unreachable::TooBig { mtu }, quote } => {
@@ -39,14 +39,14 @@ impl Ip {
             v4::Message::Unreachable { quote, .. } => (PathError::Unreachable, quote),
             v4::Message::TimeExceeded { quote, .. }
             | v4::Message::ParameterProblem { quote, .. } => (PathError::Soft, quote),
-            // RFC 9293 MUST-55, RFC 5927 §6.1: ignores source quench, and all the rest.
+            // RFC 9293 MUST-55, RFC 5927 §6.1: source quench is ignored, like all other messages.
             _ => return Ok(IpEvent::Done),
         };
         let quote = v4::quoted(quote).map_err(|_| DropReason::IcmpUnmatched)?;
         Ok(IpEvent::PathError(error, quote))
     }
 
-    /// Processes an ICMP message.
+    /// Processes an ICMPv6 message.
     pub(in crate::shard) fn on_icmp_v6(
         &mut self,
         turn: &mut TurnState,
@@ -58,14 +58,15 @@ impl Ip {
         let pseudo = PseudoHeader::v6(ip.src, ip.dst);
         let (error, quote) = match v6::parse(pseudo, payload).map_err(refused_icmp)? {
             v6::Message::EchoRequest(echo) => {
-                // RFC 4443 §4.2 lets a request to a group be answered; a flood would be multiplied.
+                // RFC 4443 §4.2 allows a reply to a multicast request, but it would amplify a
+                // flood.
                 let unicast = self.locals.find(IpAddr::V6(ip.dst)).is_some();
                 if !unicast || source_kind_v6(ip.src) != SourceKind::Host {
                     return Err(DropReason::BadSource);
                 }
                 return self.answer_echo(turn, control.queue, |ip_layer, turn, queue| {
-                    let answer = v6::Message::EchoReply(echo);
-                    ip_layer.send_icmp_v6(ethernet.src, (ip.dst, ip.src), &answer, turn, queue);
+                    let reply = v6::Message::EchoReply(echo);
+                    ip_layer.send_icmp_v6(ethernet.src, (ip.dst, ip.src), &reply, turn, queue);
                 });
             }
             // RFC 6980 §5:
@@ -90,7 +91,7 @@ impl Ip {
         Ok(IpEvent::PathError(error, quote))
     }
 
-    /// Answers an echo request, as far as the rate allows.
+    /// Replies to an echo request, within the rate limit.
     fn answer_echo(
         &mut self,
         turn: &mut TurnState,
@@ -108,7 +109,7 @@ impl Ip {
         Ok(IpEvent::Done)
     }
 
-    /// Applies an error that quotes a segment in flight. A smaller path MTU is kept for all
+    /// Applies an error that quotes a segment in flight. A lower path MTU is stored for all
     /// connections to the same host.
     pub(in crate::shard) fn apply_path_error(
         &mut self,
@@ -122,7 +123,7 @@ impl Ip {
                 turn.counters.count(Event::PathMtuLowered);
                 Some(PathError::TooBig(u32::from(mtu)))
             }
-            // Another connection's error came first: this one's may be as new to it.
+            // Another connection may have received the error first: this one may not know it yet.
             PathMtuUpdate::Ignored => {
                 let known = self.path_mtus.of(turn.now, quote.dst)?;
                 (u32::from(known) < quote.length).then_some(PathError::TooBig(known.into()))

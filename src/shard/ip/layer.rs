@@ -1,5 +1,4 @@
-//! The IP layer of a shard: its addresses, its neighbours, its routes and what it has learned of
-//! paths.
+//! The state of the IP layer of a shard: addresses, neighbours, routes, path MTUs and reassembly.
 
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -22,9 +21,9 @@ use crate::shard::mem::limiter::Limiter;
 use crate::time::Instant;
 use crate::wire::MacAddr;
 
-/// Replies to packets with no matching flow, per second and shard: resets, echo replies, errors.
-/// Fewer, and a scan keeps a client from learning that a port is closed; more, and the shard is an
-/// amplifier.
+/// Limit of the replies to packets with no matching flow (resets, echo replies, errors), per second
+/// and shard. With a lower limit, a port scan keeps clients from learning that a port is closed;
+/// with a higher one, the shard is an amplifier.
 const UNMATCHED_REPLIES_PER_SECOND: u32 = 10_000;
 
 /// The IP layer.
@@ -33,10 +32,11 @@ pub(in crate::shard) struct Ip {
     pub(in crate::shard) mtu: usize,
     pub(in crate::shard) mac: MacAddr,
     pub(in crate::shard) role: Role,
-    /// This worker sends probes, announcements and router solicitations, for all workers.
+    /// True on the worker that sends probes, announcements and router solicitations for all
+    /// workers.
     pub(in crate::shard) announces: bool,
     pub(in crate::shard) hop_limit: u8,
-    /// The same for IPv6, as routers advertise it.
+    /// The hop limit of IPv6, as advertised by routers.
     pub(in crate::shard) hop_limit_v6: u8,
     pub(in crate::shard) labels: FlowLabels,
     pub(in crate::shard) locals: Locals,
@@ -47,20 +47,20 @@ pub(in crate::shard) struct Ip {
     /// Hosts that contest a local address, for the runtime to report.
     pub(in crate::shard) contested: Vec<(IpAddr, MacAddr)>,
     pub(in crate::shard) neighbours: Neighbours<Frame>,
-    /// The neighbour that does not answer and whose frames are being discarded.
+    /// The failed neighbour whose held frames are being discarded.
     pub(in crate::shard) failing: Option<(NeighbourId, IpAddr)>,
-    /// In shared mode: neighbours that the kernel should resolve.
+    /// Shared mode: neighbours for the kernel to resolve.
     pub(in crate::shard) unresolved: Vec<IpAddr>,
-    /// In shared mode: neighbours that the kernel has resolved while frames were held for them.
+    /// Shared mode: neighbours that the kernel has resolved while frames were held for them.
     pub(in crate::shard) resolved: Vec<NeighbourId>,
     pub(in crate::shard) routes: Routes,
     pub(in crate::shard) path_mtus: PathMtus,
     pub(in crate::shard) reassembly: Reassembly,
-    /// Reassembled datagrams, for the next turn.
+    /// Reassembled datagrams, input of the next turn.
     pub(in crate::shard) reassembled: Inbox,
     /// Scratch buffer for the packet that an ICMP error quotes.
     pub(in crate::shard) quoted: Vec<u8>,
-    /// The neighbour found last: most packets go through the same gateway.
+    /// Cache of the last next hop: most packets go through the same gateway.
     pub(in crate::shard) last_hop: (IpAddr, NeighbourId),
     /// Limits the replies to packets with no matching flow.
     pub(in crate::shard) unmatched: Limiter,
@@ -100,14 +100,14 @@ impl Ip {
         }
     }
 
-    /// Returns true while an address waits for duplicate address detection, or for a router to
-    /// advertise its prefix.
+    /// Returns true while an address is in duplicate address detection, or router discovery waits
+    /// for the first advertisement.
     pub(in crate::shard) fn is_detecting(&self, now: Instant) -> bool {
         self.discovery.as_deref().is_some_and(|discovery| discovery.is_awaiting(now))
             || !self.dad.is_settled()
     }
 
-    /// Returns the time at which the layer has something to do although nothing arrives.
+    /// Returns the time of the layer's next timer.
     #[inline]
     pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
         let due = [

@@ -1,4 +1,5 @@
-//! The shard's own addresses, by number: the flow table keeps 8 bits of an address, not 16 bytes.
+//! The local addresses of a shard, by number: the flow table stores an 8-bit number instead of a
+//! 16-byte address.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,27 +8,27 @@ use crate::shard::ip::routes::Prefix;
 use crate::time::Instant;
 use crate::wire::{MacAddr, ndp};
 
-/// How an address of ours stands.
+/// The state of a local address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressState {
-    /// Not ours yet: it is asked whether somebody has it (RFC 4862 §2).
+    /// In duplicate address detection, not usable yet (RFC 4862 §2).
     Tentative,
-    /// Ours.
+    /// Usable without restriction.
     Preferred,
-    /// Ours for what is open and what comes in; not used for opens while there is another (RFC 4862
-    /// §5.5.4).
+    /// Usable for existing connections and for passive opens. Active opens use it only if there is
+    /// no preferred address (RFC 4862 §5.5.4).
     Deprecated,
-    /// Another station has it.
+    /// Not usable: the host with this MAC address has it.
     Refused(MacAddr),
-    /// Ours no longer.
+    /// No longer valid.
     Removed,
 }
 
-/// One of our addresses.
+/// A local address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) struct Local {
     pub(in crate::shard) address: IpAddr,
-    /// Bits of its network.
+    /// Prefix length of its network, bits.
     pub(in crate::shard) prefix: u8,
     pub(in crate::shard) state: AddressState,
     defended_at: Option<Instant>,
@@ -39,28 +40,28 @@ impl Local {
     }
 }
 
-/// All of them, by number; those that are ours to use are found by address.
+/// The local addresses, by number. Those in use are also indexed by address.
 #[derive(Debug)]
 pub(in crate::shard) struct Locals {
     entries: Vec<Local>,
-    /// Open addressing over twice the largest number of addresses, so that a search always ends at
-    /// an empty place. The addresses are ours, so nobody can pick them to collide.
-    places: Box<[u16; PLACES]>,
-    /// The IPv4 addresses again, each beside its number: every packet asks for two.
-    places_v4: Box<[(u32, u16); PLACES]>,
-    /// How the IPv4 addresses end: most strangers' addresses end otherwise, which one look tells.
-    tails: Tails,
-    /// How the broadcast addresses of their networks end.
-    broadcast_tails: Tails,
+    /// Hash table with open addressing. It is never full, so every search ends at an empty slot.
+    /// The addresses are local, so an attacker cannot choose them to collide.
+    slots: Box<[u16; SLOTS]>,
+    /// Hash table of the IPv4 addresses, each beside its number: every packet needs two lookups.
+    slots_v4: Box<[(u32, u16); SLOTS]>,
+    /// Filter in front of `slots_v4`: rejects most addresses that are not local with one test.
+    suffixes: SuffixFilter,
+    /// Filter of the broadcast addresses of the local networks.
+    broadcast_suffixes: SuffixFilter,
 }
 
-/// Endings of IPv4 addresses, by their last six bits.
+/// A set of IPv4 addresses, approximated by their last six bits. It has no false negatives.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tails(u64);
+struct SuffixFilter(u64);
 
-impl Tails {
-    /// That of every network's broadcast address (RFC 919).
-    fn of_broadcasts() -> Self {
+impl SuffixFilter {
+    /// Returns a filter that holds the limited broadcast address (RFC 919).
+    fn of_broadcast() -> Self {
         Self(Self::bit(Ipv4Addr::BROADCAST))
     }
 
@@ -79,20 +80,20 @@ impl Tails {
     }
 }
 
-const PLACES: usize = 1024;
+const SLOTS: usize = 1024;
 const EMPTY: u16 = u16::MAX;
-const _: () = assert!(PLACES > LOCAL_ADDRESSES_MAX);
+const _: () = assert!(SLOTS > LOCAL_ADDRESSES_MAX);
 
 impl Locals {
-    /// The addresses of a configuration, tentative all of them; a second mention and what is past
-    /// the limit is left out.
+    /// Creates the table with tentative addresses. Ignores duplicates, and addresses beyond the
+    /// limit.
     pub(in crate::shard) fn new(addresses: &[(IpAddr, u8)]) -> Self {
         let mut locals = Self {
             entries: Vec::new(),
-            places: Box::new([EMPTY; PLACES]),
-            places_v4: Box::new([(0, EMPTY); PLACES]),
-            tails: Tails::default(),
-            broadcast_tails: Tails::of_broadcasts(),
+            slots: Box::new([EMPTY; SLOTS]),
+            slots_v4: Box::new([(0, EMPTY); SLOTS]),
+            suffixes: SuffixFilter::default(),
+            broadcast_suffixes: SuffixFilter::of_broadcast(),
         };
         for (address, prefix) in addresses {
             locals.add(*address, *prefix);
@@ -100,7 +101,7 @@ impl Locals {
         locals
     }
 
-    /// Another one, tentative. Gives its number, unless it was there or there are too many.
+    /// Adds a tentative address. Returns its number; `None` if it exists or the table is full.
     pub(in crate::shard) fn add(&mut self, address: IpAddr, prefix: u8) -> Option<u8> {
         if self.number_of(address).is_some() || self.entries.len() == LOCAL_ADDRESSES_MAX {
             return None;
@@ -110,13 +111,14 @@ impl Locals {
         Some((self.entries.len() - 1) as u8)
     }
 
-    /// One that was formed, tentative; one that was there before, and is not in use, is so again.
+    /// Adds an autoconfigured address as tentative, or makes a removed or refused one tentative
+    /// again. Returns its number; `None` if it is in use already or the table is full.
     pub(in crate::shard) fn adopt(&mut self, address: IpAddr, prefix: u8) -> Option<u8> {
         let known = self.number_of(address).or_else(|| {
-            // When there is no room, the place of one that is no longer ours.
-            let gone = |local: &Local| local.state == AddressState::Removed;
+            // If the table is full, reuse the number of a removed address.
+            let removed = |local: &Local| local.state == AddressState::Removed;
             let full = self.entries.len() == LOCAL_ADDRESSES_MAX;
-            self.entries.iter().position(gone).filter(|_| full).map(|at| at as u8)
+            self.entries.iter().position(removed).filter(|_| full).map(|at| at as u8)
         });
         let Some(number) = known else { return self.add(address, prefix) };
         let local = &mut self.entries[usize::from(number)];
@@ -127,138 +129,138 @@ impl Locals {
         Some(number)
     }
 
-    /// Changes how an address stands: from now on it is found by [`find`](Self::find), or no
-    /// longer.
+    /// Sets the state of an address. [`find`](Self::find) finds it only while it is usable.
     pub(in crate::shard) fn set_state(&mut self, number: u8, state: AddressState) {
         let local = &mut self.entries[usize::from(number)];
         let was_usable = local.is_usable();
         local.state = state;
         match (was_usable, local.is_usable()) {
-            (false, true) => self.enter(number),
-            (true, false) => self.enter_all(),
+            (false, true) => self.index(number),
+            (true, false) => self.rebuild_index(),
             _ => {}
         }
     }
 
-    fn enter(&mut self, number: u8) {
+    fn index(&mut self, number: u8) {
         let address = self.address(number);
-        let place = self.place(address);
-        self.places[place] = number.into();
+        let slot = self.slot(address);
+        self.slots[slot] = number.into();
         if let IpAddr::V4(v4) = address {
-            let place = self.place_v4(v4.to_bits());
-            self.places_v4[place] = (v4.to_bits(), number.into());
-            self.tails.insert(v4);
+            let slot = self.slot_v4(v4.to_bits());
+            self.slots_v4[slot] = (v4.to_bits(), number.into());
+            self.suffixes.insert(v4);
             let length = self.entries[usize::from(number)].prefix;
             if let Some(broadcast) = Prefix::new(address, length).broadcast() {
-                self.broadcast_tails.insert(broadcast);
+                self.broadcast_suffixes.insert(broadcast);
             }
         }
     }
 
-    /// An entry cannot be taken out of open addressing alone.
-    fn enter_all(&mut self) {
-        self.places.fill(EMPTY);
-        self.places_v4.fill((0, EMPTY));
-        (self.tails, self.broadcast_tails) = (Tails::default(), Tails::of_broadcasts());
+    /// Rebuilds the index: open addressing does not support the removal of one entry.
+    fn rebuild_index(&mut self) {
+        self.slots.fill(EMPTY);
+        self.slots_v4.fill((0, EMPTY));
+        (self.suffixes, self.broadcast_suffixes) =
+            (SuffixFilter::default(), SuffixFilter::of_broadcast());
         for number in self.numbers() {
             if self.entries[usize::from(number)].is_usable() {
-                self.enter(number);
+                self.index(number);
             }
         }
     }
 
-    /// The numbers of all.
+    /// Returns the numbers of all addresses.
     pub(in crate::shard) fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
         (0..self.entries.len()).map(|number| number as u8)
     }
 
-    /// The number of an address, however it stands. Looks at each: for what is rare.
+    /// Returns the number of an address in any state. Linear search, for rare cases.
     pub(in crate::shard) fn number_of(&self, address: IpAddr) -> Option<u8> {
         self.entries.iter().position(|local| local.address == address).map(|at| at as u8)
     }
 
-    /// How an address stands.
+    /// Returns the state of an address.
     pub(in crate::shard) fn state(&self, number: u8) -> AddressState {
         self.entries[usize::from(number)].state
     }
 
-    /// Whether an address is to be ours, and is not yet.
+    /// Returns true if an address is in duplicate address detection.
     pub(in crate::shard) fn is_tentative(&self, address: IpAddr) -> bool {
         let tentative = |number| self.state(number) == AddressState::Tentative;
         self.number_of(address).is_some_and(tentative)
     }
 
-    /// When it was last defended against another station.
+    /// Returns the time at which an address was last defended against another host.
     pub(in crate::shard) fn defended_at(&self, number: u8) -> Option<Instant> {
         self.entries[usize::from(number)].defended_at
     }
 
-    /// It is defended now.
+    /// Records that an address was defended.
     pub(in crate::shard) fn set_defended(&mut self, number: u8, now: Instant) {
         self.entries[usize::from(number)].defended_at = Some(now);
     }
 
-    /// The number of an address, if it is ours.
+    /// Returns the number of an address, if it is local and usable.
     #[inline]
     pub(in crate::shard) fn find(&self, address: IpAddr) -> Option<u8> {
-        let at = self.places[self.place(address)];
+        let at = self.slots[self.slot(address)];
         (at != EMPTY).then_some(at as u8)
     }
 
-    /// The number of an IPv4 address, if it is ours.
+    /// Returns the number of an IPv4 address, if it is local and usable.
     #[inline]
     pub(in crate::shard) fn find_v4(&self, address: Ipv4Addr) -> Option<u8> {
-        let (_, number) = self.places_v4[self.place_v4(address.to_bits())];
+        let (_, number) = self.slots_v4[self.slot_v4(address.to_bits())];
         (number != EMPTY).then_some(number as u8)
     }
 
-    /// Whether an IPv4 address is ours, which a stranger's seldom is.
+    /// Returns true if an IPv4 address is local and usable. Fast for addresses that are not.
     #[inline]
     pub(in crate::shard) fn holds_v4(&self, address: Ipv4Addr) -> bool {
-        self.tails.may_hold(address) && self.find_v4(address).is_some()
+        self.suffixes.may_hold(address) && self.find_v4(address).is_some()
     }
 
-    /// Whether an IPv4 address may be a broadcast address, that of a network of ours or of all: it
-    /// ends as one does.
+    /// Returns true if an IPv4 address may be a broadcast address: limited, or of a local network.
+    /// False positives are possible.
     #[inline]
     pub(in crate::shard) fn may_be_broadcast(&self, address: Ipv4Addr) -> bool {
-        self.broadcast_tails.may_hold(address)
+        self.broadcast_suffixes.may_hold(address)
     }
 
     #[inline]
-    fn place_v4(&self, bits: u32) -> usize {
+    fn slot_v4(&self, bits: u32) -> usize {
         let mut at = start(u64::from(bits));
         loop {
-            let (theirs, number) = self.places_v4[at % PLACES];
-            if number == EMPTY || theirs == bits {
-                return at % PLACES;
+            let (other, number) = self.slots_v4[at % SLOTS];
+            if number == EMPTY || other == bits {
+                return at % SLOTS;
             }
             at += 1;
         }
     }
 
-    /// The address with a number that [`find`](Self::find) gave.
+    /// Returns the address with a number.
     #[inline]
     pub(in crate::shard) fn address(&self, number: u8) -> IpAddr {
         self.entries[usize::from(number)].address
     }
 
-    /// All, in order of their numbers.
+    /// Returns all addresses, ordered by number.
     pub(in crate::shard) fn all(&self) -> impl Iterator<Item = &Local> {
         self.entries.iter()
     }
 
-    /// Those that are ours to use.
+    /// Returns the usable addresses.
     pub(in crate::shard) fn usable(&self) -> impl Iterator<Item = &Local> {
         self.entries.iter().filter(|local| local.is_usable())
     }
 
-    /// Addresses of a family that active opens may use.
+    /// Returns the number of addresses of a family from which active opens rotate.
     pub(in crate::shard) fn count(&self, ipv6: bool) -> usize {
         self.of_family(ipv6).count()
     }
 
-    /// The number of the `n`-th of them, counted round and round.
+    /// Returns the number of the `n`-th of these addresses, modulo their count.
     pub(in crate::shard) fn rotate(&self, ipv6: bool, n: usize) -> Option<u8> {
         let chosen = self.of_family(ipv6).nth(n.checked_rem(self.count(ipv6))?)?;
         self.find(chosen.address)
@@ -266,13 +268,15 @@ impl Locals {
 
     fn of_family(&self, ipv6: bool) -> impl Iterator<Item = &Local> {
         let of = move |l: &Local| l.address.is_ipv6() == ipv6 && !is_link_local(l.address);
-        // RFC 4862 §5.5.4: a deprecated address is not for new communications if there is another.
+        // RFC 4862 §5.5.4: a deprecated address is not used for new communications if there is
+        // another.
         let preferred = move |l: &Local| of(l) && l.state == AddressState::Preferred;
         let only_deprecated = !self.entries.iter().any(preferred);
         self.usable().filter(move |l| if only_deprecated { of(l) } else { preferred(l) })
     }
 
-    /// Whether `group` is the solicited-node group of one of ours (RFC 4291 §2.7.1), or all nodes.
+    /// Returns true for all nodes, and for the solicited-node group of a local address (RFC 4291
+    /// §2.7.1).
     pub(in crate::shard) fn is_local_group(&self, group: Ipv6Addr) -> bool {
         group == ndp::ALL_NODES
             || self.entries.iter().any(|l| match l.address {
@@ -281,9 +285,9 @@ impl Locals {
             })
     }
 
-    /// Where the address is, or the empty place where it would be.
+    /// Returns the slot of an address, or the empty slot where it would be.
     #[inline]
-    fn place(&self, address: IpAddr) -> usize {
+    fn slot(&self, address: IpAddr) -> usize {
         let folded = match address {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
             IpAddr::V6(v6) => {
@@ -293,19 +297,19 @@ impl Locals {
         };
         let mut at = start(folded);
         loop {
-            let number = self.places[at];
+            let number = self.slots[at];
             if number == EMPTY || self.entries[usize::from(number)].address == address {
                 return at;
             }
-            at = (at + 1) % PLACES;
+            at = (at + 1) % SLOTS;
         }
     }
 }
 
-/// The place where the search for an address begins.
+/// Returns the slot at which the search for an address starts.
 #[inline]
 const fn start(folded: u64) -> usize {
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.trailing_zeros())) as usize
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SLOTS.trailing_zeros())) as usize
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_to_use_is_found() {
+    fn only_usable_addresses_are_found() {
         // RFC 4862 §5.4: a tentative address is not assigned.
         let addresses = many(200);
         let mut locals = Locals::new(&addresses);
@@ -349,12 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn a_deprecated_address_opens_nothing_while_there_is_another() {
+    fn active_opens_avoid_a_deprecated_address_while_there_is_another() {
         // RFC 4862 §5.5.4
         let mut locals = settled(&many(2));
         locals.set_state(0, AddressState::Deprecated);
         assert_eq!((locals.rotate(false, 0), locals.rotate(false, 1)), (Some(1), Some(1)));
-        assert!(locals.find(many(1)[0].0).is_some(), "what comes in is taken");
+        assert!(locals.find(many(1)[0].0).is_some(), "passive opens still use it");
         locals.set_state(1, AddressState::Removed);
         assert_eq!(locals.rotate(false, 0), Some(0));
     }
@@ -373,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_and_what_is_a_broadcast_is_told_by_tails_that_never_deny_it() {
+    fn the_suffix_filters_have_no_false_negatives() {
         let mut locals = settled(&many(100));
         let ours: Vec<_> = locals.all().map(|local| (local.address, local.prefix)).collect();
         for (address, prefix) in ours {
@@ -405,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn the_groups_of_our_addresses_are_ours() {
+    fn solicited_node_groups_of_local_addresses_are_local() {
         let ours: Ipv6Addr = "2001:db8::12:3456".parse().expect("an address");
         let locals = Locals::new(&[(IpAddr::V6(ours), 64)]);
         assert_eq!(ndp::solicited_node(ours).to_string(), "ff02::1:ff12:3456");

@@ -1,16 +1,16 @@
 //! The IP layer: local addresses, duplicate address detection, neighbour cache, routes, router
-//! discovery, path MTUs, reassembly, ARP and ICMP.
+//! discovery, SLAAC, path MTUs, reassembly, ARP and ICMP.
 //!
 //! Refuses to know the flow tables: what concerns a flow is a returned [`event::IpEvent`]. TCP asks
-//! it for the next hop, the path MTU and a local address by its number. Types are in the files
-//! named by a noun; the steps of [`layer::Ip`] are in:
+//! it for next hops, path MTUs and local addresses. The types are in files named after them. The
+//! methods of [`layer::Ip`] are in:
 //!
 //! | file | |
 //! |---|---|
-//! | `addresses` | local addresses are verified before use, and defended afterwards |
-//! | `arp`, `icmp`, `ndp`, `problems`, `fragments` | packets that are not segments |
-//! | `output` | packets of the layer's own, written into frames |
-//! | `resolve` | next hops, and frames that wait for a neighbour |
+//! | `addresses` | duplicate address detection, announcement and defence of local addresses |
+//! | `arp`, `icmp`, `ndp`, `problems`, `fragments` | input of packets that are not segments |
+//! | `output` | output of ARP, ICMP and neighbour discovery |
+//! | `resolve` | next hops, address resolution, and frames that wait for it |
 //! | `router_discovery` | router advertisements, redirects, SLAAC |
 
 pub(super) mod addresses;

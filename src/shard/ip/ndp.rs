@@ -1,5 +1,4 @@
-//! Neighbour discovery: answers for the local addresses, and what messages of others say of
-//! neighbours (RFC 4861).
+//! Neighbour discovery: replies for local addresses, and learning of neighbours (RFC 4861).
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -13,7 +12,7 @@ use crate::wire::ndp::{self, Message, NeighbourAdvertisement, NeighbourSolicitat
 use crate::wire::{MacAddr, ipv6};
 
 impl Ip {
-    /// Processes a message of neighbour discovery.
+    /// Processes a neighbour discovery message.
     pub(in crate::shard) fn on_discovery(
         &mut self,
         turn: &mut TurnState,
@@ -30,10 +29,10 @@ impl Ip {
             return Err(DropReason::BadSource);
         }
         match ndp::parse(ip, bytes).map_err(refused)? {
-            Message::NeighbourSolicitation(question) => {
-                self.on_solicitation((from, ip.src), &question, turn, control)
+            Message::NeighbourSolicitation(solicitation) => {
+                self.on_solicitation((from, ip.src), &solicitation, turn, control)
             }
-            // RFC 4862 §5.4.4: whoever advertises an address of ours has it too.
+            // RFC 4862 §5.4.4: a host that advertises a local address uses it too.
             Message::NeighbourAdvertisement(advert)
                 if self.locals.number_of(advert.target.into()).is_some() =>
             {
@@ -44,9 +43,9 @@ impl Ip {
                 let NeighbourAdvertisement { target, target_mac, solicited, overrides, router } =
                     advert;
                 if router && solicited {
-                    self.on_neighbour_answers(target.into());
+                    self.on_neighbour_reachable(target.into());
                 } else if !router {
-                    self.on_no_router(target);
+                    self.on_not_router(target);
                 }
                 let flags = AdvertFlags { solicited, overrides };
                 let learned = self.neighbours.on_advert(turn.now, target.into(), target_mac, flags);
@@ -66,22 +65,22 @@ impl Ip {
     fn on_solicitation(
         &mut self,
         (from_mac, from): (MacAddr, Ipv6Addr),
-        question: &NeighbourSolicitation,
+        solicitation: &NeighbourSolicitation,
         turn: &mut TurnState,
         control: &mut ControlPacket<'_, '_, '_>,
     ) -> Result<(), DropReason> {
-        // RFC 4862 §5.4.3: who asks for a tentative address under no name wants it too; other
-        // questions for it are ignored.
-        if self.locals.is_tentative(question.target.into()) {
+        // RFC 4862 §5.4.3: a solicitation from the unspecified address claims the tentative
+        // address; other solicitations for it are ignored.
+        if self.locals.is_tentative(solicitation.target.into()) {
             if from.is_unspecified() {
-                self.on_contested(question.target.into(), from_mac, turn, control.queue);
+                self.on_contested(solicitation.target.into(), from_mac, turn, control.queue);
             }
             return Err(DropReason::NotOurs);
         }
-        if self.locals.find(IpAddr::V6(question.target)).is_none() {
+        if self.locals.find(IpAddr::V6(solicitation.target)).is_none() {
             return Err(DropReason::NotOurs);
         }
-        if let Some(mac) = question.source_mac.filter(|_| !from.is_unspecified()) {
+        if let Some(mac) = solicitation.source_mac.filter(|_| !from.is_unspecified()) {
             let learned = self.neighbours.on_source_mac(turn.now, from.into(), mac, Target::Local);
             self.on_learned(learned, turn, control.queue);
         }
@@ -89,13 +88,13 @@ impl Ip {
             return Ok(());
         }
         turn.counters.count(Event::NeighbourAnswered);
-        // RFC 4861 §7.2.4: who has no address yet is answered through the group of all nodes.
+        // RFC 4861 §7.2.4: the reply to a host without an address goes to all nodes.
         let (to, to_mac, solicited) = if from.is_unspecified() {
             (ndp::ALL_NODES, MacAddr::of_multicast_v6(ndp::ALL_NODES), false)
         } else {
             (from, from_mac, true)
         };
-        self.send_advertisement(question.target, (to_mac, to), solicited, turn, control.queue);
+        self.send_advertisement(solicitation.target, (to_mac, to), solicited, turn, control.queue);
         Ok(())
     }
 }

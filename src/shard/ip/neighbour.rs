@@ -1,4 +1,4 @@
-//! One neighbour: its entry in the cache, and the words in which the cache is talked to.
+//! One neighbour: its cache entry, and the types of the cache's interface.
 
 use core::net::IpAddr;
 
@@ -7,16 +7,16 @@ use crate::shard::ip::held::Queue;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
 
-/// How long the cache waits and believes (RFC 4861 §10).
+/// The timers of the cache (RFC 4861 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighbourTimers {
-    /// `RETRANS_TIMER`: between two questions.
+    /// `RETRANS_TIMER`: time between two solicitations.
     pub retransmit: Duration,
-    /// `REACHABLE_TIME`: how long an answer is good for, on average.
+    /// `REACHABLE_TIME`: mean time for which a reply is valid.
     pub reachable: Duration,
-    /// `DELAY_FIRST_PROBE_TIME`: how long TCP has to confirm a stale entry before it is probed.
+    /// `DELAY_FIRST_PROBE_TIME`: time in which TCP may confirm a stale entry before it is probed.
     pub delay: Duration,
-    /// `MAX_MULTICAST_SOLICIT` and `MAX_UNICAST_SOLICIT`: questions until it is given up.
+    /// `MAX_MULTICAST_SOLICIT` and `MAX_UNICAST_SOLICIT`: solicitations before resolution fails.
     pub solicits_max: u8,
 }
 
@@ -31,19 +31,19 @@ impl Default for NeighbourTimers {
     }
 }
 
-/// How to reach a neighbour now.
+/// The result of a lookup by handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Resolution {
-    /// Send to this address.
+    /// Send to this MAC address.
     Known(MacAddr),
-    /// It was asked and has not answered: hold the frame, or come again.
+    /// Resolution is in progress: hold the frame, or try later.
     Pending,
     /// The entry was evicted: resolve the address again.
     Evicted,
 }
 
-/// Where frames to a neighbour go.
+/// The destination of frames to a neighbour: its MAC address, or its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) struct LinkTarget {
     /// The neighbour's MAC address; zero while it is unknown.
@@ -64,43 +64,43 @@ impl LinkTarget {
     }
 }
 
-/// Whom to ask for an address.
+/// The destination of a solicitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Solicit {
-    /// Everyone: an ARP request by broadcast, a solicitation to the solicited-node group.
+    /// All hosts: a broadcast ARP request, or a solicitation to the solicited-node group.
     Multicast,
-    /// The neighbour itself, whether it is still there.
+    /// The neighbour itself, to verify that it is still reachable.
     Unicast(MacAddr),
 }
 
-/// What the cache wants done.
+/// An action that the cache requests.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action<F> {
     /// Solicit for an address.
     Solicit {
-        /// Whose.
+        /// The address to resolve.
         address: IpAddr,
-        /// Asking whom.
+        /// The destination.
         to: Solicit,
     },
-    /// The neighbour does not answer: its frames
-    /// ([`crate::shard::ip::neighbours::Neighbours::take_held`]) are to be discarded.
+    /// The neighbour does not answer. Discard its frames
+    /// ([`take_held`](crate::shard::ip::neighbours::Neighbours::take_held)).
     Failed {
-        /// Which one.
+        /// The neighbour.
         id: NeighbourId,
         /// Its address.
         address: IpAddr,
     },
-    /// The entry this frame waited for was evicted.
+    /// Discard this frame: the entry for which it waited was evicted.
     Discard(F),
 }
 
-/// What an advertisement claims: the flags of RFC 4861 §4.4.
+/// The flags of an advertisement (RFC 4861 §4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdvertFlags {
-    /// It answers a question.
+    /// It replies to a solicitation.
     pub solicited: bool,
-    /// It should replace what is known.
+    /// It should override the cached address.
     pub overrides: bool,
 }
 
@@ -111,30 +111,30 @@ impl AdvertFlags {
     pub const ARP_ANNOUNCEMENT: Self = Self { solicited: false, overrides: true };
 }
 
-/// What came of what a neighbour said.
+/// The effect of a received packet on the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Learned {
     /// Nothing to do.
     Nothing,
-    /// The neighbour's address is known now: send what was held for it.
+    /// The neighbour's address is now known: send the frames held for it.
     Resolved(NeighbourId),
 }
 
-/// Whether a question was for one of our addresses.
+/// The target of an ARP request or neighbour solicitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// It was.
+    /// A local address.
     Local,
-    /// It was for another's.
+    /// The address of another host.
     Other,
 }
 
-/// The states of RFC 4861 §7.3.2 and three more, in the order in which they may be evicted.
+/// The states of RFC 4861 §7.3.2 and three more, in the order of eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum State {
     Vacant,
-    /// Gave no answer; asked again when needed.
+    /// Did not answer. Resolution restarts with the next packet.
     Failed,
     Incomplete,
     Stale,
@@ -145,25 +145,27 @@ pub(in crate::shard) enum State {
     Permanent,
 }
 
-/// What the cache keeps of a neighbour.
+/// The cache entry of a neighbour.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Entry {
     pub(in crate::shard) address: IpAddr,
     pub(in crate::shard) mac: MacAddr,
     pub(in crate::shard) state: State,
+    /// Solicitations sent in the current state.
     pub(in crate::shard) solicits: u8,
-    /// In the list of those to be asked in this turn.
+    /// On the list of entries to solicit in this turn.
     pub(in crate::shard) urgent: bool,
     pub(in crate::shard) generation: u16,
     pub(in crate::shard) held: Queue,
-    /// When its state has the next thing to do; for `Reachable`, when it becomes stale.
+    /// Time of the next transition of its state; for `Reachable`, the time at which it becomes
+    /// stale.
     pub(in crate::shard) due_at: Instant,
     pub(in crate::shard) solicited_at: Instant,
     pub(in crate::shard) used_at: Instant,
 }
 
 impl Entry {
-    /// A neighbour of which nothing is known but its address.
+    /// Creates the entry of a neighbour whose MAC address is unknown.
     pub(in crate::shard) const fn new(now: Instant, address: IpAddr) -> Self {
         Self {
             address,

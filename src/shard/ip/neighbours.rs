@@ -1,13 +1,13 @@
-//! Who is behind an address on the link: the neighbour cache of RFC 4861 §7.3, used for ARP as well
-//! (RFC 1122 §2.3.2), without a packet in sight.
+//! The neighbour cache of RFC 4861 §7.3, used for ARP as well (RFC 1122 §2.3.2). Knows no packets.
 //!
-//! Owns the states, their deadlines and the frames that wait for an answer. It says what to send
-//! ([`Action::Solicit`]) and refuses to know how a request looks. What a stranger says changes no
-//! entry's trust: only answers to our own questions make a neighbour reachable, and an announcement
-//! that nobody asked for updates what exists but is probed before it is believed for long.
+//! Owns the states, their deadlines and the frames that wait for resolution. Returns what to send
+//! ([`Action::Solicit`]) and refuses to know packet formats. Unsolicited packets never make an
+//! entry reachable: only replies to our own solicitations do. An unsolicited announcement updates
+//! an existing entry, but leaves it stale, so that it is probed when it is used.
 //!
-//! Invariants: at most `capacity` entries, found by a keyed hash; an entry asks at most once a
-//! second (RFC 1122 §2.3.2.1); a frame handed in is handed back exactly once.
+//! Invariants: at most `capacity` entries, found by a keyed hash; solicitations for an entry are at
+//! least [`NeighbourTimers::retransmit`] apart (RFC 1122 §2.3.2.1); every frame passed to
+//! [`hold`](Neighbours::hold) is returned exactly once.
 
 use std::collections::HashMap;
 
@@ -24,30 +24,34 @@ use crate::shard::mem::wheel::Wheel;
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddr;
 
-/// Frames that wait for one neighbour at most. RFC 4861 §7.2.2 asks for one or more; a burst of
-/// SYNs to a new gateway wants more, since each one lost costs its connection a second.
+/// Maximum number of frames held for one neighbour. RFC 4861 §7.2.2 demands at least one. A burst
+/// of SYNs to a new gateway needs more, since every lost SYN delays its connection by a second.
 const HELD_PER_NEIGHBOUR: u32 = 64;
-/// Frames that wait in all: what the neighbours may take of a link's frames.
+/// Maximum number of frames held in total: the share of the link's frames.
 const HELD_MAX: usize = 256;
-/// Entries looked at to find one to evict: enough to find a poor one, few enough for a flood.
+/// Entries examined to find one to evict. More find a better victim, fewer are cheaper in a flood.
 const EVICTION_SAMPLE: usize = 16;
 
-/// The cache, for frames of type `F`.
+/// The neighbour cache, for frames of type `F`.
 pub struct Neighbours<F> {
     entries: Vec<Entry>,
     by_address: HashMap<IpAddr, u16, Keyed>,
     capacity: usize,
     held: Held<F>,
+    /// Frames of evicted entries, to be discarded.
     orphans: Queue,
+    /// Entries to solicit in this turn.
     urgent: Vec<u16>,
     wheel: Wheel,
+    /// The clock hand of eviction.
     hand: usize,
     timers: NeighbourTimers,
     rng: Rng,
 }
 
 impl<F> Neighbours<F> {
-    /// A cache of at most `capacity` neighbours. `secret` keys its hash and draws its times.
+    /// Creates a cache of at most `capacity` neighbours. `secret` keys its hash and seeds its
+    /// timers.
     pub fn new(capacity: usize, timers: NeighbourTimers, secret: [u8; 16], now: Instant) -> Self {
         let capacity = capacity.clamp(1, usize::from(u16::MAX) - 1);
         let seed = secret.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
@@ -65,30 +69,30 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// The neighbour with an address, asked for if it is new. `None`: the cache is full of entries
-    /// that must stay.
+    /// Returns the neighbour with an address, and starts to resolve it if it is new. Returns `None`
+    /// if the cache is full of entries that must stay.
     pub fn resolve(&mut self, now: Instant, address: IpAddr) -> Option<NeighbourId> {
         if let Some(id) = self.find(address) {
             return Some(id);
         }
         let index = self.admit(now, address, State::Probe)?;
-        self.begin(now, index);
+        self.start_resolution(now, index);
         Some(self.id(index))
     }
 
-    /// The neighbour with an address, if it is in the cache.
+    /// Returns the neighbour with an address, if it is in the cache.
     pub fn find(&self, address: IpAddr) -> Option<NeighbourId> {
         self.by_address.get(&address).map(|index| self.id(*index))
     }
 
-    /// Whether a neighbour is still in the cache.
+    /// Returns true if a neighbour is still in the cache.
     #[inline]
     pub fn is_current(&self, id: NeighbourId) -> bool {
         self.index(id).is_some()
     }
 
-    /// How to send to a neighbour. To be asked for every packet: use is what has a stale entry
-    /// probed.
+    /// Returns how to send to a neighbour. Call this for every packet: the use of a stale entry
+    /// starts its verification.
     #[inline]
     pub fn resolution(&mut self, now: Instant, id: NeighbourId) -> Resolution {
         let Some(entry) = self.entries.get_mut(usize::from(id.index)) else {
@@ -110,27 +114,27 @@ impl<F> Neighbours<F> {
             }
             State::Incomplete => Resolution::Pending,
             State::Failed => {
-                self.begin(now, id.index);
+                self.start_resolution(now, id.index);
                 Resolution::Pending
             }
             State::Vacant => Resolution::Evicted,
         }
     }
 
-    /// Keeps a frame until the neighbour answers. Gives back one that has no room: the oldest, or
-    /// this one if the neighbour is gone.
+    /// Holds a frame until the neighbour is resolved. Returns a frame that has no room: the oldest,
+    /// or this one if the neighbour was evicted.
     pub fn hold(&mut self, id: NeighbourId, frame: F) -> Option<F> {
         let Some(index) = self.index(id) else { return Some(frame) };
         self.held.push(&mut self.entries[index].held, frame, HELD_PER_NEIGHBOUR)
     }
 
-    /// The next frame that was held for a neighbour, oldest first.
+    /// Removes the oldest frame held for a neighbour.
     pub fn take_held(&mut self, id: NeighbourId) -> Option<F> {
         let index = self.index(id)?;
         self.held.pop(&mut self.entries[index].held)
     }
 
-    /// What is to be done by now, one thing a call.
+    /// Returns one action that is due per call.
     pub fn poll(&mut self, now: Instant) -> Option<Action<F>> {
         if let Some(frame) = self.held.pop(&mut self.orphans) {
             return Some(Action::Discard(frame));
@@ -149,7 +153,7 @@ impl<F> Neighbours<F> {
         None
     }
 
-    /// When to [`poll`](Self::poll) next.
+    /// Returns the time at which to call [`poll`](Self::poll) next.
     pub fn next_deadline(&self) -> Option<Instant> {
         if !self.urgent.is_empty() || !self.orphans.is_empty() {
             return Some(Instant::ZERO);
@@ -157,7 +161,8 @@ impl<F> Neighbours<F> {
         self.wheel.next_deadline()
     }
 
-    /// Our data reached the neighbour and was acknowledged: as good as an answer (RFC 4861 §7.3.1).
+    /// Confirms reachability: TCP has made progress through the neighbour, which counts like a
+    /// reply (RFC 4861 §7.3.1).
     #[inline]
     pub fn on_confirmed(&mut self, now: Instant, id: NeighbourId) {
         let reachable = self.timers.reachable;
@@ -169,8 +174,8 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// What was sent through the neighbour stays unanswered: its reachability is to be proved anew.
-    /// The negative advice of RFC 9293 §3.8.3 (b) and RFC 1122 §3.3.1.4.
+    /// Makes a reachable entry stale, so that its next use verifies it: retransmissions through the
+    /// neighbour stay unanswered (RFC 9293 §3.8.3 (b), RFC 1122 §3.3.1.4).
     pub fn on_negative_advice(&mut self, id: NeighbourId) {
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
@@ -179,8 +184,8 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// A neighbour answered or announced itself: an ARP reply, a neighbour advertisement. `mac` is
-    /// missing if the advertisement has no such option.
+    /// Processes an ARP reply or announcement, or a neighbour advertisement. `mac` is `None` if the
+    /// advertisement has no link-layer address option.
     pub fn on_advert(
         &mut self,
         now: Instant,
@@ -191,8 +196,8 @@ impl<F> Neighbours<F> {
         // RFC 4861 §7.2.5: if no entry exists, the advertisement SHOULD be silently discarded.
         let Some(index) = self.by_address.get(&address).copied() else { return Learned::Nothing };
         let entry = &mut self.entries[usize::from(index)];
-        let asking = matches!(entry.state, State::Incomplete | State::Probe);
-        let solicited = flags.solicited && asking;
+        let soliciting = matches!(entry.state, State::Incomplete | State::Probe);
+        let solicited = flags.solicited && soliciting;
         match (entry.state, mac) {
             (State::Permanent | State::Vacant, _) => Learned::Nothing,
             (State::Incomplete | State::Failed, None) => Learned::Nothing,
@@ -210,7 +215,7 @@ impl<F> Neighbours<F> {
                 } else if solicited || mac != entry.mac {
                     self.learn(now, index, mac, solicited);
                 } else if flags.solicited {
-                    // A late answer that confirms what is known.
+                    // A late reply that confirms the cached address.
                     self.learn(now, index, mac, true);
                 }
                 Learned::Nothing
@@ -218,9 +223,9 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// A neighbour asked for something and told its own address with it (ARP request,
-    /// solicitation). Only who asks for us is remembered if new; others update what is there (RFC
-    /// 826).
+    /// Processes the sender's MAC address in an ARP request, a solicitation or a router
+    /// advertisement. Creates an entry only if the packet is for a local address; otherwise only
+    /// updates an existing one (RFC 826).
     pub fn on_source_mac(
         &mut self,
         now: Instant,
@@ -230,7 +235,7 @@ impl<F> Neighbours<F> {
     ) -> Learned {
         let Some(index) = self.by_address.get(&address).copied() else {
             if target == Target::Local {
-                // A flood of questions may only push out what is of little use.
+                // A flood of requests may evict only entries of little use.
                 if let Some(index) = self.admit(now, address, State::Stale) {
                     self.learn(now, index, mac, false);
                 }
@@ -253,7 +258,8 @@ impl<F> Neighbours<F> {
         }
     }
 
-    /// Sets a neighbour for good: the operator's word, or the kernel's in shared mode.
+    /// Sets a permanent entry: configured by the operator, or mirrored from the kernel in shared
+    /// mode.
     pub fn set_permanent(&mut self, now: Instant, address: IpAddr, mac: MacAddr) -> Learned {
         let known = self.by_address.get(&address).copied();
         let Some(index) = known.or_else(|| self.admit(now, address, State::Probe)) else {
@@ -265,20 +271,20 @@ impl<F> Neighbours<F> {
         if entry.held.is_empty() { Learned::Nothing } else { Learned::Resolved(self.id(index)) }
     }
 
-    /// Forgets a neighbour; what was held for it comes back as [`Action::Discard`].
+    /// Removes a neighbour. Its held frames are returned by [`Action::Discard`].
     pub fn forget(&mut self, address: IpAddr) {
         if let Some(index) = self.by_address.get(&address).copied() {
             self.vacate(index);
         }
     }
 
-    /// A router tells how long to wait between questions and how long to believe (RFC 4861 §6.3.4).
+    /// Sets the timers that a router advertises; `None` keeps the present value (RFC 4861 §6.3.4).
     pub fn set_timers(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
         self.timers.retransmit = retransmit.unwrap_or(self.timers.retransmit);
         self.timers.reachable = reachable.unwrap_or(self.timers.reachable);
     }
 
-    /// Neighbours in the cache.
+    /// Returns the number of neighbours in the cache.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.by_address.len()
@@ -297,8 +303,8 @@ impl<F> Neighbours<F> {
 }
 
 impl<F> Neighbours<F> {
-    /// Starts to ask for an address, at once or a second after the last time.
-    fn begin(&mut self, now: Instant, index: u16) {
+    /// Starts resolution: at once, or [`NeighbourTimers::retransmit`] after the last solicitation.
+    fn start_resolution(&mut self, now: Instant, index: u16) {
         let entry = &mut self.entries[usize::from(index)];
         entry.state = State::Incomplete;
         entry.solicits = 0;
@@ -347,7 +353,7 @@ impl<F> Neighbours<F> {
     }
 
     fn learn(&mut self, now: Instant, index: u16, mac: MacAddr, reachable: bool) {
-        // RFC 4861 §6.3.2: between half and one and a half of the base, so that hosts do not ask in
+        // RFC 4861 §6.3.2: between 0.5 and 1.5 times the base, so that hosts do not solicit in
         // step.
         let span = self.timers.reachable.as_nanos();
         let drawn = Duration::from_nanos(span / 2 + self.rng.below(span.max(1)));
@@ -357,9 +363,9 @@ impl<F> Neighbours<F> {
         entry.due_at = now + drawn;
     }
 
-    /// A place for a new address, evicting nothing that ranks above `highest`.
+    /// Creates an entry for a new address. Evicts no entry in a state above `highest`.
     fn admit(&mut self, now: Instant, address: IpAddr, highest: State) -> Option<u16> {
-        let index = self.room(now, highest)?;
+        let index = self.free_slot(now, highest)?;
         let entry = Entry::new(now, address);
         match self.entries.get_mut(usize::from(index)) {
             Some(old) => *old = Entry { generation: old.generation, urgent: old.urgent, ..entry },
@@ -369,8 +375,8 @@ impl<F> Neighbours<F> {
         Some(index)
     }
 
-    /// A vacant place, made so if need be: among the next few, the one of least use goes.
-    fn room(&mut self, now: Instant, highest: State) -> Option<u16> {
+    /// Returns a free slot. If there is none, evicts the least useful of the next few entries.
+    fn free_slot(&mut self, now: Instant, highest: State) -> Option<u16> {
         if self.entries.len() < self.capacity {
             return Some(self.entries.len() as u16);
         }

@@ -1,5 +1,4 @@
-//! What the shard says that is not a segment: ARP, neighbour discovery and ICMP, written into
-//! frames, never into fragments (RFC 6980 §5).
+//! Output of ARP, neighbour discovery and ICMP. None of it is ever fragmented (RFC 6980 §5).
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,11 +12,11 @@ use crate::wire::ndp::{self, Message, NeighbourAdvertisement};
 use crate::wire::{EtherType, MacAddr, NoRoom, Protocol, TrafficClass};
 use crate::wire::{arp, ethernet, ipv4, ipv6, vlan};
 
-/// Hops allowed for what may leave the link.
-const HOPS: u8 = 64;
+/// Hop limit of ICMP packets, which may leave the link.
+const HOP_LIMIT: u8 = 64;
 
 impl Ip {
-    /// A neighbour advertisement for one of our addresses.
+    /// Sends a neighbour advertisement for a local address.
     pub(in crate::shard) fn send_advertisement(
         &mut self,
         target: Ipv6Addr,
@@ -72,7 +71,7 @@ impl Ip {
             src,
             dst,
             protocol: Protocol::ICMP,
-            ttl: HOPS,
+            ttl: HOP_LIMIT,
             traffic_class: TrafficClass(0),
             ident: 0,
             fragment: ipv4::Fragment::DONT,
@@ -92,11 +91,11 @@ impl Ip {
         queue: &mut TxQueue<'_>,
     ) {
         let pseudo = PseudoHeader::v6(src, dst);
-        self.send_v6(to, (src, dst), HOPS, turn, queue, |bytes| message.emit(pseudo, bytes));
+        self.send_v6(to, (src, dst), HOP_LIMIT, turn, queue, |bytes| message.emit(pseudo, bytes));
     }
 
-    /// RFC 6437 §3: what is no connection is one flow for each pair of addresses.
-    fn label_towards(&self, src: Ipv6Addr, dst: Ipv6Addr) -> u32 {
+    /// Returns the flow label of ICMPv6: one flow for each pair of addresses (RFC 6437 §3).
+    fn flow_label(&self, src: Ipv6Addr, dst: Ipv6Addr) -> u32 {
         self.labels.flow_label(self.reassembly.hash(&(src, dst, Protocol::ICMPV6.0)))
     }
 
@@ -115,7 +114,7 @@ impl Ip {
             protocol: Protocol::ICMPV6,
             hop_limit,
             traffic_class: TrafficClass(0),
-            flow_label: self.label_towards(src, dst),
+            flow_label: self.flow_label(src, dst),
         };
         self.send_frame(to, EtherType::IPV6, turn, queue, |bytes| {
             let len = payload(bytes.get_mut(ipv6::HEADER_LEN..).ok_or(NoRoom)?)?;
@@ -146,7 +145,7 @@ impl Ip {
                 frame.set_len(len);
                 queue.send(frame);
             }
-            // An echo longer than our own frames can be: it came in pieces, or not at all.
+            // The reply to an echo request that was reassembled may not fit one of our frames.
             Err(NoRoom) => queue.put_back(frame),
         }
     }

@@ -16,9 +16,9 @@ use crate::time::{Duration, Instant};
 use crate::wire::ipv6;
 
 /// RFC 8201 §4:
-/// > An attempt to detect an increase [...] must not be done less than 5 minutes after a Packet Too Big
-/// > message has been received for the given path. The recommended setting for this timer is twice its
-/// > minimum value (10 minutes).
+/// > An attempt to detect an increase [...] must not be done less than 5 minutes after a Packet Too
+/// > Big message has been received for the given path. The recommended setting for this timer is
+/// > twice its minimum value (10 minutes).
 ///
 /// RFC 1191 §3 says the same.
 const HOLDS: Duration = Duration::from_secs(600);
@@ -174,13 +174,13 @@ fn is_over(known: Known, now: Instant) -> bool {
     now.since(known.since) >= HOLDS
 }
 
-/// The MTU that an error can mean, if it can be true: less than the packet that was too big (RFC
-/// 5927 §7.2), and what links of that family take at least.
+/// The MTU that an error can mean, if it can be true: less than the packet that was too big
+/// (RFC 5927 §7.2), and what links of that family take at least.
 fn plausible(destination: IpAddr, reported: u32, length: u32) -> Option<u16> {
     let mtu = match destination {
         // RFC 8201 §4:
-        //   > If a node receives a Packet Too Big message reporting a next-hop MTU that is less than the
-        //   > IPv6 minimum link MTU, it must discard it.
+        //   > If a node receives a Packet Too Big message reporting a next-hop MTU that is less
+        //   > than the IPv6 minimum link MTU, it must discard it.
         IpAddr::V6(_) => Some(reported).filter(|reported| *reported >= ipv6::MTU_MIN as u32),
         // RFC 1191 §5: the search for the next lower plateau.
         IpAddr::V4(_) if reported == 0 => PLATEAUS.into_iter().find(|plateau| *plateau < length),

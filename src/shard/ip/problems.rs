@@ -1,5 +1,5 @@
-//! Telling who sent an IPv6 packet that its headers make no sense, or ask for what is not done here
-//! (RFC 4443 §3.4): as far as the rate for strangers allows.
+//! ICMPv6 Parameter Problem: reports invalid or unsupported headers to the sender of a packet
+//! (RFC 4443 §3.4), within the rate limit for packets with no matching flow.
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -12,8 +12,8 @@ use crate::shard::mem::tx_queue::TxQueue;
 use crate::wire::icmp::{quotable_v6, v6};
 use crate::wire::{MacAddr, SourceKind, ethernet, ipv6, source_kind_v6};
 
-/// Of a packet that came from `to` by way of `mac`, sent to `from`.
-struct Complaint<'a> {
+/// The addressing of an error about `packet`.
+struct ErrorOut<'a> {
     packet: &'a [u8],
     mac: MacAddr,
     from: Ipv6Addr,
@@ -21,8 +21,8 @@ struct Complaint<'a> {
 }
 
 impl Ip {
-    /// A packet with an option or a routing header that forbids to go on without understanding it:
-    /// it is dropped, and its source told where it asks for that (RFC 8200 §4.2, §4.4).
+    /// Drops a packet with an unknown option or routing header that must be understood. Sends an
+    /// error to its source if the header demands one (RFC 8200 §4.2, §4.4).
     pub(in crate::shard) fn on_unsupported(
         &mut self,
         turn: &mut TurnState,
@@ -31,18 +31,18 @@ impl Ip {
         if let Ok((link, packet)) = ethernet::parse(control.frame)
             && let Some((ip, problem)) = ipv6::problem(packet)
             && source_kind_v6(ip.src) == SourceKind::Host
-            && let Some(from) = self.speaker(&ip, problem)
+            && let Some(from) = self.error_source(&ip, problem)
         {
-            let complaint = Complaint { packet, mac: link.src, from, to: ip.src };
-            self.complain(&complaint, (problem.code, problem.pointer), turn, control.queue);
+            let error = ErrorOut { packet, mac: link.src, from, to: ip.src };
+            self.send_error(&error, (problem.code, problem.pointer), turn, control.queue);
         }
         DropReason::UnknownProtocol
     }
 
-    /// The address to speak from: the one that the packet was sent to; or where that was a group,
-    /// and the source is to be told nonetheless, one of ours towards it (RFC 4443 §2.2 (b), §2.4
+    /// Returns the source address of the error: the destination of the packet, or a local address
+    /// if the packet was sent to a group and the error is due nonetheless (RFC 4443 §2.2 (b), §2.4
     /// (e.3)).
-    fn speaker(&self, ip: &ipv6::Header, problem: ipv6::Problem) -> Option<Ipv6Addr> {
+    fn error_source(&self, ip: &ipv6::Header, problem: ipv6::Problem) -> Option<Ipv6Addr> {
         if self.locals.find(ip.dst.into()).is_some() {
             return Some(ip.dst);
         }
@@ -50,12 +50,13 @@ impl Ip {
             return None;
         }
         match self.source_towards(ip.src.into())? {
-            IpAddr::V6(ours) => Some(ours),
+            IpAddr::V6(local) => Some(local),
             IpAddr::V4(_) => None,
         }
     }
 
-    /// Tells the source of a packet of a problem in it, given by its code and the byte where it is.
+    /// Sends a Parameter Problem with `code` about the byte at offset `pointer` of a packet to its
+    /// source.
     pub(in crate::shard) fn send_parameter_problem(
         &mut self,
         frame: &[u8],
@@ -65,13 +66,13 @@ impl Ip {
     ) {
         let Ok((link, packet)) = ethernet::parse(frame) else { return };
         let Ok((ip, _)) = ipv6::parse(packet) else { return };
-        let complaint = Complaint { packet, mac: link.src, from: ip.dst, to: ip.src };
-        self.complain(&complaint, (code, pointer), turn, queue);
+        let error = ErrorOut { packet, mac: link.src, from: ip.dst, to: ip.src };
+        self.send_error(&error, (code, pointer), turn, queue);
     }
 
-    fn complain(
+    fn send_error(
         &mut self,
-        complaint: &Complaint<'_>,
+        error: &ErrorOut<'_>,
         (code, pointer): (u8, u32),
         turn: &mut TurnState,
         queue: &mut TxQueue<'_>,
@@ -79,7 +80,7 @@ impl Ip {
         if self.unmatched.take(turn.now) == Allowance::Denied {
             return;
         }
-        let &Complaint { packet, mac, from, to } = complaint;
+        let &ErrorOut { packet, mac, from, to } = error;
         let quote = quotable_v6(packet);
         let message = v6::Message::ParameterProblem { code, pointer, quote };
         self.send_icmp_v6(mac, (from, to), &message, turn, queue);

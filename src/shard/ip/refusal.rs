@@ -1,9 +1,9 @@
-//! The names under which packets are counted that do not parse.
+//! Drop reasons of packets that do not parse.
 
 use crate::metrics::DropReason;
 use crate::wire::Error;
 
-/// Returns the reason for which a packet is dropped that does not parse.
+/// Returns the drop reason of a parse error.
 pub(in crate::shard) fn refused(error: Error) -> DropReason {
     match error {
         Error::Truncated => DropReason::Truncated,

@@ -1,5 +1,5 @@
-//! Next hops: from an address to a neighbour, from a neighbour to its MAC address; frames wait
-//! until the neighbour answers.
+//! Next hops and address resolution: from a destination to a neighbour, from a neighbour to its MAC
+//! address. Frames wait until the neighbour answers.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,7 +18,8 @@ use crate::wire::ndp::{self, Message, NeighbourSolicitation};
 use crate::wire::{MacAddr, arp, ethernet};
 
 impl Ip {
-    /// Returns the neighbour through which an address is reached, and starts to resolve a new one.
+    /// Returns the neighbour through which an address is reached, and starts to resolve it if it is
+    /// new. Returns `None` if there is no route.
     #[inline]
     pub(in crate::shard) fn neighbour_towards(
         &mut self,
@@ -30,8 +31,7 @@ impl Ip {
         if last == via && self.neighbours.is_current(neighbour) {
             return Some(neighbour);
         }
-        // A cache full of entries that must stay: the flow asks again whenever it has something to
-        // send.
+        // If the cache is full of entries that must stay, the flow tries again when it next sends.
         let neighbour = self.neighbours.resolve(now, via).unwrap_or(NeighbourId::NONE);
         self.last_hop = (via, neighbour);
         Some(neighbour)
@@ -47,7 +47,8 @@ impl Ip {
         LinkTarget::new(self.neighbours.resolution(now, neighbour), neighbour)
     }
 
-    /// The same for a flow, whose neighbour is looked up again if the cache has evicted it.
+    /// Returns where the frames of a flow go. Looks its neighbour up again if the cache has evicted
+    /// it.
     #[inline]
     pub(in crate::shard) fn link_target_of(
         &mut self,
@@ -107,7 +108,7 @@ impl Ip {
         }
     }
 
-    /// Does what the neighbour cache has due. Returns one event for a flow per call, `None` once
+    /// Does what the neighbour cache has due. Returns one event for flows per call, `None` once
     /// nothing is left.
     pub(in crate::shard) fn poll_neighbours(
         &mut self,
@@ -132,7 +133,7 @@ impl Ip {
                 self.on_neighbour_failed(address);
             }
             match self.neighbours.poll(turn.now)? {
-                // The kernel resolves, and the runtime passes on what it learns.
+                // The kernel resolves, and the runtime mirrors the result.
                 Action::Solicit { address, .. } if self.role == Role::Shared => {
                     if !self.unresolved.contains(&address) {
                         self.unresolved.push(address);
@@ -153,7 +154,7 @@ impl Ip {
         }
     }
 
-    /// An ARP request.
+    /// Sends an ARP request.
     fn solicit_v4(
         &mut self,
         target_ip: Ipv4Addr,
@@ -176,7 +177,7 @@ impl Ip {
         self.send_arp(mac, &packet, turn, queue);
     }
 
-    /// A neighbour solicitation.
+    /// Sends a neighbour solicitation.
     fn solicit_v6(
         &mut self,
         target: Ipv6Addr,
@@ -185,7 +186,7 @@ impl Ip {
         queue: &mut TxQueue<'_>,
     ) {
         let Some(IpAddr::V6(source)) = self.source_towards(target.into()) else { return };
-        let question = NeighbourSolicitation { target, source_mac: Some(self.mac) };
+        let solicitation = NeighbourSolicitation { target, source_mac: Some(self.mac) };
         let (mac, dst) = match to {
             Solicit::Multicast => {
                 let group = ndp::solicited_node(target);
@@ -193,17 +194,18 @@ impl Ip {
             }
             Solicit::Unicast(mac) => (mac, target),
         };
-        let message = Message::NeighbourSolicitation(question);
+        let message = Message::NeighbourSolicitation(solicitation);
         self.send_discovery((source, dst), mac, &message, turn, queue);
     }
 
+    /// Returns the local address from which to send to a neighbour.
     pub(in crate::shard) fn source_towards(&self, neighbour: IpAddr) -> Option<IpAddr> {
-        let ours = self.locals.usable().map(|local| (local.address, local.prefix));
-        self.routes.next_hop(neighbour, None, ours).ok().map(|hop| hop.source)
+        let locals = self.locals.usable().map(|local| (local.address, local.prefix));
+        self.routes.next_hop(neighbour, None, locals).ok().map(|hop| hop.source)
     }
 }
 
-/// Returns what an ICMP error about a frame of ours would quote.
+/// Returns the quote that an ICMP error about an outgoing frame would carry.
 fn quote_of(frame: &[u8]) -> Option<Quote> {
     let (_, packet) = ethernet::parse(frame).ok()?;
     let quoted = if packet.first().is_some_and(|first| first >> 4 == 4) {

@@ -165,7 +165,7 @@ impl Ip {
     /// nothing may be sent from it.
     fn give_back(&mut self, address: IpAddr) -> Option<u8> {
         let number = self.locals.number_of(address)?;
-        self.dad.give_up(number);
+        self.dad.cancel(number);
         self.locals.set_state(number, AddressState::Removed);
         Some(number)
     }
@@ -224,7 +224,8 @@ impl Ip {
         );
         // RFC 4861 §6.3.4: > hosts SHOULD copy the option's value into LinkMTU so long as the value
         // is greater
-        // > than or equal to the minimum link MTU [...] and does not exceed the maximum LinkMTU value
+        // > than or equal to the minimum link MTU [...] and does not exceed the maximum LinkMTU
+        // > value
         let most = self.mtu as u32;
         let fits = |mtu: &u32| (ipv6::MTU_MIN as u32..=most).contains(mtu);
         if let Some(mtu) = advertisement.mtu.filter(fits) {
@@ -234,8 +235,8 @@ impl Ip {
 
     /// A router names a better first hop. RFC 4861 §8.1, the one thing that the message does not
     /// tell:
-    ///   > The IP source address of the Redirect is the same as the current first-hop router for the specified
-    ///   > ICMP Destination Address.
+    ///   > The IP source address of the Redirect is the same as the current first-hop router for
+    ///   > the specified ICMP Destination Address.
     pub(in crate::shard) fn on_redirect(
         &mut self,
         from: Ipv6Addr,
@@ -262,7 +263,7 @@ impl Ip {
 
     /// A neighbour says that it is no router (RFC 4861 §7.2.5):
     ///   > the node MUST remove that router from the Default Router List
-    pub(in crate::shard) fn on_no_router(&mut self, address: Ipv6Addr) {
+    pub(in crate::shard) fn on_not_router(&mut self, address: Ipv6Addr) {
         let Some(discovery) = &mut self.discovery else { return };
         if discovery.routers.forget(address) {
             discovery.routers.install(&mut self.routes);
@@ -270,7 +271,8 @@ impl Ip {
     }
 
     /// A neighbour does not answer, or does again. RFC 4861 §7.3.3:
-    ///   > When a path to a neighbor appears to be failing [...] next-hop determination [is] performed again
+    ///   > When a path to a neighbor appears to be failing [...] next-hop determination [is]
+    ///   > performed again
     pub(in crate::shard) fn on_neighbour_failed(&mut self, address: IpAddr) {
         let Some(discovery) = &mut self.discovery else { return };
         let replaced = discovery.routers.on_unreachable(address);
@@ -281,7 +283,7 @@ impl Ip {
         }
     }
 
-    pub(in crate::shard) fn on_neighbour_answers(&mut self, address: IpAddr) {
+    pub(in crate::shard) fn on_neighbour_reachable(&mut self, address: IpAddr) {
         let Some(discovery) = &mut self.discovery else { return };
         if discovery.routers.on_reachable(address) {
             discovery.routers.install(&mut self.routes);

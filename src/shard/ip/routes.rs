@@ -255,8 +255,8 @@ pub enum Cast {
 }
 
 impl Cast {
-    /// Whom `address` means to a host with these `addresses`. TCP only ever speaks to unicast (RFC
-    /// 9293 §3.9.2.3, MUST-57), and only a unicast address is a source.
+    /// Whom `address` means to a host with these `addresses`. TCP only ever speaks to unicast
+    /// (RFC 9293 §3.9.2.3, MUST-57), and only a unicast address is a source.
     pub fn of(address: IpAddr, addresses: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
         match address {
             _ if address.is_multicast() => Self::Multicast,

@@ -190,10 +190,13 @@ impl Slaac {
         };
         known.preferred_until = preferred_until;
         // (e):
-        //   > 1. If the received Valid Lifetime is greater than 2 hours or greater than RemainingLifetime,
+        //   > 1. If the received Valid Lifetime is greater than 2 hours or greater than
+        //   > RemainingLifetime,
         //   >    set the valid lifetime [...] to the advertised Valid Lifetime.
-        //   > 2. If RemainingLifetime is less than or equal to 2 hours, ignore the Prefix Information option
-        //   >    with regards to the valid lifetime [...] 3. Otherwise, reset the valid lifetime [...] to 2 hours.
+        //   > 2. If RemainingLifetime is less than or equal to 2 hours, ignore the Prefix
+        //   > Information option
+        //   > with regards to the valid lifetime [...] 3. Otherwise, reset the valid lifetime [...]
+        //   > to 2 hours.
         let two_hours = now + TWO_HOURS;
         if valid_until > two_hours || valid_until > known.valid_until {
             known.valid_until = valid_until;

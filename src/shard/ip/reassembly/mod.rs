@@ -1,19 +1,18 @@
-//! Datagrams that arrive in parts (RFC 791 §3.2, RFC 815, RFC 8200 §4.5), put together in memory
-//! that was reserved at the start: so many datagrams, so many bytes, so much time, and nobody gets
-//! more.
+//! Reassembly of fragmented datagrams (RFC 791 §3.2, RFC 815, RFC 8200 §4.5) in memory reserved at
+//! the start. The number of datagrams, their bytes and their lifetime are bounded.
 //!
-//! - Parts that overlap are an attempt to have two readers read two packets: the whole datagram is refused,
-//!   what still comes of it too (RFC 5722 §4, taken for IPv4 as well).
-//! - When memory runs out the oldest datagram goes: one that is still to be completed was begun a moment
-//!   ago, while what a flood leaves behind only ages.
-//! - Refuses to know frames, links and ICMP: `shard/fragments` feeds it and says what came of it.
+//! - Overlapping fragments are an attempt to show two readers two different packets. The datagram
+//!   is refused, with all fragments of it that still arrive (RFC 5722 §4, applied to IPv4 as well).
+//! - When memory runs out, the oldest datagram is evicted. A datagram that can still be completed
+//!   began a moment ago; what a flood leaves behind only ages.
+//! - Refuses to know frames, links and ICMP: `ip/fragments` feeds it and acts on the outcome.
 //!
 //! | file | |
 //! |---|---|
-//! | `part` | a fragment, its key, and why it may be refused |
-//! | `datagram` | one datagram: which bytes are there |
+//! | `part` | a fragment, its key, and the reasons to refuse it |
+//! | `datagram` | one incomplete datagram: which bytes have arrived |
 //! | `pages` | the memory |
-//! | `table` | all of them: found by key, bounded, timed |
+//! | `table` | all incomplete datagrams, by key, with their deadlines |
 
 mod datagram;
 mod pages;
@@ -23,5 +22,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::shard) use part::{Key, Part, Refusal};
-pub(in crate::shard) use table::{Expired, Headers, Reassembly, Taken};
+pub(in crate::shard) use part::{Fragment, Key, Refusal};
+pub(in crate::shard) use table::{Expired, Headers, Outcome, Reassembly};

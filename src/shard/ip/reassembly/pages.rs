@@ -1,30 +1,30 @@
-//! The memory of reassembly: pages of one size, taken and given back, never more than at the start.
+//! The memory of reassembly: a fixed number of pages of one size.
 
-/// Bytes of a page: a fragment of an Ethernet packet takes one or two. Smaller, and a datagram
-/// needs more of them than it can name; larger, and a tiny fragment pins more.
+/// Bytes of a page. A fragment of an Ethernet packet takes one or two. Smaller pages would need
+/// longer page lists in every datagram; larger pages waste more memory on tiny fragments.
 pub(super) const PAGE: usize = 2048;
 
 /// Pages of the longest datagram.
 pub(super) const PAGES_PER_DATAGRAM: usize = (1 << 16) / PAGE;
 
-/// No page.
+/// Marks the absence of a page in a list.
 pub(super) const NONE: u16 = u16::MAX;
 
-/// All pages.
+/// The pool of pages.
 pub(super) struct Pages {
     memory: Box<[u8]>,
     free: Vec<u16>,
 }
 
 impl Pages {
-    /// As many pages as `bytes` hold, enough for the longest datagram at least.
+    /// Creates a pool of `bytes`, but at least large enough for the longest datagram.
     pub(super) fn new(bytes: usize) -> Self {
         let count = (bytes / PAGE).clamp(PAGES_PER_DATAGRAM, usize::from(NONE));
         let memory = vec![0; count * PAGE].into_boxed_slice();
         Self { memory, free: (0..count as u16).rev().collect() }
     }
 
-    /// Pages that nobody has.
+    /// Returns the number of free pages.
     pub(super) const fn free(&self) -> usize {
         self.free.len()
     }

@@ -1,16 +1,16 @@
-//! A fragment as reassembly sees it: where its bytes belong, and what is refused of it.
+//! A fragment as reassembly sees it, the key of its datagram, and the reasons to refuse it.
 
 use core::net::IpAddr;
 
 use crate::metrics::DropReason;
 use crate::wire::Protocol;
 
-/// What the parts of one datagram have in common.
+/// The fields that the fragments of one datagram share.
 ///
 /// RFC 791 §3.2:
 /// > the same values for the four fields: identification, source, destination, and protocol
 ///
-/// RFC 8200 §4.5 leaves the protocol out; it is zero there.
+/// RFC 8200 §4.5 does not include the protocol: it is zero for IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::shard) struct Key {
     pub(in crate::shard) src: IpAddr,
@@ -21,55 +21,55 @@ pub(in crate::shard) struct Key {
 
 /// A fragment.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::shard) struct Part<'a> {
+pub(in crate::shard) struct Fragment<'a> {
     pub(in crate::shard) key: Key,
-    /// Where its bytes belong.
+    /// Offset of its data in the datagram, bytes.
     pub(in crate::shard) offset: u32,
-    /// Whether more parts follow.
+    /// The M flag: more fragments follow.
     pub(in crate::shard) more: bool,
-    /// The congestion bits of its traffic class.
+    /// ECN bits of its traffic class.
     pub(in crate::shard) ecn: u8,
-    /// Everything in front of its bytes: link header, IP header, extension headers.
+    /// All headers in front of its data: link header, IP header, extension headers.
     pub(in crate::shard) head: &'a [u8],
-    /// Bytes at the end of `head` that the whole datagram does not have: the fragment header.
-    pub(in crate::shard) only_here: u8,
-    /// Where in `head` the IP header begins.
+    /// Bytes of the fragment header at the end of `head`, which the reassembled datagram does not
+    /// have.
+    pub(in crate::shard) fragment_header_len: u8,
+    /// Offset of the IP header in `head`.
     pub(in crate::shard) ip_at: usize,
-    /// Where in the IP header the byte is that names what the whole datagram carries, and its
-    /// value.
-    pub(in crate::shard) announced: (u16, Protocol),
-    /// How many bytes the whole datagram's data may have beside its headers.
-    pub(in crate::shard) room: u32,
-    /// Its bytes.
+    /// The protocol of the reassembled datagram, and the offset in the IP header of the byte that
+    /// names it.
+    pub(in crate::shard) next_header: (u16, Protocol),
+    /// The largest data of the reassembled datagram, given its headers; bytes.
+    pub(in crate::shard) payload_max: u32,
+    /// Its data.
     pub(in crate::shard) bytes: &'a [u8],
 }
 
-/// Why a fragment, or its datagram with it, goes no further.
+/// The reason why a fragment, or its whole datagram, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Refusal {
-    /// No bytes, or a length that no part but the last may have.
+    /// No data, or a length that is not a multiple of 8 although more fragments follow.
     Length,
-    /// It would end past the longest packet.
+    /// It ends beyond the longest possible packet.
     TooLong,
-    /// Headers longer than are kept.
+    /// Its headers are longer than the space for them.
     Headers,
-    /// It was there already, the very same.
+    /// An exact duplicate of a fragment that arrived before.
     Duplicate,
-    /// It contradicts another part: the datagram is refused.
+    /// It overlaps or contradicts another fragment: the datagram is refused.
     Overlap,
-    /// Of a datagram that was refused before.
+    /// Its datagram was refused before.
     Refused,
-    /// More parts than any honest sender makes.
+    /// More fragments than any honest sender makes.
     TooMany,
-    /// Some parts say that the path carries congestion marks and others that it met congestion
-    /// (RFC 3168 §5.3).
+    /// Some fragments are Not-ECT while others carry CE (RFC 3168 §5.3).
     Congestion,
-    /// No memory, though everything older was let go.
+    /// No memory, even after all older datagrams were evicted.
     Full,
 }
 
 impl Refusal {
-    /// The name under which it is counted.
+    /// Returns the drop reason under which it is counted.
     pub(in crate::shard) const fn reason(self) -> DropReason {
         match self {
             Self::Length | Self::TooLong | Self::Headers | Self::Congestion => {
