@@ -16,7 +16,8 @@ use crate::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Controller(pub(super) Kind);
 
-/// The window and the state of the algorithm: a pointer at most, so that every variant takes 24 bytes.
+/// The window and the state of the algorithm: a pointer at most, so that every variant takes 24
+/// bytes.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     NewReno(Window, NewReno),
@@ -43,8 +44,8 @@ impl Controller {
         Self(Kind::new(algorithm, Window::new(mss, initial_window)))
     }
 
-    /// Switches to another algorithm: keeps cwnd, drops what was learned of the path. The window of a
-    /// model becomes the threshold, so that no slow start follows.
+    /// Switches to another algorithm: keeps cwnd, drops what was learned of the path. The window of
+    /// a model becomes the threshold, so that no slow start follows.
     pub fn switch(&mut self, algorithm: Algorithm) {
         if algorithm == self.algorithm() {
             return;
@@ -73,14 +74,15 @@ impl Controller {
         self.window().cwnd()
     }
 
-    /// Returns the slow start threshold; `u32::MAX` before the first loss, or if the algorithm has none.
+    /// Returns the slow start threshold; `u32::MAX` before the first loss, or if the algorithm has
+    /// none.
     #[inline]
     pub const fn ssthresh(&self) -> u32 {
         self.window().ssthresh()
     }
 
-    /// Returns the pacing rate on a path with the round trip `srtt`; `None` without pacing. BBR paces
-    /// always, the others if `paced`.
+    /// Returns the pacing rate on a path with the round trip `srtt`; `None` without pacing. BBR
+    /// paces always, the others if `paced`.
     #[inline]
     pub fn pacing_rate(&self, srtt: Option<Duration>, paced: bool) -> Option<u64> {
         match &self.0 {
@@ -150,8 +152,8 @@ impl Controller {
         }
     }
 
-    /// Enters recovery at the first loss of an episode, which ends with [`Self::on_exit_recovery`] or
-    /// [`Self::on_timeout`]; `in_flight` is FlightSize (RFC 5681 §2) at that time.
+    /// Enters recovery at the first loss of an episode, which ends with [`Self::on_exit_recovery`]
+    /// or [`Self::on_timeout`]; `in_flight` is FlightSize (RFC 5681 §2) at that time.
     pub fn on_enter_recovery(&mut self, in_flight: u32, _snd_nxt: SeqNum, _now: Instant) {
         if let Kind::Bbr(window, c) = &mut self.0 {
             return c.on_enter_recovery(window);
@@ -186,7 +188,8 @@ impl Controller {
         self.window_mut().on_timeout(ssthresh);
     }
 
-    /// Undoes the last reduction, which was spurious: nothing was lost (RFC 4015, RFC 5682, D-SACK).
+    /// Undoes the last reduction, which was spurious: nothing was lost (RFC 4015, RFC 5682,
+    /// D-SACK).
     pub fn on_undo(&mut self) {
         match &mut self.0 {
             Kind::NewReno(window, c) => c.on_undo(window),
@@ -196,8 +199,8 @@ impl Controller {
         }
     }
 
-    /// Undoes the reduction of a timeout, RFC 4015 §3.1 (9): `ssthresh` is the flight before it, or the
-    /// threshold if that was larger; at most `cwnd` may be sent at once.
+    /// Undoes the reduction of a timeout, RFC 4015 §3.1 (9): `ssthresh` is the flight before it, or
+    /// the threshold if that was larger; at most `cwnd` may be sent at once.
     pub fn on_undo_of_timeout(&mut self, cwnd: u32, ssthresh: u32) {
         self.on_undo();
         if self.uses_prr() {
@@ -205,7 +208,8 @@ impl Controller {
         }
     }
 
-    /// Reacts to an ECN echo (RFC 3168 §6.1.2), at most once per round trip. `in_flight` is FlightSize.
+    /// Reacts to an ECN echo (RFC 3168 §6.1.2), at most once per round trip. `in_flight` is
+    /// FlightSize.
     pub fn on_congestion_echo(&mut self, in_flight: u32, _now: Instant) {
         let ssthresh = match &mut self.0 {
             Kind::NewReno(window, c) => c.ssthresh_after_echo(window, in_flight),

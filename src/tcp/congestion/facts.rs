@@ -42,7 +42,8 @@ pub struct Ack {
     pub rtt: Option<Duration>,
     /// The delivery rate that this ACK measures, if it does.
     pub rate: Option<RateSample>,
-    /// True if cwnd, and not the program or the peer's window, limited the flight since the last ACK.
+    /// True if cwnd, and not the program or the peer's window, limited the flight since the last
+    /// ACK.
     pub cwnd_limited: bool,
     /// The part of `delivered` that arrived with a CE mark (ECN).
     pub ce: u32,
@@ -53,8 +54,8 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Returns the growth of the window that this ACK allows. SACK blocks or duplicate ACKs may have
-    /// reported a part of the bytes before, and let other segments go already (RFC 3042).
+    /// Returns the growth of the window that this ACK allows. SACK blocks or duplicate ACKs may
+    /// have reported a part of the bytes before, and let other segments go already (RFC 3042).
     pub(super) fn growth(&self) -> u32 {
         self.bytes.min(self.delivered)
     }

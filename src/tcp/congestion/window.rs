@@ -146,8 +146,8 @@ impl Window {
         }
         self.validated_at = coarse(ack.now);
         // RFC 3168 §6.1.2:
-        //   > The sending TCP SHOULD NOT increase the congestion window in response to the receipt of
-        //   > an ECN-Echo ACK packet.
+        //   > The sending TCP SHOULD NOT increase the congestion window in response to the receipt
+        //   > of an ECN-Echo ACK packet.
         if ack.ce > 0 {
             return Growth::Done;
         }
@@ -248,7 +248,8 @@ impl Window {
     }
 
     pub(super) fn on_timeout(&mut self, ssthresh: u32) {
-        // RFC 5681 §3.1: when the same segment times out again, "the value of ssthresh is held constant".
+        // RFC 5681 §3.1: when the same segment times out again, "the value of ssthresh is held
+        // constant".
         if !self.timed_out() {
             self.set_ssthresh(ssthresh);
         }

@@ -277,7 +277,7 @@ fn two_kinds_of_requests_in_one_handshake_are_reset() {
 }
 
 #[test]
-fn a_server_reads_the_last_ack_by_table_4() {
+fn a_server_decodes_the_last_ack_by_table_4() {
     // RFC 9768 §3.2.2.1, §3.2.2.3
     for (field, codepoint, next) in [
         (0b001, Codepoint::Ect0, 5),

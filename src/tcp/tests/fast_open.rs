@@ -103,7 +103,8 @@ fn a_syn_ack_of_all_data_completes_the_handshake() {
 
 #[test]
 fn data_not_acknowledged_by_the_syn_ack_is_sent_with_the_first_ack() {
-    // RFC 7413 §4.2.2: "The client SHOULD retransmit any unacknowledged data in the first ACK packet".
+    // RFC 7413 §4.2.2: "The client SHOULD retransmit any unacknowledged data in the first ACK
+    // packet".
     for (acked, sack) in [(0, false), (0, true), (400, false), (400, true)] {
         let (mut t, _) = opened_with(900);
         let answer = syn().ack(1 + acked).mss(1000);
@@ -173,7 +174,8 @@ fn a_retransmitted_syn_has_neither_data_nor_the_option() {
 
 #[test]
 fn a_late_syn_ack_of_the_data_is_accepted_after_a_spurious_timeout() {
-    // RFC 7413 §4.2.2: the heuristic is for a SYN-ACK that "acknowledges only the initial sequence".
+    // RFC 7413 §4.2.2: the heuristic is for a SYN-ACK that "acknowledges only the initial
+    // sequence".
     let (mut t, _) = opened_with(500);
     t.after_ms(1000).sends_syn();
     t.gets(syn().ack(501).mss(1000)).sends([bare(1).at(501)]);
@@ -296,8 +298,8 @@ fn a_valid_cookie_delivers_syn_data_before_the_handshake_completes() {
 
 #[test]
 fn the_response_follows_the_syn_ack_without_waiting_for_the_ack() {
-    // RFC 7413 §3, §4.2.2 (6): "the server MUST follow [RFC5681] (based on [RFC3390]) to set the initial
-    // congestion window".
+    // RFC 7413 §3, §4.2.2 (6): "the server MUST follow [RFC5681] (based on [RFC3390]) to set the
+    // initial congestion window".
     let mut t = served(plain(), syn().mss(1000), 100);
     t.writes(30_000);
     let sent = t.sent();
@@ -321,8 +323,8 @@ fn the_window_of_the_syn_limits_data_sent_before_the_ack() {
 
 #[test]
 fn a_retransmitted_syn_ack_has_neither_data_nor_cookie() {
-    // RFC 7413 §4.2.2: "If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment with
-    // neither data nor Fast Open options".
+    // RFC 7413 §4.2.2: "If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment
+    // with neither data nor Fast Open options".
     for sack in [false, true] {
         let offer = if sack { syn().mss(1000).permits_sack() } else { syn().mss(1000) };
         let mut t = served(plain(), offer, 100);
@@ -370,7 +372,7 @@ fn a_retransmitted_syn_triggers_another_syn_ack() {
 }
 
 #[test]
-fn a_pending_connection_is_given_up_after_all_retries() {
+fn a_pending_connection_fails_after_all_retries() {
     let mut t = served(Settings { syn_ack_retries: 2, ..plain() }, syn().mss(1000), 100);
     first_syn_ack(&mut t, 100);
     t.after_ms(3_000);

@@ -22,7 +22,8 @@ fn the_first_flight_is_limited_to_the_initial_window() {
 
 #[test]
 fn after_a_timeout_slow_start_begins_with_one_segment() {
-    // §2.2, no slow start after retransmission timeout; §2.14, retransmission sends multiple packets
+    // §2.2, no slow start after retransmission timeout; §2.14, retransmission sends multiple
+    // packets
     let mut t = Script::established().write(10_000);
     assert_eq!(t.sent().len(), 10);
     t.after_ms(200).sends([1..1001]);
@@ -107,7 +108,8 @@ fn the_first_timeout_is_at_least_one_second() {
 
 #[test]
 fn keep_alive_intervals_are_long_enough() {
-    // §2.9, excessively short keepalive connection timeout; §2.11, insufficient interval between keepalives
+    // §2.9, excessively short keepalive connection timeout; §2.11, insufficient interval between
+    // keepalives
     let times = KeepAlive::default();
     assert!(times.interval >= Duration::from_secs(75));
     assert!(times.interval.times(u64::from(times.probes)) >= Duration::from_secs(600));
@@ -169,7 +171,8 @@ fn a_fin_goes_at_once_with_the_last_data() {
 
 #[test]
 fn data_after_a_full_close_is_reset() {
-    // §2.16, failure to send a RST after half duplex close; §2.17, failure to RST on close with data pending
+    // §2.16, failure to send a RST after half duplex close; §2.17, failure to RST on close with
+    // data pending
     let mut t = Script::established();
     t.closes_both().sends([text(1..1).fin()]);
     t.gets(ack(2)).refuses(data(1..11), Disposition::AfterClose).is(Phase::Closed);

@@ -168,7 +168,8 @@ fn both_ends_may_open_at_once() {
     t.sends_syn();
     t.gets(syn().mss(1000)).is(Phase::SynReceived);
     t.sends([text(0..0).flags(SYN_ACK).ack(1)]);
-    // §3.10.7.4, first: the SYN is outside of the window, so "an acknowledgment should be sent in reply".
+    // §3.10.7.4, first: the SYN is outside of the window, so "an acknowledgment should be sent in
+    // reply".
     t.gets(syn().ack(1)).is(Phase::Established).sends([bare(1).at(1)]);
     assert_eq!(t.events(), Events::CONNECTED);
     assert_eq!(t.deadline_ms(), None);

@@ -217,7 +217,8 @@ fn a_probe_waits_for_acks_to_open_the_window() {
 
 #[test]
 fn an_icmp_packet_too_big_sets_the_size() {
-    // RFC 4821 §7.6.2: > search_high and eff_pmtu MAY be set from the MTU value indicated in the message
+    // RFC 4821 §7.6.2: > search_high and eff_pmtu MAY be set from the MTU value indicated in the
+    // message
     let mut t = open(MtuProbing::On).write(60 * FULL);
     let sent = t.sent();
     t.path_error(PathError::TooBig(1350), 1);

@@ -11,8 +11,8 @@ use crate::time::Duration;
 
 #[test]
 fn the_probe_is_due_two_round_trips_after_new_data() {
-    // RFC 8985 §7.2: "The sender SHOULD start or restart a loss probe PTO timer after transmitting new
-    // data"; "the default PTO interval is 2*SRTT".
+    // RFC 8985 §7.2: "The sender SHOULD start or restart a loss probe PTO timer after transmitting
+    // new data"; "the default PTO interval is 2*SRTT".
     let mut t = after_the_first(3);
     t.after_ms(RTT_MS / 2);
     t.writes(1000);
@@ -45,8 +45,8 @@ fn a_duplicate_ack_does_not_postpone_the_probe() {
 
 #[test]
 fn no_probe_is_scheduled_with_sacked_segments_or_in_recovery() {
-    // RFC 8985 §7.2: "unless it is already in fast recovery, RTO recovery, or segments have been SACKed
-    // (i.e., RACK.segs_sacked is not zero)".
+    // RFC 8985 §7.2: "unless it is already in fast recovery, RTO recovery, or segments have been
+    // SACKed (i.e., RACK.segs_sacked is not zero)".
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 3)));
     t.after_ms(RTT_MS / 4).sends([segments(2, 2)]);
@@ -108,8 +108,8 @@ fn the_probe_adapts_to_the_peers_ack_delay() {
 
 #[test]
 fn the_probe_is_sent_at_the_rto_if_that_is_sooner() {
-    // RFC 8985 §7.2: "if the time at which an RTO would fire [...] is sooner than the computed time for the
-    // PTO, then the sender schedules a TLP to be sent at that RTO time."
+    // RFC 8985 §7.2: "if the time at which an RTO would fire [...] is sooner than the computed time
+    // for the PTO, then the sender schedules a TLP to be sent at that RTO time."
     let mut t = in_flight(1);
     for n in 1..40u32 {
         t.after_ms(RTT_MS).gets(ack(1 + n * 1000));
@@ -124,8 +124,8 @@ fn the_probe_is_sent_at_the_rto_if_that_is_sooner() {
 
 #[test]
 fn one_probe_at_a_time_and_one_per_rtt_sample() {
-    // RFC 8985 §7.3: "there is no other previous loss probe still in flight"; "the sender has obtained an
-    // RTT measurement since the last loss probe transmission".
+    // RFC 8985 §7.3: "there is no other previous loss probe still in flight"; "the sender has
+    // obtained an RTT measurement since the last loss probe transmission".
     let mut t = after_the_first(3);
     t.after_ms(2 * RTT_MS).sends([segments(4, 4)]);
     t.writes(1000);
@@ -145,8 +145,9 @@ fn one_probe_at_a_time_and_one_per_rtt_sample() {
 
 #[test]
 fn the_probe_carries_new_data_if_the_window_allows() {
-    // RFC 8985 §7.3: "transmit a previously unsent data segment, if one exists and the receive window
-    // allows"; "FlightSize could be one packet greater than the congestion window temporarily".
+    // RFC 8985 §7.3: "transmit a previously unsent data segment, if one exists and the receive
+    // window allows"; "FlightSize could be one packet greater than the congestion window
+    // temporarily".
     let mut t = after_the_first(10).write(3000);
     t.quiet();
     t.after_ms(2 * RTT_MS).sends([segments(12, 12)]);
@@ -161,8 +162,8 @@ fn the_probe_carries_new_data_if_the_window_allows() {
 
 #[test]
 fn the_ack_of_a_probe_reveals_other_losses() {
-    // RFC 8985 §7.4.1: "RACK-TLP uses this ACK [...] to detect if any segments sent prior to the probe were
-    // dropped"; §7.3: the probe follows "the RACK transmission procedures".
+    // RFC 8985 §7.4.1: "RACK-TLP uses this ACK [...] to detect if any segments sent prior to the
+    // probe were dropped"; §7.3: the probe follows "the RACK transmission procedures".
     let mut t = after_the_first(5);
     t.after_ms(2 * RTT_MS).sends([segments(6, 6)]);
     // Of 2 to 6 only the probe arrives: earlier segments are lost once the window has passed.
@@ -176,8 +177,8 @@ fn the_ack_of_a_probe_reveals_other_losses() {
 
 #[test]
 fn a_probe_acknowledged_as_duplicate_was_no_loss() {
-    // RFC 8985 §7.4.2, case 1: "an ACK that covers TLP.end_seq with a DSACK option"; case 2: "a DupAck
-    // without any SACK option".
+    // RFC 8985 §7.4.2, case 1: "an ACK that covers TLP.end_seq with a DSACK option"; case 2: "a
+    // DupAck without any SACK option".
     for dsack in [true, false] {
         let mut t = after_the_first(3);
         let before = cwnd(&t);
@@ -194,9 +195,10 @@ fn a_probe_acknowledged_as_duplicate_was_no_loss() {
 
 #[test]
 fn a_loss_repaired_by_the_probe_reduces_the_window() {
-    // RFC 8985 §7.4.2: "If the TLP sender does not receive such an indication, then it MUST assume that the
-    // original data segment, the TLP retransmission, or a corresponding ACK was lost for congestion control
-    // purposes"; "SHOULD invoke a congestion control response equivalent to a fast recovery".
+    // RFC 8985 §7.4.2: "If the TLP sender does not receive such an indication, then it MUST assume
+    // that the original data segment, the TLP retransmission, or a corresponding ACK was lost for
+    // congestion control purposes"; "SHOULD invoke a congestion control response equivalent to a
+    // fast recovery".
     let mut t = after_the_first(8);
     t.after_ms(RTT_MS).gets(ack(8001));
     t.after_ms(RTT_MS).sends([segments(9, 9)]);
@@ -225,8 +227,8 @@ fn recovery_cancels_the_probe() {
 
 #[test]
 fn reordering_probe_and_retransmission_timers_are_mutually_exclusive() {
-    // RFC 8985 §8: "mutually exclusive"; "When arming a RACK reordering timer or TLP PTO timer, the sender
-    // SHOULD cancel any other pending timers."
+    // RFC 8985 §8: "mutually exclusive"; "When arming a RACK reordering timer or TLP PTO timer, the
+    // sender SHOULD cancel any other pending timers."
     let mut t = after_the_first(4);
     assert_eq!(t.deadline_ms(), Some(2 * RTT_MS), "the probe");
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 3)));

@@ -28,8 +28,9 @@ fn selective_with(rtt_ms: u64, change: impl FnOnce(&mut Settings)) -> Script {
 
 #[test]
 fn unpushed_data_waits_for_more_and_is_sent_with_it() {
-    // RFC 9293 §3.9.1.2: "When an application issues a series of SEND calls without setting the PUSH flag,
-    // the TCP implementation MAY aggregate the data internally without sending it (MAY-16)."
+    // RFC 9293 §3.9.1.2: "When an application issues a series of SEND calls without setting the
+    // PUSH flag, the TCP implementation MAY aggregate the data internally without sending it
+    // (MAY-16)."
     let mut t = Script::established();
     more_follows(&mut t, true);
     t.writes(100);
@@ -123,9 +124,9 @@ fn a_closed_window_can_be_probed_without_data() {
     t.sends([1..1001]);
     t.gets(ack(1001).window(0));
     t.writes(1000);
-    // RFC 9293 §3.8.6.1: "The transmitting host SHOULD send the first zero-window probe when a zero window
-    // has existed for the retransmission timeout period (SHLD-29) [...], and SHOULD increase exponentially
-    // the interval between successive probes (SHLD-30)."
+    // RFC 9293 §3.8.6.1: "The transmitting host SHOULD send the first zero-window probe when a zero
+    // window has existed for the retransmission timeout period (SHLD-29) [...], and SHOULD increase
+    // exponentially the interval between successive probes (SHLD-30)."
     for wait in [200, 400, 800] {
         t.after_ms(wait - 1).quiet();
         t.after_ms(1).sends([bare(1).at(1000)]);
@@ -136,8 +137,8 @@ fn a_closed_window_can_be_probed_without_data() {
 
 #[test]
 fn a_reopened_window_is_used_as_after_an_idle_period() {
-    // RFC 5681 §4.1: "before beginning transmission if the TCP has not sent data in an interval exceeding
-    // the retransmission timeout": not while the peer takes nothing.
+    // RFC 5681 §4.1: "before beginning transmission if the TCP has not sent data in an interval
+    // exceeding the retransmission timeout": not while the peer takes nothing.
     let mut t = Script::established_with(|s| s.probe_without_data = true).write(10_000);
     t.sent();
     t.gets(ack(10_001).window(0));

@@ -20,7 +20,8 @@ fn spaced(n: u32) -> super::Script {
 
 #[test]
 fn the_rtt_of_a_spurious_retransmission_is_ignored() {
-    // RFC 8985 §6.2 step 2, condition 2: "The segment was last retransmitted less than RACK.min_rtt ago."
+    // RFC 8985 §6.2 step 2, condition 2: "The segment was last retransmitted less than RACK.min_rtt
+    // ago."
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
     t.after_ms(1).gets(ack(4001)).quiet();
@@ -30,8 +31,9 @@ fn the_rtt_of_a_spurious_retransmission_is_ignored() {
 
 #[test]
 fn a_timestamp_echo_of_the_original_does_not_count_for_the_retransmission() {
-    // RFC 8985 §6.2 step 2, condition 1: "The Timestamp Echo Reply field (TSecr) of the ACK's timestamp
-    // option [...] indicates the ACK was not acknowledging the last retransmission of the segment."
+    // RFC 8985 §6.2 step 2, condition 1: "The Timestamp Echo Reply field (TSecr) of the ACK's
+    // timestamp option [...] indicates the ACK was not acknowledging the last retransmission of the
+    // segment."
     let (mut t, first) = stamped_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(stamped_segments(2, 4)).stamp(2, first));
     t.sends([stamped_segments(1, 1)]);
@@ -40,8 +42,8 @@ fn a_timestamp_echo_of_the_original_does_not_count_for_the_retransmission() {
 
 #[test]
 fn an_original_that_arrives_after_later_ones_is_reordering() {
-    // RFC 8985 §6.2 step 3: "If a never-retransmitted segment that's below RACK.fack is (selectively or
-    // cumulatively) acknowledged, it has been delivered out of order."
+    // RFC 8985 §6.2 step 3: "If a never-retransmitted segment that's below RACK.fack is
+    // (selectively or cumulatively) acknowledged, it has been delivered out of order."
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(3, 3)));
     assert!(!flight(&t).reordering.seen);
@@ -76,7 +78,8 @@ fn a_dsack_widens_the_reordering_window() {
 
 #[test]
 fn in_recovery_without_reordering_the_window_is_zero() {
-    // RFC 8985 §6.2 step 4: "the RACK.reo_wnd is set to 0 both upon entering and during fast recovery".
+    // RFC 8985 §6.2 step 4: "the RACK.reo_wnd is set to 0 both upon entering and during fast
+    // recovery".
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
     t.gets(ack(1).sack(segments(6, 6)).sack(segments(2, 4)));
@@ -94,8 +97,8 @@ fn sequence_numbers_break_ties_of_equal_send_times() {
 
 #[test]
 fn the_reordering_timer_waits_for_the_last_within_the_window() {
-    // RFC 8985 §6.2 step 5: "This timer expires at the earliest moment when RACK would conclude that all
-    // the unacknowledged segments within the reordering window were lost."
+    // RFC 8985 §6.2 step 5: "This timer expires at the earliest moment when RACK would conclude
+    // that all the unacknowledged segments within the reordering window were lost."
     let mut t = spaced(3);
     t.after_ms(90).gets(ack(1).sack(segments(3, 3))).quiet();
     // Sent 120 and 110 ms ago; RACK.rtt is 100, the reordering window 25.
@@ -134,8 +137,8 @@ fn a_timeout_does_not_mark_recently_sent_segments() {
 
 #[test]
 fn clocks_of_milliseconds_and_microseconds_both_work() {
-    // RFC 8985 §4 (2): "microsecond resolution is suitable for intra-data center traffic, and millisecond
-    // granularity or finer is suitable for the Internet". A round trip of 200 µs:
+    // RFC 8985 §4 (2): "microsecond resolution is suitable for intra-data center traffic, and
+    // millisecond granularity or finer is suitable for the Internet". A round trip of 200 µs:
     let mut t = opened(plain());
     let step = |t: &mut super::Script, us: u64| {
         t.now += crate::time::Duration::from_micros(us);
@@ -161,8 +164,8 @@ fn clocks_of_milliseconds_and_microseconds_both_work() {
 
 #[test]
 fn lost_segments_wait_for_congestion_control() {
-    // RFC 8985 §9.3: "A segment marked as lost by RACK-TLP MUST NOT be retransmitted until congestion
-    // control deems this appropriate."
+    // RFC 8985 §9.3: "A segment marked as lost by RACK-TLP MUST NOT be retransmitted until
+    // congestion control deems this appropriate."
     let mut t = in_flight(10);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(8, 10)));
     let sent = t.sent().len();

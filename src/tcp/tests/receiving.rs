@@ -78,7 +78,7 @@ fn a_window_with_a_hundred_holes_is_kept() {
 }
 
 #[test]
-fn without_memory_data_is_dropped_as_if_lost() {
+fn without_memory_data_is_dropped_and_retransmitted_later() {
     let mut t = Script::established();
     t.pool = BufferPool::new(0);
     t.refuses(data(1..101), Disposition::NoBuffer).quiet();

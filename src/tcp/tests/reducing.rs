@@ -54,8 +54,9 @@ fn the_flight_shrinks_to_ssthresh_while_segments_are_sent_in_proportion() {
 
 #[test]
 fn below_ssthresh_at_most_the_delivered_bytes_are_sent_plus_one_segment_on_progress() {
-    // RFC 9937 §6.2: "PRR-CRB by default"; "PRR-SSRB when recovery is in good progress", with SafeACK =
-    // "SND.UNA advances and no further loss indicated"; "attempt to catch up, as permitted".
+    // RFC 9937 §6.2: "PRR-CRB by default"; "PRR-SSRB when recovery is in good progress", with
+    // SafeACK = "SND.UNA advances and no further loss indicated"; "attempt to catch up, as
+    // permitted".
     let mut t = in_flight(10);
     // All but the last three are lost.
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(8, 10)));

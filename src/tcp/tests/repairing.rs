@@ -166,8 +166,8 @@ fn heavy_reordering_causes_no_retransmission_once_its_extent_is_known() {
 
 #[test]
 fn r1_and_r2_apply_with_later_data_sacked() {
-    // RFC 9293 §3.8.3: R1 "SHOULD correspond to at least 3 retransmissions" (SHLD-10), R2 "to at least 100
-    // seconds" (SHLD-11), and there the connection is closed.
+    // RFC 9293 §3.8.3: R1 "SHOULD correspond to at least 3 retransmissions" (SHLD-10), R2 "to at
+    // least 100 seconds" (SHLD-11), and there the connection is closed.
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
     let mut retransmitted = t.sent().iter().filter(|sent| sent.seq == 1).count();

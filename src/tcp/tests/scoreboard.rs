@@ -10,8 +10,8 @@ use super::flights::{
 
 #[test]
 fn sacked_data_is_not_retransmitted() {
-    // RFC 2018 §5: "After the SACKed bit is turned on [...], the data sender will skip that segment during
-    // any later retransmission."
+    // RFC 2018 §5: "After the SACKed bit is turned on [...], the data sender will skip that segment
+    // during any later retransmission."
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 3)).sack(segments(5, 8)));
     let mut retransmitted: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
@@ -23,8 +23,9 @@ fn sacked_data_is_not_retransmitted() {
 
 #[test]
 fn sacked_data_stays_buffered_until_acknowledged() {
-    // RFC 2018 §5: "A segment will not be dequeued and its buffer freed until the left window edge is
-    // advanced over it." RFC 6675 §4: "SACKed data MUST NOT be removed from the TCP's retransmission buffer".
+    // RFC 2018 §5: "A segment will not be dequeued and its buffer freed until the left window edge
+    // is advanced over it." RFC 6675 §4: "SACKed data MUST NOT be removed from the TCP's
+    // retransmission buffer".
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
     assert_eq!(t.c.info(&t.settings).send_queued, 4000);
@@ -45,8 +46,8 @@ fn blocks_may_split_segments() {
 
 #[test]
 fn after_a_timeout_the_left_edge_is_retransmitted_even_if_sacked() {
-    // RFC 2018 §5: "The data sender MUST retransmit the segment at the left edge of the window after a
-    // retransmit timeout, whether or not the SACKed bit is on for that segment."
+    // RFC 2018 §5: "The data sender MUST retransmit the segment at the left edge of the window
+    // after a retransmit timeout, whether or not the SACKed bit is on for that segment."
     let mut t = in_flight(5);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(1, 3)));
     t.after_ms(2000);
@@ -78,8 +79,8 @@ fn data_that_the_peer_reneged_on_is_retransmitted() {
 
 #[test]
 fn a_timeout_keeps_the_sacks_of_an_honest_peer() {
-    // RFC 6675 §5.1: "as long as robust tests for reneging are present, an implementation can retain and use
-    // SACK information across a timeout event".
+    // RFC 6675 §5.1: "as long as robust tests for reneging are present, an implementation can
+    // retain and use SACK information across a timeout event".
     let mut t = after_the_first(5);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 5))).sends([segments(2, 2)]);
     t.after_ms(1).gets(ack(1001).sack(segments(3, 6)));
@@ -91,8 +92,9 @@ fn a_timeout_keeps_the_sacks_of_an_honest_peer() {
 
 #[test]
 fn a_dsack_is_recognized_by_the_ack_of_the_same_packet() {
-    // RFC 2883 §5: "An implementation MUST NOT compare the sequence space in the SACK block to the TCP state
-    // variable snd.una [...], as this may result in the wrong conclusion if ACK packets are reordered."
+    // RFC 2883 §5: "An implementation MUST NOT compare the sequence space in the SACK block to the
+    // TCP state variable snd.una [...], as this may result in the wrong conclusion if ACK packets
+    // are reordered."
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(5001));
     t.gets(ack(1).sack(segments(3, 4)));
@@ -103,8 +105,8 @@ fn a_dsack_is_recognized_by_the_ack_of_the_same_packet() {
 
 #[test]
 fn a_dsack_above_the_ack_lies_within_the_second_block() {
-    // RFC 2883 §5: "the sender next compares the sequence space in the first SACK block with the sequence
-    // space in the second SACK block, if there is one."
+    // RFC 2883 §5: "the sender next compares the sequence space in the first SACK block with the
+    // sequence space in the second SACK block, if there is one."
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(4, 4)).sack(segments(3, 5)));
     assert_eq!((flight(&t).counts.duplicates, flight(&t).board.selected()), (1, 3000));
@@ -115,8 +117,8 @@ fn a_dsack_above_the_ack_lies_within_the_second_block() {
 
 #[test]
 fn duplicate_acks_without_new_sacks_release_nothing() {
-    // RFC 3042 §2: "the data sender MUST NOT send new segments in response to duplicate ACKs that contain no
-    // new SACK information".
+    // RFC 3042 §2: "the data sender MUST NOT send new segments in response to duplicate ACKs that
+    // contain no new SACK information".
     let mut t = in_flight(10).write(5000);
     t.after_ms(RTT_MS);
     for _ in 0..5 {
@@ -144,8 +146,8 @@ fn pipe_counts_data_neither_sacked_nor_lost_and_retransmissions() {
 
 #[test]
 fn lost_data_is_sent_in_order_and_before_new_data() {
-    // RFC 6675 §4, NextSeg () (1): "the smallest unSACKed sequence number"; (2): then "previously unsent
-    // data"; §5 (4.3): the first at once, whatever cwnd is.
+    // RFC 6675 §4, NextSeg () (1): "the smallest unSACKed sequence number"; (2): then "previously
+    // unsent data"; §5 (4.3): the first at once, whatever cwnd is.
     let mut t = in_flight(10).write(10_000);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2)).sack(segments(4, 6)));
     let mut sent: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
@@ -158,8 +160,9 @@ fn lost_data_is_sent_in_order_and_before_new_data() {
 
 #[test]
 fn recovery_ends_when_the_recovery_point_is_acknowledged() {
-    // RFC 6675 §5 (4.1), (A): "An incoming cumulative ACK for a sequence number greater than RecoveryPoint
-    // signals the end of loss recovery"; what is known above it "SHOULD NOT be cleared".
+    // RFC 6675 §5 (4.1), (A): "An incoming cumulative ACK for a sequence number greater than
+    // RecoveryPoint signals the end of loss recovery"; what is known above it "SHOULD NOT be
+    // cleared".
     let mut t = in_flight(10).write(10_000);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 10)));
     t.sent();
@@ -174,8 +177,8 @@ fn recovery_ends_when_the_recovery_point_is_acknowledged() {
 
 #[test]
 fn after_a_timeout_no_new_recovery_begins_before_its_end() {
-    // RFC 6675 §5.1: "a new recovery phase [...] MUST NOT be initiated until HighACK is greater than or equal
-    // to the new value of RecoveryPoint"; "Update () SHOULD continue to be used".
+    // RFC 6675 §5.1: "a new recovery phase [...] MUST NOT be initiated until HighACK is greater
+    // than or equal to the new value of RecoveryPoint"; "Update () SHOULD continue to be used".
     let mut t = after_the_first(8);
     t.after_ms(2 * RTT_MS).sends([segments(9, 9)]);
     t.after_ms(260).sends([segments(2, 2)]);
@@ -189,8 +192,8 @@ fn after_a_timeout_no_new_recovery_begins_before_its_end() {
 
 #[test]
 fn false_blocks_are_ignored() {
-    // RFC 2018 §3: a block is a range of data that was received: not beyond SND.NXT, not backwards, not
-    // below SND.UNA, not empty.
+    // RFC 2018 §3: a block is a range of data that was received: not beyond SND.NXT, not backwards,
+    // not below SND.UNA, not empty.
     let lies: [Range<u32>; 6] = [
         4001..9001,
         Range { start: 3001, end: 2001 },

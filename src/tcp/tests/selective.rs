@@ -54,7 +54,8 @@ fn a_lost_retransmission_is_repaired_without_a_timeout() {
 
 #[test]
 fn rack_uses_the_rtt_of_the_latest_delivery() {
-    // RFC 8985 §6.2 step 2: RACK.rtt is "the RTT of the most recently delivered segment", sent last or not.
+    // RFC 8985 §6.2 step 2: RACK.rtt is "the RTT of the most recently delivered segment", sent last
+    // or not.
     let mut t = in_flight(10);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2)));
     t.gets(ack(1).sack(segments(2, 3)));

@@ -12,8 +12,8 @@ fn stamped() -> Script {
 
 #[test]
 fn once_negotiated_every_segment_has_timestamps_including_resets() {
-    // §3.2: "the TSopt MUST be sent in every non-<RST> segment for the duration of the connection, and SHOULD
-    // be sent in an <RST> segment."
+    // §3.2: "the TSopt MUST be sent in every non-<RST> segment for the duration of the connection,
+    // and SHOULD be sent in an <RST> segment."
     let mut t = stamped().write(3000);
     t.c.set_keep_alive(
         &crate::tcp::Env {
@@ -45,8 +45,8 @@ fn once_negotiated_every_segment_has_timestamps_including_resets() {
 
 #[test]
 fn a_segment_without_ack_echoes_zero() {
-    // §3.2: "If the ACK bit is not set in the outgoing TCP header, the sender of that segment SHOULD set the
-    // TSecr field to zero."
+    // §3.2: "If the ACK bit is not set in the outgoing TCP header, the sender of that segment
+    // SHOULD set the TSecr field to zero."
     let mut t = Script::open(Settings { timestamps: true, ..plain() });
     assert_eq!(t.sends_syn().options.timestamps.map(|ts| ts.echo), Some(0));
 }
@@ -94,8 +94,8 @@ fn a_reset_neither_needs_nor_updates_timestamps() {
 
 #[test]
 fn data_within_an_offered_window_stays_acceptable() {
-    // §2.4: "The receiver MUST honor, as in window, any segment that would have been in window for any <ACK>
-    // sent by the receiver", though the scale rounds a later window down.
+    // §2.4: "The receiver MUST honor, as in window, any segment that would have been in window for
+    // any <ACK> sent by the receiver", though the scale rounds a later window down.
     let settings = Settings { window_scaling: true, receive_buffer: 1 << 20, ..plain() };
     let mut t = Script::open(settings);
     t.sends_syn();
@@ -110,7 +110,8 @@ fn data_within_an_offered_window_stays_acceptable() {
 
 #[test]
 fn new_data_stays_within_the_latest_window() {
-    // §2.4: "The initial transmission MUST be within the window announced by the most recent <ACK>."
+    // §2.4: "The initial transmission MUST be within the window announced by the most recent
+    // <ACK>."
     let settings = Settings { window_scaling: true, ..plain() };
     let mut t = Script::open(settings).shake_hands(syn().mss(1000).shift(3));
     t.gets(ack(1).window(300));

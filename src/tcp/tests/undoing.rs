@@ -40,8 +40,8 @@ fn timed_out(n: u32) -> (Script, u32, u32) {
 
 #[test]
 fn an_echo_of_the_original_undoes_fast_recovery() {
-    // RFC 3522 §3.2 (4): "If the value of the Timestamp Echo Reply field [...] is smaller than the value of
-    // RetransmitTS, then proceed to step (5)".
+    // RFC 3522 §3.2 (4): "If the value of the Timestamp Echo Reply field [...] is smaller than the
+    // value of RetransmitTS, then proceed to step (5)".
     let (mut t, first, copy) = repaired(6);
     assert!(copy > first && cwnd(&t) < 9880);
     t.after_ms(10).gets(ack(end(4)).stamp(3, first));
@@ -51,7 +51,8 @@ fn an_echo_of_the_original_undoes_fast_recovery() {
 
 #[test]
 fn an_echo_of_the_retransmission_proves_nothing() {
-    // RFC 3522 §3.2 (4): "else proceed to step (DONE)". And only the first acceptable ACK counts, (3).
+    // RFC 3522 §3.2 (4): "else proceed to step (DONE)". And only the first acceptable ACK counts,
+    // (3).
     let (mut t, first, copy) = repaired(6);
     t.after_ms(RTT_MS).gets(ack(end(4)).stamp(3, copy));
     t.gets(ack(end(5)).stamp(4, first));
@@ -60,8 +61,8 @@ fn an_echo_of_the_retransmission_proves_nothing() {
 
 #[test]
 fn an_echo_with_a_dsack_proves_nothing() {
-    // RFC 3522 §3.2 (5): "If the acceptable ACK carries a DSACK option [RFC2883], then proceed to step
-    // (DONE)".
+    // RFC 3522 §3.2 (5): "If the acceptable ACK carries a DSACK option [RFC2883], then proceed to
+    // step (DONE)".
     let (mut t, first, _) = timed_out(5);
     t.gets(ack(end(3)).sack(stamped_segments(1, 1)).stamp(3, first));
     assert_eq!(undone(&t), 0);
@@ -69,9 +70,9 @@ fn an_echo_with_a_dsack_proves_nothing() {
 
 #[test]
 fn a_timeout_that_lost_acks_can_explain_is_not_undone() {
-    // RFC 3522 §3.2 (5): "if during the lifetime of the TCP connection the TCP sender has previously
-    // received an ACK with a DSACK option, or the acceptable ACK does not acknowledge all outstanding data,
-    // then proceed to step (6)".
+    // RFC 3522 §3.2 (5): "if during the lifetime of the TCP connection the TCP sender has
+    // previously received an ACK with a DSACK option, or the acceptable ACK does not acknowledge
+    // all outstanding data, then proceed to step (6)".
     let (mut t, first, _) = timed_out(5);
     t.gets(ack(end(5)).stamp(3, first));
     assert_eq!(undone(&t), 0, "§3.3: a timeout due to the loss of all ACKs");
@@ -91,8 +92,8 @@ fn a_timeout_that_lost_acks_can_explain_is_not_undone() {
 
 #[test]
 fn a_second_timeout_does_not_restart_the_detection() {
-    // RFC 3522 §3.2: "it must not be reinitiated upon subsequent timeouts for the same segment"; (2): "must
-    // ensure that RetransmitTS does not get overwritten".
+    // RFC 3522 §3.2: "it must not be reinitiated upon subsequent timeouts for the same segment";
+    // (2): "must ensure that RetransmitTS does not get overwritten".
     let (mut t, _, copy) = timed_out(5);
     t.after_ms(600);
     assert_eq!(timeouts(&t), 2);
@@ -124,8 +125,8 @@ fn an_ecn_echo_prevents_undo() {
 
 #[test]
 fn after_a_spurious_timeout_sending_resumes_at_snd_max_without_a_burst() {
-    // RFC 4015 §3.1 (8): "SND.NXT <- SND.MAX"; (9): "cwnd <- FlightSize + min (bytes_acked, IW), ssthresh
-    // <- pipe_prev"; (0): "pipe_prev <- max (FlightSize, ssthresh)".
+    // RFC 4015 §3.1 (8): "SND.NXT <- SND.MAX"; (9): "cwnd <- FlightSize + min (bytes_acked, IW),
+    // ssthresh <- pipe_prev"; (0): "pipe_prev <- max (FlightSize, ssthresh)".
     let (mut t, first, _) = timed_out(8);
     t.writes(5 * 988);
     assert_eq!((cwnd(&t), t.sent().len()), (988, 0));
@@ -138,8 +139,8 @@ fn after_a_spurious_timeout_sending_resumes_at_snd_max_without_a_burst() {
 
 #[test]
 fn after_a_spurious_timeout_the_rto_is_longer() {
-    // RFC 4015 §3.1 (11): "Upon the first RTT-SAMPLE taken from new data; [...] SRTT <- max (SRTT_prev,
-    // RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev, RTT-SAMPLE/2)".
+    // RFC 4015 §3.1 (11): "Upon the first RTT-SAMPLE taken from new data; [...] SRTT <- max
+    // (SRTT_prev, RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev, RTT-SAMPLE/2)".
     let (mut t, first, _) = timed_out(8);
     t.writes(988);
     t.gets(ack(end(2)).stamp(3, first)).sends([stamped_segments(9, 9)]);
@@ -150,8 +151,8 @@ fn after_a_spurious_timeout_the_rto_is_longer() {
 
 #[test]
 fn undo_needs_a_dsack_for_every_retransmission() {
-    // RFC 3708 §3 (B.1): "all retransmissions in the previous window of data were spurious"; (B.2): "We can
-    // make no conclusions".
+    // RFC 3708 §3 (B.1): "all retransmissions in the previous window of data were spurious"; (B.2):
+    // "We can make no conclusions".
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(3, 6)));
     let mut count = t.sent().len();
@@ -167,9 +168,9 @@ fn undo_needs_a_dsack_for_every_retransmission() {
 
 #[test]
 fn a_lost_window_of_acks_prevents_undo() {
-    // RFC 3708 §3 (A.1): "If the SACK scoreboard is empty [...] and the left edge of the incoming DSACK is
-    // equal to SND.UNA, processing of this DSACK MUST be terminated and the congestion control state MUST
-    // NOT be reverted during the current window of data."
+    // RFC 3708 §3 (A.1): "If the SACK scoreboard is empty [...] and the left edge of the incoming
+    // DSACK is equal to SND.UNA, processing of this DSACK MUST be terminated and the congestion
+    // control state MUST NOT be reverted during the current window of data."
     let mut t = in_flight(4);
     t.after_ms(2 * RTT_MS).sends([segments(1, 1)]);
     t.after_ms(300).sends([segments(1, 1)]);
@@ -180,8 +181,8 @@ fn a_lost_window_of_acks_prevents_undo() {
 
 #[test]
 fn a_segment_retransmitted_twice_is_no_evidence() {
-    // RFC 3708 §3 (A.3): "If the segment was retransmitted more than once processing of this DSACK MUST be
-    // terminated and the congestion control state MUST NOT be reverted".
+    // RFC 3708 §3 (A.3): "If the segment was retransmitted more than once processing of this DSACK
+    // MUST be terminated and the congestion control state MUST NOT be reverted".
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 5))).sends([segments(2, 2)]);
     t.after_ms(1000);
@@ -193,9 +194,9 @@ fn a_segment_retransmitted_twice_is_no_evidence() {
 
 #[test]
 fn after_a_network_duplicate_dsacks_prove_nothing() {
-    // RFC 3708 §3 (A.4): "If the segment was not retransmitted the incoming DSACK indicates that the network
-    // duplicated the segment [...]. In addition, the algorithm specified in this document MUST NOT be used
-    // for the remainder of the connection".
+    // RFC 3708 §3 (A.4): "If the segment was not retransmitted the incoming DSACK indicates that
+    // the network duplicated the segment [...]. In addition, the algorithm specified in this
+    // document MUST NOT be used for the remainder of the connection".
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1001)).gets(ack(1001).sack(segments(1, 1)));
     t.gets(ack(1001).sack(segments(3, 5)));
@@ -229,9 +230,9 @@ fn delayed() -> Script {
 
 #[test]
 fn f_rto_sends_new_data_after_the_retransmission_is_acknowledged() {
-    // RFC 5682 §3.1 step 1, step 2 b): "transmit up to two new (previously unsent) segments and proceed to
-    // step 3"; step 3 b): "declare the timeout spurious", "because the segment acknowledged with this ACK
-    // was transmitted before the timeout".
+    // RFC 5682 §3.1 step 1, step 2 b): "transmit up to two new (previously unsent) segments and
+    // proceed to step 3"; step 3 b): "declare the timeout spurious", "because the segment
+    // acknowledged with this ACK was transmitted before the timeout".
     let mut t = delayed();
     t.gets(ack(2001)).sends([segments(13, 13), segments(14, 14)]);
     assert_eq!(undone(&t), 0);
@@ -255,8 +256,9 @@ fn f_rto_accepts_a_sacked_original() {
 
 #[test]
 fn f_rto_ignores_duplicate_acks_before_the_first_ack() {
-    // RFC 5682 §3.1 step 2: "If duplicate ACKs arrive before the cumulative acknowledgment for retransmitted
-    // data, adjust the scoreboard according to the incoming SACK information. Stay in step 2".
+    // RFC 5682 §3.1 step 2: "If duplicate ACKs arrive before the cumulative acknowledgment for
+    // retransmitted data, adjust the scoreboard according to the incoming SACK information. Stay in
+    // step 2".
     let mut t = delayed();
     t.gets(ack(1001).sack(segments(5, 5)));
     assert_eq!(undone(&t), 0);
@@ -268,8 +270,8 @@ fn f_rto_ignores_duplicate_acks_before_the_first_ack() {
 
 #[test]
 fn f_rto_ends_when_everything_is_acknowledged() {
-    // RFC 5682 §3.1 step 2 a): "revert to the conventional RTO recovery and set the congestion window to no
-    // more than 2 * MSS".
+    // RFC 5682 §3.1 step 2 a): "revert to the conventional RTO recovery and set the congestion
+    // window to no more than 2 * MSS".
     let mut t = delayed();
     t.gets(ack(12_001));
     assert_eq!(undone(&t), 0);
@@ -278,8 +280,8 @@ fn f_rto_ends_when_everything_is_acknowledged() {
 
 #[test]
 fn f_rto_without_new_data_reverts_to_conventional_recovery() {
-    // RFC 5682 §3.1 step 2 b): "If the TCP sender is not able to transmit any previously unsent data [...]
-    // continue with slow-start retransmissions".
+    // RFC 5682 §3.1 step 2 b): "If the TCP sender is not able to transmit any previously unsent
+    // data [...] continue with slow-start retransmissions".
     let mut t = after_the_first(6);
     t.after_ms(2 * RTT_MS).sends([segments(7, 7)]);
     t.after_ms(260).sends([segments(2, 2)]);
@@ -290,10 +292,10 @@ fn f_rto_without_new_data_reverts_to_conventional_recovery() {
 
 #[test]
 fn f_rto_ends_when_only_new_data_is_acknowledged() {
-    // RFC 5682 §3.1 step 3 a): "If the Cumulative Acknowledgment field or the SACK information covers more
-    // than RecoveryPoint, set the congestion window to no more than 3 * MSS and proceed with the
-    // conventional RTO recovery"; "also when the acknowledgment is a duplicate ACK and it does not
-    // acknowledge any new, previously unacknowledged data".
+    // RFC 5682 §3.1 step 3 a): "If the Cumulative Acknowledgment field or the SACK information
+    // covers more than RecoveryPoint, set the congestion window to no more than 3 * MSS and proceed
+    // with the conventional RTO recovery"; "also when the acknowledgment is a duplicate ACK and it
+    // does not acknowledge any new, previously unacknowledged data".
     let mut t = delayed();
     t.gets(ack(2001)).sends([segments(13, 13), segments(14, 14)]);
     t.gets(ack(2001).sack(segments(13, 13)));
@@ -311,8 +313,8 @@ fn f_rto_ends_when_only_new_data_is_acknowledged() {
 
 #[test]
 fn f_rto_is_not_used_in_recovery() {
-    // RFC 5682 §3.1: "This algorithm SHOULD NOT be applied if the TCP sender is already in loss recovery
-    // when a retransmission timeout occurs."
+    // RFC 5682 §3.1: "This algorithm SHOULD NOT be applied if the TCP sender is already in loss
+    // recovery when a retransmission timeout occurs."
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 5))).sends([segments(2, 2)]);
     t.c.recovery.controller.set_cwnd(1000);
@@ -327,8 +329,9 @@ fn f_rto_is_not_used_in_recovery() {
 
 #[test]
 fn a_second_timeout_restarts_f_rto() {
-    // RFC 5682 §3.1: "If the retransmission timer expires again during the execution of the SACK-enhanced
-    // F-RTO algorithm, the TCP sender MUST re-start the algorithm processing from step 1."
+    // RFC 5682 §3.1: "If the retransmission timer expires again during the execution of the
+    // SACK-enhanced F-RTO algorithm, the TCP sender MUST re-start the algorithm processing from
+    // step 1."
     let mut t = delayed();
     t.after_ms(520).sends([segments(2, 2)]);
     assert_eq!(timeouts(&t), 2);

@@ -27,7 +27,8 @@ type Row = (&'static str, fn() -> In, Phase, Answer);
 
 /// SND.UNA = ISS, SND.NXT = ISS + 1.
 const IN_SYN_SENT: [Row; 25] = [
-    // First, the ACK: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set".
+    // First, the ACK: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is
+    // set".
     ("an ACK of nothing", || ack(0).seq(0), SynSent, Reset),
     ("an ACK of unsent data", || ack(2).seq(0), SynSent, Reset),
     ("a SYN-ACK of nothing", || syn().ack(0), SynSent, Reset),

@@ -41,7 +41,8 @@ fn path(link: Link) -> Path {
 
 #[test]
 fn startup_ends_on_a_plateau_with_the_bandwidth_known_to_two_percent() {
-    // Appendix A.1: "the estimated bandwidth is close (i.e., within 2%) to the simulated bandwidth".
+    // Appendix A.1: "the estimated bandwidth is close (i.e., within 2%) to the simulated
+    // bandwidth".
     for (mbit, rtt_ms) in [(10, 20), (100, 1), (100, 100)] {
         let mut path = path(Link::new(mbit, rtt_ms, 4.0));
         let seen = path.run_until(20 * rtt_ms + 100, |flow| flow.state != State::Startup);

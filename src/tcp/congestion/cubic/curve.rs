@@ -48,8 +48,8 @@ impl Default for Detector {
     }
 }
 
-/// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch and
-/// undo_W_est in the stage.
+/// RFC 9438 §4.9.2: undo_cwnd, undo_ssthresh, undo_cwnd_prior, undo_W_max, and undo_K, undo_t_epoch
+/// and undo_W_est in the stage.
 #[derive(Clone, Debug)]
 struct Saved {
     window: Undo,
@@ -161,7 +161,8 @@ impl Cubic {
         self.pause();
     }
 
-    /// RFC 9438 §4.8: after a timeout the first stage has K = 0 and W_max = the window it begins with.
+    /// RFC 9438 §4.8: after a timeout the first stage has K = 0 and W_max = the window it begins
+    /// with.
     pub(in super::super) fn forget_plateau(&mut self) {
         if let Some(curve) = self.curve.as_deref_mut() {
             curve.w_max = None;

@@ -65,8 +65,8 @@ impl Stage {
         cwnd_prior: f64,
     ) -> f64 {
         self.advance(now);
-        // RFC 9438 §4.3: W_est = W_est + alpha_cubic * segments_acked / cwnd; alpha_cubic is 1 once W_est
-        // has reached cwnd_prior.
+        // RFC 9438 §4.3: W_est = W_est + alpha_cubic * segments_acked / cwnd; alpha_cubic is 1 once
+        // W_est has reached cwnd_prior.
         let alpha = if self.w_est >= cwnd_prior { 1.0 } else { ALPHA };
         self.w_est += alpha * acked / cwnd;
         // RFC 9438 §4.3: where W_cubic(t) is below W_est, cwnd becomes W_est, so never less than
@@ -74,8 +74,8 @@ impl Stage {
         if self.w_cubic(self.elapsed) < self.w_est {
             return (self.w_est - cwnd).max(0.0);
         }
-        // RFC 9438 §4.2, the target one round trip ahead, bounded; §4.4, §4.5: (target - cwnd) / cwnd for
-        // each segment acknowledged.
+        // RFC 9438 §4.2, the target one round trip ahead, bounded; §4.4, §4.5: (target - cwnd) /
+        // cwnd for each segment acknowledged.
         let target = self.w_cubic(self.elapsed + rtt).clamp(cwnd, 1.5 * cwnd);
         (target - cwnd) / cwnd * acked
     }
