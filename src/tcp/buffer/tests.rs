@@ -92,8 +92,8 @@ fn a_ring_shrinks_to_what_it_holds() {
 #[test]
 fn a_lower_limit_frees_unused_buffers() {
     let mut pool = BufferPool::new(64 * KIB);
-    let lent: Vec<_> = (0..4).map(|_| pool.acquire(8192).unwrap()).collect();
-    lent.into_iter().for_each(|memory| pool.release(memory));
+    let buffers: Vec<_> = (0..4).map(|_| pool.acquire(8192).unwrap()).collect();
+    buffers.into_iter().for_each(|memory| pool.release(memory));
     pool.set_limit(16 * KIB);
     assert_eq!((pool.held(), pool.limit()), (16 * KIB, 16 * KIB));
 }
@@ -135,9 +135,9 @@ fn a_warm_class_reuses_its_memory() {
 #[test]
 fn releasing_never_grows_the_free_list() {
     let mut pool = BufferPool::new(1 << 20);
-    let lent: Vec<_> = (0..100).map(|_| pool.acquire(2048).unwrap()).collect();
+    let buffers: Vec<_> = (0..100).map(|_| pool.acquire(2048).unwrap()).collect();
     let room = pool.classes[0].free.capacity();
-    lent.into_iter().for_each(|memory| pool.release(memory));
+    buffers.into_iter().for_each(|memory| pool.release(memory));
     assert_eq!((pool.classes[0].free.len(), pool.classes[0].free.capacity()), (100, room));
 }
 
@@ -239,15 +239,18 @@ proptest! {
     }
 
     #[test]
-    fn a_pool_never_holds_more_than_its_limit(sizes in proptest::collection::vec(1u32..70_000, 1..100)) {
+    fn a_pool_never_holds_more_than_its_limit(
+        sizes in proptest::collection::vec(1u32..70_000, 1..100),
+    ) {
         let mut pool = BufferPool::new(256 * KIB);
-        let mut lent = Vec::new();
+        let mut buffers = Vec::new();
         for size in sizes {
             match pool.acquire(size) {
-                Some(memory) => lent.push(memory),
-                None => lent.drain(..).step_by(2).for_each(|memory| pool.release(memory)),
+                Some(memory) => buffers.push(memory),
+                None => buffers.drain(..).step_by(2).for_each(|memory| pool.release(memory)),
             }
-            let on_free_lists: usize = pool.classes.iter().flat_map(|c| &c.free).map(|m| m.len()).sum();
+            let free = pool.classes.iter().flat_map(|class| &class.free);
+            let on_free_lists: usize = free.map(|memory| memory.len()).sum();
             prop_assert_eq!(pool.held() - pool.in_use(), on_free_lists);
             prop_assert!(pool.held() <= pool.limit());
         }
@@ -280,7 +283,10 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
 
 proptest! {
     #[test]
-    fn promises_and_send_buffers_never_exceed_the_limit(limit in 0usize..1 << 24, claims in claims()) {
+    fn promises_and_send_buffers_never_exceed_the_limit(
+        limit in 0usize..1 << 24,
+        claims in claims(),
+    ) {
         let mut accounts = Accounts::new(limit);
         let mut promises = [Promise::credit(65_536); 40];
         let mut lent = [0u32; 40];

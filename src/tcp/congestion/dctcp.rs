@@ -96,8 +96,8 @@ impl Dctcp {
     }
 
     /// RFC 8257 §3.5:
-    ///   > A DCTCP sender MUST react to loss episodes in the same way as conventional TCP, including
-    ///   > fast retransmit and fast recovery algorithms, as specified in [RFC5681].
+    ///   > A DCTCP sender MUST react to loss episodes in the same way as conventional TCP,
+    ///   > including fast retransmit and fast recovery algorithms, as specified in [RFC5681].
     pub(super) fn ssthresh_after_loss(&mut self, window: &mut Window, in_flight: u32) -> u32 {
         self.marks().undo = Some(window.before_reduction());
         self.marks().credit = 0;

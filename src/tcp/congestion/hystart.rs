@@ -101,8 +101,8 @@ impl HyStart {
             return;
         }
         if self.css_rounds > 0 {
-            // > If (currentRoundMinRTT < cssBaselineMinRtt), cssBaselineMinRtt = infinity, resume slow
-            // > start
+            // > If (currentRoundMinRTT < cssBaselineMinRtt), cssBaselineMinRtt = infinity, resume
+            // > slow start
             if self.current_round_us < self.css_baseline_us {
                 self.css_rounds = 0;
                 self.css_baseline_us = u32::MAX;

@@ -11,7 +11,7 @@
 //! | a segment is marked lost | [`Controller::on_lost`], before the ACK that revealed it |
 //! | the first loss of an episode | [`Controller::on_enter_recovery`] |
 //! | an ACK delivers something or reveals a loss | [`Controller::on_ack`], in recovery too |
-//! | all that was in flight at the start of the episode is acknowledged | [`Controller::on_exit_recovery`] |
+//! | the flight at the start of the episode is acknowledged | [`Controller::on_exit_recovery`] |
 //! | the retransmission timer expires | [`Controller::on_timeout`] |
 //! | the last reduction was spurious | [`Controller::on_undo`] |
 //! | an ECN echo, once per round trip | [`Controller::on_congestion_echo`] |

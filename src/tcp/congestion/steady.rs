@@ -103,7 +103,8 @@ fn dctcp_fills_the_path_with_a_short_queue() {
 
 #[test]
 fn ecn_replaces_loss_for_the_other_algorithms() {
-    // RFC 3168 §6.1.2, RFC 8511, draft-ietf-ccwg-bbr §3.6: marks bound the queue, nothing is dropped.
+    // RFC 3168 §6.1.2, RFC 8511, draft-ietf-ccwg-bbr §3.6: marks bound the queue, nothing is
+    // dropped.
     for (algorithm, least) in [(NewReno, 0.95), (Cubic, 0.95), (Bbr, 0.85)] {
         let link = Link { mark_from: Some(125_000), ..Link::new(100, 20, 4.0) };
         let mut path = Path::of(algorithm, link);

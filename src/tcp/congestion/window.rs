@@ -146,8 +146,8 @@ impl Window {
         }
         self.validated_at = coarse(ack.now);
         // RFC 3168 §6.1.2:
-        //   > The sending TCP SHOULD NOT increase the congestion window in response to the receipt of
-        //   > an ECN-Echo ACK packet.
+        //   > The sending TCP SHOULD NOT increase the congestion window in response to the receipt
+        //   > of an ECN-Echo ACK packet.
         if ack.ce > 0 {
             return Growth::Done;
         }

@@ -4,7 +4,7 @@ use super::{Script, ack, bare, data, fin, text};
 use crate::tcp::Events;
 
 #[test]
-fn an_ack_waits_for_company_at_most_ack_delay() {
+fn an_ack_is_delayed_by_at_most_ack_delay() {
     let mut t = Script::established();
     t.gets(data(1..101)).quiet();
     t.after_ms(39).quiet();
@@ -31,7 +31,7 @@ fn a_burst_is_answered_by_one_ack() {
 }
 
 #[test]
-fn the_delayed_ack_rides_on_data() {
+fn a_delayed_ack_is_piggybacked_on_data() {
     let mut t = Script::established();
     t.gets(data(1..101));
     t.writes(50);
@@ -40,7 +40,7 @@ fn the_delayed_ack_rides_on_data() {
 }
 
 #[test]
-fn a_young_connection_acknowledges_at_once() {
+fn a_new_connection_acknowledges_at_once() {
     let mut t = Script::established();
     t.c.rcv.quick = 2;
     t.gets(data(1..101)).sends([bare(101)]);
@@ -49,7 +49,7 @@ fn a_young_connection_acknowledges_at_once() {
 }
 
 #[test]
-fn an_out_of_order_segment_is_answered_by_a_duplicate_ack_each() {
+fn each_out_of_order_segment_triggers_a_duplicate_ack() {
     let mut t = Script::established();
     t.gets(data(101..201)).gets(data(201..301)).gets(data(401..501));
     t.sends([bare(1), bare(1), bare(1)]);
@@ -85,7 +85,7 @@ fn an_ack_is_never_acknowledged() {
 }
 
 #[test]
-fn readable_is_told_for_data_in_order_only() {
+fn readable_is_reported_for_in_order_data_only() {
     let mut t = Script::established();
     t.gets(data(101..201));
     assert!(t.events().is_empty());

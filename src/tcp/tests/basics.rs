@@ -1,5 +1,5 @@
-//! What every TCP must do whatever its loss recovery and congestion control: RFC 9293 §3.7.1, §3.8.1 to
-//! §3.8.3, in black-box tests.
+//! Requirements on every TCP, independent of loss recovery and congestion control: RFC 9293 §3.7.1,
+//! §3.8.1 to §3.8.3, in black-box tests.
 
 use super::literals::Sent;
 use super::script::plain;
@@ -9,9 +9,9 @@ use crate::tcp::{Flags, Phase, Settings};
 use crate::time::Duration;
 
 #[test]
-fn an_mss_option_is_on_every_syn_and_on_nothing_else() {
-    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65; and the other options of a SYN: RFC 2018 §2,
-    // RFC 7323 §2.2
+fn only_syns_carry_an_mss_option() {
+    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65; and the other options of a SYN: RFC
+    // 2018 §2, RFC 7323 §2.2
     let mut t = Script::open(Settings::default());
     assert_eq!(t.sends_syn().options.mss, Some(1460));
     t.gets(syn().mss(1460).permits_sack().shift(2)).is(Phase::SynReceived);
@@ -31,7 +31,7 @@ fn an_mss_option_is_on_every_syn_and_on_nothing_else() {
 }
 
 #[test]
-fn a_segment_is_never_longer_than_either_side_allows() {
+fn a_segment_never_exceeds_the_limit_of_either_side() {
     // RFC 9293 §3.7.1, MUST-16: min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize
     for (theirs, longest) in [(400, 400), (1000, 1000), (9000, 1000)] {
         let mut t = Script::open(plain()).shake_hands(syn().mss(theirs));
@@ -41,7 +41,7 @@ fn a_segment_is_never_longer_than_either_side_allows() {
 }
 
 #[test]
-fn the_timeout_is_that_of_rfc_6298() {
+fn the_timeout_follows_rfc_6298() {
     // RFC 9293 §3.8.1, MUST-18; RFC 6298 (2.2), (2.3): SRTT + 4 * RTTVAR
     let rto = |t: &Script| t.c.info(&t.settings).rto;
     let mut t = Script::open(plain());
@@ -57,7 +57,7 @@ fn the_timeout_is_that_of_rfc_6298() {
 }
 
 #[test]
-fn a_segment_sent_again_gives_no_sample() {
+fn a_retransmitted_segment_gives_no_sample() {
     // RFC 9293 §3.8.1, MUST-18; RFC 6298 §3, Karn's algorithm
     let mut t = Script::open(plain());
     t.sends_syn();
@@ -66,7 +66,7 @@ fn a_segment_sent_again_gives_no_sample() {
     t.sent();
     let srtt = t.c.info(&t.settings).srtt;
     t.after_ms(900);
-    assert!(t.sent().iter().any(|sent| sent.seq == 1), "it was sent again");
+    assert!(t.sent().iter().any(|sent| sent.seq == 1), "it was retransmitted");
     t.after_ms(10).gets(ack(1001));
     assert_eq!(t.c.info(&t.settings).srtt, srtt);
 }
@@ -87,7 +87,7 @@ fn timeouts_double() {
     }
 }
 
-/// Segments that a round trip's acknowledgments let go.
+/// Returns the number of segments that the acknowledgments of a round trip release.
 fn round_trip(t: &mut Script, sent_to: &mut u32, acked: &mut u32) -> usize {
     t.after_ms(100);
     let (mut segments, flight_end) = (0, *sent_to);
@@ -104,7 +104,7 @@ fn round_trip(t: &mut Script, sent_to: &mut u32, acked: &mut u32) -> usize {
 
 #[test]
 fn slow_start_doubles_and_congestion_avoidance_adds_one() {
-    // RFC 9293 §3.8.2, MUST-19; RFC 5681 §3.1. NewReno is RFC 5681 by the letter.
+    // RFC 9293 §3.8.2, MUST-19; RFC 5681 §3.1. NewReno follows RFC 5681 literally.
     let mut t = Script::established_with(|s| {
         s.congestion = Algorithm::NewReno;
         s.initial_window = 2;
@@ -116,7 +116,7 @@ fn slow_start_doubles_and_congestion_avoidance_adds_one() {
     let flights: Vec<usize> =
         (0..3).map(|_| round_trip(&mut t, &mut sent_to, &mut acked)).collect();
     assert_eq!(flights, [4, 8, 16]);
-    // A timeout: half of the flight is the threshold, one segment the window.
+    // A timeout: ssthresh becomes half of the flight, cwnd one segment.
     let wait = t.deadline_ms().expect("the timer runs");
     t.after_ms(wait + 1);
     assert_eq!(t.sent().len(), 1);
@@ -135,7 +135,7 @@ fn slow_start_doubles_and_congestion_avoidance_adds_one() {
 }
 
 #[test]
-fn a_syn_is_sent_again_for_three_minutes_at_least() {
+fn a_syn_is_retransmitted_for_at_least_three_minutes() {
     // RFC 9293 §3.8.3, MUST-23
     let mut t = Script::open(Settings::default());
     t.sends_syn();
@@ -146,7 +146,7 @@ fn a_syn_is_sent_again_for_three_minutes_at_least() {
 }
 
 #[test]
-fn the_thresholds_are_those_that_the_rfc_recommends() {
+fn r1_r2_and_keep_alive_defaults_follow_the_rfc() {
     // RFC 9293 §3.8.3, SHLD-11: R2 of 100 s at least; §3.8.6.3, MUST-40; §3.8.4, MUST-25, MUST-28
     let settings = Settings::default();
     assert!(settings.give_up_after >= Duration::from_secs(100));

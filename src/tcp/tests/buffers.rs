@@ -1,4 +1,4 @@
-//! Buffers that grow with the flow, and give way when memory is short (RFC 9293 §3.8.6).
+//! Buffers that grow with the flow and shrink under memory pressure (RFC 9293 §3.8.6).
 
 use super::flights::{RTT_MS, opened, segments};
 use super::script::plain;
@@ -6,7 +6,7 @@ use super::{Script, ack, bare, data, syn};
 use crate::tcp::congestion::Algorithm;
 use crate::tcp::{BufferPool, Disposition, Embryo, Events, Flags, SeqNum, Settings};
 
-/// A connection whose receive buffer begins with `first` bytes and may grow to `most`.
+/// Returns a connection whose receive buffer starts at `first` bytes and may grow to `most`.
 fn receiver(first: u32, most: u32) -> Script {
     let settings = Settings {
         receive_buffer: most,
@@ -21,8 +21,8 @@ fn receiver(first: u32, most: u32) -> Script {
     t
 }
 
-/// As much arrives as the window takes, and is read at once; a round trip passes.
-fn a_window_flows(t: &mut Script, from: u32) -> u32 {
+/// Delivers a full window of data, read at once; a round trip passes.
+fn deliver_window(t: &mut Script, from: u32) -> u32 {
     let end = from + t.c.rcv.wnd() / 1000 * 1000;
     let mut at = from;
     while at < end {
@@ -40,27 +40,27 @@ fn grown(first: u32, most: u32) -> (Script, u32) {
     let mut t = receiver(first, most);
     let mut at = 1;
     for _ in 0..10 {
-        at = a_window_flows(&mut t, at);
+        at = deliver_window(&mut t, at);
     }
     assert_eq!(t.c.receive_buffer(&t.settings), most);
     (t, at)
 }
 
 #[test]
-fn the_window_grows_by_what_is_read_in_a_round_trip() {
+fn the_window_grows_with_the_bytes_read_per_round_trip() {
     let mut t = receiver(16 << 10, 1 << 20);
     let (mut at, mut sizes) = (1, Vec::new());
     for _ in 0..8 {
-        at = a_window_flows(&mut t, at);
+        at = deliver_window(&mut t, at);
         sizes.push(t.c.receive_buffer(&t.settings) >> 10);
     }
     assert!(sizes.is_sorted() && sizes[0] == 16 && sizes[7] == 1024, "{sizes:?}");
     assert!(sizes.windows(2).all(|two| two[1] <= 8 * two[0]), "{sizes:?}");
     assert_eq!(t.pool.accounts().promised(), 1 << 20);
-    // RFC 7323 §2.3: and the largest can be told, since the SYN's shift was chosen for it.
-    at = a_window_flows(&mut t, at);
-    let told = a_window_flows(&mut t, at) - at;
-    assert!(told >= (1 << 20) - 2000, "{told}");
+    // RFC 7323 §2.3: the largest window can be advertised, since the SYN's shift was chosen for it.
+    at = deliver_window(&mut t, at);
+    let advertised = deliver_window(&mut t, at) - at;
+    assert!(advertised >= (1 << 20) - 2000, "{advertised}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_window_of_a_slow_reader_does_not_grow() {
 }
 
 #[test]
-fn a_window_need_not_be_larger_than_twice_what_is_read() {
+fn a_window_of_twice_the_read_rate_does_not_grow() {
     let mut t = Script::established_with(|s| {
         (s.receive_buffer, s.receive_buffer_initial) = (1 << 20, 64 << 10);
         s.timestamps = true;
@@ -89,7 +89,7 @@ fn a_window_need_not_be_larger_than_twice_what_is_read() {
     for round in 0..50 {
         for segment in 0..10 {
             let at = 1 + round * 10_000 + segment * 1000;
-            // What it echoes was told a round trip before, by a clock that began at 5.
+            // The TSecr was sent a round trip before, by a clock that started at 5.
             let echo = (t.now.as_millis() as u32 + 5) - 100;
             t.gets(data(at..at + 1000).stamp(100 + round, echo));
             t.reads(1000);
@@ -102,7 +102,7 @@ fn a_window_need_not_be_larger_than_twice_what_is_read() {
 }
 
 #[test]
-fn an_idle_connection_has_no_claim_to_memory() {
+fn an_idle_connection_reserves_no_memory() {
     let mut t = receiver(64 << 10, 1 << 20);
     assert_eq!((t.c.rcv.wnd(), t.pool.accounts().promised()), (65_535, 0));
     t.gets(data(1..1001));
@@ -112,7 +112,7 @@ fn an_idle_connection_has_no_claim_to_memory() {
 }
 
 #[test]
-fn all_memory_goes_back_at_the_end() {
+fn all_memory_is_released_at_the_end() {
     let (mut t, _) = grown(16 << 10, 1 << 20);
     t.writes(10_000);
     t.aborts();
@@ -122,7 +122,7 @@ fn all_memory_goes_back_at_the_end() {
 }
 
 #[test]
-fn a_window_that_was_grown_is_given_up_with_the_peers_fin() {
+fn the_peers_fin_releases_the_receive_reservation() {
     let (mut t, at) = grown(16 << 10, 1 << 20);
     assert!(t.pool.accounts().promised() > 0);
     t.gets(super::fin(at));
@@ -130,18 +130,18 @@ fn a_window_that_was_grown_is_given_up_with_the_peers_fin() {
 }
 
 #[test]
-fn the_right_edge_never_moves_left_when_memory_is_short() {
-    // RFC 9293 §3.8.6, SHLD-14: "A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge
-    // to the left".
+fn the_right_edge_never_moves_left_under_memory_pressure() {
+    // RFC 9293 §3.8.6, SHLD-14: "A TCP receiver SHOULD NOT shrink the window, i.e., move the right
+    // window edge to the left".
     let (mut t, mut at) = grown(16 << 10, 1 << 20);
     let mut edge = t.c.rcv.edge;
     for _ in 0..3 {
         t.calls(|c, env| assert!(c.give_back(env)));
     }
     assert_eq!(t.c.receive_buffer(&t.settings), 128 << 10);
-    assert_eq!(t.c.rcv.edge, edge, "what was offered stays offered");
+    assert_eq!(t.c.rcv.edge, edge, "the offer is not withdrawn");
     t.pool.set_limit(140 << 10);
-    // The window closes as data arrives, to what there is memory for, and goes on from there.
+    // The window closes as data arrives, down to the available memory, and continues from there.
     let end = at + (2 << 20);
     while at < end {
         t.gets(data(at..at + 1000));
@@ -155,21 +155,21 @@ fn the_right_edge_never_moves_left_when_memory_is_short() {
 }
 
 #[test]
-fn a_window_grows_again_after_the_pressure() {
+fn the_window_grows_again_after_memory_pressure() {
     let (mut t, mut at) = grown(16 << 10, 1 << 20);
     while t.c.receive_buffer(&t.settings) > 16 << 10 {
         t.calls(|c, env| assert!(c.give_back(env)));
     }
     assert_eq!(t.pool.accounts().promised(), 0);
     for _ in 0..10 {
-        at = a_window_flows(&mut t, at);
+        at = deliver_window(&mut t, at);
     }
     assert_eq!(t.c.receive_buffer(&t.settings), 1 << 20);
 }
 
 #[test]
-fn what_was_received_is_never_given_back() {
-    // RFC 9293 §3.8.6, RFC 2018 §8: neither what is acknowledged nor what is reported out of order.
+fn received_data_is_never_discarded() {
+    // RFC 9293 §3.8.6, RFC 2018 §8: neither acknowledged data nor SACKed data is discarded.
     let mut t = receiver(64 << 10, 1 << 20);
     t.gets(data(1..1001)).gets(data(1001..2001)).gets(data(5001..6001));
     for _ in 0..20 {
@@ -184,7 +184,7 @@ fn what_was_received_is_never_given_back() {
 }
 
 #[test]
-fn without_memory_what_arrives_is_as_if_it_had_been_lost() {
+fn without_memory_arriving_data_counts_as_lost() {
     let mut t = receiver(64 << 10, 1 << 20);
     t.sent();
     t.pool.set_limit(0);
@@ -195,7 +195,7 @@ fn without_memory_what_arrives_is_as_if_it_had_been_lost() {
 }
 
 #[test]
-fn a_window_closed_for_want_of_memory_is_probed_and_opens_again() {
+fn a_window_closed_by_memory_pressure_is_probed_and_reopens() {
     // RFC 9293 §3.8.6.1 and §3.8.6.2.2
     let mut t = Script::established_with(|s| s.receive_buffer = 4000);
     for at in [1, 1001, 2001, 3001] {
@@ -214,7 +214,7 @@ fn a_window_closed_for_want_of_memory_is_probed_and_opens_again() {
 }
 
 #[test]
-fn when_memory_is_short_new_connections_are_offered_little_and_then_nothing() {
+fn under_memory_pressure_new_connections_get_small_windows_and_then_none() {
     // RFC 9293 §3.8.6.1, MAY-8
     let settings = Settings { receive_buffer_initial: 64 << 10, ..plain() };
     let offered = |limit: usize| {
@@ -248,8 +248,9 @@ fn the_send_buffer_follows_the_congestion_window() {
 }
 
 #[test]
-fn what_waits_behind_a_hole_takes_no_room_from_what_may_be_sent() {
-    // RFC 2018 §8 keeps selected data until it is acknowledged; the window counts it no more (RFC 6675 §4).
+fn sacked_data_does_not_count_against_the_window() {
+    // RFC 2018 §8 keeps SACKed data until it is acknowledged; the window no longer counts it (RFC
+    // 6675 §4).
     let settings = Settings {
         congestion: Algorithm::Bbr,
         send_buffer: 1 << 20,
@@ -271,7 +272,7 @@ fn what_waits_behind_a_hole_takes_no_room_from_what_may_be_sent() {
 }
 
 #[test]
-fn a_write_takes_what_there_is_memory_for() {
+fn a_write_accepts_what_fits_into_memory() {
     let mut t = Script::established();
     t.pool.set_limit(16 << 10);
     assert_eq!(t.writes(50_000), 2048);
@@ -286,9 +287,9 @@ fn neither_direction_takes_all_the_memory() {
     let mut t = receiver(1 << 20, 1 << 20);
     t.pool.set_limit(64 << 10);
     let mut at = 1;
-    while t.hears(data(at..at + 1000)) == Disposition::Accepted {
+    while t.receives(data(at..at + 1000)) == Disposition::Accepted {
         at += 1000;
     }
     assert!(at > 30_000 && t.pool.accounts().promised() <= 48 << 10, "{at}");
-    assert_eq!(t.writes(2000), 2000, "what was received can be answered");
+    assert_eq!(t.writes(2000), 2000, "a request can be answered");
 }

@@ -1,5 +1,5 @@
-//! Every call of the program, and every timeout, in every state: RFC 9293 §3.10.2 to §3.10.6 and §3.10.8, as
-//! tables. OPEN is the shard's.
+//! Every call of the program and every timeout, in every state: RFC 9293 §3.10.2 to §3.10.6 and
+//! §3.10.8, as tables. OPEN belongs to the shard.
 
 use super::phases::script_in;
 use super::{Script, data, fin, text};
@@ -10,26 +10,27 @@ use crate::tcp::Phase::{
 use crate::tcp::{CloseReason, Flags};
 
 #[test]
-fn send_is_taken_queued_or_refused_by_state() {
-    // §3.10.2: taken in ESTABLISHED and CLOSE-WAIT, queued before, "error: connection closing" after.
+fn send_is_accepted_queued_or_refused_by_state() {
+    // §3.10.2: accepted in ESTABLISHED and CLOSE-WAIT, queued before, "error: connection closing"
+    // after.
     for phase in Phase::ALL {
         let mut t = script_in(phase);
-        let (taken, sent) = match phase {
+        let (accepted, sent) = match phase {
             SynSent | SynReceived => (10, false),
             Established | CloseWait => (10, true),
             _ => (0, false),
         };
-        assert_eq!(t.c.write_room(&t.settings) > 0, taken > 0, "{phase:?}");
-        assert_eq!(t.writes(10), taken, "{phase:?}");
+        assert_eq!(t.c.write_room(&t.settings) > 0, accepted > 0, "{phase:?}");
+        assert_eq!(t.writes(10), accepted, "{phase:?}");
         assert_eq!(t.sent().iter().any(|s| s.len == 10), sent, "{phase:?}");
     }
 }
 
 #[test]
-fn receive_gives_what_is_at_hand_in_every_state_that_has_something() {
-    // §3.10.3: nothing before ESTABLISHED, whatever came before the peer's FIN afterwards.
+fn receive_returns_buffered_data_in_every_state() {
+    // §3.10.3: nothing before ESTABLISHED; after the peer's FIN, the data that arrived before it.
     for phase in Phase::ALL {
-        let mut t = holding(phase);
+        let mut t = with_unread_data(phase);
         let at_hand = match phase {
             SynSent | SynReceived | Closed => 0,
             _ => 10,
@@ -41,8 +42,8 @@ fn receive_gives_what_is_at_hand_in_every_state_that_has_something() {
     }
 }
 
-/// In `phase`, ten bytes received and not read, where the state allows.
-fn holding(phase: Phase) -> Script {
+/// Returns a connection in `phase` with ten unread bytes, where the state allows it.
+fn with_unread_data(phase: Phase) -> Script {
     let mut t = match phase {
         SynSent | SynReceived => return script_in(phase),
         _ => script_in(Established),
@@ -67,7 +68,7 @@ fn holding(phase: Phase) -> Script {
 }
 
 #[test]
-fn close_sends_one_fin_at_most_and_leads_where_the_rfc_says() {
+fn close_sends_at_most_one_fin_and_follows_the_rfc() {
     // §3.10.4; in SYN-RECEIVED it is queued until ESTABLISHED.
     for phase in Phase::ALL {
         let mut t = script_in(phase);
@@ -90,7 +91,7 @@ fn close_sends_one_fin_at_most_and_leads_where_the_rfc_says() {
 }
 
 #[test]
-fn close_waits_for_all_that_was_sent_before() {
+fn close_waits_for_all_data_queued_before() {
     // §3.10.4: "Queue this until all preceding SENDs have been segmentized".
     for (phase, next) in [(Established, FinWait1), (CloseWait, LastAck)] {
         let mut t = script_in(phase);
@@ -100,7 +101,7 @@ fn close_waits_for_all_that_was_sent_before() {
 }
 
 #[test]
-fn abort_resets_where_the_rfc_says_and_ends_everywhere() {
+fn abort_ends_every_state_and_resets_as_the_rfc_requires() {
     // §3.10.5: <SEQ=SND.NXT><CTL=RST>, all queues flushed.
     for phase in Phase::ALL {
         let mut t = script_in(phase);
@@ -119,7 +120,7 @@ fn abort_resets_where_the_rfc_says_and_ends_everywhere() {
 }
 
 #[test]
-fn status_names_the_state() {
+fn status_returns_the_state() {
     // §3.10.6
     for phase in Phase::ALL {
         assert_eq!(script_in(phase).c.phase().name(), phase.name());
@@ -130,8 +131,8 @@ fn status_names_the_state() {
     assert_eq!(names[5..], ["CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT", "CLOSED"]);
 }
 
-/// In `phase`, with something outstanding wherever the state can have it.
-fn outstanding(phase: Phase) -> Script {
+/// Returns a connection in `phase` with outstanding data or a FIN, where the state allows it.
+fn with_outstanding(phase: Phase) -> Script {
     let mut t = script_in(phase);
     if matches!(phase, Established | CloseWait) {
         t.writes(10);
@@ -141,10 +142,10 @@ fn outstanding(phase: Phase) -> Script {
 }
 
 #[test]
-fn a_retransmission_timeout_sends_the_front_of_the_queue_again_in_every_state() {
+fn a_timeout_retransmits_the_front_of_the_queue_in_every_state() {
     // §3.10.8: "send the segment at the front of the retransmission queue again"
     for phase in Phase::ALL {
-        let mut t = outstanding(phase);
+        let mut t = with_outstanding(phase);
         let una = t.c.snd.una.distance_from(t.iss());
         let front = t.c.snd.outstanding() > 0;
         assert_eq!(front, !matches!(phase, FinWait2 | TimeWait | Closed), "{phase:?}");
@@ -169,7 +170,7 @@ fn a_retransmission_timeout_sends_the_front_of_the_queue_again_in_every_state() 
 fn the_user_timeout_ends_every_state_with_something_outstanding() {
     // §3.10.8: "flush all queues, signal the user [...], delete the TCB, enter the CLOSED state"
     for phase in Phase::ALL.into_iter().filter(|p| !matches!(p, FinWait2 | TimeWait | Closed)) {
-        let mut t = outstanding(phase);
+        let mut t = with_outstanding(phase);
         t.after_ms(300_000).is(Closed);
         t.sent();
         assert_eq!(t.c.close_reason(), Some(CloseReason::TimedOut), "{phase:?}");

@@ -1,5 +1,5 @@
-//! What a program sets for one connection: Nagle and cork, quick ACKs, keep-alive, the user timeout and
-//! what is told of it (RFC 5482), a close with a deadline.
+//! Socket options of one connection: Nagle and cork, quick ACKs, keep-alive, the user timeout and
+//! its option (RFC 5482), a close with a deadline.
 
 use super::{Script, ack, bare, data, fin, syn, text};
 use crate::tcp::{CloseReason, Flags, KeepAlive, Phase, UserTimeout};
@@ -22,7 +22,7 @@ fn a_corked_connection_sends_full_segments_only() {
 }
 
 #[test]
-fn a_cork_gives_way_to_the_override_timeout_and_to_close() {
+fn the_override_timeout_and_close_release_a_cork() {
     // RFC 9293 §3.8.6.2.1 (4)
     let mut t = Script::established();
     t.calls(|c, env| c.set_cork(env, true));
@@ -49,7 +49,11 @@ fn keep_alive_can_be_turned_on_and_off_for_one_connection() {
     let times = KeepAlive { idle: seconds(10), interval: seconds(1), probes: 2 };
     let mut t = Script::established();
     t.after_ms(4 * SECOND).calls(|c, env| c.set_keep_alive(env, Some(times)));
-    assert_eq!(t.deadline_ms(), Some(6 * SECOND), "the idle time runs since the peer was heard");
+    assert_eq!(
+        t.deadline_ms(),
+        Some(6 * SECOND),
+        "the idle time starts at the peer's last segment"
+    );
     t.after_ms(6 * SECOND).sends([bare(1).at(0)]);
     t.calls(|c, env| c.set_keep_alive(env, None));
     assert_eq!(t.deadline_ms(), None);
@@ -68,7 +72,7 @@ fn the_user_timeout_ends_a_connection_whose_data_stays_unacknowledged() {
 }
 
 #[test]
-fn a_user_timeout_shorter_than_the_retransmission_timeout_holds_too() {
+fn a_user_timeout_may_be_shorter_than_the_retransmission_timeout() {
     let mut t = Script::established();
     t.calls(|c, env| c.set_user_timeout(env, Some(Duration::from_millis(50))));
     t.writes(10);
@@ -76,7 +80,7 @@ fn a_user_timeout_shorter_than_the_retransmission_timeout_holds_too() {
 }
 
 #[test]
-fn a_longer_user_timeout_outlives_that_of_the_host() {
+fn a_longer_user_timeout_overrides_the_default() {
     // RFC 9293 §3.8.3: R2 "can be set by an application" (MUST-21).
     let mut t = Script::established();
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(600))));
@@ -85,7 +89,7 @@ fn a_longer_user_timeout_outlives_that_of_the_host() {
 }
 
 #[test]
-fn a_user_timeout_set_while_data_is_unanswered_counts_from_then() {
+fn a_user_timeout_set_with_data_outstanding_starts_then() {
     let mut t = Script::established();
     t.writes(10);
     t.after_ms(60 * SECOND).calls(|c, env| c.set_user_timeout(env, Some(seconds(2))));
@@ -93,7 +97,7 @@ fn a_user_timeout_set_while_data_is_unanswered_counts_from_then() {
 }
 
 #[test]
-fn an_acknowledgment_begins_the_user_timeout_anew() {
+fn an_acknowledgment_restarts_the_user_timeout() {
     let mut t = Script::established();
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(5))));
     t.writes(10);
@@ -103,7 +107,7 @@ fn an_acknowledgment_begins_the_user_timeout_anew() {
 
 #[test]
 fn the_user_timeout_and_the_number_of_syns_bound_an_opening() {
-    // RFC 9293 §3.8.3: R2 of a SYN is the application's to set.
+    // RFC 9293 §3.8.3: R2 of a SYN is set by the application.
     let mut t = Script::open(super::script::plain());
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(10))));
     t.after_ms(10 * SECOND - 1).is(Phase::SynSent).after_ms(1).is(Phase::Closed);
@@ -126,7 +130,7 @@ fn the_user_timeout_option_is_sent_only_when_enabled() {
 }
 
 #[test]
-fn the_user_timeout_is_told_on_the_syn_and_on_the_first_segment_after_it() {
+fn the_syn_and_the_first_segment_after_it_carry_the_user_timeout_option() {
     // RFC 5482 §3
     let mut t = Script::open(super::script::plain());
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(300))))
@@ -138,25 +142,25 @@ fn the_user_timeout_is_told_on_the_syn_and_on_the_first_segment_after_it() {
     assert_eq!(t.sent()[0].rare.user_timeout, None);
     t.calls(|c, env| c.set_user_timeout(env, Some(seconds(400))));
     t.writes(2000);
-    let told: Vec<_> = t.sent().iter().map(|s| s.rare.user_timeout).collect();
-    assert_eq!(told, [None, None], "no room beside a full segment");
+    let options: Vec<_> = t.sent().iter().map(|s| s.rare.user_timeout).collect();
+    assert_eq!(options, [None, None], "no room beside a full segment");
     t.writes(10);
     assert_eq!(t.sent()[0].rare.user_timeout, advice(400));
 }
 
 #[test]
-fn the_peers_advice_is_followed_within_limits() {
+fn the_peers_user_timeout_is_adopted_within_limits() {
     // RFC 5482 §3.1: USER_TIMEOUT = min(U_LIMIT, max(ADV_UTO, REMOTE_UTO, L_LIMIT))
-    for (told, in_force) in [(1, 120), (119, 120), (300, 300), (32_000, 3600)] {
+    for (advertised, in_force) in [(1, 120), (119, 120), (300, 300), (32_000, 3600)] {
         let mut t = Script::established();
         t.calls(|c, env| c.set_user_timeout_option(env, true)).sent();
-        t.gets(data(1..2).user_timeout(told)).writes(10);
+        t.gets(data(1..2).user_timeout(advertised)).writes(10);
         t.after_ms(in_force * SECOND - 1).is(Phase::Established).after_ms(1).is(Phase::Closed);
     }
 }
 
 #[test]
-fn advice_changes_nothing_that_the_program_has_set_and_nothing_unless_enabled() {
+fn the_peers_user_timeout_is_ignored_if_set_by_the_program_or_disabled() {
     // RFC 5482 §3: CHANGEABLE is false once an application has set its user timeout.
     let mut t = Script::established();
     t.calls(|c, env| c.set_user_timeout_option(env, true))
@@ -170,7 +174,7 @@ fn advice_changes_nothing_that_the_program_has_set_and_nothing_unless_enabled() 
 }
 
 #[test]
-fn a_time_is_told_in_seconds_where_it_fits_and_else_in_minutes() {
+fn a_user_timeout_is_encoded_in_seconds_or_else_in_minutes() {
     // RFC 5482 §3.3
     assert_eq!(UserTimeout::from_span(seconds(300)).to_wire(), 300);
     assert_eq!(UserTimeout::from_span(seconds(32_767)).to_wire(), 0x7fff);
@@ -181,7 +185,7 @@ fn a_time_is_told_in_seconds_where_it_fits_and_else_in_minutes() {
 }
 
 #[test]
-fn a_close_with_a_deadline_that_is_met_is_like_any_other() {
+fn a_close_within_its_deadline_is_orderly() {
     let mut t = Script::established().write(10);
     t.closes_within_ms(3000).sends([text(1..11).fin()]);
     t.gets(ack(12)).gets(fin(1).ack(12)).is(Phase::TimeWait).sends([bare(2)]);
@@ -189,7 +193,7 @@ fn a_close_with_a_deadline_that_is_met_is_like_any_other() {
 }
 
 #[test]
-fn a_close_with_a_deadline_that_passes_ends_with_a_reset() {
+fn a_close_past_its_deadline_resets() {
     let mut t = Script::established().write(10);
     t.closes_within_ms(150).sends([text(1..11).fin()]);
     t.after_ms(149).is(Phase::FinWait1).after_ms(1).is(Phase::Closed);
@@ -202,8 +206,8 @@ fn a_close_with_a_deadline_that_passes_ends_with_a_reset() {
 }
 
 #[test]
-fn an_abort_with_our_fin_still_to_come_resets() {
-    // RFC 9293 §3.10.5: what the RFC calls LAST-ACK begins when the FIN is sent.
+fn an_abort_before_our_fin_is_sent_resets() {
+    // Until our FIN is sent, the state is not yet LAST-ACK (RFC 9293 §3.10.5).
     let mut t = Script::established();
     t.gets(ack(1).window(0)).gets(fin(1)).sends([bare(2)]);
     t.writes(10);

@@ -1,11 +1,11 @@
-//! Closing: four segments, three, at once; half-close; what the program may still do.
+//! Closing: four segments, three, simultaneous; half-close; the calls that remain possible.
 
 use super::phases::script_in;
 use super::{Script, ack, bare, data, fin, text};
 use crate::tcp::{CloseReason, Disposition, Events, Flags, Phase};
 
 #[test]
-fn four_segments_close_a_connection_when_we_close_first() {
+fn four_segments_close_a_connection_that_we_close_first() {
     // RFC 9293 figure 12.
     let mut t = Script::established();
     t.closes().is(Phase::FinWait1).sends([text(1..1).fin().ack(1)]);
@@ -18,7 +18,7 @@ fn four_segments_close_a_connection_when_we_close_first() {
 }
 
 #[test]
-fn four_segments_close_a_connection_when_the_peer_closes_first() {
+fn four_segments_close_a_connection_that_the_peer_closes_first() {
     let mut t = Script::established();
     t.gets(fin(1)).is(Phase::CloseWait).sends([bare(2)]);
     assert_eq!(t.events(), Events::PEER_CLOSED);
@@ -30,7 +30,7 @@ fn four_segments_close_a_connection_when_the_peer_closes_first() {
 }
 
 #[test]
-fn a_close_in_the_same_turn_joins_our_fin_with_the_ack_of_theirs() {
+fn a_close_in_the_same_turn_combines_our_fin_with_the_ack_of_the_peers_fin() {
     let mut t = Script::established();
     t.gets(fin(1)).closes().sends([text(1..1).fin().ack(2)]);
     t.gets(ack(2)).is(Phase::Closed);
@@ -54,14 +54,14 @@ fn both_ends_may_close_at_once() {
 }
 
 #[test]
-fn the_fin_rides_on_the_last_data() {
+fn the_last_data_segment_carries_the_fin() {
     let mut t = Script::established().write(1500);
     t.closes().sends([text(1..1001), text(1001..1501).fin()]);
     t.gets(ack(1502)).is(Phase::FinWait2);
 }
 
 #[test]
-fn nothing_is_written_after_close() {
+fn writes_fail_after_close() {
     let mut t = Script::established();
     t.closes();
     assert_eq!(t.writes(10), 0);
@@ -94,7 +94,7 @@ fn data_flows_out_after_the_peer_half_closed() {
 }
 
 #[test]
-fn data_queued_before_close_still_goes_while_closing_at_once() {
+fn data_queued_before_a_simultaneous_close_is_still_sent() {
     let mut t = Script::established().write(3000);
     t.gets(ack(1).window(1000)).closes().sends([1..1001]);
     t.gets(fin(1).ack(1)).is(Phase::Closing).sends([bare(2)]);
@@ -104,7 +104,7 @@ fn data_queued_before_close_still_goes_while_closing_at_once() {
 }
 
 #[test]
-fn a_lost_fin_is_sent_again() {
+fn a_lost_fin_is_retransmitted() {
     let mut t = Script::established();
     t.closes().sends([text(1..1).fin()]);
     t.after_ms(200).sends([text(1..1).fin()]);
@@ -113,7 +113,7 @@ fn a_lost_fin_is_sent_again() {
 }
 
 #[test]
-fn a_fin_of_the_peer_again_is_acknowledged_again() {
+fn a_retransmitted_fin_is_acknowledged_again() {
     let mut t = script_in(Phase::TimeWait);
     t.refuses(fin(1), Disposition::OutOfWindow).is(Phase::TimeWait).sends([bare(2)]);
     let mut t = script_in(Phase::CloseWait);
@@ -132,7 +132,7 @@ fn a_fin_before_its_data_waits_for_the_data() {
 }
 
 #[test]
-fn the_end_is_told_only_when_everything_is_read() {
+fn end_of_stream_is_reported_after_the_last_data_is_read() {
     let mut t = script_in(Phase::FinWait2);
     t.gets(data(1..101).fin()).is(Phase::TimeWait).sends([bare(102)]);
     assert!(!t.events().contains(Events::CLOSED));
@@ -163,7 +163,7 @@ fn data_after_a_close_of_both_directions_resets() {
 }
 
 #[test]
-fn fin_wait_2_ends_by_itself_when_the_program_is_gone() {
+fn an_orphan_in_fin_wait_2_times_out() {
     let mut t = Script::established();
     t.closes_both().sends([text(1..1).fin()]);
     t.gets(ack(2)).is(Phase::FinWait2).after_ms(59_999).is(Phase::FinWait2);

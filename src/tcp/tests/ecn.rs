@@ -1,4 +1,4 @@
-//! Feedback of marks while data flows: RFC 3168 §6.1.2 to §6.1.6, RFC 9768 §3.2; that there is any is
+//! ECN feedback while data flows: RFC 3168 §6.1.2 to §6.1.6, RFC 9768 §3.2. ECN support itself is
 //! SHLD-8 of RFC 9293 §3.8.2.
 
 use super::ecn_opening::{client, responded, server};
@@ -13,7 +13,7 @@ fn classic() -> Script {
     t
 }
 
-/// A client in accurate mode, its handshake and its first options behind it.
+/// Returns a client in accurate mode, past its handshake and its first options.
 fn accurate() -> Script {
     let first = ByteCounters { e0b: Some(1), ceb: Some(0), e1b: Some(1) };
     let mut t = client(EcnPolicy::Accurate, 0b010);
@@ -36,7 +36,7 @@ fn ect_is_on_new_data_alone() {
 }
 
 #[test]
-fn window_probes_bear_no_ect() {
+fn window_probes_carry_no_ect() {
     // RFC 3168 §6.1.6
     let mut t = classic();
     t.gets(ack(1).window(0));
@@ -67,7 +67,7 @@ fn a_mark_is_echoed_until_the_sender_has_reduced() {
 }
 
 #[test]
-fn an_echo_is_responded_to_once_a_window_and_told_of_by_cwr() {
+fn an_echo_reduces_the_window_once_and_is_confirmed_by_cwr() {
     // RFC 3168 §6.1.2
     let mut t = classic();
     assert_eq!(t.writes(10_000), 10_000);
@@ -79,27 +79,30 @@ fn an_echo_is_responded_to_once_a_window_and_told_of_by_cwr() {
     assert_eq!(responded(&t), first, "once for every window of data");
     assert_eq!(t.writes(3_000), 3_000);
     let sent = t.sent();
-    let told: Vec<bool> = sent.iter().map(|sent| sent.flags.contains(Flags::CWR)).collect();
-    assert!(told[0] && !told[1..].contains(&true), "{told:?}");
+    let cwr: Vec<bool> = sent.iter().map(|sent| sent.flags.contains(Flags::CWR)).collect();
+    assert!(cwr[0] && !cwr[1..].contains(&true), "{cwr:?}");
     t.gets(ack(10_001)).gets(ack(11_001).flag(Flags::ECE));
     assert_eq!(responded(&t), Some(13_001));
 }
 
 #[test]
-fn a_timeout_is_told_of_by_cwr_too() {
+fn cwr_also_follows_a_timeout() {
     // RFC 3168 §6.1.2: "reduces its congestion window for any reason"
     let mut t = classic();
     assert_eq!(t.writes(1000), 1000);
     t.after_ms(1500);
-    let again = t.sent();
-    assert!(again.iter().all(|sent| !sent.flags.contains(Flags::CWR)), "not on retransmissions");
+    let retransmitted = t.sent();
+    assert!(
+        retransmitted.iter().all(|sent| !sent.flags.contains(Flags::CWR)),
+        "not on retransmissions"
+    );
     t.gets(ack(1001));
     assert_eq!(t.writes(1000), 1000);
     assert!(t.sent()[0].flags.contains(Flags::CWR));
 }
 
 #[test]
-fn every_mark_counts_and_a_change_is_told_at_once() {
+fn every_mark_is_counted_and_a_change_is_acknowledged_at_once() {
     // RFC 9768 §3.2, §3.2.2.2, §3.2.2.5.1
     let mut t = accurate();
     t.gets(data(1..101).came(Ect0)).quiet();
@@ -109,7 +112,7 @@ fn every_mark_counts_and_a_change_is_told_at_once() {
     assert_eq!(sent[0].ace(), 6);
     let counters = ByteCounters { e0b: Some(101), ceb: Some(100), e1b: None };
     assert_eq!(sent[0].rare.accecn, Some(counters));
-    // Marked again, no change: with the second one, at the latest.
+    // Another mark without a change: acknowledged with the second segment at the latest.
     t.gets(data(201..301).came(Ce)).quiet();
     t.gets(data(301..401).came(Ce));
     assert_eq!(t.sent()[0].ace(), 0, "three bits of 8");
@@ -126,9 +129,9 @@ fn marked_acks_are_acknowledged_every_third() {
 }
 
 #[test]
-fn the_option_tells_what_has_ever_changed_in_its_shortest_form() {
+fn the_option_carries_changed_counters_in_its_shortest_form() {
     // RFC 9768 §3.2.3.3
-    let told = |marks: &[Codepoint]| {
+    let option = |marks: &[Codepoint]| {
         let mut t = accurate();
         for (at, mark) in (0..).zip(marks) {
             t.gets(data(1 + at * 10..11 + at * 10).came(*mark));
@@ -137,16 +140,16 @@ fn the_option_tells_what_has_ever_changed_in_its_shortest_form() {
         t.sent().last().and_then(|sent| sent.rare.accecn)
     };
     let counters = |e0b, ceb, e1b| Some(ByteCounters { e0b, ceb, e1b });
-    assert_eq!(told(&[NotEct]), None);
-    assert_eq!(told(&[Ect0]), counters(Some(11), None, None));
-    assert_eq!(told(&[Ect1]), counters(None, None, Some(11)));
-    assert_eq!(told(&[Ce]), counters(Some(1), Some(10), None));
-    assert_eq!(told(&[Ect1, Ce]), counters(None, Some(10), Some(11)));
-    assert_eq!(told(&[Ect0, Ect1]), counters(Some(11), Some(0), Some(11)));
+    assert_eq!(option(&[NotEct]), None);
+    assert_eq!(option(&[Ect0]), counters(Some(11), None, None));
+    assert_eq!(option(&[Ect1]), counters(None, None, Some(11)));
+    assert_eq!(option(&[Ce]), counters(Some(1), Some(10), None));
+    assert_eq!(option(&[Ect1, Ce]), counters(None, Some(10), Some(11)));
+    assert_eq!(option(&[Ect0, Ect1]), counters(Some(11), Some(0), Some(11)));
 }
 
 #[test]
-fn sack_goes_before_an_option_that_leaves_no_room_for_two_blocks() {
+fn sack_has_priority_over_the_option() {
     // RFC 9768 §3.2.3.3: the recovery of losses is more critical
     let mut t = Script::open(crate::tcp::Settings {
         ecn: EcnPolicy::Accurate,
@@ -166,7 +169,7 @@ fn sack_goes_before_an_option_that_leaves_no_room_for_two_blocks() {
 }
 
 #[test]
-fn marks_that_are_fed_back_reduce_the_window_once_a_round_trip() {
+fn reported_marks_reduce_the_window_once_per_round_trip() {
     // RFC 9768 §3.1.5, §3.2.2.2
     let mut t = accurate();
     assert_eq!(t.writes(10_000), 10_000);
@@ -179,14 +182,15 @@ fn marks_that_are_fed_back_reduce_the_window_once_a_round_trip() {
     assert_eq!(responded(&t), first);
     t.gets(ack(10_101).ace(7));
     assert_eq!(t.writes(1000), 1000);
-    // "MUST NOT set CWR to indicate that it has received and responded": the field is a count, 5 here.
+    // "MUST NOT set CWR to indicate that it has received and responded": the field is a count, here
+    // 5.
     assert_eq!(t.sent()[0].ace(), 5);
     t.gets(ack(11_101).ace(0).counts(ByteCounters { e0b: Some(101), ceb: Some(3000), e1b: None }));
     assert_eq!(responded(&t), Some(11_101));
 }
 
 #[test]
-fn a_superseded_ack_tells_nothing() {
+fn a_superseded_ack_is_ignored() {
     // RFC 9768 §3.2.2.2, appendix A.1
     let mut t = accurate();
     assert_eq!(t.writes(3000), 3000);
@@ -196,7 +200,7 @@ fn a_superseded_ack_tells_nothing() {
 }
 
 #[test]
-fn without_options_a_count_that_may_have_gone_round_is_taken_to_have() {
+fn without_options_a_possible_wrap_of_the_count_is_assumed() {
     // RFC 9768 §3.2.2.5.2, appendix A.2
     let mut t = server(ack(1).ace(0b010));
     assert_eq!(t.writes(10_000), 10_000);
@@ -223,14 +227,14 @@ fn marked_bytes_without_marked_packets_end_ect() {
 }
 
 #[test]
-fn data_sent_again_goes_without_the_option() {
-    // RFC 9768 §3.2.3.2.2: a path may lose what has options that it does not know
+fn retransmissions_carry_no_option() {
+    // RFC 9768 §3.2.3.2.2: a path may drop segments with unknown options.
     let mut t = client(EcnPolicy::Accurate, 0b010);
     assert_eq!(t.writes(100), 100);
     let sent = t.sent();
     assert!(sent[1].rare.accecn.is_some());
     t.after_ms(3500);
-    let again = t.sent();
-    let data: Vec<_> = again.iter().filter(|sent| sent.len > 0).collect();
+    let retransmitted = t.sent();
+    let data: Vec<_> = retransmitted.iter().filter(|sent| sent.len > 0).collect();
     assert!(!data.is_empty() && data.iter().all(|sent| sent.rare.accecn.is_none()));
 }

@@ -1,4 +1,4 @@
-//! Agreeing on ECN: RFC 3168 §6.1.1 and RFC 9768 §3.1 to §3.2.2, over whole handshakes.
+//! Negotiating ECN: RFC 3168 §6.1.1 and RFC 9768 §3.1 to §3.2.2, over whole handshakes.
 
 use super::literals::{In, Sent};
 use super::script::{ECN, plain};
@@ -9,17 +9,17 @@ use crate::tcp::{
 };
 use crate::time::{Duration, Instant};
 
-pub(super) fn asking(ecn: EcnPolicy) -> Script {
+pub(super) fn requesting(ecn: EcnPolicy) -> Script {
     Script::open(crate::tcp::Settings { ecn, ..plain() })
 }
 
-/// A client whose SYN-ACK had these flags, the ACK of it not looked at.
+/// Returns a client whose SYN-ACK had these flags; its ACK is not checked.
 pub(super) fn client(ecn: EcnPolicy, field: u16) -> Script {
-    answered(ecn, syn().mss(1000).ace(field))
+    connected(ecn, syn().mss(1000).ace(field))
 }
 
-fn answered(ecn: EcnPolicy, syn_ack: In) -> Script {
-    let mut t = asking(ecn);
+fn connected(ecn: EcnPolicy, syn_ack: In) -> Script {
+    let mut t = requesting(ecn);
     t.sends_syn();
     t.gets(syn_ack.ack(1)).is(Phase::Established);
     t.c.rcv.quick = 0;
@@ -50,7 +50,7 @@ fn syn_ack(embryo: &Embryo) -> SegmentOut<'static> {
     embryo.syn_ack(Instant::ZERO, 0, &passive(), false)
 }
 
-/// A server of accurate ECN whose SYN-ACK was acknowledged by `last`.
+/// Returns a server with accurate ECN whose SYN-ACK was acknowledged by `last`.
 pub(super) fn server(last: In) -> Script {
     server_of(embryo(syn().mss(1000).ace(0b111)), last)
 }
@@ -65,13 +65,13 @@ fn server_of(mut embryo: Embryo, last: In) -> Script {
         challenge_acks: &mut t.challenge_acks,
     };
     t.c = Connection::from_embryo(env, &embryo, 0, false, &raw(&last));
-    t.peer_stands_at(1);
+    t.set_peer_nxt(1);
     t.gets(last);
     t.c.rcv.quick = 0;
     t
 }
 
-/// SND.NXT when marks were last responded to.
+/// Returns SND.NXT at the last response to marks.
 pub(super) fn responded(t: &Script) -> Option<u32> {
     let at = t.c.ecn_state()?.responded_at().distance_from(t.iss());
     (at > 0).then_some(at)
@@ -83,14 +83,14 @@ fn first_data(t: &mut Script) -> Sent {
 }
 
 #[test]
-fn a_client_asks_as_its_host_wants() {
+fn the_policy_sets_the_request_of_the_client() {
     for (policy, field) in [
         (EcnPolicy::Off, 0b000),
         (EcnPolicy::Passive, 0b000),
         (EcnPolicy::On, 0b011),
         (EcnPolicy::Accurate, 0b111),
     ] {
-        let sent = asking(policy).sends_syn();
+        let sent = requesting(policy).sends_syn();
         assert_eq!(sent.ace(), field, "{policy:?}");
         // RFC 9768 §3.2.3.2.1: "The TCP Client MUST NOT include an AccECN TCP Option on the SYN."
         assert_eq!(sent.rare.accecn, None);
@@ -100,19 +100,19 @@ fn a_client_asks_as_its_host_wants() {
 }
 
 #[test]
-fn a_program_may_ask_for_one_connection() {
-    let mut t = asking(EcnPolicy::Passive);
+fn a_program_may_request_ecn_for_one_connection() {
+    let mut t = requesting(EcnPolicy::Passive);
     t.calls(|c, _| c.set_ecn(EcnPolicy::Accurate));
     assert_eq!(t.sends_syn().ace(), 0b111);
 }
 
 #[test]
-fn syns_sent_again_stop_asking() {
+fn retransmitted_syns_stop_requesting_ecn() {
     // RFC 9768 §3.1.4.1, RFC 3168 §6.1.1.1
     for (policy, fields) in
         [(EcnPolicy::Accurate, [0b111, 0b111, 0, 0]), (EcnPolicy::On, [0b011, 0, 0, 0])]
     {
-        let mut t = asking(policy);
+        let mut t = requesting(policy);
         t.after_ms(7_500);
         let sent = t.sent();
         assert!(sent.iter().map(Sent::ace).eq(fields), "{policy:?}: {sent:?}");
@@ -122,7 +122,7 @@ fn syns_sent_again_stop_asking() {
 }
 
 #[test]
-fn every_answer_gives_the_mode_of_table_2() {
+fn every_syn_ack_gives_the_mode_of_table_2() {
     // RFC 9768 §3.1, table 2
     for (policy, field, mode) in [
         (EcnPolicy::Accurate, 0b010, EcnMode::Accurate),
@@ -149,11 +149,11 @@ fn every_answer_gives_the_mode_of_table_2() {
 }
 
 #[test]
-fn the_ack_of_the_syn_ack_tells_how_it_came() {
+fn the_ack_of_the_syn_ack_reports_its_codepoint() {
     // RFC 9768 §3.2.2.1, table 3
     for (came, field) in [(0, 0b010), (1, 0b011), (2, 0b100), (3, 0b110)] {
         let came = Codepoint::from_bits(came);
-        let mut t = answered(EcnPolicy::Accurate, syn().mss(1000).ace(0b010).came(came));
+        let mut t = connected(EcnPolicy::Accurate, syn().mss(1000).ace(0b010).came(came));
         // "if it has data to include on the ACK, it SHOULD first send a pure ACK".
         assert_eq!(t.writes(100), 100);
         let sent = t.sent();
@@ -168,12 +168,13 @@ fn the_ack_of_the_syn_ack_tells_how_it_came() {
 }
 
 #[test]
-fn a_syn_ack_that_comes_again_is_told_of_again() {
-    // RFC 9768 §3.2.2.1: "MUST also use the handshake encoding for the pure ACK of any retransmitted SYN/ACK"
+fn the_ack_of_a_retransmitted_syn_ack_reports_its_codepoint() {
+    // RFC 9768 §3.2.2.1: "MUST also use the handshake encoding for the pure ACK of any
+    // retransmitted SYN/ACK"
     let mut t = client(EcnPolicy::Accurate, 0b010);
     assert_eq!(t.sent()[0].ace(), 0b010);
-    let again = syn().seq(0).ack(1).ace(0b010).came(Codepoint::Ect0);
-    t.refuses(again, Disposition::ChallengedSyn);
+    let retransmitted = syn().seq(0).ack(1).ace(0b010).came(Codepoint::Ect0);
+    t.refuses(retransmitted, Disposition::ChallengedSyn);
     assert_eq!(t.sent()[0].ace(), 0b100);
     t.gets(data(1..11));
     t.after_ms(100);
@@ -197,7 +198,7 @@ fn a_client_whose_syn_was_mangled_sends_no_ect() {
 }
 
 #[test]
-fn a_mark_on_the_syn_is_responded_to() {
+fn a_mark_on_the_syn_reduces_the_window() {
     // RFC 9768 §3.2.2.2
     let mut t = client(EcnPolicy::Accurate, 0b110);
     assert_eq!(t.writes(10_000), 10_000);
@@ -207,7 +208,7 @@ fn a_mark_on_the_syn_is_responded_to() {
 }
 
 #[test]
-fn a_server_agrees_and_tells_how_the_syn_came() {
+fn the_syn_ack_of_a_server_reports_the_codepoint_of_the_syn() {
     // RFC 9768 table 2, RFC 3168 §6.1.1
     for (asked, came, answer, mode) in [
         (0b000, 0, 0b000, EcnMode::None),
@@ -236,7 +237,7 @@ fn a_server_agrees_and_tells_how_the_syn_came() {
 }
 
 #[test]
-fn a_syn_ack_sent_again_first_loses_its_option_and_then_its_flags() {
+fn a_retransmitted_syn_ack_drops_the_option_first_and_the_flags_later() {
     // RFC 9768 §3.2.3.2.2
     let mut embryo = embryo(syn().ace(0b111));
     assert!(syn_ack(&embryo).rare.accecn.is_some());
@@ -244,8 +245,8 @@ fn a_syn_ack_sent_again_first_loses_its_option_and_then_its_flags() {
     for field in [0b010, 0, 0] {
         now += Duration::from_secs(40);
         assert_eq!(embryo.on_deadline(now, &passive()), EmbryoDeadline::Retransmit);
-        let again = syn_ack(&embryo);
-        assert_eq!((again.flags.0 >> 6, again.rare.accecn), (field, None));
+        let retransmitted = syn_ack(&embryo);
+        assert_eq!((retransmitted.flags.0 >> 6, retransmitted.rare.accecn), (field, None));
         assert_eq!(embryo.ecn_mode(), EcnMode::Accurate, "it remains in AccECN feedback mode");
     }
     // §3.1.5: it MUST NOT set ECT on any packet for the rest of the connection.
@@ -254,11 +255,11 @@ fn a_syn_ack_sent_again_first_loses_its_option_and_then_its_flags() {
 }
 
 #[test]
-fn a_second_syn_without_ecn_is_answered_with_it_and_ends_ect() {
+fn a_second_syn_without_ecn_ends_ect() {
     // RFC 9768 §3.1.5
     let mut embryo = embryo(syn().ace(0b111));
-    let again = raw(&syn().came(Codepoint::Ect1));
-    assert_eq!(embryo.on_segment(&again, &passive()), EmbryoAnswer::SynAck);
+    let retransmitted = raw(&syn().came(Codepoint::Ect1));
+    assert_eq!(embryo.on_segment(&retransmitted, &passive()), EmbryoAnswer::SynAck);
     // "MUST feed back the IP-ECN field on the latest valid SYN".
     assert_eq!(syn_ack(&embryo).flags.0 >> 6, 0b011);
     let mut t = server_of(embryo, ack(1).ace(0b010));
@@ -266,7 +267,7 @@ fn a_second_syn_without_ecn_is_answered_with_it_and_ends_ect() {
 }
 
 #[test]
-fn two_kinds_of_asking_in_one_handshake_are_reset() {
+fn two_kinds_of_requests_in_one_handshake_are_reset() {
     // RFC 9768 §3.1.5
     for (first, second) in [(0b111, 0b011), (0b011, 0b111)] {
         let mut embryo = embryo(syn().ace(first));
@@ -276,7 +277,7 @@ fn two_kinds_of_asking_in_one_handshake_are_reset() {
 }
 
 #[test]
-fn a_server_reads_the_last_ack_by_table_4() {
+fn a_server_decodes_the_last_ack_by_table_4() {
     // RFC 9768 §3.2.2.1, §3.2.2.3
     for (field, codepoint, next) in [
         (0b001, Codepoint::Ect0, 5),
@@ -291,7 +292,7 @@ fn a_server_reads_the_last_ack_by_table_4() {
         assert_eq!(responded(&t).is_some(), field == 0b110, "{field:03b}: marks are responded to");
         let sent = first_data(&mut t);
         assert_eq!((sent.ecn, sent.ace()), (codepoint, 5), "{field:03b}");
-        // s.cep stands where the table puts it: the next ACK tells of no further mark.
+        // s.cep is set as in the table: the next ACK reports no further mark.
         let before = responded(&t);
         t.gets(ack(101).ace(next));
         assert_eq!(responded(&t), before, "{field:03b}");
@@ -311,7 +312,7 @@ fn a_zeroed_last_ack_ends_ect_and_responses_but_not_feedback() {
 }
 
 #[test]
-fn a_zeroed_first_count_ends_ect_and_responses() {
+fn a_zeroed_first_ace_field_ends_ect_and_responses() {
     // RFC 9768 §3.2.2.4
     let mut t = client(EcnPolicy::Accurate, 0b010);
     assert_eq!(first_data(&mut t).ecn, Codepoint::Ect0);
@@ -324,7 +325,7 @@ fn a_zeroed_first_count_ends_ect_and_responses() {
 fn options_with_a_zeroed_first_counter_are_ignored() {
     // RFC 9768 §3.2.3.2.4
     let zeroed = ByteCounters { e0b: Some(0), ceb: Some(0), e1b: Some(1) };
-    let mut t = answered(EcnPolicy::Accurate, syn().mss(1000).ace(0b010).counts(zeroed));
+    let mut t = connected(EcnPolicy::Accurate, syn().mss(1000).ace(0b010).counts(zeroed));
     assert_eq!(t.writes(3000), 3000);
     t.sent();
     let lie = ByteCounters { e0b: Some(1), ceb: Some(3000), e1b: None };
@@ -334,7 +335,7 @@ fn options_with_a_zeroed_first_counter_are_ignored() {
 
 #[test]
 fn both_ends_may_open_at_once() {
-    let mut t = asking(EcnPolicy::Accurate);
+    let mut t = requesting(EcnPolicy::Accurate);
     t.sends_syn();
     t.gets(syn().mss(1000).ace(0b111).came(Codepoint::Ect0)).is(Phase::SynReceived);
     let answer = t.sent().remove(0);

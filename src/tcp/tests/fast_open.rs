@@ -1,4 +1,4 @@
-//! TCP Fast Open (RFC 7413): data in SYNs, from both ends.
+//! TCP Fast Open (RFC 7413): data on SYNs, at both ends.
 
 use super::literals::{In, Sent, cookie};
 use super::script::{env, plain};
@@ -11,7 +11,7 @@ use crate::tcp::{
 const SYN_ACK: Flags = Flags(0x12);
 const COOKIE: [u8; 8] = [0xc0, 0x0c, 1, 2, 3, 4, 5, 6];
 
-/// An active open by `attempt`, with `bytes` written, its SYN sent.
+/// Opens actively with `attempt` and `bytes` written; returns the script and the SYN sent.
 fn opened(attempt: Attempt, bytes: u32) -> (Script, Sent) {
     let mut t = Script::open(plain());
     t.calls(|c, _| c.attempt_fast_open(attempt));
@@ -20,16 +20,17 @@ fn opened(attempt: Attempt, bytes: u32) -> (Script, Sent) {
     (t, syn)
 }
 
-/// The same with a cookie, for a server that takes segments of 1000 bytes.
+/// Opens with a cookie, to a server that accepts segments of 1000 bytes.
 fn opened_with(bytes: u32) -> (Script, Sent) {
     opened(Attempt::Send { cookie: Some(cookie(&COOKIE)), mss: 1000 }, bytes)
 }
 
 fn outcome(t: &mut Script) -> Outcome {
-    t.c.take_fast_open_outcome().expect("an attempt that is over")
+    t.c.take_fast_open_outcome().expect("the attempt is over")
 }
 
-/// A passive open by a SYN with a good cookie and `len` bytes of data, the SYN-ACK not yet sent.
+/// Opens passively from a SYN with a valid cookie and `len` bytes of data; the SYN-ACK is not sent
+/// yet.
 fn served(settings: Settings, options: In, len: u32) -> Script {
     served_flags(settings, options, len, Flags::SYN)
 }
@@ -48,7 +49,7 @@ fn served_flags(settings: Settings, options: In, len: u32, flags: Flags) -> Scri
     let embryo = Embryo::from_syn(&syn, 0, SeqNum(7_000), t.now, &t.settings, false);
     t.c = Connection::from_fast_open(env!(t), &embryo, 5, false, &syn);
     t.c.take_syn_data(env!(t), &syn);
-    t.peer_stands_at(1 + len);
+    t.set_peer_nxt(1 + len);
     t
 }
 
@@ -56,10 +57,10 @@ fn first_syn_ack(t: &mut Script, len: u32) {
     t.sends([text(0..0).flags(SYN_ACK).ack(1 + len)]);
 }
 
-// The client's part.
+// The client side.
 
 #[test]
-fn a_client_without_a_cookie_asks_for_one_and_sends_no_data() {
+fn a_client_without_a_cookie_requests_one_and_sends_no_data() {
     // RFC 7413 §4.2.1 (1)
     let (mut t, syn_sent) = opened(Attempt::Ask(Form::Assigned), 300);
     assert_eq!((syn_sent.len, syn_sent.rare.fast_open), (0, Some(cookie(&[]))));
@@ -69,12 +70,13 @@ fn a_client_without_a_cookie_asks_for_one_and_sends_no_data() {
     assert_eq!((learned.answer, learned.mss), (Some(cookie(&COOKIE)), Some(1000)));
     assert!(learned.asked && !learned.sent && !learned.timed_out);
     assert_eq!(t.c.syn_data(), SynData::None);
-    assert_eq!(t.c.take_fast_open_outcome(), None, "told once");
+    assert_eq!(t.c.take_fast_open_outcome(), None, "reported once");
 }
 
 #[test]
 fn a_syn_with_a_cookie_carries_data_up_to_the_cached_mss() {
-    // RFC 7413 §4.2.2, client (1): "Include any data up to the cached server MSS", the options taken off.
+    // RFC 7413 §4.2.2, client (1): "Include any data up to the cached server MSS", minus the
+    // options.
     for (mss, written, carried) in
         [(1000, 300, 300), (1000, 5000, 960), (1460, 5000, 960), (536, 5000, 496)]
     {
@@ -87,7 +89,7 @@ fn a_syn_with_a_cookie_carries_data_up_to_the_cached_mss() {
 }
 
 #[test]
-fn a_syn_ack_of_all_the_data_ends_the_handshake_and_the_rest_follows() {
+fn a_syn_ack_of_all_data_completes_the_handshake() {
     // RFC 7413 §4.2.2
     let (mut t, _) = opened_with(2000);
     t.gets(syn().ack(961).mss(1000)).is(Phase::Established);
@@ -100,8 +102,9 @@ fn a_syn_ack_of_all_the_data_ends_the_handshake_and_the_rest_follows() {
 }
 
 #[test]
-fn data_that_the_syn_ack_does_not_acknowledge_goes_with_the_first_ack() {
-    // RFC 7413 §4.2.2: "The client SHOULD retransmit any unacknowledged data in the first ACK packet".
+fn data_not_acknowledged_by_the_syn_ack_is_sent_with_the_first_ack() {
+    // RFC 7413 §4.2.2: "The client SHOULD retransmit any unacknowledged data in the first ACK
+    // packet".
     for (acked, sack) in [(0, false), (0, true), (400, false), (400, true)] {
         let (mut t, _) = opened_with(900);
         let answer = syn().ack(1 + acked).mss(1000);
@@ -118,13 +121,14 @@ fn data_that_the_syn_ack_does_not_acknowledge_goes_with_the_first_ack() {
 }
 
 #[test]
-fn data_of_a_syn_goes_again_in_segments_that_the_server_takes_and_the_rest_behind_it() {
-    // RFC 7413 §4.2.2, RFC 9293 §3.7.1: the MSS of the SYN-ACK counts, not what was known before.
+fn syn_data_is_retransmitted_in_segments_of_the_servers_mss() {
+    // RFC 7413 §4.2.2, RFC 9293 §3.7.1: the MSS of the SYN-ACK applies, not the cached one.
     for sack in [false, true] {
         let (mut t, _) = opened_with(5000);
         let answer = syn().ack(101).mss(600);
         t.gets(if sack { answer.permits_sack() } else { answer });
-        // 960 bytes went with the SYN, and 860 of them go again; the second has room for new ones.
+        // 960 bytes went with the SYN; 860 of them are retransmitted first, the second segment has
+        // room for new data.
         let sent: Vec<_> = t.sent().iter().map(|s| (s.seq, s.len)).take(3).collect();
         assert_eq!(sent, [(101, 600), (701, 600), (1301, 600)]);
         let info = t.c.info(&t.settings);
@@ -135,21 +139,21 @@ fn data_of_a_syn_goes_again_in_segments_that_the_server_takes_and_the_rest_behin
 }
 
 #[test]
-fn a_segment_of_the_syn_s_data_that_is_lost_is_repaired_like_any_other() {
+fn lost_syn_data_is_repaired_like_other_data() {
     // RFC 6675 §5 (4)
     let (mut t, _) = opened_with(5000);
     t.gets(syn().ack(1).mss(1000).permits_sack());
     assert_eq!(t.sent().len(), 6);
     t.after_ms(20).gets(ack(1).sack(961..3961));
-    let again = t.sent();
-    assert_eq!((again[0].seq, again[0].len), (1, 960));
+    let retransmitted = t.sent();
+    assert_eq!((retransmitted[0].seq, retransmitted[0].len), (1, 960));
     t.gets(ack(5001)).quiet();
 }
 
 #[test]
-fn a_syn_that_is_sent_again_has_neither_data_nor_the_option() {
-    // RFC 7413 §4.2.2: "when the SYN timer fires, the client SHOULD retransmit a SYN packet without data and
-    // Fast Open options".
+fn a_retransmitted_syn_has_neither_data_nor_the_option() {
+    // RFC 7413 §4.2.2: "when the SYN timer fires, the client SHOULD retransmit a SYN packet without
+    // data and Fast Open options".
     for (attempt, len) in [
         (Attempt::Send { cookie: Some(cookie(&COOKIE)), mss: 1000 }, 500),
         (Attempt::Send { cookie: None, mss: 1000 }, 500),
@@ -159,8 +163,8 @@ fn a_syn_that_is_sent_again_has_neither_data_nor_the_option() {
         assert_eq!(first.len, len);
         for seconds in [1, 2] {
             t.after_ms(seconds * 1000);
-            let again = t.sends_syn();
-            assert_eq!((again.len, again.rare.fast_open), (0, None));
+            let retransmitted = t.sends_syn();
+            assert_eq!((retransmitted.len, retransmitted.rare.fast_open), (0, None));
         }
         t.gets(syn().ack(1).mss(1000)).sends([text(1..501).ack(1)]);
         let learned = outcome(&mut t);
@@ -169,8 +173,9 @@ fn a_syn_that_is_sent_again_has_neither_data_nor_the_option() {
 }
 
 #[test]
-fn a_late_syn_ack_of_the_data_counts_after_a_spurious_timeout() {
-    // RFC 7413 §4.2.2: the heuristic is for a SYN-ACK that "acknowledges only the initial sequence".
+fn a_late_syn_ack_of_the_data_is_accepted_after_a_spurious_timeout() {
+    // RFC 7413 §4.2.2: the heuristic is for a SYN-ACK that "acknowledges only the initial
+    // sequence".
     let (mut t, _) = opened_with(500);
     t.after_ms(1000).sends_syn();
     t.gets(syn().ack(501).mss(1000)).sends([bare(1).at(501)]);
@@ -180,7 +185,7 @@ fn a_late_syn_ack_of_the_data_counts_after_a_spurious_timeout() {
 }
 
 #[test]
-fn a_syn_ack_of_more_than_was_sent_is_answered_with_a_reset() {
+fn a_syn_ack_of_unsent_data_triggers_a_reset() {
     // RFC 9293 §3.10.7.3
     let (mut t, _) = opened_with(100);
     t.refuses(syn().ack(102), Disposition::Reset).is(Phase::SynSent);
@@ -189,7 +194,7 @@ fn a_syn_ack_of_more_than_was_sent_is_answered_with_a_reset() {
 }
 
 #[test]
-fn an_unsolicited_cookie_is_not_told() {
+fn an_unsolicited_cookie_is_not_reported() {
     let (mut t, syn_sent) = opened(Attempt::Send { cookie: None, mss: 1000 }, 100);
     assert_eq!((syn_sent.len, syn_sent.rare.fast_open), (100, None));
     t.gets(syn().ack(101).cookie(&COOKIE));
@@ -197,7 +202,7 @@ fn an_unsolicited_cookie_is_not_told() {
 }
 
 #[test]
-fn the_round_trip_of_the_syn_counts_whether_its_data_was_taken_or_not() {
+fn the_syn_measures_the_round_trip_even_if_its_data_is_not_acknowledged() {
     for ack in [1, 200, 501] {
         let (mut t, _) = opened_with(500);
         t.after_ms(30).gets(syn().ack(ack).mss(1000));
@@ -206,12 +211,15 @@ fn the_round_trip_of_the_syn_counts_whether_its_data_was_taken_or_not() {
 }
 
 #[test]
-fn a_syn_that_is_too_big_for_the_path_goes_again_at_once_without_data() {
+fn a_syn_too_big_for_the_path_is_retransmitted_at_once_without_data() {
     // RFC 7413 §4.1.3.1: ICMP errors are negative responses.
     let (mut t, _) = opened_with(900);
     t.after_ms(20).path_error(PathError::TooBig(640), 0);
-    let again = t.sends_syn();
-    assert_eq!((again.len, again.rare.fast_open, again.options.mss), (0, None, Some(600)));
+    let retransmitted = t.sends_syn();
+    assert_eq!(
+        (retransmitted.len, retransmitted.rare.fast_open, retransmitted.options.mss),
+        (0, None, Some(600))
+    );
     t.path_error(PathError::TooBig(640), 0).quiet();
     t.gets(syn().ack(1).mss(1000));
     let learned = outcome(&mut t);
@@ -219,7 +227,7 @@ fn a_syn_that_is_too_big_for_the_path_goes_again_at_once_without_data() {
 }
 
 #[test]
-fn an_attempt_that_was_never_answered_tells_so() {
+fn an_unanswered_attempt_is_reported() {
     // RFC 7413 §4.1.3.1: "no response (SYN-ACK) from the server at all".
     let (mut t, _) = opened_with(100);
     t.after_ms(400_000).is(Phase::Closed);
@@ -230,7 +238,7 @@ fn an_attempt_that_was_never_answered_tells_so() {
 }
 
 #[test]
-fn a_syn_ack_with_data_and_fin_is_taken_after_an_early_request() {
+fn a_syn_ack_with_data_and_fin_is_accepted_after_syn_data() {
     // RFC 7413 §4.2.2: "The server MAY include data in the SYN-ACK packet".
     let (mut t, _) = opened_with(100);
     t.gets(data(1..11).ack(101).flag(Flags::SYN).fin().seq_of_syn()).is(Phase::CloseWait);
@@ -240,11 +248,12 @@ fn a_syn_ack_with_data_and_fin_is_taken_after_an_early_request() {
 
 #[test]
 fn both_ends_may_open_at_once_with_data_in_the_syns() {
-    // RFC 7413 §4.2.2: "A special case is simultaneous open"; the peer's data is not acknowledged, ours is.
+    // RFC 7413 §4.2.2: "A special case is simultaneous open"; the peer's data is not acknowledged,
+    // ours is.
     let (mut t, _) = opened_with(300);
     t.gets(data(1..51).no_ack().flag(Flags::SYN).seq_of_syn().mss(1000).cookie(&COOKIE));
     t.is(Phase::SynReceived).sends([text(0..0).flags(SYN_ACK).ack(1)]);
-    t.peer_stands_at(1);
+    t.set_peer_nxt(1);
     t.gets(syn().ack(301)).is(Phase::Established).sends([bare(1).at(301)]);
     assert_eq!(t.c.syn_data(), SynData::Acknowledged);
     t.gets(data(1..51)).sends([bare(51).at(301)]);
@@ -259,7 +268,7 @@ fn a_reset_ends_an_open_with_data() {
 }
 
 #[test]
-fn a_syn_ack_that_echoes_a_timestamp_never_sent_is_of_another_connection() {
+fn a_syn_ack_with_a_timestamp_echo_never_sent_is_rejected() {
     // RFC 7323 §4
     let mut t = Script::open(Settings { timestamps: true, ..plain() });
     let sent = t.sends_syn().options.timestamps.expect("timestamps").value;
@@ -270,10 +279,10 @@ fn a_syn_ack_that_echoes_a_timestamp_never_sent_is_of_another_connection() {
     t.gets(answer(sent)).is(Phase::Established);
 }
 
-// The server's part.
+// The server side.
 
 #[test]
-fn a_good_cookie_gives_the_data_to_the_program_before_the_handshake_is_done() {
+fn a_valid_cookie_delivers_syn_data_before_the_handshake_completes() {
     // RFC 7413 §4.2.2, server (4), (5): "Buffer the data and notify the application"; "the packet
     // acknowledges the SYN and data sequence".
     let mut t = served(plain(), syn().mss(1000), 100);
@@ -288,9 +297,9 @@ fn a_good_cookie_gives_the_data_to_the_program_before_the_handshake_is_done() {
 }
 
 #[test]
-fn the_answer_follows_the_syn_ack_without_waiting_for_the_ack() {
-    // RFC 7413 §3, §4.2.2 (6): "the server MUST follow [RFC5681] (based on [RFC3390]) to set the initial
-    // congestion window".
+fn the_response_follows_the_syn_ack_without_waiting_for_the_ack() {
+    // RFC 7413 §3, §4.2.2 (6): "the server MUST follow [RFC5681] (based on [RFC3390]) to set the
+    // initial congestion window".
     let mut t = served(plain(), syn().mss(1000), 100);
     t.writes(30_000);
     let sent = t.sent();
@@ -302,8 +311,8 @@ fn the_answer_follows_the_syn_ack_without_waiting_for_the_ack() {
 }
 
 #[test]
-fn the_window_of_the_syn_bounds_what_is_sent_before_the_ack() {
-    // RFC 7323 §2.2: it is not scaled.
+fn the_window_of_the_syn_limits_data_sent_before_the_ack() {
+    // RFC 7323 §2.2: the window of a SYN is not scaled.
     let settings = Settings { initial_window: 64, window_scaling: true, ..plain() };
     let mut t = served(settings, syn().mss(1000).shift(7), 10);
     t.writes(40_000);
@@ -313,9 +322,9 @@ fn the_window_of_the_syn_bounds_what_is_sent_before_the_ack() {
 }
 
 #[test]
-fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
-    // RFC 7413 §4.2.2: "If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment with
-    // neither data nor Fast Open options".
+fn a_retransmitted_syn_ack_has_neither_data_nor_cookie() {
+    // RFC 7413 §4.2.2: "If the SYN-ACK timer fires, the server SHOULD retransmit a SYN-ACK segment
+    // with neither data nor Fast Open options".
     for sack in [false, true] {
         let offer = if sack { syn().mss(1000).permits_sack() } else { syn().mss(1000) };
         let mut t = served(plain(), offer, 100);
@@ -327,12 +336,15 @@ fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
         for seconds in [1, 2, 4] {
             t.after_ms(seconds * 1000 - 1).quiet();
             t.after_ms(1);
-            let again = t.sent();
-            assert_eq!(again.len(), 1, "{again:?}");
-            assert_eq!((again[0].flags, again[0].ack, again[0].len), (SYN_ACK, 101, 0));
-            assert_eq!(again[0].rare.fast_open, None);
+            let retransmitted = t.sent();
+            assert_eq!(retransmitted.len(), 1, "{retransmitted:?}");
+            assert_eq!(
+                (retransmitted[0].flags, retransmitted[0].ack, retransmitted[0].len),
+                (SYN_ACK, 101, 0)
+            );
+            assert_eq!(retransmitted[0].rare.fast_open, None);
         }
-        // The data is repaired once the handshake is done.
+        // The data is retransmitted after the handshake.
         t.gets(ack(1)).is(Phase::Established);
         t.after_ms(4000);
         let repaired = t.sent();
@@ -343,24 +355,24 @@ fn a_syn_ack_is_sent_again_without_data_or_cookie_and_the_data_waits() {
 }
 
 #[test]
-fn the_clients_syn_again_has_the_syn_ack_sent_again() {
+fn a_retransmitted_syn_triggers_another_syn_ack() {
     // RFC 9293 §3.10.7.4, as for an embryo: the first SYN-ACK was lost.
     let mut t = served(plain(), syn().mss(1000), 100);
     first_syn_ack(&mut t, 100);
     t.after_ms(300).gets(syn().mss(1000));
     t.sends([text(0..0).flags(SYN_ACK).ack(101)]);
-    // With its data: what arrived is acknowledged, once.
-    t.peer_stands_at(101);
-    let again = data(1..101).no_ack().flag(Flags::SYN).seq_of_syn();
-    t.gets(again).sends([text(0..0).flags(SYN_ACK).ack(101)]);
+    // A retransmitted SYN with data: the data is acknowledged once.
+    t.set_peer_nxt(101);
+    let retransmitted = data(1..101).no_ack().flag(Flags::SYN).seq_of_syn();
+    t.gets(retransmitted).sends([text(0..0).flags(SYN_ACK).ack(101)]);
     assert_eq!(t.reads(1000), 100);
     t.gets(ack(1).seq(101)).is(Phase::Established);
-    // RFC 5961 §4: later, it is challenged.
+    // RFC 5961 §4: after the handshake a SYN is challenged.
     t.refuses(syn(), Disposition::ChallengedSyn).sends([bare(101)]);
 }
 
 #[test]
-fn a_pending_connection_is_given_up_after_all_retries() {
+fn a_pending_connection_fails_after_all_retries() {
     let mut t = served(Settings { syn_ack_retries: 2, ..plain() }, syn().mss(1000), 100);
     first_syn_ack(&mut t, 100);
     t.after_ms(3_000);
@@ -371,7 +383,7 @@ fn a_pending_connection_is_given_up_after_all_retries() {
 }
 
 #[test]
-fn an_ack_of_what_was_never_sent_is_answered_with_a_reset_while_pending() {
+fn an_ack_of_unsent_data_triggers_a_reset_while_pending() {
     // RFC 9293 §3.10.7.4, fifth, SYN-RECEIVED
     let mut t = served(plain(), syn().mss(1000), 100);
     first_syn_ack(&mut t, 100);
@@ -381,7 +393,7 @@ fn an_ack_of_what_was_never_sent_is_answered_with_a_reset_while_pending() {
 
 #[test]
 fn a_reset_while_pending_ends_the_connection() {
-    // RFC 5961 §3.2: at RCV.NXT, behind the data.
+    // RFC 5961 §3.2: at RCV.NXT, after the data.
     let mut t = served(plain(), syn().mss(1000), 100);
     first_syn_ack(&mut t, 100);
     t.refuses(rst(50), Disposition::OutOfWindow);
@@ -391,7 +403,7 @@ fn a_reset_while_pending_ends_the_connection() {
 }
 
 #[test]
-fn unreachable_ends_a_pending_connection_and_no_other() {
+fn icmp_unreachable_ends_only_a_pending_connection() {
     // RFC 5927 §5.2
     let mut t = served(plain(), syn().mss(1000), 100);
     first_syn_ack(&mut t, 100);
@@ -401,21 +413,21 @@ fn unreachable_ends_a_pending_connection_and_no_other() {
 }
 
 #[test]
-fn a_fin_of_the_syn_is_taken_once_the_handshake_is_done() {
+fn a_fin_on_the_syn_is_accepted_after_the_handshake() {
     // RFC 9293 §3.10.7.4, eighth
     let mut t = served_flags(plain(), syn().mss(1000), 10, Flags::SYN.with(Flags::FIN));
     first_syn_ack(&mut t, 10);
-    t.peer_stands_at(12);
+    t.set_peer_nxt(12);
     t.gets(ack(1).seq(12)).is(Phase::CloseWait);
     assert!(t.events().contains(Events::PEER_CLOSED));
     t.sends([bare(12)]);
-    // And if it comes again, it is the same one.
-    let _ = t.hears(fin(11));
+    // A retransmission of it is the same FIN.
+    let _ = t.receives(fin(11));
     t.is(Phase::CloseWait).sends([bare(12)]);
 }
 
 #[test]
-fn a_fin_that_comes_with_the_ack_closes_the_peers_direction() {
+fn a_fin_on_the_ack_closes_the_peers_direction() {
     let mut t = served(plain(), syn().mss(1000), 10);
     first_syn_ack(&mut t, 10);
     t.gets(fin(11).ack(1)).is(Phase::CloseWait).sends([bare(12)]);
@@ -432,8 +444,9 @@ fn a_close_while_pending_follows_the_data_and_the_handshake() {
 }
 
 #[test]
-fn an_abort_while_pending_is_a_reset_that_the_client_understands() {
-    // RFC 9293 §3.10.7.3: before our SYN is known, only a reset that acknowledges the client's counts.
+fn an_abort_while_pending_sends_a_reset_that_the_client_accepts() {
+    // RFC 9293 §3.10.7.3: before the client knows our SYN, it accepts only a reset that
+    // acknowledges its own SYN.
     let mut t = served(plain(), syn().mss(1000), 10);
     t.aborts().sends([text(0..0).flags(Flags::RST.with(Flags::ACK)).ack(11)]);
     let mut t = served(plain(), syn().mss(1000), 10);
@@ -443,7 +456,7 @@ fn an_abort_while_pending_is_a_reset_that_the_client_understands() {
 }
 
 #[test]
-fn a_cookie_without_data_makes_a_connection_that_may_be_written_to() {
+fn a_cookie_without_data_opens_a_writable_connection() {
     let mut t = served(plain(), syn().mss(1000), 0);
     assert_eq!((t.events(), t.c.syn_data()), (Events::default(), SynData::None));
     t.writes(50);
@@ -451,8 +464,8 @@ fn a_cookie_without_data_makes_a_connection_that_may_be_written_to() {
 }
 
 #[test]
-fn losses_before_the_handshake_is_done_are_repaired_by_its_ack() {
-    // RFC 8985: the ACK of the SYN-ACK brings blocks of what arrived behind a hole.
+fn the_ack_of_the_handshake_reveals_earlier_losses() {
+    // RFC 8985: the ACK of the SYN-ACK carries blocks for data beyond a hole.
     let mut t = served(plain(), syn().mss(1000).permits_sack(), 10);
     t.writes(5000);
     assert_eq!(t.sent().len(), 6);
@@ -463,7 +476,7 @@ fn losses_before_the_handshake_is_done_are_repaired_by_its_ack() {
 }
 
 #[test]
-fn more_data_may_come_with_the_ack() {
+fn the_ack_may_carry_more_data() {
     let mut t = served(plain(), syn().mss(1000), 10);
     first_syn_ack(&mut t, 10);
     t.gets(data(11..500).ack(1)).is(Phase::Established).sends([bare(500)]);
@@ -471,7 +484,7 @@ fn more_data_may_come_with_the_ack() {
 }
 
 #[test]
-fn what_goes_before_the_handshake_is_done_goes_in_bursts_that_end_with_psh_too() {
+fn bursts_before_the_handshake_completes_end_with_psh() {
     let host = |s: &mut Settings| s.push_bursts = Some(2);
     let mut settings = plain();
     host(&mut settings);

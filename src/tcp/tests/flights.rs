@@ -1,5 +1,5 @@
-//! Flights of segments to a peer that permits SACK, on a path whose round trip is 100 ms: where the scripts of
-//! loss recovery begin.
+//! Flights of segments to a peer that permits SACK, on a path with a round trip of 100 ms: the
+//! starting point of the loss recovery scripts.
 
 use core::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::tcp::flight::Flight;
 /// The round trip.
 pub(super) const RTT_MS: u64 = 100;
 
-/// ESTABLISHED, with one round trip measured.
+/// Returns a connection in ESTABLISHED with one round trip measured.
 pub(super) fn opened(settings: Settings) -> Script {
     let stamped = settings.timestamps;
     let mut t = Script::open(settings);
@@ -27,24 +27,26 @@ pub(super) fn opened(settings: Settings) -> Script {
     t
 }
 
-/// `n` segments of 1000 bytes in flight.
+/// Returns `n` segments of 1000 bytes in flight.
 pub(super) fn in_flight(n: u32) -> Script {
     in_flight_with(plain(), n)
 }
 
-/// The same with other settings. Segments with timestamps carry 988 bytes: give the MSS for it.
+/// Like [`in_flight`] with other settings. Segments with timestamps carry 988 bytes: set the MSS
+/// for it.
 pub(super) fn in_flight_with(settings: Settings, n: u32) -> Script {
     let mut t = opened(settings).write(n * 1000);
     assert_eq!(t.sent().len() as u32, n);
     t
 }
 
-/// With timestamps: segments of 1000 bytes all the same.
+/// Returns settings with timestamps and segments of 1000 bytes.
 pub(super) fn stamped() -> Settings {
     Settings { timestamps: true, ..plain() }
 }
 
-/// `n` segments of 988 bytes with timestamps, after one that is acknowledged, and the TSval of the flight.
+/// Returns `n` segments of 988 bytes in flight with timestamps, after an acknowledged one, and the
+/// TSval of the flight.
 pub(super) fn stamped_flight(n: u32) -> (Script, u32) {
     let mut t = opened(stamped()).write(n * 988);
     let sent = t.sent();
@@ -53,12 +55,12 @@ pub(super) fn stamped_flight(n: u32) -> (Script, u32) {
     (t, value)
 }
 
-/// From the first byte of segment `n` of such a flight to the first byte after segment `m`.
+/// Returns the range from the first byte of segment `n` of such a flight to the end of segment `m`.
 pub(super) fn stamped_segments(n: u32, m: u32) -> Range<u32> {
     1 + (n - 1) * 988..1 + m * 988
 }
 
-/// `n` segments in flight behind a first one that the peer has acknowledged.
+/// Returns `n` segments in flight behind a first one that is acknowledged.
 pub(super) fn after_the_first(n: u32) -> Script {
     let mut t = in_flight(1);
     t.after_ms(RTT_MS).gets(ack(1001));
@@ -67,7 +69,7 @@ pub(super) fn after_the_first(n: u32) -> Script {
     t
 }
 
-/// From the first byte of segment `n` (1 is the first) to the first byte after segment `m`.
+/// Returns the range from the first byte of segment `n` (counted from 1) to the end of segment `m`.
 pub(super) fn segments(n: u32, m: u32) -> Range<u32> {
     1 + (n - 1) * 1000..1 + m * 1000
 }
@@ -76,12 +78,12 @@ pub(super) fn flight(t: &Script) -> &Flight {
     t.c.recovery.flight.as_deref().expect("something is in flight")
 }
 
-/// Reductions taken back.
+/// Returns the number of undone reductions.
 pub(super) fn undone(t: &Script) -> u32 {
     t.c.recovery.flight.as_deref().map_or(0, |flight| flight.counts.undone)
 }
 
-/// Timeouts since something was acknowledged.
+/// Returns the number of timeouts since the last acknowledgment.
 pub(super) fn timeouts(t: &Script) -> u8 {
     t.c.timeouts()
 }

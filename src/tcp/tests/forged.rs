@@ -1,4 +1,5 @@
-//! What an attacker who guesses may send: RFC 5961, PAWS (RFC 7323 §5), forged ICMP (RFC 5927).
+//! Forged segments of an attacker who guesses: RFC 5961, PAWS (RFC 7323 §5), forged ICMP (RFC
+//! 5927).
 
 use super::{Script, ack, bare, data, rst, syn, text};
 use crate::tcp::{Disposition, PathError, Phase};
@@ -12,14 +13,14 @@ fn a_reset_in_the_window_but_not_at_its_start_is_challenged() {
 }
 
 #[test]
-fn a_reset_outside_the_window_is_dropped_in_silence() {
+fn a_reset_outside_the_window_is_dropped_silently() {
     let mut t = Script::established();
     t.refuses(rst(0), Disposition::OutOfWindow).refuses(rst(61_000), Disposition::OutOfWindow);
     t.is(Phase::Established).quiet();
 }
 
 #[test]
-fn a_syn_in_a_synchronized_state_is_challenged_wherever_it_stands() {
+fn a_syn_in_a_synchronized_state_is_challenged_at_any_sequence_number() {
     // RFC 5961 §4.2
     let mut t = Script::established();
     for seq in [0, 1, 500, 100_000] {
@@ -29,7 +30,7 @@ fn a_syn_in_a_synchronized_state_is_challenged_wherever_it_stands() {
 }
 
 #[test]
-fn an_ack_of_what_was_never_sent_is_challenged() {
+fn an_ack_of_unsent_data_is_challenged() {
     // RFC 5961 §5.2
     let mut t = Script::established().write(100);
     t.sends([1..101]);
@@ -39,7 +40,7 @@ fn an_ack_of_what_was_never_sent_is_challenged() {
 }
 
 #[test]
-fn an_ack_older_than_the_largest_window_is_challenged_and_a_merely_old_one_is_not() {
+fn only_an_ack_older_than_the_largest_window_is_challenged() {
     let mut t = Script::established();
     for i in 0..100 {
         assert_eq!(t.writes(1000), 1000);
@@ -48,12 +49,12 @@ fn an_ack_older_than_the_largest_window_is_challenged_and_a_merely_old_one_is_no
     }
     t.gets(data(1..11).ack(100_001 - 60_000)); // SND.UNA - MAX.SND.WND
     t.refuses(data(11..21).ack(100_000 - 60_000), Disposition::BadAck);
-    assert_eq!(t.reads(100), 10, "the text of a segment with an old ACK is good");
+    assert_eq!(t.reads(100), 10, "the data of a segment with an old ACK is accepted");
     t.sends([bare(11)]);
 }
 
 #[test]
-fn challenge_acks_stop_when_the_shard_has_none_left() {
+fn challenge_acks_stop_at_the_limit_of_the_shard() {
     // RFC 5961 §7
     let mut t = Script::established();
     t.challenge_acks = 2;
@@ -67,7 +68,7 @@ fn challenge_acks_stop_when_the_shard_has_none_left() {
 }
 
 #[test]
-fn a_connection_sends_ten_challenge_acks_a_second_whatever_the_shard_has_left() {
+fn a_connection_sends_at_most_ten_challenge_acks_per_second() {
     // RFC 5961 §7
     let mut t = Script::established();
     t.challenge_acks = 1_000_000;
@@ -95,7 +96,7 @@ fn a_segment_without_ack_is_dropped() {
 }
 
 fn stamped() -> Script {
-    Script::established_with(|s| s.timestamps = true) // the peer's SYN said 100
+    Script::established_with(|s| s.timestamps = true) // the peer's SYN has TSval 100
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn an_old_timestamp_makes_a_segment_unacceptable() {
     t.refuses(data(1..11).stamp(99, 0), Disposition::OldTimestamp).sends([bare(1)]);
     t.gets(data(1..11).stamp(101, 0)).gets(data(11..21).stamp(101, 0)).sends([bare(21)]);
     assert_eq!(t.c.rcv.ts_recent, 101);
-    // Older by half of the space is newer.
+    // Older by half of the number space counts as newer.
     t.gets(data(21..31).stamp(101u32.wrapping_add(1 << 30), 0));
 }
 
@@ -116,7 +117,7 @@ fn a_reset_is_exempt_from_paws() {
 }
 
 #[test]
-fn a_missing_timestamp_is_dropped_in_silence() {
+fn a_segment_without_a_timestamp_is_dropped_silently() {
     // RFC 7323 §3.2
     let mut t = stamped();
     t.refuses(data(1..11), Disposition::NoTimestamp).is(Phase::Established).quiet();
@@ -131,7 +132,7 @@ fn only_a_segment_at_or_before_the_last_ack_sent_sets_ts_recent() {
     assert_eq!(t.sent()[0].options.timestamps.map(|ts| ts.echo), Some(100));
     t.gets(data(1..501).stamp(190, 0));
     assert_eq!(t.c.rcv.ts_recent, 190);
-    // Of a delayed ACK's segments the first is echoed: it counts the delay in.
+    // Of the segments of a delayed ACK the first is echoed: the echo includes the delay.
     let mut t = stamped();
     t.gets(data(1..11).stamp(110, 0)).gets(data(11..21).stamp(120, 0));
     assert_eq!(t.sent()[0].options.timestamps.map(|ts| ts.echo), Some(110));
@@ -154,7 +155,7 @@ fn an_icmp_that_quotes_nothing_in_flight_is_ignored() {
 }
 
 #[test]
-fn too_big_lowers_the_mss_and_sends_again_what_did_not_fit() {
+fn packet_too_big_lowers_the_mss_and_retransmits_what_did_not_fit() {
     let mut t = Script::established().write(1500);
     t.sends([1..1001, 1001..1501]);
     let cwnd = t.c.recovery.controller.cwnd();
@@ -169,9 +170,9 @@ fn too_big_lowers_the_mss_and_sends_again_what_did_not_fit() {
 }
 
 #[test]
-fn who_does_not_know_what_we_sent_cannot_set_the_peers_clock_forward() {
-    // RFC 7323 §5.3 R1 would throw away all that the peer sends after a forged TSval had become TS.Recent; RFC
-    // 5961 §5.2 discards a segment that acknowledges what was never sent.
+fn a_forged_timestamp_without_a_valid_ack_does_not_change_ts_recent() {
+    // RFC 7323 §5.3 R1 would drop everything from the peer after a forged TSval had become
+    // TS.Recent. RFC 5961 §5.2 discards a segment that acknowledges unsent data.
     let mut t = stamped();
     t.refuses(data(1..11).stamp(1_000_000, 0).ack(5000), Disposition::BadAck).sends([bare(1)]);
     t.gets(data(1..11).stamp(101, 0).ack(1)).gets(data(11..21).stamp(101, 0).ack(1));
@@ -179,10 +180,10 @@ fn who_does_not_know_what_we_sent_cannot_set_the_peers_clock_forward() {
 }
 
 #[test]
-fn a_segment_without_a_timestamp_is_dropped_in_silence_unless_the_host_takes_it() {
+fn a_segment_without_a_timestamp_is_accepted_only_by_configuration() {
     // RFC 7323 §3.2
     stamped().refuses(data(1..11), Disposition::NoTimestamp).quiet();
     let mut t = Script::established_with(|s| (s.timestamps, s.drop_unstamped) = (true, false));
     t.gets(data(1..11)).gets(data(11..21)).sends([bare(21)]);
-    assert_eq!(t.c.rcv.ts_recent, 100, "the peer's SYN said so");
+    assert_eq!(t.c.rcv.ts_recent, 100, "as in the peer's SYN");
 }

@@ -1,5 +1,5 @@
-//! Anything may arrive, in any phase, with any calls of the program between: no panic (debug assertions
-//! stand guard over the invariants), no endless output, no memory kept.
+//! Arbitrary segments in any phase, with random calls of the program between: no panic (debug
+//! assertions check the invariants), no endless output, no memory leak.
 
 use super::literals::cookie;
 use super::script::{Script, plain};
@@ -10,7 +10,7 @@ use crate::tcp::{
     Segment, SeqNum, Timestamps, UserTimeout, WindowShift,
 };
 
-/// Mostly plausible: numbers near those that matter, flags that mean something.
+/// Returns a mostly plausible segment: numbers near the relevant ones, meaningful flags.
 fn any_segment<'a>(
     rng: &mut Rng,
     t: &Script,
@@ -90,7 +90,7 @@ fn step(rng: &mut Rng, t: &mut Script) {
         _ => {
             let rare = any_rare(rng, t);
             let segment = any_segment(rng, t, &payload, &rare);
-            let _ = t.hears_raw(&segment);
+            let _ = t.receives_raw(&segment);
         }
     }
     t.sent();
@@ -99,7 +99,7 @@ fn step(rng: &mut Rng, t: &mut Script) {
 fn drop<T>(_: T) {}
 
 #[test]
-fn nothing_that_arrives_breaks_a_connection() {
+fn arbitrary_segments_do_not_break_a_connection() {
     for seed in 0..1500 {
         let mut rng = Rng::new(seed);
         let mut settings = plain();
@@ -116,8 +116,8 @@ fn nothing_that_arrives_breaks_a_connection() {
         if rng.happens(0.8) {
             let ecn = Flags((rng.next_u32() as u16 & 7) << 6);
             let answer = syn().mss(1000).stamp(100, 0).shift(3).permits_sack().ack(1);
-            let _ = t.hears(answer.flag(ecn));
-            let _ = t.hears(data(1..50).stamp(100, 0));
+            let _ = t.receives(answer.flag(ecn));
+            let _ = t.receives(data(1..50).stamp(100, 0));
         }
         for _ in 0..200 {
             step(&mut rng, &mut t);

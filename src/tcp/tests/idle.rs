@@ -30,7 +30,7 @@ fn an_idle_connection_is_probed_with_a_known_sequence_number() {
 }
 
 #[test]
-fn an_answered_probe_begins_a_new_idle_time() {
+fn an_answered_probe_restarts_the_idle_time() {
     let mut t = kept_alive();
     t.after_ms(10_000).sends([bare(1).at(0)]);
     t.after_ms(100).gets(ack(1));
@@ -50,7 +50,7 @@ fn traffic_postpones_the_probe() {
 }
 
 #[test]
-fn a_peer_that_answers_no_probe_is_given_up() {
+fn a_peer_that_answers_no_probe_is_aborted() {
     let mut t = kept_alive();
     t.after_ms(10_000 + 2 * 2000).sends([bare(1), bare(1), bare(1)]);
     t.after_ms(1999).is(Phase::Established);
@@ -70,6 +70,6 @@ fn no_probe_is_sent_while_data_is_outstanding() {
 #[test]
 fn a_probe_of_the_peer_is_answered() {
     let mut t = Script::established();
-    let _ = t.hears(ack(1).seq(0));
+    let _ = t.receives(ack(1).seq(0));
     t.sends([bare(1).at(1)]);
 }

@@ -1,4 +1,5 @@
-//! The known problems of TCP implementations (RFC 2525), one test each: what a TCP without the problem does.
+//! Known problems of TCP implementations (RFC 2525), one test each: the behaviour without the
+//! problem.
 
 use super::script::plain;
 use super::{Script, ack, bare, data, fin, syn, text};
@@ -11,7 +12,7 @@ fn cwnd(t: &Script) -> u32 {
 }
 
 #[test]
-fn the_first_flight_is_the_initial_window_and_no_more() {
+fn the_first_flight_is_limited_to_the_initial_window() {
     // §2.1, no initial slow start; §2.3, uninitialized CWND; RFC 5681 §3.1
     for window in [1, 4, 10] {
         let mut t = Script::established_with(|s| s.initial_window = window).write(50_000);
@@ -21,7 +22,8 @@ fn the_first_flight_is_the_initial_window_and_no_more() {
 
 #[test]
 fn after_a_timeout_slow_start_begins_with_one_segment() {
-    // §2.2, no slow start after retransmission timeout; §2.14, retransmission sends multiple packets
+    // §2.2, no slow start after retransmission timeout; §2.14, retransmission sends multiple
+    // packets
     let mut t = Script::established().write(10_000);
     assert_eq!(t.sent().len(), 10);
     t.after_ms(200).sends([1..1001]);
@@ -31,8 +33,8 @@ fn after_a_timeout_slow_start_begins_with_one_segment() {
 }
 
 #[test]
-fn what_is_sent_again_is_what_was_sent_however_it_is_cut() {
-    // §2.4, inconsistent retransmission: the script looks at every byte.
+fn retransmissions_carry_the_original_bytes() {
+    // §2.4, inconsistent retransmission: the script checks every byte.
     let mut t = Script::established().write(2500);
     t.sends([1..1001, 1001..2001, 2001..2501]);
     t.path_error(crate::tcp::PathError::TooBig(540), 1);
@@ -53,7 +55,7 @@ fn data_past_a_hole_is_retained() {
     assert_eq!(t.reads(10_000), 3000);
 }
 
-/// Ten segments in flight, NewReno, the second threshold passed by three duplicate ACKs of one loss.
+/// Ten segments in flight, NewReno, ssthresh set by three duplicate ACKs of one loss.
 fn recovered() -> Script {
     let mut t = Script::established_with(|s| {
         s.congestion = Algorithm::NewReno;
@@ -70,7 +72,7 @@ fn recovered() -> Script {
 }
 
 #[test]
-fn congestion_avoidance_adds_one_segment_a_round_trip_and_no_constant() {
+fn congestion_avoidance_adds_one_segment_per_round_trip_without_a_constant() {
     // §2.6, extra additive constant in congestion avoidance
     let mut t = recovered();
     let mut avoided = 0;
@@ -97,7 +99,7 @@ fn after_recovery_the_window_is_deflated() {
 }
 
 #[test]
-fn the_first_timeout_is_a_second_at_least() {
+fn the_first_timeout_is_at_least_one_second() {
     // §2.7, initial RTO too low
     let mut t = Script::open(Settings::default());
     t.sends_syn();
@@ -105,8 +107,9 @@ fn the_first_timeout_is_a_second_at_least() {
 }
 
 #[test]
-fn keep_alive_is_patient() {
-    // §2.9, excessively short keepalive connection timeout; §2.11, insufficient interval between keepalives
+fn keep_alive_intervals_are_long_enough() {
+    // §2.9, excessively short keepalive connection timeout; §2.11, insufficient interval between
+    // keepalives
     let times = KeepAlive::default();
     assert!(times.interval >= Duration::from_secs(75));
     assert!(times.interval.times(u64::from(times.probes)) >= Duration::from_secs(600));
@@ -114,7 +117,7 @@ fn keep_alive_is_patient() {
 }
 
 #[test]
-fn the_timeout_backs_off_and_stays_so_until_there_is_a_sample() {
+fn the_timeout_backs_off_until_a_valid_sample() {
     // §2.10, failure to back off retransmission timeout
     let mut t = Script::established().write(1000);
     t.sent();
@@ -127,7 +130,7 @@ fn the_timeout_backs_off_and_stays_so_until_there_is_a_sample() {
 }
 
 #[test]
-fn two_closed_windows_do_not_lock_each_other() {
+fn two_closed_windows_do_not_deadlock() {
     // §2.12, window probe deadlock: data and probes of the peer do not stop our probes.
     let mut t = Script::established_with(|s| s.receive_buffer = 1000);
     t.gets(data(1..1001).window(0)).after_ms(40).sends([bare(1001).window(0)]);
@@ -144,7 +147,7 @@ fn two_closed_windows_do_not_lock_each_other() {
 }
 
 #[test]
-fn every_second_segment_that_comes_by_itself_is_acknowledged() {
+fn every_second_separate_segment_is_acknowledged() {
     // §2.13, stretch ACK violation
     let mut t = Script::established();
     for i in 0..10 {
@@ -155,7 +158,7 @@ fn every_second_segment_that_comes_by_itself_is_acknowledged() {
 
 #[test]
 fn a_fin_goes_at_once_with_the_last_data() {
-    // §2.15, failure to send FIN notification promptly: Nagle's algorithm does not hold it.
+    // §2.15, failure to send FIN notification promptly: Nagle's algorithm does not delay it.
     let mut t = Script::open(Settings { nagle: true, ..plain() }).shake_hands(syn().mss(1000));
     t.writes(10);
     t.sends([1..11]);
@@ -167,8 +170,9 @@ fn a_fin_goes_at_once_with_the_last_data() {
 }
 
 #[test]
-fn data_for_nobody_is_reset() {
-    // §2.16, failure to send a RST after half duplex close; §2.17, failure to RST on close with data pending
+fn data_after_a_full_close_is_reset() {
+    // §2.16, failure to send a RST after half duplex close; §2.17, failure to RST on close with
+    // data pending
     let mut t = Script::established();
     t.closes_both().sends([text(1..1).fin()]);
     t.gets(ack(2)).refuses(data(1..11), Disposition::AfterClose).is(Phase::Closed);
@@ -183,7 +187,7 @@ fn data_for_nobody_is_reset() {
 }
 
 #[test]
-fn options_are_part_of_what_a_segment_can_carry() {
+fn options_count_against_the_segment_size() {
     // §2.18, options missing from TCP MSS calculation
     let mut t = Script::established_with(|s| s.timestamps = true).write(5000);
     assert!(t.sent().iter().all(|sent| sent.len <= 1000 - 12));

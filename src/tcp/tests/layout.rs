@@ -1,4 +1,4 @@
-//! Sizes, since a million of them must fit.
+//! Size limits: a million connections must fit into memory.
 
 use core::mem::{offset_of, size_of};
 
@@ -10,7 +10,7 @@ fn a_connection_takes_at_most_304_bytes() {
 }
 
 #[test]
-fn what_opening_and_closing_touch_stands_in_the_first_bytes() {
+fn fields_for_opening_and_closing_come_first() {
     assert!(offset_of!(Connection, snd) + size_of::<crate::tcp::state::SendHalf>() <= 52);
     assert!(offset_of!(Connection, incoming) <= 112, "{}", offset_of!(Connection, incoming));
 }

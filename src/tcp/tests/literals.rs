@@ -1,5 +1,5 @@
-//! Segments as literals: of the peer, of ours, and what ours should have been. Sequence numbers are
-//! relative: 0 is the SYN of that direction, 1 its first byte. Content follows from the position.
+//! Segment literals: of the peer, ours, and the expected ones. Sequence numbers are relative: 0 is
+//! the SYN of the direction, 1 its first byte. Content follows from the position.
 
 use core::ops::Range;
 
@@ -9,12 +9,12 @@ use crate::tcp::{
 };
 use crate::time::{Duration, Instant};
 
-/// The byte that stands at `position` of a direction.
+/// Returns the byte at `position` of a direction.
 pub(super) fn content(position: u32) -> u8 {
     (position % 251) as u8
 }
 
-/// A segment of the peer.
+/// A segment from the peer.
 #[derive(Clone, Debug)]
 pub(super) struct In {
     pub(super) range: Option<Range<u32>>,
@@ -29,7 +29,7 @@ pub(super) struct In {
     pub(super) sack: Vec<Range<u32>>,
 }
 
-/// A bare ACK of `n`, at the peer's next sequence number.
+/// Returns a pure ACK of `n` at the peer's next sequence number.
 pub(super) fn ack(n: u32) -> In {
     In {
         range: None,
@@ -45,22 +45,22 @@ pub(super) fn ack(n: u32) -> In {
     }
 }
 
-/// Data of the peer; acknowledges what it acknowledged last.
+/// Returns data from the peer that repeats its last acknowledgment number.
 pub(super) fn data(range: Range<u32>) -> In {
     In { range: Some(range), ack: None, ..ack(0) }
 }
 
-/// A FIN at `seq`.
+/// Returns a FIN at `seq`.
 pub(super) fn fin(seq: u32) -> In {
     data(seq..seq).flag(Flags::FIN)
 }
 
-/// A reset at `seq`.
+/// Returns a reset at `seq`.
 pub(super) fn rst(seq: u32) -> In {
     In { flags: Flags::RST, ..data(seq..seq) }
 }
 
-/// A SYN at 0.
+/// Returns a SYN at 0.
 pub(super) fn syn() -> In {
     In { flags: Flags::SYN, ..data(0..0) }
 }
@@ -81,7 +81,7 @@ impl In {
         self
     }
 
-    /// The data stands behind the SYN of the same segment.
+    /// Places the data behind the SYN of the same segment.
     pub(super) fn seq_of_syn(mut self) -> Self {
         self.behind_syn = true;
         self
@@ -125,36 +125,37 @@ impl In {
         self
     }
 
-    /// A block of the SACK option, relative to our ISS.
+    /// Adds a SACK block, relative to our ISS.
     pub(super) fn sack(mut self, block: Range<u32>) -> Self {
         self.sack.push(block);
         self
     }
 
-    /// The user timeout option, in seconds.
+    /// Adds the user timeout option, in seconds.
     pub(super) fn user_timeout(mut self, seconds: u64) -> Self {
         self.rare.user_timeout = Some(UserTimeout::from_span(Duration::from_secs(seconds)));
         self
     }
 
-    /// How its packet came.
+    /// Sets the ECN codepoint of the packet.
     pub(super) fn came(mut self, codepoint: Codepoint) -> Self {
         self.ecn = codepoint;
         self
     }
 
-    /// AE, CWR and ECE as one number: of a SYN what it asks or agrees to, else the ACE field.
+    /// Sets AE, CWR and ECE as one number: the request or agreement of a SYN, otherwise the ACE
+    /// field.
     pub(super) fn ace(self, field: u16) -> Self {
         self.flag(Flags(field << 6))
     }
 
-    /// The AccECN option.
+    /// Adds the AccECN option.
     pub(super) fn counts(mut self, counters: ByteCounters) -> Self {
         self.rare.accecn = Some(counters);
         self
     }
 
-    /// The Fast Open option; no bytes ask for a cookie.
+    /// Adds the Fast Open option; without bytes it requests a cookie.
     pub(super) fn cookie(mut self, bytes: &[u8]) -> Self {
         self.rare.fast_open = Some(cookie(bytes));
         self
@@ -166,12 +167,12 @@ impl In {
     }
 }
 
-/// A Fast Open option in its assigned form; no bytes ask for a cookie.
+/// Returns a Fast Open option in its assigned form; without bytes it requests a cookie.
 pub(super) fn cookie(bytes: &[u8]) -> FastOpen {
     FastOpen { form: Form::Assigned, cookie: Cookie::new(bytes) }
 }
 
-/// What was sent, relative.
+/// A sent segment, in relative numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) at: Instant,
@@ -188,13 +189,13 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// AE, CWR and ECE as one number.
+    /// Returns AE, CWR and ECE as one number.
     pub(super) fn ace(&self) -> u16 {
         self.flags.0 >> 6 & 7
     }
 }
 
-/// What should be sent. What is not said is not compared.
+/// An expected segment. Unset fields are not compared.
 #[derive(Clone, Debug)]
 pub(super) struct Out {
     range: Option<Range<u32>>,
@@ -204,12 +205,12 @@ pub(super) struct Out {
     sack: Option<Vec<Range<u32>>>,
 }
 
-/// Data, with ACK and perhaps PSH.
+/// Expects data with ACK and optionally PSH.
 pub(super) fn text(range: Range<u32>) -> Out {
     Out { range: Some(range), ack: None, flags: Flags::ACK, window: None, sack: None }
 }
 
-/// A bare ACK of `n`.
+/// Expects a pure ACK of `n`.
 pub(super) fn bare(n: u32) -> Out {
     Out { range: None, ack: Some(n), flags: Flags::ACK, window: None, sack: None }
 }
@@ -246,7 +247,7 @@ impl Out {
         self
     }
 
-    /// Exactly these blocks, relative to IRS.
+    /// Expects exactly these blocks, relative to IRS.
     pub(super) fn sack<const N: usize>(mut self, blocks: [Range<u32>; N]) -> Self {
         self.sack = Some(blocks.to_vec());
         self
@@ -272,7 +273,7 @@ impl Out {
     }
 }
 
-/// What was sent, with the initial sequence numbers taken off.
+/// Returns a sent segment with the initial sequence numbers subtracted.
 pub(super) fn relative(out: &SegmentOut<'_>, iss: SeqNum, irs: SeqNum, at: Instant) -> Sent {
     Sent {
         at,

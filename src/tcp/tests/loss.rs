@@ -1,10 +1,10 @@
-//! Loss and its repair: the timer (RFC 6298), fast retransmit and NewReno (RFC 5681, RFC 6582).
+//! Loss recovery: the timer (RFC 6298), fast retransmit and NewReno (RFC 5681, RFC 6582).
 
 use super::script::plain;
 use super::{Script, ack, data, syn};
 use crate::tcp::{CloseReason, Disposition, Phase, Settings};
 
-/// Four segments in flight, a round trip of 100 ms behind.
+/// Returns four segments in flight after a measured round trip of 100 ms.
 fn four_in_flight() -> Script {
     let mut t = Script::established().write(4000);
     t.sends([1..1001, 1001..2001, 2001..3001, 3001..4001]);
@@ -23,7 +23,7 @@ fn the_timer_runs_from_the_first_segment_and_restarts_with_each_ack() {
 }
 
 #[test]
-fn a_timeout_sends_the_first_segment_again_and_doubles() {
+fn a_timeout_retransmits_the_first_segment_and_doubles() {
     let mut t = four_in_flight();
     for wait in [200, 400, 800, 1600] {
         t.after_ms(wait - 1).quiet();
@@ -34,7 +34,7 @@ fn a_timeout_sends_the_first_segment_again_and_doubles() {
 }
 
 #[test]
-fn the_timeout_never_passes_its_maximum() {
+fn the_timeout_never_exceeds_its_maximum() {
     let mut t = Script::established_with(|s| {
         s.rto_max = crate::time::Duration::from_secs(1);
         s.give_up_after = crate::time::Duration::from_secs(1000);
@@ -45,7 +45,7 @@ fn the_timeout_never_passes_its_maximum() {
 }
 
 #[test]
-fn after_a_timeout_slow_start_sends_the_rest_again() {
+fn after_a_timeout_slow_start_retransmits_the_rest() {
     let mut t = four_in_flight();
     t.after_ms(200).sends([1..1001]);
     t.gets(ack(1001)).sends([1001..2001, 2001..3001]);
@@ -55,17 +55,17 @@ fn after_a_timeout_slow_start_sends_the_rest_again() {
 }
 
 #[test]
-fn what_the_peer_had_after_all_is_not_sent_again() {
+fn data_acknowledged_after_a_timeout_is_not_retransmitted() {
     let mut t = four_in_flight();
     t.after_ms(200).sends([1..1001]);
     t.gets(ack(4001)).quiet();
 }
 
 #[test]
-fn new_data_joins_the_last_segment_sent_again() {
+fn new_data_fills_up_the_last_retransmission() {
     let mut t = Script::established().write(100);
     t.sends([1..101]);
-    t.c.snd.wnd = 100; // no room for more until then
+    t.c.snd.wnd = 100; // no room for more until the timeout
     t.writes(200);
     t.quiet();
     t.gets(ack(1).window(60_000)).sends([101..301]);
@@ -73,7 +73,7 @@ fn new_data_joins_the_last_segment_sent_again() {
 }
 
 #[test]
-fn karn_no_sample_is_taken_of_a_segment_sent_again_and_the_backoff_stays() {
+fn karn_a_retransmission_gives_no_sample_and_keeps_the_backoff() {
     // RFC 6298 §3, §5
     let mut t = Script::established().write(1000);
     t.sends([1..1001]);
@@ -85,18 +85,18 @@ fn karn_no_sample_is_taken_of_a_segment_sent_again_and_the_backoff_stays() {
     t.after_ms(20).gets(ack(2001));
     t.writes(1000);
     t.sends([2001..3001]);
-    assert_eq!(t.deadline_ms(), Some(200), "a valid sample ends the backoff");
+    assert_eq!(t.deadline_ms(), Some(200), "a valid sample resets the backoff");
 }
 
 #[test]
-fn with_timestamps_a_segment_sent_again_gives_a_sample() {
+fn with_timestamps_a_retransmission_gives_a_sample() {
     // RFC 7323 §4.1
     let mut t = Script::established_with(|s| s.timestamps = true).write(988);
     let first = t.sent()[0].options.timestamps.map_or(0, |ts| ts.value);
     t.after_ms(200);
-    let again = t.sent()[0].options.timestamps.map_or(0, |ts| ts.value);
-    assert_eq!(again, first + 200);
-    t.after_ms(30).gets(ack(989).stamp(101, again));
+    let tsval = t.sent()[0].options.timestamps.map_or(0, |ts| ts.value);
+    assert_eq!(tsval, first + 200);
+    t.after_ms(30).gets(ack(989).stamp(101, tsval));
     let rto = t.c.info(&t.settings).rto;
     assert!(rto < crate::time::Duration::from_millis(400), "{rto:?}");
 }
@@ -114,7 +114,7 @@ fn the_timeout_follows_the_round_trip() {
 }
 
 #[test]
-fn the_peer_is_given_up_after_r2() {
+fn the_connection_is_aborted_after_r2() {
     let mut t = Script::established().write(10);
     t.after_ms(119_999).is(Phase::Established);
     t.after_ms(1).is(Phase::Closed);
@@ -123,7 +123,7 @@ fn the_peer_is_given_up_after_r2() {
 }
 
 #[test]
-fn an_answer_resets_r2() {
+fn an_acknowledgment_resets_r2() {
     let mut t = Script::established().write(20);
     t.after_ms(100_000).gets(ack(11)).sent();
     t.after_ms(60_000).is(Phase::Established);
@@ -167,7 +167,7 @@ fn fast_recovery_halves_and_inflates() {
 }
 
 #[test]
-fn a_partial_ack_sends_the_next_hole_again() {
+fn a_partial_ack_retransmits_the_next_hole() {
     // RFC 6582 §3.2 (3): 1 and 2001 are lost.
     let mut t = Script::established().write(6000);
     t.sent();
@@ -204,8 +204,8 @@ fn duplicates_of_our_own_retransmissions_start_no_recovery() {
     for _ in 0..5 {
         t.gets(ack(1001));
     }
-    let again: Vec<u32> = t.sent().iter().map(|s| s.seq).collect();
-    assert!(!again.contains(&1001), "{again:?}");
+    let retransmitted: Vec<u32> = t.sent().iter().map(|s| s.seq).collect();
+    assert!(!retransmitted.contains(&1001), "{retransmitted:?}");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn neither_data_nor_a_new_window_is_a_duplicate_ack() {
 }
 
 #[test]
-fn nothing_in_flight_makes_no_duplicates() {
+fn without_data_in_flight_there_are_no_duplicate_acks() {
     let mut t = Script::established();
     for _ in 0..5 {
         t.gets(ack(1));
@@ -241,7 +241,7 @@ fn a_timeout_ends_fast_recovery() {
 }
 
 #[test]
-fn an_ack_of_the_copy_before_a_timeout_is_good() {
+fn an_ack_from_before_a_timeout_is_accepted() {
     let mut t = four_in_flight();
     t.after_ms(200).sends([1..1001]);
     t.gets(ack(3001)).sends([3001..4001]);

@@ -1,7 +1,7 @@
-//! Packet scripts: what a connection answers to what arrives, clause by clause of the RFCs, in fake
-//! time. And two ends that talk through a channel that loses, reorders and duplicates.
+//! Packet scripts: the reaction of a connection to arriving segments, clause by clause of the RFCs,
+//! in fake time. Also two ends that communicate over a channel that loses, reorders and duplicates.
 
-// One segment sent is a list of one range.
+// One sent segment is written as a list of one range.
 #![allow(clippy::single_range_in_vec_init)]
 
 mod acknowledging;

@@ -1,4 +1,4 @@
-//! Opening: active, passive, simultaneous; retries; what the SYNs agree on.
+//! Opening: active, passive, simultaneous; retries; negotiation in the SYNs.
 
 use super::script::plain;
 use super::{Script, ack, bare, data, rst, syn, text};
@@ -19,7 +19,7 @@ fn three_segments_open_a_connection() {
 }
 
 #[test]
-fn data_written_in_the_same_turn_carries_the_ack_of_the_handshake() {
+fn data_of_the_same_turn_carries_the_ack_of_the_handshake() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.gets(syn().ack(1).mss(1000));
@@ -57,7 +57,7 @@ fn scaling_is_off_unless_both_offer_it() {
     // RFC 7323 §2.2
     let mut t = Script::open(Settings::default());
     t.sends_syn();
-    t.gets(syn().ack(1)); // no option
+    t.gets(syn().ack(1)); // without the option
     assert_eq!((t.c.snd.shift.get(), t.c.rcv.shift.get()), (0, 0));
     let mut t = Script::open(Settings { timestamps: false, ..Settings::default() });
     t.sends_syn();
@@ -80,11 +80,11 @@ fn timestamps_are_off_unless_both_offer_them() {
     t.gets(syn().ack(1).mss(1460).stamp(77, 0));
     let sent = t.sent();
     assert_eq!(sent[0].options.timestamps.map(|ts| ts.echo), Some(77));
-    assert_eq!(t.c.snd.mss, 1448, "RFC 6691: the option is taken off each segment");
+    assert_eq!(t.c.snd.mss, 1448, "RFC 6691: the option is subtracted from each segment");
 }
 
 #[test]
-fn without_an_mss_option_the_default_of_536_holds() {
+fn without_an_mss_option_the_default_of_536_applies() {
     let mut t = Script::open(Settings { timestamps: false, ..Settings::default() });
     t.sends_syn();
     t.gets(syn().ack(1));
@@ -92,7 +92,7 @@ fn without_an_mss_option_the_default_of_536_holds() {
 }
 
 #[test]
-fn a_lost_syn_is_sent_again_after_one_second_then_two_and_so_on() {
+fn a_lost_syn_is_retransmitted_after_one_second_then_two_and_so_on() {
     let mut t = Script::open(plain());
     t.sends_syn();
     for seconds in [1, 2, 4] {
@@ -102,12 +102,12 @@ fn a_lost_syn_is_sent_again_after_one_second_then_two_and_so_on() {
 }
 
 #[test]
-fn an_open_without_answer_is_given_up_after_all_retries() {
+fn an_unanswered_open_fails_after_all_retries() {
     let mut t = Script::open(Settings { syn_retries: 3, ..plain() });
     t.sends_syn();
     t.after_ms(14_999).is(Phase::SynSent);
     assert_eq!(t.sent().len(), 3);
-    // RFC 9293 §3.8.3: R1 is told of as for data.
+    // RFC 9293 §3.8.3: R1 is reported as for data.
     assert_eq!(t.events(), Events::UNANSWERED);
     t.after_ms(1).is(Phase::Closed).quiet();
     assert_eq!(t.c.close_reason(), Some(CloseReason::TimedOut));
@@ -135,7 +135,7 @@ fn a_reset_that_acknowledges_the_syn_refuses_the_open() {
 }
 
 #[test]
-fn a_reset_without_a_good_ack_is_ignored_while_opening() {
+fn a_reset_without_a_valid_ack_is_ignored_while_opening() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.refuses(rst(0), Disposition::NoAck).refuses(rst(0).ack(2), Disposition::BadAck);
@@ -143,7 +143,7 @@ fn a_reset_without_a_good_ack_is_ignored_while_opening() {
 }
 
 #[test]
-fn an_ack_of_what_was_never_sent_is_answered_with_a_reset_and_the_open_goes_on() {
+fn an_unacceptable_ack_triggers_a_reset_and_the_open_continues() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.refuses(syn().ack(2), Disposition::Reset).refuses(ack(0), Disposition::Reset);
@@ -152,7 +152,7 @@ fn an_ack_of_what_was_never_sent_is_answered_with_a_reset_and_the_open_goes_on()
 }
 
 #[test]
-fn data_on_the_syn_ack_is_taken() {
+fn data_on_the_syn_ack_is_accepted() {
     let mut t = Script::open(plain());
     t.sends_syn();
     let mut segment = data(1..11).ack(1).flag(Flags::SYN).fin();
@@ -168,14 +168,15 @@ fn both_ends_may_open_at_once() {
     t.sends_syn();
     t.gets(syn().mss(1000)).is(Phase::SynReceived);
     t.sends([text(0..0).flags(SYN_ACK).ack(1)]);
-    // §3.10.7.4, first: the SYN is outside of the window, so "an acknowledgment should be sent in reply".
+    // §3.10.7.4, first: the SYN is outside of the window, so "an acknowledgment should be sent in
+    // reply".
     t.gets(syn().ack(1)).is(Phase::Established).sends([bare(1).at(1)]);
     assert_eq!(t.events(), Events::CONNECTED);
     assert_eq!(t.deadline_ms(), None);
 }
 
 #[test]
-fn a_simultaneous_open_ends_by_a_plain_ack_too() {
+fn a_plain_ack_completes_a_simultaneous_open() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.gets(syn()).sends([text(0..0).flags(SYN_ACK)]);
@@ -183,7 +184,7 @@ fn a_simultaneous_open_ends_by_a_plain_ack_too() {
 }
 
 #[test]
-fn a_lost_syn_ack_of_a_simultaneous_open_is_sent_again() {
+fn a_lost_syn_ack_of_a_simultaneous_open_is_retransmitted() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.gets(syn()).sends([text(0..0).flags(SYN_ACK)]);
@@ -195,7 +196,7 @@ fn a_lost_syn_ack_of_a_simultaneous_open_is_sent_again() {
 }
 
 #[test]
-fn a_close_while_both_open_takes_effect_once_established() {
+fn a_close_during_a_simultaneous_open_takes_effect_when_established() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.gets(syn()).sends([text(0..0).flags(SYN_ACK)]);
@@ -205,7 +206,7 @@ fn a_close_while_both_open_takes_effect_once_established() {
 }
 
 #[test]
-fn a_close_before_any_answer_leaves_nothing_behind() {
+fn a_close_before_any_response_deletes_the_connection() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.writes(100);
@@ -215,7 +216,7 @@ fn a_close_before_any_answer_leaves_nothing_behind() {
 }
 
 #[test]
-fn unreachable_is_hard_while_opening_and_soft_afterwards() {
+fn icmp_unreachable_is_hard_while_opening_and_soft_afterwards() {
     let mut t = Script::open(plain());
     t.sends_syn();
     t.path_error(PathError::Unreachable, 5).is(Phase::SynSent);

@@ -1,11 +1,11 @@
-//! Segments that leave at a rate: draft-ietf-ccwg-bbr §5.6.2, and the program's own bound.
+//! Pacing: draft-ietf-ccwg-bbr §5.6.2, and the program's own limit.
 
 use super::script::plain;
 use super::{Script, ack, syn};
 use crate::tcp::Settings;
 use crate::tcp::congestion::Algorithm;
 
-/// An open connection whose handshake took 100 ms.
+/// Returns an open connection whose handshake took 100 ms.
 fn open(settings: Settings) -> Script {
     let mut t = Script::open(settings);
     t.sends_syn();
@@ -16,10 +16,10 @@ fn open(settings: Settings) -> Script {
 
 #[test]
 fn bbr_spreads_the_initial_window_over_the_round_trip() {
-    // StartupPacingGain * InitialCwnd / srtt = 2.77 * 10 segments in 100 ms: one each 3.6 ms.
+    // StartupPacingGain * InitialCwnd / srtt = 2.77 * 10 segments in 100 ms: one every 3.6 ms.
     let mut t = open(Settings { congestion: Algorithm::Bbr, ..plain() });
     t.writes(20_000);
-    assert_eq!(t.sent().len(), 3, "a quantum of two, and the one that finds it used up");
+    assert_eq!(t.sent().len(), 3, "a quantum of two, and the one that exceeds it");
     assert_eq!(t.after_ms(4).sent().len(), 1);
     assert_eq!(t.after_ms(4).sent().len(), 1);
     assert_eq!(t.after_ms(30).sent().len(), 5, "then cwnd is full");
@@ -27,13 +27,13 @@ fn bbr_spreads_the_initial_window_over_the_round_trip() {
 }
 
 #[test]
-fn loss_based_ones_are_clocked_by_acks_unless_all_are_paced() {
+fn loss_based_algorithms_are_paced_only_if_pacing_is_on() {
     let mut t = open(plain());
     t.writes(20_000);
     assert_eq!(t.sent().len(), 10);
     let mut t = open(Settings { pacing: true, ..plain() });
     t.writes(20_000);
-    // Twice cwnd a round trip: one each 5 ms.
+    // Twice cwnd per round trip: one every 5 ms.
     assert_eq!(t.sent().len(), 3);
     assert_eq!(t.after_ms(10).sent().len(), 2);
     let rate = t.c.info(&t.settings).pacing_rate;
@@ -41,18 +41,18 @@ fn loss_based_ones_are_clocked_by_acks_unless_all_are_paced() {
 }
 
 #[test]
-fn a_program_may_bound_the_rate() {
+fn a_program_may_limit_the_rate() {
     let mut t = open(plain());
     t.c.set_pacing_rate_max(Some(10_000));
     t.writes(20_000);
     assert_eq!(t.sent().len(), 3);
     assert_eq!(t.after_ms(100).sent().len(), 1);
     t.c.set_pacing_rate_max(None);
-    assert_eq!(t.after_ms(100).sent().len(), 6, "cwnd is the bound again");
+    assert_eq!(t.after_ms(100).sent().len(), 6, "cwnd limits the flight again");
 }
 
 #[test]
-fn a_retransmission_is_paced_too_and_the_timer_runs_on() {
+fn a_retransmission_is_paced_and_the_timer_keeps_running() {
     let mut t = open(Settings { congestion: Algorithm::Bbr, ..plain() });
     t.writes(1000);
     t.sends([1..1001]);
@@ -62,7 +62,7 @@ fn a_retransmission_is_paced_too_and_the_timer_runs_on() {
 }
 
 #[test]
-fn another_congestion_control_may_be_chosen_before_and_after_the_handshake() {
+fn the_congestion_control_can_be_changed_before_and_after_the_handshake() {
     let mut t = Script::open(plain());
     t.c.set_congestion_control(Algorithm::Bbr);
     t.sends_syn();

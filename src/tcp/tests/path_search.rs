@@ -1,5 +1,5 @@
-//! The search for the largest packet of a path (RFC 4821): what becomes of segments on a path that loses the
-//! large ones without a word.
+//! Packetization layer path MTU discovery (RFC 4821): behaviour on a path that drops large packets
+//! without ICMP.
 
 use super::script::plain;
 use super::{Script, ack, syn};
@@ -7,7 +7,7 @@ use crate::tcp::{MtuProbing, PathError, PathSizes, Settings};
 
 const RTT_MS: u64 = 100;
 
-/// The data of packets of 1500, 1350 and 1200 bytes.
+/// Payload of packets of 1500, 1350 and 1200 bytes.
 const FULL: u32 = 1460;
 const MIDDLE: u32 = 1310;
 const BASE: u32 = 1160;
@@ -24,11 +24,11 @@ fn open(probing: MtuProbing) -> Script {
     t
 }
 
-/// On a path that takes packets of `mtu` bytes, all that is sent is answered a round trip later, in order,
-/// each hole told of. Gives the lengths that were sent, and those of them that were lost.
+/// Runs on a path with an MTU of `mtu` bytes: every segment that fits is acknowledged a round trip
+/// later, in order, with SACK blocks. Returns the lengths sent and the lengths lost.
 fn runs(t: &mut Script, mtu: u32, rounds: usize) -> (Vec<u32>, Vec<u32>) {
     let (mut all, mut lost) = (Vec::new(), Vec::new());
-    // Bytes that have arrived, in ranges.
+    // Ranges of bytes that have arrived.
     let mut have: Vec<core::ops::Range<u32>> = Vec::new();
     let mut una = t.c.snd.una.distance_from(t.iss());
     for _ in 0..rounds {
@@ -73,27 +73,27 @@ fn mss(t: &Script) -> u32 {
 }
 
 #[test]
-fn when_r1_is_reached_segments_shrink_to_what_all_paths_take() {
+fn at_r1_segments_shrink_to_the_base_size() {
     // RFC 4821 §7.7, RFC 8899 §5.1.2
     let mut t = open(MtuProbing::BlackHole).write(10 * FULL);
     assert!(t.sent().iter().all(|s| s.len == FULL));
-    // The tail loss probe, and the first two timeouts.
+    // The tail loss probe and the first two timeouts.
     while t.c.timeouts() < 3 {
-        assert!(t.sent().iter().all(|s| s.len == FULL), "it may be any loss");
+        assert!(t.sent().iter().all(|s| s.len == FULL), "the loss may have another cause");
         t.after_ms(50);
     }
-    let again = t.sent();
-    assert!(again.iter().any(|s| (s.seq, s.len) == (1, BASE)), "{again:?}");
+    let retransmitted = t.sent();
+    assert!(retransmitted.iter().any(|s| (s.seq, s.len) == (1, BASE)), "{retransmitted:?}");
     assert_eq!(mss(&t), BASE);
     t.after_ms(RTT_MS).gets(ack(1 + FULL));
     let (_, lost) = runs(&mut t, 1200, 20);
-    assert_eq!(lost, [], "nothing is lost on the way any more");
+    assert_eq!(lost, [], "no more losses");
     assert_eq!(t.c.snd.una, t.c.snd.end);
     assert_eq!(t.c.take_path_mtu_event().map(|event| event.black_holes), Some(1));
 }
 
 #[test]
-fn further_timeouts_take_the_size_down_to_the_least() {
+fn further_timeouts_lower_the_size_to_the_minimum() {
     // RFC 4821 §7.7
     let mut t = open(MtuProbing::BlackHole).write(10 * FULL);
     t.sent();
@@ -102,18 +102,18 @@ fn further_timeouts_take_the_size_down_to_the_least() {
 }
 
 #[test]
-fn small_segments_that_are_lost_are_no_black_hole() {
+fn lost_small_segments_are_no_black_hole() {
     let mut t = open(MtuProbing::BlackHole).write(500);
     t.sent();
     t.after_ms(20_000);
     assert_eq!(mss(&t), FULL);
     let mut t = open(MtuProbing::Off).write(10 * FULL);
     t.after_ms(20_000);
-    assert_eq!(mss(&t), FULL, "nobody is to look");
+    assert_eq!(mss(&t), FULL, "probing is off");
 }
 
 #[test]
-fn a_path_that_is_searched_begins_with_small_packets_and_one_probe_of_a_full_one() {
+fn a_search_starts_with_small_packets_and_one_full_size_probe() {
     // RFC 4821 §7.2, §7.6.1
     let mut t = open(MtuProbing::On).write(40 * FULL);
     let lengths: Vec<_> = t.sent().iter().map(|s| s.len).collect();
@@ -126,7 +126,7 @@ fn a_path_that_is_searched_begins_with_small_packets_and_one_probe_of_a_full_one
 }
 
 #[test]
-fn a_probe_that_is_lost_alone_is_sent_again_in_parts_and_is_no_congestion() {
+fn a_probe_lost_alone_is_retransmitted_in_parts_without_congestion_response() {
     // RFC 4821 §7.6.2
     let mut t = open(MtuProbing::On).write(40 * FULL);
     let sent = t.sent();
@@ -137,21 +137,21 @@ fn a_probe_that_is_lost_alone_is_sent_again_in_parts_and_is_no_congestion() {
     for segment in &sent[1..5] {
         t.gets(ack(1).sack(probe + FULL..segment.seq + segment.len));
     }
-    let again = t.sent();
-    let lengths: Vec<_> = again.iter().take(2).map(|s| (s.seq, s.len)).collect();
+    let retransmitted = t.sent();
+    let lengths: Vec<_> = retransmitted.iter().take(2).map(|s| (s.seq, s.len)).collect();
     assert_eq!(lengths, [(1, BASE), (1 + BASE, FULL - BASE)]);
     assert!(cwnd(&t) >= before, "{} from {before}", cwnd(&t));
     assert_eq!(t.c.recovery.stage, crate::tcp::state::Stage::Open);
     let end = sent.last().map_or(0, |s| s.seq + s.len);
     t.after_ms(RTT_MS).gets(ack(end));
-    // Not at once again: as many round trips as there are packets in cwnd (§7.6.2).
+    // Not again at once: the wait is as many round trips as there are packets in cwnd (§7.6.2).
     assert!(t.sent().iter().all(|s| s.len <= BASE));
     let news = t.c.take_path_mtu_event().expect("news");
     assert_eq!((news.lost, news.sizes.search_high), (1, 1499));
 }
 
 #[test]
-fn a_probe_that_is_lost_with_others_is_congestion_and_tells_nothing() {
+fn a_probe_lost_with_others_is_congestion_and_inconclusive() {
     // RFC 4821 §7.6.4
     let mut t = open(MtuProbing::On).write(40 * FULL);
     let sent = t.sent();
@@ -166,12 +166,12 @@ fn a_probe_that_is_lost_with_others_is_congestion_and_tells_nothing() {
     t.after_ms(RTT_MS).gets(ack(end));
     assert_eq!(t.c.take_path_mtu_event(), None);
     let probed = t.sent().iter().any(|s| s.len == FULL);
-    assert!(probed, "the same size once more");
+    assert!(probed, "the same size is probed again");
 }
 
 #[test]
-fn the_search_ends_close_below_what_the_path_takes() {
-    // RFC 4821 §7.3: whatever the path takes, nothing but probes is lost, and each of them alone.
+fn the_search_ends_close_below_the_path_mtu() {
+    // RFC 4821 §7.3: only probes are lost, whatever the path MTU, and each of them alone.
     for mtu in [1200, 1357, 1499] {
         let mut t = open(MtuProbing::On);
         let mut lost = Vec::new();
@@ -186,7 +186,7 @@ fn the_search_ends_close_below_what_the_path_takes() {
 }
 
 #[test]
-fn no_probe_goes_without_data_behind_it_or_a_window_for_it() {
+fn a_probe_needs_data_behind_it_and_room_in_the_window() {
     // RFC 4821 §7.4
     let mut t = open(MtuProbing::On).write(FULL + 2 * BASE);
     assert!(t.sent().iter().all(|s| s.len <= BASE));
@@ -197,14 +197,14 @@ fn no_probe_goes_without_data_behind_it_or_a_window_for_it() {
 }
 
 #[test]
-fn a_probe_waits_for_room_in_the_window_that_answers_make() {
+fn a_probe_waits_for_acks_to_open_the_window() {
     // RFC 4821 §7.4: > the returning ACKs can be used to prevent the window from falling
     let mut t = open(MtuProbing::Off).write(10 * FULL);
     let sent = t.sent();
     assert_eq!(sent.len(), 10);
     let sizes = PathSizes { eff_pmtu: 1200, search_low: 1200, search_high: 1500 };
     t.c.on_path_sizes(sizes);
-    assert_eq!(mss(&t), FULL, "what is under way may arrive");
+    assert_eq!(mss(&t), FULL, "segments in flight may still arrive");
     t.after_ms(RTT_MS).gets(ack(1 + 10 * FULL));
     t.c.on_path_sizes(sizes);
     assert_eq!(mss(&t), BASE);
@@ -216,12 +216,13 @@ fn a_probe_waits_for_room_in_the_window_that_answers_make() {
 }
 
 #[test]
-fn a_router_that_tells_ends_the_guessing() {
-    // RFC 4821 §7.6.2: > search_high and eff_pmtu MAY be set from the MTU value indicated in the message
+fn an_icmp_packet_too_big_sets_the_size() {
+    // RFC 4821 §7.6.2: > search_high and eff_pmtu MAY be set from the MTU value indicated in the
+    // message
     let mut t = open(MtuProbing::On).write(60 * FULL);
     let sent = t.sent();
     t.path_error(PathError::TooBig(1350), 1);
-    assert_eq!(mss(&t), BASE, "what fits is not sent again");
+    assert_eq!(mss(&t), BASE, "segments that fit are not retransmitted");
     t.after_ms(RTT_MS);
     for segment in &sent[1..6] {
         t.gets(ack(1).sack(1 + FULL..segment.seq + segment.len));

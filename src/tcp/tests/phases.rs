@@ -1,4 +1,4 @@
-//! The table of legal edges, against figure 5 of RFC 9293, and every phase against every event.
+//! The table of legal edges, against figure 5 of RFC 9293, and every phase with every event.
 
 use super::script::{Script, plain};
 use super::{ack, data, fin, rst, syn};
@@ -9,7 +9,7 @@ use crate::tcp::Phase::{
 use crate::tcp::{Events, PathError, SeqNum};
 
 #[test]
-fn the_edges_are_those_of_figure_5() {
+fn the_edges_match_figure_5() {
     // Notes 2 and 3 included: the ACK of our FIN on the peer's FIN, and CLOSED from anywhere.
     let figure = [
         (SynSent, SynReceived),
@@ -33,7 +33,7 @@ fn the_edges_are_those_of_figure_5() {
     }
 }
 
-/// A connection in `phase`, reached by segments.
+/// Returns a connection in `phase`, reached by segments.
 pub(super) fn script_in(phase: Phase) -> Script {
     let mut t = match phase {
         SynSent | SynReceived => Script::open(plain()),
@@ -71,30 +71,31 @@ pub(super) fn script_in(phase: Phase) -> Script {
 
 type Event = (&'static str, fn(&mut Script));
 
-/// What can happen.
+/// Everything that can happen.
 const EVENTS: [Event; 14] = [
     ("close", |t| drop(t.closes())),
     ("close both", |t| drop(t.closes_both())),
     ("abort", |t| drop(t.aborts())),
     ("write", |t| drop(t.writes(10))),
     ("read", |t| drop(t.reads(10))),
-    ("syn", |t| drop(t.hears(syn()))),
-    ("syn ack", |t| drop(t.hears(syn().ack(1)))),
-    ("ack of the syn", |t| drop(t.hears(ack(1)))),
-    ("ack of the fin", |t| drop(t.hears(ack(2)))),
-    ("data", |t| drop(t.hears(data(1..11)))),
-    ("fin", |t| drop(t.hears(fin(1)))),
-    ("fin and ack of the fin", |t| drop(t.hears(fin(1).ack(2)))),
+    ("syn", |t| drop(t.receives(syn()))),
+    ("syn ack", |t| drop(t.receives(syn().ack(1)))),
+    ("ack of the syn", |t| drop(t.receives(ack(1)))),
+    ("ack of the fin", |t| drop(t.receives(ack(2)))),
+    ("data", |t| drop(t.receives(data(1..11)))),
+    ("fin", |t| drop(t.receives(fin(1)))),
+    ("fin and ack of the fin", |t| drop(t.receives(fin(1).ack(2)))),
     ("reset", |t| {
         let seq = t.c.rcv.nxt.distance_from(t.irs);
-        drop(t.hears(rst(seq).ack(1)));
+        drop(t.receives(rst(seq).ack(1)));
     }),
     ("unreachable", |t| drop(t.path_error(PathError::Unreachable, 0))),
 ];
 
 fn drop<T>(_: T) {}
 
-/// Where `event` leads from `phase`, by §3.10 of RFC 9293; itself where nothing is said.
+/// Returns the phase after `event` in `phase`, by RFC 9293 §3.10; the same phase where it says
+/// nothing.
 fn expected(phase: Phase, event: &str) -> Phase {
     match (phase, event) {
         (Closed, _) => Closed,
@@ -125,7 +126,7 @@ fn expected(phase: Phase, event: &str) -> Phase {
 }
 
 #[test]
-fn every_event_in_every_phase_leads_where_the_rfc_says() {
+fn every_event_in_every_phase_has_the_outcome_of_the_rfc() {
     for phase in Phase::ALL {
         for (name, event) in EVENTS {
             let mut t = script_in(phase);
@@ -136,9 +137,9 @@ fn every_event_in_every_phase_leads_where_the_rfc_says() {
                 _ => expected(phase, name),
             };
             assert_eq!(t.c.phase(), next, "{name} in {phase:?}");
-            let told = t.c.take_events().contains(Events::CLOSED);
+            let reported = t.c.take_events().contains(Events::CLOSED);
             let ended = t.c.phase().is_last() && !phase.is_last();
-            assert_eq!(told, ended, "CLOSED of {name} in {phase:?}");
+            assert_eq!(reported, ended, "CLOSED of {name} in {phase:?}");
             assert_eq!(t.c.close_reason().is_some(), t.c.phase().is_last());
             t.sent();
         }

@@ -1,5 +1,5 @@
-//! The probe of a tail, RFC 8985 §7 clause by clause, and that of a FIN. It does what the last resorts of
-//! RFC 6675 §4, NextSeg () (3) and (4), are for.
+//! Tail loss probes, RFC 8985 §7 clause by clause, and probes of a FIN. They replace the last
+//! resorts of RFC 6675 §4, NextSeg () (3) and (4).
 
 use super::flights::{
     RTT_MS, after_the_first, cwnd, flight, in_flight, opened, segments, ssthresh, timeouts,
@@ -11,8 +11,8 @@ use crate::time::Duration;
 
 #[test]
 fn the_probe_is_due_two_round_trips_after_new_data() {
-    // RFC 8985 §7.2: "The sender SHOULD start or restart a loss probe PTO timer after transmitting new
-    // data"; "the default PTO interval is 2*SRTT".
+    // RFC 8985 §7.2: "The sender SHOULD start or restart a loss probe PTO timer after transmitting
+    // new data"; "the default PTO interval is 2*SRTT".
     let mut t = after_the_first(3);
     t.after_ms(RTT_MS / 2);
     t.writes(1000);
@@ -23,20 +23,20 @@ fn the_probe_is_due_two_round_trips_after_new_data() {
 }
 
 #[test]
-fn an_ack_that_advances_puts_the_probe_off_by_a_round_trip_at_most() {
-    // RFC 8985 §7.2: "or upon receiving an ACK that cumulatively acknowledges new data"; counted from when
-    // the last segment was sent, as RFC 7765 §4 counts the timeout.
+fn an_advancing_ack_postpones_the_probe_by_at_most_one_round_trip() {
+    // RFC 8985 §7.2: "or upon receiving an ACK that cumulatively acknowledges new data"; counted
+    // from the last transmission, as RFC 7765 §4 counts the timeout.
     let mut t = after_the_first(3);
     t.after_ms(RTT_MS).gets(ack(3001));
-    assert_eq!(t.deadline_ms(), Some(RTT_MS), "two round trips after it was sent");
+    assert_eq!(t.deadline_ms(), Some(RTT_MS), "two round trips after its transmission");
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS + 40).gets(ack(2001));
     let srtt = t.c.info(&t.settings).srtt.as_millis();
-    assert_eq!(t.deadline_ms(), Some(srtt), "one more after an ACK that came late");
+    assert_eq!(t.deadline_ms(), Some(srtt), "one more after a late ACK");
 }
 
 #[test]
-fn a_duplicate_does_not_put_the_probe_off() {
+fn a_duplicate_ack_does_not_postpone_the_probe() {
     // RFC 8985 §7.2: only new data and ACKs that advance restart it.
     let mut t = after_the_first(3);
     t.after_ms(RTT_MS).gets(ack(1001)).gets(ack(1001));
@@ -44,23 +44,23 @@ fn a_duplicate_does_not_put_the_probe_off() {
 }
 
 #[test]
-fn no_probe_is_scheduled_once_segments_are_selected_or_in_recovery() {
-    // RFC 8985 §7.2: "unless it is already in fast recovery, RTO recovery, or segments have been SACKed
-    // (i.e., RACK.segs_sacked is not zero)".
+fn no_probe_is_scheduled_with_sacked_segments_or_in_recovery() {
+    // RFC 8985 §7.2: "unless it is already in fast recovery, RTO recovery, or segments have been
+    // SACKed (i.e., RACK.segs_sacked is not zero)".
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 3)));
     t.after_ms(RTT_MS / 4).sends([segments(2, 2)]);
     assert_eq!(flight(&t).counts.probes, 0);
     t.after_ms(RTT_MS).gets(ack(3001));
-    // In recovery until all of the flight is acknowledged; what is left is lost by time, not by a probe.
+    // In recovery until the whole flight is acknowledged; the rest is lost by time, not by a probe.
     t.after_ms(5 * RTT_MS);
     assert_eq!(flight(&t).counts.probes, 0);
 }
 
 #[test]
-fn without_a_round_trip_measured_there_is_the_timeout_alone() {
-    // RFC 8985 §7.3: a probe needs "an RTT measurement since [...] the start of the connection": none could
-    // be sent after the second that §7.2 has as PTO then, which RFC 6298 (2.1) has as timeout too.
+fn without_an_rtt_sample_only_the_timeout_runs() {
+    // RFC 8985 §7.3: a probe needs "an RTT measurement since [...] the start of the connection". A
+    // probe would come after one second (§7.2), when the timeout expires too (RFC 6298 (2.1)).
     let mut t = Script::open(plain());
     t.sends_syn();
     t.after_ms(1000);
@@ -76,7 +76,7 @@ fn without_a_round_trip_measured_there_is_the_timeout_alone() {
 }
 
 #[test]
-fn a_lone_segment_is_given_the_time_of_a_delayed_ack() {
+fn the_probe_of_a_single_segment_waits_for_a_delayed_ack() {
     // RFC 8985 §7.2: "when the FlightSize is one segment, the sender MAY inflate the PTO by
     // TLP.max_ack_delay to accommodate a potentially delayed acknowledgment".
     let mut t = in_flight(1);
@@ -86,7 +86,7 @@ fn a_lone_segment_is_given_the_time_of_a_delayed_ack() {
 }
 
 #[test]
-fn a_peer_that_held_its_ack_back_is_given_more_time_from_then_on() {
+fn the_probe_adapts_to_the_peers_ack_delay() {
     // RFC 8985 §7.2: "The actual value of TLP.max_ack_delay is implementation specific."
     let mut t = in_flight(1);
     t.after_ms(2 * RTT_MS + 50).sends([segments(1, 1)]);
@@ -107,9 +107,9 @@ fn a_peer_that_held_its_ack_back_is_given_more_time_from_then_on() {
 }
 
 #[test]
-fn the_probe_goes_when_the_timeout_would_if_that_is_sooner() {
-    // RFC 8985 §7.2: "if the time at which an RTO would fire [...] is sooner than the computed time for the
-    // PTO, then the sender schedules a TLP to be sent at that RTO time."
+fn the_probe_is_sent_at_the_rto_if_that_is_sooner() {
+    // RFC 8985 §7.2: "if the time at which an RTO would fire [...] is sooner than the computed time
+    // for the PTO, then the sender schedules a TLP to be sent at that RTO time."
     let mut t = in_flight(1);
     for n in 1..40u32 {
         t.after_ms(RTT_MS).gets(ack(1 + n * 1000));
@@ -123,17 +123,17 @@ fn the_probe_goes_when_the_timeout_would_if_that_is_sooner() {
 }
 
 #[test]
-fn one_probe_at_a_time_and_one_between_measurements() {
-    // RFC 8985 §7.3: "there is no other previous loss probe still in flight"; "the sender has obtained an
-    // RTT measurement since the last loss probe transmission".
+fn one_probe_at_a_time_and_one_per_rtt_sample() {
+    // RFC 8985 §7.3: "there is no other previous loss probe still in flight"; "the sender has
+    // obtained an RTT measurement since the last loss probe transmission".
     let mut t = after_the_first(3);
     t.after_ms(2 * RTT_MS).sends([segments(4, 4)]);
     t.writes(1000);
     t.sends([segments(5, 5)]);
     t.after_ms(249).quiet();
     t.after_ms(1).sends([segments(2, 2)]);
-    assert_eq!((timeouts(&t), flight(&t).counts.probes), (1, 1), "what comes next is the timeout");
-    // The ACK of what was sent twice measures nothing.
+    assert_eq!((timeouts(&t), flight(&t).counts.probes), (1, 1), "the timeout comes next");
+    // The ACK of a segment sent twice measures nothing.
     let mut t = in_flight(1);
     t.after_ms(2 * RTT_MS + 50).sends([segments(1, 1)]);
     t.after_ms(RTT_MS).gets(ack(1001));
@@ -144,14 +144,15 @@ fn one_probe_at_a_time_and_one_between_measurements() {
 }
 
 #[test]
-fn new_data_is_the_probe_where_the_window_allows() {
-    // RFC 8985 §7.3: "transmit a previously unsent data segment, if one exists and the receive window
-    // allows"; "FlightSize could be one packet greater than the congestion window temporarily".
+fn the_probe_carries_new_data_if_the_window_allows() {
+    // RFC 8985 §7.3: "transmit a previously unsent data segment, if one exists and the receive
+    // window allows"; "FlightSize could be one packet greater than the congestion window
+    // temporarily".
     let mut t = after_the_first(10).write(3000);
     t.quiet();
     t.after_ms(2 * RTT_MS).sends([segments(12, 12)]);
     assert!(t.c.in_flight() > cwnd(&t));
-    // The peer's window is full: the highest segment again.
+    // The peer's window is full: the highest segment is retransmitted.
     let mut t = in_flight(1);
     t.after_ms(RTT_MS).gets(ack(1001).window(3000));
     t.writes(5000);
@@ -160,24 +161,24 @@ fn new_data_is_the_probe_where_the_window_allows() {
 }
 
 #[test]
-fn the_ack_of_a_probe_shows_what_else_is_lost() {
-    // RFC 8985 §7.4.1: "RACK-TLP uses this ACK [...] to detect if any segments sent prior to the probe were
-    // dropped"; §7.3: the probe follows "the RACK transmission procedures".
+fn the_ack_of_a_probe_reveals_other_losses() {
+    // RFC 8985 §7.4.1: "RACK-TLP uses this ACK [...] to detect if any segments sent prior to the
+    // probe were dropped"; §7.3: the probe follows "the RACK transmission procedures".
     let mut t = after_the_first(5);
     t.after_ms(2 * RTT_MS).sends([segments(6, 6)]);
-    // Of 2 to 6 only the probe arrives: what was sent before it is lost once the window is over.
+    // Of 2 to 6 only the probe arrives: earlier segments are lost once the window has passed.
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(6, 6)));
     t.after_ms(RTT_MS / 4);
-    let again: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
-    assert_eq!(again.first(), Some(&1001));
+    let retransmitted: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
+    assert_eq!(retransmitted.first(), Some(&1001));
     assert_eq!(timeouts(&t), 0);
     t.after_ms(RTT_MS).gets(ack(6001)).quiet();
 }
 
 #[test]
-fn a_probe_that_came_twice_was_no_loss() {
-    // RFC 8985 §7.4.2, case 1: "an ACK that covers TLP.end_seq with a DSACK option"; case 2: "a DupAck
-    // without any SACK option".
+fn a_probe_acknowledged_as_duplicate_was_no_loss() {
+    // RFC 8985 §7.4.2, case 1: "an ACK that covers TLP.end_seq with a DSACK option"; case 2: "a
+    // DupAck without any SACK option".
     for dsack in [true, false] {
         let mut t = after_the_first(3);
         let before = cwnd(&t);
@@ -193,15 +194,16 @@ fn a_probe_that_came_twice_was_no_loss() {
 }
 
 #[test]
-fn a_loss_that_only_the_probe_repaired_is_answered_all_the_same() {
-    // RFC 8985 §7.4.2: "If the TLP sender does not receive such an indication, then it MUST assume that the
-    // original data segment, the TLP retransmission, or a corresponding ACK was lost for congestion control
-    // purposes"; "SHOULD invoke a congestion control response equivalent to a fast recovery".
+fn a_loss_repaired_by_the_probe_reduces_the_window() {
+    // RFC 8985 §7.4.2: "If the TLP sender does not receive such an indication, then it MUST assume
+    // that the original data segment, the TLP retransmission, or a corresponding ACK was lost for
+    // congestion control purposes"; "SHOULD invoke a congestion control response equivalent to a
+    // fast recovery".
     let mut t = after_the_first(8);
     t.after_ms(RTT_MS).gets(ack(8001));
     t.after_ms(RTT_MS).sends([segments(9, 9)]);
     t.after_ms(RTT_MS).gets(ack(9001));
-    assert_eq!(ssthresh(&t), u32::MAX, "an ACK past TLP.end_seq tells");
+    assert_eq!(ssthresh(&t), u32::MAX, "decided by an ACK past TLP.end_seq");
     t.writes(2000);
     t.sends([segments(10, 10), segments(11, 11)]);
     t.after_ms(RTT_MS).gets(ack(11_001));
@@ -210,7 +212,7 @@ fn a_loss_that_only_the_probe_repaired_is_answered_all_the_same() {
 }
 
 #[test]
-fn recovery_takes_the_place_of_a_probe() {
+fn recovery_cancels_the_probe() {
     // RFC 8985 §7.1: "Reset TLP.is_retrans and TLP.end_seq when initiating [...] fast recovery".
     let mut t = after_the_first(6);
     t.after_ms(2 * RTT_MS).sends([segments(7, 7)]);
@@ -224,9 +226,9 @@ fn recovery_takes_the_place_of_a_probe() {
 }
 
 #[test]
-fn the_slot_holds_one_timer_at_a_time() {
-    // RFC 8985 §8: "mutually exclusive"; "When arming a RACK reordering timer or TLP PTO timer, the sender
-    // SHOULD cancel any other pending timers."
+fn reordering_probe_and_retransmission_timers_are_mutually_exclusive() {
+    // RFC 8985 §8: "mutually exclusive"; "When arming a RACK reordering timer or TLP PTO timer, the
+    // sender SHOULD cancel any other pending timers."
     let mut t = after_the_first(4);
     assert_eq!(t.deadline_ms(), Some(2 * RTT_MS), "the probe");
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 3)));
@@ -238,7 +240,7 @@ fn the_slot_holds_one_timer_at_a_time() {
     assert!(t.deadline_ms() > Some(RTT_MS), "the probe of the window");
 }
 
-/// Everything is acknowledged, and the program closes.
+/// Returns a connection with everything acknowledged that the program closes.
 fn closing() -> Script {
     let mut t = in_flight(2);
     t.after_ms(RTT_MS).gets(ack(2001));
@@ -248,7 +250,7 @@ fn closing() -> Script {
 }
 
 #[test]
-fn a_lone_fin_that_was_lost_is_probed_before_the_timeout() {
+fn a_lost_fin_is_probed_before_the_timeout() {
     // RFC 8985 §7.2, §7.3: a FIN is a segment like another, and its ACK waits for no second one.
     let mut t = closing();
     t.after_ms(2 * RTT_MS + 4).quiet();
@@ -259,7 +261,7 @@ fn a_lone_fin_that_was_lost_is_probed_before_the_timeout() {
 }
 
 #[test]
-fn a_host_may_allow_every_peer_the_same_time_for_the_ack_of_a_lone_segment() {
+fn the_ack_delay_for_a_single_segment_can_be_fixed() {
     // RFC 8985 §7.2: "the sender MAY inflate the PTO by TLP.max_ack_delay".
     let mut t = in_flight(2);
     t.settings.tail_ack_delay = Some(Duration::from_millis(20));
@@ -272,9 +274,9 @@ fn a_host_may_allow_every_peer_the_same_time_for_the_ack_of_a_lone_segment() {
 }
 
 #[test]
-fn a_fin_that_is_answered_in_time_is_sent_once() {
+fn a_fin_acknowledged_in_time_is_sent_once() {
     let mut t = closing();
-    assert!(t.c.recovery.flight.is_none(), "what closes needs no scoreboard");
+    assert!(t.c.recovery.flight.is_none(), "a FIN alone needs no scoreboard");
     t.after_ms(RTT_MS).gets(ack(2002)).is(Phase::FinWait2);
     t.after_ms(10 * RTT_MS).quiet();
 }
@@ -293,7 +295,7 @@ fn after_the_probe_of_a_fin_comes_the_timeout() {
 }
 
 #[test]
-fn a_fin_of_the_peer_that_closed_first_is_probed_as_well() {
+fn a_fin_in_last_ack_is_probed() {
     let mut t = opened(plain());
     t.gets(super::fin(1));
     t.sends([bare(2)]);
@@ -305,7 +307,7 @@ fn a_fin_of_the_peer_that_closed_first_is_probed_as_well() {
 }
 
 #[test]
-fn data_with_a_fin_behind_it_is_probed_as_one() {
+fn data_followed_by_a_fin_is_probed_once() {
     // RFC 8985 §7.3: "the highest-sequence segment sent so far".
     let mut t = after_the_first(2).write(500);
     t.sends([2001 + 1000..3501]);
@@ -341,7 +343,7 @@ fn a_fin_to_a_peer_without_sack_waits_for_the_timeout() {
 }
 
 #[test]
-fn data_of_the_peer_is_no_answer_to_a_probe() {
+fn data_from_the_peer_does_not_confirm_a_probe() {
     // RFC 8985 §7.4.2, case 2: a DupAck is bare.
     let mut t = after_the_first(3);
     t.after_ms(2 * RTT_MS).sends([segments(4, 4)]);
@@ -350,5 +352,5 @@ fn data_of_the_peer_is_no_answer_to_a_probe() {
     t.writes(1000);
     t.sent();
     t.after_ms(RTT_MS).gets(ack(5001));
-    assert!(ssthresh(&t) < u32::MAX, "nothing told that both copies came");
+    assert!(ssthresh(&t) < u32::MAX, "nothing shows that both copies arrived");
 }

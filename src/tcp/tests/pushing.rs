@@ -1,10 +1,10 @@
-//! PSH, data that is not pushed yet, and what a host may choose about probes and bursts.
+//! PSH, unpushed data, and settings for probes and bursts.
 
 use super::script::plain;
 use super::{Script, ack, bare, syn};
 use crate::tcp::{Loss, Settings};
 
-/// The sequence numbers that segments with PSH end at.
+/// Returns the end sequence numbers of the segments with PSH.
 fn pushed(t: &mut Script) -> Vec<u32> {
     t.sent().iter().filter(|s| s.flags.psh()).map(|s| s.seq + s.len).collect()
 }
@@ -13,7 +13,7 @@ fn more_follows(t: &mut Script, on: bool) {
     t.calls(|c, _| c.set_more_follows(on));
 }
 
-/// Established with SACK on a path of `rtt_ms`.
+/// Returns a connection with SACK on a path of `rtt_ms`.
 fn selective_with(rtt_ms: u64, change: impl FnOnce(&mut Settings)) -> Script {
     let mut settings = plain();
     change(&mut settings);
@@ -27,9 +27,10 @@ fn selective_with(rtt_ms: u64, change: impl FnOnce(&mut Settings)) -> Script {
 }
 
 #[test]
-fn what_is_not_pushed_waits_for_more_and_goes_with_it() {
-    // RFC 9293 §3.9.1.2: "When an application issues a series of SEND calls without setting the PUSH flag,
-    // the TCP implementation MAY aggregate the data internally without sending it (MAY-16)."
+fn unpushed_data_waits_for_more_and_is_sent_with_it() {
+    // RFC 9293 §3.9.1.2: "When an application issues a series of SEND calls without setting the
+    // PUSH flag, the TCP implementation MAY aggregate the data internally without sending it
+    // (MAY-16)."
     let mut t = Script::established();
     more_follows(&mut t, true);
     t.writes(100);
@@ -42,7 +43,7 @@ fn what_is_not_pushed_waits_for_more_and_goes_with_it() {
 }
 
 #[test]
-fn an_ack_lets_go_what_was_not_pushed_without_psh() {
+fn an_ack_releases_unpushed_data_without_psh() {
     let mut t = Script::established();
     more_follows(&mut t, true);
     t.writes(1100);
@@ -57,7 +58,7 @@ fn an_ack_lets_go_what_was_not_pushed_without_psh() {
 }
 
 #[test]
-fn what_was_not_pushed_goes_when_no_delay_is_wanted() {
+fn no_delay_releases_unpushed_data() {
     let mut t = Script::established();
     more_follows(&mut t, true);
     t.writes(100);
@@ -67,7 +68,7 @@ fn what_was_not_pushed_goes_when_no_delay_is_wanted() {
 }
 
 #[test]
-fn what_was_not_pushed_is_pushed_by_the_override_timeout() {
+fn the_override_timeout_pushes_unpushed_data() {
     // RFC 9293 §3.8.6.2.1 (4), and MUST-60: data is not held back indefinitely.
     let mut t = Script::established();
     more_follows(&mut t, true);
@@ -77,22 +78,22 @@ fn what_was_not_pushed_is_pushed_by_the_override_timeout() {
 }
 
 #[test]
-fn a_segment_sent_again_has_psh_as_it_had_before() {
+fn a_retransmission_keeps_its_psh() {
     let mut t = selective_with(100, |s| s.push_bursts = Some(2)).write(4000);
     assert_eq!(pushed(&mut t), [2001, 4001]);
     t = t.write(3000);
     assert_eq!(pushed(&mut t), [6001, 7001]);
-    // 1..1001 alone, of a burst of two: no PSH. 3001..4001 was the last of a write.
+    // 1..1001 was sent alone, of a burst of two: no PSH. 3001..4001 was the last of a write.
     t.after_ms(100).gets(ack(1).sack(1001..3001).sack(4001..7001));
     let sent = t.sent();
-    let again: Vec<_> = sent.iter().map(|s| (s.seq, s.flags.psh())).collect();
-    assert_eq!(again, [(1, false), (3001, true)]);
+    let retransmitted: Vec<_> = sent.iter().map(|s| (s.seq, s.flags.psh())).collect();
+    assert_eq!(retransmitted, [(1, false), (3001, true)]);
 }
 
 #[test]
-fn the_last_of_what_is_lost_takes_company_only_where_that_saves_a_segment() {
+fn the_last_lost_data_is_merged_only_if_that_saves_a_segment() {
     // RFC 9293 §3.7.4 leaves repacketizing to the sender.
-    for (last, again) in [(499, 1000), (500, 500)] {
+    for (last, retransmitted) in [(499, 1000), (500, 500)] {
         let mut t = selective_with(100, |s| s.tail_probes = false).write(1000 + last);
         t.calls(|c, env| c.set_nagle(env, false));
         assert_eq!(t.sent().len(), 2);
@@ -102,30 +103,30 @@ fn the_last_of_what_is_lost_takes_company_only_where_that_saves_a_segment() {
         assert_eq!(t.sent()[0].seq, 1001);
         t.writes(4000);
         t.after_ms(30_000);
-        let repeat = t.sent().into_iter().find(|s| s.seq == 1001).expect("sent again");
-        assert_eq!(repeat.len, again, "{last}");
+        let retransmission = t.sent().into_iter().find(|s| s.seq == 1001).expect("retransmitted");
+        assert_eq!(retransmission.len, retransmitted, "{last}");
     }
 }
 
 #[test]
-fn two_of_a_burst_that_go_again_together_end_with_psh() {
+fn two_retransmissions_sent_together_end_with_psh() {
     let mut t = selective_with(100, |s| s.push_bursts = Some(2)).write(8000);
     t.sent();
     t.after_ms(100).gets(ack(2001).sack(4001..8001));
     let sent = t.sent();
-    let again: Vec<_> = sent.iter().map(|s| (s.seq, s.flags.psh())).collect();
-    assert_eq!(again, [(2001, false), (3001, true)]);
+    let retransmitted: Vec<_> = sent.iter().map(|s| (s.seq, s.flags.psh())).collect();
+    assert_eq!(retransmitted, [(2001, false), (3001, true)]);
 }
 
 #[test]
-fn a_host_may_probe_a_closed_window_without_data() {
+fn a_closed_window_can_be_probed_without_data() {
     let mut t = Script::established_with(|s| s.probe_without_data = true).write(1000);
     t.sends([1..1001]);
     t.gets(ack(1001).window(0));
     t.writes(1000);
-    // RFC 9293 §3.8.6.1: "The transmitting host SHOULD send the first zero-window probe when a zero window
-    // has existed for the retransmission timeout period (SHLD-29) [...], and SHOULD increase exponentially
-    // the interval between successive probes (SHLD-30)."
+    // RFC 9293 §3.8.6.1: "The transmitting host SHOULD send the first zero-window probe when a zero
+    // window has existed for the retransmission timeout period (SHLD-29) [...], and SHOULD increase
+    // exponentially the interval between successive probes (SHLD-30)."
     for wait in [200, 400, 800] {
         t.after_ms(wait - 1).quiet();
         t.after_ms(1).sends([bare(1).at(1000)]);
@@ -135,9 +136,9 @@ fn a_host_may_probe_a_closed_window_without_data() {
 }
 
 #[test]
-fn a_window_that_was_closed_is_entered_as_after_a_silence() {
-    // RFC 5681 §4.1: "before beginning transmission if the TCP has not sent data in an interval exceeding
-    // the retransmission timeout": not while the peer takes nothing.
+fn a_reopened_window_is_used_as_after_an_idle_period() {
+    // RFC 5681 §4.1: "before beginning transmission if the TCP has not sent data in an interval
+    // exceeding the retransmission timeout": not while the peer takes nothing.
     let mut t = Script::established_with(|s| s.probe_without_data = true).write(10_000);
     t.sent();
     t.gets(ack(10_001).window(0));
@@ -151,7 +152,7 @@ fn a_window_that_was_closed_is_entered_as_after_a_silence() {
 }
 
 #[test]
-fn a_host_may_probe_a_tail_of_which_nothing_is_acknowledged_with_its_last_segment() {
+fn the_probe_of_an_unacknowledged_tail_can_be_its_last_segment() {
     // RFC 8985 §7.3: "retransmits the highest sequence segment sent so far".
     let mut t = selective_with(100, |s| s.probe_with_first = false).write(3000);
     t.sent();
@@ -159,8 +160,8 @@ fn a_host_may_probe_a_tail_of_which_nothing_is_acknowledged_with_its_last_segmen
 }
 
 #[test]
-fn a_segment_that_arrived_in_part_does_not_keep_the_tail_from_being_probed() {
-    // RFC 8985 §7.2: "segments have been SACKed": none has in whole.
+fn a_partly_sacked_segment_does_not_prevent_the_probe() {
+    // RFC 8985 §7.2: "segments have been SACKed": none has completely.
     let mut t = selective_with(100, |s| s.probe_with_first = false).write(4000);
     t.sent();
     t.after_ms(100).gets(ack(1).sack(4000..4001)).quiet();
@@ -169,7 +170,7 @@ fn a_segment_that_arrived_in_part_does_not_keep_the_tail_from_being_probed() {
 }
 
 #[test]
-fn a_host_may_let_an_ack_open_the_window_by_all_that_it_acknowledges() {
+fn slow_start_growth_per_ack_can_be_unlimited() {
     // RFC 9406 §4.3: L is infinity for a sender whose bursts are paced.
     let mut t = selective_with(100, |s| s.slow_start_burst = None).write(40_000);
     assert_eq!(t.sent().len(), 10);
@@ -178,7 +179,7 @@ fn a_host_may_let_an_ack_open_the_window_by_all_that_it_acknowledges() {
 }
 
 #[test]
-fn the_last_acks_of_a_flight_that_used_the_window_still_open_it() {
+fn the_last_acks_of_a_full_flight_still_open_the_window() {
     // RFC 7661 §4.3
     let mut t = selective_with(100, |_| ()).write(9_000);
     t.sent();
@@ -188,12 +189,12 @@ fn the_last_acks_of_a_flight_that_used_the_window_still_open_it() {
     }
     assert_eq!(t.c.info(&t.settings).cwnd, 18_000);
     t.gets(ack(9001));
-    assert_eq!(t.c.info(&t.settings).cwnd, 18_000, "twice what was used is the most");
+    assert_eq!(t.c.info(&t.settings).cwnd, 18_000, "at most twice what was used");
 }
 
 #[test]
-fn what_sack_told_before_opens_the_window_once() {
-    // RFC 3042: the segments that limited transmit let go are in place of those.
+fn bytes_reported_by_sack_open_the_window_once() {
+    // RFC 3042: the segments sent by limited transmit already used this growth.
     let mut t = selective_with(100, |_| ()).write(15_000);
     assert_eq!(t.sent().len(), 10);
     t.after_ms(100).gets(ack(1).sack(1001..2001));
@@ -204,25 +205,25 @@ fn what_sack_told_before_opens_the_window_once() {
 }
 
 #[test]
-fn the_stage_of_recovery_and_the_segments_in_flight_are_told() {
-    let told = |t: &Script| {
+fn info_reports_the_recovery_state_and_the_segments_in_flight() {
+    let state = |t: &Script| {
         let info = t.c.info(&t.settings);
         (info.loss, info.segments)
     };
     let mut t = selective_with(100, |_| ()).write(6000);
     t.sent();
-    assert_eq!(told(&t), (Loss::None, [6, 0, 0, 0]));
+    assert_eq!(state(&t), (Loss::None, [6, 0, 0, 0]));
     t.after_ms(100).gets(ack(1).sack(1001..2001));
-    assert_eq!(told(&t), (Loss::Disorder, [6, 1, 0, 0]));
+    assert_eq!(state(&t), (Loss::Disorder, [6, 1, 0, 0]));
     t.gets(ack(1).sack(1001..3001)).gets(ack(1).sack(1001..4001));
     t.sends([1..1001]);
-    assert_eq!(told(&t), (Loss::Recovery, [6, 3, 1, 1]));
+    assert_eq!(state(&t), (Loss::Recovery, [6, 3, 1, 1]));
     t.gets(ack(6001));
-    assert_eq!(told(&t), (Loss::None, [0, 0, 0, 0]));
+    assert_eq!(state(&t), (Loss::None, [0, 0, 0, 0]));
 }
 
 #[test]
-fn how_far_out_of_order_segments_come_is_told() {
+fn info_reports_the_reordering_extent() {
     // RFC 8985 §6.2 step 3
     let mut t = selective_with(100, |_| ()).write(10_000);
     t.sent();
@@ -238,8 +239,8 @@ fn how_far_out_of_order_segments_come_is_told() {
 }
 
 #[test]
-fn a_segment_that_arrived_in_part_goes_again_to_its_end() {
-    // RFC 8985 §7.3: "the highest sequence segment sent so far", not what is missing of it.
+fn the_probe_retransmits_a_partly_sacked_segment_completely() {
+    // RFC 8985 §7.3: "the highest sequence segment sent so far", not only its missing part.
     let mut t = selective_with(100, |s| s.probe_with_first = false).write(4000);
     t.sent();
     t.after_ms(100).gets(ack(1).sack(4000..4001)).quiet();
@@ -247,8 +248,9 @@ fn a_segment_that_arrived_in_part_goes_again_to_its_end() {
 }
 
 #[test]
-fn a_fin_alone_is_probed_before_its_timeout() {
-    // RFC 8985 §7.2, §7.3: PTO is 2 * SRTT and what the peer may take; a probe takes nothing of the window and does not back off: "MUST re-arm the RTO timer".
+fn a_single_fin_is_probed_before_its_timeout() {
+    // RFC 8985 §7.2, §7.3: PTO is 2 * SRTT plus the peer's maximum ACK delay. A probe uses no
+    // window and does not back off: "MUST re-arm the RTO timer".
     let mut t = selective_with(100, |_| ());
     let before = t.c.info(&t.settings).cwnd;
     t.closes();
@@ -269,7 +271,7 @@ fn a_fin_alone_is_probed_before_its_timeout() {
 }
 
 #[test]
-fn a_host_may_do_without_probes_of_the_tail() {
+fn tail_loss_probes_can_be_turned_off() {
     let mut t = selective_with(100, |s| s.tail_probes = false).write(2000);
     t.sent();
     t.after_ms(299).quiet();
@@ -278,8 +280,8 @@ fn a_host_may_do_without_probes_of_the_tail() {
 }
 
 #[test]
-fn a_host_may_keep_the_window_through_a_silence() {
-    // RFC 7661 §4.4: the window of a program that rests is kept until it is not validated for long.
+fn the_window_can_be_kept_through_an_idle_period() {
+    // RFC 7661 §4.4: the window of an idle program is kept until it has been unvalidated for long.
     let mut t = selective_with(100, |s| s.idle_restart = false).write(10_000);
     t.sent();
     t.after_ms(100).gets(ack(10_001));

@@ -1,4 +1,4 @@
-//! Losses found by time, RFC 8985 §6 step by step; what is sent of them, RFC 6675 §5 (C).
+//! Losses detected by time, RFC 8985 §6 step by step, and their retransmission, RFC 6675 §5 (C).
 
 use super::ack;
 use super::flights::{
@@ -7,7 +7,7 @@ use super::flights::{
 };
 use super::script::plain;
 
-/// Segments of 1000 bytes that are sent 10 ms apart, the last one 10 ms ago.
+/// Returns segments of 1000 bytes sent 10 ms apart, the last one 10 ms ago.
 fn spaced(n: u32) -> super::Script {
     let mut t = opened(plain());
     for _ in 0..n {
@@ -19,19 +19,21 @@ fn spaced(n: u32) -> super::Script {
 }
 
 #[test]
-fn what_a_spurious_copy_seems_to_tell_is_ignored() {
-    // RFC 8985 §6.2 step 2, condition 2: "The segment was last retransmitted less than RACK.min_rtt ago."
+fn the_rtt_of_a_spurious_retransmission_is_ignored() {
+    // RFC 8985 §6.2 step 2, condition 2: "The segment was last retransmitted less than RACK.min_rtt
+    // ago."
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
     t.after_ms(1).gets(ack(4001)).quiet();
     t.after_ms(RTT_MS / 2).quiet();
-    assert_eq!(t.c.retransmissions(), 1, "5 and 6 were not sent before the copy of 1");
+    assert_eq!(t.c.retransmissions(), 1, "5 and 6 are not marked lost");
 }
 
 #[test]
-fn an_echo_of_the_first_copy_is_no_news_of_the_second() {
-    // RFC 8985 §6.2 step 2, condition 1: "The Timestamp Echo Reply field (TSecr) of the ACK's timestamp
-    // option [...] indicates the ACK was not acknowledging the last retransmission of the segment."
+fn a_timestamp_echo_of_the_original_does_not_count_for_the_retransmission() {
+    // RFC 8985 §6.2 step 2, condition 1: "The Timestamp Echo Reply field (TSecr) of the ACK's
+    // timestamp option [...] indicates the ACK was not acknowledging the last retransmission of the
+    // segment."
     let (mut t, first) = stamped_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(stamped_segments(2, 4)).stamp(2, first));
     t.sends([stamped_segments(1, 1)]);
@@ -39,9 +41,9 @@ fn an_echo_of_the_first_copy_is_no_news_of_the_second() {
 }
 
 #[test]
-fn an_original_that_arrives_behind_later_ones_is_reordering() {
-    // RFC 8985 §6.2 step 3: "If a never-retransmitted segment that's below RACK.fack is (selectively or
-    // cumulatively) acknowledged, it has been delivered out of order."
+fn an_original_that_arrives_after_later_ones_is_reordering() {
+    // RFC 8985 §6.2 step 3: "If a never-retransmitted segment that's below RACK.fack is
+    // (selectively or cumulatively) acknowledged, it has been delivered out of order."
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(3, 3)));
     assert!(!flight(&t).reordering.seen);
@@ -53,7 +55,7 @@ fn an_original_that_arrives_behind_later_ones_is_reordering() {
 }
 
 #[test]
-fn what_was_sent_again_is_no_reordering() {
+fn a_late_retransmission_is_no_reordering() {
     // RFC 8985 §6.2 step 3: "Segment.retransmitted is FALSE".
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
@@ -62,7 +64,7 @@ fn what_was_sent_again_is_no_reordering() {
 }
 
 #[test]
-fn a_duplicate_widens_the_window_of_the_next_losses() {
+fn a_dsack_widens_the_reordering_window() {
     // RFC 8985 §6.2 step 4: "Receiving an ACK with a DSACK option indicates a possible spurious
     // retransmission, suggesting that RACK.reo_wnd may be too small."
     let mut t = in_flight(6);
@@ -75,8 +77,9 @@ fn a_duplicate_widens_the_window_of_the_next_losses() {
 }
 
 #[test]
-fn in_recovery_without_reordering_there_is_no_window() {
-    // RFC 8985 §6.2 step 4: "the RACK.reo_wnd is set to 0 both upon entering and during fast recovery".
+fn in_recovery_without_reordering_the_window_is_zero() {
+    // RFC 8985 §6.2 step 4: "the RACK.reo_wnd is set to 0 both upon entering and during fast
+    // recovery".
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
     t.gets(ack(1).sack(segments(6, 6)).sack(segments(2, 4)));
@@ -84,7 +87,7 @@ fn in_recovery_without_reordering_there_is_no_window() {
 }
 
 #[test]
-fn segments_sent_at_once_are_told_apart_by_number() {
+fn sequence_numbers_break_ties_of_equal_send_times() {
     // RFC 8985 §6.2 step 5: "The algorithm breaks timestamp ties by using the TCP sequence space".
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(3, 5)));
@@ -94,21 +97,21 @@ fn segments_sent_at_once_are_told_apart_by_number() {
 
 #[test]
 fn the_reordering_timer_waits_for_the_last_within_the_window() {
-    // RFC 8985 §6.2 step 5: "This timer expires at the earliest moment when RACK would conclude that all
-    // the unacknowledged segments within the reordering window were lost."
+    // RFC 8985 §6.2 step 5: "This timer expires at the earliest moment when RACK would conclude
+    // that all the unacknowledged segments within the reordering window were lost."
     let mut t = spaced(3);
     t.after_ms(90).gets(ack(1).sack(segments(3, 3))).quiet();
-    // Sent 120 and 110 ms ago, RACK.rtt is 100, the window 25.
+    // Sent 120 and 110 ms ago; RACK.rtt is 100, the reordering window 25.
     assert_eq!(t.deadline_ms(), Some(15));
     t.after_ms(14).quiet();
     t.after_ms(1).sends([segments(1, 1)]);
-    assert_eq!(flight(&t).board.waiting(), 1000, "2 waits for its turn");
+    assert_eq!(flight(&t).board.waiting(), 1000, "2 waits");
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 3))).sends([segments(2, 2)]);
     assert_eq!(timeouts(&t), 0);
 }
 
 #[test]
-fn an_ack_before_the_timer_finds_what_is_lost_by_then() {
+fn an_ack_before_the_timer_detects_losses() {
     // RFC 8985 §6.2 step 5: "When an ACK is received or the RACK reordering timer expires".
     let mut t = spaced(4);
     t.after_ms(70).gets(ack(1).sack(segments(3, 3))).quiet();
@@ -117,7 +120,7 @@ fn an_ack_before_the_timer_finds_what_is_lost_by_then() {
 }
 
 #[test]
-fn a_timeout_leaves_alone_what_was_sent_a_moment_ago() {
+fn a_timeout_does_not_mark_recently_sent_segments() {
     // RFC 8985 §6.3: "RACK only marks the segment as lost if the time elapsed since the segment was
     // transmitted is at least the sum of the recent RTT and the reordering window."
     let mut t = after_the_first(2);
@@ -129,17 +132,13 @@ fn a_timeout_leaves_alone_what_was_sent_a_moment_ago() {
     t.after_ms(10).sends([segments(2, 2)]);
     assert_eq!(timeouts(&t), 1);
     let board = &flight(&t).board;
-    assert_eq!(
-        (board.waiting(), board.pipe()),
-        (1000, 2000),
-        "3 is lost, 2 and 4 are on their way"
-    );
+    assert_eq!((board.waiting(), board.pipe()), (1000, 2000), "3 is lost, 2 and 4 are in flight");
 }
 
 #[test]
-fn a_clock_of_milliseconds_will_do_and_so_will_one_of_microseconds() {
-    // RFC 8985 §4 (2): "microsecond resolution is suitable for intra-data center traffic, and millisecond
-    // granularity or finer is suitable for the Internet". A round trip of 200 µs:
+fn clocks_of_milliseconds_and_microseconds_both_work() {
+    // RFC 8985 §4 (2): "microsecond resolution is suitable for intra-data center traffic, and
+    // millisecond granularity or finer is suitable for the Internet". A round trip of 200 µs:
     let mut t = opened(plain());
     let step = |t: &mut super::Script, us: u64| {
         t.now += crate::time::Duration::from_micros(us);
@@ -164,9 +163,9 @@ fn a_clock_of_milliseconds_will_do_and_so_will_one_of_microseconds() {
 }
 
 #[test]
-fn more_lost_than_congestion_control_lets_go_waits() {
-    // RFC 8985 §9.3: "A segment marked as lost by RACK-TLP MUST NOT be retransmitted until congestion
-    // control deems this appropriate."
+fn lost_segments_wait_for_congestion_control() {
+    // RFC 8985 §9.3: "A segment marked as lost by RACK-TLP MUST NOT be retransmitted until
+    // congestion control deems this appropriate."
     let mut t = in_flight(10);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(8, 10)));
     let sent = t.sent().len();

@@ -1,4 +1,4 @@
-//! Reassembly: what comes out of order, twice, or overlapping is read once and in order (RFC 9293
+//! Reassembly: out-of-order, duplicate and overlapping data is read once and in order (RFC 9293
 //! §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held", SHLD-31).
 
 use super::{Script, bare, data};
@@ -32,14 +32,14 @@ fn a_segment_that_begins_before_rcv_nxt_is_trimmed() {
 }
 
 #[test]
-fn a_segment_over_the_whole_window_and_more_is_trimmed_at_both_ends() {
+fn a_segment_larger_than_the_window_is_trimmed_at_both_ends() {
     let mut t = Script::established_with(|s| s.receive_buffer = 100);
     t.gets(data(1..51)).gets(data(1..200)).sends([bare(101).window(0)]);
     assert_eq!(t.reads(1000), 100);
 }
 
 #[test]
-fn reading_while_a_hole_is_open_keeps_what_waits_behind_it() {
+fn reading_before_a_hole_keeps_the_data_behind_it() {
     let mut t = Script::established();
     t.gets(data(1..101)).gets(data(201..301));
     assert_eq!(t.reads(1000), 100);
@@ -48,7 +48,7 @@ fn reading_while_a_hole_is_open_keeps_what_waits_behind_it() {
 }
 
 #[test]
-fn more_holes_than_are_kept_cost_only_time() {
+fn too_many_holes_cost_only_time() {
     let mut t = Script::established();
     for i in 0..100 {
         t.gets(data(2 + i * 2..3 + i * 2));
@@ -63,8 +63,8 @@ fn more_holes_than_are_kept_cost_only_time() {
 
 #[test]
 fn a_window_with_a_hundred_holes_is_kept() {
-    // RFC 9293 §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held" (SHLD-31):
-    // every other segment of a window is lost, and each is sent once more.
+    // RFC 9293 §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held"
+    // (SHLD-31): every other segment of a window is lost, and each is retransmitted once.
     let mut t = Script::established();
     for i in 0..100 {
         t.gets(data(301 + i * 600..601 + i * 600));
@@ -78,7 +78,7 @@ fn a_window_with_a_hundred_holes_is_kept() {
 }
 
 #[test]
-fn without_memory_data_is_dropped_as_if_lost() {
+fn without_memory_data_is_dropped_and_retransmitted_later() {
     let mut t = Script::established();
     t.pool = BufferPool::new(0);
     t.refuses(data(1..101), Disposition::NoBuffer).quiet();
@@ -97,7 +97,7 @@ fn a_drained_connection_holds_no_memory() {
 }
 
 #[test]
-fn a_storm_of_pieces_becomes_the_stream() {
+fn random_pieces_are_reassembled_into_the_stream() {
     for seed in 0..200 {
         let mut rng = Rng::new(seed);
         let mut t = Script::established();
@@ -106,7 +106,7 @@ fn a_storm_of_pieces_becomes_the_stream() {
             let next = t.c.rcv.nxt.distance_from(t.irs);
             let start = (next + rng.below(3000) as u32).saturating_sub(500).clamp(1, 20_000);
             let end = (start + 1 + rng.below(900) as u32).min(20_001);
-            let _ = t.hears(data(start..end));
+            let _ = t.receives(data(start..end));
             t.reads(rng.below(700) as usize);
             t.sent();
             rounds += 1;

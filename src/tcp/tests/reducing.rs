@@ -1,12 +1,12 @@
-//! Proportional rate reduction on the wire: RFC 9937 §6, in the place of RFC 6675 §5 (4.2), (C); it preserves
-//! congestion control (RFC 2018 §5.1).
+//! Proportional rate reduction in segments: RFC 9937 §6, in place of RFC 6675 §5 (4.2), (C); it
+//! preserves congestion control (RFC 2018 §5.1).
 
 use super::flights::{RTT_MS, cwnd, flight, in_flight, opened, segments, ssthresh};
 use super::script::plain;
 use super::{Script, ack, syn};
 use crate::tcp::{EcnPolicy, Flags};
 
-/// Twenty segments in flight with more to send, and where they begin.
+/// Returns twenty segments in flight with more to send, and their first sequence number.
 fn twenty() -> (Script, u32) {
     let mut t = opened(plain()).write(10_000);
     t.sent();
@@ -16,15 +16,15 @@ fn twenty() -> (Script, u32) {
 }
 
 #[test]
-fn the_flight_comes_down_to_ssthresh_while_segments_go_in_proportion() {
-    // RFC 9937 §6.2: "sndcnt = CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out"; §6.1: what was selected
-    // before is no part of RecoverFS; §6.3: prr_out counts all that is sent.
+fn the_flight_shrinks_to_ssthresh_while_segments_are_sent_in_proportion() {
+    // RFC 9937 §6.2: "sndcnt = CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out"; §6.1: data
+    // SACKed before does not count in RecoverFS; §6.3: prr_out counts everything sent.
     let (mut t, first) = twenty();
     let sent = t.sent().len() as u32;
     assert_eq!(sent, 20);
     let at = |k: u32| first + (k - 1) * 1000;
     t.after_ms(RTT_MS).gets(ack(first).sack(at(2)..at(3))).gets(ack(first).sack(at(2)..at(4)));
-    // Two were selected before, two new segments went for them (limited transmit).
+    // Two were SACKed before, and limited transmit sent two new segments for them.
     let limited = t.sent().len() as u32;
     assert_eq!(limited, 2);
     let recover_fs = 22_000 - 3_000 + 1_000;
@@ -53,9 +53,10 @@ fn the_flight_comes_down_to_ssthresh_while_segments_go_in_proportion() {
 }
 
 #[test]
-fn below_ssthresh_no_more_goes_than_was_delivered_and_one_more_if_all_is_well() {
-    // RFC 9937 §6.2: "PRR-CRB by default"; "PRR-SSRB when recovery is in good progress", with SafeACK =
-    // "SND.UNA advances and no further loss indicated"; "attempt to catch up, as permitted".
+fn below_ssthresh_at_most_the_delivered_bytes_are_sent_plus_one_segment_on_progress() {
+    // RFC 9937 §6.2: "PRR-CRB by default"; "PRR-SSRB when recovery is in good progress", with
+    // SafeACK = "SND.UNA advances and no further loss indicated"; "attempt to catch up, as
+    // permitted".
     let mut t = in_flight(10);
     // All but the last three are lost.
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(8, 10)));
@@ -64,7 +65,7 @@ fn below_ssthresh_no_more_goes_than_was_delivered_and_one_more_if_all_is_well() 
     assert_eq!(first, 3, "three delivered, three sent");
     // The first arrives: SND.UNA advances.
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(8, 10)));
-    assert_eq!(t.sent().len(), 2, "one for it and one more");
+    assert_eq!(t.sent().len(), 2, "one for it and one extra");
     t.gets(ack(2001).sack(segments(8, 10)));
     assert!(t.c.in_flight() <= 5000);
     let rest = t.sent().len() as u32;
@@ -82,7 +83,7 @@ fn the_end_of_recovery_leaves_cwnd_at_ssthresh() {
 }
 
 #[test]
-fn an_ack_that_delivers_nothing_lets_nothing_go() {
+fn an_ack_that_delivers_nothing_releases_nothing() {
     // RFC 9937 §6.2: "if DeliveredData is 0: Return".
     let (mut t, first) = twenty();
     t.sent();
@@ -96,7 +97,7 @@ fn an_ack_that_delivers_nothing_lets_nothing_go() {
     assert!(flight(&t).board.pipe() > ssthresh(&t));
 }
 
-/// Ten segments in flight and more to send, to a peer that agrees to ECN and permits SACK.
+/// Returns ten segments in flight and more to send, to a peer with ECN and SACK.
 fn ten_with_ecn() -> Script {
     let mut settings = plain();
     settings.ecn = EcnPolicy::On;
@@ -110,8 +111,7 @@ fn ten_with_ecn() -> Script {
 }
 
 #[test]
-fn an_echo_of_congestion_brings_the_flight_down_within_a_round_trip_and_no_ack_is_without_an_answer()
- {
+fn a_congestion_echo_shrinks_the_flight_within_one_round_trip() {
     // RFC 3168 §6.1.2, by RFC 9937 §6.2.
     let mut t = ten_with_ecn();
     t.after_ms(RTT_MS);
@@ -119,10 +119,10 @@ fn an_echo_of_congestion_brings_the_flight_down_within_a_round_trip_and_no_ack_i
     for acked in 1..=9 {
         t.gets(ack(1 + acked * 1000).flag(Flags::ECE));
         sent += t.sent().len() as u32;
-        assert!(sent * 2 + 2 >= acked, "{sent} for {acked}: the clock goes on");
+        assert!(sent * 2 + 2 >= acked, "{sent} for {acked}: ACK clocking continues");
         assert!(t.c.in_flight() <= 10_000 - acked * 1000 + sent * 1000);
     }
-    // In slow start what a loss would leave.
+    // In slow start a mark leaves what a loss would leave.
     assert_eq!(ssthresh(&t), 5_000);
     assert_eq!(t.c.in_flight(), 5_000);
     t.gets(ack(10_001));
@@ -130,7 +130,7 @@ fn an_echo_of_congestion_brings_the_flight_down_within_a_round_trip_and_no_ack_i
 }
 
 #[test]
-fn an_ack_that_echoes_congestion_lets_no_more_go_than_arrived() {
+fn an_ack_with_a_congestion_echo_releases_at_most_what_arrived() {
     // RFC 9937 §6.2: PRR-CRB; an echo is no sign of good progress. Little of the window is in use.
     let mut t = ten_with_ecn();
     t.after_ms(RTT_MS).gets(ack(8001).flag(Flags::ECE));
@@ -141,19 +141,19 @@ fn an_ack_that_echoes_congestion_lets_no_more_go_than_arrived() {
 }
 
 #[test]
-fn a_loss_after_an_echo_of_the_same_window_reduces_what_the_echo_left() {
+fn a_loss_after_an_echo_in_the_same_window_reduces_the_window_again() {
     let mut t = ten_with_ecn();
     t.after_ms(RTT_MS).gets(ack(2001).flag(Flags::ECE));
     t.sent();
     t.gets(ack(2001).sack(3001..6001));
     assert_eq!(t.sent()[0].seq, 2001, "repaired at once");
-    // RFC 5681 §3.2 (2): half of FlightSize, of which the echo had let two go and one come.
+    // RFC 5681 §3.2 (2): half of FlightSize, of which two left and one was added after the echo.
     assert!(flight(&t).reducing.is_none());
     assert_eq!(ssthresh(&t), 4_500);
 }
 
 #[test]
-fn echoes_lower_the_window_down_to_one_segment() {
+fn echoes_reduce_the_window_down_to_one_segment() {
     // RFC 3168 §6.1.2: "if the congestion window consists of only one MSS"
     let mut t = ten_with_ecn();
     let mut acked = 1;

@@ -1,17 +1,18 @@
-//! What loss recovery must show: one lost segment anywhere is repaired within two round trips and without a
-//! timeout, and a timeout comes only where nothing else could tell of the loss (RFC 8985 §1, §3, §7).
+//! Loss recovery goals: one lost segment anywhere is repaired within two round trips without a
+//! timeout, and a timeout occurs only where nothing else could reveal the loss (RFC 8985 §1, §3,
+//! §7).
 
 use super::flights::{RTT_MS, flight, in_flight, opened, segments, timeouts};
 use super::script::plain;
 use super::{Script, ack, bare, fin};
 use crate::tcp::{CloseReason, Events, Phase};
 
-/// A flight of `n` segments, more than the initial window if need be; its first byte.
+/// Returns a flight of `n` segments, possibly more than the initial window, and its first byte.
 fn flight_of(n: u32) -> (Script, u32) {
     if n <= 10 {
         return (in_flight(n), 1);
     }
-    // Let the window grow first.
+    // Grow the window first.
     let mut t = in_flight(10);
     t.after_ms(RTT_MS).gets(ack(5_001)).gets(ack(10_001));
     t = t.write(n * 1000);
@@ -19,7 +20,7 @@ fn flight_of(n: u32) -> (Script, u32) {
     (t, 10_001)
 }
 
-/// One segment of a flight is lost. When is it sent again, milliseconds after it was?
+/// Returns the milliseconds until the lost segment of a flight is retransmitted.
 fn repaired_after(n: u32, lost: u32, acked_each: bool) -> u64 {
     let (mut t, first) = flight_of(n);
     let at = |k: u32| first + (k - 1) * 1000;
@@ -32,12 +33,12 @@ fn repaired_after(n: u32, lost: u32, acked_each: bool) -> u64 {
         t.gets(ack(at(lost)).sack(at(lost + 1)..at(got + 1)));
     }
     let mut waited = RTT_MS;
-    let mut again = t.sent();
-    while again.is_empty() && waited < 10 * RTT_MS {
+    let mut retransmitted = t.sent();
+    while retransmitted.is_empty() && waited < 10 * RTT_MS {
         waited += 1;
-        again = t.after_ms(1).sent();
+        retransmitted = t.after_ms(1).sent();
     }
-    assert!(again.iter().any(|s| s.seq == at(lost)), "{lost} of {n}: {again:?}");
+    assert!(retransmitted.iter().any(|s| s.seq == at(lost)), "{lost} of {n}: {retransmitted:?}");
     assert_eq!(timeouts(&t), 0, "{lost} of {n}");
     t.after_ms(RTT_MS).gets(ack(at(n + 1)));
     assert_eq!(timeouts(&t), 0, "{lost} of {n}");
@@ -45,9 +46,9 @@ fn repaired_after(n: u32, lost: u32, acked_each: bool) -> u64 {
 }
 
 #[test]
-fn one_lost_segment_anywhere_is_sent_again_within_two_round_trips_and_no_timeout() {
-    // RFC 8985 §6.2, §7.2: a quarter of a round trip after what was sent behind it is acknowledged; the last
-    // one two round trips after it was sent, and one that was sent alone when a delayed ACK is overdue too.
+fn a_single_lost_segment_is_retransmitted_within_two_round_trips_without_a_timeout() {
+    // RFC 8985 §6.2, §7.2: a quarter of a round trip after later data is acknowledged; the last
+    // segment two round trips after its transmission, a single one also after the delayed ACK time.
     for n in 1..=18u32 {
         for lost in 1..=n {
             for acked_each in [true, false] {
@@ -64,8 +65,8 @@ fn one_lost_segment_anywhere_is_sent_again_within_two_round_trips_and_no_timeout
 }
 
 #[test]
-fn the_last_several_lost_are_repaired_without_a_timeout() {
-    // RFC 8985 §7.4.1: the probe tells of all that was lost before it.
+fn several_losses_at_the_tail_are_repaired_without_a_timeout() {
+    // RFC 8985 §7.4.1: the probe reveals all losses before it.
     for lost in 2..=6u32 {
         let mut t = in_flight(10);
         t.after_ms(RTT_MS).gets(ack(segments(10 - lost + 1, 10).start));
@@ -73,7 +74,7 @@ fn the_last_several_lost_are_repaired_without_a_timeout() {
         t.after_ms(RTT_MS).sends([segments(10, 10)]);
         t.after_ms(RTT_MS).gets(ack(una).sack(segments(10, 10)));
         t.after_ms(RTT_MS / 4);
-        // Each round trip sends again what the window allows.
+        // Each round trip retransmits what the window allows.
         for _ in 0..lost {
             let Some(end) = t.sent().iter().map(|s| s.seq + s.len).max() else { break };
             let end = if end == segments(10, 10).start { 10_001 } else { end };
@@ -85,7 +86,7 @@ fn the_last_several_lost_are_repaired_without_a_timeout() {
 }
 
 #[test]
-fn a_lost_retransmission_is_sent_once_more_when_what_followed_it_arrives() {
+fn a_lost_retransmission_is_repeated_when_later_data_arrives() {
     // RFC 8985 §3.1: "it can detect lost retransmissions as well".
     let mut t = in_flight(10).write(10_000);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 10)));
@@ -101,8 +102,8 @@ fn a_lost_retransmission_is_sent_once_more_when_what_followed_it_arrives() {
 }
 
 #[test]
-fn a_lost_retransmission_with_nothing_behind_it_is_what_the_timeout_is_for() {
-    // RFC 8985 §7.2: no probe in fast recovery; §6.2 step 5 needs something that was sent later.
+fn a_lost_retransmission_without_later_data_waits_for_the_timeout() {
+    // RFC 8985 §7.2: no probe in fast recovery; §6.2 step 5 needs a later segment.
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4))).sends([segments(1, 1)]);
     // RFC 6675 §6: counted from the retransmission.
@@ -138,44 +139,44 @@ fn small_flights_need_no_three_duplicates() {
 }
 
 #[test]
-fn heavy_reordering_sends_nothing_again_once_its_extent_is_known() {
+fn heavy_reordering_causes_no_retransmission_once_its_extent_is_known() {
     // RFC 8985 §3.3: "as long as the reordering is within a round trip".
     let mut t = opened(plain()).write(10_000);
-    let mut again = 0;
+    let mut retransmitted = 0;
     let mut late = 0;
     for round in 0..12u32 {
         let sent = t.sent();
         let (old, new): (Vec<_>, Vec<_>) = sent.iter().partition(|s| s.seq < late || s.len == 0);
-        again = if round < 6 { 0 } else { again + old.len() };
+        retransmitted = if round < 6 { 0 } else { retransmitted + old.len() };
         let Some((first, last)) = new.first().zip(new.last()) else { break };
         late = last.seq + last.len;
         t.after_ms(RTT_MS);
-        // The first of each flight comes 20 ms after the others.
+        // The first segment of each flight arrives 20 ms after the others.
         for s in &new[1..] {
             t.gets(ack(first.seq).sack(first.seq + first.len..s.seq + s.len));
         }
         t.after_ms(20);
-        again += t.sent().len() * usize::from(round >= 6);
+        retransmitted += t.sent().len() * usize::from(round >= 6);
         t.gets(ack(late));
         t.writes(new.len() as u32 * 1000);
     }
-    assert_eq!((again, timeouts(&t)), (0, 0));
+    assert_eq!((retransmitted, timeouts(&t)), (0, 0));
     assert!(flight(&t).reordering.seen);
 }
 
 #[test]
-fn what_follows_was_selected_and_the_thresholds_hold_all_the_same() {
-    // RFC 9293 §3.8.3: R1 "SHOULD correspond to at least 3 retransmissions" (SHLD-10), R2 "to at least 100
-    // seconds" (SHLD-11), and there the connection is closed.
+fn r1_and_r2_apply_with_later_data_sacked() {
+    // RFC 9293 §3.8.3: R1 "SHOULD correspond to at least 3 retransmissions" (SHLD-10), R2 "to at
+    // least 100 seconds" (SHLD-11), and there the connection is closed.
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
-    let mut again = t.sent().iter().filter(|sent| sent.seq == 1).count();
+    let mut retransmitted = t.sent().iter().filter(|sent| sent.seq == 1).count();
     while !t.events().contains(Events::UNANSWERED) {
-        assert!(again < 10, "nobody was told");
+        assert!(retransmitted < 10, "R1 was not reported");
         t.after_ms(10);
-        again += t.sent().iter().filter(|sent| sent.seq == 1).count();
+        retransmitted += t.sent().iter().filter(|sent| sent.seq == 1).count();
     }
-    assert!(again >= 3, "{again}");
+    assert!(retransmitted >= 3, "{retransmitted}");
     t.after_ms(100_000 - RTT_MS).is(Phase::Established);
     t.after_ms(100_000).is(Phase::Closed);
     assert_eq!(t.c.close_reason(), Some(CloseReason::TimedOut));

@@ -25,7 +25,7 @@ fn a_reset_does_not_cut_time_wait_short() {
 }
 
 #[test]
-fn an_abort_resets_where_the_peer_knows_of_the_connection() {
+fn an_abort_resets_where_the_peer_has_the_connection() {
     for phase in Phase::ALL {
         let mut t = script_in(phase);
         let nxt = t.c.snd.nxt.distance_from(t.iss());
@@ -38,7 +38,7 @@ fn an_abort_resets_where_the_peer_knows_of_the_connection() {
                 | Phase::FinWait1
                 | Phase::FinWait2
                 | Phase::CloseWait
-                | Phase::Closed // script_in() aborted it, and the reset was taken
+                | Phase::Closed // script_in() aborted it and consumed the reset
         ) && phase != Phase::Closed;
         if resets {
             assert!(!t.c.is_over());
@@ -59,9 +59,9 @@ fn unread_data_is_flushed_by_a_reset() {
 }
 
 #[test]
-fn data_after_close_is_reset_where_the_peer_believes_it() {
-    // RFC 5961 §3: "If [...] the sequence number exactly matches the next expected sequence number (RCV.NXT)".
-    // The FIN was lost, so that this is its number.
+fn data_after_close_is_reset_at_the_peers_rcv_nxt() {
+    // RFC 5961 §3: "If [...] the sequence number exactly matches the next expected sequence number
+    // (RCV.NXT)". The FIN was lost, so this is its number.
     for acknowledges in [false, true] {
         let mut t = Script::established_with(|s| s.acknowledge_in_resets = acknowledges);
         t.closes_both().sends([text(1..1).fin()]);
@@ -71,9 +71,9 @@ fn data_after_close_is_reset_where_the_peer_believes_it() {
 }
 
 #[test]
-fn a_reset_after_close_stands_where_the_peer_last_told_that_it_waits() {
-    // RFC 5961 §3: a reset is believed "if the RST bit is set and the sequence number exactly matches the
-    // next expected sequence number (RCV.NXT)". An ACK that came late tells of an earlier one.
+fn a_reset_after_close_uses_the_latest_ack_number_of_the_peer() {
+    // RFC 5961 §3: a reset is believed "if the RST bit is set and the sequence number exactly
+    // matches the next expected sequence number (RCV.NXT)". A late ACK shows an earlier one.
     let mut t = Script::established().write(100);
     t.sends([text(1..101)]).gets(ack(101)).closes_both().sends([text(101..101).fin()]);
     t.refuses(super::data(1..101).ack(51), Disposition::AfterClose).is(Phase::Closed);
@@ -81,14 +81,14 @@ fn a_reset_after_close_stands_where_the_peer_last_told_that_it_waits() {
 }
 
 #[test]
-fn nothing_answers_once_closed() {
+fn a_closed_connection_sends_nothing() {
     let mut t = script_in(Phase::Closed);
     t.refuses(super::data(1..101), Disposition::AfterClose).quiet();
     assert_eq!(t.deadline_ms(), None);
 }
 
 #[test]
-fn an_abort_tells_the_time_and_what_was_received_where_the_host_wants_it() {
+fn a_reset_can_carry_timestamps_and_the_ack() {
     // RFC 7323 §3.2: TSopt "SHOULD be sent in an <RST> segment".
     for acknowledges in [false, true] {
         let mut t = Script::established_with(|s| {
@@ -104,7 +104,7 @@ fn an_abort_tells_the_time_and_what_was_received_where_the_host_wants_it() {
 }
 
 #[test]
-fn what_came_before_a_reset_can_be_read_where_the_host_wants_it() {
+fn data_received_before_a_reset_can_stay_readable() {
     // RFC 9293 §3.10.7.4, second: "All segment queues should be flushed."
     for (keeps, left) in [(false, 0), (true, 10)] {
         let mut t = Script::established_with(|s| s.read_after_reset = keeps);

@@ -1,5 +1,5 @@
-//! What the sender makes of SACK blocks: RFC 2018 §5 and §8, RFC 2883 §5, RFC 6675 §4 to §6, RFC 3042; and of
-//! those that lie.
+//! Sender side of SACK: RFC 2018 §5 and §8, RFC 2883 §5, RFC 6675 §4 to §6, RFC 3042; and false
+//! blocks.
 
 use core::ops::Range;
 
@@ -9,22 +9,23 @@ use super::flights::{
 };
 
 #[test]
-fn what_is_selected_is_not_sent_again() {
-    // RFC 2018 §5: "After the SACKed bit is turned on [...], the data sender will skip that segment during
-    // any later retransmission."
+fn sacked_data_is_not_retransmitted() {
+    // RFC 2018 §5: "After the SACKed bit is turned on [...], the data sender will skip that segment
+    // during any later retransmission."
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 3)).sack(segments(5, 8)));
-    let mut again: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
+    let mut retransmitted: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
     t.after_ms(RTT_MS).gets(ack(3001).sack(segments(5, 8)));
-    again.extend(t.sent().iter().map(|s| s.seq));
-    assert_eq!(again, [1, 3001]);
+    retransmitted.extend(t.sent().iter().map(|s| s.seq));
+    assert_eq!(retransmitted, [1, 3001]);
     t.gets(ack(8001)).quiet();
 }
 
 #[test]
-fn what_is_selected_stays_in_the_buffer_until_it_is_acknowledged() {
-    // RFC 2018 §5: "A segment will not be dequeued and its buffer freed until the left window edge is
-    // advanced over it." RFC 6675 §4: "SACKed data MUST NOT be removed from the TCP's retransmission buffer".
+fn sacked_data_stays_buffered_until_acknowledged() {
+    // RFC 2018 §5: "A segment will not be dequeued and its buffer freed until the left window edge
+    // is advanced over it." RFC 6675 §4: "SACKed data MUST NOT be removed from the TCP's
+    // retransmission buffer".
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
     assert_eq!(t.c.info(&t.settings).send_queued, 4000);
@@ -33,9 +34,10 @@ fn what_is_selected_stays_in_the_buffer_until_it_is_acknowledged() {
 }
 
 #[test]
-fn blocks_need_not_fall_on_boundaries_of_segments() {
-    // RFC 2018 §5: "the block boundaries in a SACK option that it receives may not fall on boundaries of
-    // segments in the retransmission queue"; a segment goes again from the first byte that is missing on.
+fn blocks_may_split_segments() {
+    // RFC 2018 §5: "the block boundaries in a SACK option that it receives may not fall on
+    // boundaries of segments in the retransmission queue"; a segment is retransmitted from its
+    // first missing byte on.
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(501..4501));
     assert_eq!(t.c.in_flight(), 500 + 1000, "half of 5, and 6; half of 1 is lost");
@@ -43,27 +45,23 @@ fn blocks_need_not_fall_on_boundaries_of_segments() {
 }
 
 #[test]
-fn after_a_timeout_the_left_edge_is_sent_again_even_if_it_was_selected() {
-    // RFC 2018 §5: "The data sender MUST retransmit the segment at the left edge of the window after a
-    // retransmit timeout, whether or not the SACKed bit is on for that segment."
+fn after_a_timeout_the_left_edge_is_retransmitted_even_if_sacked() {
+    // RFC 2018 §5: "The data sender MUST retransmit the segment at the left edge of the window
+    // after a retransmit timeout, whether or not the SACKed bit is on for that segment."
     let mut t = in_flight(5);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(1, 3)));
     t.after_ms(2000);
     assert!(timeouts(&t) > 0);
     assert_eq!(t.sent()[0].seq, 1);
-    assert_eq!(
-        flight(&t).board.selected(),
-        0,
-        "the peer has thrown it away: nothing of it is believed"
-    );
+    assert_eq!(flight(&t).board.selected(), 0, "the peer has reneged: its SACKs are discarded");
 }
 
 #[test]
-fn a_peer_that_reneges_on_what_lies_further_gets_that_again_too() {
-    // RFC 2018 §8: the receiver may discard what it has selected; §5: after a timeout the marks go.
+fn data_that_the_peer_reneged_on_is_retransmitted() {
+    // RFC 2018 §8: the receiver may discard SACKed data; §5: after a timeout the marks are cleared.
     let mut t = in_flight(5);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 5))).sends([segments(1, 1)]);
-    // The peer has only the first now, and says nothing of the others: they were thrown away.
+    // The peer now has only the first and does not report the others: it discarded them.
     t.after_ms(RTT_MS).gets(ack(1001));
     let mut got = 1001;
     for _ in 0..20 {
@@ -80,9 +78,9 @@ fn a_peer_that_reneges_on_what_lies_further_gets_that_again_too() {
 }
 
 #[test]
-fn a_timeout_keeps_what_an_honest_peer_has() {
-    // RFC 6675 §5.1: "as long as robust tests for reneging are present, an implementation can retain and use
-    // SACK information across a timeout event".
+fn a_timeout_keeps_the_sacks_of_an_honest_peer() {
+    // RFC 6675 §5.1: "as long as robust tests for reneging are present, an implementation can
+    // retain and use SACK information across a timeout event".
     let mut t = after_the_first(5);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 5))).sends([segments(2, 2)]);
     t.after_ms(1).gets(ack(1001).sack(segments(3, 6)));
@@ -93,9 +91,10 @@ fn a_timeout_keeps_what_an_honest_peer_has() {
 }
 
 #[test]
-fn a_duplicate_is_one_by_the_acknowledgment_of_the_same_packet() {
-    // RFC 2883 §5: "An implementation MUST NOT compare the sequence space in the SACK block to the TCP state
-    // variable snd.una [...], as this may result in the wrong conclusion if ACK packets are reordered."
+fn a_dsack_is_recognized_by_the_ack_of_the_same_packet() {
+    // RFC 2883 §5: "An implementation MUST NOT compare the sequence space in the SACK block to the
+    // TCP state variable snd.una [...], as this may result in the wrong conclusion if ACK packets
+    // are reordered."
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(5001));
     t.gets(ack(1).sack(segments(3, 4)));
@@ -105,9 +104,9 @@ fn a_duplicate_is_one_by_the_acknowledgment_of_the_same_packet() {
 }
 
 #[test]
-fn a_duplicate_past_the_acknowledgment_lies_within_the_second_block() {
-    // RFC 2883 §5: "the sender next compares the sequence space in the first SACK block with the sequence
-    // space in the second SACK block, if there is one."
+fn a_dsack_above_the_ack_lies_within_the_second_block() {
+    // RFC 2883 §5: "the sender next compares the sequence space in the first SACK block with the
+    // sequence space in the second SACK block, if there is one."
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(4, 4)).sack(segments(3, 5)));
     assert_eq!((flight(&t).counts.duplicates, flight(&t).board.selected()), (1, 3000));
@@ -117,9 +116,9 @@ fn a_duplicate_past_the_acknowledgment_lies_within_the_second_block() {
 }
 
 #[test]
-fn duplicates_without_news_let_nothing_go() {
-    // RFC 3042 §2: "the data sender MUST NOT send new segments in response to duplicate ACKs that contain no
-    // new SACK information".
+fn duplicate_acks_without_new_sacks_release_nothing() {
+    // RFC 3042 §2: "the data sender MUST NOT send new segments in response to duplicate ACKs that
+    // contain no new SACK information".
     let mut t = in_flight(10).write(5000);
     t.after_ms(RTT_MS);
     for _ in 0..5 {
@@ -133,7 +132,7 @@ fn duplicates_without_news_let_nothing_go() {
 }
 
 #[test]
-fn the_pipe_is_what_is_neither_selected_nor_lost_and_each_copy() {
+fn pipe_counts_data_neither_sacked_nor_lost_and_retransmissions() {
     // RFC 6675 §4, SetPipe () (a), (b): "pipe is incremented for the retransmission of the octet".
     let mut t = in_flight(10);
     assert_eq!(t.c.in_flight(), 10_000);
@@ -141,14 +140,14 @@ fn the_pipe_is_what_is_neither_selected_nor_lost_and_each_copy() {
     assert_eq!(t.c.in_flight(), 9000, "one selected");
     t.gets(ack(1).sack(segments(3, 5)));
     assert_eq!(t.c.in_flight(), 5000, "1 and 2 lost, 3 to 5 selected");
-    let again = t.sent().len() as u32;
-    assert_eq!(t.c.in_flight(), 5000 + again * 1000);
+    let retransmitted = t.sent().len() as u32;
+    assert_eq!(t.c.in_flight(), 5000 + retransmitted * 1000);
 }
 
 #[test]
-fn the_first_of_what_is_lost_goes_before_the_rest_and_that_before_new_data() {
-    // RFC 6675 §4, NextSeg () (1): "the smallest unSACKed sequence number"; (2): then "previously unsent
-    // data"; §5 (4.3): the first at once, whatever cwnd is.
+fn lost_data_is_sent_in_order_and_before_new_data() {
+    // RFC 6675 §4, NextSeg () (1): "the smallest unSACKed sequence number"; (2): then "previously
+    // unsent data"; §5 (4.3): the first at once, whatever cwnd is.
     let mut t = in_flight(10).write(10_000);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2)).sack(segments(4, 6)));
     let mut sent: Vec<_> = t.sent().iter().map(|s| s.seq).collect();
@@ -160,9 +159,10 @@ fn the_first_of_what_is_lost_goes_before_the_rest_and_that_before_new_data() {
 }
 
 #[test]
-fn recovery_ends_when_what_was_in_flight_at_its_start_is_acknowledged() {
-    // RFC 6675 §5 (4.1), (A): "An incoming cumulative ACK for a sequence number greater than RecoveryPoint
-    // signals the end of loss recovery"; what is known above it "SHOULD NOT be cleared".
+fn recovery_ends_when_the_recovery_point_is_acknowledged() {
+    // RFC 6675 §5 (4.1), (A): "An incoming cumulative ACK for a sequence number greater than
+    // RecoveryPoint signals the end of loss recovery"; what is known above it "SHOULD NOT be
+    // cleared".
     let mut t = in_flight(10).write(10_000);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 10)));
     t.sent();
@@ -177,8 +177,8 @@ fn recovery_ends_when_what_was_in_flight_at_its_start_is_acknowledged() {
 
 #[test]
 fn after_a_timeout_no_new_recovery_begins_before_its_end() {
-    // RFC 6675 §5.1: "a new recovery phase [...] MUST NOT be initiated until HighACK is greater than or equal
-    // to the new value of RecoveryPoint"; "Update () SHOULD continue to be used".
+    // RFC 6675 §5.1: "a new recovery phase [...] MUST NOT be initiated until HighACK is greater
+    // than or equal to the new value of RecoveryPoint"; "Update () SHOULD continue to be used".
     let mut t = after_the_first(8);
     t.after_ms(2 * RTT_MS).sends([segments(9, 9)]);
     t.after_ms(260).sends([segments(2, 2)]);
@@ -187,16 +187,13 @@ fn after_a_timeout_no_new_recovery_begins_before_its_end() {
     t.gets(ack(2001).sack(segments(4, 8)));
     assert_eq!(flight(&t).board.selected(), 5000);
     assert_eq!((ssthresh(&t), flight(&t).counts.reductions), (reduced, 1));
-    assert!(
-        t.sent().iter().all(|s| s.seq == 2001 || s.seq > 8000),
-        "what the peer has is not sent"
-    );
+    assert!(t.sent().iter().all(|s| s.seq == 2001 || s.seq > 8000), "SACKed data is not sent");
 }
 
 #[test]
-fn blocks_that_lie_are_not_believed() {
-    // RFC 2018 §3: a block is a range of data that was received: not beyond SND.NXT, not backwards, not
-    // below SND.UNA, not empty.
+fn false_blocks_are_ignored() {
+    // RFC 2018 §3: a block is a range of data that was received: not beyond SND.NXT, not backwards,
+    // not below SND.UNA, not empty.
     let lies: [Range<u32>; 6] = [
         4001..9001,
         Range { start: 3001, end: 2001 },
@@ -224,7 +221,7 @@ fn blocks_that_overlap_or_repeat_count_once() {
     }
     assert_eq!(flight(&t).board.selected(), 6000);
     assert_eq!(flight(&t).board.pipe(), 1000, "8; 1 is lost");
-    // What is acknowledged by the same packet is not selected besides.
+    // Data acknowledged by the same packet is not SACKed in addition.
     t.sent();
     t.gets(ack(5001).sack(segments(6, 7)));
     assert_eq!(flight(&t).board.selected(), 2000);
@@ -232,7 +229,7 @@ fn blocks_that_overlap_or_repeat_count_once() {
 }
 
 #[test]
-fn an_ack_and_a_block_that_contradict_each_other_are_survived() {
+fn contradicting_ack_and_blocks_are_harmless() {
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(3001).sack(segments(2, 4)));
     assert_eq!(flight(&t).board.selected() + t.c.in_flight(), 1000);

@@ -1,4 +1,4 @@
-//! The script: a connection, its peer as a list of literals, and a clock that only the test moves.
+//! Script: a connection, its peer as a list of literals, and a clock that only the test advances.
 
 use super::literals::{In, Out, Sent, bare, content, relative, syn};
 use crate::tcp::congestion::Algorithm;
@@ -24,7 +24,7 @@ pub(super) struct Script {
     peer_window: u16,
 }
 
-/// Lends the world of the script.
+/// Borrows the environment of the script.
 macro_rules! env {
     ($script:expr) => {
         &mut crate::tcp::Env {
@@ -38,34 +38,34 @@ macro_rules! env {
 
 pub(super) use env;
 
-/// The three flags of congestion notification.
+/// The three ECN flags.
 pub(super) const ECN: Flags = Flags::ECE.with(Flags::CWR).with(Flags::AE);
 
-/// Plain: no options, no Nagle, round numbers.
+/// Returns plain settings: no options, no Nagle, round numbers.
 pub(super) fn plain() -> Settings {
     Settings {
         mss: [1000, 1000],
         receive_buffer: 60_000,
         send_buffer: 60_000,
-        // Buffers of one size; those of other sizes set it.
+        // Buffers of one size; tests of other sizes change this.
         receive_buffer_initial: u32::MAX,
         send_buffer_initial: u32::MAX,
         timestamps: false,
         window_scaling: false,
         nagle: false,
-        // The windows of the scripts are those of RFC 5681.
+        // The scripts expect the windows of RFC 5681.
         congestion: Algorithm::NewReno,
         ..Settings::default()
     }
 }
 
 impl Script {
-    /// An active open with `settings`, the SYN not yet sent.
+    /// Starts an active open with `settings`; the SYN is not sent yet.
     pub(super) fn open(settings: Settings) -> Self {
         Self::open_at(settings, 7_000, 90_000)
     }
 
-    /// The same, with ISS and IRS.
+    /// Starts an active open with a given ISS and IRS.
     pub(super) fn open_at(settings: Settings, iss: u32, irs: u32) -> Self {
         let mut pool = BufferPool::new(1 << 24);
         let mut challenge_acks = 100;
@@ -93,17 +93,17 @@ impl Script {
         }
     }
 
-    /// ESTABLISHED by an active open, plain, past its quick ACKs.
+    /// Returns an actively opened plain connection in ESTABLISHED, past its quick ACKs.
     pub(super) fn established() -> Self {
         Self::open(plain()).shake_hands(syn().mss(1000))
     }
 
-    /// The same with a peer that permits SACK.
+    /// Returns the same with a peer that permits SACK.
     pub(super) fn selective() -> Self {
         Self::open(plain()).shake_hands(syn().mss(1000).permits_sack())
     }
 
-    /// The same with `change` made to the settings.
+    /// Returns the same with `change` applied to the settings.
     pub(super) fn established_with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = plain();
         change(&mut settings);
@@ -129,50 +129,50 @@ impl Script {
         self
     }
 
-    /// The program writes; returns what was taken.
+    /// Writes from the program; returns the number of bytes accepted.
     pub(super) fn writes(&mut self, bytes: u32) -> u32 {
         let bytes: Vec<u8> = (0..bytes).map(|i| content(1 + self.written + i)).collect();
-        let taken = self.c.write(env!(self), &bytes) as u32;
-        self.written += taken;
-        taken
+        let accepted = self.c.write(env!(self), &bytes) as u32;
+        self.written += accepted;
+        accepted
     }
 
-    /// The program writes what is urgent.
+    /// Writes urgent data from the program; returns the number of bytes accepted.
     pub(super) fn writes_urgent(&mut self, bytes: u32) -> u32 {
         let bytes: Vec<u8> = (0..bytes).map(|i| content(1 + self.written + i)).collect();
-        let taken = self.c.write_urgent(env!(self), &bytes) as u32;
-        self.written += taken;
-        taken
+        let accepted = self.c.write_urgent(env!(self), &bytes) as u32;
+        self.written += accepted;
+        accepted
     }
 
-    /// The program reads up to `bytes`; returns how many came, their content checked.
+    /// Reads up to `bytes` in the program and checks the content; returns the number of bytes read.
     pub(super) fn reads(&mut self, bytes: usize) -> usize {
         let mut buffer = vec![0; bytes];
-        let taken = self.c.read(env!(self), &mut buffer);
-        for byte in &buffer[..taken] {
+        let len = self.c.read(env!(self), &mut buffer);
+        for byte in &buffer[..len] {
             self.read += 1;
             assert_eq!(*byte, content(self.read), "byte {} of the stream", self.read);
         }
-        taken
+        len
     }
 
-    /// The program reads and looks away: the content is anybody's.
+    /// Reads in the program without checking the content.
     pub(super) fn discards(&mut self, bytes: usize) -> usize {
         self.c.read(env!(self), &mut vec![0; bytes])
     }
 
-    /// Any segment arrives.
-    pub(super) fn hears_raw(&mut self, segment: &Segment<'_>) -> Disposition {
+    /// Delivers an arbitrary segment.
+    pub(super) fn receives_raw(&mut self, segment: &Segment<'_>) -> Disposition {
         self.c.on_segment(env!(self), segment)
     }
 
-    /// The program calls.
+    /// Makes a call of the program.
     pub(super) fn calls(&mut self, call: impl FnOnce(&mut Connection, &mut Env<'_>)) -> &mut Self {
         call(&mut self.c, env!(self));
         self
     }
 
-    /// The program closes, and gives it so long.
+    /// Closes with a deadline after `ms`.
     pub(super) fn closes_within_ms(&mut self, ms: u64) -> &mut Self {
         let deadline = self.now + Duration::from_millis(ms);
         self.c.close_by(env!(self), deadline);
@@ -200,20 +200,20 @@ impl Script {
         self
     }
 
-    /// A segment arrives and is used.
+    /// Delivers a segment that must be accepted.
     pub(super) fn gets(&mut self, segment: In) -> &mut Self {
-        assert_eq!(self.hears(segment.clone()), Disposition::Accepted, "{segment:?}");
+        assert_eq!(self.receives(segment.clone()), Disposition::Accepted, "{segment:?}");
         self
     }
 
-    /// A segment arrives and is not used.
+    /// Delivers a segment that must be refused with `why`.
     pub(super) fn refuses(&mut self, segment: In, why: Disposition) -> &mut Self {
-        assert_eq!(self.hears(segment.clone()), why, "{segment:?}");
+        assert_eq!(self.receives(segment.clone()), why, "{segment:?}");
         self
     }
 
-    /// A segment arrives.
-    pub(super) fn hears(&mut self, segment: In) -> Disposition {
+    /// Delivers a segment.
+    pub(super) fn receives(&mut self, segment: In) -> Disposition {
         let range = segment.range.unwrap_or(self.peer_nxt..self.peer_nxt);
         if segment.flags.ack() {
             self.peer_ack = segment.ack.unwrap_or(self.peer_ack);
@@ -239,8 +239,8 @@ impl Script {
         self.c.on_segment(env!(self), &segment)
     }
 
-    /// The peer has sent up to here.
-    pub(super) fn peer_stands_at(&mut self, seq: u32) {
+    /// Sets the peer's next sequence number.
+    pub(super) fn set_peer_nxt(&mut self, seq: u32) {
         self.peer_nxt = seq;
     }
 
@@ -252,7 +252,7 @@ impl Script {
         blocks
     }
 
-    /// What is sent now, and was sent since the last look, is exactly this.
+    /// Asserts that exactly these segments are sent now or were sent since the last check.
     pub(super) fn sends<const N: usize, T: Into<Out>>(&mut self, expected: [T; N]) -> &mut Self {
         let sent = self.sent();
         let expected: Vec<Out> = expected.into_iter().map(Into::into).collect();
@@ -270,18 +270,18 @@ impl Script {
         sent.remove(0)
     }
 
-    /// Nothing is sent.
+    /// Asserts that nothing is sent.
     pub(super) fn quiet(&mut self) -> &mut Self {
         self.sends::<0, Out>([])
     }
 
-    /// All that was sent and is owed now.
+    /// Returns everything sent since the last check, including pending output.
     pub(super) fn sent(&mut self) -> Vec<Sent> {
         self.poll_all();
         core::mem::take(&mut self.outbox)
     }
 
-    /// Time passes; what falls due is done when it does.
+    /// Advances time; runs each deadline when it is due.
     pub(super) fn after_ms(&mut self, ms: u64) -> &mut Self {
         self.poll_all();
         let until = self.now + Duration::from_millis(ms);
@@ -295,7 +295,7 @@ impl Script {
         self
     }
 
-    /// Milliseconds until the next deadline.
+    /// Returns the milliseconds until the next deadline.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
         self.c.poll_deadline().map(|at| at.since(self.now).as_millis())
     }

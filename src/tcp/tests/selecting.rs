@@ -1,17 +1,17 @@
-//! What the receiver selects: RFC 2018 and RFC 2883, clause by clause.
+//! Receiver side of SACK: RFC 2018 and RFC 2883, clause by clause.
 
 use super::script::plain;
 use super::{Script, ack, bare, data, fin, syn, text};
 use crate::tcp::{Phase, Settings};
 
-/// A peer that permits SACK and sends timestamps.
+/// Returns a connection to a peer that permits SACK and sends timestamps.
 fn stamped() -> Script {
     let settings = Settings { timestamps: true, ..plain() };
     Script::open(settings).shake_hands(syn().mss(1000).permits_sack().stamp(100, 0))
 }
 
 #[test]
-fn a_syn_permits_sack_unless_the_host_does_not() {
+fn a_syn_permits_sack_unless_disabled() {
     // RFC 2018 §2
     assert!(Script::open(plain()).sends_syn().options.sack_permitted);
     let settings = Settings { sack: false, ..plain() };
@@ -22,7 +22,7 @@ fn a_syn_permits_sack_unless_the_host_does_not() {
 }
 
 #[test]
-fn a_syn_of_both_sides_at_once_is_answered_with_what_both_permit() {
+fn in_a_simultaneous_open_sack_needs_both_sides() {
     for permits in [true, false] {
         let mut t = Script::open(plain());
         t.sends_syn();
@@ -43,7 +43,7 @@ fn without_permission_no_block_is_sent() {
 }
 
 #[test]
-fn every_ack_past_a_hole_tells_the_block_of_its_segment_first() {
+fn every_ack_past_a_hole_starts_with_the_block_of_its_segment() {
     // RFC 2018 §4, and the example of §5, case 2
     let mut t = Script::selective();
     t.gets(data(501..1001)).sends([bare(1).sack([501..1001])]);
@@ -92,22 +92,22 @@ fn data_carries_blocks_only_where_they_fit() {
 }
 
 #[test]
-fn what_arrives_twice_is_told_once_and_at_once() {
+fn a_duplicate_segment_is_reported_once_and_at_once() {
     // RFC 2883 §4.1.1
     let mut t = Script::selective();
     t.gets(data(1..501)).gets(data(501..1001)).sends([bare(1001)]);
-    let _ = t.hears(data(501..1001));
+    let _ = t.receives(data(501..1001));
     t.sends([bare(1001).sack([501..1001])]);
     t.gets(data(1001..1501)).gets(data(1501..2001)).sends([bare(2001).sack([])]);
 }
 
 #[test]
-fn a_duplicate_below_a_hole_is_told_before_the_block_above() {
+fn a_duplicate_below_a_hole_is_reported_before_the_block_above() {
     // RFC 2883 §4.1.2
     let mut t = Script::selective();
     t.gets(data(1..1001)).gets(data(1001..1501)).sends([bare(1501)]);
     t.gets(data(2001..2501)).sends([bare(1501).sack([2001..2501])]);
-    let _ = t.hears(data(1001..1501));
+    let _ = t.receives(data(1001..1501));
     t.sends([bare(1501).sack([1001..1501, 2001..2501])]);
 }
 
@@ -120,7 +120,7 @@ fn a_duplicate_past_a_hole_is_followed_by_the_block_that_holds_it() {
 }
 
 #[test]
-fn of_a_segment_that_is_half_known_the_known_half_is_told() {
+fn of_a_partly_duplicate_segment_the_duplicate_part_is_reported() {
     // RFC 2883 §4.2.2
     let mut t = Script::selective();
     t.gets(data(1..501)).gets(data(501..1001)).sends([bare(1001)]);
@@ -130,10 +130,10 @@ fn of_a_segment_that_is_half_known_the_known_half_is_told() {
 }
 
 #[test]
-fn duplicates_that_touch_are_told_as_one() {
+fn adjacent_duplicates_are_reported_as_one() {
     let mut t = Script::selective();
     t.gets(data(1..1501)).sent();
-    let _ = (t.hears(data(1..501)), t.hears(data(501..1001)));
+    let _ = (t.receives(data(1..501)), t.receives(data(501..1001)));
     t.sends([bare(1501).sack([1..1001])]);
 }
 
@@ -141,7 +141,7 @@ fn duplicates_that_touch_are_told_as_one() {
 fn a_duplicate_waits_for_a_segment_with_room() {
     let mut t = stamped();
     t.gets(data(1..501).stamp(100, 0)).gets(data(501..1001).stamp(100, 0)).sends([bare(1001)]);
-    let _ = t.hears(data(501..1001).stamp(100, 0));
+    let _ = t.receives(data(501..1001).stamp(100, 0));
     t.writes(988);
     t.sends([text(1..989).sack([]), bare(1001).sack([501..1001])]);
 }
@@ -152,21 +152,21 @@ fn blocks_wrap_with_the_sequence_numbers() {
         Script::open_at(plain(), 5, u32::MAX - 1000).shake_hands(syn().mss(1000).permits_sack());
     t.gets(data(501..1501)).sends([bare(1).sack([501..1501])]);
     t.gets(data(1..501)).sends([bare(1501).sack([])]);
-    let _ = t.hears(data(801..1501));
+    let _ = t.receives(data(801..1501));
     t.sends([bare(1501).sack([801..1501])]);
 }
 
 #[test]
-fn neither_a_syn_nor_a_fin_nor_what_lies_past_the_window_is_a_duplicate() {
+fn syn_fin_and_data_past_the_window_are_no_duplicates() {
     let mut t = Script::selective();
     t.gets(data(1..101)).gets(fin(101)).sends([bare(102)]);
-    let _ = (t.hears(syn().ack(1)), t.hears(fin(101)), t.hears(data(90_000..90_100)));
+    let _ = (t.receives(syn().ack(1)), t.receives(fin(101)), t.receives(data(90_000..90_100)));
     assert!(t.sent().iter().all(|sent| sent.sack.is_empty()));
     t.gets(ack(1));
 }
 
 #[test]
-fn blocks_of_a_peer_that_may_not_send_them_change_nothing() {
+fn blocks_without_permission_are_ignored() {
     let mut t = Script::established().write(3000);
     t.sends([1..1001, 1001..2001, 2001..3001]);
     t.gets(ack(1).sack(1001..2001)).gets(ack(1).sack(1001..3001)).quiet();

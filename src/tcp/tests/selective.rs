@@ -1,5 +1,5 @@
-//! Loss and its repair with SACK: RACK-TLP (RFC 8985), PRR (RFC 9937), and what undoes a repair that was for
-//! nothing (RFC 3522, RFC 5682, RFC 2883).
+//! Loss recovery with SACK: RACK-TLP (RFC 8985), PRR (RFC 9937), and undo of spurious recovery (RFC
+//! 3522, RFC 5682, RFC 2883).
 
 use super::ack;
 use super::flights::{RTT_MS, after_the_first, in_flight, segments, timeouts, undone};
@@ -24,7 +24,7 @@ fn one_segment_past_a_hole_repairs_it_after_a_quarter_of_a_round_trip() {
 }
 
 #[test]
-fn only_what_is_missing_is_sent_again() {
+fn only_missing_data_is_retransmitted() {
     let mut t = in_flight(8);
     t.after_ms(RTT_MS);
     for upto in 4..=8 {
@@ -36,30 +36,31 @@ fn only_what_is_missing_is_sent_again() {
 }
 
 #[test]
-fn a_retransmission_that_is_lost_as_well_is_sent_once_more_without_a_timeout() {
-    // RFC 8985 §3.1: RACK finds lost retransmissions by what was sent after them.
+fn a_lost_retransmission_is_repaired_without_a_timeout() {
+    // RFC 8985 §3.1: RACK detects lost retransmissions by later data.
     let mut t = in_flight(4);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
     t = t.write(6000);
     let sent = t.sent();
     assert_eq!((sent[0].seq, sent[0].len), (1, 1000));
     let newest = sent.last().map(|s| s.seq + s.len).filter(|end| *end > 4001);
-    let end = newest.expect("new data goes while the hole is repaired");
+    let end = newest.expect("new data is sent while the hole is repaired");
     t.after_ms(RTT_MS).gets(ack(1).sack(2..end).sack(segments(2, 4)));
     t.gets(ack(1).sack(4001..end).sack(segments(2, 4)));
     t.after_ms(RTT_MS / 4 + 2);
-    assert!(t.sent().iter().any(|s| s.seq == 1), "the hole once more");
+    assert!(t.sent().iter().any(|s| s.seq == 1), "the hole is retransmitted again");
     assert_eq!(timeouts(&t), 0);
 }
 
 #[test]
-fn the_round_trip_of_what_arrived_last_is_allowed_to_what_was_sent_with_it() {
-    // RFC 8985 §6.2 step 2: RACK.rtt is "the RTT of the most recently delivered segment", sent last or not.
+fn rack_uses_the_rtt_of_the_latest_delivery() {
+    // RFC 8985 §6.2 step 2: RACK.rtt is "the RTT of the most recently delivered segment", sent last
+    // or not.
     let mut t = in_flight(10);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 2)));
     t.gets(ack(1).sack(segments(2, 3)));
     t.gets(ack(1).sack(segments(2, 3)).sack(segments(9, 9))).sends([segments(1, 1)]);
-    // The fourth segment took 220 ms: so may the tenth, which is not lost yet.
+    // The fourth segment took 220 ms, so the tenth may too: it is not lost yet.
     t.after_ms(RTT_MS + 20).gets(ack(4001).sack(segments(9, 9)));
     let sent = t.sent();
     assert!(sent.iter().all(|s| s.seq < 9001), "{sent:?}");
@@ -68,7 +69,7 @@ fn the_round_trip_of_what_arrived_last_is_allowed_to_what_was_sent_with_it() {
 
 #[test]
 fn the_last_segment_is_probed_after_two_round_trips() {
-    // RFC 8985 §7.2: PTO = 2 * SRTT; §7.3: the highest segment again.
+    // RFC 8985 §7.2: PTO = 2 * SRTT; §7.3: the highest segment is retransmitted.
     let mut t = after_the_first(3);
     t.after_ms(2 * RTT_MS - 1).quiet();
     t.after_ms(1).sends([segments(4, 4)]);
@@ -77,7 +78,7 @@ fn the_last_segment_is_probed_after_two_round_trips() {
 }
 
 #[test]
-fn new_data_is_the_probe_where_there_is_some() {
+fn the_probe_carries_new_data_if_available() {
     // RFC 8985 §7.3: "Transmit the lowest sequence unsent segment of up to SMSS".
     let mut t = after_the_first(10).write(3000);
     t.quiet();
@@ -97,12 +98,13 @@ fn after_the_probe_comes_the_timeout() {
 }
 
 #[test]
-fn a_loss_that_the_probe_repaired_is_answered_by_a_smaller_window() {
+fn a_loss_that_the_probe_repairs_reduces_the_window() {
     // RFC 8985 §7.4.2: "invoke a congestion control response equivalent to a fast recovery".
     let mut t = after_the_first(10);
     let before = t.c.recovery.controller.cwnd();
     t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
-    // New data is acknowledged past what was out when the probe went, and no duplicate was told of.
+    // New data is acknowledged past the flight at the time of the probe, and no duplicate was
+    // reported.
     t.gets(ack(3001));
     t.writes(2000);
     t.sends([segments(12, 12), segments(13, 13)]);
@@ -112,11 +114,11 @@ fn a_loss_that_the_probe_repaired_is_answered_by_a_smaller_window() {
 }
 
 #[test]
-fn reordering_without_loss_sends_nothing_again_once_it_was_seen() {
+fn known_reordering_without_loss_causes_no_retransmission() {
     // RFC 8985 §6.2 step 3, step 4.
     let mut t = in_flight(10);
     t.after_ms(RTT_MS);
-    // The first is overtaken by two: too few to give it up.
+    // The first is overtaken by two: too few to mark it lost.
     t.gets(ack(1).sack(segments(2, 2))).gets(ack(1).sack(segments(2, 3)));
     t.gets(ack(3001)).quiet();
     // Now reordering is known, and more than three may overtake within a quarter of the round trip.
@@ -129,7 +131,7 @@ fn reordering_without_loss_sends_nothing_again_once_it_was_seen() {
 }
 
 #[test]
-fn a_timeout_marks_what_has_had_its_time_and_sends_the_first_alone() {
+fn a_timeout_marks_overdue_segments_and_sends_only_the_first() {
     // RFC 8985 §6.3, RFC 5681 §3.1.
     let mut t = after_the_first(10);
     t.after_ms(2 * RTT_MS).sends([segments(11, 11)]);
@@ -142,7 +144,7 @@ fn a_timeout_marks_what_has_had_its_time_and_sends_the_first_alone() {
 }
 
 #[test]
-fn a_timeout_that_delay_caused_is_undone_by_what_was_sent_once() {
+fn acks_of_original_segments_undo_a_timeout_caused_by_delay() {
     // RFC 5682 §3.1: the enhanced algorithm for SACK.
     let mut t = after_the_first(10).write(5000);
     t.after_ms(2 * RTT_MS).sends([segments(12, 12)]);
@@ -151,16 +153,16 @@ fn a_timeout_that_delay_caused_is_undone_by_what_was_sent_once() {
     let small = t.c.recovery.controller.cwnd();
     t.gets(ack(2001));
     let new = t.sent();
-    assert!(new.iter().all(|s| s.seq > 12_000), "step 2 (b): new data, not the old: {new:?}");
+    assert!(new.iter().all(|s| s.seq > 12_000), "step 2 (b): only new data: {new:?}");
     t.gets(ack(3001));
     assert_eq!(undone(&t), 1);
     assert!(small <= 1000);
-    assert!(t.sent().iter().all(|s| s.seq > 12_000), "nothing of the old is sent again");
+    assert!(t.sent().iter().all(|s| s.seq > 12_000), "no old data is retransmitted");
 }
 
 #[test]
-fn a_repair_whose_segments_all_came_twice_is_undone() {
-    // RFC 2883 §4, RFC 3708: a D-SACK for each that was sent again.
+fn recovery_is_undone_when_all_its_segments_were_duplicates() {
+    // RFC 2883 §4, RFC 3708: a D-SACK for each retransmission.
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
     assert_eq!(t.sent().len(), 1);
@@ -169,8 +171,8 @@ fn a_repair_whose_segments_all_came_twice_is_undone() {
 }
 
 #[test]
-fn a_peer_that_tells_of_what_was_never_sent_is_not_believed() {
-    // RFC 2018 §3: blocks lie in what was sent.
+fn blocks_of_unsent_data_are_ignored() {
+    // RFC 2018 §3: blocks lie within the data sent.
     let mut t = in_flight(4);
     t.after_ms(RTT_MS);
     let backwards = core::ops::Range { start: 3001, end: 2001 };
@@ -181,8 +183,8 @@ fn a_peer_that_tells_of_what_was_never_sent_is_not_believed() {
 }
 
 #[test]
-fn a_peer_that_drops_what_it_had_told_of_gets_it_again() {
-    // RFC 2018 §8: the sender turns off what it was told when the timer expires.
+fn data_that_the_peer_reneges_on_is_retransmitted_after_a_timeout() {
+    // RFC 2018 §8: the sender clears the SACKed marks when the timer expires.
     let mut t = in_flight(3);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(1, 3)));
     t.after_ms(5_000);
@@ -191,15 +193,15 @@ fn a_peer_that_drops_what_it_had_told_of_gets_it_again() {
 }
 
 #[test]
-fn of_a_segment_that_came_in_part_the_rest_is_missing() {
-    // RFC 2018 §3: blocks tell of bytes, whatever segments they came in.
+fn a_partly_sacked_segment_is_missing_its_rest() {
+    // RFC 2018 §3: blocks report bytes, regardless of segment boundaries.
     let mut t = in_flight(3);
     t.after_ms(RTT_MS).gets(ack(1).sack(1501..2501));
     assert_eq!(t.c.in_flight(), 2000);
 }
 
 #[test]
-fn the_scoreboard_goes_back_when_nothing_is_in_flight() {
+fn the_scoreboard_is_released_when_nothing_is_in_flight() {
     let mut t = in_flight(3);
     assert!(t.c.recovery.flight.is_some());
     t.after_ms(RTT_MS).gets(ack(3001));
@@ -209,13 +211,18 @@ fn the_scoreboard_goes_back_when_nothing_is_in_flight() {
 }
 
 #[test]
-fn before_anything_is_acknowledged_the_probe_is_the_first_segment() {
-    // RFC 4987 §3.6: a listener without room when the last ACK came knows a SYN cookie by that alone.
+fn before_the_first_acknowledgment_the_probe_is_the_first_segment() {
+    // RFC 4987 §3.6: a listener without room for the last ACK recognizes a SYN cookie only by that
+    // segment.
     let mut t = in_flight(3).write(3000);
     t.sent();
     t.after_ms(2 * RTT_MS).sends([segments(1, 1)]);
-    // What came of the rest is told: nothing more is sent again.
+    // The arrival of the rest is reported: nothing more is retransmitted.
     t.after_ms(RTT_MS).gets(ack(6001).sack(segments(1, 1))).quiet();
     assert_eq!(timeouts(&t), 0);
-    assert_eq!(t.c.recovery.controller.ssthresh(), u32::MAX, "both copies came: nothing was lost");
+    assert_eq!(
+        t.c.recovery.controller.ssthresh(),
+        u32::MAX,
+        "both copies arrived: nothing was lost"
+    );
 }

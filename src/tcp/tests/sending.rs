@@ -1,10 +1,10 @@
-//! When data goes: PSH, Nagle's algorithm, silly windows, room to write.
+//! When data is sent: PSH, Nagle's algorithm, silly windows, write readiness.
 
 use super::{Script, ack, data, text};
 use crate::tcp::{BufferPool, Events};
 
 #[test]
-fn push_is_on_the_last_segment_of_what_was_written() {
+fn the_last_segment_of_a_write_carries_psh() {
     let mut t = Script::established().write(2500);
     let pushed: Vec<bool> = t.sent().iter().map(|s| s.flags.psh()).collect();
     assert_eq!(pushed, [false, false, true]);
@@ -33,7 +33,7 @@ fn nagle_holds_a_small_segment_while_data_is_unacknowledged() {
 }
 
 #[test]
-fn nagle_releases_what_was_held_with_the_ack() {
+fn the_ack_releases_data_held_by_nagle() {
     let mut t = Script::established_with(|s| s.nagle = true).write(10);
     t.sends([1..11]);
     t.writes(5);
@@ -42,7 +42,7 @@ fn nagle_releases_what_was_held_with_the_ack() {
 }
 
 #[test]
-fn without_nagle_every_write_goes_at_once() {
+fn without_nagle_every_write_is_sent_at_once() {
     let mut t = Script::established_with(|s| s.nagle = true).write(10);
     t.calls(|c, env| c.set_nagle(env, false));
     t.sends([1..11]);
@@ -51,7 +51,7 @@ fn without_nagle_every_write_goes_at_once() {
 }
 
 #[test]
-fn nagle_does_not_hold_what_a_close_follows() {
+fn nagle_does_not_delay_data_before_a_fin() {
     let mut t = Script::established_with(|s| s.nagle = true).write(10);
     t.sends([1..11]);
     t.writes(10);
@@ -60,7 +60,8 @@ fn nagle_does_not_hold_what_a_close_follows() {
 
 #[test]
 fn a_silly_window_is_not_filled() {
-    // RFC 9293 §3.8.6.2.1: neither a full segment, nor all of the data, nor half of the largest window.
+    // RFC 9293 §3.8.6.2.1: neither a full segment, nor all of the data, nor half of the largest
+    // window.
     let mut t = Script::established();
     t.gets(ack(1).window(400)).gets(ack(1).window(100));
     t.c.snd.wnd_max = 60_000;
@@ -71,7 +72,7 @@ fn a_silly_window_is_not_filled() {
 }
 
 #[test]
-fn half_of_the_largest_window_is_worth_a_segment() {
+fn half_of_the_largest_window_allows_a_segment() {
     let mut t = Script::established();
     t.c.snd.wnd_max = 600;
     t.gets(ack(1).window(300));
@@ -90,7 +91,7 @@ fn a_silly_window_is_used_after_the_override_timeout() {
 }
 
 #[test]
-fn all_of_the_data_is_worth_a_segment_however_small_the_window() {
+fn the_last_data_is_sent_into_any_window() {
     let mut t = Script::established();
     t.gets(ack(1).window(100));
     t.writes(100);
@@ -109,7 +110,7 @@ fn a_short_write_is_followed_by_writable() {
     assert_eq!(t.events(), Events::WRITABLE);
     assert_eq!(t.c.write_room(&t.settings), 3000);
     t.gets(ack(4001));
-    assert!(t.events().is_empty(), "told once");
+    assert!(t.events().is_empty(), "reported once");
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn a_program_without_memory_may_try_again_later() {
 }
 
 #[test]
-fn the_send_buffer_goes_back_when_all_is_acknowledged() {
+fn the_send_buffer_is_released_when_all_is_acknowledged() {
     let mut t = Script::established().write(3000);
     t.sent();
     assert!(t.pool.in_use() > 0);
@@ -165,7 +166,7 @@ fn data_of_both_directions_shares_segments() {
 }
 
 #[test]
-fn bursts_end_with_psh_where_the_host_wants_it() {
+fn bursts_can_end_with_psh() {
     // RFC 9293 §3.9.1.2: PSH is a must on the last of what is queued (MUST-61); others may have it.
     let pushed = |least: Option<u8>| -> Vec<u32> {
         let mut t = Script::established_with(|s| s.push_bursts = least).write(20_000);
@@ -177,8 +178,8 @@ fn bursts_end_with_psh_where_the_host_wants_it() {
 }
 
 #[test]
-fn a_small_segment_may_wait_for_small_ones_alone() {
-    // RFC 9293 §3.7.4 names the variations of Nagle's algorithm; this one is draft-minshall-nagle.
+fn with_minshalls_variant_a_small_segment_waits_only_for_small_ones() {
+    // RFC 9293 §3.7.4 names variants of Nagle's algorithm; this one is draft-minshall-nagle.
     for (by_small, third) in [(false, 0), (true, 500)] {
         let mut t = Script::established_with(|s| (s.nagle, s.nagle_by_small) = (true, by_small));
         t.writes(2500);

@@ -1,4 +1,5 @@
-//! Timestamps and window scaling on every segment: RFC 7323, clause by clause, where the states do not matter.
+//! Timestamps and window scaling on every segment: RFC 7323, clause by clause, where the state is
+//! irrelevant.
 
 use super::script::plain;
 use super::{Script, ack, bare, data, fin, rst, syn};
@@ -6,13 +7,13 @@ use crate::tcp::{Disposition, KeepAlive, Phase, Settings};
 use crate::time::Duration;
 
 fn stamped() -> Script {
-    Script::established_with(|s| s.timestamps = true) // the peer's SYN said 100
+    Script::established_with(|s| s.timestamps = true) // the peer's SYN has TSval 100
 }
 
 #[test]
-fn once_agreed_on_every_segment_is_stamped_resets_too() {
-    // §3.2: "the TSopt MUST be sent in every non-<RST> segment for the duration of the connection, and SHOULD
-    // be sent in an <RST> segment."
+fn once_negotiated_every_segment_has_timestamps_including_resets() {
+    // §3.2: "the TSopt MUST be sent in every non-<RST> segment for the duration of the connection,
+    // and SHOULD be sent in an <RST> segment."
     let mut t = stamped().write(3000);
     t.c.set_keep_alive(
         &crate::tcp::Env {
@@ -44,14 +45,14 @@ fn once_agreed_on_every_segment_is_stamped_resets_too() {
 
 #[test]
 fn a_segment_without_ack_echoes_zero() {
-    // §3.2: "If the ACK bit is not set in the outgoing TCP header, the sender of that segment SHOULD set the
-    // TSecr field to zero."
+    // §3.2: "If the ACK bit is not set in the outgoing TCP header, the sender of that segment
+    // SHOULD set the TSecr field to zero."
     let mut t = Script::open(Settings { timestamps: true, ..plain() });
     assert_eq!(t.sends_syn().options.timestamps.map(|ts| ts.echo), Some(0));
 }
 
 #[test]
-fn timestamps_that_were_not_agreed_on_are_ignored() {
+fn timestamps_that_were_not_negotiated_are_ignored() {
     // §3.2: "the TSopt MUST be ignored and the packet processed normally."
     let mut t = Script::established();
     t.gets(data(1..11).stamp(5, 0)).gets(data(11..21).stamp(1, 0)).sends([bare(21)]);
@@ -61,7 +62,7 @@ fn timestamps_that_were_not_agreed_on_are_ignored() {
 }
 
 #[test]
-fn a_missing_timestamp_ends_nothing() {
+fn a_missing_timestamp_does_not_abort_the_connection() {
     // §3.2: "A TCP MUST NOT abort a TCP connection because any segment lacks an expected TSopt."
     let mut t = stamped();
     for segment in [data(1..11), fin(1), ack(1), syn()] {
@@ -70,7 +71,7 @@ fn a_missing_timestamp_ends_nothing() {
 }
 
 #[test]
-fn only_an_ack_that_advances_the_left_edge_measures() {
+fn only_an_ack_that_advances_snd_una_measures_the_rtt() {
     // §4.1: "only if the segment advances the left edge of the send window"
     let mut t = stamped().write(988);
     let value = t.sent()[0].options.timestamps.map_or(0, |ts| ts.value);
@@ -83,7 +84,7 @@ fn only_an_ack_that_advances_the_left_edge_measures() {
 }
 
 #[test]
-fn a_reset_is_not_judged_by_its_timestamp_and_changes_none() {
+fn a_reset_neither_needs_nor_updates_timestamps() {
     // §5.2
     let mut t = stamped();
     t.refuses(rst(5).stamp(300, 0), Disposition::ChallengedReset);
@@ -92,9 +93,9 @@ fn a_reset_is_not_judged_by_its_timestamp_and_changes_none() {
 }
 
 #[test]
-fn what_was_in_a_window_that_was_offered_stays_acceptable() {
-    // §2.4: "The receiver MUST honor, as in window, any segment that would have been in window for any <ACK>
-    // sent by the receiver", though the scale rounds a later window down.
+fn data_within_an_offered_window_stays_acceptable() {
+    // §2.4: "The receiver MUST honor, as in window, any segment that would have been in window for
+    // any <ACK> sent by the receiver", though the scale rounds a later window down.
     let settings = Settings { window_scaling: true, receive_buffer: 1 << 20, ..plain() };
     let mut t = Script::open(settings);
     t.sends_syn();
@@ -108,8 +109,9 @@ fn what_was_in_a_window_that_was_offered_stays_acceptable() {
 }
 
 #[test]
-fn no_byte_that_is_new_is_sent_past_the_last_window() {
-    // §2.4: "The initial transmission MUST be within the window announced by the most recent <ACK>."
+fn new_data_stays_within_the_latest_window() {
+    // §2.4: "The initial transmission MUST be within the window announced by the most recent
+    // <ACK>."
     let settings = Settings { window_scaling: true, ..plain() };
     let mut t = Script::open(settings).shake_hands(syn().mss(1000).shift(3));
     t.gets(ack(1).window(300));

@@ -1,5 +1,6 @@
-//! Two connections talk through a channel that loses, reorders and duplicates, in fake time. One seed
-//! is one world: storm first, then the channel heals and everything must finish, content intact.
+//! Two connections communicate over a channel that loses, reorders and duplicates, in fake time.
+//! One seed defines one world: first a storm, then the channel heals and everything must finish
+//! with intact content.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::tcp::{
 };
 use crate::time::{Duration, Instant};
 
-/// A segment under way.
+/// A segment in transit.
 #[derive(Clone, Debug)]
 struct Flight {
     seq: SeqNum,
@@ -51,7 +52,7 @@ impl Flight {
     }
 }
 
-/// What stands for the flow at one end.
+/// State of the flow at one end.
 #[derive(Debug)]
 enum Flow {
     Listening,
@@ -59,7 +60,7 @@ enum Flow {
     Connection(Box<Connection>),
 }
 
-/// One end: the flow, and a program that writes, reads and closes at whim.
+/// One end: the flow, and a program that writes, reads and closes at random.
 struct End {
     flow: Flow,
     settings: Settings,
@@ -69,10 +70,10 @@ struct End {
     to_write: u32,
     written: u32,
     read: u32,
-    /// Closes only after all of the peer's data.
+    /// Closes only after all data of the peer has arrived.
     closes_last: bool,
     peer_total: u32,
-    /// Takes data from SYNs (RFC 7413).
+    /// Accepts data on SYNs (RFC 7413).
     fast_open: bool,
     out: Vec<Flight>,
 }
@@ -126,13 +127,13 @@ impl End {
         end
     }
 
-    /// The program acts, then the flow says what it owes.
+    /// Runs the program, then collects the pending output.
     fn turn(&mut self, rng: &mut Rng, now: Instant, eager: bool) {
         let Flow::Connection(c) = &mut self.flow else { return };
         if eager || rng.happens(0.5) {
             let mut buffer = vec![0; 1 + rng.below(5000) as usize];
-            let taken = c.read(env!(self, now), &mut buffer);
-            for byte in &buffer[..taken] {
+            let len = c.read(env!(self, now), &mut buffer);
+            for byte in &buffer[..len] {
                 self.read += 1;
                 assert_eq!(*byte, content(self.read), "byte {}", self.read);
             }
@@ -153,7 +154,7 @@ impl End {
         }
     }
 
-    fn hear(&mut self, now: Instant, segment: &Segment<'_>) {
+    fn receive(&mut self, now: Instant, segment: &Segment<'_>) {
         match &mut self.flow {
             Flow::Listening => {
                 if segment.flags.syn() && !segment.flags.ack() {
@@ -238,13 +239,13 @@ struct World {
     marking: f64,
     delay_ms: u64,
     jitter_ms: u64,
-    /// By time of arrival, and a number that keeps the order.
+    /// Ordered by arrival time, then by a sequence number.
     channel: BTreeMap<(Instant, u64), (usize, Flight)>,
     sent: u64,
 }
 
 impl World {
-    /// Everything is drawn from the seed.
+    /// Draws everything from the seed.
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let now = Instant::from_millis(1 + rng.below(1 << 40));
@@ -259,7 +260,8 @@ impl World {
         if let (Flow::Connection(c), Flow::Listening, 0) =
             (&mut client.flow, &server.flow, seed % 2)
         {
-            // RFC 7413 §4.2.2: a cookie, data in the SYN, and a server that takes it, or does not know it.
+            // RFC 7413 §4.2.2: a cookie, data on the SYN, and a server that accepts it or does not
+            // support it.
             let cookie = FastOpen { form: Form::Assigned, cookie: Cookie::new(&[7; 8]) };
             c.attempt_fast_open(Attempt::Send { cookie: Some(cookie), mss: 1460 });
             server.fast_open = seed.is_multiple_of(4);
@@ -311,7 +313,7 @@ impl World {
             let at = self.now + Duration::from_millis(delay);
             self.sent += 1;
             let mut flight = flight.clone();
-            // A router marks what may be marked, and leaves the rest alone (RFC 3168 §5).
+            // Marks ECN-capable packets and leaves the others alone (RFC 3168 §5).
             if flight.ecn != Codepoint::NotEct && self.rng.happens(self.marking) {
                 flight.ecn = Codepoint::Ce;
             }
@@ -319,7 +321,7 @@ impl World {
         }
     }
 
-    /// To the next thing that happens: an arrival, a deadline, or a program's whim.
+    /// Advances to the next event: an arrival, a deadline, or an action of the program.
     fn step(&mut self) {
         let mut next = self.now + Duration::from_millis(1 + self.rng.below(100));
         if let Some(((at, _), _)) = self.channel.first_key_value() {
@@ -331,7 +333,7 @@ impl World {
         self.now = self.now.max(next);
         while let Some(entry) = self.channel.first_entry().filter(|e| e.key().0 <= self.now) {
             let (to, flight) = entry.remove();
-            self.ends[to].hear(self.now, &flight.segment());
+            self.ends[to].receive(self.now, &flight.segment());
         }
         for end in &mut self.ends {
             end.on_deadline(self.now);
@@ -340,7 +342,7 @@ impl World {
 }
 
 #[test]
-fn any_weather_is_survived_with_the_content_intact() {
+fn connections_survive_any_channel_with_intact_content() {
     for seed in 0..400 {
         let world = std::panic::catch_unwind(|| World::new(seed).run());
         assert!(world.is_ok(), "seed {seed} failed");
@@ -348,7 +350,7 @@ fn any_weather_is_survived_with_the_content_intact() {
 }
 
 #[test]
-fn the_same_seed_is_the_same_world() {
+fn the_same_seed_gives_the_same_run() {
     let run = |seed| {
         let mut world = World::new(seed);
         world.run();

@@ -1,5 +1,5 @@
-//! Every kind of segment in every synchronized state: what RFC 9293 §3.10.7.4 says of it, as a table. RFC
-//! 5961 is obeyed, RFC 7323 where there are timestamps.
+//! Every kind of segment in every synchronized state, against a table of RFC 9293 §3.10.7.4 with
+//! RFC 5961, and with RFC 7323 for timestamps.
 
 use super::phases::script_in;
 use super::script::plain;
@@ -13,19 +13,19 @@ use crate::tcp::{Events, Flags, Settings};
 pub(super) const SYNCHRONIZED: [Phase; 7] =
     [Established, FinWait1, FinWait2, CloseWait, Closing, LastAck, TimeWait];
 
-/// What becomes of a segment. An acknowledgment is <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
+/// Outcome of a segment. An acknowledgment is <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Used, and not answered.
+enum Outcome {
+    /// Accepted, without a response.
     Used,
-    /// Used, and acknowledged, at once or in time.
+    /// Accepted and acknowledged, at once or delayed.
     Acked,
-    /// Dropped in silence.
+    /// Dropped silently.
     Dropped,
-    /// Dropped, and the peer is told where we are.
+    /// Dropped and answered with an ACK.
     Echo,
 }
-use Fate::{Acked, Dropped, Echo, Used};
+use Outcome::{Acked, Dropped, Echo, Used};
 
 /// Sequence numbers of the connection, relative.
 struct Numbers {
@@ -46,39 +46,39 @@ impl Numbers {
     }
 }
 
-/// A kind of segment, and what becomes of it: the state, and the answer.
+/// A kind of segment, and its outcome: the next state and the response.
 struct Kind {
     name: &'static str,
     segment: fn(&Numbers) -> In,
-    outcome: fn(Phase) -> (Phase, Fate),
+    outcome: fn(Phase) -> (Phase, Outcome),
 }
 
 const fn kind(
     name: &'static str,
     segment: fn(&Numbers) -> In,
-    outcome: fn(Phase) -> (Phase, Fate),
+    outcome: fn(Phase) -> (Phase, Outcome),
 ) -> Kind {
     Kind { name, segment, outcome }
 }
 
 /// Nothing changes, nothing is sent.
-fn ignored(phase: Phase) -> (Phase, Fate) {
+fn ignored(phase: Phase) -> (Phase, Outcome) {
     (phase, Dropped)
 }
 
-/// Nothing changes, the peer is told where we are.
-fn told(phase: Phase) -> (Phase, Fate) {
+/// Nothing changes; an ACK reports the current numbers.
+fn acknowledged(phase: Phase) -> (Phase, Outcome) {
     (phase, Echo)
 }
 
-/// Text is taken and acknowledged where the peer may still send (seventh), else ignored.
-fn text(phase: Phase) -> (Phase, Fate) {
+/// Text is accepted and acknowledged where the peer may still send (seventh), otherwise ignored.
+fn text(phase: Phase) -> (Phase, Outcome) {
     let receives = matches!(phase, Established | FinWait1 | FinWait2);
     (phase, if receives { Acked } else { Dropped })
 }
 
 /// Fifth: an acceptable ACK of all that we sent, our FIN included.
-fn acked(phase: Phase) -> (Phase, Fate) {
+fn acked(phase: Phase) -> (Phase, Outcome) {
     let next = match phase {
         FinWait1 => FinWait2,
         Closing => TimeWait,
@@ -89,7 +89,7 @@ fn acked(phase: Phase) -> (Phase, Fate) {
 }
 
 /// Eighth: the FIN.
-fn ended(phase: Phase) -> (Phase, Fate) {
+fn ended(phase: Phase) -> (Phase, Outcome) {
     match phase {
         Established => (CloseWait, Acked),
         FinWait1 => (Closing, Acked),
@@ -100,36 +100,36 @@ fn ended(phase: Phase) -> (Phase, Fate) {
 }
 
 /// Second: a reset at RCV.NXT. RFC 1337 §3 keeps TIME-WAIT.
-fn reset(phase: Phase) -> (Phase, Fate) {
+fn reset(phase: Phase) -> (Phase, Outcome) {
     (if phase == TimeWait { TimeWait } else { Closed }, Used)
 }
 
-/// At `seq`, with what the peer acknowledged before.
+/// Returns a pure ACK at `seq` that repeats the peer's last acknowledgment number.
 fn at(n: &Numbers, seq: u32) -> In {
     ack(n.una).seq(seq)
 }
 
 const KINDS: [Kind; 36] = [
     // First, the sequence number; fourth, the SYN "irrespective of the sequence number".
-    kind("the old SYN", |n| syn().ack(n.una).no_ack(), told),
-    kind("a SYN at RCV.NXT", |n| syn().seq(n.rcv_nxt), told),
-    kind("a SYN in the window", |n| syn().seq(n.rcv_nxt + 100), told),
-    kind("a SYN past the window", |n| syn().seq(n.edge + 100), told),
-    kind("the old SYN-ACK", |n| syn().ack(n.una), told),
-    kind("a SYN-ACK in the window", |n| syn().seq(n.rcv_nxt).ack(n.una), told),
-    kind("a SYN-ACK of what was never sent", |n| syn().seq(n.rcv_nxt).ack(n.nxt + 1), told),
+    kind("the old SYN", |n| syn().ack(n.una).no_ack(), acknowledged),
+    kind("a SYN at RCV.NXT", |n| syn().seq(n.rcv_nxt), acknowledged),
+    kind("a SYN in the window", |n| syn().seq(n.rcv_nxt + 100), acknowledged),
+    kind("a SYN past the window", |n| syn().seq(n.edge + 100), acknowledged),
+    kind("the old SYN-ACK", |n| syn().ack(n.una), acknowledged),
+    kind("a SYN-ACK in the window", |n| syn().seq(n.rcv_nxt).ack(n.una), acknowledged),
+    kind("a SYN-ACK of unsent data", |n| syn().seq(n.rcv_nxt).ack(n.nxt + 1), acknowledged),
     // Fifth, the ACK.
     kind("the ACK of everything", |n| at(n, n.rcv_nxt).ack(n.nxt), acked),
     kind("a duplicate ACK", |n| at(n, n.rcv_nxt), ignored),
     kind("an old ACK within MAX.SND.WND", |n| at(n, n.rcv_nxt).ack(n.una - 1), ignored),
-    kind("an ACK of what was never sent", |n| at(n, n.rcv_nxt).ack(n.nxt + 1), told),
+    kind("an ACK of unsent data", |n| at(n, n.rcv_nxt).ack(n.nxt + 1), acknowledged),
     kind(
         "an ACK older than MAX.SND.WND",
         |n| at(n, n.rcv_nxt).ack(n.una.wrapping_sub(60_001)),
-        told,
+        acknowledged,
     ),
-    kind("an ACK left of the window", |n| at(n, n.rcv_nxt - 1).ack(n.nxt), told),
-    kind("an ACK right of the window", |n| at(n, n.edge + 1).ack(n.nxt), told),
+    kind("an ACK left of the window", |n| at(n, n.rcv_nxt - 1).ack(n.nxt), acknowledged),
+    kind("an ACK right of the window", |n| at(n, n.edge + 1).ack(n.nxt), acknowledged),
     // Second, RST, checks of RFC 5961 §3.2.
     kind("a RST at RCV.NXT", |n| rst(n.rcv_nxt), reset),
     kind(
@@ -156,25 +156,25 @@ const KINDS: [Kind; 36] = [
         },
     ),
     kind("a FIN past a hole", |n| fin(n.rcv_nxt + 10).ack(n.una), text),
-    kind("a FIN left of the window", |n| fin(n.rcv_nxt - 1).ack(n.una), told),
-    kind("a FIN right of the window", |n| fin(n.edge + 1).ack(n.una), told),
+    kind("a FIN left of the window", |n| fin(n.rcv_nxt - 1).ack(n.una), acknowledged),
+    kind("a FIN right of the window", |n| fin(n.edge + 1).ack(n.una), acknowledged),
     kind("a FIN without ACK", |n| fin(n.rcv_nxt).no_ack(), ignored),
     // Seventh, the text.
     kind("data at RCV.NXT", |n| data(n.rcv_nxt..n.rcv_nxt + 10), text),
     kind("data past a hole", |n| data(n.rcv_nxt + 10..n.rcv_nxt + 20), text),
-    kind("data left of the window", |n| data(n.rcv_nxt - 1..n.rcv_nxt), told),
+    kind("data left of the window", |n| data(n.rcv_nxt - 1..n.rcv_nxt), acknowledged),
     kind("data over the left edge", |n| data(n.rcv_nxt - 1..n.rcv_nxt + 10), text),
     kind("data over the right edge", |n| data(n.edge - 10..n.edge + 10), text),
-    kind("data right of the window", |n| data(n.edge + 1..n.edge + 11), told),
+    kind("data right of the window", |n| data(n.edge + 1..n.edge + 11), acknowledged),
     kind("data without ACK", |n| data(n.rcv_nxt..n.rcv_nxt + 10).no_ack(), ignored),
     kind("data with FIN", |n| data(n.rcv_nxt..n.rcv_nxt + 10).fin(), ended),
     // Sixth, URG, and no flag at all.
     kind("URG", |n| at(n, n.rcv_nxt).urgent(5), ignored),
     kind("no flags", |n| at(n, n.rcv_nxt).no_ack(), ignored),
-    kind("no flags outside the window", |n| at(n, n.rcv_nxt - 1).no_ack(), told),
+    kind("no flags outside the window", |n| at(n, n.rcv_nxt - 1).no_ack(), acknowledged),
 ];
 
-/// What is sent within the time that an ACK may wait, and before any retransmission.
+/// Returns everything sent within the delayed ACK time, before any retransmission.
 fn answer(t: &mut Script) -> Vec<Sent> {
     let mut sent = t.sent();
     t.after_ms(50);
@@ -187,7 +187,7 @@ fn check(t: &mut Script, kind: &Kind) {
     let phase = t.c.phase();
     let name = kind.name;
     let (next, expected) = (kind.outcome)(phase);
-    let _ = t.hears((kind.segment)(&before));
+    let _ = t.receives((kind.segment)(&before));
     let sent = answer(t);
     assert_eq!(t.c.phase(), next, "{name} in {phase:?}");
     let after = Numbers::of(t);
@@ -205,8 +205,8 @@ fn check(t: &mut Script, kind: &Kind) {
         assert_eq!(after.una, before.una, "{name} in {phase:?}");
     }
     t.discards(1000);
-    let told = t.c.take_events().contains(Events::CLOSED);
-    assert_eq!(told, next.is_last() && !phase.is_last(), "CLOSED of {name} in {phase:?}");
+    let reported = t.c.take_events().contains(Events::CLOSED);
+    assert_eq!(reported, next.is_last() && !phase.is_last(), "CLOSED of {name} in {phase:?}");
 }
 
 #[test]
@@ -218,13 +218,25 @@ fn every_segment_in_every_synchronized_state_has_the_outcome_of_the_rfc() {
     }
 }
 
-/// What timestamps add to every state (RFC 7323 §3.2, §5.3).
+/// Cases that timestamps add in every state (RFC 7323 §3.2, §5.3).
 #[test]
-fn with_timestamps_the_old_and_the_unstamped_are_refused_in_every_synchronized_state() {
+fn segments_with_old_or_missing_timestamps_are_refused_in_every_synchronized_state() {
     let stamped: [Kind; 6] = [
-        kind("a duplicate ACK with an old timestamp", |n| at(n, n.rcv_nxt).stamp(99, 0), told),
-        kind("an ACK of everything, old", |n| at(n, n.rcv_nxt).ack(n.nxt).stamp(99, 0), told),
-        kind("data with an old timestamp", |n| data(n.rcv_nxt..n.rcv_nxt + 9).stamp(99, 0), told),
+        kind(
+            "a duplicate ACK with an old timestamp",
+            |n| at(n, n.rcv_nxt).stamp(99, 0),
+            acknowledged,
+        ),
+        kind(
+            "an ACK of everything, old",
+            |n| at(n, n.rcv_nxt).ack(n.nxt).stamp(99, 0),
+            acknowledged,
+        ),
+        kind(
+            "data with an old timestamp",
+            |n| data(n.rcv_nxt..n.rcv_nxt + 9).stamp(99, 0),
+            acknowledged,
+        ),
         kind("data without timestamp", |n| data(n.rcv_nxt..n.rcv_nxt + 9), ignored),
         kind("a FIN without timestamp", |n| fin(n.rcv_nxt).ack(n.nxt), ignored),
         kind("a RST with an old timestamp", |n| rst(n.rcv_nxt).stamp(5, 0), reset),
@@ -236,7 +248,7 @@ fn with_timestamps_the_old_and_the_unstamped_are_refused_in_every_synchronized_s
     }
 }
 
-/// As [`script_in`], both ends with timestamps, the peer's clock at 100.
+/// Like [`script_in`], with timestamps at both ends and the peer's clock at 100.
 fn stamped_in(phase: Phase) -> Script {
     let mut t = Script::established_with(|s| *s = Settings { timestamps: true, ..plain() });
     let fin = || fin(1).stamp(100, 0);

@@ -1,5 +1,5 @@
-//! What was taken for lost and was not: Eifel (RFC 3522), its response (RFC 4015), D-SACK (RFC 3708), F-RTO
-//! (RFC 5682).
+//! Undo of spurious loss detection: Eifel (RFC 3522), its response (RFC 4015), D-SACK (RFC 3708),
+//! F-RTO (RFC 5682).
 
 use super::flights::{
     RTT_MS, after_the_first, cwnd, flight, in_flight, opened, segments, ssthresh, stamped,
@@ -8,23 +8,23 @@ use super::flights::{
 use super::{Script, ack, syn};
 use crate::tcp::{EcnPolicy, Flags, Settings};
 
-/// After so many stamped segments everything is acknowledged.
+/// Returns the acknowledgment number after `n` stamped segments.
 fn end(n: u32) -> u32 {
     stamped_segments(1, n).end
 }
 
-/// The TSval of what is sent next.
+/// Returns the TSval of the next segment sent.
 fn tsval(t: &mut Script) -> u32 {
     t.sent()[0].options.timestamps.map_or(0, |stamps| stamps.value)
 }
 
-/// Segments in flight whose first one was sent again by fast recovery; with the TSval of the flight and the
-/// one of the copy.
+/// Returns segments in flight whose first one was fast retransmitted, the TSval of the flight, and
+/// the TSval of the retransmission.
 fn repaired(n: u32) -> (Script, u32, u32) {
     let (mut t, first) = stamped_flight(n);
     t.after_ms(RTT_MS).gets(ack(1).sack(stamped_segments(2, 4)).stamp(2, first));
-    let again = tsval(&mut t);
-    (t, first, again)
+    let copy = tsval(&mut t);
+    (t, first, copy)
 }
 
 /// The same by a timeout, after a probe.
@@ -34,44 +34,45 @@ fn timed_out(n: u32) -> (Script, u32, u32) {
     assert_eq!(t.sent().len(), 1, "the probe");
     t.after_ms(300);
     assert_eq!(timeouts(&t), 1);
-    let again = tsval(&mut t);
-    (t, first, again)
+    let copy = tsval(&mut t);
+    (t, first, copy)
 }
 
 #[test]
-fn an_echo_of_the_first_copy_takes_fast_recovery_back() {
-    // RFC 3522 §3.2 (4): "If the value of the Timestamp Echo Reply field [...] is smaller than the value of
-    // RetransmitTS, then proceed to step (5)".
-    let (mut t, first, again) = repaired(6);
-    assert!(again > first && cwnd(&t) < 9880);
+fn an_echo_of_the_original_undoes_fast_recovery() {
+    // RFC 3522 §3.2 (4): "If the value of the Timestamp Echo Reply field [...] is smaller than the
+    // value of RetransmitTS, then proceed to step (5)".
+    let (mut t, first, copy) = repaired(6);
+    assert!(copy > first && cwnd(&t) < 9880);
     t.after_ms(10).gets(ack(end(4)).stamp(3, first));
     assert_eq!(undone(&t), 1);
     assert_eq!((cwnd(&t), ssthresh(&t)), (9880, u32::MAX));
 }
 
 #[test]
-fn an_echo_of_the_copy_itself_proves_nothing() {
-    // RFC 3522 §3.2 (4): "else proceed to step (DONE)". And only the first acceptable ACK counts, (3).
-    let (mut t, first, again) = repaired(6);
-    t.after_ms(RTT_MS).gets(ack(end(4)).stamp(3, again));
+fn an_echo_of_the_retransmission_proves_nothing() {
+    // RFC 3522 §3.2 (4): "else proceed to step (DONE)". And only the first acceptable ACK counts,
+    // (3).
+    let (mut t, first, copy) = repaired(6);
+    t.after_ms(RTT_MS).gets(ack(end(4)).stamp(3, copy));
     t.gets(ack(end(5)).stamp(4, first));
     assert_eq!(undone(&t), 0);
 }
 
 #[test]
-fn a_duplicate_beside_the_echo_proves_nothing() {
-    // RFC 3522 §3.2 (5): "If the acceptable ACK carries a DSACK option [RFC2883], then proceed to step
-    // (DONE)".
+fn an_echo_with_a_dsack_proves_nothing() {
+    // RFC 3522 §3.2 (5): "If the acceptable ACK carries a DSACK option [RFC2883], then proceed to
+    // step (DONE)".
     let (mut t, first, _) = timed_out(5);
     t.gets(ack(end(3)).sack(stamped_segments(1, 1)).stamp(3, first));
     assert_eq!(undone(&t), 0);
 }
 
 #[test]
-fn all_acks_may_have_been_lost_unless_the_peer_tells_of_duplicates() {
-    // RFC 3522 §3.2 (5): "if during the lifetime of the TCP connection the TCP sender has previously
-    // received an ACK with a DSACK option, or the acceptable ACK does not acknowledge all outstanding data,
-    // then proceed to step (6)".
+fn a_timeout_that_lost_acks_can_explain_is_not_undone() {
+    // RFC 3522 §3.2 (5): "if during the lifetime of the TCP connection the TCP sender has
+    // previously received an ACK with a DSACK option, or the acceptable ACK does not acknowledge
+    // all outstanding data, then proceed to step (6)".
     let (mut t, first, _) = timed_out(5);
     t.gets(ack(end(5)).stamp(3, first));
     assert_eq!(undone(&t), 0, "§3.3: a timeout due to the loss of all ACKs");
@@ -86,17 +87,17 @@ fn all_acks_may_have_been_lost_unless_the_peer_tells_of_duplicates() {
     assert_eq!(undone(&t), 1);
     let (mut t, first, _) = repaired(4);
     t.after_ms(10).gets(ack(end(4)).stamp(3, first));
-    assert_eq!(undone(&t), 1, "§3.3: fast recovery has heard ACKs");
+    assert_eq!(undone(&t), 1, "§3.3: fast recovery has received ACKs");
 }
 
 #[test]
-fn a_second_timeout_does_not_begin_the_detection_anew() {
-    // RFC 3522 §3.2: "it must not be reinitiated upon subsequent timeouts for the same segment"; (2): "must
-    // ensure that RetransmitTS does not get overwritten".
-    let (mut t, _, again) = timed_out(5);
+fn a_second_timeout_does_not_restart_the_detection() {
+    // RFC 3522 §3.2: "it must not be reinitiated upon subsequent timeouts for the same segment";
+    // (2): "must ensure that RetransmitTS does not get overwritten".
+    let (mut t, _, copy) = timed_out(5);
     t.after_ms(600);
     assert_eq!(timeouts(&t), 2);
-    t.gets(ack(end(1)).stamp(3, again));
+    t.gets(ack(end(1)).stamp(3, copy));
     assert_eq!(undone(&t), 0, "the copy of the first timeout arrived");
     let (mut t, first, _) = timed_out(5);
     t.after_ms(600).gets(ack(end(1)).stamp(3, first));
@@ -104,7 +105,7 @@ fn a_second_timeout_does_not_begin_the_detection_anew() {
 }
 
 #[test]
-fn congestion_that_is_echoed_forbids_to_give_the_window_back() {
+fn an_ecn_echo_prevents_undo() {
     // RFC 4015 §3.4: "the TCP sender MUST refrain from reversing congestion control state."
     let mut t = Script::open(Settings { ecn: EcnPolicy::On, ..stamped() });
     let offered = t.sends_syn().options.timestamps.map_or(0, |stamps| stamps.value);
@@ -123,9 +124,9 @@ fn congestion_that_is_echoed_forbids_to_give_the_window_back() {
 }
 
 #[test]
-fn after_a_spurious_timeout_new_data_goes_from_where_it_was_and_the_window_is_no_burst() {
-    // RFC 4015 §3.1 (8): "SND.NXT <- SND.MAX"; (9): "cwnd <- FlightSize + min (bytes_acked, IW), ssthresh
-    // <- pipe_prev"; (0): "pipe_prev <- max (FlightSize, ssthresh)".
+fn after_a_spurious_timeout_sending_resumes_at_snd_max_without_a_burst() {
+    // RFC 4015 §3.1 (8): "SND.NXT <- SND.MAX"; (9): "cwnd <- FlightSize + min (bytes_acked, IW),
+    // ssthresh <- pipe_prev"; (0): "pipe_prev <- max (FlightSize, ssthresh)".
     let (mut t, first, _) = timed_out(8);
     t.writes(5 * 988);
     assert_eq!((cwnd(&t), t.sent().len()), (988, 0));
@@ -137,9 +138,9 @@ fn after_a_spurious_timeout_new_data_goes_from_where_it_was_and_the_window_is_no
 }
 
 #[test]
-fn after_a_spurious_timeout_the_timer_is_more_patient() {
-    // RFC 4015 §3.1 (11): "Upon the first RTT-SAMPLE taken from new data; [...] SRTT <- max (SRTT_prev,
-    // RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev, RTT-SAMPLE/2)".
+fn after_a_spurious_timeout_the_rto_is_longer() {
+    // RFC 4015 §3.1 (11): "Upon the first RTT-SAMPLE taken from new data; [...] SRTT <- max
+    // (SRTT_prev, RTT-SAMPLE), RTTVAR <- max (RTTVAR_prev, RTT-SAMPLE/2)".
     let (mut t, first, _) = timed_out(8);
     t.writes(988);
     t.gets(ack(end(2)).stamp(3, first)).sends([stamped_segments(9, 9)]);
@@ -149,15 +150,15 @@ fn after_a_spurious_timeout_the_timer_is_more_patient() {
 }
 
 #[test]
-fn all_that_was_sent_again_must_have_come_twice() {
-    // RFC 3708 §3 (B.1): "all retransmissions in the previous window of data were spurious"; (B.2): "We can
-    // make no conclusions".
+fn undo_needs_a_dsack_for_every_retransmission() {
+    // RFC 3708 §3 (B.1): "all retransmissions in the previous window of data were spurious"; (B.2):
+    // "We can make no conclusions".
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(3, 6)));
-    let mut again = t.sent().len();
+    let mut count = t.sent().len();
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 6)));
-    again += t.sent().len();
-    assert_eq!(again, 2);
+    count += t.sent().len();
+    assert_eq!(count, 2);
     t.after_ms(RTT_MS).gets(ack(6001).sack(segments(1, 1)));
     assert_eq!(undone(&t), 0, "the loss of 2 is not refuted");
     t.gets(ack(6001).sack(segments(2, 2)));
@@ -166,10 +167,10 @@ fn all_that_was_sent_again_must_have_come_twice() {
 }
 
 #[test]
-fn a_window_of_acks_that_were_lost_is_congestion() {
-    // RFC 3708 §3 (A.1): "If the SACK scoreboard is empty [...] and the left edge of the incoming DSACK is
-    // equal to SND.UNA, processing of this DSACK MUST be terminated and the congestion control state MUST
-    // NOT be reverted during the current window of data."
+fn a_lost_window_of_acks_prevents_undo() {
+    // RFC 3708 §3 (A.1): "If the SACK scoreboard is empty [...] and the left edge of the incoming
+    // DSACK is equal to SND.UNA, processing of this DSACK MUST be terminated and the congestion
+    // control state MUST NOT be reverted during the current window of data."
     let mut t = in_flight(4);
     t.after_ms(2 * RTT_MS).sends([segments(1, 1)]);
     t.after_ms(300).sends([segments(1, 1)]);
@@ -179,9 +180,9 @@ fn a_window_of_acks_that_were_lost_is_congestion() {
 }
 
 #[test]
-fn a_segment_sent_again_twice_is_no_evidence() {
-    // RFC 3708 §3 (A.3): "If the segment was retransmitted more than once processing of this DSACK MUST be
-    // terminated and the congestion control state MUST NOT be reverted".
+fn a_segment_retransmitted_twice_is_no_evidence() {
+    // RFC 3708 §3 (A.3): "If the segment was retransmitted more than once processing of this DSACK
+    // MUST be terminated and the congestion control state MUST NOT be reverted".
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 5))).sends([segments(2, 2)]);
     t.after_ms(1000);
@@ -192,10 +193,10 @@ fn a_segment_sent_again_twice_is_no_evidence() {
 }
 
 #[test]
-fn once_the_network_has_made_a_duplicate_reports_of_them_prove_nothing() {
-    // RFC 3708 §3 (A.4): "If the segment was not retransmitted the incoming DSACK indicates that the network
-    // duplicated the segment [...]. In addition, the algorithm specified in this document MUST NOT be used
-    // for the remainder of the connection".
+fn after_a_network_duplicate_dsacks_prove_nothing() {
+    // RFC 3708 §3 (A.4): "If the segment was not retransmitted the incoming DSACK indicates that
+    // the network duplicated the segment [...]. In addition, the algorithm specified in this
+    // document MUST NOT be used for the remainder of the connection".
     let mut t = in_flight(6);
     t.after_ms(RTT_MS).gets(ack(1001)).gets(ack(1001).sack(segments(1, 1)));
     t.gets(ack(1001).sack(segments(3, 5)));
@@ -206,8 +207,8 @@ fn once_the_network_has_made_a_duplicate_reports_of_them_prove_nothing() {
 }
 
 #[test]
-fn what_arrives_before_it_is_sent_again_was_not_lost() {
-    // RFC 3522 §3.2: an ACK of originals; here nothing else was sent that it could be of.
+fn data_acknowledged_before_its_retransmission_was_not_lost() {
+    // RFC 3522 §3.2: an ACK of originals; it cannot be of any retransmission.
     let mut t = in_flight(8);
     t.after_ms(RTT_MS).gets(ack(1).sack(segments(2, 4)));
     assert_eq!(ssthresh(&t), 4000);
@@ -215,7 +216,8 @@ fn what_arrives_before_it_is_sent_again_was_not_lost() {
     assert_eq!((undone(&t), cwnd(&t), ssthresh(&t)), (1, 10_000, u32::MAX));
 }
 
-/// Ten segments in flight after one that is acknowledged, new data waiting; probed, and timed out.
+/// Returns ten segments in flight after an acknowledged one, with new data waiting, after a probe
+/// and a timeout.
 fn delayed() -> Script {
     let mut t = after_the_first(10).write(8000);
     t.quiet();
@@ -227,20 +229,20 @@ fn delayed() -> Script {
 }
 
 #[test]
-fn a_timeout_probes_with_new_data_once_its_retransmission_is_answered() {
-    // RFC 5682 §3.1 step 1, step 2 b): "transmit up to two new (previously unsent) segments and proceed to
-    // step 3"; step 3 b): "declare the timeout spurious", "because the segment acknowledged with this ACK
-    // was transmitted before the timeout".
+fn f_rto_sends_new_data_after_the_retransmission_is_acknowledged() {
+    // RFC 5682 §3.1 step 1, step 2 b): "transmit up to two new (previously unsent) segments and
+    // proceed to step 3"; step 3 b): "declare the timeout spurious", "because the segment
+    // acknowledged with this ACK was transmitted before the timeout".
     let mut t = delayed();
     t.gets(ack(2001)).sends([segments(13, 13), segments(14, 14)]);
     assert_eq!(undone(&t), 0);
     t.gets(ack(3001));
     assert_eq!(undone(&t), 1);
-    assert!(t.sent().iter().all(|s| s.seq > 14_000), "§4: new data, nothing of the old");
+    assert!(t.sent().iter().all(|s| s.seq > 14_000), "§4: only new data");
 }
 
 #[test]
-fn an_original_that_is_selected_shows_the_delay_as_well() {
+fn f_rto_accepts_a_sacked_original() {
     // RFC 5682 §3.1 step 3 b): "(either with cumulative acknowledgment or using SACK information)".
     let mut t = delayed();
     t.gets(ack(2001)).sends([segments(13, 13), segments(14, 14)]);
@@ -253,9 +255,10 @@ fn an_original_that_is_selected_shows_the_delay_as_well() {
 }
 
 #[test]
-fn duplicates_before_the_first_answer_change_nothing() {
-    // RFC 5682 §3.1 step 2: "If duplicate ACKs arrive before the cumulative acknowledgment for retransmitted
-    // data, adjust the scoreboard according to the incoming SACK information. Stay in step 2".
+fn f_rto_ignores_duplicate_acks_before_the_first_ack() {
+    // RFC 5682 §3.1 step 2: "If duplicate ACKs arrive before the cumulative acknowledgment for
+    // retransmitted data, adjust the scoreboard according to the incoming SACK information. Stay in
+    // step 2".
     let mut t = delayed();
     t.gets(ack(1001).sack(segments(5, 5)));
     assert_eq!(undone(&t), 0);
@@ -266,9 +269,9 @@ fn duplicates_before_the_first_answer_change_nothing() {
 }
 
 #[test]
-fn an_answer_to_all_of_it_ends_the_probing() {
-    // RFC 5682 §3.1 step 2 a): "revert to the conventional RTO recovery and set the congestion window to no
-    // more than 2 * MSS".
+fn f_rto_ends_when_everything_is_acknowledged() {
+    // RFC 5682 §3.1 step 2 a): "revert to the conventional RTO recovery and set the congestion
+    // window to no more than 2 * MSS".
     let mut t = delayed();
     t.gets(ack(12_001));
     assert_eq!(undone(&t), 0);
@@ -276,9 +279,9 @@ fn an_answer_to_all_of_it_ends_the_probing() {
 }
 
 #[test]
-fn with_nothing_new_to_send_recovery_goes_the_conventional_way() {
-    // RFC 5682 §3.1 step 2 b): "If the TCP sender is not able to transmit any previously unsent data [...]
-    // continue with slow-start retransmissions".
+fn f_rto_without_new_data_reverts_to_conventional_recovery() {
+    // RFC 5682 §3.1 step 2 b): "If the TCP sender is not able to transmit any previously unsent
+    // data [...] continue with slow-start retransmissions".
     let mut t = after_the_first(6);
     t.after_ms(2 * RTT_MS).sends([segments(7, 7)]);
     t.after_ms(260).sends([segments(2, 2)]);
@@ -288,17 +291,17 @@ fn with_nothing_new_to_send_recovery_goes_the_conventional_way() {
 }
 
 #[test]
-fn an_answer_to_the_new_data_shows_that_the_old_was_lost() {
-    // RFC 5682 §3.1 step 3 a): "If the Cumulative Acknowledgment field or the SACK information covers more
-    // than RecoveryPoint, set the congestion window to no more than 3 * MSS and proceed with the
-    // conventional RTO recovery"; "also when the acknowledgment is a duplicate ACK and it does not
-    // acknowledge any new, previously unacknowledged data".
+fn f_rto_ends_when_only_new_data_is_acknowledged() {
+    // RFC 5682 §3.1 step 3 a): "If the Cumulative Acknowledgment field or the SACK information
+    // covers more than RecoveryPoint, set the congestion window to no more than 3 * MSS and proceed
+    // with the conventional RTO recovery"; "also when the acknowledgment is a duplicate ACK and it
+    // does not acknowledge any new, previously unacknowledged data".
     let mut t = delayed();
     t.gets(ack(2001)).sends([segments(13, 13), segments(14, 14)]);
     t.gets(ack(2001).sack(segments(13, 13)));
     assert_eq!(undone(&t), 0);
     assert!(cwnd(&t) <= 3000);
-    assert_eq!(t.sent().first().map(|s| s.seq), Some(2001), "what was lost goes again");
+    assert_eq!(t.sent().first().map(|s| s.seq), Some(2001), "lost data is retransmitted");
     let mut t = delayed();
     t.gets(ack(2001)).sends([segments(13, 13), segments(14, 14)]);
     t.gets(ack(2001)).quiet();
@@ -309,9 +312,9 @@ fn an_answer_to_the_new_data_shows_that_the_old_was_lost() {
 }
 
 #[test]
-fn a_timeout_in_recovery_is_not_probed() {
-    // RFC 5682 §3.1: "This algorithm SHOULD NOT be applied if the TCP sender is already in loss recovery
-    // when a retransmission timeout occurs."
+fn f_rto_is_not_used_in_recovery() {
+    // RFC 5682 §3.1: "This algorithm SHOULD NOT be applied if the TCP sender is already in loss
+    // recovery when a retransmission timeout occurs."
     let mut t = after_the_first(4);
     t.after_ms(RTT_MS).gets(ack(1001).sack(segments(3, 5))).sends([segments(2, 2)]);
     t.c.recovery.controller.set_cwnd(1000);
@@ -325,9 +328,10 @@ fn a_timeout_in_recovery_is_not_probed() {
 }
 
 #[test]
-fn a_second_timeout_begins_the_probing_anew() {
-    // RFC 5682 §3.1: "If the retransmission timer expires again during the execution of the SACK-enhanced
-    // F-RTO algorithm, the TCP sender MUST re-start the algorithm processing from step 1."
+fn a_second_timeout_restarts_f_rto() {
+    // RFC 5682 §3.1: "If the retransmission timer expires again during the execution of the
+    // SACK-enhanced F-RTO algorithm, the TCP sender MUST re-start the algorithm processing from
+    // step 1."
     let mut t = delayed();
     t.after_ms(520).sends([segments(2, 2)]);
     assert_eq!(timeouts(&t), 2);
@@ -337,7 +341,7 @@ fn a_second_timeout_begins_the_probing_anew() {
 }
 
 #[test]
-fn what_is_undone_leaves_the_round_trips_measured_and_the_window_open() {
+fn undo_keeps_the_rtt_samples_and_the_window() {
     // RFC 4015 §3.5: a delay is no idle time.
     let mut t = opened(stamped()).write(6 * 988);
     let first = tsval(&mut t);

@@ -1,5 +1,6 @@
-//! Every kind of segment in SYN-SENT and in SYN-RECEIVED of a simultaneous open: RFC 9293 §3.10.7.3 and
-//! §3.10.7.4, as tables. LISTEN, CLOSED and SYN-RECEIVED of a passive open are the shard's.
+//! Every kind of segment in SYN-SENT and in SYN-RECEIVED of a simultaneous open, against tables of
+//! RFC 9293 §3.10.7.3 and §3.10.7.4. LISTEN, CLOSED and SYN-RECEIVED of a passive open belong to
+//! the shard.
 
 use super::phases::script_in;
 use super::{ack, data, fin, rst, syn};
@@ -9,15 +10,15 @@ use crate::tcp::{CloseReason, Disposition, Flags};
 
 const SYN_ACK: Flags = Flags(0x12);
 
-/// What the peer gets.
+/// Response to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Silence,
-    /// <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>, RCV.NXT being what is told here.
+    /// <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>; the value is RCV.NXT.
     Ack(u32),
     /// <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>
     SynAck,
-    /// <SEQ=SEG.ACK><CTL=RST>, which the shard forms.
+    /// <SEQ=SEG.ACK><CTL=RST>, built by the shard.
     Reset,
 }
 use Answer::{Ack, Reset, Silence, SynAck};
@@ -26,11 +27,12 @@ type Row = (&'static str, fn() -> In, Phase, Answer);
 
 /// SND.UNA = ISS, SND.NXT = ISS + 1.
 const IN_SYN_SENT: [Row; 25] = [
-    // First, the ACK: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set".
+    // First, the ACK: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is
+    // set".
     ("an ACK of nothing", || ack(0).seq(0), SynSent, Reset),
-    ("an ACK of what was never sent", || ack(2).seq(0), SynSent, Reset),
+    ("an ACK of unsent data", || ack(2).seq(0), SynSent, Reset),
     ("a SYN-ACK of nothing", || syn().ack(0), SynSent, Reset),
-    ("a SYN-ACK of what was never sent", || syn().ack(2), SynSent, Reset),
+    ("a SYN-ACK of unsent data", || syn().ack(2), SynSent, Reset),
     ("data with a bad ACK", || data(1..11).ack(2), SynSent, Reset),
     ("a FIN with a bad ACK", || fin(1).ack(2), SynSent, Reset),
     // Second, the RST.
@@ -65,7 +67,7 @@ const IN_SYN_SENT: [Row; 25] = [
 /// RCV.NXT = IRS + 1, SND.UNA = ISS, SND.NXT = ISS + 1.
 const IN_SYN_RECEIVED: [Row; 28] = [
     // First, the sequence number.
-    ("the SYN again", || syn(), SynReceived, Ack(1)),
+    ("a duplicate SYN", || syn(), SynReceived, Ack(1)),
     ("an ACK left of the window", || ack(1).seq(0), SynReceived, Ack(1)),
     ("an ACK right of the window", || ack(1).seq(60_002), SynReceived, Ack(1)),
     ("data right of the window", || data(60_002..60_012).ack(1), SynReceived, Ack(1)),
@@ -79,8 +81,8 @@ const IN_SYN_RECEIVED: [Row; 28] = [
     ("a SYN in the window", || syn().seq(100), SynReceived, Ack(1)),
     ("a SYN-ACK in the window", || syn().seq(100).ack(1), SynReceived, Ack(1)),
     ("a SYN right of the window", || syn().seq(70_000), SynReceived, Ack(1)),
-    // Figure 7, line 6: the SYN,ACK of a simultaneous open still carries the SYN, which is a duplicate: "an
-    // acknowledgment should be sent in reply".
+    // Figure 7, line 6: the SYN,ACK of a simultaneous open still carries the SYN, which is a
+    // duplicate: "an acknowledgment should be sent in reply".
     ("the SYN-ACK that answers ours", || syn().ack(1), Established, Ack(1)),
     (
         "the SYN-ACK with data",
@@ -89,16 +91,16 @@ const IN_SYN_RECEIVED: [Row; 28] = [
         Ack(11),
     ),
     ("the SYN-ACK of nothing", || syn().ack(0), SynReceived, Reset),
-    ("the SYN-ACK of what was never sent", || syn().ack(2), SynReceived, Reset),
+    ("the SYN-ACK of unsent data", || syn().ack(2), SynReceived, Reset),
     // Fifth, the ACK.
     ("no flags", || ack(0).seq(1).no_ack(), SynReceived, Silence),
     ("data without ACK", || data(1..11).no_ack(), SynReceived, Silence),
     ("a FIN without ACK", || fin(1).no_ack(), SynReceived, Silence),
     ("an ACK of the SYN", || ack(1).seq(1), Established, Silence),
     ("an ACK of nothing", || ack(0).seq(1), SynReceived, Reset),
-    ("an ACK of what was never sent", || ack(2).seq(1), SynReceived, Reset),
+    ("an ACK of unsent data", || ack(2).seq(1), SynReceived, Reset),
     ("data with a bad ACK", || data(1..11).ack(2), SynReceived, Reset),
-    // Sixth to eighth, in the ESTABLISHED that the ACK leads to.
+    // Sixth to eighth, in ESTABLISHED, to which the ACK leads.
     ("URG", || ack(1).seq(1).urgent(9), Established, Silence),
     ("data", || data(1..11).ack(1), Established, Ack(11)),
     ("data past a hole", || data(5..11).ack(1), Established, Ack(1)),
@@ -108,7 +110,7 @@ const IN_SYN_RECEIVED: [Row; 28] = [
 
 fn check(from: Phase, (name, segment, next, answer): &Row) {
     let mut t = script_in(from);
-    let disposition = t.hears(segment());
+    let disposition = t.receives(segment());
     assert_eq!(t.c.phase(), *next, "{name} in {from:?}");
     let mut sent = t.sent();
     t.after_ms(50);

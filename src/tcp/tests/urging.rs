@@ -1,10 +1,10 @@
-//! The urgent mechanism: RFC 9293 §3.8.5, RFC 6093.
+//! Urgent data: RFC 9293 §3.8.5, RFC 6093.
 
 use super::{Script, ack, data, fin};
 use crate::tcp::{Events, Flags, Phase};
 
 #[test]
-fn urgent_data_stays_in_line() {
+fn urgent_data_stays_in_the_stream() {
     // RFC 6093 §6
     let mut t = Script::established();
     t.gets(data(1..11).urgent(5)).gets(data(11..21).urgent(60_000));
@@ -12,7 +12,7 @@ fn urgent_data_stays_in_line() {
 }
 
 #[test]
-fn the_program_hears_of_urgent_data_and_of_every_advance_of_the_pointer() {
+fn urgent_data_and_every_advance_of_the_pointer_are_reported() {
     // RFC 9293 §3.8.5, MUST-30, MUST-32
     let mut t = Script::established();
     t.gets(data(1..11).urgent(5));
@@ -22,14 +22,17 @@ fn the_program_hears_of_urgent_data_and_of_every_advance_of_the_pointer() {
     t.gets(data(21..31).urgent(2));
     assert!(t.events().contains(Events::URGENT), "it advances");
     t.gets(data(31..41).urgent(0));
-    assert!(t.events().contains(Events::URGENT), "to the start of this segment: what is before it");
-    let _ = t.hears(data(31..41).urgent(0));
+    assert!(
+        t.events().contains(Events::URGENT),
+        "the pointer is the start of this segment: earlier data is urgent"
+    );
+    let _ = t.receives(data(31..41).urgent(0));
     assert!(!t.events().contains(Events::URGENT), "no advance");
 }
 
 #[test]
-fn what_remains_of_the_urgent_data_is_known() {
-    // RFC 9293 §3.8.5, MUST-33, MUST-62: the pointer is after the last urgent byte.
+fn the_remaining_urgent_data_is_known() {
+    // RFC 9293 §3.8.5, MUST-33, MUST-62: the pointer is past the last urgent byte.
     let mut t = Script::established();
     t.gets(data(1..11).urgent(30));
     assert_eq!(t.c.urgent(), 30);
@@ -43,7 +46,7 @@ fn what_remains_of_the_urgent_data_is_known() {
 }
 
 #[test]
-fn a_pointer_is_taken_in_a_closed_window_too() {
+fn an_urgent_pointer_is_processed_in_a_closed_window() {
     // RFC 9293 §3.4, MUST-66
     let mut t = Script::established_with(|s| s.receive_buffer = 1000);
     t.gets(data(1..1001)).after_ms(40).sent();
@@ -62,7 +65,7 @@ fn after_the_fin_the_urgent_bit_is_ignored() {
     assert_eq!((t.events(), t.c.urgent()), (Events::default(), 0));
 }
 
-/// The flags and the pointer of all that was sent.
+/// Returns the end and the urgent pointer of every segment sent.
 fn pointers(t: &mut Script) -> Vec<(u32, Option<u16>)> {
     let urgent = |flags: Flags, pointer| flags.urg().then_some(pointer);
     t.sent().iter().map(|sent| (sent.seq, urgent(sent.flags, sent.urgent))).collect()
@@ -80,15 +83,15 @@ fn every_segment_before_the_end_of_the_urgent_data_points_to_it() {
 }
 
 #[test]
-fn urgent_data_of_any_length_is_told_of() {
-    // RFC 9293 §3.8.5, MUST-31: further away than the field can tell
+fn urgent_data_of_any_length_is_announced() {
+    // RFC 9293 §3.8.5, MUST-31: further away than the field can express
     let mut t = Script::established_with(|s| s.send_buffer = 200_000);
     assert_eq!(t.writes_urgent(100_000), 100_000);
     assert_eq!(pointers(&mut t)[0], (1, Some(u16::MAX)));
 }
 
 #[test]
-fn an_acknowledged_mark_stays_behind_when_the_numbers_wrap() {
+fn an_acknowledged_urgent_pointer_stays_behind_when_sequence_numbers_wrap() {
     let mut t = Script::open_at(super::script::plain(), u32::MAX - 5, u32::MAX - 5)
         .shake_hands(super::syn().mss(1000));
     t.writes_urgent(10);

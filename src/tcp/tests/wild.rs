@@ -1,5 +1,5 @@
-//! Losses at random, of data and of ACKs: whatever they are, everything arrives, and each timeout had a
-//! reason (RFC 8985 §1: "RTO recovery remains the last resort").
+//! Random loss of data and ACKs: everything arrives in the end, and each timeout was necessary (RFC
+//! 8985 §1: "RTO recovery remains the last resort").
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,25 +11,25 @@ use crate::rng::Rng;
 use crate::tcp::Settings;
 use crate::time::Duration;
 
-/// What is under way.
-enum Cargo {
-    /// A segment.
+/// A packet in transit.
+enum Packet {
+    /// A data segment.
     Data(Range<u32>),
-    /// What the peer tells: the acknowledgment, blocks, the newest first.
+    /// An ACK of the peer: the acknowledgment number and the SACK blocks, newest first.
     Ack(u32, Vec<Range<u32>>),
 }
 
-/// A peer that answers each segment at once.
+/// A peer that acknowledges each segment at once.
 #[derive(Default)]
 struct Peer {
-    /// Past the acknowledgment, by start.
+    /// Received ranges above the acknowledgment number, by start.
     held: BTreeMap<u32, u32>,
     acked: u32,
     newest: u32,
 }
 
 impl Peer {
-    fn take(&mut self, range: &Range<u32>) -> (u32, Vec<Range<u32>>) {
+    fn receive(&mut self, range: &Range<u32>) -> (u32, Vec<Range<u32>>) {
         let duplicate = range.end <= self.acked
             || self.held.iter().any(|(left, right)| *left <= range.start && range.end <= *right);
         if !duplicate {
@@ -71,36 +71,36 @@ impl Peer {
     }
 }
 
-/// What the sender could know of one segment.
+/// The sender's knowledge about one segment.
 #[derive(Clone, Copy)]
-struct Known {
+struct Knowledge {
     sent_ms: u64,
     times: u32,
-    told: bool,
+    is_acked: bool,
 }
 
-struct Wild {
+struct RandomLoss {
     t: Script,
     rng: Rng,
     loss: f64,
     peer: Peer,
     ms: u64,
-    under_way: BTreeMap<(u64, u64), Cargo>,
+    in_transit: BTreeMap<(u64, u64), Packet>,
     count: u64,
-    /// Segments by their start.
-    known: BTreeMap<u32, (u32, Known)>,
-    /// When what is known to have arrived, and was sent once, was sent at the latest.
+    /// Segments by start.
+    known: BTreeMap<u32, (u32, Knowledge)>,
+    /// Latest send time of the segments sent once and known to have arrived.
     newest_ms: u64,
     timeouts: u32,
     probes: u32,
     unexplained: BTreeSet<u64>,
-    /// Segments whose first transmission is lost.
+    /// Starts of the segments whose first transmission is lost.
     dropped: BTreeSet<u32>,
-    /// Whether the program writes a little now and then.
+    /// True if the program also pauses between writes.
     pauses: bool,
 }
 
-impl Wild {
+impl RandomLoss {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let settings = Settings {
@@ -115,7 +115,7 @@ impl Wild {
             peer: Peer { acked: 1, ..Peer::default() },
             rng,
             ms: 0,
-            under_way: BTreeMap::new(),
+            in_transit: BTreeMap::new(),
             count: 0,
             known: BTreeMap::new(),
             newest_ms: 0,
@@ -127,10 +127,10 @@ impl Wild {
         }
     }
 
-    fn send(&mut self, cargo: Cargo) {
+    fn send(&mut self, cargo: Packet) {
         self.count += 1;
         if !self.rng.happens(self.loss) {
-            self.under_way.insert((self.ms + RTT_MS / 2, self.count), cargo);
+            self.in_transit.insert((self.ms + RTT_MS / 2, self.count), cargo);
         }
     }
 
@@ -140,39 +140,41 @@ impl Wild {
             let entry = self
                 .known
                 .entry(range.start)
-                .or_insert((range.end, Known { sent_ms: ms, times: 0, told: false }));
+                .or_insert((range.end, Knowledge { sent_ms: ms, times: 0, is_acked: false }));
             entry.0 = entry.0.max(range.end);
             entry.1.sent_ms = ms;
             entry.1.times += 1;
             if entry.1.times > 1 || !self.dropped.contains(&range.start) {
-                self.send(Cargo::Data(range));
+                self.send(Packet::Data(range));
             }
         }
     }
 
-    fn tell(&mut self, acked: u32, blocks: &[Range<u32>]) {
+    fn deliver_ack(&mut self, acked: u32, blocks: &[Range<u32>]) {
         let Self { known, newest_ms, .. } = self;
         for (start, (end, known)) in known.iter_mut() {
-            let told = *end <= acked || blocks.iter().any(|b| b.start <= *start && *end <= b.end);
-            if told && !known.told && known.times == 1 {
+            let is_acked =
+                *end <= acked || blocks.iter().any(|b| b.start <= *start && *end <= b.end);
+            if is_acked && !known.is_acked && known.times == 1 {
                 *newest_ms = known.sent_ms.max(*newest_ms);
             }
-            known.told |= told;
+            known.is_acked |= is_acked;
         }
         let mut segment = ack(acked);
         for block in blocks {
             segment = segment.sack(block.clone());
         }
-        let _ = self.t.hears(segment);
+        let _ = self.t.receives(segment);
     }
 
-    /// A timeout has a reason if nothing that was sent after what is missing is known to have arrived, but
-    /// for the `waiting` bytes that are known to be lost and wait for congestion control.
-    fn judge(&mut self, waiting: u32) {
+    /// Checks that a timeout was necessary: no data sent after a missing segment is known to have
+    /// arrived. `waiting` bytes are exempt: they are known to be lost and wait for congestion
+    /// control.
+    fn check_timeout(&mut self, waiting: u32) {
         let window = RTT_MS / 4 + 1;
         let (newest, ms) = (self.newest_ms, self.ms);
-        let overdue = |known: &Known| {
-            !known.told && known.sent_ms < newest && known.sent_ms + RTT_MS + window < ms
+        let overdue = |known: &Knowledge| {
+            !known.is_acked && known.sent_ms < newest && known.sent_ms + RTT_MS + window < ms
         };
         let missed = self.known.values().filter(|(_, known)| overdue(known)).count();
         if missed as u32 * 1000 > waiting {
@@ -184,7 +186,7 @@ impl Wild {
         self.take_sent();
         let before = self.t.c.timeouts();
         let waiting = self.t.c.info(&self.t.settings).repairs.waiting;
-        // A timeout may come in this millisecond: what was known before it is what counts.
+        // A timeout may occur in this millisecond: check_timeout it by the knowledge before.
         let due = self.t.deadline_ms().is_some_and(|ms| ms <= 1);
         let missing = if due { self.known.clone() } else { BTreeMap::new() };
         self.t.after_ms(1);
@@ -192,17 +194,17 @@ impl Wild {
         if self.t.c.timeouts() > before {
             self.timeouts += 1;
             let now = core::mem::replace(&mut self.known, missing);
-            self.judge(waiting);
+            self.check_timeout(waiting);
             self.known = now;
         }
         self.take_sent();
-        while let Some(entry) = self.under_way.first_entry().filter(|e| e.key().0 <= self.ms) {
+        while let Some(entry) = self.in_transit.first_entry().filter(|e| e.key().0 <= self.ms) {
             match entry.remove() {
-                Cargo::Data(range) => {
-                    let (acked, blocks) = self.peer.take(&range);
-                    self.send(Cargo::Ack(acked, blocks));
+                Packet::Data(range) => {
+                    let (acked, blocks) = self.peer.receive(&range);
+                    self.send(Packet::Ack(acked, blocks));
                 }
-                Cargo::Ack(acked, blocks) => self.tell(acked, &blocks),
+                Packet::Ack(acked, blocks) => self.deliver_ack(acked, &blocks),
             }
         }
     }
@@ -217,10 +219,10 @@ impl Wild {
             }
         }
         let end = 1 + segments * 1000;
-        let patience = self.ms + 600_000;
+        let limit = self.ms + 600_000;
         while self.t.c.snd.una.distance_from(self.t.iss()) < end {
             self.step();
-            assert!(self.ms < patience, "nothing moves any more");
+            assert!(self.ms < limit, "no progress");
         }
         assert_eq!(self.peer.acked, end);
         self.probes += self.t.c.recovery.flight.as_deref().map_or(0, |f| f.counts.probes);
@@ -228,30 +230,30 @@ impl Wild {
 }
 
 #[test]
-fn whatever_is_lost_everything_arrives_and_each_timeout_had_a_reason() {
-    // RFC 8985 §6.2 step 5: what was sent before something that is known to have arrived is found by RACK.
+fn under_random_loss_everything_arrives_and_each_timeout_is_necessary() {
+    // RFC 8985 §6.2 step 5: RACK detects losses by later segments that have arrived.
     let (mut timeouts, mut probes) = (0, 0);
     for seed in 0..150 {
-        let mut wild = Wild::new(seed);
-        wild.run(20 + seed as u32 % 60);
-        assert!(wild.unexplained.is_empty(), "seed {seed}: at {:?} ms", wild.unexplained);
-        timeouts += wild.timeouts;
-        probes += wild.probes;
+        let mut world = RandomLoss::new(seed);
+        world.run(20 + seed as u32 % 60);
+        assert!(world.unexplained.is_empty(), "seed {seed}: at {:?} ms", world.unexplained);
+        timeouts += world.timeouts;
+        probes += world.probes;
     }
     assert!(timeouts > 50 && probes > 50, "{timeouts} timeouts, {probes} probes");
 }
 
 #[test]
-fn whatever_originals_before_the_last_flight_are_lost_no_timeout_is_needed() {
-    // RFC 8985 §1: RACK finds them. The end of a transfer that is lost while recovery goes on has no probe
-    // (§7.2), and nothing behind it.
+fn lost_originals_before_the_last_flight_need_no_timeout() {
+    // RFC 8985 §1: RACK detects them. The end of a transfer that is lost during recovery has no
+    // probe (§7.2) and no later segment.
     for seed in 0..60 {
-        let mut wild = Wild::new(seed);
-        wild.loss = 0.0;
-        wild.pauses = false;
+        let mut world = RandomLoss::new(seed);
+        world.loss = 0.0;
+        world.pauses = false;
         let starts = (0..28).map(|n| 1 + n * 1000);
-        wild.dropped = starts.filter(|_| wild.rng.happens(0.1)).collect();
-        wild.run(40);
-        assert_eq!(wild.timeouts, 0, "seed {seed}: {:?}", wild.dropped);
+        world.dropped = starts.filter(|_| world.rng.happens(0.1)).collect();
+        world.run(40);
+        assert_eq!(world.timeouts, 0, "seed {seed}: {:?}", world.dropped);
     }
 }

@@ -1,4 +1,4 @@
-//! Flow control: what we offer, what the peer offers, and windows of zero (RFC 9293 §3.8.6).
+//! Flow control: our window, the peer's window, and zero windows (RFC 9293 §3.8.6).
 
 use super::{Script, ack, bare, data, fin, text};
 use crate::tcp::{CloseReason, Disposition, Phase};
@@ -11,7 +11,7 @@ fn the_window_closes_as_the_buffer_fills_and_never_shrinks() {
 }
 
 #[test]
-fn reading_a_little_of_a_full_buffer_tells_the_peer_nothing() {
+fn reading_a_little_of_a_full_buffer_sends_no_window_update() {
     // RFC 9293 §3.8.6.2.2
     let mut t = Script::established_with(|s| s.receive_buffer = 4000);
     for i in 0..4 {
@@ -34,7 +34,7 @@ fn a_small_buffer_reopens_at_half() {
 }
 
 #[test]
-fn a_window_still_half_open_is_not_updated_for_its_own_sake() {
+fn a_half_open_window_needs_no_update() {
     let mut t = Script::established();
     t.gets(data(1..1001)).gets(data(1001..2001)).sends([bare(2001)]);
     assert_eq!(t.reads(5000), 2000);
@@ -44,7 +44,7 @@ fn a_window_still_half_open_is_not_updated_for_its_own_sake() {
 
 #[test]
 fn the_offered_window_is_scaled() {
-    // RFC 7323 §2.2: that of the SYN is not, so that the first ACK may open it further.
+    // RFC 7323 §2.2: the window of the SYN is not scaled, so the first ACK may open it further.
     let settings = crate::tcp::Settings {
         timestamps: false,
         receive_buffer: 128 << 10,
@@ -58,7 +58,7 @@ fn the_offered_window_is_scaled() {
 }
 
 #[test]
-fn what_lies_past_the_window_is_not_taken() {
+fn data_past_the_window_is_not_accepted() {
     let mut t = Script::established_with(|s| s.receive_buffer = 1500);
     t.gets(data(1..1001)).gets(data(1001..2001)).sends([bare(1501).window(0)]);
     assert_eq!(t.reads(5000), 1500);
@@ -67,7 +67,7 @@ fn what_lies_past_the_window_is_not_taken() {
 }
 
 #[test]
-fn the_peers_window_bounds_what_is_sent() {
+fn the_peers_window_limits_sending() {
     let mut t = Script::established();
     t.gets(ack(1).window(2000));
     t.writes(5000);
@@ -85,13 +85,13 @@ fn an_old_segment_does_not_update_the_window() {
     t.gets(ack(2001).window(3000).seq(11));
     assert_eq!(t.c.snd.wnd, 3000);
     t.gets(data(11..21).ack(1001).window(9000));
-    assert_eq!(t.c.snd.wnd, 3000, "older ACK: not even looked at");
+    assert_eq!(t.c.snd.wnd, 3000, "an older ACK does not update the window");
     t.gets(data(21..31).ack(2001).window(100));
     assert_eq!(t.c.snd.wnd, 100, "newer data");
 }
 
 #[test]
-fn zero_window_is_probed_after_one_rto_and_then_ever_more_seldom() {
+fn a_zero_window_is_probed_after_one_rto_with_backoff() {
     let mut t = Script::established();
     t.gets(ack(1).window(0));
     t.writes(3000);
@@ -113,7 +113,7 @@ fn a_window_that_opens_is_filled_at_once_with_the_probed_byte_first() {
 }
 
 #[test]
-fn a_probed_byte_that_was_taken_is_not_sent_again() {
+fn an_accepted_probe_byte_is_not_retransmitted() {
     let mut t = Script::established();
     t.gets(ack(1).window(0));
     t.writes(1500);
@@ -122,7 +122,7 @@ fn a_probed_byte_that_was_taken_is_not_sent_again() {
 }
 
 #[test]
-fn a_window_update_that_was_lost_is_found_out_by_the_probe() {
+fn a_probe_recovers_a_lost_window_update() {
     let mut t = Script::established().write(1000);
     t.sends([1..1001]);
     t.gets(ack(1001).window(0));
@@ -133,7 +133,7 @@ fn a_window_update_that_was_lost_is_found_out_by_the_probe() {
 }
 
 #[test]
-fn a_zero_window_is_probed_as_long_as_it_is_answered() {
+fn a_zero_window_is_probed_as_long_as_the_peer_responds() {
     // RFC 9293 MUST-37
     let mut t = Script::established();
     t.gets(ack(1).window(0));
@@ -147,7 +147,7 @@ fn a_zero_window_is_probed_as_long_as_it_is_answered() {
 }
 
 #[test]
-fn a_zero_window_that_is_never_answered_is_given_up() {
+fn a_zero_window_without_response_aborts_the_connection() {
     let mut t = Script::established();
     t.gets(ack(1).window(0));
     t.writes(1000);
@@ -156,7 +156,7 @@ fn a_zero_window_that_is_never_answered_is_given_up() {
 }
 
 #[test]
-fn a_window_that_shrinks_below_what_is_sent_is_probed() {
+fn a_window_that_shrinks_below_sent_data_is_probed() {
     let mut t = Script::established().write(3000);
     t.sends([1..1001, 1001..2001, 2001..3001]);
     t.gets(ack(1).window(0)).quiet();
@@ -167,24 +167,24 @@ fn a_window_that_shrinks_below_what_is_sent_is_probed() {
 }
 
 #[test]
-fn an_ack_while_the_window_has_shrunk_stays_inside_it() {
+fn an_ack_stays_within_a_shrunken_window() {
     let mut t = Script::established().write(3000);
     t.sent();
     t.gets(data(1..11).window(500)).after_ms(40).sends([bare(11).at(501)]);
 }
 
 #[test]
-fn a_probe_of_the_peer_is_answered_with_the_window_and_its_ack_is_used() {
+fn a_probe_of_the_peer_is_acknowledged_and_its_ack_is_processed() {
     let mut t = Script::established_with(|s| s.receive_buffer = 1000).write(10);
     t.sends([1..11]);
     t.gets(data(1..1001)).after_ms(40).sends([bare(1001).window(0)]);
     t.refuses(data(1001..1002).ack(11), Disposition::OutOfWindow);
     t.sends([bare(1001).window(0)]);
-    assert_eq!(t.deadline_ms(), None, "the ACK was taken");
+    assert_eq!(t.deadline_ms(), None, "the ACK was processed");
 }
 
 #[test]
-fn a_fin_in_a_closed_window_is_sent_again_until_it_is_acknowledged() {
+fn a_fin_in_a_closed_window_is_retransmitted_until_acknowledged() {
     let mut t = Script::established();
     t.gets(ack(1).window(0)).closes().sends([text(1..1).fin()]);
     t.gets(ack(1).window(0)).after_ms(200).sends([text(1..1).fin()]);
@@ -202,7 +202,7 @@ fn the_window_is_an_unsigned_number() {
 }
 
 #[test]
-fn a_window_that_shrinks_gets_old_data_and_no_new() {
+fn a_shrunken_window_gets_retransmissions_and_no_new_data() {
     // RFC 9293 §3.8.6, MUST-34, SHLD-15, SHLD-16
     let mut t = Script::established().write(3000);
     t.sends([1..1001, 1001..2001, 2001..3001]);
@@ -216,8 +216,8 @@ fn a_window_that_shrinks_gets_old_data_and_no_new() {
 }
 
 #[test]
-fn data_past_the_right_edge_is_no_reason_to_end_the_connection() {
-    // RFC 9293 §3.8.6, SHLD-17, MUST-35: the window shrank to nothing, the peer answers every probe.
+fn data_past_a_shrunken_right_edge_does_not_time_out_the_connection() {
+    // RFC 9293 §3.8.6, SHLD-17, MUST-35: the window shrinks to zero, the peer answers every probe.
     let mut t = Script::established().write(3000);
     t.sends([1..1001, 1001..2001, 2001..3001]);
     t.gets(ack(1).window(0));
@@ -232,7 +232,7 @@ fn data_past_the_right_edge_is_no_reason_to_end_the_connection() {
 }
 
 #[test]
-fn a_reset_is_obeyed_in_a_closed_window() {
+fn a_reset_is_accepted_in_a_closed_window() {
     // RFC 9293 §3.4, MUST-66; with data too, SHLD-2
     for segment in [super::rst(1001), data(1001..1011).flag(crate::tcp::Flags::RST)] {
         let mut t = Script::established_with(|s| s.receive_buffer = 1000);
@@ -242,7 +242,7 @@ fn a_reset_is_obeyed_in_a_closed_window() {
 }
 
 #[test]
-fn a_receiver_may_keep_its_window_closed_for_ever() {
+fn a_receiver_may_keep_its_window_closed_forever() {
     // RFC 9293 §3.8.6.1, MAY-8: every probe is answered, and nothing else happens.
     let mut t = Script::established_with(|s| s.receive_buffer = 1000);
     t.gets(data(1..1001)).after_ms(40).sends([bare(1001).window(0)]);
@@ -254,7 +254,7 @@ fn a_receiver_may_keep_its_window_closed_for_ever() {
 }
 
 #[test]
-fn a_bound_on_the_window_takes_back_no_offer_and_holds_from_then_on() {
+fn a_window_limit_applies_without_shrinking_the_offered_window() {
     // RFC 9293 §3.8.6: the right edge never moves left.
     let mut t = Script::established();
     t.calls(|c, env| c.set_window_max(env, Some(3000)));
@@ -264,9 +264,9 @@ fn a_bound_on_the_window_takes_back_no_offer_and_holds_from_then_on() {
         t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
         t.reads(2000);
         at += 2000;
-        let told = t.sent().last().expect("an ACK").window;
-        assert!(u32::from(told) + 2000 >= last, "{told} after {last}");
-        last = told.into();
+        let advertised = t.sent().last().expect("an ACK").window;
+        assert!(u32::from(advertised) + 2000 >= last, "{advertised} after {last}");
+        last = advertised.into();
     }
     for _ in 0..5 {
         t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
@@ -280,20 +280,20 @@ fn a_bound_on_the_window_takes_back_no_offer_and_holds_from_then_on() {
 }
 
 #[test]
-fn a_host_may_open_the_window_as_its_program_reads() {
+fn the_window_can_grow_as_the_program_reads() {
     let mut t = Script::established_with(|s| {
         (s.receive_buffer, s.receive_buffer_initial) = (60_000, 60_000);
         s.window_opening = Some(10_000);
     });
-    // The SYN has told of all that fits its field.
+    // The SYN has advertised everything that fits its field.
     let mut at = 1;
     while at < 59_000 {
         t.gets(data(at..at + 1000)).gets(data(at + 1000..at + 2000));
         at += 2000;
-        let told = u32::from(t.sent().last().expect("an ACK").window);
-        assert_eq!(told, 60_001 - at, "nothing is read, no more is offered");
+        let advertised = u32::from(t.sent().last().expect("an ACK").window);
+        assert_eq!(advertised, 60_001 - at, "nothing is read, so the edge stays");
     }
     assert_eq!(t.reads(5_000), 5_000);
     t.sent();
-    assert_eq!(t.c.rcv.wnd(), 5_000, "as much as there is room for");
+    assert_eq!(t.c.rcv.wnd(), 5_000, "all the free space");
 }
