@@ -1,28 +1,5 @@
-//! The interface between a program and the stack: the traits [`Service`] and [`Io`].
-//!
-//! A program implements [`Service`]. The worker calls it back on its own thread when something
-//! happens to a connection, and passes an [`Io`] with which the program reads, writes, opens and
-//! closes connections. There are no locks and no other threads involved: a callback runs to
-//! completion, must not block, and delays every other connection of the worker while it runs.
-//!
-//! ```text
-//! connect ──► on_connected ─┐
-//!                           ├─► on_readable / on_writable / on_peer_closed … ──► on_closed
-//!             on_accept ────┘
-//! ```
-//!
-//! # Handles
-//!
-//! A [`ConnId`] names a connection of one worker. It becomes stale when the connection is over: it
-//! is already stale inside [`Service::on_closed`], and does not name the next connection that takes
-//! the same slot. Every call of [`Io`] accepts a stale handle: commands do nothing, and queries
-//! return 0 or `None`.
-//!
-//! # Backpressure
-//!
-//! [`Io::write`] accepts no more than the send buffer holds, and [`Service::on_writable`] reports
-//! new room after a short write. A program that does not read closes the receive window: the peer
-//! stops sending, and no data is lost.
+//! The interface between a program and the stack: the traits [`Service`] and [`Io`], and their
+//! types.
 //!
 //! The command line implements the same traits over kernel sockets (`--stack kernel`), so that one
 //! program measures both stacks.
@@ -80,8 +57,8 @@ pub enum SocketOption {
     WindowMax(Option<u32>),
     /// Number of SYN retransmissions before an active open fails. For connections being opened.
     SynRetries(u8),
-    /// Differentiated services code point of outgoing packets, 0 to 63; larger values are taken as
-    /// 63 (RFC 9293 MUST-48, SHLD-21).
+    /// Differentiated services code point of outgoing packets, 0 to 63; larger values mean 63
+    /// (RFC 9293 MUST-48, SHLD-21).
     DiffServ(u8),
     /// Negotiation of ECN (RFC 3168, RFC 9768). For connections being opened: set it in the same
     /// turn as [`Io::connect`], before the SYN leaves.
@@ -234,10 +211,24 @@ impl Memory {
     }
 }
 
-/// The calls that a program makes on its worker's stack.
+/// The calls that a program makes on its worker's stack. A worker passes an `Io` to every callback
+/// of its [`Service`].
 ///
-/// All calls concern connections of this worker only and return at once. What they cause to be sent
-/// leaves before the turn ends. See the [module](self) for what a stale handle does.
+/// All calls concern connections of this worker only and return at once. What they send leaves
+/// before the turn ends.
+///
+/// # Handles
+///
+/// A [`ConnId`] names a connection of one worker. It becomes stale when the connection is over: it
+/// is already stale inside [`Service::on_closed`], and does not name the next connection that takes
+/// the same slot. Every call accepts a stale handle: commands do nothing, and queries return 0 or
+/// `None`.
+///
+/// # Flow control
+///
+/// [`write`](Io::write) accepts no more than the send buffer holds, and [`Service::on_writable`]
+/// reports new room after a short write. If a program stops reading, the receive window closes and
+/// the peer stops sending; no data is lost.
 pub trait Io {
     /// Returns the time at which the turn began. The clock stands still during a turn.
     fn now(&self) -> Instant;
@@ -360,14 +351,41 @@ pub trait Io {
 
 /// A program that runs on a worker.
 ///
-/// The worker makes all calls from its own thread, one at a time, between receiving a batch of
-/// frames and sending the replies. For one connection the order is:
-/// [`on_accept`](Service::on_accept) or [`on_connected`](Service::on_connected) first, any number
-/// of other callbacks, and [`on_closed`](Service::on_closed) last. Each callback has an empty
-/// default: implement those that the program needs.
+/// The worker calls it back on its own thread, one call at a time, between receiving a batch of
+/// frames and sending the replies. A callback must not block: every connection of the worker waits
+/// until it returns. Each callback has an empty default; implement those that the program needs.
 ///
-/// Events of one turn are merged: several segments that arrive together cause one call of
-/// [`on_readable`](Service::on_readable).
+/// ```text
+/// Io::connect ──► on_connected ─┐
+///                               ├──► on_readable, on_writable, on_peer_closed, … ──► on_closed
+///     a peer ───► on_accept ────┘
+/// ```
+///
+/// [`on_accept`](Service::on_accept) or [`on_connected`](Service::on_connected) is the first call
+/// for a connection, and [`on_closed`](Service::on_closed) the last. An active open that fails has
+/// only the last. Events of one turn are merged: several segments that arrive together cause one
+/// call of [`on_readable`](Service::on_readable).
+///
+/// # Examples
+///
+/// A service that discards what it receives, and closes when the peer does:
+///
+/// ```
+/// use linerate::shard::{ConnId, Io, Service};
+///
+/// struct Discard;
+///
+/// impl Service for Discard {
+///     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
+///         let mut buffer = [0; 4096];
+///         while io.read(conn, &mut buffer) > 0 {}
+///     }
+///
+///     fn on_peer_closed(&mut self, io: &mut dyn Io, conn: ConnId) {
+///         io.close(conn);
+///     }
+/// }
+/// ```
 #[allow(unused_variables)]
 pub trait Service {
     /// Called once, when the worker has started and its local addresses are verified. The program

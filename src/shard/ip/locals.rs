@@ -379,8 +379,8 @@ mod tests {
     #[test]
     fn the_suffix_filters_have_no_false_negatives() {
         let mut locals = settled(&many(100));
-        let ours: Vec<_> = locals.all().map(|local| (local.address, local.prefix)).collect();
-        for (address, prefix) in ours {
+        let added: Vec<_> = locals.all().map(|local| (local.address, local.prefix)).collect();
+        for (address, prefix) in added {
             let IpAddr::V4(v4) = address else { continue };
             assert!(locals.holds_v4(v4));
             let broadcast = Prefix::new(address, prefix).broadcast();
@@ -410,10 +410,10 @@ mod tests {
 
     #[test]
     fn solicited_node_groups_of_local_addresses_are_local() {
-        let ours: Ipv6Addr = "2001:db8::12:3456".parse().expect("an address");
-        let locals = Locals::new(&[(IpAddr::V6(ours), 64)]);
-        assert_eq!(ndp::solicited_node(ours).to_string(), "ff02::1:ff12:3456");
-        assert!(locals.is_local_group(ndp::solicited_node(ours)));
+        let address: Ipv6Addr = "2001:db8::12:3456".parse().expect("an address");
+        let locals = Locals::new(&[(IpAddr::V6(address), 64)]);
+        assert_eq!(ndp::solicited_node(address).to_string(), "ff02::1:ff12:3456");
+        assert!(locals.is_local_group(ndp::solicited_node(address)));
         assert!(locals.is_local_group("ff02::1".parse().expect("a group")));
         assert!(!locals.is_local_group("ff02::1:ff12:3457".parse().expect("a group")));
     }

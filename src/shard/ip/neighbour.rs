@@ -76,7 +76,7 @@ pub enum Solicit {
 /// An action that the cache requests.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action<F> {
-    /// Solicit for an address.
+    /// Send an ARP request or a neighbour solicitation.
     Solicit {
         /// The address to resolve.
         address: IpAddr,

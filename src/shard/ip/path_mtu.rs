@@ -1,10 +1,10 @@
-//! What is known of the paths: the largest packet that reaches each destination, as routers tell
-//! (RFC 1191, RFC 8201) or as connections find out by probes (RFC 4821 §5.2).
+//! Path MTUs per destination, reported by routers (RFC 1191, RFC 8201) or found by probes of
+//! connections (RFC 4821 §5.2).
 //!
-//! Owns an entry for each destination whose path takes less than the link, for ten minutes after it
-//! was last lowered. Refuses to know connections: who calls has made sure that an error quotes one
-//! of ours (RFC 5927 §4), and asks whenever it sends. Empty where every path takes what the link
-//! takes, which is one flag to test.
+//! Holds an entry for each destination whose path MTU is lower than the link's, for ten minutes
+//! after it was last lowered. Refuses to know connections: the caller has verified that an error
+//! quotes one of our segments (RFC 5927 §4), and asks whenever it sends. The test whether any entry
+//! exists is cheap.
 
 use std::collections::HashMap;
 
@@ -15,86 +15,87 @@ use crate::tcp::{PathMtuEvent, PathSizes};
 use crate::time::{Duration, Instant};
 use crate::wire::ipv6;
 
-/// RFC 8201 §4:
+/// Lifetime of an entry. RFC 8201 §4:
 /// > An attempt to detect an increase [...] must not be done less than 5 minutes after a Packet Too
 /// > Big message has been received for the given path. The recommended setting for this timer is
 /// > twice its minimum value (10 minutes).
 ///
 /// RFC 1191 §3 says the same.
-const HOLDS: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
 
-/// The least that is believed of an IPv4 path. RFC 1191 §3 allows 68, with which a forger could
-/// have us send a packet for every 28 bytes; no link of today takes less than this (what other
-/// hosts use).
+/// Lowest path MTU accepted for IPv4, bytes; the value that other hosts use. RFC 1191 §3 allows 68,
+/// with which a forged error would force a packet for every 28 bytes. No link in use has a lower
+/// MTU than this.
 const IPV4_MIN: u32 = 552;
 
-/// RFC 1191 §7.1: the MTUs of links, for routers that name none.
+/// Plateaus of RFC 1191 §7.1, for routers that report no MTU.
 const PLATEAUS: [u32; 9] = [65_535, 32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, IPV4_MIN];
 
-/// What is known of one path.
+/// The path MTU of one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
+struct PathEntry {
     mtu: u16,
-    /// The most that the path may take, where it was found by probes.
+    /// Upper bound of the search, if the MTU was found by probes.
     search_high: Option<u16>,
+    /// Time at which the MTU was last lowered.
     since: Instant,
 }
 
-/// How a path limits a connection.
+/// The path MTU of a connection, and its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::shard) enum Limit {
-    /// A router has said so.
+    /// Reported by a router.
     Reported(u16),
-    /// Probes have found it.
+    /// Found by probes.
     Probed(PathSizes),
 }
 
-/// What came of an error.
+/// The effect of an ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(in crate::shard) enum PathMtuUpdate {
-    /// The path takes this many bytes.
+    /// The path MTU was lowered to this many bytes.
     Lowered(u16),
-    /// It says nothing that could be true, or nothing new.
+    /// The reported MTU is implausible, or not lower than the known one.
     Ignored,
 }
 
-/// The paths.
+/// The table of path MTUs.
 pub(in crate::shard) struct PathMtus {
-    paths: HashMap<IpAddr, Known, Keyed>,
+    paths: HashMap<IpAddr, PathEntry, Keyed>,
     capacity: usize,
-    /// What a router has said of the link for IPv6 (RFC 4861 §4.6.4).
+    /// MTU of the link for IPv6, if a router advertises one (RFC 4861 §4.6.4).
     link_v6: Option<u16>,
 }
 
 impl PathMtus {
-    /// Room for so many destinations.
+    /// Creates a table for `capacity` destinations. `secret` keys its hash.
     pub(in crate::shard) fn new(capacity: usize, secret: [u8; 16]) -> Self {
         let capacity = capacity.max(1);
         let paths = HashMap::with_capacity_and_hasher(capacity, Keyed::new(secret));
         Self { paths, capacity, link_v6: None }
     }
 
-    /// Whether every path takes what the link takes.
+    /// Returns true if no path MTU is lower than the interface's.
     #[inline]
     pub(in crate::shard) fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.link_v6.is_none()
     }
 
-    /// A router has told the MTU of the link for IPv6, or that it is the interface's (RFC 4861
+    /// Sets the link MTU for IPv6 that a router advertises; `None` is the interface's (RFC 4861
     /// §6.3.4).
     pub(in crate::shard) fn set_link_v6(&mut self, mtu: Option<u16>) {
         self.link_v6 = mtu;
     }
 
-    /// The largest packet for a destination, if it is less than what the interface takes.
+    /// Returns the path MTU of a destination, bytes, if it is lower than the interface's.
     pub(in crate::shard) fn of(&mut self, now: Instant, destination: IpAddr) -> Option<u16> {
         let link = self.link_v6.filter(|_| destination.is_ipv6());
         let known = self.known(now, destination).map(|known| known.mtu);
         [known, link].into_iter().flatten().min()
     }
 
-    /// The same, with where it is from.
+    /// Returns the path MTU of a destination with its source.
     pub(in crate::shard) fn limit(&mut self, now: Instant, destination: IpAddr) -> Option<Limit> {
         let mtu = self.of(now, destination)?;
         let known = self.known(now, destination).filter(|known| known.mtu == mtu);
@@ -106,35 +107,35 @@ impl PathMtus {
         })
     }
 
-    fn known(&mut self, now: Instant, destination: IpAddr) -> Option<Known> {
+    fn known(&mut self, now: Instant, destination: IpAddr) -> Option<PathEntry> {
         let known = self.paths.get(&destination).copied()?;
-        if is_over(known, now) {
+        if is_expired(known, now) {
             self.paths.remove(&destination);
             return None;
         }
         Some(known)
     }
 
-    /// A connection has searched the path. What a router told of it stays.
+    /// Stores the result of a connection's search. A lower MTU reported by a router is kept.
     pub(in crate::shard) fn on_found(
         &mut self,
         now: Instant,
         destination: IpAddr,
-        news: &PathMtuEvent,
+        event: &PathMtuEvent,
     ) {
         let known = self.known(now, destination);
-        let PathSizes { eff_pmtu: mtu, search_high, .. } = news.sizes;
+        let PathSizes { eff_pmtu: mtu, search_high, .. } = event.sizes;
         if known.is_some_and(|known| known.search_high.is_none() && known.mtu <= mtu) {
             return;
         }
-        // RFC 4821 §7.3: ten minutes from when the path was last found to take less.
-        let lowered = news.black_holes > 0 || known.is_none();
+        // RFC 4821 §7.3: ten minutes from the time at which the MTU was last lowered.
+        let lowered = event.black_holes > 0 || known.is_none();
         let since = known.filter(|_| !lowered).map_or(now, |known| known.since);
-        self.insert(destination, Known { mtu, search_high: Some(search_high), since });
+        self.insert(destination, PathEntry { mtu, search_high: Some(search_high), since });
     }
 
-    /// An error about a packet of `length` bytes of ours: some link on the way takes `told` (0 from
-    /// routers that name none).
+    /// Processes an ICMP error about a packet of `length` bytes that we sent. `reported` is the
+    /// next-hop MTU in the error, 0 from routers that report none.
     pub(in crate::shard) fn on_too_big(
         &mut self,
         now: Instant,
@@ -151,18 +152,18 @@ impl PathMtus {
         if self.of(now, destination).is_some_and(|known| known <= mtu) {
             return PathMtuUpdate::Ignored;
         }
-        self.insert(destination, Known { mtu, search_high: None, since: now });
+        self.insert(destination, PathEntry { mtu, search_high: None, since: now });
         PathMtuUpdate::Lowered(mtu)
     }
 
-    fn insert(&mut self, destination: IpAddr, known: Known) {
+    fn insert(&mut self, destination: IpAddr, known: PathEntry) {
         if self.paths.len() == self.capacity && !self.paths.contains_key(&destination) {
-            self.forget_oldest();
+            self.evict_oldest();
         }
         self.paths.insert(destination, known);
     }
 
-    fn forget_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         let oldest = self.paths.iter().min_by_key(|(_, known)| known.since);
         if let Some(destination) = oldest.map(|(destination, _)| *destination) {
             self.paths.remove(&destination);
@@ -170,12 +171,12 @@ impl PathMtus {
     }
 }
 
-fn is_over(known: Known, now: Instant) -> bool {
-    now.since(known.since) >= HOLDS
+fn is_expired(known: PathEntry, now: Instant) -> bool {
+    now.since(known.since) >= LIFETIME
 }
 
-/// The MTU that an error can mean, if it can be true: less than the packet that was too big
-/// (RFC 5927 §7.2), and what links of that family take at least.
+/// Returns the MTU that an error means, if it is plausible: lower than the packet that was too big
+/// (RFC 5927 §7.2), and no lower than the minimum of the address family.
 fn plausible(destination: IpAddr, reported: u32, length: u32) -> Option<u16> {
     let mtu = match destination {
         // RFC 8201 §4:
@@ -208,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_router_tells_holds_for_ten_minutes() {
+    fn a_reported_path_mtu_expires_after_ten_minutes() {
         // RFC 8201 §4, RFC 1191 §3
         let mut paths = paths();
         assert!(paths.is_empty());
         assert_eq!(paths.on_too_big(NOW, v4(1), 1400, 1500), PathMtuUpdate::Lowered(1400));
         let at = |secs| NOW + Duration::from_secs(secs);
         assert_eq!((paths.of(at(599), v4(1)), paths.of(at(599), v4(2))), (Some(1400), None));
-        // Lowered again, it holds for ten minutes from then.
+        // Lowering it again restarts the ten minutes.
         assert_eq!(paths.on_too_big(at(500), v4(1), 1300, 1400), PathMtuUpdate::Lowered(1300));
         assert_eq!(paths.of(at(1099), v4(1)), Some(1300));
         assert_eq!(paths.of(at(1100), v4(1)), None);
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_never_raises_what_is_known() {
+    fn an_error_never_raises_the_path_mtu() {
         // RFC 8201 §4
         let mut paths = paths();
         assert_eq!(paths.on_too_big(NOW, v6(), 1300, 1500), PathMtuUpdate::Lowered(1300));
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn less_than_ipv6_links_take_is_discarded() {
+    fn an_mtu_below_the_ipv6_minimum_is_discarded() {
         // RFC 8201 §4
         for reported in [0, 68, 1279] {
             assert_eq!(paths().on_too_big(NOW, v6(), reported, 1500), PathMtuUpdate::Ignored);
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_mtu_that_the_quoted_packet_would_have_fitted_is_a_lie() {
+    fn an_mtu_that_the_quoted_packet_would_have_fitted_is_ignored() {
         // RFC 5927 §7.2
         for reported in [1500, 1501, 65_535, u32::MAX] {
             assert_eq!(paths().on_too_big(NOW, v4(1), reported, 1500), PathMtuUpdate::Ignored);
@@ -260,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn no_path_of_ipv4_is_believed_to_take_less_than_552_bytes() {
+    fn an_ipv4_path_mtu_is_never_lowered_below_552_bytes() {
         // RFC 1191 §3: never below 68.
         assert_eq!(paths().on_too_big(NOW, v4(1), 68, 1500), PathMtuUpdate::Lowered(552));
         assert_eq!(paths().on_too_big(NOW, v4(1), 68, 500), PathMtuUpdate::Ignored);
     }
 
     #[test]
-    fn what_probes_find_is_kept_for_all_and_ends_as_what_routers_tell() {
+    fn a_probed_path_mtu_is_shared_and_expires_like_a_reported_one() {
         // RFC 4821 §5.2
         let found = |eff_pmtu, black_holes| PathMtuEvent {
             sizes: PathSizes { eff_pmtu, search_low: eff_pmtu, search_high: 1500 },
@@ -282,7 +283,7 @@ mod tests {
         let sizes = found(1350, 0).sizes;
         assert_eq!(paths.limit(at(599), v4(1)), Some(Limit::Probed(sizes)));
         assert_eq!(paths.limit(at(600), v4(1)), None);
-        // A router knows better, if it says less.
+        // A lower MTU reported by a router replaces it.
         paths.on_found(NOW, v4(1), &found(1350, 1));
         assert_eq!(paths.on_too_big(NOW, v4(1), 1300, 1350), PathMtuUpdate::Lowered(1300));
         paths.on_found(NOW, v4(1), &found(1300, 0));
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mtu_that_a_router_tells_holds_for_ipv6_alone() {
+    fn the_link_mtu_that_a_router_advertises_holds_for_ipv6_only() {
         // RFC 4861 §6.3.4
         let mut paths = paths();
         paths.set_link_v6(Some(1400));
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_path_is_forgotten_when_there_are_too_many() {
+    fn the_oldest_path_is_evicted_when_the_table_is_full() {
         // RFC 8201 §5.2
         let mut paths = paths();
         for n in 0..6 {

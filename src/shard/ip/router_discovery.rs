@@ -1,8 +1,8 @@
-//! What routers say, and what it makes of a shard: its own addresses, its first hops, the MTU of
-//! the link (RFC 4861 §6.3, RFC 4862 §5.5). Only where the shard is told to make its own addresses;
-//! else all of it is ignored and counted, since anyone on the link may say it (RFC 3756).
+//! Router advertisements, redirects and SLAAC: the shard's addresses, first hops and link MTU for
+//! IPv6 (RFC 4861 §6.3, RFC 4862 §5.5). Active only if autoconfiguration is on. Otherwise these
+//! messages are ignored and counted, since any host on the link can forge them (RFC 3756).
 //!
-//! Every worker hears everything and comes to the same; the first one asks.
+//! Every worker receives all messages and reaches the same state. Only the first one sends.
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ use crate::shard::ip::event::IpEvent;
 use crate::shard::ip::layer::Ip;
 use crate::shard::ip::locals::AddressState;
 use crate::shard::ip::neighbour::Target;
-use crate::shard::ip::slaac::Heard;
+use crate::shard::ip::slaac::PrefixUpdate;
 use crate::shard::mem::turn_state::TurnState;
 use crate::shard::mem::tx_queue::TxQueue;
 use crate::time::{Duration, Instant};
@@ -21,24 +21,24 @@ use crate::wire::MacAddr;
 use crate::wire::ipv6;
 use crate::wire::ndp::{self, Message, Redirect, RouterAdvertisement, RouterSolicitation};
 
-/// Bits of the network of an address that was formed.
+/// Prefix length of autoconfigured addresses, bits.
 const PREFIX_LEN: u8 = 64;
 
-/// How long the runtime has to let the frames for a new address reach us, before it is asked for:
-/// answers that came sooner would be lost.
-const ADOPTION: Duration = Duration::from_millis(50);
+/// Time for the runtime to steer frames for a new address to this stack before the address is
+/// probed. Replies that arrive earlier would be lost.
+const STEERING_DELAY: Duration = Duration::from_millis(50);
 
-/// The fewest hops that are believed. A lower number is a mistake, or one who cuts us off from what
-/// is far.
-const HOPS_MIN: u8 = 32;
+/// Lowest hop limit accepted. A lower one is a mistake, or an attack that cuts the host off from
+/// remote networks.
+const HOP_LIMIT_MIN: u8 = 32;
 
-/// Bounds on the times of neighbour discovery: below, the questions would be a flood; above, a
-/// neighbour that has gone would be believed in for hours.
+/// Bounds of the advertised timers. Shorter intervals would cause a flood of solicitations; with
+/// longer ones, a neighbour that has left would be considered reachable for hours.
 const RETRANSMIT_MIN: Duration = Duration::from_millis(100);
 const REACHABLE_MAX: Duration = Duration::from_secs(3600);
 
 impl Ip {
-    /// The worker starts: the link-local address comes first (RFC 4862 §5.3).
+    /// Starts router discovery: configures the link-local address first (RFC 4862 §5.3).
     pub(in crate::shard) fn begin_discovery(
         &mut self,
         turn: &mut TurnState,
@@ -52,19 +52,19 @@ impl Ip {
         self.adopt(address, turn, queue);
     }
 
-    /// An address was formed: it is claimed.
+    /// Adds an autoconfigured address, and starts duplicate address detection for it.
     fn adopt(&mut self, address: Ipv6Addr, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         let Some(number) = self.locals.adopt(address.into(), PREFIX_LEN) else { return };
         if let Some(discovery) = &mut self.discovery {
             discovery.adopted.push(address.into());
         }
         match self.dad_config {
-            Some(config) => self.dad.begin(turn.now + ADOPTION, number, config.ipv6),
+            Some(config) => self.dad.begin(turn.now + STEERING_DELAY, number, config.ipv6),
             None => self.on_settled(number, turn, queue),
         }
     }
 
-    /// An address is ours.
+    /// Handles the success of duplicate address detection.
     pub(in crate::shard) fn on_address_settled(&mut self, now: Instant, address: IpAddr) {
         if let (Some(discovery), IpAddr::V6(address)) = (&mut self.discovery, address) {
             discovery.slaac.on_settled(now, address);
@@ -72,7 +72,7 @@ impl Ip {
         }
     }
 
-    /// Another station has an address that was formed: another one is tried.
+    /// Handles the failure of duplicate address detection: tries another interface identifier.
     pub(in crate::shard) fn on_address_refused(
         &mut self,
         address: IpAddr,
@@ -81,10 +81,10 @@ impl Ip {
     ) {
         let (Some(discovery), IpAddr::V6(address)) = (&mut self.discovery, address) else { return };
         discovery.due_at = turn.now;
-        if !discovery.slaac.has(address) {
+        if !discovery.slaac.contains(address) {
             return;
         }
-        // The operator did not choose it: it is no failure.
+        // The operator did not configure it, so this is no failure.
         if let Some(number) = self.locals.number_of(address.into()) {
             self.locals.set_state(number, AddressState::Removed);
         }
@@ -112,22 +112,23 @@ impl Ip {
             discovery.routers.install(&mut self.routes);
         }
         if discovery.slaac.take_solicitation(now) {
-            self.solicit(turn, queue);
+            self.send_router_solicitation(turn, queue);
         }
         while let Some(address) = self.discovery.as_mut().and_then(|d| d.slaac.take_invalid(now)) {
-            if let Some(number) = self.give_back(address.into()) {
+            if let Some(number) = self.remove_address(address.into()) {
                 return Some(IpEvent::AddressLost(number));
             }
         }
-        self.judge_preferences(now);
+        self.update_preferences(now);
         if let Some(discovery) = &mut self.discovery {
             discovery.rearm(now);
         }
         None
     }
 
-    /// RFC 4861 §4.1: from one of our addresses, with our link-layer address.
-    fn solicit(&mut self, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
+    /// Sends a router solicitation from the link-local address, with our link-layer address
+    /// (RFC 4861 §4.1).
+    fn send_router_solicitation(&mut self, turn: &mut TurnState, queue: &mut TxQueue<'_>) {
         if !self.announces {
             return;
         }
@@ -138,15 +139,14 @@ impl Ip {
         let Some(from) = self.locals.usable().find_map(|local| link_local(local.address)) else {
             return;
         };
-        let question = RouterSolicitation { source_mac: Some(self.mac) };
+        let solicitation = RouterSolicitation { source_mac: Some(self.mac) };
         let group = ndp::ALL_ROUTERS;
-        let message = Message::RouterSolicitation(question);
+        let message = Message::RouterSolicitation(solicitation);
         self.send_discovery((from, group), MacAddr::of_multicast_v6(group), &message, turn, queue);
     }
 
-    /// RFC 4862 §5.5.4: an address past its preferred lifetime opens nothing while there is
-    /// another.
-    fn judge_preferences(&mut self, now: Instant) {
+    /// Deprecates addresses whose preferred lifetime is over, and renews others (RFC 4862 §5.5.4).
+    fn update_preferences(&mut self, now: Instant) {
         let Some(discovery) = &self.discovery else { return };
         for formed in discovery.slaac.formed() {
             let Some(number) = self.locals.number_of(formed.address.into()) else { continue };
@@ -161,16 +161,16 @@ impl Ip {
         }
     }
 
-    /// Gives an invalid address up. Returns its number: the connections with it have to end, since
-    /// nothing may be sent from it.
-    fn give_back(&mut self, address: IpAddr) -> Option<u8> {
+    /// Removes an invalid address. Returns its number: its connections must end, since nothing may
+    /// be sent from it.
+    fn remove_address(&mut self, address: IpAddr) -> Option<u8> {
         let number = self.locals.number_of(address)?;
         self.dad.cancel(number);
         self.locals.set_state(number, AddressState::Removed);
         Some(number)
     }
 
-    /// A router tells of itself (RFC 4861 §6.3.4).
+    /// Processes a router advertisement (RFC 4861 §6.3.4).
     pub(in crate::shard) fn on_router_advertisement(
         &mut self,
         from: (MacAddr, Ipv6Addr),
@@ -196,7 +196,7 @@ impl Ip {
             if prefix.on_link && !prefix.prefix.is_unicast_link_local() {
                 discovery.routers.on_prefix(now, &prefix);
             }
-            if let Heard::New(address) = discovery.slaac.on_prefix(now, &prefix) {
+            if let PrefixUpdate::New(address) = discovery.slaac.on_prefix(now, &prefix) {
                 formed.push(address);
             }
         }
@@ -204,7 +204,7 @@ impl Ip {
         for address in formed {
             self.adopt(address, turn, queue);
         }
-        self.judge_preferences(now);
+        self.update_preferences(now);
         self.apply_parameters(advertisement);
         let mac = advertisement.source_mac.unwrap_or(mac);
         let learned = self.neighbours.on_source_mac(now, address.into(), mac, Target::Local);
@@ -212,9 +212,9 @@ impl Ip {
         Ok(())
     }
 
-    /// The parameters of the link (RFC 4861 §6.3.4); zero says nothing.
+    /// Applies the advertised parameters of the link. Zero means unspecified (RFC 4861 §6.3.4).
     fn apply_parameters(&mut self, advertisement: &RouterAdvertisement<'_>) {
-        if advertisement.hop_limit >= HOPS_MIN {
+        if advertisement.hop_limit >= HOP_LIMIT_MIN {
             self.hop_limit_v6 = advertisement.hop_limit;
         }
         let ms = |n: u32| (n > 0).then(|| Duration::from_millis(n.into()));
@@ -226,15 +226,15 @@ impl Ip {
         // is greater
         // > than or equal to the minimum link MTU [...] and does not exceed the maximum LinkMTU
         // > value
-        let most = self.mtu as u32;
-        let fits = |mtu: &u32| (ipv6::MTU_MIN as u32..=most).contains(mtu);
+        let mtu_max = self.mtu as u32;
+        let fits = |mtu: &u32| (ipv6::MTU_MIN as u32..=mtu_max).contains(mtu);
         if let Some(mtu) = advertisement.mtu.filter(fits) {
-            self.path_mtus.set_link_v6((mtu < most).then_some(mtu as u16));
+            self.path_mtus.set_link_v6((mtu < mtu_max).then_some(mtu as u16));
         }
     }
 
-    /// A router names a better first hop. RFC 4861 §8.1, the one thing that the message does not
-    /// tell:
+    /// Processes a redirect to a better first hop. RFC 4861 §8.1, the one check that needs the
+    /// routing table:
     ///   > The IP source address of the Redirect is the same as the current first-hop router for
     ///   > the specified ICMP Destination Address.
     pub(in crate::shard) fn on_redirect(
@@ -261,16 +261,16 @@ impl Ip {
         Ok(())
     }
 
-    /// A neighbour says that it is no router (RFC 4861 §7.2.5):
+    /// Handles a neighbour advertisement without the router flag. RFC 4861 §7.2.5:
     ///   > the node MUST remove that router from the Default Router List
     pub(in crate::shard) fn on_not_router(&mut self, address: Ipv6Addr) {
         let Some(discovery) = &mut self.discovery else { return };
-        if discovery.routers.forget(address) {
+        if discovery.routers.remove(address) {
             discovery.routers.install(&mut self.routes);
         }
     }
 
-    /// A neighbour does not answer, or does again. RFC 4861 §7.3.3:
+    /// Handles a neighbour that does not answer. RFC 4861 §7.3.3:
     ///   > When a path to a neighbor appears to be failing [...] next-hop determination [is]
     ///   > performed again
     pub(in crate::shard) fn on_neighbour_failed(&mut self, address: IpAddr) {
@@ -278,11 +278,12 @@ impl Ip {
         let replaced = discovery.routers.on_unreachable(address);
         discovery.routers.install(&mut self.routes);
         if replaced {
-            // Its flows look for the way anew.
+            // Its flows look up the next hop again.
             self.neighbours.forget(address);
         }
     }
 
+    /// Handles a router that answers a solicitation.
     pub(in crate::shard) fn on_neighbour_reachable(&mut self, address: IpAddr) {
         let Some(discovery) = &mut self.discovery else { return };
         if discovery.routers.on_reachable(address) {

@@ -1,9 +1,9 @@
-//! Who leads off the link, as routers say: the default router list, the prefixes that are on the
-//! link, and redirects (RFC 4861 §5.1, §6.3.4, §8.3; preferences by RFC 4191).
+//! Default router list, prefix list and redirects (RFC 4861 §5.1, §6.3.4, §8.3; preferences of
+//! RFC 4191).
 //!
-//! Owns the lists and their lifetimes, each of a bounded length: what a station on the link may
-//! fill up is no more than that. Turns them into routes, beside those that the operator gave, which
-//! come first. Refuses to know packets.
+//! Owns the lists and their lifetimes. Each list is bounded, so that no host on the link can
+//! exhaust memory. Installs them as routes behind those that the operator configured. Refuses to
+//! know packets.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::collections::VecDeque;
@@ -17,9 +17,9 @@ const ROUTERS_MAX: usize = 8;
 const PREFIXES_MAX: usize = 16;
 const REDIRECTS_MAX: usize = 64;
 
-/// Metrics of what routers say: behind all that the operator gave, which has 0.
+/// Metric of advertised routes: behind configured routes, whose metric is 0.
 const METRIC: u32 = 100;
-/// A router that does not answer comes behind all that do (RFC 4861 §6.3.6).
+/// Added for an unreachable router: it comes behind all that are reachable (RFC 4861 §6.3.6).
 const METRIC_UNREACHABLE: u32 = 10;
 
 /// A default router.
@@ -31,24 +31,23 @@ struct Router {
     unreachable: bool,
 }
 
-/// What routers have said.
+/// The lists that routers advertise.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Routers {
     routers: Vec<Router>,
     on_link: Vec<(Prefix, Instant)>,
     redirects: VecDeque<Route>,
-    /// What of the routes is of ours.
+    /// The routes that these lists have installed.
     installed: Vec<Route>,
 }
 
-/// The end of a lifetime in seconds that begins now; all ones is for ever (RFC 4861 §4.6.2).
+/// Returns the end of a lifetime that starts now. All ones means infinity (RFC 4861 §4.6.2).
 pub(in crate::shard) fn lifetime_end(now: Instant, seconds: u32) -> Instant {
     if seconds == u32::MAX { Instant::FAR } else { now + Duration::from_secs(seconds.into()) }
 }
 
 impl Routers {
-    /// A router tells that it is a default router for so many seconds, or no longer (RFC 4861
-    /// §6.3.4).
+    /// Adds or updates a default router. A lifetime of 0 seconds removes it (RFC 4861 §6.3.4).
     pub(in crate::shard) fn on_router(
         &mut self,
         now: Instant,
@@ -60,7 +59,7 @@ impl Routers {
         let until = now + Duration::from_secs(lifetime_s.into());
         match known {
             _ if lifetime_s == 0 => {
-                self.forget(address);
+                self.remove(address);
             }
             Some(at) => {
                 let router = &mut self.routers[at];
@@ -73,15 +72,15 @@ impl Routers {
         }
     }
 
-    /// It is no router, or none any more. Tells whether it was one.
-    pub(in crate::shard) fn forget(&mut self, address: Ipv6Addr) -> bool {
+    /// Removes a router, and the redirects to it. Returns true if anything was removed.
+    pub(in crate::shard) fn remove(&mut self, address: Ipv6Addr) -> bool {
         let before = self.routers.len() + self.redirects.len();
         self.routers.retain(|router| router.address != address);
         self.redirects.retain(|route| route.gateway != Some(address.into()));
         self.routers.len() + self.redirects.len() < before
     }
 
-    /// A prefix is on the link for so many seconds (RFC 4861 §6.3.4).
+    /// Adds or updates an on-link prefix. A lifetime of 0 seconds removes it (RFC 4861 §6.3.4).
     pub(in crate::shard) fn on_prefix(&mut self, now: Instant, prefix: &ndp::Prefix) {
         let network = Prefix::new(prefix.prefix.into(), prefix.len);
         self.on_link.retain(|(known, _)| *known != network);
@@ -90,7 +89,7 @@ impl Routers {
         }
     }
 
-    /// There is a better first hop (RFC 4861 §8.3).
+    /// Applies a redirect to a better first hop (RFC 4861 §8.3).
     pub(in crate::shard) fn on_redirect(&mut self, redirect: &Redirect) {
         let host = Prefix::new(redirect.destination.into(), 128);
         let route = if redirect.target == redirect.destination {
@@ -105,8 +104,8 @@ impl Routers {
         self.redirects.push_back(Route { metric: METRIC, ..route });
     }
 
-    /// A neighbour does not answer. RFC 4861 §6.3.6: it comes behind the others, and who does not
-    /// answer either takes turns. Tells whether another one is there to take its place.
+    /// Marks a router as unreachable. RFC 4861 §6.3.6: it comes behind the reachable ones, and
+    /// unreachable ones take turns. Returns true if another first hop can replace it.
     pub(in crate::shard) fn on_unreachable(&mut self, address: IpAddr) -> bool {
         let before = self.redirects.len();
         self.redirects.retain(|route| route.gateway != Some(address));
@@ -119,7 +118,7 @@ impl Routers {
         redirected || self.routers.len() > 1
     }
 
-    /// A neighbour has answered.
+    /// Marks a router as reachable. Returns true if it was unreachable.
     pub(in crate::shard) fn on_reachable(&mut self, address: IpAddr) -> bool {
         let mut changed = false;
         for router in &mut self.routers {
@@ -130,26 +129,26 @@ impl Routers {
         changed
     }
 
-    /// RFC 4861 §6.3.5: what is over is discarded. Tells whether something was.
+    /// Removes expired entries (RFC 4861 §6.3.5). Returns true if there were any.
     pub(in crate::shard) fn expire(&mut self, now: Instant) -> bool {
         let before = self.routers.len() + self.on_link.len();
-        let over: Vec<_> =
+        let expired: Vec<_> =
             self.routers.iter().filter(|r| r.until <= now).map(|r| r.address).collect();
-        for address in over {
-            self.forget(address);
+        for address in expired {
+            self.remove(address);
         }
         self.on_link.retain(|(_, until)| *until > now);
         self.routers.len() + self.on_link.len() < before
     }
 
-    /// When to [`expire`](Self::expire) next.
+    /// Returns the time at which to call [`expire`](Self::expire) next.
     pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
         let routers = self.routers.iter().map(|router| router.until);
         let prefixes = self.on_link.iter().map(|(_, until)| *until);
         routers.chain(prefixes).filter(|at| *at != Instant::FAR).min()
     }
 
-    /// Puts the routes in place of those of last time.
+    /// Replaces the routes that were installed last.
     pub(in crate::shard) fn install(&mut self, routes: &mut Routes) {
         for route in self.installed.drain(..) {
             routes.remove(route.prefix, route.gateway, route.metric);
@@ -183,7 +182,7 @@ mod tests {
         "2001:db8:99::1".parse().expect("an address")
     }
 
-    /// The first hop to somewhere far.
+    /// Returns the first hop to a destination off the link.
     fn first_hop(routers: &mut Routers) -> Option<IpAddr> {
         let mut routes = Routes::default();
         routers.installed.clear();
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_is_one_for_its_lifetime_and_until_it_says_otherwise() {
+    fn a_default_router_is_removed_when_its_lifetime_ends_or_is_zero() {
         // RFC 4861 §6.3.4, §6.3.5
         let mut routers = Routers::default();
         routers.on_router(NOW, router(1), 100, Preference::Medium);
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_preferred_router_that_answers_is_used() {
+    fn the_reachable_router_with_the_highest_preference_is_used() {
         // RFC 4191 §3.1, RFC 4861 §6.3.6
         let mut routers = Routers::default();
         for (n, preference) in
@@ -221,13 +220,17 @@ mod tests {
             assert_eq!(first_hop(&mut routers), Some(router(n).into()));
             assert!(routers.on_unreachable(router(n).into()));
         }
-        assert_eq!(first_hop(&mut routers), Some(router(2).into()), "none answers: by turns");
+        assert_eq!(
+            first_hop(&mut routers),
+            Some(router(2).into()),
+            "all unreachable: they take turns"
+        );
         assert!(routers.on_reachable(router(1).into()));
         assert_eq!(first_hop(&mut routers), Some(router(1).into()));
     }
 
     #[test]
-    fn a_redirect_goes_with_the_router_that_it_names() {
+    fn a_redirect_is_removed_with_the_router_that_it_names() {
         // RFC 4861 §8.3, §7.3.3
         let mut routers = Routers::default();
         routers.on_router(NOW, router(1), 100, Preference::Medium);
@@ -237,11 +240,11 @@ mod tests {
         routers.on_unreachable(router(9).into());
         assert_eq!(first_hop(&mut routers), Some(router(1).into()));
         routers.on_redirect(&Redirect { target: destination, destination, target_mac: None });
-        assert_eq!(first_hop(&mut routers), Some(far()), "it is on the link");
+        assert_eq!(first_hop(&mut routers), Some(far()), "the destination is on the link");
     }
 
     #[test]
-    fn what_a_station_may_fill_up_is_bounded() {
+    fn the_lists_that_a_host_can_fill_are_bounded() {
         let mut routers = Routers::default();
         for n in 0..1000 {
             routers.on_router(NOW, router(n), 100, Preference::Medium);

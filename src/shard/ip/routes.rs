@@ -1,12 +1,12 @@
-//! Which way a packet goes: the longest prefix that holds its destination, and the address of ours
-//! it goes out with.
+//! Routing table: the longest matching prefix of a destination, and the source address to send
+//! from.
 //!
-//! Owns the routes, which the runtime mirrors from the kernel or the operator gives. Refuses to
-//! know link-layer addresses. It is asked once a connection, not once a packet.
+//! Owns the routes, which the operator configures or the runtime mirrors from the kernel. Refuses
+//! to know link-layer addresses. Consulted once per connection, not once per packet.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A network: an address and how many of its bits count. The others are zero.
+/// A network prefix. The address bits beyond its length are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     address: IpAddr,
@@ -18,11 +18,12 @@ impl Prefix {
     pub const ALL_IPV4: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 };
     /// All of IPv6.
     pub const ALL_IPV6: Self = Self { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), length: 0 };
-    /// What every IPv6 interface is on (RFC 4291 §2.5.6).
+    /// The link-local network, to which every IPv6 interface belongs (RFC 4291 §2.5.6).
     pub const LINK_LOCAL: Self =
         Self { address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), length: 64 };
 
-    /// The network of `length` bits that `address` is in. A length past the address's is all of it.
+    /// Returns the network of `length` bits that contains `address`. A longer length than the
+    /// address has is reduced to that.
     pub fn new(address: IpAddr, length: u8) -> Self {
         match address {
             IpAddr::V4(v4) => {
@@ -40,27 +41,27 @@ impl Prefix {
         }
     }
 
-    /// Its first address.
+    /// Returns the first address of the network.
     pub const fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// How many bits count.
+    /// Returns the prefix length, bits.
     pub const fn length(&self) -> u8 {
         self.length
     }
 
-    /// Whether `address` is in it.
+    /// Returns true if the network contains `address`.
     pub fn contains(&self, address: IpAddr) -> bool {
         let common = match (self.address, address) {
-            (IpAddr::V4(ours), IpAddr::V4(v4)) => (ours.to_bits() ^ v4.to_bits()).leading_zeros(),
-            (IpAddr::V6(ours), IpAddr::V6(v6)) => (ours.to_bits() ^ v6.to_bits()).leading_zeros(),
+            (IpAddr::V4(local), IpAddr::V4(v4)) => (local.to_bits() ^ v4.to_bits()).leading_zeros(),
+            (IpAddr::V6(local), IpAddr::V6(v6)) => (local.to_bits() ^ v6.to_bits()).leading_zeros(),
             _ => return false,
         };
         common >= u32::from(self.length)
     }
 
-    /// The broadcast address of an IPv4 network, where it has one (RFC 919; RFC 3021 for /31).
+    /// Returns the broadcast address of an IPv4 network, if it has one (RFC 919; RFC 3021 for /31).
     pub fn broadcast(&self) -> Option<Ipv4Addr> {
         match self.address {
             IpAddr::V4(v4) if self.length <= 30 => {
@@ -71,54 +72,54 @@ impl Prefix {
     }
 }
 
-/// One way.
+/// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// To where.
+    /// Destination network.
     pub prefix: Prefix,
-    /// Through whom; `None` is on the link itself.
+    /// Gateway; `None` for a network on the link.
     pub gateway: Option<IpAddr>,
-    /// With which of our addresses, if the route says.
+    /// Preferred source address, if the route has one.
     pub source: Option<IpAddr>,
-    /// Among equal prefixes the lowest wins.
+    /// Metric: among routes with the same prefix, the lowest wins.
     pub metric: u32,
-    /// The largest packet, bytes, where the route says.
+    /// MTU, bytes, if the route has one.
     pub mtu: Option<u32>,
 }
 
 impl Route {
-    /// A network on the link.
+    /// Returns a route to a network on the link.
     pub const fn on_link(prefix: Prefix) -> Self {
         Self { prefix, gateway: None, source: None, metric: 0, mtu: None }
     }
 
-    /// A network behind a gateway.
+    /// Returns a route through a gateway.
     pub const fn through(prefix: Prefix, gateway: IpAddr) -> Self {
         Self { prefix, gateway: Some(gateway), source: None, metric: 0, mtu: None }
     }
 }
 
-/// Where to send, and as whom.
+/// The next hop of a destination, and the source address to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextHop {
-    /// The neighbour: the destination itself, or a gateway.
+    /// Neighbour to send to: the destination itself, or a gateway.
     pub via: IpAddr,
-    /// Our address.
+    /// Local address to send from.
     pub source: IpAddr,
-    /// The route's largest packet, bytes, if it says.
+    /// MTU of the route, bytes, if it has one.
     pub mtu: Option<u32>,
 }
 
-/// Why there is no way.
+/// The reason why a destination has no next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoRoute {
-    /// No route holds the destination.
+    /// No route contains the destination.
     NoRoute,
-    /// No address of ours fits it.
+    /// No local address is a suitable source.
     NoSource,
 }
 
-/// The routes of a shard.
+/// The routing table of a shard.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     /// Longest prefix first, then lowest metric.
@@ -126,7 +127,8 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The networks of our own addresses on the link, and a default route for each gateway.
+    /// Creates a table with the networks of the local addresses on the link, and a default route
+    /// for each gateway.
     pub fn of_addresses(addresses: &[(IpAddr, u8)], gateways: &[IpAddr]) -> Self {
         let mut routes = Self::default();
         for (address, length) in addresses {
@@ -142,7 +144,7 @@ impl Routes {
         routes
     }
 
-    /// Adds a route, in place of one that differs only in source or MTU.
+    /// Adds a route. Replaces one that differs only in source or MTU.
     pub fn add(&mut self, route: Route) {
         self.remove(route.prefix, route.gateway, route.metric);
         let order = |r: &Route| (core::cmp::Reverse(r.prefix.length), r.metric);
@@ -150,43 +152,43 @@ impl Routes {
         self.routes.insert(at, route);
     }
 
-    /// Takes a route out, if it is there.
+    /// Removes a route, if it exists.
     pub fn remove(&mut self, prefix: Prefix, gateway: Option<IpAddr>, metric: u32) {
         self.routes.retain(|r| (r.prefix, r.gateway, r.metric) != (prefix, gateway, metric));
     }
 
-    /// The route to a destination.
+    /// Returns the route to a destination.
     pub fn route(&self, destination: IpAddr) -> Option<&Route> {
         self.routes.iter().find(|route| route.prefix.contains(destination))
     }
 
-    /// The neighbour to send to for a destination.
+    /// Returns the neighbour to send to for a destination.
     pub fn via(&self, destination: IpAddr) -> Option<IpAddr> {
         self.route(destination).map(|route| route.gateway.unwrap_or(destination))
     }
 
-    /// The way to a destination, with the best of our `addresses`, or with `wanted` if it is among
-    /// them.
+    /// Returns the next hop of a destination. Selects the best source of the local `addresses`, or
+    /// `required` if it is one of them.
     ///
     /// # Errors
-    /// When no route leads there, or no address fits.
+    /// If there is no route to the destination, or no suitable source address.
     pub fn next_hop(
         &self,
         destination: IpAddr,
-        unresolved: Option<IpAddr>,
+        required: Option<IpAddr>,
         addresses: impl IntoIterator<Item = (IpAddr, u8)>,
     ) -> Result<NextHop, NoRoute> {
         let route = self.route(destination).ok_or(NoRoute::NoRoute)?;
         let via = route.gateway.unwrap_or(destination);
-        let unresolved = unresolved.or(route.source);
+        let required = required.or(route.source);
         let fits = |(address, _): &(IpAddr, u8)| {
-            address.is_ipv4() == destination.is_ipv4() && unresolved.is_none_or(|w| w == *address)
+            address.is_ipv4() == destination.is_ipv4() && required.is_none_or(|w| w == *address)
         };
-        let mut best: Option<(Merit, IpAddr)> = None;
+        let mut best: Option<(SourceRank, IpAddr)> = None;
         for (address, length) in addresses.into_iter().filter(fits) {
-            let merit = Merit::of(address, length, destination, via);
-            if best.is_none_or(|(most, _)| merit > most) {
-                best = Some((merit, address));
+            let rank = SourceRank::of(address, length, destination, via);
+            if best.is_none_or(|(highest, _)| rank > highest) {
+                best = Some((rank, address));
             }
         }
         let (_, source) = best.ok_or(NoRoute::NoSource)?;
@@ -194,35 +196,35 @@ impl Routes {
     }
 }
 
-/// How well a source address fits, the most important first: the rules of RFC 6724 §5 that mean
-/// something with one interface and no temporary addresses.
+/// The rank of a source address, the most important criterion first: the rules of RFC 6724 §5 that
+/// matter with one interface and no temporary addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Merit {
-    /// Rule 1: the destination itself.
+struct SourceRank {
+    /// Rule 1: it is the destination itself.
     same: bool,
-    /// Rule 2: its scope reaches the destination, and no further than needed.
+    /// Rule 2: its scope reaches the destination, and is the closest that does.
     reaches: bool,
     close_scope: core::cmp::Reverse<u8>,
-    /// Rule 5.5: on one network with the next hop.
+    /// Rule 5.5: it is on the same network as the next hop.
     with_next_hop: bool,
-    /// Rule 8: the bits it has in common with the destination.
+    /// Rule 8: length of the common prefix with the destination.
     common: u32,
 }
 
-impl Merit {
+impl SourceRank {
     fn of(address: IpAddr, length: u8, destination: IpAddr, via: IpAddr) -> Self {
-        let (ours, theirs) = (scope(address), scope(destination));
+        let (local, remote) = (scope(address), scope(destination));
         Self {
             same: address == destination,
-            reaches: ours >= theirs,
-            close_scope: core::cmp::Reverse(ours.abs_diff(theirs)),
+            reaches: local >= remote,
+            close_scope: core::cmp::Reverse(local.abs_diff(remote)),
             with_next_hop: Prefix::new(address, length).contains(via),
             common: common_bits(address, destination).min(u32::from(length)),
         }
     }
 }
 
-/// The scope of a unicast address (RFC 6724 §3.1, §3.2).
+/// Returns the scope of a unicast address (RFC 6724 §3.1, §3.2).
 fn scope(address: IpAddr) -> u8 {
     const LINK: u8 = 2;
     const GLOBAL: u8 = 14;
@@ -241,29 +243,29 @@ fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
     }
 }
 
-/// Whom an address means.
+/// The kind of a destination address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cast {
     /// One host.
     Unicast,
     /// A group.
     Multicast,
-    /// Everyone on a network.
+    /// All hosts of a network.
     Broadcast,
-    /// Nobody, or only the host itself: never on a link.
+    /// Unspecified or loopback: never valid on a link.
     Invalid,
 }
 
 impl Cast {
-    /// Whom `address` means to a host with these `addresses`. TCP only ever speaks to unicast
-    /// (RFC 9293 §3.9.2.3, MUST-57), and only a unicast address is a source.
+    /// Returns the kind of `address` for a host with the given `addresses`. TCP accepts only
+    /// unicast addresses, as source and as destination (RFC 9293 §3.9.2.3, MUST-57).
     pub fn of(address: IpAddr, addresses: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
         match address {
             _ if address.is_multicast() => Self::Multicast,
             _ if address.is_unspecified() || address.is_loopback() => Self::Invalid,
             IpAddr::V4(v4) => {
                 let networks = addresses.into_iter();
-                let directed = |(ours, length)| Prefix::new(ours, length).broadcast() == Some(v4);
+                let directed = |(local, length)| Prefix::new(local, length).broadcast() == Some(v4);
                 let broadcast = v4.is_broadcast() || networks.into_iter().any(directed);
                 if broadcast { Self::Broadcast } else { Self::Unicast }
             }

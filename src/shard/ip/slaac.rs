@@ -1,8 +1,8 @@
-//! Addresses of one's own making: which interface identifiers, how long each address is good for,
-//! and when routers are asked (RFC 4862 §5.3 to §5.5, RFC 7217, RFC 4861 §6.3.7, RFC 7559).
+//! Stateless address autoconfiguration: interface identifiers, address lifetimes, and the schedule
+//! of router solicitations (RFC 4862 §5.3 to §5.5, RFC 7217, RFC 4861 §6.3.7, RFC 7559).
 //!
-//! Owns what is known of each address that was formed. Refuses to know packets, and whether
-//! somebody has an address: it is told.
+//! Owns the state of each autoconfigured address. Refuses to know packets; the caller reports the
+//! outcome of duplicate address detection.
 
 use core::net::Ipv6Addr;
 
@@ -11,26 +11,27 @@ use crate::tcp::IsnGenerator;
 use crate::time::{Duration, Instant};
 use crate::wire::{MacAddr, ndp};
 
-/// Addresses formed at once: more prefixes on a link are an attack or an error.
+/// Maximum number of autoconfigured addresses. More prefixes on a link are an attack or an error.
 const FORMED_MAX: usize = 16;
 
-/// RFC 7217 §7: `IDGEN_RETRIES`, other identifiers tried when an address is taken.
+/// RFC 7217 §7, `IDGEN_RETRIES`: other identifiers tried after duplicate address detection fails.
 const IDGEN_RETRIES: u8 = 3;
 
 /// RFC 4861 §10: `RTR_SOLICITATION_INTERVAL`; RFC 7559 §2 doubles it up to `MRT`.
 const SOLICITATION_INTERVAL: Duration = Duration::from_secs(4);
 const SOLICITATION_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
-/// How long the program waits for a router to answer: past the first solicitation that was lost.
-const AWAITED: Duration = Duration::from_secs(5);
+/// Maximum time that the start of the service waits for a router. Long enough for a second
+/// solicitation if the first is lost.
+const ROUTER_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// RFC 4862 §5.5.3 (e): less than this is believed only of what has less left.
+/// RFC 4862 §5.5.3 (e): an advertisement cannot shorten the remaining lifetime to less than this.
 const TWO_HOURS: Duration = Duration::from_secs(7200);
 
 /// The prefix of link-local addresses (RFC 4862 §5.3).
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
-/// An address that was formed.
+/// An autoconfigured address.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Formed {
     pub(in crate::shard) address: Ipv6Addr,
@@ -41,19 +42,19 @@ pub(in crate::shard) struct Formed {
     valid_until: Instant,
 }
 
-/// What a prefix option means.
+/// The effect of a prefix option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(in crate::shard) enum Heard {
-    /// Nothing new.
-    Nothing,
-    /// This address is to be claimed.
+pub(in crate::shard) enum PrefixUpdate {
+    /// No address was created or updated.
+    Ignored,
+    /// A new address: start duplicate address detection.
     New(Ipv6Addr),
-    /// How long this one is preferred has changed.
+    /// The lifetimes of this address were updated.
     Renewed(Ipv6Addr),
 }
 
-/// The addresses of a host on a link.
+/// The autoconfigured addresses of a host on a link.
 pub(in crate::shard) struct Slaac {
     hash: IsnGenerator,
     mac: MacAddr,
@@ -64,7 +65,8 @@ pub(in crate::shard) struct Slaac {
 }
 
 impl Slaac {
-    /// Nothing yet. The secret is to be the same at every start, or the addresses are not.
+    /// Creates the state without addresses. The secret must be the same at every start, so that the
+    /// addresses are stable.
     pub(in crate::shard) fn new(secret: [u8; 16], mac: MacAddr) -> Self {
         Self {
             hash: IsnGenerator::new(secret),
@@ -76,7 +78,7 @@ impl Slaac {
         }
     }
 
-    /// The link-local address, the first of all (RFC 4862 §5.3).
+    /// Creates the link-local address, the first of all (RFC 4862 §5.3).
     pub(in crate::shard) fn link_local(&mut self) -> Ipv6Addr {
         self.form(LINK_LOCAL, Instant::FAR, Instant::FAR)
     }
@@ -92,19 +94,19 @@ impl Slaac {
         address
     }
 
-    /// RFC 7217 §5:
+    /// Returns the address with a stable, opaque interface identifier. RFC 7217 §5:
     ///   > RID = F(Prefix, Net_Iface, Network_ID, DAD_Counter, secret_key)
     ///
-    /// with the hardware address as the interface, and no identity of the network.
+    /// The interface is identified by its MAC address; the Network_ID is not used.
     fn address(&self, prefix: Ipv6Addr, counter: u8) -> Ipv6Addr {
         let network = prefix.to_bits() >> 64 << 64;
         let mut key = [0; 16];
         key[..8].copy_from_slice(&prefix.octets()[..8]);
         key[8..14].copy_from_slice(&self.mac.0);
         key[14] = counter;
-        // An identifier that is reserved (RFC 5453) is followed by the next: two in a row are not.
-        for again in 0..=u8::MAX {
-            key[15] = again;
+        // A reserved identifier (RFC 5453) is skipped.
+        for attempt in 0..=u8::MAX {
+            key[15] = attempt;
             let drawn = self.hash.secrets(&key);
             let id = u64::from(drawn.isn_offset) << 32 | u64::from(drawn.timestamp_offset);
             if !is_reserved(id) {
@@ -114,12 +116,13 @@ impl Slaac {
         Ipv6Addr::from_bits(network | 1)
     }
 
-    /// Whether an address was formed here.
-    pub(in crate::shard) fn has(&self, address: Ipv6Addr) -> bool {
+    /// Returns true if an address is autoconfigured.
+    pub(in crate::shard) fn contains(&self, address: Ipv6Addr) -> bool {
         self.formed.iter().any(|formed| formed.address == address)
     }
 
-    /// Somebody has an address of these: the one to try in its place (RFC 7217 §6).
+    /// Handles a duplicate address. Returns the address to try next (RFC 7217 §6); `None` if the
+    /// address is not autoconfigured or all retries are used up.
     pub(in crate::shard) fn on_duplicate(&mut self, address: Ipv6Addr) -> Option<Ipv6Addr> {
         let at = self.formed.iter().position(|formed| formed.address == address)?;
         let Formed { prefix, counter, .. } = self.formed[at];
@@ -137,16 +140,17 @@ impl Slaac {
         Some(address)
     }
 
-    /// The link-local address is ours: routers may be asked.
+    /// Handles the success of duplicate address detection. A valid link-local address starts router
+    /// solicitation.
     pub(in crate::shard) fn on_settled(&mut self, now: Instant, address: Ipv6Addr) {
         if is_link_local(address) && self.solicit_at.is_none() {
             self.solicit_at = Some(now);
-            self.awaits_until = Some(now + AWAITED);
+            self.awaits_until = Some(now + ROUTER_WAIT_MAX);
         }
     }
 
-    /// Whether a solicitation is to be sent now. RFC 7559 §2: again and again, ever more rarely,
-    /// until a router has answered.
+    /// Returns true if a router solicitation is due, and schedules the next one. RFC 7559 §2:
+    /// solicitations repeat with exponential backoff until a router answers.
     pub(in crate::shard) fn take_solicitation(&mut self, now: Instant) -> bool {
         if self.solicit_at.is_none_or(|at| at > now) {
             return false;
@@ -156,37 +160,40 @@ impl Slaac {
         true
     }
 
-    /// RFC 4861 §6.3.7: a router that is a default router has advertised itself, so none is asked
-    /// any more.
+    /// Stops solicitations: a default router has advertised itself (RFC 4861 §6.3.7).
     pub(in crate::shard) fn on_router(&mut self) {
         self.solicit_at = None;
         self.awaits_until = None;
     }
 
-    /// Whether the program should wait for an answer.
+    /// Returns true while the start of the service should wait for a router.
     pub(in crate::shard) fn is_awaiting(&self, now: Instant) -> bool {
         self.awaits_until.is_some_and(|until| now < until)
     }
 
-    /// A prefix for addresses (RFC 4862 §5.5.3).
-    pub(in crate::shard) fn on_prefix(&mut self, now: Instant, option: &ndp::Prefix) -> Heard {
+    /// Processes a prefix option (RFC 4862 §5.5.3).
+    pub(in crate::shard) fn on_prefix(
+        &mut self,
+        now: Instant,
+        option: &ndp::Prefix,
+    ) -> PrefixUpdate {
         let prefix = Ipv6Addr::from_bits(option.prefix.to_bits() >> 64 << 64);
-        // (b) to (d), and what is no network of hosts.
+        // (b) to (d), and a prefix length that leaves 64 bits for the identifier.
         let usable = option.autonomous
             && !is_link_local(prefix)
             && !prefix.is_multicast()
             && option.preferred_s <= option.valid_s
             && option.len == 64;
         if !usable {
-            return Heard::Nothing;
+            return PrefixUpdate::Ignored;
         }
         let preferred_until = lifetime_end(now, option.preferred_s);
         let valid_until = lifetime_end(now, option.valid_s);
         let Some(known) = self.formed.iter_mut().find(|formed| formed.prefix == prefix) else {
             if option.valid_s == 0 || self.formed.len() == FORMED_MAX {
-                return Heard::Nothing;
+                return PrefixUpdate::Ignored;
             }
-            return Heard::New(self.form(prefix, preferred_until, valid_until));
+            return PrefixUpdate::New(self.form(prefix, preferred_until, valid_until));
         };
         known.preferred_until = preferred_until;
         // (e):
@@ -203,28 +210,28 @@ impl Slaac {
         } else if known.valid_until > two_hours {
             known.valid_until = two_hours;
         }
-        Heard::Renewed(known.address)
+        PrefixUpdate::Renewed(known.address)
     }
 
-    /// An address that is over (RFC 4862 §5.5.4), one a call.
+    /// Removes one address per call whose valid lifetime is over (RFC 4862 §5.5.4).
     pub(in crate::shard) fn take_invalid(&mut self, now: Instant) -> Option<Ipv6Addr> {
         let at = self.formed.iter().position(|formed| formed.valid_until <= now)?;
         Some(self.formed.remove(at).address)
     }
 
-    /// All that were formed.
+    /// Returns all autoconfigured addresses.
     pub(in crate::shard) fn formed(&self) -> impl Iterator<Item = Formed> + '_ {
         self.formed.iter().copied()
     }
 
-    /// When something is to be done.
+    /// Returns the time of the next timer.
     pub(in crate::shard) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let ends = self.formed.iter().flat_map(|f| [f.preferred_until, f.valid_until]);
-        let asked = self.solicit_at.into_iter().chain(self.awaits_until);
-        ends.filter(|at| *at > now).chain(asked).filter(|at| *at != Instant::FAR).min()
+        let solicitations = self.solicit_at.into_iter().chain(self.awaits_until);
+        ends.filter(|at| *at > now).chain(solicitations).filter(|at| *at != Instant::FAR).min()
     }
 
-    /// Nobody waits any more.
+    /// Stops waiting for a router.
     pub(in crate::shard) fn stop_awaiting(&mut self) {
         self.awaits_until = None;
     }
@@ -234,8 +241,8 @@ fn is_link_local(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
 }
 
-/// RFC 5453: the subnet-router anycast address, addresses of Ethernet's own block, subnet anycast
-/// addresses.
+/// Returns true for reserved identifiers (RFC 5453): the subnet-router anycast address, the block
+/// of IANA's Ethernet address block, and subnet anycast addresses.
 const fn is_reserved(id: u64) -> bool {
     id == 0
         || id >> 24 == 0x02_005e_fffe
@@ -262,17 +269,17 @@ mod tests {
         NOW + Duration::from_secs(seconds)
     }
 
-    /// When the only address with a lifetime ends, in seconds.
+    /// Returns the remaining valid lifetime of the only address with one, in seconds.
     fn valid_for(slaac: &Slaac, now: Instant) -> u64 {
         slaac.formed[0].valid_until.since(now).as_millis() / 1000
     }
 
     #[test]
-    fn identifiers_are_the_same_on_the_same_network_and_others_elsewhere() {
+    fn identifiers_are_stable_on_one_network_and_differ_between_networks() {
         // RFC 7217 §4
         let prefix = option(100, 100);
         let of = |secret: [u8; 16], mac, prefix: &ndp::Prefix| {
-            let Heard::New(address) = Slaac::new(secret, mac).on_prefix(NOW, prefix) else {
+            let PrefixUpdate::New(address) = Slaac::new(secret, mac).on_prefix(NOW, prefix) else {
                 panic!("an address");
             };
             address.to_bits() as u64
@@ -292,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_address_is_followed_by_three_others() {
+    fn a_duplicate_address_is_replaced_up_to_three_times() {
         // RFC 7217 §6, §7
         let mut slaac = slaac();
         let mut tried = vec![slaac.link_local()];
@@ -301,11 +308,11 @@ mod tests {
             tried.push(next);
         }
         assert_eq!(tried.len(), 4);
-        assert!(!slaac.is_awaiting(NOW), "RFC 4862 §5.4.5: without one there is no IPv6");
+        assert!(!slaac.is_awaiting(NOW), "RFC 4862 §5.4.5: no IPv6 without a link-local address");
     }
 
     #[test]
-    fn reserved_identifiers_are_known() {
+    fn reserved_identifiers_are_recognised() {
         // RFC 7217 §5, step 3
         for id in [0, 0x0200_5eff_fe00_5213, 0xfdff_ffff_ffff_ff80, 0xfdff_ffff_ffff_ffff] {
             assert!(is_reserved(id), "{id:x}");
@@ -314,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn only_prefixes_for_hosts_make_addresses() {
+    fn only_autonomous_64_bit_prefixes_create_addresses() {
         // RFC 4862 §5.5.3 (a) to (d)
         let good = option(100, 100);
         for bad in [
@@ -325,15 +332,15 @@ mod tests {
             ndp::Prefix { len: 80, ..good },
             option(0, 0),
         ] {
-            assert_eq!(slaac().on_prefix(NOW, &bad), Heard::Nothing, "{bad:?}");
+            assert_eq!(slaac().on_prefix(NOW, &bad), PrefixUpdate::Ignored, "{bad:?}");
         }
-        assert!(matches!(slaac().on_prefix(NOW, &good), Heard::New(_)));
+        assert!(matches!(slaac().on_prefix(NOW, &good), PrefixUpdate::New(_)));
     }
 
     #[test]
-    fn nobody_can_end_an_address_in_less_than_two_hours() {
+    fn no_advertisement_shortens_a_lifetime_to_less_than_two_hours() {
         // RFC 4862 §5.5.3 (e)
-        for (had, told, left) in [
+        for (current, advertised, expected) in [
             (10_000, 20_000, 20_000),
             (10_000, 7_201, 7_201),
             (10_000, 100, 7_200),
@@ -343,41 +350,44 @@ mod tests {
             (5_000, 6_000, 6_000),
         ] {
             let mut slaac = slaac();
-            assert!(matches!(slaac.on_prefix(NOW, &option(had, 0)), Heard::New(_)));
-            assert!(matches!(slaac.on_prefix(NOW, &option(told, 0)), Heard::Renewed(_)));
-            assert_eq!(valid_for(&slaac, NOW), left, "{had} {told}");
+            assert!(matches!(slaac.on_prefix(NOW, &option(current, 0)), PrefixUpdate::New(_)));
+            assert!(matches!(
+                slaac.on_prefix(NOW, &option(advertised, 0)),
+                PrefixUpdate::Renewed(_)
+            ));
+            assert_eq!(valid_for(&slaac, NOW), expected, "{current} {advertised}");
         }
     }
 
     #[test]
-    fn lifetimes_end() {
+    fn addresses_expire() {
         // RFC 4862 §5.5.4
         let mut slaac = slaac();
-        let Heard::New(address) = slaac.on_prefix(NOW, &option(100, 50)) else {
+        let PrefixUpdate::New(address) = slaac.on_prefix(NOW, &option(100, 50)) else {
             panic!("an address");
         };
         assert_eq!(slaac.next_deadline(NOW), Some(at(50)));
         assert_eq!(slaac.take_invalid(at(99)), None);
         assert_eq!(slaac.take_invalid(at(100)), Some(address));
-        assert_eq!(slaac.on_prefix(NOW, &option(u32::MAX, u32::MAX)), Heard::New(address));
-        assert_eq!(slaac.take_invalid(at(1 << 30)), None, "all ones: for ever");
+        assert_eq!(slaac.on_prefix(NOW, &option(u32::MAX, u32::MAX)), PrefixUpdate::New(address));
+        assert_eq!(slaac.take_invalid(at(1 << 30)), None, "all ones: infinite");
     }
 
     #[test]
-    fn routers_are_asked_ever_more_rarely_until_one_answers() {
+    fn router_solicitations_back_off_until_a_router_answers() {
         // RFC 7559 §2, RFC 4861 §6.3.7
         let mut slaac = slaac();
         let address = slaac.link_local();
         assert!(!slaac.take_solicitation(NOW) && slaac.is_awaiting(NOW));
         slaac.on_settled(NOW, address);
-        let mut asked = Vec::new();
+        let mut sent = Vec::new();
         for second in 0..130 {
             if slaac.take_solicitation(at(second)) {
-                asked.push(second);
+                sent.push(second);
             }
         }
-        assert_eq!(asked, [0, 4, 12, 28, 60, 124]);
-        assert!(!slaac.is_awaiting(at(5)), "the program does not wait for ever");
+        assert_eq!(sent, [0, 4, 12, 28, 60, 124]);
+        assert!(!slaac.is_awaiting(at(5)), "the service does not wait forever");
         slaac.on_router();
         assert!(!slaac.take_solicitation(at(100_000)));
     }

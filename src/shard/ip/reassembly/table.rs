@@ -162,18 +162,18 @@ impl Reassembly {
     }
 
     /// Removes one expired datagram per call. Appends the headers of its first fragment to `out`,
-    /// and at most `most` bytes of that fragment's data.
+    /// and at most `len_max` bytes of that fragment's data.
     pub(in crate::shard) fn poll_expired(
         &mut self,
         now: Instant,
-        most: usize,
+        len_max: usize,
         out: &mut Vec<u8>,
     ) -> Option<Expired> {
         if now < self.earliest_expiry {
             return None;
         }
-        let over = self.ages.iter().position(|age| age.expires_at <= now);
-        let Some(index) = over else {
+        let expired = self.ages.iter().position(|age| age.expires_at <= now);
+        let Some(index) = expired else {
             self.earliest_expiry =
                 self.ages.iter().map(|age| age.expires_at).min().unwrap_or(Instant::FAR);
             return None;
@@ -184,7 +184,7 @@ impl Reassembly {
             None => Expired::NoFirstFragment,
             Some(head) => {
                 out.extend_from_slice(head);
-                datagram.append_to(out, datagram.first_len().min(most), &self.pages);
+                datagram.append_to(out, datagram.first_len().min(len_max), &self.pages);
                 Expired::Incomplete { ip_at: usize::from(datagram.ip_at), key: datagram.key }
             }
         };
