@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_round_trip_is_that_of_the_last_minutes() {
+    fn the_minimum_round_trip_covers_the_last_minutes() {
         // RFC 8985 §6.2 step 1: "rather than tracking a simple global minimum of all RTT
         // measurements".
         let least = |samples| after(samples).min_rtt_us();
