@@ -25,7 +25,7 @@ struct Pair {
     remote: IpAddr,
 }
 
-/// What the client has learned about a server.
+/// The client's knowledge of a server.
 #[derive(Clone, Copy, Debug, Default)]
 struct Server {
     cookie: Option<FastOpen>,
@@ -123,9 +123,9 @@ impl Peers {
 
     /// Records the outcome of an attempt. RFC 7413 §4.1.3.1:
     ///   > The client MUST cache negative responses from the server in order to avoid potential
-    ///   > connection failures. Negative responses include the server not acknowledging the data in
-    ///   > the SYN, ICMP error messages, and (most importantly) no response (SYN-ACK) from the server
-    ///   > at all
+    ///   > connection failures. Negative responses include the server not acknowledging the data
+    ///   > in the SYN, ICMP error messages, and (most importantly) no response (SYN-ACK) from the
+    ///   > server at all
     pub(in crate::shard) fn learn(
         &mut self,
         now: Instant,
@@ -163,8 +163,8 @@ impl Peers {
     }
 
     /// Disables Fast Open on a path; the pause doubles each time. RFC 7413 §4.1.3.1:
-    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path (the
-    ///   > source and destination IP addresses and ports) at least temporarily.
+    ///   > For any negative responses, the client SHOULD disable Fast Open on the specific path
+    ///   > (the source and destination IP addresses and ports) at least temporarily.
     fn disable(&mut self, now: Instant, remote: SocketAddr, pause: Duration) {
         if pause == Duration::ZERO {
             return;

@@ -313,7 +313,7 @@ impl Script {
         self.c.snd.iss
     }
 
-    /// What has_pending_output() promises, poll_segment must keep, and the other way round.
+    /// Polls all segments: `has_pending_output` and `poll_segment` must agree.
     fn poll_all(&mut self) {
         loop {
             let pending = self.c.has_pending_output();

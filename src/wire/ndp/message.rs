@@ -180,9 +180,9 @@ fn redirect<'a>(ip: &ipv6::Header, body: &'a [u8]) -> Result<Message<'a>, Error>
     let (destination, options) = rest.split_first_chunk::<16>().ok_or(Error::Truncated)?;
     let (target, destination) = (Ipv6Addr::from(*target), Ipv6Addr::from(*destination));
     // RFC 4861 §8.1:
-    //   > IP Source Address is a link-local address. [...] The ICMP Destination Address field in the
-    //   > redirect message does not contain a multicast address. [...] The ICMP Target Address is
-    //   > either a link-local address (when redirected to a router) or the same as the ICMP
+    //   > IP Source Address is a link-local address. [...] The ICMP Destination Address field in
+    //   > the redirect message does not contain a multicast address. [...] The ICMP Target Address
+    //   > is either a link-local address (when redirected to a router) or the same as the ICMP
     //   > Destination Address
     let valid = ip.src.is_unicast_link_local()
         && !destination.is_multicast()
