@@ -107,7 +107,7 @@ fn command(compiler: &str, object: &Path) -> Command {
     command
 }
 
-/// Turns `#define LINERATE_NAME 7` into `pub const NAME: u32 = 7;`.
+/// Turns `#define LINERATE_NAME 7` into `pub(crate) const NAME: u32 = 7;`.
 fn write_layout(layout: &Path) -> Result<(), String> {
     let header =
         fs::read_to_string(HEADER).map_err(|error| format!("reading {HEADER}: {error}"))?;
@@ -118,7 +118,7 @@ fn write_layout(layout: &Path) -> Result<(), String> {
         let value: u32 = value.trim().parse().map_err(|_| {
             format!("{HEADER}: LINERATE_{name} must be a plain decimal number, not `{value}`")
         })?;
-        writeln!(constants, "pub const {name}: u32 = {value};")
+        writeln!(constants, "pub(crate) const {name}: u32 = {value};")
             .expect("writing to a String cannot fail");
     }
     fs::write(layout, constants).map_err(|error| format!("writing {}: {error}", layout.display()))

@@ -7,14 +7,14 @@ use linerate::wire::checksum::PseudoHeader;
 use linerate::wire::tcp::{HeaderOut, OptionsOut, Timestamps, flag};
 use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, ipv4, tcp, vlan};
 
-pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
-pub const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 254]);
-pub const PORT: u16 = 80;
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
+pub(crate) const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 254]);
+pub(crate) const PORT: u16 = 80;
 
 /// The segment that a client sends next.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Syn,
     Ack,
     Fin,
@@ -35,7 +35,7 @@ struct Slot {
     expected: u16,
 }
 
-pub struct Clients {
+pub(crate) struct Clients {
     slots: Vec<Slot>,
     server_mac: MacAddr,
     clock: u32,
@@ -43,18 +43,18 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub fn new(clients: usize, server_mac: MacAddr) -> Self {
+    pub(crate) fn new(clients: usize, server_mac: MacAddr) -> Self {
         let slots = vec![Slot { port: 1024, ..Slot::default() }; clients];
         Self { slots, server_mac, clock: 1, complaints: 0 }
     }
 
     /// Answers that were missing or not the expected ones.
-    pub const fn complaints(&self) -> usize {
+    pub(crate) const fn complaints(&self) -> usize {
         self.complaints
     }
 
     /// Writes the frame of a client's step.
-    pub fn write(&mut self, slot: u32, step: Step, frame: &mut Frame) {
+    pub(crate) fn write(&mut self, slot: u32, step: Step, frame: &mut Frame) {
         self.clock = self.clock.wrapping_add(1);
         let client = &mut self.slots[slot as usize];
         // The server did not answer the previous step.
@@ -97,7 +97,7 @@ impl Clients {
     }
 
     /// Checks an answer and updates the client's state.
-    pub fn read(&mut self, frame: &[u8]) {
+    pub(crate) fn read(&mut self, frame: &[u8]) {
         if self.note(frame).is_none() {
             self.complaints += 1;
         }
@@ -128,7 +128,7 @@ fn address(slot: u32) -> Ipv4Addr {
 }
 
 /// The gateway's ARP request for the server's address.
-pub fn ask_for_server(frame: &mut Frame) {
+pub(crate) fn ask_for_server(frame: &mut Frame) {
     let bytes = frame.buffer();
     let (ethertype, vlan) = (EtherType::ARP, vlan::Tags::NONE);
     ethernet::Header { dst: MacAddr::BROADCAST, src: GATEWAY_MAC, ethertype, vlan }

@@ -8,7 +8,7 @@ const FRAMES: usize = 4096;
 /// Bytes per frame, as in a UMEM of AF_XDP.
 const CHUNK: usize = 2048;
 
-pub struct PreparedLink {
+pub(crate) struct PreparedLink {
     area: Area,
     /// Prepared frames in the order of arrival, cut into batches.
     prepared: Vec<Vec<Frame>>,
@@ -19,7 +19,7 @@ pub struct PreparedLink {
 
 impl PreparedLink {
     /// Creates a link that delivers batches of up to `batch` frames.
-    pub fn new(batch: usize) -> Self {
+    pub(crate) fn new(batch: usize) -> Self {
         Self {
             area: Area::new(FRAMES, CHUNK),
             prepared: Vec::new(),
@@ -30,7 +30,7 @@ impl PreparedLink {
     }
 
     /// Prepares one frame.
-    pub fn prepare(&mut self, write: impl FnOnce(&mut Frame)) {
+    pub(crate) fn prepare(&mut self, write: impl FnOnce(&mut Frame)) {
         let mut frame = self.area.reserve().expect("more frames than are prepared");
         write(&mut frame);
         match self.prepared.last_mut().filter(|last| last.len() < self.batch) {
@@ -43,12 +43,12 @@ impl PreparedLink {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.next == self.prepared.len()
     }
 
     /// Reads the sent frames.
-    pub fn read_answers(&mut self, mut read: impl FnMut(&[u8])) {
+    pub(crate) fn read_answers(&mut self, mut read: impl FnMut(&[u8])) {
         self.prepared.clear();
         self.next = 0;
         for frame in self.sent.drain(..) {

@@ -14,7 +14,7 @@ const FRAME_NS_AT_10G: f64 = 67.2;
 
 /// The measured stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Stack {
+pub(crate) enum Stack {
     Linerate,
     Smoltcp,
 }
@@ -34,7 +34,7 @@ impl Stack {
 
 /// One run.
 #[derive(Clone, Copy)]
-pub struct Workload {
+pub(crate) struct Workload {
     pub stack: Stack,
     /// Connections held open.
     pub concurrency: usize,
@@ -50,7 +50,7 @@ const PEER_CONCURRENCY: [usize; 2] = [1_000, 10_000];
 const PEER_BATCH: usize = 64;
 const PEER_CONNECTIONS: usize = 4_000;
 
-pub struct Options {
+pub(crate) struct Options {
     pub json: bool,
     /// Measures in this process. Otherwise each workload runs in a process of its own, since memory
     /// that one leaves in the allocator would be missing from the figure of the next.
@@ -64,7 +64,7 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn from_arguments() -> Self {
+    pub(crate) fn from_arguments() -> Self {
         let mut options = Self {
             json: false,
             alone: false,
@@ -98,7 +98,7 @@ impl Options {
     }
 
     /// Returns the workloads: those asked for on one stack, or those of linerate and of its peers.
-    pub fn workloads(&self) -> Vec<Workload> {
+    pub(crate) fn workloads(&self) -> Vec<Workload> {
         let stack = self.stack.unwrap_or(Stack::Linerate);
         let mut workloads = Vec::new();
         for &concurrency in &self.concurrency {
@@ -135,7 +135,7 @@ fn usage(wrong: &str) -> ! {
 }
 
 /// The result of one workload.
-pub struct Measured {
+pub(crate) struct Measured {
     pub workload: Workload,
     /// Nanoseconds per open and close, the median round.
     pub ns_per_connection: f64,
@@ -174,7 +174,7 @@ impl Measured {
 }
 
 /// Measures one workload in a child process.
-pub fn in_a_process_of_its_own(workload: Workload) -> Measured {
+pub(crate) fn in_a_process_of_its_own(workload: Workload) -> Measured {
     let program = std::env::current_exe().expect("a program has a path");
     let Workload { stack, concurrency, batch, connections } = workload;
     let numbers = [concurrency, batch, connections].map(|n| n.to_string());
@@ -197,14 +197,14 @@ pub fn in_a_process_of_its_own(workload: Workload) -> Measured {
     }
 }
 
-pub struct Report {
+pub(crate) struct Report {
     json: bool,
     workloads: Vec<Value>,
     peers: Vec<Value>,
 }
 
 impl Report {
-    pub fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         if !json {
             println!("one core: open and close of a connection, 4 frames in, 2 out");
             println!(
@@ -223,7 +223,7 @@ impl Report {
         Self { json, workloads: Vec::new(), peers: Vec::new() }
     }
 
-    pub fn add(&mut self, measured: Measured) {
+    pub(crate) fn add(&mut self, measured: Measured) {
         if !self.json {
             println!(
                 "{:<9} {:>11} {:>6} {:>10.1} {:>8.1} {:>10.1} {:>12.0} {:>8.2} {:>9.0}",
@@ -244,7 +244,7 @@ impl Report {
         list.push(measured.to_json());
     }
 
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         let rates: Vec<Value> = [10.0, 25.0, 40.0, 100.0]
             .iter()
             .map(|gigabits| {
@@ -278,7 +278,7 @@ impl Report {
 }
 
 /// Returns the resident memory of this process, bytes.
-pub fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

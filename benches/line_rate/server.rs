@@ -11,10 +11,10 @@ use super::clients;
 use super::link::PreparedLink;
 
 /// The server's MAC address.
-pub const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+pub(crate) const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// A stack under load.
-pub trait Server {
+pub(crate) trait Server {
     /// Receives one batch from the link and answers it.
     fn turn(&mut self, nanos: u64, link: &mut PreparedLink);
 }
@@ -29,11 +29,11 @@ impl Service for Closer {
 }
 
 /// One shard of linerate.
-pub struct Linerate(Shard);
+pub(crate) struct Linerate(Shard);
 
 impl Linerate {
     /// Creates a shard with room for `connections` that receives batches of up to `batch` frames.
-    pub fn new(connections: usize, batch: usize) -> Self {
+    pub(crate) fn new(connections: usize, batch: usize) -> Self {
         let mut config = Config::new(MAC, vec![(clients::SERVER.into(), 24)], [7; 32]);
         config.role = Role::Shared;
         config.limits = Limits {

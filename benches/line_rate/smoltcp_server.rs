@@ -22,7 +22,7 @@ use super::server::{MAC, Server};
 const BUFFER: usize = 512;
 
 /// An interface with a socket for each connection.
-pub struct Smoltcp {
+pub(crate) struct Smoltcp {
     interface: Interface,
     sockets: SocketSet<'static>,
     handles: Vec<SocketHandle>,
@@ -31,7 +31,7 @@ pub struct Smoltcp {
 
 impl Smoltcp {
     /// Creates an interface with `connections` listening sockets.
-    pub fn new(connections: usize, batch: usize) -> Self {
+    pub(crate) fn new(connections: usize, batch: usize) -> Self {
         let mut link = PreparedLink::new(batch);
         let mut wire = Wire::new(&mut link, Vec::new());
         let config = Config::new(EthernetAddress(MAC.0).into());

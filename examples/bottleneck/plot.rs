@@ -13,7 +13,7 @@ const COLOURS: [&str; 4] = ["#1f6feb", "#d1572b", "#2a8a4a", "#8250df"];
 
 /// Plots every flow's congestion window in kilobytes, with a line at the bandwidth-delay product
 /// and one where the queue is full.
-pub fn windows(title: &str, bottleneck: &Bottleneck, report: &Report) -> String {
+pub(crate) fn windows(title: &str, bottleneck: &Bottleneck, report: &Report) -> String {
     let samples = || report.flows.iter().flat_map(|flow| &flow.samples);
     let seconds = samples().map(|sample| sample.at.as_secs_f64()).fold(1.0, f64::max);
     let full = bottleneck.bdp() as f64 * (1.0 + bottleneck.queue_bdp) / 1e3;

@@ -15,7 +15,7 @@
 //! | `app` | the service |
 //! | `shard`, `turn` | the control surface; the order of the steps |
 //!
-//! Types below, steps above: a file that defines a type which [`engine::Engine`], the endpoint or
+//! Types below, steps above: a file that defines a type which `engine::Engine`, the endpoint or
 //! the IP layer holds contains no method of theirs.
 
 mod app;

@@ -36,7 +36,7 @@ impl Default for WorldConfig {
 
 /// Wraps the host's end of a cable, for instance in an impairment. The number is a random seed for
 /// it.
-pub type Wrap<'a> = &'a mut dyn FnMut(MemoryLink, u64) -> Box<dyn Link>;
+pub(super) type Wrap<'a> = &'a mut dyn FnMut(MemoryLink, u64) -> Box<dyn Link>;
 
 /// Hosts, a switch and a clock.
 pub struct World {

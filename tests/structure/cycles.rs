@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the cycles of `graph`, each sorted.
-pub fn of(graph: &Graph) -> Vec<Vec<String>> {
+pub(crate) fn of(graph: &Graph) -> Vec<Vec<String>> {
     let mut search = Search { graph, ..Search::new(graph) };
     for node in graph.keys() {
         if !search.numbers.contains_key(node.as_str()) {

@@ -11,7 +11,7 @@ use super::lexer::{self, Source};
 const REEXPORTS_MAX: usize = 8;
 
 /// A crate, by module path: `tcp::state::marks`; the root is the empty path.
-pub struct Crate {
+pub(crate) struct Crate {
     modules: BTreeMap<Vec<String>, Module>,
 }
 
@@ -28,14 +28,14 @@ struct Module {
 
 impl Crate {
     /// Reads the crate whose root is in `folder`, without unit tests.
-    pub fn read(root: &Path, folder: &str) -> Self {
+    pub(crate) fn read(root: &Path, folder: &str) -> Self {
         let sources = lexer::collect(root, folder);
         let modules = sources.iter().filter(|source| !source.is_test());
         Self { modules: modules.map(|s| (module_path(&s.path, folder), Module::new(s))).collect() }
     }
 
     /// Returns, for each file, the files that define the names in it.
-    pub fn imports(&self) -> BTreeMap<String, BTreeSet<String>> {
+    pub(crate) fn imports(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut graph = BTreeMap::new();
         for (path, module) in &self.modules {
             let mut files = BTreeSet::new();

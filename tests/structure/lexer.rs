@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// A source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Path relative to the root of the workspace.
     pub path: String,
     /// Content of the file.
@@ -12,7 +12,7 @@ pub struct Source {
 }
 
 /// Reads the Rust files below `folder`, sorted by path.
-pub fn collect(root: &Path, folder: &str) -> Vec<Source> {
+pub(crate) fn collect(root: &Path, folder: &str) -> Vec<Source> {
     let mut sources = Vec::new();
     let mut folders = vec![root.join(folder)];
     while let Some(folder) = folders.pop() {
@@ -34,18 +34,18 @@ pub fn collect(root: &Path, folder: &str) -> Vec<Source> {
 
 impl Source {
     /// Returns true for a file of unit tests.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
     /// Returns the text with comments and the contents of strings and characters replaced by
     /// spaces.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         blank(&self.text)
     }
 
     /// Returns the code before an inline test module, which stands last in a file.
-    pub fn code_without_tests(&self) -> String {
+    pub(crate) fn code_without_tests(&self) -> String {
         let code = self.code();
         let tests = code.match_indices("#[cfg(test)]").find(|(at, _)| {
             let item = code[at + "#[cfg(test)]".len()..].trim_start();
@@ -56,7 +56,7 @@ impl Source {
     }
 
     /// Returns each function with a body: its name, and its lines from `fn` to the closing brace.
-    pub fn functions(&self) -> Vec<(String, usize)> {
+    pub(crate) fn functions(&self) -> Vec<(String, usize)> {
         let code = self.code();
         let starts = code.match_indices("fn ").filter(|(at, _)| is_word_start(&code, *at));
         starts.filter_map(|(at, _)| function_at(&code[at..])).collect()

@@ -55,7 +55,7 @@ fn serial() -> u32 {
 
 /// Runs `body` in a process inside the `near` namespace of a new pair. `name` is the name of the
 /// calling test.
-pub fn test_in_namespace(name: &str, body: impl FnOnce()) {
+pub(crate) fn test_in_namespace(name: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -72,7 +72,7 @@ pub fn test_in_namespace(name: &str, body: impl FnOnce()) {
 }
 
 /// Runs one `ip` command; panics if it fails.
-pub fn ip(arguments: &str) -> String {
+pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip")
         .args(arguments.split_whitespace())
         .output()
@@ -86,7 +86,7 @@ pub fn ip(arguments: &str) -> String {
 }
 
 /// Runs one `ip` command in the namespace of `far`.
-pub fn ip_of_far(arguments: &str) -> String {
+pub(crate) fn ip_of_far(arguments: &str) -> String {
     ip(&format!("-n {} {arguments}", far()))
 }
 
@@ -99,19 +99,19 @@ fn printed(output: &Output) -> String {
 }
 
 /// Returns how a program is attached to an interface: `xdp` (native), `xdpgeneric`, or `None`.
-pub fn xdp_of(interface: &str) -> Option<String> {
+pub(crate) fn xdp_of(interface: &str) -> Option<String> {
     let flags = ip(&format!("-o link show dev {interface}"));
     let words = flags.split([' ', '/']).map(str::trim);
     words.into_iter().find(|word| matches!(*word, "xdp" | "xdpgeneric")).map(str::to_owned)
 }
 
 /// Returns true if a TCP connection from the namespace of `far` opens.
-pub fn reaches(address: SocketAddr) -> bool {
+pub(crate) fn reaches(address: SocketAddr) -> bool {
     from_far(move || TcpStream::connect_timeout(&address, Duration::from_millis(800)).is_ok())
 }
 
 /// Sends the SYNs of `times` connections from the namespace of `far` without waiting for replies.
-pub fn knock(address: SocketAddr, times: u64) {
+pub(crate) fn knock(address: SocketAddr, times: u64) {
     from_far(move || {
         for _ in 0..times {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a TCP socket");

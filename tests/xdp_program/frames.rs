@@ -1,43 +1,49 @@
 //! Hand-written frames, with as much of each format as the XDP program distinguishes.
 
-pub const IP4: u16 = 0x0800;
-pub const IP6: u16 = 0x86dd;
-pub const ARP: u16 = 0x0806;
-pub const VLAN: u16 = 0x8100;
-pub const SERVICE_VLAN: u16 = 0x88a8;
+pub(crate) const IP4: u16 = 0x0800;
+pub(crate) const IP6: u16 = 0x86dd;
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const VLAN: u16 = 0x8100;
+pub(crate) const SERVICE_VLAN: u16 = 0x88a8;
 
-pub const ICMP: u8 = 1;
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
-pub const ICMP6: u8 = 58;
-pub const HOP_BY_HOP: u8 = 0;
-pub const ROUTING: u8 = 43;
-pub const FRAGMENT: u8 = 44;
-pub const DESTINATION: u8 = 60;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const ICMP6: u8 = 58;
+pub(crate) const HOP_BY_HOP: u8 = 0;
+pub(crate) const ROUTING: u8 = 43;
+pub(crate) const FRAGMENT: u8 = 44;
+pub(crate) const DESTINATION: u8 = 60;
 
-pub const OURS4: [u8; 4] = [10, 0, 0, 1];
-pub const PEER4: [u8; 4] = [10, 0, 0, 2];
-pub const OURS6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
-pub const PEER6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+pub(crate) const OURS4: [u8; 4] = [10, 0, 0, 1];
+pub(crate) const PEER4: [u8; 4] = [10, 0, 0, 2];
+pub(crate) const OURS6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
+pub(crate) const PEER6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 /// A foreign address in the same solicited-node group as `OURS6`.
-pub const TWIN6: [u8; 16] = [0xfd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
-pub const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+pub(crate) const TWIN6: [u8; 16] = [0xfd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
+pub(crate) const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
-pub fn eth(ethertype: u16, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn eth(ethertype: u16, payload: Vec<u8>) -> Vec<u8> {
     [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..], &ethertype.to_be_bytes(), &payload].concat()
 }
 
 /// Returns the rest of a VLAN tag: control information and the type of the payload.
-pub fn outer_type(ethertype: u16) -> [u8; 4] {
+pub(crate) fn outer_type(ethertype: u16) -> [u8; 4] {
     let [high, low] = ethertype.to_be_bytes();
     [0x20, 7, high, low]
 }
 
-pub fn ipv4(from: [u8; 4], to: [u8; 4], protocol: u8, options: u8, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn ipv4(
+    from: [u8; 4],
+    to: [u8; 4],
+    protocol: u8,
+    options: u8,
+    payload: Vec<u8>,
+) -> Vec<u8> {
     ipv4_with(from, to, protocol, options, 0, payload)
 }
 
-pub fn ipv4_with(
+pub(crate) fn ipv4_with(
     from: [u8; 4],
     to: [u8; 4],
     protocol: u8,
@@ -59,7 +65,7 @@ pub fn ipv4_with(
     packet
 }
 
-pub fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: Vec<u8>) -> Vec<u8> {
     let length = u16::try_from(payload.len()).expect("fits an IPv6 packet");
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend(length.to_be_bytes());
@@ -72,7 +78,7 @@ pub fn ipv6(from: [u8; 16], to: [u8; 16], next: u8, payload: Vec<u8>) -> Vec<u8>
 
 /// Builds a chain of extension headers of `8 + 8 * length` bytes each that ends in `last`. The
 /// header before it names the first kind.
-pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u8> {
     let mut chain = Vec::new();
     for next in kinds[1..].iter().chain([&last]) {
         chain.extend([*next, length]);
@@ -84,30 +90,30 @@ pub fn extensions(kinds: &[u8], length: u8, last: u8, payload: Vec<u8>) -> Vec<u
 
 /// Builds a fragment header. `offset` is the field on the wire: units of eight bytes shifted by
 /// three, and the more-fragments bit.
-pub fn fragment_header(next: u8, offset: u16, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn fragment_header(next: u8, offset: u16, payload: Vec<u8>) -> Vec<u8> {
     let [high, low] = offset.to_be_bytes();
     [&[next, 0, high, low, 0, 0, 0, 9][..], &payload].concat()
 }
 
-pub fn ports(source: u16, destination: u16) -> Vec<u8> {
+pub(crate) fn ports(source: u16, destination: u16) -> Vec<u8> {
     [source.to_be_bytes(), destination.to_be_bytes(), [0, 0], [0, 1]].concat()
 }
 
-pub fn tcp(destination: u16) -> Vec<u8> {
+pub(crate) fn tcp(destination: u16) -> Vec<u8> {
     let mut segment = ports(40_000, destination);
     segment.extend([0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]);
     segment
 }
 
-pub fn icmp(kind: u8, quote: Vec<u8>) -> Vec<u8> {
+pub(crate) fn icmp(kind: u8, quote: Vec<u8>) -> Vec<u8> {
     [&[kind, 0, 0, 0, 0, 0, 0, 0][..], &quote].concat()
 }
 
-pub fn arp(target: [u8; 4]) -> Vec<u8> {
+pub(crate) fn arp(target: [u8; 4]) -> Vec<u8> {
     arp_of(PEER4, target)
 }
 
-pub fn arp_of(sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
+pub(crate) fn arp_of(sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
     let mut message = vec![0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 2];
     message.extend(sender);
     message.extend([0; 6]);
@@ -115,37 +121,37 @@ pub fn arp_of(sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
     message
 }
 
-pub fn solicited_node(address: [u8; 16]) -> [u8; 16] {
+pub(crate) fn solicited_node(address: [u8; 16]) -> [u8; 16] {
     let [.., a, b, c] = address;
     [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]
 }
 
-pub fn neighbour(kind: u8, to: [u8; 16], target: [u8; 16]) -> Vec<u8> {
+pub(crate) fn neighbour(kind: u8, to: [u8; 16], target: [u8; 16]) -> Vec<u8> {
     eth(IP6, ipv6(PEER6, to, ICMP6, icmp(kind, target.to_vec())))
 }
 
-pub fn solicitation(to: [u8; 16], target: [u8; 16]) -> Vec<u8> {
+pub(crate) fn solicitation(to: [u8; 16], target: [u8; 16]) -> Vec<u8> {
     neighbour(135, to, target)
 }
 
-pub fn v4_of(protocol: u8, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn v4_of(protocol: u8, payload: Vec<u8>) -> Vec<u8> {
     eth(IP4, ipv4(PEER4, OURS4, protocol, 0, payload))
 }
 
-pub fn v6_of(next: u8, payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn v6_of(next: u8, payload: Vec<u8>) -> Vec<u8> {
     eth(IP6, ipv6(PEER6, OURS6, next, payload))
 }
 
-pub fn v4(segment: Vec<u8>) -> Vec<u8> {
+pub(crate) fn v4(segment: Vec<u8>) -> Vec<u8> {
     v4_of(TCP, segment)
 }
 
-pub fn v6(segment: Vec<u8>) -> Vec<u8> {
+pub(crate) fn v6(segment: Vec<u8>) -> Vec<u8> {
     v6_of(TCP, segment)
 }
 
 /// Returns one frame for each path through the program, each redirected in one of the two roles.
-pub fn corpus() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let quote4 = ipv4(OURS4, PEER4, TCP, 8, ports(8080, 443));
     let quote6 = ipv6(OURS6, PEER6, TCP, ports(8080, 443));
     let tagged = |inner| [&outer_type(VLAN)[..], &outer_type(inner)].concat();

@@ -21,7 +21,7 @@ const MONTHS: [&str; 12] = [
 
 /// A date and a time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Civil {
+pub(crate) struct Civil {
     year: u64,
     month: usize,
     day: u64,
@@ -33,7 +33,7 @@ pub struct Civil {
 
 impl Civil {
     /// Converts a point in time to UTC. Times before 1970 become the start of 1970.
-    pub fn of(time: SystemTime) -> Self {
+    pub(crate) fn of(time: SystemTime) -> Self {
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let days = seconds / 86_400;
         // Howard Hinnant, "chrono-compatible low-level date algorithms": a year starts in March, so
@@ -56,14 +56,14 @@ impl Civil {
     }
 
     /// Formats `Tuesday, February 29, 2000 12:34:56-UTC` and CRLF, as RFC 867 suggests.
-    pub fn daytime_line(&self) -> String {
+    pub(crate) fn daytime_line(&self) -> String {
         let Self { year, month, day, weekday, hour, minute, second } = *self;
         let (weekday, month) = (DAYS[weekday], MONTHS[month]);
         format!("{weekday}, {month} {day}, {year} {hour:02}:{minute:02}:{second:02}-UTC\r\n")
     }
 
     /// Formats `Tue, 29 Feb 2000 12:34:56 GMT`: IMF-fixdate (RFC 9110 §5.6.7).
-    pub fn http_date(&self) -> String {
+    pub(crate) fn http_date(&self) -> String {
         let Self { year, month, day, weekday, hour, minute, second } = *self;
         let (weekday, month) = (&DAYS[weekday][..3], &MONTHS[month][..3]);
         format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")

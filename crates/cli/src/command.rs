@@ -35,7 +35,7 @@ enum Command {
 }
 
 /// Parses the arguments and runs the subcommand.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     // clap prints help to standard output (status 0) and usage errors to standard error (status 2).
     let result = match CommandLine::parse().command {
         Command::Check(options) => check::run(&options),

@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Returns a failure if the options do not fit this host, or if the stack does not start.
-pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
+pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let config = stack_config::from_job(job)?;
     let control = ControlServer::open(job.options.control.as_ref(), &config.interface)?;
     let mut stack = Stack::start(&config, |worker| (job.make_service)(worker))

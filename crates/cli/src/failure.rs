@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Origin of a failure. Determines the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
+pub(crate) enum FailureKind {
     /// Invalid command line: exit status 2.
     Usage,
     /// Problem of the host, the network or the peer: exit status 1.
@@ -13,7 +13,7 @@ pub enum FailureKind {
 
 /// An error message for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     kind: FailureKind,
     failed: String,
     cause: String,
@@ -22,7 +22,7 @@ pub struct Failure {
 
 impl Failure {
     /// Creates a failure of the host, the network or the peer.
-    pub fn new(
+    pub(crate) fn new(
         failed: impl Into<String>,
         cause: impl fmt::Display,
         remedy: impl Into<String>,
@@ -36,7 +36,7 @@ impl Failure {
     }
 
     /// Creates a failure of an invalid command line.
-    pub fn usage(
+    pub(crate) fn usage(
         failed: impl Into<String>,
         cause: impl fmt::Display,
         remedy: impl Into<String>,
@@ -45,7 +45,7 @@ impl Failure {
     }
 
     /// Returns the exit status: 1 or 2.
-    pub fn exit_status(&self) -> u8 {
+    pub(crate) fn exit_status(&self) -> u8 {
         match self.kind {
             FailureKind::Runtime => 1,
             FailureKind::Usage => 2,

@@ -16,11 +16,11 @@ use super::options::StackOptions;
 use super::stop::Stop;
 
 /// Creates the service of the worker with the given index.
-pub type MakeService<'a> = &'a dyn Fn(usize) -> Box<dyn Service + Send>;
+pub(crate) type MakeService<'a> = &'a dyn Fn(usize) -> Box<dyn Service + Send>;
 
 /// A TCP port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub(crate) struct Listen {
     /// Port number, on every address of the stack.
     pub port: u16,
     /// Maximum number of connections waiting to be accepted.
@@ -28,7 +28,7 @@ pub struct Listen {
 }
 
 /// A program for an engine to run.
-pub struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// Validated options of the stack.
     pub options: &'a StackOptions,
     /// Listeners, in the order of their `ListenerId`s.
@@ -43,7 +43,7 @@ pub struct Job<'a> {
 
 /// Final report of an engine: its non-zero counters by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Drops by reason, frames, resets and so on.
     pub counters: Vec<(String, u64)>,
 }

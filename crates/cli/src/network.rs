@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// An address with its prefix length: `10.0.0.1/24`, `fd00::1/64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
+pub(crate) struct Cidr {
     /// The address, host bits included.
     pub address: IpAddr,
     /// Prefix length in bits. An address without one gets the full length: 32 or 128.
@@ -40,7 +40,7 @@ impl fmt::Display for Cidr {
 
 /// A list of small numbers: `0`, `0-3`, `0,2,4-5`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Numbers(pub Vec<u32>);
+pub(crate) struct Numbers(pub Vec<u32>);
 
 impl FromStr for Numbers {
     type Err = String;
@@ -69,7 +69,7 @@ impl FromStr for Numbers {
 }
 
 /// Parses seconds, as in `10` or `0.5`, up to a year.
-pub fn seconds(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "give seconds, as in 10 or 0.5")?;
     if !(seconds.is_finite() && (0.0..=31_536_000.0).contains(&seconds)) {
         return Err("give seconds from 0 to 31536000 (a year)".into());
@@ -78,7 +78,7 @@ pub fn seconds(text: &str) -> Result<std::time::Duration, String> {
 }
 
 /// Parses bytes with an optional unit: `64`, `16k`, `100M`, `1G` (powers of 1024).
-pub fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {
         "" | "B" => 1,

@@ -12,7 +12,7 @@ use super::sizes::{BufferSizes, Size};
 
 /// The TCP implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stack {
+pub(crate) enum Stack {
     /// This stack, over AF_XDP.
     Linerate,
     /// The kernel's sockets, over epoll.
@@ -21,7 +21,7 @@ pub enum Stack {
 
 impl Stack {
     /// Returns the name as reports write it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Linerate => "linerate",
             Self::Kernel => "kernel",
@@ -31,7 +31,7 @@ impl Stack {
 
 /// Sharing of the interface with the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// The stack has addresses of its own and answers ARP, NDP and ICMP echo itself.
     Exclusive,
     /// The interface keeps the kernel's address; the stack takes over only the ports of the
@@ -41,7 +41,7 @@ pub enum Mode {
 
 /// The XDP attach mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum XdpMode {
+pub(crate) enum XdpMode {
     /// Native, or generic if the driver does not support native; the start-up log shows which.
     Auto,
     /// In the driver.
@@ -52,7 +52,7 @@ pub enum XdpMode {
 
 /// Duplicate address detection: checks that no other host uses the stack's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// Probes for a quarter of a second.
     Quick,
     /// Uses the intervals of RFC 5227 and RFC 4862: up to seven seconds.
@@ -63,7 +63,7 @@ pub enum Claim {
 
 /// Zero-copy mode of the AF_XDP sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ZeroCopy {
+pub(crate) enum ZeroCopy {
     /// Zero-copy if the driver supports it; the start-up log shows which.
     Auto,
     /// Zero-copy; fails if the driver does not support it.
@@ -74,7 +74,7 @@ pub enum ZeroCopy {
 
 /// Congestion control of new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CongestionControl {
+pub(crate) enum CongestionControl {
     /// RFC 5681, RFC 6582.
     Newreno,
     /// RFC 9438.
@@ -87,7 +87,7 @@ pub enum CongestionControl {
 
 impl CongestionControl {
     /// Returns the name as the command line writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Newreno => "newreno",
             Self::Cubic => "cubic",
@@ -97,7 +97,7 @@ impl CongestionControl {
     }
 
     /// Returns the kernel's name for it.
-    pub fn kernel_name(self) -> &'static str {
+    pub(crate) fn kernel_name(self) -> &'static str {
         match self {
             Self::Newreno => "reno",
             Self::Cubic => "cubic",
@@ -109,7 +109,7 @@ impl CongestionControl {
 
 /// Early exit from the first slow start of CUBIC, before a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SlowStart {
+pub(crate) enum SlowStart {
     /// HyStart++ (RFC 9406): slows down when round trips grow, and exits if they stay longer.
     #[value(name = "hystart++")]
     HystartPlusPlus,
@@ -121,7 +121,7 @@ pub enum SlowStart {
 
 /// Explicit congestion notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Ecn {
+pub(crate) enum Ecn {
     /// Never.
     Off,
     /// When the peer requests it.
@@ -134,7 +134,7 @@ pub enum Ecn {
 
 /// Packetization layer path MTU discovery (RFC 4821): the paths that are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Probing {
+pub(crate) enum Probing {
     /// None: the path MTU follows ICMP messages only.
     Off,
     /// Black holes: paths that drop large packets without an ICMP message.
@@ -145,7 +145,7 @@ pub enum Probing {
 
 /// Behaviour of an idle worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Idle {
+pub(crate) enum Idle {
     /// Poll without a pause: lowest latency, a core at 100 %.
     Spin,
     /// Poll for a moment, then sleep until something arrives; sleep at once while other threads
@@ -158,7 +158,7 @@ pub enum Idle {
 /// The stack, its interface and its settings.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
-pub struct StackOptions {
+pub(crate) struct StackOptions {
     /// TCP stack: linerate over AF_XDP, or the kernel's sockets over epoll for comparison
     #[arg(long, value_enum, default_value = "linerate")]
     pub stack: Stack,
@@ -332,7 +332,7 @@ impl StackOptions {
     ///
     /// # Errors
     /// Returns a usage failure for an invalid combination.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.stack {
             Stack::Linerate => self.check_linerate()?,
             Stack::Kernel => self.check_kernel()?,
@@ -404,7 +404,7 @@ impl StackOptions {
     }
 
     /// Returns the number of workers: one per queue, without --queues one per core, else one.
-    pub fn workers(&self) -> usize {
+    pub(crate) fn workers(&self) -> usize {
         match (&self.queues, &self.cores) {
             (Some(queues), _) => queues.0.len(),
             (None, Some(cores)) if self.stack == Stack::Kernel => cores.0.len(),

@@ -34,7 +34,7 @@ Examples:
   linerate serve --interface eth0 --address 10.0.0.2/24 --address fd00::2/64 --service close:9000 \\
       --queues 0-1 --cores 2,3 --idle spin
   linerate serve --stack kernel --service echo:7007")]
-pub struct Options {
+pub(crate) struct Options {
     /// A service and its TCP port, for example echo:7; repeat for several
     #[arg(long = "service", value_name = "NAME:PORT", required = true)]
     services: Vec<Named>,
@@ -60,7 +60,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When the options make no sense, the file cannot be read, or the stack does not come up.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     check_ports(&options.services)?;
     options.stack.check()?;
     let content = Arc::new(content(options)?);

@@ -29,7 +29,7 @@ Examples:
   linerate simulate --seed 7
   linerate simulate --runs 10000
   linerate simulate --seed 7 --verbose --pcap seven.pcap")]
-pub struct Options {
+pub(crate) struct Options {
     /// Seed of the first world [default: a new one each time, printed at the start]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -84,7 +84,7 @@ impl Totals {
 ///
 /// # Errors
 /// When an invariant breaks in any world, or the capture file cannot be written.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.pcap.is_some() && options.runs > 1 {
         return Err(Failure::usage(
             "cannot capture these worlds",

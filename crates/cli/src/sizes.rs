@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// A number of bytes, with binary units: `4096`, `64K`, `16M`, `2G`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 impl FromStr for Size {
     type Err = String;
@@ -36,7 +36,7 @@ impl fmt::Display for Size {
 
 /// Initial and maximum size of a buffer: `64K:16M`. A single size sets both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BufferSizes {
+pub(crate) struct BufferSizes {
     /// Initial size in bytes.
     pub initial: u32,
     /// Maximum size in bytes.

@@ -9,7 +9,7 @@ use super::{engine, kernel};
 ///
 /// # Errors
 /// When the stack cannot be started.
-pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
+pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     match job.options.stack {
         Stack::Linerate => engine::run(job),
         Stack::Kernel => kernel::run(job),

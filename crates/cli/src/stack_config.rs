@@ -18,7 +18,7 @@ use super::sizes::Size;
 ///
 /// # Errors
 /// Returns a failure if the queues or the impairments make no sense.
-pub fn from_job(job: &Job<'_>) -> Result<StackConfig, Failure> {
+pub(crate) fn from_job(job: &Job<'_>) -> Result<StackConfig, Failure> {
     let options = job.options;
     let addresses = options.addresses.iter().map(|cidr| (cidr.address, cidr.prefix)).collect();
     let mut config = StackConfig::new(options.interface.clone().unwrap_or_default(), addresses);

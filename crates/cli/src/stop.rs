@@ -9,7 +9,7 @@ use super::failure::Failure;
 
 /// A shared flag that is raised once and stays raised.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Returns a flag that SIGINT and SIGTERM raise. A second signal ends the process immediately,
@@ -17,7 +17,7 @@ impl Stop {
     ///
     /// # Errors
     /// When the handlers cannot be installed.
-    pub fn on_signals() -> Result<Self, Failure> {
+    pub(crate) fn on_signals() -> Result<Self, Failure> {
         let stop = Self::default();
         for signal in [SIGINT, SIGTERM] {
             // The order matters: at the first signal the conditional handler must find the flag
@@ -36,7 +36,7 @@ impl Stop {
     }
 
     /// Returns true once the flag is raised.
-    pub fn is_raised(&self) -> bool {
+    pub(crate) fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

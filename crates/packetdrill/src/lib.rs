@@ -30,4 +30,4 @@ mod program;
 mod socket;
 mod world;
 
-pub use ffi::packetdrill_interface_init;
+pub use ffi::{Interface, packetdrill_interface_init};

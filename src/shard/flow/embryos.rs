@@ -19,7 +19,7 @@ struct Entry {
 const _: () = assert!(size_of::<Entry>() <= 48);
 
 /// The SYN table.
-pub struct Embryos {
+pub(crate) struct Embryos {
     entries: Vec<Entry>,
     /// Number of the local address of each embryo.
     locals: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct Embryos {
 
 impl Embryos {
     /// Creates a table for `capacity` embryos.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
         Self {
             entries: pages::reserve(capacity),
@@ -42,22 +42,22 @@ impl Embryos {
     }
 
     /// Returns the number of embryos of all listeners.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
     /// Returns true if the table is full and the next SYN needs a cookie.
-    pub const fn is_full(&self) -> bool {
+    pub(crate) const fn is_full(&self) -> bool {
         self.len() >= self.capacity
     }
 
     /// Returns the number of embryos of one listener.
-    pub fn of_listener(&self, listener: u16) -> usize {
+    pub(crate) fn of_listener(&self, listener: u16) -> usize {
         self.listeners.get(usize::from(listener)).map_or(0, |count| *count as usize)
     }
 
     /// Makes room for a listener's count. Called when the listener opens.
-    pub fn expect_listener(&mut self, listener: u16) {
+    pub(crate) fn expect_listener(&mut self, listener: u16) {
         let needed = usize::from(listener) + 1;
         if self.listeners.len() < needed {
             self.listeners.resize(needed, 0);
@@ -65,7 +65,7 @@ impl Embryos {
     }
 
     /// Inserts an embryo and returns its index, or `None` if the table is full.
-    pub fn insert(&mut self, key: FlowKey, embryo: Embryo) -> Option<u32> {
+    pub(crate) fn insert(&mut self, key: FlowKey, embryo: Embryo) -> Option<u32> {
         let listener = embryo.listener();
         self.expect_listener(listener);
         let entry = Entry { remote: key.remote, embryo };
@@ -85,7 +85,7 @@ impl Embryos {
     }
 
     /// Removes an embryo that became a connection or died.
-    pub fn remove(&mut self, index: u32) -> Option<(FlowKey, Embryo)> {
+    pub(crate) fn remove(&mut self, index: u32) -> Option<(FlowKey, Embryo)> {
         let entry = self.entries.get_mut(index as usize)?;
         if entry.remote.is_none() {
             return None;
@@ -100,7 +100,7 @@ impl Embryos {
 
     /// Prefetches an embryo.
     #[inline]
-    pub fn prefetch(&self, index: u32) {
+    pub(crate) fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
             prefetch_all(entry);
         }
@@ -108,7 +108,7 @@ impl Embryos {
 
     /// Returns true if the embryo at `index` belongs to the flow `key`.
     #[inline]
-    pub fn is(&self, index: u32, key: &FlowKey) -> bool {
+    pub(crate) fn is(&self, index: u32, key: &FlowKey) -> bool {
         let index = index as usize;
         self.entries.get(index).is_some_and(|entry| entry.remote == key.remote)
             && self.locals[index] == key.local
@@ -116,27 +116,27 @@ impl Embryos {
 
     /// Returns the embryo at `index`.
     #[inline]
-    pub fn get(&self, index: u32) -> Option<&Embryo> {
+    pub(crate) fn get(&self, index: u32) -> Option<&Embryo> {
         let entry = self.entries.get(index as usize)?;
         (!entry.remote.is_none()).then_some(&entry.embryo)
     }
 
     /// Returns the embryo at `index` for modification.
     #[inline]
-    pub fn get_mut(&mut self, index: u32) -> Option<&mut Embryo> {
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Embryo> {
         let entry = self.entries.get_mut(index as usize)?;
         (!entry.remote.is_none()).then_some(&mut entry.embryo)
     }
 
     /// Returns the key of the embryo at `index`.
-    pub fn key(&self, index: u32) -> Option<FlowKey> {
+    pub(crate) fn key(&self, index: u32) -> Option<FlowKey> {
         let remote = self.entries.get(index as usize)?.remote;
         let local = self.locals[index as usize];
         (!remote.is_none()).then_some(FlowKey { remote, local })
     }
 
     /// Returns one past the largest index used so far, for walks that modify the table.
-    pub const fn high_water(&self) -> u32 {
+    pub(crate) const fn high_water(&self) -> u32 {
         self.entries.len() as u32
     }
 }

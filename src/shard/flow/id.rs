@@ -15,12 +15,12 @@ pub struct ListenerId(pub u16);
 
 /// Handle of a neighbour cache entry. Flows keep it to skip the lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NeighbourId {
+pub(crate) struct NeighbourId {
     pub(in crate::shard) index: u16,
     pub(in crate::shard) generation: u16,
 }
 
 impl NeighbourId {
     /// Handle of no neighbour.
-    pub const NONE: Self = Self { index: u16::MAX, generation: 0 };
+    pub(crate) const NONE: Self = Self { index: u16::MAX, generation: 0 };
 }

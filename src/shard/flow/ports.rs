@@ -31,7 +31,7 @@ const TRIES_WHEN_EXHAUSTED: u32 = 64;
 /// State of a port towards one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum PortUse {
+pub(crate) enum PortUse {
     /// No flow uses the port.
     Free,
     /// A flow in TIME-WAIT uses the port, and timestamps make it safe to reuse (RFC 6191).
@@ -44,7 +44,7 @@ pub enum PortUse {
 
 /// The port of an open, and whether it replaces a TIME-WAIT entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chosen {
+pub(crate) struct Chosen {
     /// The port.
     pub port: u16,
     /// True if the port was [`PortUse::Reusable`].
@@ -53,11 +53,11 @@ pub struct Chosen {
 
 /// A destination of active opens, as a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Destination(u64);
+pub(crate) struct Destination(u64);
 
 impl Destination {
     /// Creates the destination `remote` from local address number `local`.
-    pub fn new(hasher: &FlowHasher, remote: SocketAddr, local: u8) -> Self {
+    pub(crate) fn new(hasher: &FlowHasher, remote: SocketAddr, local: u8) -> Self {
         Self(hasher.hash_destination(remote, local))
     }
 
@@ -87,7 +87,7 @@ struct Walk {
 }
 
 /// The source ports of one worker.
-pub struct Ports {
+pub(crate) struct Ports {
     first: u16,
     count: u32,
     walks: Box<[Walk]>,
@@ -95,7 +95,7 @@ pub struct Ports {
 
 impl Ports {
     /// Uses all of `range`, for a single worker, or where the flow's hash determines the owner.
-    pub fn new(range: RangeInclusive<u16>) -> Self {
+    pub(crate) fn new(range: RangeInclusive<u16>) -> Self {
         // Port 0 means "any" to programs and "no flow" to the tables.
         let first = (*range.start()).max(1);
         let walk = Walk {
@@ -113,7 +113,7 @@ impl Ports {
     }
 
     /// Uses one worker's share of `range`, where only the port determines the owner.
-    pub fn share(range: RangeInclusive<u16>, worker: u16, workers: u16) -> Self {
+    pub(crate) fn share(range: RangeInclusive<u16>, worker: u16, workers: u16) -> Self {
         let (first, end) = (u32::from((*range.start()).max(1)), u32::from(*range.end()) + 1);
         let count = end.saturating_sub(first);
         let workers = u32::from(workers.max(1));
@@ -126,14 +126,14 @@ impl Ports {
     }
 
     /// Returns true if `port` is in this worker's range.
-    pub const fn contains(&self, port: u16) -> bool {
+    pub(crate) const fn contains(&self, port: u16) -> bool {
         let step = (port as u32).wrapping_sub(self.first as u32);
         step < self.count
     }
 
     /// Chooses a port towards `destination`; `port_use` returns the state of a port. Returns `None`
     /// if no port is free or reusable.
-    pub fn choose(
+    pub(crate) fn choose(
         &mut self,
         destination: Destination,
         mut port_use: impl FnMut(u16) -> PortUse,
@@ -165,7 +165,7 @@ impl Ports {
 
     /// Records that `port` towards `destination` became free or reusable. Nearly free of cost
     /// unless the destination is exhausted.
-    pub fn on_released(&mut self, destination: Destination, port: u16) {
+    pub(crate) fn on_released(&mut self, destination: Destination, port: u16) {
         if self.count == 0 || !self.contains(port) {
             return;
         }

@@ -17,7 +17,7 @@ struct Entry<T> {
 }
 
 /// The slab.
-pub struct Slab<T> {
+pub(crate) struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
     capacity: usize,
@@ -26,21 +26,21 @@ pub struct Slab<T> {
 impl<T> Slab<T> {
     /// Bytes of memory per item.
     #[cfg(test)]
-    pub const ENTRY_BYTES: usize = size_of::<Entry<T>>();
+    pub(crate) const ENTRY_BYTES: usize = size_of::<Entry<T>>();
 
     /// Creates a slab for `capacity` items (fewer than 2^28, the limit of the flow table's index).
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let capacity = capacity.min((1 << 28) - 1);
         Self { entries: pages::reserve(capacity), free: Vec::with_capacity(capacity), capacity }
     }
 
     /// Returns the number of items.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
     /// Returns true if the slab is full.
-    pub const fn is_full(&self) -> bool {
+    pub(crate) const fn is_full(&self) -> bool {
         self.len() >= self.capacity
     }
 
@@ -48,7 +48,7 @@ impl<T> Slab<T> {
     ///
     /// # Errors
     /// Returns the item if the slab is full.
-    pub fn insert(&mut self, item: T) -> Result<ConnId, T> {
+    pub(crate) fn insert(&mut self, item: T) -> Result<ConnId, T> {
         if self.is_full() { Err(item) } else { Ok(self.insert_with(|| item)) }
     }
 
@@ -57,7 +57,7 @@ impl<T> Slab<T> {
     /// # Panics
     /// Panics if the slab is full.
     #[inline(always)]
-    pub fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce() -> T) -> ConnId {
         let index = self.free.pop().unwrap_or_else(|| {
             assert!(self.entries.len() < self.capacity, "the slab has room for one more");
             self.entries.push(Entry { item: None, generation: 0 });
@@ -69,7 +69,7 @@ impl<T> Slab<T> {
     }
 
     /// Removes an item by its index. Its handles become stale.
-    pub fn remove(&mut self, index: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
         let entry = self.entries.get_mut(index as usize)?;
         let item = entry.item.take()?;
         entry.generation = entry.generation.wrapping_add(1);
@@ -78,7 +78,7 @@ impl<T> Slab<T> {
     }
 
     /// Drops the item at an index in place. Its handles become stale.
-    pub fn discard(&mut self, index: u32) {
+    pub(crate) fn discard(&mut self, index: u32) {
         if let Some(entry) = self.entries.get_mut(index as usize)
             && entry.item.is_some()
         {
@@ -90,53 +90,53 @@ impl<T> Slab<T> {
 
     /// Returns the item of a handle.
     #[inline]
-    pub fn get(&self, id: ConnId) -> Option<&T> {
+    pub(crate) fn get(&self, id: ConnId) -> Option<&T> {
         let entry = self.entries.get(id.index as usize)?;
         if entry.generation == id.generation { entry.item.as_ref() } else { None }
     }
 
     /// Returns the item of a handle for modification.
     #[inline]
-    pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;
         if entry.generation == id.generation { entry.item.as_mut() } else { None }
     }
 
     /// Returns the item at an index that is known to be current, such as one from the flow table.
     #[inline]
-    pub fn at(&self, index: u32) -> Option<&T> {
+    pub(crate) fn at(&self, index: u32) -> Option<&T> {
         self.entries.get(index as usize)?.item.as_ref()
     }
 
     /// Returns the item at an index for modification.
     #[inline]
-    pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         self.entries.get_mut(index as usize)?.item.as_mut()
     }
 
     /// Returns the handle of the item at an index.
     #[inline]
-    pub fn id_at(&self, index: u32) -> Option<ConnId> {
+    pub(crate) fn id_at(&self, index: u32) -> Option<ConnId> {
         let entry = self.entries.get(index as usize)?;
         entry.item.is_some().then_some(ConnId { index, generation: entry.generation })
     }
 
     /// Prefetches an item.
     #[inline]
-    pub fn prefetch(&self, index: u32) {
+    pub(crate) fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
             prefetch_all(entry);
         }
     }
 
     /// Returns all items with their indices, in no meaningful order.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let numbered = self.entries.iter().enumerate();
         numbered.filter_map(|(index, entry)| Some((index as u32, entry.item.as_ref()?)))
     }
 
     /// Returns one past the largest index used so far, for walks that modify the slab.
-    pub const fn high_water(&self) -> u32 {
+    pub(crate) const fn high_water(&self) -> u32 {
         self.entries.len() as u32
     }
 }

@@ -17,7 +17,7 @@ use crate::time::{Duration, Instant};
 
 /// Number of groups per 2MSL. More would be more precise and need more markers; RFC 9293 only
 /// requires at least 2MSL.
-pub const GROUPS: usize = 64;
+pub(crate) const GROUPS: usize = 64;
 /// More than can be alive at once, and a power of two.
 const MARKERS: usize = 128;
 const _: () = assert!(GROUPS + 2 <= MARKERS && MARKERS.is_power_of_two());
@@ -50,7 +50,7 @@ struct Marker {
 
 /// An entry that left the ring: the caller removes its slot of the flow table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// Key of the flow.
     pub key: FlowKey,
     /// Place that the entry had.
@@ -60,7 +60,7 @@ pub struct Removed {
 /// Result of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// Place of the new entry.
     pub place: Place,
     /// The oldest entry, which a full ring evicted. The caller removes it from the flow table.
@@ -70,7 +70,7 @@ pub struct Pushed {
 /// Result of restarting the 2MSL timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Restarted {
+pub(crate) enum Restarted {
     /// The entry does not exist.
     NotFound,
     /// The entry keeps its place: it is in the newest group, whose time has barely begun, or the
@@ -81,7 +81,7 @@ pub enum Restarted {
 }
 
 /// The TIME-WAIT ring.
-pub struct TimeWaits {
+pub(crate) struct TimeWaits {
     entries: Vec<Entry>,
     labels: Vec<Label>,
     capacity: usize,
@@ -97,7 +97,7 @@ pub struct TimeWaits {
 
 impl TimeWaits {
     /// Creates a ring for `capacity` entries that stay for `span` (2MSL).
-    pub fn new(capacity: usize, span: Duration) -> Self {
+    pub(crate) fn new(capacity: usize, span: Duration) -> Self {
         let capacity = capacity.clamp(1, (1 << 28) - 1);
         let marker = Marker { end: 0, begun_at: Instant::ZERO, due_at: Instant::ZERO };
         Self {
@@ -115,18 +115,18 @@ impl TimeWaits {
     }
 
     /// Returns the number of connections in TIME-WAIT.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.alive
     }
 
     /// Returns true if the next [`push`](Self::push) evicts the oldest entry. Holes count as well:
     /// the ring cannot skip them.
-    pub const fn is_full(&self) -> bool {
+    pub(crate) const fn is_full(&self) -> bool {
         self.tail - self.head >= self.capacity as u64
     }
 
     /// Inserts a connection. A full ring evicts the oldest entry early.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         now: Instant,
         key: FlowKey,
@@ -152,7 +152,7 @@ impl TimeWaits {
     }
 
     /// Removes and returns the next entry whose time is over.
-    pub fn pop(&mut self, now: Instant) -> Option<Removed> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Removed> {
         while self.marker_head != self.marker_tail {
             let marker = self.markers[self.marker_head % MARKERS];
             if marker.due_at > now {
@@ -169,14 +169,14 @@ impl TimeWaits {
     }
 
     /// Returns the time at which [`pop`](Self::pop) returns an entry, unless entries leave before.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let some = self.marker_head != self.marker_tail;
         some.then(|| self.markers[self.marker_head % MARKERS].due_at)
     }
 
     /// Returns true if the entry at `index` belongs to the flow `key`.
     #[inline]
-    pub fn is(&self, index: u32, key: &FlowKey) -> bool {
+    pub(crate) fn is(&self, index: u32, key: &FlowKey) -> bool {
         let index = index as usize;
         self.entries.get(index).is_some_and(|entry| entry.remote == key.remote)
             && self.labels[index].local == key.local
@@ -184,18 +184,18 @@ impl TimeWaits {
 
     /// Returns the state of the entry at `index`.
     #[inline]
-    pub fn get(&self, index: u32) -> Option<&TimeWait> {
+    pub(crate) fn get(&self, index: u32) -> Option<&TimeWait> {
         let entry = self.entries.get(index as usize)?;
         (!entry.remote.is_none()).then_some(&entry.state)
     }
 
     /// Returns one past the largest index used so far.
-    pub const fn high_water(&self) -> u32 {
+    pub(crate) const fn high_water(&self) -> u32 {
         self.entries.len() as u32
     }
 
     /// Returns the key of the entry at `index`.
-    pub fn key(&self, index: u32) -> Option<FlowKey> {
+    pub(crate) fn key(&self, index: u32) -> Option<FlowKey> {
         let remote = self.entries.get(index as usize)?.remote;
         let local = self.labels[index as usize].local;
         (!remote.is_none()).then_some(FlowKey { remote, local })
@@ -203,7 +203,7 @@ impl TimeWaits {
 
     /// Returns the time of the last segment of the entry at `index`, or a little later: the end of
     /// its group.
-    pub fn quiet_since(&self, index: u32) -> Instant {
+    pub(crate) fn quiet_since(&self, index: u32) -> Instant {
         let (capacity, at) = (self.capacity as u64, u64::from(index));
         let head = self.head % capacity;
         let count = self.head + (at + capacity - head) % capacity;
@@ -223,14 +223,14 @@ impl TimeWaits {
 
     /// Prefetches an entry.
     #[inline]
-    pub fn prefetch(&self, index: u32) {
+    pub(crate) fn prefetch(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
             prefetch(entry);
         }
     }
 
     /// Removes an entry early: its port is reused, or a new SYN replaces it.
-    pub fn remove(&mut self, index: u32) -> Option<Removed> {
+    pub(crate) fn remove(&mut self, index: u32) -> Option<Removed> {
         let removed = self.vacate(index as usize)?;
         // Holes at the head free their room at once.
         while self.head < self.tail && self.entries[self.index_of(self.head)].remote.is_none() {
@@ -240,7 +240,7 @@ impl TimeWaits {
     }
 
     /// Restarts the 2MSL timer of the entry at `index`, which is now in `state`.
-    pub fn restart(&mut self, now: Instant, index: u32, state: TimeWait) -> Restarted {
+    pub(crate) fn restart(&mut self, now: Instant, index: u32, state: TimeWait) -> Restarted {
         let place = index as usize;
         if self.entries.get(place).is_none_or(|entry| entry.remote.is_none()) {
             return Restarted::NotFound;

@@ -9,7 +9,7 @@ use crate::wire::ethernet::MacAddr;
 
 /// The timers of the cache (RFC 4861 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NeighbourTimers {
+pub(crate) struct NeighbourTimers {
     /// `RETRANS_TIMER`: time between two solicitations.
     pub retransmit: Duration,
     /// `REACHABLE_TIME`: mean time for which a reply is valid.
@@ -34,7 +34,7 @@ impl Default for NeighbourTimers {
 /// The result of a lookup by handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Resolution {
+pub(crate) enum Resolution {
     /// Send to this MAC address.
     Known(MacAddr),
     /// Resolution is in progress: hold the frame, or try later.
@@ -66,7 +66,7 @@ impl LinkTarget {
 
 /// The destination of a solicitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Solicit {
+pub(crate) enum Solicit {
     /// All hosts: a broadcast ARP request, or a solicitation to the solicited-node group.
     Multicast,
     /// The neighbour itself, to verify that it is still reachable.
@@ -75,7 +75,7 @@ pub enum Solicit {
 
 /// An action that the cache requests.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Action<F> {
+pub(crate) enum Action<F> {
     /// Send an ARP request or a neighbour solicitation.
     Solicit {
         /// The address to resolve.
@@ -97,7 +97,7 @@ pub enum Action<F> {
 
 /// The flags of an advertisement (RFC 4861 §4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdvertFlags {
+pub(crate) struct AdvertFlags {
     /// It replies to a solicitation.
     pub solicited: bool,
     /// It should override the cached address.
@@ -106,15 +106,15 @@ pub struct AdvertFlags {
 
 impl AdvertFlags {
     /// An ARP reply addressed to us.
-    pub const ARP_REPLY: Self = Self { solicited: true, overrides: true };
+    pub(crate) const ARP_REPLY: Self = Self { solicited: true, overrides: true };
     /// An ARP announcement (RFC 5227 §3): a request or reply for the sender's own address.
-    pub const ARP_ANNOUNCEMENT: Self = Self { solicited: false, overrides: true };
+    pub(crate) const ARP_ANNOUNCEMENT: Self = Self { solicited: false, overrides: true };
 }
 
 /// The effect of a received packet on the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Learned {
+pub(crate) enum Learned {
     /// Nothing to do.
     Nothing,
     /// The neighbour's address is now known: send the frames held for it.
@@ -123,7 +123,7 @@ pub enum Learned {
 
 /// The target of an ARP request or neighbour solicitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A local address.
     Local,
     /// The address of another host.

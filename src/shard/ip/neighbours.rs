@@ -33,7 +33,7 @@ const HELD_MAX: usize = 256;
 const EVICTION_SAMPLE: usize = 16;
 
 /// The neighbour cache, for frames of type `F`.
-pub struct Neighbours<F> {
+pub(crate) struct Neighbours<F> {
     entries: Vec<Entry>,
     by_address: HashMap<IpAddr, u16, Keyed>,
     capacity: usize,
@@ -52,7 +52,12 @@ pub struct Neighbours<F> {
 impl<F> Neighbours<F> {
     /// Creates a cache of at most `capacity` neighbours. `secret` keys its hash and seeds its
     /// timers.
-    pub fn new(capacity: usize, timers: NeighbourTimers, secret: [u8; 16], now: Instant) -> Self {
+    pub(crate) fn new(
+        capacity: usize,
+        timers: NeighbourTimers,
+        secret: [u8; 16],
+        now: Instant,
+    ) -> Self {
         let capacity = capacity.clamp(1, usize::from(u16::MAX) - 1);
         let seed = secret.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
         Self {
@@ -71,7 +76,7 @@ impl<F> Neighbours<F> {
 
     /// Returns the neighbour with an address, and starts to resolve it if it is new. Returns `None`
     /// if the cache is full of entries that must stay.
-    pub fn resolve(&mut self, now: Instant, address: IpAddr) -> Option<NeighbourId> {
+    pub(crate) fn resolve(&mut self, now: Instant, address: IpAddr) -> Option<NeighbourId> {
         if let Some(id) = self.find(address) {
             return Some(id);
         }
@@ -81,20 +86,20 @@ impl<F> Neighbours<F> {
     }
 
     /// Returns the neighbour with an address, if it is in the cache.
-    pub fn find(&self, address: IpAddr) -> Option<NeighbourId> {
+    pub(crate) fn find(&self, address: IpAddr) -> Option<NeighbourId> {
         self.by_address.get(&address).map(|index| self.id(*index))
     }
 
     /// Returns true if a neighbour is still in the cache.
     #[inline]
-    pub fn is_current(&self, id: NeighbourId) -> bool {
+    pub(crate) fn is_current(&self, id: NeighbourId) -> bool {
         self.index(id).is_some()
     }
 
     /// Returns how to send to a neighbour. Call this for every packet: the use of a stale entry
     /// starts its verification.
     #[inline]
-    pub fn resolution(&mut self, now: Instant, id: NeighbourId) -> Resolution {
+    pub(crate) fn resolution(&mut self, now: Instant, id: NeighbourId) -> Resolution {
         let Some(entry) = self.entries.get_mut(usize::from(id.index)) else {
             return Resolution::Evicted;
         };
@@ -123,19 +128,19 @@ impl<F> Neighbours<F> {
 
     /// Holds a frame until the neighbour is resolved. Returns a frame that has no room: the oldest,
     /// or this one if the neighbour was evicted.
-    pub fn hold(&mut self, id: NeighbourId, frame: F) -> Option<F> {
+    pub(crate) fn hold(&mut self, id: NeighbourId, frame: F) -> Option<F> {
         let Some(index) = self.index(id) else { return Some(frame) };
         self.held.push(&mut self.entries[index].held, frame, HELD_PER_NEIGHBOUR)
     }
 
     /// Removes the oldest frame held for a neighbour.
-    pub fn take_held(&mut self, id: NeighbourId) -> Option<F> {
+    pub(crate) fn take_held(&mut self, id: NeighbourId) -> Option<F> {
         let index = self.index(id)?;
         self.held.pop(&mut self.entries[index].held)
     }
 
     /// Returns one action that is due per call.
-    pub fn poll(&mut self, now: Instant) -> Option<Action<F>> {
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Action<F>> {
         if let Some(frame) = self.held.pop(&mut self.orphans) {
             return Some(Action::Discard(frame));
         }
@@ -154,7 +159,7 @@ impl<F> Neighbours<F> {
     }
 
     /// Returns the time at which to call [`poll`](Self::poll) next.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         if !self.urgent.is_empty() || !self.orphans.is_empty() {
             return Some(Instant::ZERO);
         }
@@ -164,7 +169,7 @@ impl<F> Neighbours<F> {
     /// Confirms reachability: TCP has made progress through the neighbour, which counts like a
     /// reply (RFC 4861 §7.3.1).
     #[inline]
-    pub fn on_confirmed(&mut self, now: Instant, id: NeighbourId) {
+    pub(crate) fn on_confirmed(&mut self, now: Instant, id: NeighbourId) {
         let reachable = self.timers.reachable;
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
@@ -176,7 +181,7 @@ impl<F> Neighbours<F> {
 
     /// Makes a reachable entry stale, so that its next use verifies it: retransmissions through the
     /// neighbour stay unanswered (RFC 9293 §3.8.3 (b), RFC 1122 §3.3.1.4).
-    pub fn on_negative_advice(&mut self, id: NeighbourId) {
+    pub(crate) fn on_negative_advice(&mut self, id: NeighbourId) {
         let Some(index) = self.index(id) else { return };
         let entry = &mut self.entries[index];
         if entry.state == State::Reachable {
@@ -186,7 +191,7 @@ impl<F> Neighbours<F> {
 
     /// Processes an ARP reply or announcement, or a neighbour advertisement. `mac` is `None` if the
     /// advertisement has no link-layer address option.
-    pub fn on_advert(
+    pub(crate) fn on_advert(
         &mut self,
         now: Instant,
         address: IpAddr,
@@ -226,7 +231,7 @@ impl<F> Neighbours<F> {
     /// Processes the sender's MAC address in an ARP request, a solicitation or a router
     /// advertisement. Creates an entry only if the packet is for a local address; otherwise only
     /// updates an existing one (RFC 826).
-    pub fn on_source_mac(
+    pub(crate) fn on_source_mac(
         &mut self,
         now: Instant,
         address: IpAddr,
@@ -260,7 +265,7 @@ impl<F> Neighbours<F> {
 
     /// Sets a permanent entry: configured by the operator, or mirrored from the kernel in shared
     /// mode.
-    pub fn set_permanent(&mut self, now: Instant, address: IpAddr, mac: MacAddr) -> Learned {
+    pub(crate) fn set_permanent(&mut self, now: Instant, address: IpAddr, mac: MacAddr) -> Learned {
         let known = self.by_address.get(&address).copied();
         let Some(index) = known.or_else(|| self.admit(now, address, State::Probe)) else {
             return Learned::Nothing;
@@ -272,21 +277,21 @@ impl<F> Neighbours<F> {
     }
 
     /// Removes a neighbour. Its held frames are returned by [`Action::Discard`].
-    pub fn forget(&mut self, address: IpAddr) {
+    pub(crate) fn forget(&mut self, address: IpAddr) {
         if let Some(index) = self.by_address.get(&address).copied() {
             self.vacate(index);
         }
     }
 
     /// Sets the timers that a router advertises; `None` keeps the present value (RFC 4861 §6.3.4).
-    pub fn set_timers(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
+    pub(crate) fn set_timers(&mut self, retransmit: Option<Duration>, reachable: Option<Duration>) {
         self.timers.retransmit = retransmit.unwrap_or(self.timers.retransmit);
         self.timers.reachable = reachable.unwrap_or(self.timers.reachable);
     }
 
     /// Returns the number of neighbours in the cache.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_address.len()
     }
 

@@ -101,7 +101,7 @@ impl Route {
 
 /// The next hop of a destination, and the source address to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextHop {
+pub(crate) struct NextHop {
     /// Neighbour to send to: the destination itself, or a gateway.
     pub via: IpAddr,
     /// Local address to send from.
@@ -112,7 +112,7 @@ pub struct NextHop {
 
 /// The reason why a destination has no next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NoRoute {
+pub(crate) enum NoRoute {
     /// No route contains the destination.
     NoRoute,
     /// No local address is a suitable source.
@@ -121,7 +121,7 @@ pub enum NoRoute {
 
 /// The routing table of a shard.
 #[derive(Clone, Debug, Default)]
-pub struct Routes {
+pub(crate) struct Routes {
     /// Longest prefix first, then lowest metric.
     routes: Vec<Route>,
 }
@@ -129,7 +129,7 @@ pub struct Routes {
 impl Routes {
     /// Creates a table with the networks of the local addresses on the link, and a default route
     /// for each gateway.
-    pub fn of_addresses(addresses: &[(IpAddr, u8)], gateways: &[IpAddr]) -> Self {
+    pub(crate) fn of_addresses(addresses: &[(IpAddr, u8)], gateways: &[IpAddr]) -> Self {
         let mut routes = Self::default();
         for (address, length) in addresses {
             routes.add(Route::on_link(Prefix::new(*address, *length)));
@@ -145,7 +145,7 @@ impl Routes {
     }
 
     /// Adds a route. Replaces one that differs only in source or MTU.
-    pub fn add(&mut self, route: Route) {
+    pub(crate) fn add(&mut self, route: Route) {
         self.remove(route.prefix, route.gateway, route.metric);
         let order = |r: &Route| (core::cmp::Reverse(r.prefix.length), r.metric);
         let at = self.routes.partition_point(|r| order(r) <= order(&route));
@@ -153,17 +153,17 @@ impl Routes {
     }
 
     /// Removes a route, if it exists.
-    pub fn remove(&mut self, prefix: Prefix, gateway: Option<IpAddr>, metric: u32) {
+    pub(crate) fn remove(&mut self, prefix: Prefix, gateway: Option<IpAddr>, metric: u32) {
         self.routes.retain(|r| (r.prefix, r.gateway, r.metric) != (prefix, gateway, metric));
     }
 
     /// Returns the route to a destination.
-    pub fn route(&self, destination: IpAddr) -> Option<&Route> {
+    pub(crate) fn route(&self, destination: IpAddr) -> Option<&Route> {
         self.routes.iter().find(|route| route.prefix.contains(destination))
     }
 
     /// Returns the neighbour to send to for a destination.
-    pub fn via(&self, destination: IpAddr) -> Option<IpAddr> {
+    pub(crate) fn via(&self, destination: IpAddr) -> Option<IpAddr> {
         self.route(destination).map(|route| route.gateway.unwrap_or(destination))
     }
 
@@ -172,7 +172,7 @@ impl Routes {
     ///
     /// # Errors
     /// If there is no route to the destination, or no suitable source address.
-    pub fn next_hop(
+    pub(crate) fn next_hop(
         &self,
         destination: IpAddr,
         required: Option<IpAddr>,
@@ -245,7 +245,7 @@ fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
 
 /// The kind of a destination address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cast {
+pub(crate) enum Cast {
     /// One host.
     Unicast,
     /// A group.
@@ -259,7 +259,7 @@ pub enum Cast {
 impl Cast {
     /// Returns the kind of `address` for a host with the given `addresses`. TCP accepts only
     /// unicast addresses, as source and as destination (RFC 9293 §3.9.2.3, MUST-57).
-    pub fn of(address: IpAddr, addresses: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
+    pub(crate) fn of(address: IpAddr, addresses: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
         match address {
             _ if address.is_multicast() => Self::Multicast,
             _ if address.is_unspecified() || address.is_loopback() => Self::Invalid,

@@ -18,18 +18,18 @@ use crate::wire::checksum::PseudoHeader;
 use crate::wire::tcp::{HeaderOut, OptionsOut, flag};
 use crate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, ipv4, tcp, vlan};
 
-pub const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-pub const PEER_PORT: u16 = 5000;
+pub(super) const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(super) const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+pub(super) const PEER_PORT: u16 = 5000;
 const LOCAL_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+pub(super) const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 /// The peer's initial sequence number.
-pub const IRS: u32 = 1_000;
+pub(super) const IRS: u32 = 1_000;
 
 /// A callback that the service received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Callback {
+pub(super) enum Callback {
     Accepted,
     Connected,
     Readable,
@@ -87,7 +87,7 @@ impl Service for Program {
 
 /// A segment that the shard sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentSegment {
+pub(super) struct SentSegment {
     pub from: Ipv4Addr,
     pub port: u16,
     pub to_port: u16,
@@ -106,7 +106,7 @@ pub struct SentSegment {
 }
 
 /// The shard and its peer.
-pub struct Raw {
+pub(super) struct Raw {
     pub shard: Shard,
     near: MemoryLink,
     far: MemoryLink,
@@ -119,7 +119,7 @@ pub struct Raw {
 
 impl Raw {
     /// Creates a shard with a listener on [`PORT`] that has resolved the peer's address.
-    pub fn new(adjust: impl FnOnce(&mut Config)) -> Self {
+    pub(super) fn new(adjust: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(LOCAL_MAC, vec![(IpAddr::V4(LOCAL), 24)], [7; 32]);
         config.limits = small();
         adjust(&mut config);
@@ -149,7 +149,7 @@ impl Raw {
     }
 
     /// Transmits a frame from the peer, without a turn of the shard.
-    pub fn inject(&mut self, ethertype: EtherType, emit: impl FnOnce(&mut [u8]) -> usize) {
+    pub(super) fn inject(&mut self, ethertype: EtherType, emit: impl FnOnce(&mut [u8]) -> usize) {
         let mut bytes = vec![0; 1600];
         let vlan = vlan::Tags::NONE;
         let header = ethernet::Header { dst: LOCAL_MAC, src: PEER_MAC, ethertype, vlan };
@@ -162,13 +162,13 @@ impl Raw {
     }
 
     /// Transmits an IPv4 packet from the peer, without a turn of the shard.
-    pub fn inject_ip(&mut self, protocol: Protocol, emit: impl FnOnce(&mut [u8]) -> usize) {
+    pub(super) fn inject_ip(&mut self, protocol: Protocol, emit: impl FnOnce(&mut [u8]) -> usize) {
         self.inject_between(PEER, LOCAL, protocol, emit);
     }
 
     /// Transmits `frames` frames, one batch per turn and ten frames per microsecond, so that a
     /// million pass before any timeout. `write` fills each frame and returns its length.
-    pub fn flood(&mut self, frames: usize, mut write: impl FnMut(&mut [u8]) -> usize) {
+    pub(super) fn flood(&mut self, frames: usize, mut write: impl FnMut(&mut [u8]) -> usize) {
         const BATCH: usize = 64;
         for at in (0..frames).step_by(BATCH) {
             for _ in 0..BATCH.min(frames - at) {
@@ -207,7 +207,7 @@ impl Raw {
     }
 
     /// Delivers a segment of the peer and runs the shard until it is idle.
-    pub fn receives(&mut self, header: &HeaderOut<'_>, payload: &[u8]) {
+    pub(super) fn receives(&mut self, header: &HeaderOut<'_>, payload: &[u8]) {
         let pseudo = PseudoHeader::v4(PEER, LOCAL);
         self.inject_ip(Protocol::TCP, |bytes| {
             header.emit(pseudo, (payload, &[]), bytes).expect("room")
@@ -216,7 +216,12 @@ impl Raw {
     }
 
     /// Delivers a segment between any two addresses.
-    pub fn receives_between(&mut self, src: Ipv4Addr, dst: Ipv4Addr, header: &HeaderOut<'_>) {
+    pub(super) fn receives_between(
+        &mut self,
+        src: Ipv4Addr,
+        dst: Ipv4Addr,
+        header: &HeaderOut<'_>,
+    ) {
         let pseudo = PseudoHeader::v4(src, dst);
         self.inject_between(src, dst, Protocol::TCP, |bytes| {
             header.emit(pseudo, (&[], &[]), bytes).expect("room")
@@ -225,7 +230,7 @@ impl Raw {
     }
 
     /// Runs turns until the shard is idle.
-    pub fn run_turns(&mut self) {
+    pub(super) fn run_turns(&mut self) {
         for _ in 0..8 {
             self.turn();
         }
@@ -265,7 +270,7 @@ impl Raw {
     }
 
     /// Advances the clock in steps of 10 ms and runs the shard after each.
-    pub fn after_ms(&mut self, ms: u64) {
+    pub(super) fn after_ms(&mut self, ms: u64) {
         for _ in 0..ms.div_ceil(10) {
             self.now += Duration::from_millis(10);
             self.run_turns();
@@ -273,28 +278,28 @@ impl Raw {
     }
 
     /// Takes the segments that the shard has sent since the last call.
-    pub fn sent(&mut self) -> Vec<SentSegment> {
+    pub(super) fn sent(&mut self) -> Vec<SentSegment> {
         core::mem::take(&mut self.sent)
     }
 
     /// Takes the callbacks since the last call.
-    pub fn callbacks(&mut self) -> Vec<Callback> {
+    pub(super) fn callbacks(&mut self) -> Vec<Callback> {
         core::mem::take(&mut self.program.callbacks.borrow_mut())
     }
 
     /// Runs `call` inside the service.
-    pub fn with_io(&mut self, call: impl FnOnce(&mut dyn Io) + 'static) {
+    pub(super) fn with_io(&mut self, call: impl FnOnce(&mut dyn Io) + 'static) {
         self.program.calls.borrow_mut().push_back(Box::new(call));
         self.run_turns();
     }
 
     /// Returns the connection that was accepted or opened last.
-    pub fn conn(&self) -> ConnId {
+    pub(super) fn conn(&self) -> ConnId {
         self.program.last.borrow().expect("there was one")
     }
 
     /// Connects to the peer. Returns the SYN.
-    pub fn connect(&mut self) -> SentSegment {
+    pub(super) fn connect(&mut self) -> SentSegment {
         let last = Rc::clone(&self.program.last);
         self.with_io(move |io| {
             let remote = (PEER, PEER_PORT).into();
@@ -305,7 +310,7 @@ impl Raw {
     }
 
     /// Accepts a connection from the peer. Returns the shard's initial sequence number.
-    pub fn accept(&mut self) -> u32 {
+    pub(super) fn accept(&mut self) -> u32 {
         self.receives(&syn(), &[]);
         let syn_ack = self.sent().remove(0);
         self.receives(&ack(IRS + 1, syn_ack.seq + 1), &[]);
@@ -349,7 +354,7 @@ fn segment(frame: &[u8]) -> Option<SentSegment> {
 }
 
 /// Builds a segment of the peer without options.
-pub fn segment_of(flags: u16, seq: u32, ack: u32) -> HeaderOut<'static> {
+pub(super) fn segment_of(flags: u16, seq: u32, ack: u32) -> HeaderOut<'static> {
     HeaderOut {
         src_port: PEER_PORT,
         dst_port: PORT,
@@ -362,21 +367,26 @@ pub fn segment_of(flags: u16, seq: u32, ack: u32) -> HeaderOut<'static> {
 }
 
 /// Builds the peer's SYN, with an MSS as its only option.
-pub fn syn() -> HeaderOut<'static> {
+pub(super) fn syn() -> HeaderOut<'static> {
     let options = OptionsOut { mss: Some(1000), ..OptionsOut::default() };
     HeaderOut { options, ..segment_of(flag::SYN, IRS, 0) }
 }
 
-pub fn ack(seq: u32, ack: u32) -> HeaderOut<'static> {
+pub(super) fn ack(seq: u32, ack: u32) -> HeaderOut<'static> {
     segment_of(flag::ACK, seq, ack)
 }
 
 /// Length of the Ethernet and IPv4 headers.
-pub const FRAME_HEADERS: usize = 14 + ipv4::HEADER_LEN;
+pub(super) const FRAME_HEADERS: usize = 14 + ipv4::HEADER_LEN;
 
 /// Writes the Ethernet and IPv4 headers of a packet from `src` to the shard, in front of `len`
 /// bytes of payload. Returns the length of the frame.
-pub fn frame_to_local(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: usize) -> usize {
+pub(super) fn frame_to_local(
+    bytes: &mut [u8],
+    src: Ipv4Addr,
+    protocol: Protocol,
+    len: usize,
+) -> usize {
     let vlan = vlan::Tags::NONE;
     let header =
         ethernet::Header { dst: LOCAL_MAC, src: PEER_MAC, ethertype: EtherType::IPV4, vlan };
@@ -396,7 +406,7 @@ pub fn frame_to_local(bytes: &mut [u8], src: Ipv4Addr, protocol: Protocol, len: 
 
 /// Builds the quote in an ICMP error about a segment of the shard with `text` bytes of TCP: its IP
 /// header and the first eight bytes of TCP.
-pub fn quoted_segment((local, remote): (u16, u16), seq: u32, text: usize) -> [u8; 28] {
+pub(super) fn quoted_segment((local, remote): (u16, u16), seq: u32, text: usize) -> [u8; 28] {
     let ip = ipv4::HeaderOut {
         src: LOCAL,
         dst: PEER,

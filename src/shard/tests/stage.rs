@@ -9,22 +9,22 @@ use crate::sim::{Client, Echo, HostId, Plan, SharedTally, World, WorldConfig};
 use crate::time::Duration;
 
 /// The server's port.
-pub const PORT: u16 = 7;
+pub(super) const PORT: u16 = 7;
 
 /// Returns the addresses of host `n` in the test network.
-pub fn addresses(n: u8) -> Vec<(IpAddr, u8)> {
+pub(super) fn addresses(n: u8) -> Vec<(IpAddr, u8)> {
     let v4 = format!("192.0.2.{n}").parse().expect("an address");
     let v6 = format!("2001:db8::{n}").parse().expect("an address");
     vec![(v4, 24), (v6, 64)]
 }
 
 /// Returns the server's address and port.
-pub fn target(ipv6: bool) -> SocketAddr {
+pub(super) fn target(ipv6: bool) -> SocketAddr {
     SocketAddr::new(addresses(1)[usize::from(ipv6)].0, PORT)
 }
 
 /// Returns small limits, so that tests start quickly.
-pub fn small() -> Limits {
+pub(super) fn small() -> Limits {
     Limits {
         connections: 1 << 13,
         embryos: 1 << 12,
@@ -36,18 +36,18 @@ pub fn small() -> Limits {
 }
 
 /// A simulated network with a server (host 1), to which tests add clients.
-pub struct Stage {
+pub(super) struct Stage {
     pub world: World,
     pub server: HostId,
     pub served: SharedTally,
 }
 
 impl Stage {
-    pub fn new(seed: u64, make: impl FnOnce(SharedTally) -> Box<dyn Service>) -> Self {
+    pub(super) fn new(seed: u64, make: impl FnOnce(SharedTally) -> Box<dyn Service>) -> Self {
         Self::with(seed, make, |_| {})
     }
 
-    pub fn with(
+    pub(super) fn with(
         seed: u64,
         make: impl FnOnce(SharedTally) -> Box<dyn Service>,
         adjust: impl FnOnce(&mut Config),
@@ -63,11 +63,11 @@ impl Stage {
         Self { world, server, served }
     }
 
-    pub fn client(&mut self, plan: Plan) -> (HostId, SharedTally) {
+    pub(super) fn client(&mut self, plan: Plan) -> (HostId, SharedTally) {
         self.client_with(plan, |_| {})
     }
 
-    pub fn client_with(
+    pub(super) fn client_with(
         &mut self,
         plan: Plan,
         adjust: impl FnOnce(&mut Config),
@@ -82,21 +82,21 @@ impl Stage {
     }
 
     /// Runs until all connections of the client have ended. Fails after `span`.
-    pub fn finish(&mut self, tally: &SharedTally, connections: usize, span: Duration) {
+    pub(super) fn finish(&mut self, tally: &SharedTally, connections: usize, span: Duration) {
         let done = self.world.run(span, |_| tally.borrow().ended_in_all() == connections);
         assert!(done, "not done in {span:?}: {:?}, server {:?}", tally.borrow(), self.served);
     }
 
-    pub fn counted(&self, host: HostId, event: Event) -> u64 {
+    pub(super) fn counted(&self, host: HostId, event: Event) -> u64 {
         self.world.host(host).shard(0).counters().counted(event)
     }
 
-    pub fn dropped(&self, host: HostId, reason: DropReason) -> u64 {
+    pub(super) fn dropped(&self, host: HostId, reason: DropReason) -> u64 {
         self.world.host(host).shard(0).counters().dropped(reason)
     }
 
     /// Asserts that the host holds no connections, no buffer memory and no frames.
-    pub fn assert_nothing_left(&self, host: HostId) {
+    pub(super) fn assert_nothing_left(&self, host: HostId) {
         let host = self.world.host(host);
         assert_eq!(host.shard(0).connections(), 0);
         let memory = host.shard(0).memory();
@@ -106,6 +106,6 @@ impl Stage {
 }
 
 /// Creates an echo server.
-pub fn echo(tally: SharedTally) -> Box<dyn Service> {
+pub(super) fn echo(tally: SharedTally) -> Box<dyn Service> {
     Box::new(Echo::new(tally))
 }

@@ -7,11 +7,11 @@ use crate::wire::error::{Error, NoRoom};
 
 /// Message types.
 mod kind {
-    pub const ECHO_REPLY: u8 = 0;
-    pub const UNREACHABLE: u8 = 3;
-    pub const ECHO_REQUEST: u8 = 8;
-    pub const TIME_EXCEEDED: u8 = 11;
-    pub const PARAMETER_PROBLEM: u8 = 12;
+    pub(super) const ECHO_REPLY: u8 = 0;
+    pub(super) const UNREACHABLE: u8 = 3;
+    pub(super) const ECHO_REQUEST: u8 = 8;
+    pub(super) const TIME_EXCEEDED: u8 = 11;
+    pub(super) const PARAMETER_PROBLEM: u8 = 12;
 }
 
 /// Reason that a destination is unreachable (RFC 792, RFC 1122 §3.2.2.1).

@@ -8,14 +8,14 @@ use crate::wire::protocol::Protocol;
 
 /// Message types.
 mod kind {
-    pub const UNREACHABLE: u8 = 1;
-    pub const TOO_BIG: u8 = 2;
-    pub const TIME_EXCEEDED: u8 = 3;
-    pub const PARAMETER_PROBLEM: u8 = 4;
-    pub const ECHO_REQUEST: u8 = 128;
-    pub const ECHO_REPLY: u8 = 129;
-    pub const ROUTER_SOLICITATION: u8 = 133;
-    pub const REDIRECT: u8 = 137;
+    pub(super) const UNREACHABLE: u8 = 1;
+    pub(super) const TOO_BIG: u8 = 2;
+    pub(super) const TIME_EXCEEDED: u8 = 3;
+    pub(super) const PARAMETER_PROBLEM: u8 = 4;
+    pub(super) const ECHO_REQUEST: u8 = 128;
+    pub(super) const ECHO_REPLY: u8 = 129;
+    pub(super) const ROUTER_SOLICITATION: u8 = 133;
+    pub(super) const REDIRECT: u8 = 137;
 }
 
 /// Reason that a destination is unreachable (RFC 4443 §3.1).

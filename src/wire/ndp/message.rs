@@ -20,11 +20,11 @@ pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 /// Message types.
 mod kind {
-    pub const ROUTER_SOLICITATION: u8 = 133;
-    pub const ROUTER_ADVERTISEMENT: u8 = 134;
-    pub const NEIGHBOUR_SOLICITATION: u8 = 135;
-    pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-    pub const REDIRECT: u8 = 137;
+    pub(super) const ROUTER_SOLICITATION: u8 = 133;
+    pub(super) const ROUTER_ADVERTISEMENT: u8 = 134;
+    pub(super) const NEIGHBOUR_SOLICITATION: u8 = 135;
+    pub(super) const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    pub(super) const REDIRECT: u8 = 137;
 }
 
 /// Returns the multicast group that solicitations for `address` are sent to (RFC 4291 §2.7.1).

@@ -7,10 +7,10 @@ use core::net::Ipv6Addr;
 
 /// Option types (RFC 4861 §4.6).
 mod kind {
-    pub const SOURCE_ADDRESS: u8 = 1;
-    pub const TARGET_ADDRESS: u8 = 2;
-    pub const PREFIX: u8 = 3;
-    pub const MTU: u8 = 5;
+    pub(super) const SOURCE_ADDRESS: u8 = 1;
+    pub(super) const TARGET_ADDRESS: u8 = 2;
+    pub(super) const PREFIX: u8 = 3;
+    pub(super) const MTU: u8 = 5;
 }
 
 /// Length of a prefix option in bytes.

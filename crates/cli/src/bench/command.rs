@@ -42,7 +42,7 @@ Examples:
   linerate bench
   linerate bench --patterns connect --runs 9 --duration 3 --report report
   linerate bench --napi threaded --json > bench.json")]
-pub struct Options {
+pub(crate) struct Options {
     /// Load patterns to measure: connect, request, stream, idle
     #[arg(long, value_enum, value_delimiter = ',', default_value = "connect,request")]
     patterns: Vec<Pattern>,
@@ -100,7 +100,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When the options are invalid, the host lacks a requirement, a run fails, or a signal arrives.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let cores = cores(options)?;
     let stop = Stop::on_signals()?;
     let folder = Folder::new(options.report.as_deref())?;

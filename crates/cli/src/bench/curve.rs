@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Pairs of value and cumulative share, in ascending order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Curve(Vec<(f64, f64)>);
+pub(super) struct Curve(Vec<(f64, f64)>);
 
 /// Percentiles that are drawn.
 const ROWS: [(&str, f64); 6] =
@@ -16,7 +16,7 @@ const WIDTH: usize = 30;
 
 impl Curve {
     /// Parses the text of a file: rows of value, share and count. Skips all other lines.
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let rows = text.lines().filter_map(|line| {
             let mut cells = line.split_whitespace().map(str::parse::<f64>);
             Some((cells.next()?.ok()?, cells.next()?.ok()?))
@@ -25,7 +25,7 @@ impl Curve {
     }
 
     /// Reads a file; empty if it cannot be read.
-    pub fn read(path: &Path) -> Self {
+    pub(super) fn read(path: &Path) -> Self {
         Self::parse(&std::fs::read_to_string(path).unwrap_or_default())
     }
 
@@ -38,7 +38,7 @@ impl Curve {
 
 /// Draws two curves with one pair of bars per percentile. Bars are logarithmic, so equal ratios
 /// have equal length.
-pub fn draw(title: &str, linerate: &Curve, kernel: &Curve) -> String {
+pub(super) fn draw(title: &str, linerate: &Curve, kernel: &Curve) -> String {
     let mut text = format!("  {title}, µs\n");
     let both =
         || ROWS.iter().map(|(_, share)| (linerate.value_at(*share), kernel.value_at(*share)));

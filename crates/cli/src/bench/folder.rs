@@ -6,7 +6,7 @@ use crate::failure::Failure;
 
 /// An existing directory.
 #[derive(Debug)]
-pub struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     is_temporary: bool,
 }
@@ -16,7 +16,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the directory cannot be created.
-    pub fn new(named: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn new(named: Option<&Path>) -> Result<Self, Failure> {
         let temporary =
             || std::env::temp_dir().join(format!("linerate-bench-{}", std::process::id()));
         let path = named.map_or_else(temporary, Path::to_owned);
@@ -30,7 +30,7 @@ impl Folder {
     }
 
     /// Returns the path.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -38,7 +38,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
+    pub(super) fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         std::fs::write(&path, content).map_err(|error| {
             let tried = format!("cannot write {}", path.display());

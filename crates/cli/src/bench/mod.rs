@@ -24,4 +24,4 @@ mod testbed;
 mod trial;
 mod workload;
 
-pub use command::{Options, run};
+pub(crate) use command::{Options, run};

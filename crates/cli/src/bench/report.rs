@@ -9,7 +9,7 @@ use super::trial::Run;
 
 /// Comparison of the stacks on one workload.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+pub(super) struct Comparison {
     /// Median of the ratios of linerate to the kernel, pair by pair.
     pub ratio_to_kernel: Option<f64>,
     /// Median share of the ceiling of the same round: of the exchange of seven segments, or of the
@@ -30,7 +30,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// Compares the runs of a series.
-    pub fn of(series: &Series) -> Self {
+    pub(super) fn of(series: &Series) -> Self {
         let rates = |runs: &[Run]| -> Vec<f64> {
             runs.iter().map(|run| run.number(series.workload.rate())).collect()
         };
@@ -51,13 +51,13 @@ impl Comparison {
 }
 
 /// Returns the run with the median rate.
-pub fn median_run<'a>(series: &Series, runs: &'a [Run]) -> Option<&'a Run> {
+pub(super) fn median_run<'a>(series: &Series, runs: &'a [Run]) -> Option<&'a Run> {
     let rates: Vec<f64> = runs.iter().map(|run| run.number(series.workload.rate())).collect();
     median_index(&rates).and_then(|index| runs.get(index))
 }
 
 /// Builds the JSON object.
-pub fn json(results: &Results, settings: &Value) -> Value {
+pub(super) fn json(results: &Results, settings: &Value) -> Value {
     let mut patterns = Map::new();
     for series in &results.series {
         let name = series.workload.pattern.name();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// Minimum, median and maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
+pub(super) struct Spread {
     /// Minimum.
     pub min: f64,
     /// Median; for an even number of values, the lower of the two in the middle.
@@ -15,7 +15,7 @@ pub struct Spread {
 
 impl Spread {
     /// Computes the spread of the values; `None` without values.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let order = order(&values);
         let (first, last) = (*order.first()?, *order.last()?);
@@ -26,7 +26,7 @@ impl Spread {
 
 /// Returns the index of the median value. The median is always one of the values, so that the run
 /// it belongs to can be shown.
-pub fn median_index(values: &[f64]) -> Option<usize> {
+pub(super) fn median_index(values: &[f64]) -> Option<usize> {
     order(values).get(values.len().saturating_sub(1) / 2).copied()
 }
 
@@ -37,7 +37,7 @@ fn order(values: &[f64]) -> Vec<usize> {
 }
 
 /// Divides two series pair by pair; omits pairs whose divisor is zero.
-pub fn ratios(dividends: &[f64], divisors: &[f64]) -> Vec<f64> {
+pub(super) fn ratios(dividends: &[f64], divisors: &[f64]) -> Vec<f64> {
     let pairs = dividends.iter().zip(divisors);
     pairs
         .filter(|(_, divisor)| **divisor > 0.0)

@@ -16,7 +16,7 @@ use crate::options::Stack;
 use crate::stop::Stop;
 
 /// All runs of one workload. The lists are parallel, one entry per round.
-pub struct Series {
+pub(super) struct Series {
     /// The workload.
     pub workload: Workload,
     /// Runs on linerate.
@@ -30,7 +30,7 @@ pub struct Series {
 }
 
 /// Results of the benchmark.
-pub struct Results {
+pub(super) struct Results {
     /// One series per workload, in their order.
     pub series: Vec<Series>,
     /// The ceiling over all rounds.
@@ -40,7 +40,7 @@ pub struct Results {
 }
 
 /// The runs of a benchmark.
-pub struct Suite<'a> {
+pub(super) struct Suite<'a> {
     /// Directory for histograms and logs.
     pub folder: &'a Folder,
     /// Workloads, in the order in which they run.
@@ -58,7 +58,7 @@ impl Suite<'_> {
     ///
     /// # Errors
     /// When a run fails or a signal arrives.
-    pub fn run(&self, stop: &Stop) -> Result<Results, Failure> {
+    pub(super) fn run(&self, stop: &Stop) -> Result<Results, Failure> {
         let started = Instant::now();
         let (mut series, mut rounds) = (Vec::new(), Vec::new());
         for workload in &self.workloads {

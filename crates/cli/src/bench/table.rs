@@ -10,7 +10,7 @@ use super::suite::{Results, Series};
 use super::trial::Run;
 
 /// Formats all results.
-pub fn text(results: &Results) -> String {
+pub(super) fn text(results: &Results) -> String {
     let mut text = of_ceiling(&results.ceiling);
     for series in &results.series {
         text += "\n";

@@ -16,7 +16,7 @@ use crate::netns::{Cable, End, Pair, setting, tool};
 use crate::network::Cidr;
 
 /// Prefix length of all addresses.
-pub const PREFIX: u8 = 16;
+pub(super) const PREFIX: u8 = 16;
 
 /// Interface counters of dropped packets, on transmit and receive.
 const DROPPED: [&str; 2] = ["tx_dropped", "rx_dropped"];
@@ -24,7 +24,7 @@ const DROPPED: [&str; 2] = ["tx_dropped", "rx_dropped"];
 /// Context in which the kernel runs the receive path of the veth pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Napi {
+pub(super) enum Napi {
     /// In the sender's system call, on its core: the default of veth.
     Inline,
     /// In a NAPI thread on the core of the sending end, with a pfifo qdisc on each interface.
@@ -33,7 +33,7 @@ pub enum Napi {
 
 /// A side of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(super) enum Side {
     /// Accepts connections.
     Server,
     /// Opens connections.
@@ -42,7 +42,7 @@ pub enum Side {
 
 /// Packets dropped on the pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Drops {
+pub(super) struct Drops {
     /// Dropped on transmit by the server's interface: the client's ring was full.
     pub server_tx: u64,
     /// Dropped on receive by the server's interface.
@@ -57,7 +57,7 @@ pub struct Drops {
 
 impl Drops {
     /// Returns the drops since `earlier`.
-    pub const fn since(&self, earlier: &Self) -> Self {
+    pub(super) const fn since(&self, earlier: &Self) -> Self {
         Self {
             server_tx: self.server_tx.saturating_sub(earlier.server_tx),
             server_rx: self.server_rx.saturating_sub(earlier.server_rx),
@@ -68,7 +68,7 @@ impl Drops {
     }
 
     /// Adds `other`.
-    pub const fn add(&mut self, other: &Self) {
+    pub(super) const fn add(&mut self, other: &Self) {
         self.server_tx += other.server_tx;
         self.server_rx += other.server_rx;
         self.client_tx += other.client_tx;
@@ -77,14 +77,14 @@ impl Drops {
     }
 
     /// Returns the total.
-    pub const fn total(&self) -> u64 {
+    pub(super) const fn total(&self) -> u64 {
         self.server_tx + self.server_rx + self.client_tx + self.client_rx + self.sockets
     }
 }
 
 /// Configuration of a testbed.
 #[derive(Clone, Copy, Debug)]
-pub struct TestbedConfig {
+pub(super) struct TestbedConfig {
     /// Cores of the server and the client.
     pub cores: [usize; 2],
     /// Delivery mode of the veth pair.
@@ -96,14 +96,14 @@ pub struct TestbedConfig {
 
 /// The pair. Dropping it removes everything.
 #[derive(Debug)]
-pub struct Testbed {
+pub(super) struct Testbed {
     pair: Pair,
 }
 
 impl Side {
     /// Returns the interface name. It is unique to this process, because NAPI threads are named
     /// after it.
-    pub fn interface(self) -> String {
+    pub(super) fn interface(self) -> String {
         let end = match self {
             Self::Server => 's',
             Self::Client => 'c',
@@ -112,7 +112,7 @@ impl Side {
     }
 
     /// Returns the MAC address.
-    pub const fn mac(self) -> MacAddr {
+    pub(super) const fn mac(self) -> MacAddr {
         match self {
             Self::Server => MacAddr([0x02, 0x6c, 0x72, 0, 0, 1]),
             Self::Client => MacAddr([0x02, 0x6c, 0x72, 0, 0, 2]),
@@ -120,7 +120,7 @@ impl Side {
     }
 
     /// Returns the address with this index.
-    pub const fn address(self, index: usize) -> Ipv4Addr {
+    pub(super) const fn address(self, index: usize) -> Ipv4Addr {
         let [high, low] = ((index + 1) as u16).to_be_bytes();
         match self {
             Self::Server => Ipv4Addr::new(10, 77, high, low),
@@ -134,7 +134,7 @@ impl Testbed {
     ///
     /// # Errors
     /// Without root privileges, or without iproute2 and ethtool.
-    pub fn new(config: &TestbedConfig) -> Result<Self, Failure> {
+    pub(super) fn new(config: &TestbedConfig) -> Result<Self, Failure> {
         let cables = [Side::Server, Side::Client]
             .map(|side| Cable { interface: side.interface(), mac: side.mac() });
         let testbed = Self { pair: Pair::new(cables)? };
@@ -151,7 +151,7 @@ impl Testbed {
     }
 
     /// Returns the end on this side.
-    pub const fn end(&self, side: Side) -> &End {
+    pub(super) const fn end(&self, side: Side) -> &End {
         match side {
             Side::Server => &self.pair.ends[0],
             Side::Client => &self.pair.ends[1],
@@ -159,20 +159,20 @@ impl Testbed {
     }
 
     /// Returns the drops of the interfaces since their creation.
-    pub fn drops(&self) -> Drops {
+    pub(super) fn drops(&self) -> Drops {
         let [server_tx, server_rx] = self.end(Side::Server).counted(DROPPED);
         let [client_tx, client_rx] = self.end(Side::Client).counted(DROPPED);
         Drops { server_tx, server_rx, client_tx, client_rx, sockets: 0 }
     }
 
     /// Returns the number of packets that both interfaces sent since their creation.
-    pub fn packets(&self) -> u64 {
+    pub(super) fn packets(&self) -> u64 {
         let sent = |side| self.end(side).counted(["tx_packets"])[0];
         sent(Side::Server) + sent(Side::Client)
     }
 
     /// Returns the number of connections that the kernel's stack accepted on the server's side.
-    pub fn passive_opens(&self) -> Option<u64> {
+    pub(super) fn passive_opens(&self) -> Option<u64> {
         // /proc/net would show the namespace of the main thread, not of this one.
         let read = || std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
         let text = self.end(Side::Server).run(read);

@@ -29,7 +29,7 @@ const SOURCES_MAX: u64 = 128;
 
 /// Conditions that all runs share.
 #[derive(Clone, Debug)]
-pub struct Conditions {
+pub(super) struct Conditions {
     /// Cores of the server and the client.
     pub cores: [usize; 2],
     /// Delivery mode of the veth pair.
@@ -48,7 +48,7 @@ pub struct Conditions {
 
 /// Result of a run.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(super) struct Run {
     /// The JSON of `load`, extended with the counts of the interfaces.
     pub report: Map<String, Value>,
     /// Packets that the interfaces dropped.
@@ -61,17 +61,17 @@ pub struct Run {
 
 impl Run {
     /// Returns a number from the report; zero if it is missing.
-    pub fn number(&self, key: &str) -> f64 {
+    pub(super) fn number(&self, key: &str) -> f64 {
         self.report.get(key).and_then(Value::as_f64).unwrap_or(0.0)
     }
 
     /// Returns the segments per connection; only for the connect pattern.
-    pub fn segments(&self) -> Option<f64> {
+    pub(super) fn segments(&self) -> Option<f64> {
         self.report.get("segments_per_connection").and_then(Value::as_f64)
     }
 
     /// Returns the total number of failed connections.
-    pub fn failed(&self) -> u64 {
+    pub(super) fn failed(&self) -> u64 {
         let causes = self.report.get("failed").and_then(Value::as_object);
         causes.map_or(0, |causes| causes.values().filter_map(Value::as_u64).sum())
     }
@@ -81,7 +81,7 @@ impl Run {
 ///
 /// # Errors
 /// When the pair cannot be created, either end fails or hangs, or a signal arrives.
-pub fn run(
+pub(super) fn run(
     stack: Stack,
     workload: &Workload,
     conditions: &Conditions,

@@ -3,11 +3,11 @@
 use crate::load::Pattern;
 
 /// Port of the service.
-pub const PORT: u16 = 7009;
+pub(super) const PORT: u16 = 7009;
 
 /// A load pattern with its concurrency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workload {
+pub(super) struct Workload {
     /// Load pattern.
     pub pattern: Pattern,
     /// Concurrent connections.
@@ -23,7 +23,7 @@ const IDLE_CONNECTIONS: u64 = 10_000;
 impl Workload {
     /// Returns the workloads of a pattern. The request pattern has a second one, with one
     /// connection.
-    pub fn of(pattern: Pattern, concurrency: Option<u64>) -> Vec<Self> {
+    pub(super) fn of(pattern: Pattern, concurrency: Option<u64>) -> Vec<Self> {
         let usual = match pattern {
             Pattern::Connect | Pattern::Idle => 64,
             Pattern::Request => 16,
@@ -39,13 +39,13 @@ impl Workload {
     }
 
     /// Returns the name used for files and progress lines.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let suffix = if self.single { "-single" } else { "" };
         format!("{}{suffix}", self.pattern.name())
     }
 
     /// Returns the name of the service.
-    pub const fn service(&self) -> &'static str {
+    pub(super) const fn service(&self) -> &'static str {
         match self.pattern {
             Pattern::Connect => "close",
             Pattern::Request => "echo",
@@ -54,7 +54,7 @@ impl Workload {
     }
 
     /// Returns the key in the JSON of `load` by which runs are compared; higher is better.
-    pub const fn rate(&self) -> &'static str {
+    pub(super) const fn rate(&self) -> &'static str {
         match self.pattern {
             Pattern::Connect | Pattern::Idle => "connections_per_second",
             Pattern::Request => "requests_per_second",
@@ -63,7 +63,7 @@ impl Workload {
     }
 
     /// Returns the names of the latencies in the report.
-    pub const fn latencies(&self) -> &'static [&'static str] {
+    pub(super) const fn latencies(&self) -> &'static [&'static str] {
         match self.pattern {
             Pattern::Connect | Pattern::Idle => &["handshake", "teardown"],
             Pattern::Request => &["request"],
@@ -72,7 +72,7 @@ impl Workload {
     }
 
     /// Returns the arguments of `load` for this workload.
-    pub fn arguments(&self, request_bytes: u64) -> Vec<String> {
+    pub(super) fn arguments(&self, request_bytes: u64) -> Vec<String> {
         let mut arguments = vec![
             format!("--pattern={}", self.pattern.name()),
             format!("--concurrency={}", self.concurrency),

@@ -8,7 +8,7 @@ use super::finding::Finding;
 
 /// Attaches the program, opens a socket, then removes both. Claims nothing, so all traffic still
 /// reaches the kernel. Returns the findings, and how the program was attached if that succeeded.
-pub fn findings(interface: &str) -> (Vec<Finding>, Option<Attachment>) {
+pub(super) fn findings(interface: &str) -> (Vec<Finding>, Option<Attachment>) {
     let (attached, program) = attach(interface);
     let bound = socket(interface, program.is_some());
     let attachment = program.as_ref().and_then(|program| program.attachment().cloned());

@@ -32,7 +32,7 @@ Examples:
   linerate check
   linerate check --interface eth0 --json
   linerate check --interface eth0 --probe 10.0.0.1")]
-pub struct Options {
+pub(crate) struct Options {
     /// Network interface to check, in addition to the host
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
@@ -60,7 +60,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Fails if the interface does not exist or is not Ethernet, or if the probe cannot run.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let host = host::findings();
     let mut device = match &options.interface {
         Some(name) => device(name, options.no_attempt)?,

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Grade {
+pub(super) enum Grade {
     /// No problem, or plain information.
     Good,
     /// The stack works, but could work better.
@@ -16,7 +16,7 @@ pub enum Grade {
 
 /// One checked property, its value and a hint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Name of the property; the key in JSON.
     #[serde(skip)]
     pub name: &'static str,
@@ -30,17 +30,25 @@ pub struct Finding {
 
 impl Finding {
     /// Returns a finding that needs no remedy.
-    pub fn good(name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn good(name: &'static str, value: impl Into<String>) -> Self {
         Self { name, grade: Grade::Good, value: value.into(), hint: None }
     }
 
     /// Returns a finding that could be improved.
-    pub fn fair(name: &'static str, value: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn fair(
+        name: &'static str,
+        value: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self { name, grade: Grade::Fair, value: value.into(), hint: Some(hint.into()) }
     }
 
     /// Returns a finding that prevents the stack from running.
-    pub fn bad(name: &'static str, value: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn bad(
+        name: &'static str,
+        value: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self { grade: Grade::Bad, ..Self::fair(name, value, hint) }
     }
 }

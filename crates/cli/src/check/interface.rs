@@ -9,7 +9,7 @@ const MTU_PLAIN: u32 = 1774;
 
 /// Returns all findings about an interface. `attachment` describes the trial attach, if it
 /// succeeded.
-pub fn findings(probe: &Probe, attachment: Option<&Attachment>) -> Vec<Finding> {
+pub(super) fn findings(probe: &Probe, attachment: Option<&Attachment>) -> Vec<Finding> {
     let mut all = vec![state(probe), driver(probe), mtu(probe), queues(probe), rss(probe)];
     all.extend(rings(probe));
     all.push(features(probe));

@@ -14,4 +14,4 @@ mod place;
 mod rss_probe;
 mod rss_verdict;
 
-pub use command::{Options, run};
+pub(crate) use command::{Options, run};

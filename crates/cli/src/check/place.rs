@@ -6,7 +6,12 @@ use linerate::xdp::{Interrupt, Locality, format_cores};
 use super::finding::Finding;
 
 /// Returns the findings on node, cores and interrupts of an interface with `queues` receive queues.
-pub fn findings(interface: &str, place: &Locality, cores: &Cores, queues: u32) -> Vec<Finding> {
+pub(super) fn findings(
+    interface: &str,
+    place: &Locality,
+    cores: &Cores,
+    queues: u32,
+) -> Vec<Finding> {
     let mut all: Vec<Finding> = node(place).into_iter().collect();
     all.push(workers(interface, place, cores, queues));
     all.extend(interrupts(place, queues));

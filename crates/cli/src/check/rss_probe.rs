@@ -37,7 +37,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The replies to one probe.
 #[derive(Clone, Debug)]
-pub struct Replies {
+pub(super) struct Replies {
     /// The probed address and port.
     pub peer: SocketAddr,
     /// The local address that the replies were sent to.
@@ -56,7 +56,7 @@ pub struct Replies {
 ///
 /// # Errors
 /// Fails without a route to the peer, or if the program or a socket cannot be set up.
-pub fn run(interface: &str, peer: SocketAddr) -> Result<Replies, Failure> {
+pub(super) fn run(interface: &str, peer: SocketAddr) -> Result<Replies, Failure> {
     let action = || format!("cannot probe {} through {interface}", peer.ip());
     let local = local_towards(interface, peer).map_err(|error| {
         let remedy = format!("give {interface} an address of the peer's network, or a route to it");

@@ -13,7 +13,7 @@ use super::rss_probe::Replies;
 
 /// The host to probe: `10.0.0.1` or `fd00::1`, with a port `10.0.0.1:7` or `[fd00::1]:7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+pub(super) struct Peer(pub SocketAddr);
 
 /// tcpmux: almost no host serves it, so most hosts reply with a reset.
 const PORT: u16 = 1;
@@ -120,7 +120,7 @@ fn toeplitz(rss: &Rss) -> Option<Toeplitz> {
 }
 
 /// Returns the finding, with a remedy if replies arrived on the wrong queue.
-pub fn finding(interface: &str, replies: &Replies) -> Finding {
+pub(super) fn finding(interface: &str, replies: &Replies) -> Finding {
     let (name, counts) = ("rss_probe", Counts::of(replies));
     let Counts { sent, answered, .. } = counts;
     if answered == 0 {
@@ -183,7 +183,7 @@ fn advice(interface: &str, peer: SocketAddr, counts: &Counts) -> String {
 }
 
 /// Returns the counts as JSON.
-pub fn object(replies: &Replies) -> Value {
+pub(super) fn object(replies: &Replies) -> Value {
     let counts = Counts::of(replies);
     json!({
         "peer": replies.peer.to_string(),

@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Fails if no socket is named and no stack or several stacks are running.
-pub fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(super) fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
@@ -45,7 +45,11 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// Fails if the stack does not respond in time, or responds with an error.
-pub fn send(path: &Path, request: &Request, mut each: impl FnMut(Value)) -> Result<(), Failure> {
+pub(super) fn send(
+    path: &Path,
+    request: &Request,
+    mut each: impl FnMut(Value),
+) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
             format!("cannot query the stack at {}", path.display()),

@@ -31,7 +31,7 @@ Examples:
   linerate connections
   linerate connections --state ESTABLISHED --port 80 --limit 20
   linerate connections --control /run/linerate/4711.sock --json")]
-pub struct Options {
+pub(crate) struct Options {
     /// Control socket of the stack [default: that of the only running stack]
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -69,7 +69,7 @@ fn state(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// Fails if no stack responds.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let path = client::find(options.control.as_deref())?;
     let (states, port, limit) = (options.states.clone(), options.port, options.limit);
     let request = Request::Connections(Filter { states, port, limit });

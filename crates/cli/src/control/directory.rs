@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 /// The value of `--control`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ControlOption {
+pub(crate) enum ControlOption {
     /// A socket at this path.
     At(PathBuf),
     /// No control socket.
@@ -26,7 +26,7 @@ impl FromStr for ControlOption {
 }
 
 /// Returns the default directory of this user.
-pub fn directory() -> PathBuf {
+pub(super) fn directory() -> PathBuf {
     if geteuid().is_root() {
         return "/run/linerate".into();
     }
@@ -40,7 +40,7 @@ pub fn directory() -> PathBuf {
 ///
 /// # Errors
 /// Fails if it cannot be created, or exists and is open to other users.
-pub fn create_directory(directory: &Path) -> std::io::Result<()> {
+pub(super) fn create_directory(directory: &Path) -> std::io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let metadata = fs::symlink_metadata(directory)?;
@@ -54,7 +54,7 @@ pub fn create_directory(directory: &Path) -> std::io::Result<()> {
 }
 
 /// Returns the sockets in the directory that a process listens on. Removes stale ones.
-pub fn live_sockets(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn live_sockets(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let sockets = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut found: Vec<_> = sockets
@@ -66,7 +66,7 @@ pub fn live_sockets(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns true if a process listens on the socket. Removes the socket if its process has died.
-pub fn is_live(path: &Path) -> bool {
+pub(super) fn is_live(path: &Path) -> bool {
     match UnixStream::connect(path) {
         Ok(_) => true,
         Err(error) => {

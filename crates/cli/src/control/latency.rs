@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::snapshot::LatencyBuckets;
 
 /// Returns the counts added after `before`.
-pub fn since(now: &LatencyBuckets, before: &LatencyBuckets) -> LatencyBuckets {
+pub(super) fn since(now: &LatencyBuckets, before: &LatencyBuckets) -> LatencyBuckets {
     let new = |(nanos, count): (&u64, &u64)| {
         let new = count.saturating_sub(before.get(nanos).copied().unwrap_or(0));
         (new > 0).then_some((*nanos, new))
@@ -16,7 +16,7 @@ pub fn since(now: &LatencyBuckets, before: &LatencyBuckets) -> LatencyBuckets {
 
 /// Returns count, p50, p90, p99, p999, max and mean in nanoseconds, or `null` for an empty
 /// histogram. The values are accurate to three per cent, since each is the middle of its bucket.
-pub fn percentiles(buckets: &LatencyBuckets) -> Value {
+pub(super) fn percentiles(buckets: &LatencyBuckets) -> Value {
     // Three digits are always valid, and the histogram resizes itself.
     let Ok(mut histogram) = Histogram::<u64>::new(3) else { return Value::Null };
     for (nanos, count) in buckets {

@@ -6,7 +6,7 @@
 //! the only access control: only the owner may enter the directory.
 
 mod client;
-pub mod connections;
+pub(crate) mod connections;
 mod directory;
 mod latency;
 mod rates;
@@ -15,7 +15,7 @@ mod row;
 mod server;
 mod snapshot;
 mod text;
-pub mod top;
+pub(crate) mod top;
 
-pub use directory::ControlOption;
-pub use server::ControlServer;
+pub(crate) use directory::ControlOption;
+pub(crate) use server::ControlServer;

@@ -9,7 +9,7 @@ use super::snapshot::{Counts, Snapshot, Worker};
 type Select = fn(&Worker) -> &Counts;
 
 /// Returns the output of `linerate top --json`.
-pub fn figures(now: &Snapshot, before: &Snapshot) -> Value {
+pub(super) fn figures(now: &Snapshot, before: &Snapshot) -> Value {
     let seconds = now.at_ns.saturating_sub(before.at_ns) as f64 / 1e9;
     let between = |select: Select| table(&now.counts(select), &before.counts(select), seconds);
     let turns = since(&now.counts(|it| &it.turns), &before.counts(|it| &it.turns));

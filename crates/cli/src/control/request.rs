@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Request {
+pub(super) enum Request {
     /// All counters. The response is one line.
     Figures,
     /// The connections. The response is one line per connection, then a line with their number or
@@ -15,7 +15,7 @@ pub enum Request {
 
 /// Selects connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
+pub(super) struct Filter {
     /// States to include; empty for all.
     #[serde(default)]
     pub states: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Filter {
 
 impl Filter {
     /// Returns true if state and port of a connection match.
-    pub fn matches(&self, info: &linerate::shard::ConnInfo) -> bool {
+    pub(super) fn matches(&self, info: &linerate::shard::ConnInfo) -> bool {
         let state = self.states.is_empty() || self.states.iter().any(|it| it == info.state);
         let port = self.port.is_none_or(|it| info.local.port() == it || info.remote.port() == it);
         state && port

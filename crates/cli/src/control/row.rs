@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// Returns a connection of a worker. Times are in nanoseconds, sizes in bytes, rates in bytes per
 /// second. Fields that a flow in SYN-RECEIVED or TIME-WAIT lacks are zero or null.
-pub fn row(worker: usize, info: &ConnInfo) -> Value {
+pub(super) fn row(worker: usize, info: &ConnInfo) -> Value {
     json!({
         "worker": worker,
         "local": info.local.to_string(),

@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const REQUEST_MAX: u64 = 4096;
 
 /// An open control socket. Dropping it removes the socket file.
-pub struct ControlServer {
+pub(crate) struct ControlServer {
     listener: UnixListener,
     path: PathBuf,
     interface: String,
@@ -36,7 +36,10 @@ impl ControlServer {
     ///
     /// # Errors
     /// Fails if the socket that `--control` names cannot be opened.
-    pub fn open(option: Option<&ControlOption>, interface: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn open(
+        option: Option<&ControlOption>,
+        interface: &str,
+    ) -> Result<Option<Self>, Failure> {
         let default = directory();
         let (path, is_named) = match option {
             Some(ControlOption::Off) => return Ok(None),
@@ -62,7 +65,7 @@ impl ControlServer {
     }
 
     /// Answers all waiting requests. An invalid request or a lost client does not affect the stack.
-    pub fn answer(&self, stack: &mut Stack) {
+    pub(crate) fn answer(&self, stack: &mut Stack) {
         while let Ok((stream, _)) = self.listener.accept() {
             // An error means that the client has closed its end or timed out.
             let _ = self.serve(&stream, stack);

@@ -8,14 +8,14 @@ use linerate::runtime::{Report, WorkerReport};
 use serde::{Deserialize, Serialize};
 
 /// Counts by name.
-pub type Counts = BTreeMap<String, u64>;
+pub(super) type Counts = BTreeMap<String, u64>;
 
 /// Latency histogram: counts by duration in nanoseconds, the middle of the bucket.
-pub type LatencyBuckets = BTreeMap<u64, u64>;
+pub(super) type LatencyBuckets = BTreeMap<u64, u64>;
 
 /// All counters of a stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Snapshot {
+pub(super) struct Snapshot {
     /// Process ID.
     pub pid: u32,
     /// Network interface.
@@ -28,7 +28,7 @@ pub struct Snapshot {
 
 /// The counters of one worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Worker {
+pub(super) struct Worker {
     /// Queue number.
     pub queue: u32,
     /// Connections, including those in SYN-RECEIVED.
@@ -51,7 +51,7 @@ pub struct Worker {
 
 impl Snapshot {
     /// Converts a report made `at_ns` after the start.
-    pub fn new(interface: &str, at_ns: u64, report: &Report) -> Self {
+    pub(super) fn new(interface: &str, at_ns: u64, report: &Report) -> Self {
         Self {
             pid: std::process::id(),
             interface: interface.to_owned(),
@@ -61,12 +61,12 @@ impl Snapshot {
     }
 
     /// Returns the sum of a number over all workers.
-    pub fn sum(&self, of: impl Fn(&Worker) -> u64) -> u64 {
+    pub(super) fn sum(&self, of: impl Fn(&Worker) -> u64) -> u64 {
         self.workers.iter().map(of).sum()
     }
 
     /// Returns the sum of a set of counts over all workers.
-    pub fn counts<K: Ord + Clone>(
+    pub(super) fn counts<K: Ord + Clone>(
         &self,
         of: impl Fn(&Worker) -> &BTreeMap<K, u64>,
     ) -> BTreeMap<K, u64> {

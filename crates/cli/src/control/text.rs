@@ -1,7 +1,7 @@
 //! Formats times and rates for people.
 
 /// Formats nanoseconds.
-pub fn time(nanos: u64) -> String {
+pub(super) fn time(nanos: u64) -> String {
     match nanos {
         0..1_000 => format!("{nanos} ns"),
         1_000..1_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
@@ -11,7 +11,7 @@ pub fn time(nanos: u64) -> String {
 }
 
 /// Formats a rate per second.
-pub fn rate(per_second: f64) -> String {
+pub(super) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e9 => format!("{:.2} G", rate / 1e9),
         rate if rate >= 1e6 => format!("{:.2} M", rate / 1e6),

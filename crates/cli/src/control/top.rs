@@ -36,7 +36,7 @@ Examples:
   linerate top
   linerate top --interval 5 --count 3
   linerate top --control /run/linerate/4711.sock --json")]
-pub struct Options {
+pub(crate) struct Options {
     /// Control socket of the stack [default: that of the only running stack]
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -60,7 +60,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Fails if no stack responds.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let path = client::find(options.control.as_deref())?;
     let stop = Stop::on_signals()?;
     let updates = if options.json { 1 } else { options.count.unwrap_or(u64::MAX) };

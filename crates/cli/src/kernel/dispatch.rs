@@ -18,7 +18,12 @@ const ACCEPTS_PER_TURN: usize = 64;
 const ACCEPT_PAUSE_MS: u64 = 10;
 
 /// Handles an epoll event of one connection.
-pub fn on_event(worker: &mut Worker, service: &mut dyn Service, conn: ConnId, event: &Event) {
+pub(super) fn on_event(
+    worker: &mut Worker,
+    service: &mut dyn Service,
+    conn: ConnId,
+    event: &Event,
+) {
     worker.tick();
     let Some(socket) = worker.socket_mut(conn) else { return };
     if event.is_error() {
@@ -96,7 +101,7 @@ fn notify_writable(worker: &mut Worker, service: &mut dyn Service, conn: ConnId)
 }
 
 /// Resumes the connections that spent their budget in the last turn.
-pub fn resume_deferred(worker: &mut Worker, service: &mut dyn Service) {
+pub(super) fn resume_deferred(worker: &mut Worker, service: &mut dyn Service) {
     for conn in std::mem::take(&mut worker.deferred) {
         let Some(socket) = worker.socket_mut(conn) else { continue };
         socket.deferred = false;
@@ -110,7 +115,7 @@ pub fn resume_deferred(worker: &mut Worker, service: &mut dyn Service) {
 }
 
 /// Accepts waiting connections from a listener.
-pub fn accept(worker: &mut Worker, service: &mut dyn Service, listener: &mut Listener) {
+pub(super) fn accept(worker: &mut Worker, service: &mut dyn Service, listener: &mut Listener) {
     for _ in 0..ACCEPTS_PER_TURN {
         match listener.socket.accept() {
             Ok((stream, _)) => {
@@ -137,7 +142,7 @@ pub fn accept(worker: &mut Worker, service: &mut dyn Service, listener: &mut Lis
 }
 
 /// Delivers all queued notices, including those that the callbacks queue.
-pub fn settle(worker: &mut Worker, service: &mut dyn Service) {
+pub(super) fn settle(worker: &mut Worker, service: &mut dyn Service) {
     while let Some(notice) = worker.notices.pop_front() {
         match notice {
             Notice::Closed(conn, user, reason) => service.on_closed(worker, conn, user, reason),

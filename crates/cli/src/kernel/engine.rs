@@ -27,7 +27,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Fails if a port cannot be bound, or a worker cannot start.
-pub fn run(job: &Job<'_>) -> Result<Report, Failure> {
+pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     raise_descriptor_limit();
     let workers = job.options.workers();
     let engines =

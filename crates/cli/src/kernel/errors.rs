@@ -5,7 +5,7 @@ use std::io;
 use linerate::shard::{CloseReason, ConnectError};
 
 /// Returns the close reason of a connection that failed with `error`.
-pub fn close_reason(error: &io::Error) -> CloseReason {
+pub(super) fn close_reason(error: &io::Error) -> CloseReason {
     match error.raw_os_error() {
         Some(libc::ECONNREFUSED) => CloseReason::Refused,
         Some(libc::ETIMEDOUT) => CloseReason::TimedOut,
@@ -20,7 +20,7 @@ pub fn close_reason(error: &io::Error) -> CloseReason {
 
 /// Maps an error of `socket`, `bind` or `connect`. `Ok` means a connection that failed at once,
 /// `Err` one that could not start.
-pub fn of_connect(error: &io::Error) -> Result<CloseReason, ConnectError> {
+pub(super) fn of_connect(error: &io::Error) -> Result<CloseReason, ConnectError> {
     match error.raw_os_error() {
         Some(libc::EADDRNOTAVAIL | libc::EAGAIN | libc::EADDRINUSE) => Err(ConnectError::NoPort),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {

@@ -23,7 +23,7 @@ sockopt_impl!(
 ///
 /// # Errors
 /// Returns the error of `setsockopt`.
-pub fn listen(socket: &Socket) -> io::Result<()> {
+pub(super) fn listen(socket: &Socket) -> io::Result<()> {
     let pending = FastOpenListener::default().pending;
     Ok(setsockopt(socket, TcpFastOpen, &i32::try_from(pending).unwrap_or(i32::MAX))?)
 }
@@ -32,6 +32,6 @@ pub fn listen(socket: &Socket) -> io::Result<()> {
 ///
 /// # Errors
 /// Fails if `net.ipv4.tcp_fastopen` does not permit it.
-pub fn connect(socket: &Socket) -> io::Result<()> {
+pub(super) fn connect(socket: &Socket) -> io::Result<()> {
     Ok(setsockopt(socket, sockopt::TcpFastOpenConnect, &true)?)
 }

@@ -13,7 +13,7 @@ use crate::options::StackOptions;
 
 /// A bound and listening socket of one thread.
 #[derive(Debug)]
-pub struct Listener {
+pub(super) struct Listener {
     /// The socket.
     pub socket: TcpListener,
     /// Identifier for the service.
@@ -26,7 +26,10 @@ pub struct Listener {
 ///
 /// # Errors
 /// Fails if a port is in use, or this process may not bind it.
-pub fn bind_all(options: &StackOptions, listeners: &[Listen]) -> Result<Vec<Listener>, Failure> {
+pub(super) fn bind_all(
+    options: &StackOptions,
+    listeners: &[Listen],
+) -> Result<Vec<Listener>, Failure> {
     let mut bound = Vec::new();
     for (index, listen) in listeners.iter().enumerate() {
         let id = ListenerId(u16::try_from(index).unwrap_or(u16::MAX));

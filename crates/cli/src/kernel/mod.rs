@@ -30,4 +30,4 @@ mod socket;
 mod tcp_info;
 mod worker;
 
-pub use engine::run;
+pub(crate) use engine::run;

@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 
 /// Size of the staging buffer: the bytes that `write_room` promises even if the socket's buffer is
 /// full.
-pub const STAGE: usize = 64 * 1024;
+pub(super) const STAGE: usize = 64 * 1024;
 
 /// Bytes that one connection may read, and may write, per turn. The kernel fills and drains the
 /// socket's buffers in the meantime, so without a budget a copying callback might never end.
@@ -20,7 +20,7 @@ const TURN_BUDGET: usize = 512 * 1024;
 /// Result of a read or write.
 #[must_use]
 #[derive(Debug)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Number of bytes read or accepted.
     Bytes(usize),
     /// End of stream: the peer's FIN.
@@ -31,7 +31,7 @@ pub enum Outcome {
 
 /// A connection.
 #[derive(Debug)]
-pub struct Socket {
+pub(super) struct Socket {
     /// The descriptor.
     pub stream: TcpStream,
     /// User data of the service.
@@ -67,7 +67,12 @@ pub struct Socket {
 
 impl Socket {
     /// Creates an active connection whose handshake is in progress.
-    pub fn connecting(stream: TcpStream, user: u64, opened_at: Instant, nagle: bool) -> Self {
+    pub(super) fn connecting(
+        stream: TcpStream,
+        user: u64,
+        opened_at: Instant,
+        nagle: bool,
+    ) -> Self {
         Self {
             connecting: true,
             watches_writable: true,
@@ -79,7 +84,7 @@ impl Socket {
     }
 
     /// Creates a connection from `accept`.
-    pub fn accepted(stream: TcpStream) -> Self {
+    pub(super) fn accepted(stream: TcpStream) -> Self {
         Self {
             stream,
             user: 0,
@@ -103,7 +108,7 @@ impl Socket {
     }
 
     /// Refills the budget when a new turn starts.
-    pub fn enter_turn(&mut self, turn: u64) {
+    pub(super) fn enter_turn(&mut self, turn: u64) {
         if self.turn != turn {
             self.turn = turn;
             self.read_left = TURN_BUDGET;
@@ -112,19 +117,19 @@ impl Socket {
     }
 
     /// Returns true if the read or write budget of this turn is spent.
-    pub fn budget_is_spent(&self) -> bool {
+    pub(super) fn budget_is_spent(&self) -> bool {
         self.read_left == 0 || self.write_left == 0
     }
 
     /// Spends the write budget of this turn.
     #[cfg(test)]
-    pub const fn spend_budget(&mut self) {
+    pub(super) const fn spend_budget(&mut self) {
         self.write_left = 0;
     }
 
     /// Reads once. A read that does not fill the buffer has drained the socket (epoll(7)), so the
     /// next call returns without a system call.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Outcome {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Outcome {
         if !self.readable || self.read_left == 0 || buffer.is_empty() {
             return Outcome::Bytes(0);
         }
@@ -149,14 +154,14 @@ impl Socket {
     }
 
     /// Returns the number of bytes that [`write`](Self::write) accepts now.
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         let closed = self.connecting || self.fin_wanted || self.fin_sent;
         if closed || self.is_staging() { 0 } else { self.write_left.min(STAGE) }
     }
 
     /// Writes to the socket and stages the rest, up to [`room`](Self::room). Returns the bytes
     /// accepted.
-    pub fn write(&mut self, bytes: &[u8]) -> Outcome {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Outcome {
         let mut accepted = 0;
         while accepted < bytes.len() {
             let length = (bytes.len() - accepted).min(self.room());
@@ -188,7 +193,7 @@ impl Socket {
     }
 
     /// Returns true if staged bytes wait for room in the socket.
-    pub fn is_staging(&self) -> bool {
+    pub(super) fn is_staging(&self) -> bool {
         !self.staged.is_empty()
     }
 
@@ -196,7 +201,7 @@ impl Socket {
     ///
     /// # Errors
     /// Fails if the connection has failed.
-    pub fn unstage(&mut self) -> io::Result<()> {
+    pub(super) fn unstage(&mut self) -> io::Result<()> {
         while self.is_staging() {
             match self.stream.write(&self.staged[self.staged_from..]) {
                 Ok(written) => self.staged_from += written,
@@ -216,13 +221,13 @@ impl Socket {
     ///
     /// # Errors
     /// Fails if the connection has failed.
-    pub fn send_fin(&mut self) -> io::Result<()> {
+    pub(super) fn send_fin(&mut self) -> io::Result<()> {
         self.fin_sent = true;
         self.stream.shutdown(Shutdown::Write)
     }
 
     /// Discards unread data: closing a socket with unread data resets the connection.
-    pub fn drain(&mut self, scratch: &mut [u8]) {
+    pub(super) fn drain(&mut self, scratch: &mut [u8]) {
         self.read_left = TURN_BUDGET;
         while let Outcome::Bytes(1..) = self.read(scratch) {}
     }

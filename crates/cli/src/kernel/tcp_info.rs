@@ -39,7 +39,7 @@ fn phase(number: u8) -> Phase {
 
 /// Reads TCP_INFO into a [`ConnInfo`]. Fields that it does not contain, such as queued bytes, are
 /// 0.
-pub fn of(stream: &TcpStream) -> Option<ConnInfo> {
+pub(super) fn of(stream: &TcpStream) -> Option<ConnInfo> {
     let info = getsockopt(stream, TcpInfo).ok()?;
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     Some(ConnInfo {
@@ -103,7 +103,7 @@ fn congestion(stream: &TcpStream) -> Option<Algorithm> {
 }
 
 /// Returns the number of segments that the kernel has retransmitted in this network namespace.
-pub fn retransmissions_of_namespace() -> u64 {
+pub(super) fn retransmissions_of_namespace() -> u64 {
     let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
     retransmissions_in(&snmp).unwrap_or(0)
 }

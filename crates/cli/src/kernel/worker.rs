@@ -24,7 +24,7 @@ use crate::options::{CongestionControl, StackOptions};
 
 /// A notification that is waiting for delivery to the service.
 #[derive(Debug)]
-pub enum Notice {
+pub(super) enum Notice {
     /// The peer's FIN was read.
     PeerClosed(ConnId),
     /// The connection was removed; its user data and close reason.
@@ -39,7 +39,7 @@ struct Slot {
 
 /// The connections of one thread.
 #[derive(Debug)]
-pub struct Worker {
+pub(super) struct Worker {
     pub(super) poll: Poll,
     pub(super) now: Instant,
     pub(super) notices: VecDeque<Notice>,
@@ -66,7 +66,7 @@ impl Worker {
     ///
     /// # Errors
     /// Fails if the epoll instance cannot be created.
-    pub fn new(number: usize, options: &StackOptions) -> io::Result<Self> {
+    pub(super) fn new(number: usize, options: &StackOptions) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             now: Instant::ZERO,

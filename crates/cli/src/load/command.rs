@@ -62,7 +62,7 @@ Examples:
   linerate load --stack kernel --target 127.0.0.1:7 --pattern request --connections 1000 --json
   linerate load --interface eth0 --address 10.0.0.1/24 --target 10.0.0.2:7 --pattern request \\
       --concurrency 1 --request-bytes 64 --histogram request.hgrm")]
-pub struct Options {
+pub(crate) struct Options {
     /// Address to connect to; repeat for round robin over several. IPv6: [fd00::2]:80
     #[arg(long = "target", value_name = "ADDR:PORT", required = true)]
     targets: Vec<SocketAddr>,
@@ -138,7 +138,7 @@ pub struct Options {
 /// # Errors
 /// When the options are invalid, the stack does not start, a file cannot be written, or no
 /// connection was established.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let plan = plan(options)?;
     let tally = measure(options, &plan)?;
     let report = Report::new(plan.pattern, options.stack.stack, &tally);

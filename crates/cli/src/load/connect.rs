@@ -17,7 +17,7 @@ const CLOSED: u64 = 4;
 const CLOSED_AT_SHIFT: u32 = 3;
 
 /// The connect pattern on one worker.
-pub struct Connect {
+pub(super) struct Connect {
     session: Session,
     /// Established connections to close in a later turn, each with the time of its turn.
     to_close: Vec<(Instant, ConnId)>,
@@ -26,7 +26,7 @@ pub struct Connect {
 
 impl Connect {
     /// Creates the pattern for a session.
-    pub fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         let to_close = Vec::with_capacity(session.plan.concurrency.min(1 << 20) as usize);
         Self { session, to_close, drain: [0; 2048] }
     }

@@ -16,7 +16,7 @@ const SCALE: f64 = 1000.0;
 ///
 /// # Errors
 /// When the writer fails.
-pub fn write(out: &mut dyn Write, latencies: &Latencies) -> io::Result<()> {
+pub(super) fn write(out: &mut dyn Write, latencies: &Latencies) -> io::Result<()> {
     writeln!(
         out,
         "{:>12} {:>14} {:>10} {:>14}\n",

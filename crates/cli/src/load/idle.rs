@@ -20,7 +20,7 @@ struct Held {
 }
 
 /// The idle pattern on one worker. The user data of a connection is its slot in `held`.
-pub struct Idle {
+pub(super) struct Idle {
     session: Session,
     held: Vec<Held>,
     free: Vec<usize>,
@@ -30,7 +30,7 @@ pub struct Idle {
 
 impl Idle {
     /// Creates the pattern for a session.
-    pub fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         Self { session, held: Vec::new(), free: Vec::new(), closed_to: 0 }
     }
 

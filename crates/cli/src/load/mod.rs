@@ -17,7 +17,7 @@ mod session;
 mod stream;
 mod tally;
 
-pub use command::{Options, run};
-pub use plan::Pattern;
-pub use report::Percentiles;
-pub use tally::{Latencies, latencies, record};
+pub(crate) use command::{Options, run};
+pub(crate) use plan::Pattern;
+pub(crate) use report::Percentiles;
+pub(crate) use tally::{Latencies, latencies, record};

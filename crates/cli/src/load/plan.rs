@@ -7,7 +7,7 @@ use linerate::time::Duration;
 
 /// A load pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Pattern {
+pub(crate) enum Pattern {
     /// Open and close connections in a loop.
     Connect,
     /// Request and response on persistent connections (echo).
@@ -20,7 +20,7 @@ pub enum Pattern {
 
 impl Pattern {
     /// Returns the name used on the command line and in reports.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Request => "request",
@@ -32,7 +32,7 @@ impl Pattern {
 
 /// Direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Direction {
+pub(super) enum Direction {
     /// Receive if the target sends immediately, otherwise send.
     Auto,
     /// Send to the target.
@@ -43,7 +43,7 @@ pub enum Direction {
 
 /// Turn in which the connect pattern closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closing {
+pub(super) enum Closing {
     /// In the same turn that it opens: a stack may send the FIN with the last ACK of the handshake.
     SameTurn,
     /// In the next turn: seven segments per connection, as with any program on kernel sockets.
@@ -52,7 +52,7 @@ pub enum Closing {
 
 /// The plan of one worker.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Load pattern.
     pub pattern: Pattern,
     /// Targets, used round robin.
@@ -90,7 +90,7 @@ impl Plan {
     /// at least as many as workers, so that no two workers compete for the same ports. Each worker
     /// starts with a different target, so that a few connections on many workers still reach all
     /// targets.
-    pub fn share(&self, index: usize, workers: usize) -> Self {
+    pub(super) fn share(&self, index: usize, workers: usize) -> Self {
         let part = |total: u64| {
             let (index, workers) = (index as u64, workers as u64);
             total / workers + u64::from(index < total % workers)
@@ -113,7 +113,7 @@ impl Plan {
 
     /// Returns true if the run ends after a number of connections, not after a duration. Then the
     /// measurement covers the whole life of every connection.
-    pub fn is_counted(&self) -> bool {
+    pub(super) fn is_counted(&self) -> bool {
         self.connections.is_some() && self.pattern != Pattern::Idle
     }
 }

@@ -11,7 +11,7 @@ use super::tally::Tally;
 
 /// Counts that a worker publishes about fifty times per second.
 #[derive(Debug, Default)]
-pub struct Gauges {
+pub(super) struct Gauges {
     live: AtomicU64,
     opened: AtomicU64,
     requests: AtomicU64,
@@ -21,7 +21,7 @@ pub struct Gauges {
 
 impl Gauges {
     /// Publishes the worker's current counts.
-    pub fn publish(&self, tally: &Tally, live: u64) {
+    pub(super) fn publish(&self, tally: &Tally, live: u64) {
         self.live.store(live, Ordering::Relaxed);
         self.opened.store(tally.opened, Ordering::Relaxed);
         self.requests.store(tally.requests, Ordering::Relaxed);
@@ -31,14 +31,14 @@ impl Gauges {
 }
 
 /// A thread that prints the line once per second if standard error is a terminal.
-pub struct Progress {
+pub(super) struct Progress {
     end: Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Progress {
     /// Starts the thread over the gauges of all workers.
-    pub fn start(gauges: Vec<Arc<Gauges>>) -> Self {
+    pub(super) fn start(gauges: Vec<Arc<Gauges>>) -> Self {
         let (end, ended) = channel();
         let is_terminal = std::io::stderr().is_terminal();
         let thread = is_terminal.then(|| std::thread::spawn(move || watch(&gauges, &ended)));
@@ -46,7 +46,7 @@ impl Progress {
     }
 
     /// Stops the thread and clears the line.
-    pub fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         let _ = self.end.send(());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

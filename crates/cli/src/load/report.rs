@@ -11,7 +11,7 @@ use crate::options::Stack;
 
 /// Latency percentiles in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Percentiles {
+pub(crate) struct Percentiles {
     count: u64,
     /// Median.
     pub p50: u64,
@@ -25,7 +25,7 @@ pub struct Percentiles {
 
 impl Percentiles {
     /// Returns the percentiles of a histogram; `None` if it is empty.
-    pub fn of(latencies: &Latencies) -> Option<Self> {
+    pub(crate) fn of(latencies: &Latencies) -> Option<Self> {
         (!latencies.is_empty()).then(|| Self {
             count: latencies.len(),
             p50: latencies.value_at_quantile(0.5),
@@ -40,7 +40,7 @@ impl Percentiles {
 
 /// The report of a run of `load`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub(super) struct Report {
     pattern: &'static str,
     stack: &'static str,
     seconds: f64,
@@ -61,7 +61,7 @@ pub struct Report {
 
 impl Report {
     /// Builds the report from the merged tally of all workers.
-    pub fn new(pattern: Pattern, stack: Stack, tally: &Tally) -> Self {
+    pub(super) fn new(pattern: Pattern, stack: Stack, tally: &Tally) -> Self {
         let seconds = tally.measured.as_secs_f64();
         let rate = |count: f64, seconds: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
         // Idle connections open during the ramp, before the measurement.
@@ -91,12 +91,12 @@ impl Report {
     }
 
     /// Returns true if no connection was established.
-    pub fn has_no_connections(&self) -> bool {
+    pub(super) fn has_no_connections(&self) -> bool {
         self.connections_opened == 0
     }
 
     /// Returns the most frequent cause of failure.
-    pub fn main_cause(&self) -> &'static str {
+    pub(super) fn main_cause(&self) -> &'static str {
         self.failed.iter().max_by_key(|(_, times)| **times).map_or("timed-out", |(cause, _)| cause)
     }
 }

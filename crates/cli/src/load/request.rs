@@ -23,7 +23,7 @@ struct Exchange {
 }
 
 /// The request pattern on one worker. The user data of a connection is its slot in `exchanges`.
-pub struct Request {
+pub(super) struct Request {
     session: Session,
     payload: Box<[u8]>,
     exchanges: Vec<Exchange>,
@@ -33,7 +33,7 @@ pub struct Request {
 
 impl Request {
     /// Creates the pattern for a session.
-    pub fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         // The payload has no short period, so shifted data fails the comparison.
         let payload =
             (0..session.plan.request_bytes).map(|at| (at * 131 + at / 251) as u8).collect();

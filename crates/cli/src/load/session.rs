@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 const RAMP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Slot in which a worker stores its final tally.
-pub type Result = Arc<Mutex<Option<Tally>>>;
+pub(super) type Result = Arc<Mutex<Option<Tally>>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -42,7 +42,7 @@ enum Stage {
 }
 
 /// The run of one worker.
-pub struct Session {
+pub(super) struct Session {
     /// The plan of this worker.
     pub plan: Plan,
     /// Counts and latencies.
@@ -63,7 +63,7 @@ pub struct Session {
 
 impl Session {
     /// Creates a session that has not started.
-    pub fn new(plan: Plan, stop: Stop, result: Result, gauges: Arc<Gauges>) -> Self {
+    pub(super) fn new(plan: Plan, stop: Stop, result: Result, gauges: Arc<Gauges>) -> Self {
         Self {
             plan,
             tally: Tally::new(),
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// Starts the run.
-    pub fn start(&mut self, io: &mut dyn Io) {
+    pub(super) fn start(&mut self, io: &mut dyn Io) {
         let now = io.now();
         self.last_open = now;
         self.stage = if self.plan.is_counted() {
@@ -97,22 +97,22 @@ impl Session {
     }
 
     /// Returns true during the measurement.
-    pub fn is_measuring(&self) -> bool {
+    pub(super) fn is_measuring(&self) -> bool {
         matches!(self.stage, Stage::Measure { .. })
     }
 
     /// Returns true once open connections should close.
-    pub fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         matches!(self.stage, Stage::Drain { .. } | Stage::Over)
     }
 
     /// Returns true if a connection that opens now counts. Persistent connections always count.
-    pub fn counts_connections(&self) -> bool {
+    pub(super) fn counts_connections(&self) -> bool {
         self.is_measuring() || self.plan.pattern != Pattern::Connect
     }
 
     /// Returns true if another connection should open now.
-    pub fn wants_more(&self, now: Instant) -> bool {
+    pub(super) fn wants_more(&self, now: Instant) -> bool {
         if self.is_draining() || now < self.pause_until {
             return false;
         }
@@ -132,13 +132,13 @@ impl Session {
     }
 
     /// Opens a connection to the next target, from the next source address of the same family.
-    pub fn open(&mut self, io: &mut dyn Io, user: u64) -> Option<ConnId> {
+    pub(super) fn open(&mut self, io: &mut dyn Io, user: u64) -> Option<ConnId> {
         self.open_by(io, user, |io, open| io.connect(open))
     }
 
     /// Like [`Self::open`], with data of which some may travel in the SYN. Also returns the number
     /// of bytes that the stack accepted.
-    pub fn open_with(
+    pub(super) fn open_with(
         &mut self,
         io: &mut dyn Io,
         user: u64,
@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// Records an established connection.
-    pub fn on_opened(&mut self, now: Instant, counts: bool, took: Duration) {
+    pub(super) fn on_opened(&mut self, now: Instant, counts: bool, took: Duration) {
         self.last_open = now;
         self.handshakes = self.handshakes.saturating_sub(1);
         self.failures_in_a_row = 0;
@@ -190,7 +190,7 @@ impl Session {
     }
 
     /// Records the end of a connection.
-    pub fn on_ended(&mut self, io: &mut dyn Io, end: &ConnectionEnd) {
+    pub(super) fn on_ended(&mut self, io: &mut dyn Io, end: &ConnectionEnd) {
         self.live = self.live.saturating_sub(1);
         self.last_end = io.now();
         if !end.opened {
@@ -228,7 +228,7 @@ impl Session {
     }
 
     /// Advances to the next stage when it is due, and sets the next alarm.
-    pub fn tick(&mut self, io: &mut dyn Io) {
+    pub(super) fn tick(&mut self, io: &mut dyn Io) {
         let now = io.now();
         if now < self.tick_at {
             return io.set_alarm(self.tick_at);
@@ -320,7 +320,7 @@ impl Session {
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct ConnectionEnd {
+pub(super) struct ConnectionEnd {
     /// Reason that the stack reports.
     pub reason: CloseReason,
     /// True if it was established.

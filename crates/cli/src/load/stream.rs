@@ -27,7 +27,7 @@ struct Flow {
 }
 
 /// The stream pattern on one worker. The user data of a connection is its slot in `flows`.
-pub struct Stream {
+pub(super) struct Stream {
     session: Session,
     payload: Box<[u8]>,
     flows: Vec<Flow>,
@@ -38,7 +38,7 @@ pub struct Stream {
 
 impl Stream {
     /// Creates the pattern for a session.
-    pub fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         Self {
             session,
             payload: (0..CHUNK).map(|at| b' ' + (at % 95) as u8).collect(),

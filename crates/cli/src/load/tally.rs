@@ -7,19 +7,19 @@ use linerate::shard::{CloseReason, ConnectError};
 use linerate::time::Duration;
 
 /// Histogram of latencies in nanoseconds, with three significant digits, up to one hour.
-pub type Latencies = Histogram<u64>;
+pub(crate) type Latencies = Histogram<u64>;
 
 /// One hour: longer than any TCP timeout.
 const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 /// Returns an empty histogram with all memory allocated.
-pub fn latencies() -> Latencies {
+pub(crate) fn latencies() -> Latencies {
     Latencies::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("the bounds are constant and valid")
 }
 
 /// Counts and latencies.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Connections that reached ESTABLISHED.
     pub opened: u64,
     /// Connections closed cleanly, by FINs in both directions.
@@ -48,7 +48,7 @@ pub struct Tally {
 
 impl Tally {
     /// Creates an empty tally.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             opened: 0,
             completed: 0,
@@ -66,19 +66,19 @@ impl Tally {
     }
 
     /// Counts a failure.
-    pub fn fail(&mut self, cause: &'static str) {
+    pub(super) fn fail(&mut self, cause: &'static str) {
         self.fail_times(cause, 1);
     }
 
     /// Counts several failures with the same cause.
-    pub fn fail_times(&mut self, cause: &'static str, times: u64) {
+    pub(super) fn fail_times(&mut self, cause: &'static str, times: u64) {
         if times > 0 {
             *self.failed.entry(cause).or_insert(0) += times;
         }
     }
 
     /// Adds the tally of another worker. Workers run concurrently, so times are not added.
-    pub fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.opened += other.opened;
         self.completed += other.completed;
         self.requests += other.requests;
@@ -101,12 +101,12 @@ impl Tally {
 }
 
 /// Records a latency; values above one hour count as one hour.
-pub fn record(latencies: &mut Latencies, span: Duration) {
+pub(crate) fn record(latencies: &mut Latencies, span: Duration) {
     latencies.saturating_record(span.as_nanos().max(1));
 }
 
 /// Returns the name of a close reason as a failure; `None` for a clean close.
-pub fn cause_of_close(reason: CloseReason) -> Option<&'static str> {
+pub(super) fn cause_of_close(reason: CloseReason) -> Option<&'static str> {
     Some(match reason {
         CloseReason::Finished => return None,
         CloseReason::Aborted => "aborted",
@@ -120,7 +120,7 @@ pub fn cause_of_close(reason: CloseReason) -> Option<&'static str> {
 }
 
 /// Returns the name of a connect error as a failure.
-pub fn cause_of_error(error: ConnectError) -> &'static str {
+pub(super) fn cause_of_error(error: ConnectError) -> &'static str {
     match error {
         ConnectError::NoAddress => "no-address",
         ConnectError::NoPort => "no-port",

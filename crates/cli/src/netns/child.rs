@@ -28,7 +28,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running child.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     process: std::process::Child,
     /// Chunks of standard output; disconnected when the child closes it.
     output: Receiver<Vec<u8>>,
@@ -42,7 +42,7 @@ impl Child {
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub fn spawn(end: &End, arguments: &[impl AsRef<OsStr>]) -> Result<Self, Failure> {
+    pub(crate) fn spawn(end: &End, arguments: &[impl AsRef<OsStr>]) -> Result<Self, Failure> {
         let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
         let line = format!("linerate {}", words.join(" "));
         // /proc/self/exe would resolve to `setpriv`. The path with our process id keeps pointing to
@@ -82,7 +82,7 @@ impl Child {
     ///
     /// # Errors
     /// When the child exits first, takes longer than `limit`, or `stop` is raised.
-    pub fn await_line(&mut self, limit: Duration, stop: &Stop) -> Result<(), Failure> {
+    pub(crate) fn await_line(&mut self, limit: Duration, stop: &Stop) -> Result<(), Failure> {
         self.read_until(limit, stop, |stdout| stdout.contains(&b'\n')).and_then(|state| match state
         {
             State::Running => Ok(()),
@@ -94,7 +94,11 @@ impl Child {
     ///
     /// # Errors
     /// When the child fails, takes longer than `limit`, or `stop` is raised.
-    pub fn await_end(mut self, limit: Duration, stop: &Stop) -> Result<(String, String), Failure> {
+    pub(crate) fn await_end(
+        mut self,
+        limit: Duration,
+        stop: &Stop,
+    ) -> Result<(String, String), Failure> {
         match self.read_until(limit, stop, |_| false)? {
             State::Exited if self.process.wait().is_ok_and(|status| status.success()) => {
                 Ok((String::from_utf8_lossy(&self.stdout).into_owned(), self.stderr()))
@@ -104,7 +108,7 @@ impl Child {
     }
 
     /// Stops the child, waits for it to exit, and returns its standard error.
-    pub fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.stop();
         self.stderr()
     }
@@ -182,6 +186,6 @@ enum State {
 }
 
 /// Returns the failure of a run that a signal interrupted.
-pub fn interrupted() -> Failure {
+pub(crate) fn interrupted() -> Failure {
     Failure::new("the run was interrupted", "received a signal", "run it again and let it finish")
 }

@@ -14,5 +14,5 @@ mod child;
 mod namespace;
 mod pair;
 
-pub use child::{Child, interrupted};
-pub use pair::{Cable, End, Pair, setting, tool};
+pub(crate) use child::{Child, interrupted};
+pub(crate) use pair::{Cable, End, Pair, setting, tool};

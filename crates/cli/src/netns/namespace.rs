@@ -18,7 +18,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread in its own network namespace that runs the jobs given to it.
 #[derive(Debug)]
-pub struct Namespace {
+pub(super) struct Namespace {
     /// `None` only during drop.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -30,7 +30,7 @@ impl Namespace {
     ///
     /// # Errors
     /// Without CAP_SYS_ADMIN.
-    pub fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let (jobs, inbox) = channel::<Job>();
         let (entered, result) = sync_channel(1);
         let thread = std::thread::Builder::new().name("namespace".into()).spawn(move || {
@@ -51,7 +51,7 @@ impl Namespace {
     }
 
     /// Returns the path of the file that refers to the namespace.
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
@@ -60,7 +60,7 @@ impl Namespace {
     ///
     /// # Panics
     /// When `job` panics.
-    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(super) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = sync_channel::<Result<T, Box<dyn Any + Send>>>(1);
         let wrapped = move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));

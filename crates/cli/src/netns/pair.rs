@@ -13,7 +13,7 @@ use crate::network::Cidr;
 
 /// Configuration of one interface of the veth pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cable {
+pub(crate) struct Cable {
     /// Interface name.
     pub interface: String,
     /// MAC address.
@@ -22,14 +22,14 @@ pub struct Cable {
 
 /// One end: a namespace with its interface of the veth pair. Dropping it removes both.
 #[derive(Debug)]
-pub struct End {
+pub(crate) struct End {
     namespace: Namespace,
     interface: String,
 }
 
 /// Two namespaces joined by a veth pair.
 #[derive(Debug)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The two ends, in the order of the arguments of [`Pair::new`].
     pub ends: [End; 2],
 }
@@ -39,7 +39,7 @@ impl Pair {
     ///
     /// # Errors
     /// Without root privileges, or without iproute2 and ethtool.
-    pub fn new(cables: [Cable; 2]) -> Result<Self, Failure> {
+    pub(crate) fn new(cables: [Cable; 2]) -> Result<Self, Failure> {
         let [near, far] = cables;
         let ends = [End::new(&near)?, End::new(&far)?];
         let arguments = format!(
@@ -75,7 +75,7 @@ impl End {
     }
 
     /// Returns the interface name.
-    pub fn interface(&self) -> &str {
+    pub(crate) fn interface(&self) -> &str {
         &self.interface
     }
 
@@ -83,7 +83,7 @@ impl End {
     ///
     /// # Panics
     /// When `job` panics.
-    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         self.namespace.run(job)
     }
 
@@ -91,14 +91,14 @@ impl End {
     ///
     /// # Errors
     /// When `ip` fails.
-    pub fn add_address(&self, address: Cidr) -> Result<(), Failure> {
+    pub(crate) fn add_address(&self, address: Cidr) -> Result<(), Failure> {
         let arguments = format!("address add {address} dev {}", self.interface);
         self.run(move || tool("ip", &arguments))
     }
 
     /// Reads counters of the interface by their names in /sys/class/net; a missing counter reads as
     /// zero.
-    pub fn counted<const N: usize>(&self, names: [&'static str; N]) -> [u64; N] {
+    pub(crate) fn counted<const N: usize>(&self, names: [&'static str; N]) -> [u64; N] {
         let folder = format!("/sys/class/net/{}/statistics", self.interface);
         self.run(move || {
             names.map(|name| {
@@ -113,7 +113,7 @@ impl End {
 ///
 /// # Errors
 /// Without root privileges, or on a kernel without this setting.
-pub fn setting(path: &str, value: &str) -> Result<(), Failure> {
+pub(crate) fn setting(path: &str, value: &str) -> Result<(), Failure> {
     std::fs::write(path, value).map_err(|error| {
         Failure::new(
             format!("cannot set {path} to {value}"),
@@ -127,7 +127,7 @@ pub fn setting(path: &str, value: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the command is not installed, or fails; the failure contains its standard error.
-pub fn tool(name: &str, arguments: &str) -> Result<(), Failure> {
+pub(crate) fn tool(name: &str, arguments: &str) -> Result<(), Failure> {
     let tried = || format!("cannot set up the veth pair: {name} {arguments}");
     let output =
         Command::new(name).args(arguments.split_whitespace()).output().map_err(|error| {

@@ -39,7 +39,7 @@ Examples:
   linerate path --congestion-control newreno,cubic --only alone --runs 7 --duration 20
   linerate path --through 'delay=10ms;tx:rate=50mbit,queue=83' --only together --flows 2 \\
       --duration 60")]
-pub struct Options {
+pub(crate) struct Options {
     /// Impairments of the path
     #[arg(
         long,
@@ -100,7 +100,7 @@ enum Arrangement {
 ///
 /// # Errors
 /// When the path is invalid, the host lacks a requirement, a run fails, or a signal arrives.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let impairments: Impairments = options.through.parse().map_err(|error| {
         Failure::usage("cannot parse --through", error, "see `linerate path --help` for the syntax")
     })?;

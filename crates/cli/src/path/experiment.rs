@@ -29,7 +29,7 @@ const SLACK: Duration = Duration::from_secs(30);
 
 /// Flows from one sender to one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flows {
+pub(super) struct Flows {
     /// Stack that sends.
     pub sender: Stack,
     /// Stack that receives.
@@ -42,7 +42,7 @@ pub struct Flows {
 
 /// Conditions that all runs share.
 #[derive(Clone, Debug)]
-pub struct Conditions {
+pub(super) struct Conditions {
     /// Impairments of the path; tx is from senders to receivers.
     pub impairments: Impairments,
     /// Time that the flows settle before the measurement.
@@ -53,7 +53,7 @@ pub struct Conditions {
 
 /// Result of a run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Received payload of each group of flows, in bits per second.
     pub rates: Vec<f64>,
     /// Frames of the senders: sent, lost at random, and dropped because the queue was full.
@@ -90,7 +90,7 @@ impl Host {
 ///
 /// # Errors
 /// When the path cannot be created, a host fails or hangs, or a signal arrives.
-pub fn run(
+pub(super) fn run(
     groups: &[Flows],
     conditions: &Conditions,
     seed: u64,

@@ -37,7 +37,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(20);
 
 /// Side of the impaired link that a host is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(super) enum Side {
     /// Its frames use the tx direction of the link.
     Sender,
     /// Its frames use the rx direction of the link.
@@ -45,7 +45,7 @@ pub enum Side {
 }
 
 /// A link to one host. The field order matters: the program is detached before the socket closes.
-pub struct Port {
+pub(super) struct Port {
     _program: Program,
     link: XskLink,
     side: Side,
@@ -59,7 +59,7 @@ impl Port {
     ///
     /// # Errors
     /// Without root privileges, or on a kernel without AF_XDP.
-    pub fn open(
+    pub(super) fn open(
         interface: &str,
         side: Side,
         mac: MacAddr,
@@ -93,14 +93,14 @@ fn attach(
 
 /// A running middlebox. Dropping it stops its thread.
 #[derive(Debug)]
-pub struct Middlebox {
+pub(super) struct Middlebox {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<[Counts; 2]>>,
 }
 
 impl Middlebox {
     /// Starts a thread that forwards frames between `ports`.
-    pub fn start(ports: Vec<Port>, impairments: &Impairments) -> Self {
+    pub(super) fn start(ports: Vec<Port>, impairments: &Impairments) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut switch, stop_flag) = (Switch::new(ports, impairments), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -113,7 +113,7 @@ impl Middlebox {
     }
 
     /// Stops the thread. Returns the counts of the frames of senders and of receivers.
-    pub fn finish(mut self) -> [Counts; 2] {
+    pub(super) fn finish(mut self) -> [Counts; 2] {
         self.end().unwrap_or_default()
     }
 

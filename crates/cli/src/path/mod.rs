@@ -14,4 +14,4 @@ mod experiment;
 mod middlebox;
 mod report;
 
-pub use command::{Options, run};
+pub(crate) use command::{Options, run};

@@ -9,7 +9,7 @@ use crate::options::CongestionControl;
 
 /// All runs with one congestion control.
 #[derive(Clone, Debug)]
-pub struct Runs {
+pub(super) struct Runs {
     /// Congestion control.
     pub control: CongestionControl,
     /// Runs of linerate alone, at both ends.
@@ -78,12 +78,12 @@ impl Runs {
 }
 
 /// Formats all runs as JSON, without the settings.
-pub fn json(all: &[Runs]) -> Value {
+pub(super) fn json(all: &[Runs]) -> Value {
     all.iter().map(Runs::json).collect()
 }
 
 /// Formats the table.
-pub fn text(all: &[Runs]) -> String {
+pub(super) fn text(all: &[Runs]) -> String {
     let mut text = format!(
         "{:<9} {:>10} {:>10} {:>7}   {:>10} {:>10} {:>6}\n",
         "Mbit/s", "linerate", "kernel", "ratio", "linerate", "kernel", "Jain"

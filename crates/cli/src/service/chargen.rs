@@ -10,7 +10,7 @@ const LINE: usize = 74;
 const PERIOD: usize = 95 * LINE;
 
 /// One worker's generator. The user data of a connection is its offset in the pattern.
-pub struct Chargen {
+pub(super) struct Chargen {
     /// The pattern plus one buffer: a full buffer follows every offset.
     pattern: Box<[u8]>,
     drain: Box<[u8]>,
@@ -18,7 +18,7 @@ pub struct Chargen {
 
 impl Chargen {
     /// Creates a generator with its pattern.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pattern = (0..PERIOD + BUFFER_BYTES).map(character).collect();
         Self { pattern, drain: vec![0; BUFFER_BYTES].into_boxed_slice() }
     }

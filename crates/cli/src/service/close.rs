@@ -3,7 +3,7 @@
 use linerate::shard::{ConnId, Io, Service};
 
 /// One worker's close service.
-pub struct Close {
+pub(super) struct Close {
     /// Read buffer. Small, since no data is expected, but unread data would turn the close into a
     /// reset.
     buffer: [u8; 2048],
@@ -11,7 +11,7 @@ pub struct Close {
 
 impl Close {
     /// Creates the service.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { buffer: [0; 2048] }
     }
 }

@@ -8,14 +8,14 @@ use super::buffer::BUFFER_BYTES;
 use crate::civil::Civil;
 
 /// One worker's daytime service.
-pub struct Daytime {
+pub(super) struct Daytime {
     drain: Box<[u8]>,
     now: fn() -> SystemTime,
 }
 
 impl Daytime {
     /// Creates the service on the host's clock.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { drain: vec![0; BUFFER_BYTES].into_boxed_slice(), now: SystemTime::now }
     }
 }

@@ -5,13 +5,13 @@ use linerate::shard::{ConnId, Io, Service};
 use super::buffer::BUFFER_BYTES;
 
 /// One worker's discard service.
-pub struct Discard {
+pub(super) struct Discard {
     buffer: Box<[u8]>,
 }
 
 impl Discard {
     /// Creates the service with its read buffer.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { buffer: vec![0; BUFFER_BYTES].into_boxed_slice() }
     }
 }

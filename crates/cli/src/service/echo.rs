@@ -11,13 +11,13 @@ use super::buffer::BUFFER_BYTES;
 const PEER_CLOSED: u64 = 1;
 
 /// One worker's echo service.
-pub struct Echo {
+pub(super) struct Echo {
     buffer: Box<[u8]>,
 }
 
 impl Echo {
     /// Creates the service with its copy buffer.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { buffer: vec![0; BUFFER_BYTES].into_boxed_slice() }
     }
 

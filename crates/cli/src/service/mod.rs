@@ -16,6 +16,6 @@ mod name;
 #[cfg(test)]
 mod script;
 
-pub use http::Content;
-pub use mux::Mux;
-pub use name::Named;
+pub(crate) use http::Content;
+pub(crate) use mux::Mux;
+pub(crate) use name::Named;

@@ -14,13 +14,13 @@ const TAG_SHIFT: u32 = 56;
 const USER_MASK: u64 = (1 << TAG_SHIFT) - 1;
 
 /// The services of a worker: `services[k]` serves `ListenerId(k)`.
-pub struct Mux {
+pub(crate) struct Mux {
     services: Vec<Box<dyn Service + Send>>,
 }
 
 impl Mux {
     /// Creates a mux of at most 256 services.
-    pub fn new(services: Vec<Box<dyn Service + Send>>) -> Self {
+    pub(crate) fn new(services: Vec<Box<dyn Service + Send>>) -> Self {
         assert!(services.len() <= 256, "the tag in the user data has eight bits");
         Self { services }
     }

@@ -15,7 +15,7 @@ use super::http::{Content, Http};
 
 /// The name of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceName {
+pub(crate) enum ServiceName {
     /// Sends back what it receives.
     Echo,
     /// Discards what it receives.
@@ -41,7 +41,7 @@ impl ServiceName {
     ];
 
     /// Creates the instance of one worker.
-    pub fn make(self, content: &Arc<Content>) -> Box<dyn Service + Send> {
+    pub(crate) fn make(self, content: &Arc<Content>) -> Box<dyn Service + Send> {
         match self {
             Self::Echo => Box::new(Echo::new()),
             Self::Discard => Box::new(Discard::new()),
@@ -55,7 +55,7 @@ impl ServiceName {
 
 /// A service on a port: `NAME:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Named {
+pub(crate) struct Named {
     /// Name of the service.
     pub name: ServiceName,
     /// TCP port.

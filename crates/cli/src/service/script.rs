@@ -11,7 +11,7 @@ const CONN: ConnId = ConnId { index: 3, generation: 1 };
 
 /// The scripted stack.
 #[derive(Default)]
-pub struct Wire {
+pub(super) struct Wire {
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
     room: usize,
@@ -23,47 +23,47 @@ pub struct Wire {
 }
 
 /// A service on the scripted stack.
-pub struct Script<S> {
+pub(super) struct Script<S> {
     service: S,
     wire: Wire,
 }
 
 impl<S: Service> Script<S> {
     /// Creates the stack with a megabyte of room.
-    pub fn of(service: S) -> Self {
+    pub(super) fn of(service: S) -> Self {
         Self { service, wire: Wire { room: 1 << 20, memory: usize::MAX, ..Wire::default() } }
     }
 
     /// Sets the room in the send buffer.
-    pub fn room(mut self, bytes: usize) -> Self {
+    pub(super) fn room(mut self, bytes: usize) -> Self {
         self.wire.room = bytes;
         self
     }
 
     /// Limits the memory behind the room: a write may accept less than the room promises.
-    pub fn memory(mut self, bytes: usize) -> Self {
+    pub(super) fn memory(mut self, bytes: usize) -> Self {
         self.wire.memory = bytes;
         self
     }
 
     /// Accepts the connection.
-    pub fn accepts(&mut self) {
+    pub(super) fn accepts(&mut self) {
         self.service.on_accept(&mut self.wire, CONN, ListenerId(0));
     }
 
     /// Delivers data.
-    pub fn gets(&mut self, bytes: &[u8]) {
+    pub(super) fn gets(&mut self, bytes: &[u8]) {
         self.wire.incoming.extend_from_slice(bytes);
         self.service.on_readable(&mut self.wire, CONN);
     }
 
     /// Delivers the peer's FIN.
-    pub fn peer_closes(&mut self) {
+    pub(super) fn peer_closes(&mut self) {
         self.service.on_peer_closed(&mut self.wire, CONN);
     }
 
     /// Adds room. Notifies the service only if a write was short.
-    pub fn makes_room(&mut self, bytes: usize) {
+    pub(super) fn makes_room(&mut self, bytes: usize) {
         self.wire.room += bytes;
         if std::mem::take(&mut self.wire.short) {
             self.service.on_writable(&mut self.wire, CONN);
@@ -71,33 +71,33 @@ impl<S: Service> Script<S> {
     }
 
     /// Ends the connection cleanly.
-    pub fn ends(&mut self) {
+    pub(super) fn ends(&mut self) {
         let user = self.wire.user;
         self.service.on_closed(&mut self.wire, CONN, user, CloseReason::Finished);
     }
 
     /// Returns the service.
-    pub fn service(&self) -> &S {
+    pub(super) fn service(&self) -> &S {
         &self.service
     }
 
     /// Returns all bytes that the service has sent.
-    pub fn sent(&self) -> &[u8] {
+    pub(super) fn sent(&self) -> &[u8] {
         &self.wire.outgoing
     }
 
     /// Returns the number of bytes that the service has not read.
-    pub fn unread(&self) -> usize {
+    pub(super) fn unread(&self) -> usize {
         self.wire.incoming.len()
     }
 
     /// Returns true if the service has aborted the connection.
-    pub fn is_aborted(&self) -> bool {
+    pub(super) fn is_aborted(&self) -> bool {
         self.wire.aborted
     }
 
     /// Returns true if the service has closed the connection.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.wire.closed
     }
 }

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// One captured segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Captured {
+pub(super) struct Captured {
     /// Capture time, since the Unix epoch.
     pub at: Duration,
     /// Source.
@@ -42,17 +42,17 @@ pub struct Captured {
 
 impl Captured {
     /// Returns true if a control bit is set.
-    pub fn has(&self, flag: u16) -> bool {
+    pub(super) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
     /// Returns true for a SYN without ACK: the first segment of a connection.
-    pub fn opens(&self) -> bool {
+    pub(super) fn opens(&self) -> bool {
         self.has(tcp::flag::SYN) && !self.has(tcp::flag::ACK)
     }
 
     /// Returns the sequence number after this segment: SYN and FIN occupy one each.
-    pub fn end(&self) -> u32 {
+    pub(super) fn end(&self) -> u32 {
         let control = u32::from(self.has(tcp::flag::SYN)) + u32::from(self.has(tcp::flag::FIN));
         self.seq.wrapping_add(self.length).wrapping_add(control)
     }
@@ -67,7 +67,7 @@ impl Captured {
 ///
 /// # Errors
 /// Fails if the file cannot be read or contains no TCP.
-pub fn connections(path: &Path) -> Result<Vec<Vec<Captured>>, Failure> {
+pub(super) fn connections(path: &Path) -> Result<Vec<Vec<Captured>>, Failure> {
     let action = format!("cannot draw the ladder of {}", path.display());
     let failed = |error| {
         Failure::new(&action, error, "give a pcap or pcapng file of Ethernet frames with --read")

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Close reason and number of bytes echoed.
-pub type Outcome = Arc<Mutex<Option<(CloseReason, usize)>>>;
+pub(super) type Outcome = Arc<Mutex<Option<(CloseReason, usize)>>>;
 
 /// Bytes to send after the next pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ enum Next {
 }
 
 /// A service that opens one connection.
-pub struct Client {
+pub(super) struct Client {
     open: ConnectOptions,
     payload: Vec<u8>,
     next: Next,
@@ -42,7 +42,7 @@ pub struct Client {
 
 impl Client {
     /// Creates a client that sends `bytes` bytes to an echo server.
-    pub fn new(open: ConnectOptions, bytes: usize, outcome: Outcome) -> Self {
+    pub(super) fn new(open: ConnectOptions, bytes: usize, outcome: Outcome) -> Self {
         Self {
             open,
             payload: (0..bytes).map(|at| b' ' + (at % 95) as u8).collect(),

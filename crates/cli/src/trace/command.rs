@@ -36,7 +36,7 @@ Examples:
   linerate trace --peer kernel --svg ladder.svg
   linerate trace --interface eth0 --address 10.0.0.9/24 --target 10.0.0.2:7
   linerate trace --read capture.pcap --connection 2 --all")]
-pub struct Options {
+pub(crate) struct Options {
     /// Draw a connection from this capture (pcap or pcapng, Ethernet) instead of a live one
     #[arg(long, value_name = "FILE.pcap")]
     read: Option<PathBuf>,
@@ -88,7 +88,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Fails without a capture, or if it does not contain the connection.
-pub fn run(options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let connections = captured(options)?;
     let ladder = connections
         .get(options.connection as usize - 1)

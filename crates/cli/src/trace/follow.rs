@@ -11,7 +11,7 @@ use super::state::{Endpoint, State};
 
 /// A section of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
+pub(super) enum Section {
     /// Up to the segment after which both ends are established.
     Handshake,
     /// Both directions open.
@@ -26,7 +26,7 @@ pub enum Section {
 
 /// One segment of the ladder, with the inferred states.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub(super) struct Step {
     /// The captured segment.
     pub segment: Captured,
     /// True from left to right.
@@ -51,7 +51,7 @@ pub struct Step {
 
 /// A connection, from its first captured segment to its last.
 #[derive(Clone, Debug)]
-pub struct Ladder {
+pub(super) struct Ladder {
     /// The end that opened the connection, or that sent the first captured segment.
     pub left: SocketAddr,
     /// The other end.
@@ -64,7 +64,7 @@ pub struct Ladder {
 
 impl Ladder {
     /// Returns the heading of a section.
-    pub fn heading(&self, section: Section) -> &'static str {
+    pub(super) fn heading(&self, section: Section) -> &'static str {
         let first_sent = || self.steps.iter().filter(|it| !it.is_retransmission);
         let syns = first_sent().filter(|it| it.segment.opens()).count();
         let fins = first_sent().filter(|it| it.segment.has(flag::FIN)).count();
@@ -81,7 +81,7 @@ impl Ladder {
 }
 
 /// Follows the segments of one connection. Returns `None` without segments.
-pub fn follow(segments: &[Captured]) -> Option<Ladder> {
+pub(super) fn follow(segments: &[Captured]) -> Option<Ladder> {
     let first = segments.first()?;
     let opener = segments.iter().find(|it| it.has(flag::SYN)).unwrap_or(first);
     // If the capture begins with a SYN-ACK, its receiver opened the connection.

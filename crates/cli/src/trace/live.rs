@@ -31,7 +31,7 @@ const CHILD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The two ends of a live connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Route<'a> {
+pub(super) struct Route<'a> {
     /// Local interface.
     pub interface: &'a str,
     /// Local address.
@@ -45,7 +45,7 @@ pub struct Route<'a> {
 ///
 /// # Errors
 /// Fails if the stack does not start, or the connection does not close cleanly after the full echo.
-pub fn over_interface(
+pub(super) fn over_interface(
     route: &Route<'_>,
     bytes: u32,
     save_to: Option<&Path>,
@@ -104,7 +104,7 @@ fn options(route: &Route<'_>, capture: &Path) -> StackOptions {
 ///
 /// # Errors
 /// Fails if the namespaces cannot be created, or the server or the client fails.
-pub fn over_veth(
+pub(super) fn over_veth(
     peer: Stack,
     bytes: u32,
     save_to: Option<&Path>,

@@ -13,4 +13,4 @@ mod state;
 mod svg;
 mod text;
 
-pub use command::{Options, run};
+pub(crate) use command::{Options, run};

@@ -13,7 +13,7 @@ use super::capture::Captured;
 
 /// A state of RFC 9293 §3.3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(super) enum State {
     /// LISTEN, which is not the state of a connection.
     Listen,
     /// The state of a connection.
@@ -22,7 +22,7 @@ pub enum State {
 
 impl State {
     /// Returns the name as RFC 9293 writes it.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Listen => "LISTEN",
             Self::In(phase) => phase.name(),
@@ -32,7 +32,7 @@ impl State {
 
 /// One end of the connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     /// Current state.
     pub state: State,
     /// Initial sequence number, once known. If the capture begins later, the first number seen.
@@ -49,7 +49,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Creates an end in a state, before any segment.
-    pub fn new(state: State) -> Self {
+    pub(super) fn new(state: State) -> Self {
         Self {
             state,
             iss: None,
@@ -61,13 +61,13 @@ impl Endpoint {
     }
 
     /// Returns true if all of the segment's data, SYN and FIN were sent before.
-    pub fn has_sent(&self, segment: &Captured) -> bool {
+    pub(super) fn has_sent(&self, segment: &Captured) -> bool {
         let is_old = self.sent_to.is_some_and(|to| !is_after(segment.end(), to));
         is_old && segment.end() != segment.seq
     }
 
     /// Updates the state for a segment that this end sends.
-    pub fn on_send(&mut self, segment: &Captured) {
+    pub(super) fn on_send(&mut self, segment: &Captured) {
         self.iss.get_or_insert(segment.seq);
         if self.sent_to.is_none_or(|to| is_after(segment.end(), to)) {
             self.sent_to = Some(segment.end());
@@ -103,7 +103,7 @@ impl Endpoint {
     }
 
     /// Updates the state for a segment that this end receives.
-    pub fn on_receive(&mut self, segment: &Captured) {
+    pub(super) fn on_receive(&mut self, segment: &Captured) {
         if segment.has(flag::RST) {
             self.state = State::In(Closed);
             return;
@@ -161,6 +161,6 @@ impl Endpoint {
 }
 
 /// Returns true if `one` comes after `other`. RFC 9293 §3.4: sequence numbers compare modulo 2^32.
-pub fn is_after(one: u32, other: u32) -> bool {
+pub(super) fn is_after(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32) > 0
 }

@@ -25,7 +25,7 @@ enum Row<'a> {
 }
 
 /// Draws the ladder.
-pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
+pub(super) fn draw(ladder: &Ladder, shows_all: bool) -> String {
     let rows = rows(ladder, shows_all);
     let height = TOP + (rows.len() + 1) * ROW + 20;
     let mut out = String::new();

@@ -13,7 +13,7 @@ const WIDTH: usize = 64;
 const SHOWN: usize = 8;
 
 /// Draws the ladder. Shortens long sections unless `shows_all` is set.
-pub fn draw(ladder: &Ladder, shows_all: bool) -> String {
+pub(super) fn draw(ladder: &Ladder, shows_all: bool) -> String {
     let mut out = String::new();
     let (left, right) = (ladder.left.to_string(), ladder.right.to_string());
     // Writing to a string cannot fail.
@@ -62,7 +62,7 @@ fn draw_step(out: &mut String, step: &Step) {
 }
 
 /// Formats a segment, as in `PSH,ACK seq=1 ack=1 len=5 win=65535`.
-pub fn label(step: &Step) -> String {
+pub(super) fn label(step: &Step) -> String {
     let segment = &step.segment;
     let mut label = flags(segment.flags);
     let _ = write!(label, " seq={}", step.seq_relative);
@@ -89,7 +89,7 @@ pub fn label(step: &Step) -> String {
 }
 
 /// Formats the TCP options of a segment, for drawings with enough room.
-pub fn options(step: &Step) -> String {
+pub(super) fn options(step: &Step) -> String {
     let segment = &step.segment;
     let mut words = Vec::new();
     words.extend(segment.mss.map(|mss| format!("mss={mss}")));
@@ -100,7 +100,7 @@ pub fn options(step: &Step) -> String {
 }
 
 /// Formats the control bits in their customary order, as in `SYN,ACK`.
-pub fn flags(flags: u16) -> String {
+pub(super) fn flags(flags: u16) -> String {
     let names = [
         (flag::SYN, "SYN"),
         (flag::FIN, "FIN"),
@@ -118,7 +118,7 @@ pub fn flags(flags: u16) -> String {
 }
 
 /// Summarizes segments that are not drawn.
-pub fn summary(steps: &[Step]) -> String {
+pub(super) fn summary(steps: &[Step]) -> String {
     let of = |is_rightward: bool| {
         let side = steps.iter().filter(move |it| it.is_rightward == is_rightward);
         side.fold((0u64, 0u64), |sum, it| (sum.0 + 1, sum.1 + u64::from(it.segment.length)))

@@ -10,7 +10,7 @@ use super::wire::Reply;
 
 /// The description of an answer. Equal for two stacks that behave alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer(pub String);
+pub(crate) struct Answer(pub String);
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,7 +21,7 @@ impl fmt::Display for Answer {
 impl Answer {
     /// Describes `replies` to a probe that was sent with `(seq, ack)`. `rcv_nxt` and `snd_nxt` are
     /// those of the stack before the probe.
-    pub fn of(
+    pub(crate) fn of(
         replies: &[Reply],
         probe: &Probe,
         sent: (u32, u32),

@@ -13,7 +13,7 @@ const COLUMNS: &str = "| before | sent | kernel | linerate | why |";
 
 /// The first answer in which two replays of a sequence differ. Later ones follow from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The previous probe.
     before: String,
     sent: String,
@@ -22,7 +22,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub fn first(kernel: &Replay, linerate: &Replay) -> Option<Self> {
+    pub(crate) fn first(kernel: &Replay, linerate: &Replay) -> Option<Self> {
         let answers = kernel.answers.iter().zip(&linerate.answers);
         let at = answers.clone().position(|(kernel, linerate)| kernel != linerate)?;
         let before = at.checked_sub(1).map_or("-".to_owned(), |it| kernel.probes[it].to_string());
@@ -48,11 +48,11 @@ struct Row {
 }
 
 /// The rows of the table.
-pub struct Explanations(Vec<Row>);
+pub(crate) struct Explanations(Vec<Row>);
 
 impl Explanations {
     /// Reads the rows from the document. `*` in a cell matches any text.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(DOCUMENT);
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{DOCUMENT}: {e}"));
         let rows = text.lines().skip_while(|line| *line != COLUMNS).skip(2);
@@ -68,12 +68,12 @@ impl Explanations {
     }
 
     /// Marks the row of a difference as used, even if the difference occurs only once.
-    pub fn mark_used(&mut self, it: &Difference) {
+    pub(crate) fn mark_used(&mut self, it: &Difference) {
         let _ = self.covers(it);
     }
 
     /// Returns true if a row matches the difference, and marks the row as used.
-    pub fn covers(&mut self, it: &Difference) -> bool {
+    pub(crate) fn covers(&mut self, it: &Difference) -> bool {
         let texts = [&it.before, &it.sent, &it.kernel, &it.linerate];
         let is_match = |row: &&mut Row| {
             row.cells.iter().zip(texts).all(|(pattern, text)| matches(pattern, text))
@@ -83,7 +83,7 @@ impl Explanations {
     }
 
     /// Returns the rows that matched no difference.
-    pub fn unused(&self) -> Vec<String> {
+    pub(crate) fn unused(&self) -> Vec<String> {
         let unused = self.0.iter().filter(|row| !row.is_used);
         unused.map(|row| format!("| {} |", row.cells.join(" | "))).collect()
     }

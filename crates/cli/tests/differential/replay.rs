@@ -19,7 +19,7 @@ const STAGGER: Duration = Duration::from_millis(3);
 const CLOCK: u32 = 1_000_000;
 
 /// A sequence that is replayed to one stack.
-pub struct Replay {
+pub(crate) struct Replay {
     pub probes: Vec<Probe>,
     /// The answers to the probes so far.
     pub answers: Vec<Answer>,
@@ -39,7 +39,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn new(sequence: &Sequence, stack: Ipv4Addr, port: u16) -> Self {
+    pub(crate) fn new(sequence: &Sequence, stack: Ipv4Addr, port: u16) -> Self {
         Self {
             probes: sequence.probes.clone(),
             answers: Vec::new(),
@@ -134,7 +134,7 @@ impl Replay {
 }
 
 /// Replays all sequences to completion.
-pub fn run(wire: &mut Wire, replays: &mut [Replay]) {
+pub(crate) fn run(wire: &mut Wire, replays: &mut [Replay]) {
     let begun = Instant::now();
     let mut started = 0;
     while replays.iter().any(|replay| !replay.is_finished()) {

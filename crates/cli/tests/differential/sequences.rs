@@ -8,7 +8,7 @@ use linerate::wire::tcp::flag;
 
 /// A segment to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub(crate) struct Probe {
     pub flags: u16,
     /// Offset from the stack's RCV.NXT.
     pub seq: i64,
@@ -22,7 +22,7 @@ pub struct Probe {
 
 /// The timestamp of a probe, if both ends have agreed to send timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timestamp {
+pub(crate) enum Timestamp {
     Fresh,
     Old,
     None,
@@ -30,7 +30,7 @@ pub enum Timestamp {
 
 /// A named list of probes.
 #[derive(Clone, Debug)]
-pub struct Sequence {
+pub(crate) struct Sequence {
     pub name: String,
     /// True if the SYN offers timestamps, SACK and window scaling.
     pub options: bool,
@@ -39,7 +39,7 @@ pub struct Sequence {
 
 impl Sequence {
     /// Returns true for the sequence that only shows that a stack works.
-    pub fn is_echo(&self) -> bool {
+    pub(crate) fn is_echo(&self) -> bool {
         self.name.starts_with("echo,")
     }
 }
@@ -125,7 +125,7 @@ fn raw(name: &str, probes: &[Probe]) -> [Sequence; 1] {
 }
 
 /// Returns the hand-written sequences.
-pub fn scripted() -> Vec<Sequence> {
+pub(crate) fn scripted() -> Vec<Sequence> {
     [in_listen(), in_syn_received(), acceptable(), unacceptable(), closing()].concat()
 }
 
@@ -250,7 +250,7 @@ fn closing() -> Vec<Sequence> {
 }
 
 /// Returns a random sequence.
-pub fn random(seed: u64) -> Sequence {
+pub(crate) fn random(seed: u64) -> Sequence {
     let mut rng = Rng::new(seed);
     let probes = (0..3 + rng.below(5)).map(|_| random_probe(&mut rng)).collect::<Vec<_>>();
     let [plain, options] = established(&format!("random {seed}"), &probes);

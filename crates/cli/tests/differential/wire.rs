@@ -12,12 +12,12 @@ use linerate::wire::{EtherType, MacAddr, Protocol, TrafficClass, arp, ethernet, 
 use linerate::xdp::{Policy, Program, Role, XdpMode};
 
 /// Address of the tester.
-pub const TESTER: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 77);
+pub(crate) const TESTER: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 77);
 const TESTER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 77]);
 
 /// A segment from one of the stacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub from: Ipv4Addr,
     pub port: u16,
     pub seq: u32,
@@ -32,7 +32,7 @@ pub struct Reply {
 }
 
 /// An AF_XDP socket with its program. Field order detaches the program before the socket closes.
-pub struct Wire {
+pub(crate) struct Wire {
     _program: Program,
     link: XskLink,
     stack: MacAddr,
@@ -42,7 +42,7 @@ pub struct Wire {
 
 impl Wire {
     /// Opens `veth0` of this thread's namespace. Both stacks have the MAC `stack`.
-    pub fn open(stack: MacAddr) -> Self {
+    pub(crate) fn open(stack: MacAddr) -> Self {
         let link = XskLink::open(&Config::new("veth0", 0)).expect("opens a socket on veth0");
         let mut program =
             Program::load_and_attach("veth0", XdpMode::Native).expect("attaches the program");
@@ -76,7 +76,7 @@ impl Wire {
     }
 
     /// Sends a segment to a stack.
-    pub fn send(&mut self, to: Ipv4Addr, header: &HeaderOut<'_>, payload: &[u8]) {
+    pub(crate) fn send(&mut self, to: Ipv4Addr, header: &HeaderOut<'_>, payload: &[u8]) {
         let stack = self.stack;
         self.transmit(stack, EtherType::IPV4, |bytes| {
             let pseudo = PseudoHeader::v4(TESTER, to);
@@ -97,7 +97,7 @@ impl Wire {
     }
 
     /// Returns the received segments. Answers ARP requests for the tester's address.
-    pub fn receive(&mut self) -> Vec<Reply> {
+    pub(crate) fn receive(&mut self) -> Vec<Reply> {
         let now = self.now();
         let mut frames = std::mem::take(&mut self.frames);
         self.link.receive(now, 64, &mut frames);

@@ -12,14 +12,14 @@ use super::pattern;
 
 /// The result of one connection.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub ending: CloseReason,
     pub received: Vec<u8>,
 }
 
 /// The time at which a client closes its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closing {
+pub(crate) enum Closing {
     /// Once everything is written: the echo arrives on a half-closed connection.
     AfterWriting,
     /// Once the peer has closed.
@@ -27,7 +27,7 @@ pub enum Closing {
 }
 
 /// Opens `connections` connections at once, writes a pattern to each and reads until the end.
-pub struct Client {
+pub(crate) struct Client {
     pub target: SocketAddr,
     pub connections: usize,
     pub bytes: usize,
@@ -50,7 +50,7 @@ struct Running {
 impl Client {
     /// Runs on a new stack on `veth0` of this thread's namespace. Returns the outcome of each
     /// connection.
-    pub fn run(self, config: &StackConfig, limit: Duration) -> Vec<Outcome> {
+    pub(crate) fn run(self, config: &StackConfig, limit: Duration) -> Vec<Outcome> {
         let (sender, receiver) = mpsc::channel();
         let expected = self.connections;
         let mut running =
@@ -137,7 +137,7 @@ impl Service for Running {
 }
 
 /// Returns the configuration of a stack on `veth0` with these addresses.
-pub fn own_stack(addresses: &[IpAddr]) -> StackConfig {
+pub(crate) fn own_stack(addresses: &[IpAddr]) -> StackConfig {
     let with_prefix = addresses.iter().map(|a| (*a, if a.is_ipv4() { 24 } else { 64 })).collect();
     let mut config = StackConfig::new("veth0", with_prefix);
     config.opens = true;

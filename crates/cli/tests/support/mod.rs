@@ -2,7 +2,7 @@
 //! server, and threads inside a namespace. Everything is removed on drop.
 #![allow(dead_code)]
 
-pub mod client;
+pub(crate) mod client;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,26 +18,26 @@ use linerate::wire::MacAddr;
 use nix::sched::{CloneFlags, setns};
 
 /// Kernel's address on the left, where the servers run.
-pub const LEFT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 1);
+pub(crate) const LEFT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 1);
 /// Kernel's address on the right, where the clients run.
-pub const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 2);
+pub(crate) const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 2);
 /// linerate's address on the left in exclusive mode.
-pub const LEFT_OWN: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 11);
+pub(crate) const LEFT_OWN: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 11);
 /// linerate's address on the right in exclusive mode.
-pub const RIGHT_OWN: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 12);
+pub(crate) const RIGHT_OWN: Ipv4Addr = Ipv4Addr::new(10, 91, 0, 12);
 
 /// Returns the IPv6 address of the same host.
-pub fn v6(v4: Ipv4Addr) -> Ipv6Addr {
+pub(crate) fn v6(v4: Ipv4Addr) -> Ipv6Addr {
     Ipv6Addr::new(0xfd91, 0, 0, 0, 0, 0, 0, u16::from(v4.octets()[3]))
 }
 
 /// Returns both addresses of a host.
-pub fn both(v4: Ipv4Addr) -> [IpAddr; 2] {
+pub(crate) fn both(v4: Ipv4Addr) -> [IpAddr; 2] {
     [IpAddr::V4(v4), IpAddr::V6(v6(v4))]
 }
 
 /// Formats an address with its prefix length for the command line.
-pub fn cidr(address: IpAddr) -> String {
+pub(crate) fn cidr(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 24 } else { 64 })
 }
 
@@ -46,7 +46,7 @@ pub fn cidr(address: IpAddr) -> String {
 /// # Panics
 /// Panics with the command and its output if it fails: a test without its environment must fail.
 #[track_caller]
-pub fn sh(command: &str) -> String {
+pub(crate) fn sh(command: &str) -> String {
     let output = try_sh(command);
     assert!(
         output.status.success(),
@@ -58,7 +58,7 @@ pub fn sh(command: &str) -> String {
 }
 
 /// Runs a shell command and returns its output, even if it fails.
-pub fn try_sh(command: &str) -> Output {
+pub(crate) fn try_sh(command: &str) -> Output {
     Command::new("sh")
         .args(["-c", command])
         .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
@@ -68,18 +68,18 @@ pub fn try_sh(command: &str) -> Output {
 }
 
 /// Two namespaces joined by a veth pair. The interface is `veth0` in both.
-pub struct Net {
+pub(crate) struct Net {
     name: String,
 }
 
 impl Net {
     /// Creates the pair with one queue.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_queues(1)
     }
 
     /// Creates the pair with `queues` queues in each direction.
-    pub fn with_queues(queues: u32) -> Self {
+    pub(crate) fn with_queues(queues: u32) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let net = Self { name: format!("lrt-{}-{serial}", std::process::id()) };
@@ -102,28 +102,28 @@ impl Net {
     }
 
     /// Returns the name of the left namespace.
-    pub fn left(&self) -> String {
+    pub(crate) fn left(&self) -> String {
         format!("{}-a", self.name)
     }
 
     /// Returns the name of the right namespace.
-    pub fn right(&self) -> String {
+    pub(crate) fn right(&self) -> String {
         format!("{}-b", self.name)
     }
 
     /// Starts `linerate serve --interface veth0` with more arguments on the left.
     #[track_caller]
-    pub fn serve(&self, arguments: &str) -> Server {
+    pub(crate) fn serve(&self, arguments: &str) -> Server {
         Server::start(&self.left(), arguments)
     }
 
     /// Runs `f` on a thread inside the right namespace.
-    pub fn on_right<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn on_right<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
         inside(&self.right(), f).join().expect("the thread in the namespace failed")
     }
 
     /// Runs `f` on a thread inside the left namespace.
-    pub fn on_left<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn on_left<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
         inside(&self.left(), f).join().expect("the thread in the namespace failed")
     }
 }
@@ -137,7 +137,7 @@ impl Drop for Net {
 }
 
 /// Starts `f` on a thread inside namespace `ns`.
-pub fn inside<T: Send + 'static>(
+pub(crate) fn inside<T: Send + 'static>(
     ns: &str,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
@@ -149,7 +149,7 @@ pub fn inside<T: Send + 'static>(
 }
 
 /// Returns a command that runs the built binary in namespace `ns`.
-pub fn linerate(ns: &str, arguments: &str) -> Command {
+pub(crate) fn linerate(ns: &str, arguments: &str) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", ns, env!("CARGO_BIN_EXE_linerate")]);
     command.args(arguments.split_whitespace());
@@ -159,7 +159,7 @@ pub fn linerate(ns: &str, arguments: &str) -> Command {
 
 /// Returns the MAC address of `veth0` in namespace `ns`.
 #[track_caller]
-pub fn hardware_address(ns: &str) -> MacAddr {
+pub(crate) fn hardware_address(ns: &str) -> MacAddr {
     let shown: serde_json::Value =
         serde_json::from_str(&sh(&format!("ip -n {ns} -j link show veth0"))).expect("JSON");
     let text = shown[0]["address"].as_str().expect("an address");
@@ -170,7 +170,7 @@ pub fn hardware_address(ns: &str) -> MacAddr {
 
 /// Runs the binary and parses its standard output as JSON.
 #[track_caller]
-pub fn linerate_json(ns: &str, arguments: &str) -> serde_json::Value {
+pub(crate) fn linerate_json(ns: &str, arguments: &str) -> serde_json::Value {
     let output = linerate(ns, arguments).output().expect("the binary runs");
     assert!(
         output.status.success(),
@@ -185,7 +185,7 @@ pub fn linerate_json(ns: &str, arguments: &str) -> serde_json::Value {
 }
 
 /// A running `linerate serve`, stopped on drop.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     log: mpsc::Receiver<String>,
 }
@@ -193,7 +193,7 @@ pub struct Server {
 impl Server {
     /// Starts the server and waits until it is ready.
     #[track_caller]
-    pub fn start(ns: &str, arguments: &str) -> Self {
+    pub(crate) fn start(ns: &str, arguments: &str) -> Self {
         let mut child = linerate(ns, &format!("serve --interface veth0 {arguments}"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -220,7 +220,7 @@ impl Server {
     }
 
     /// Returns the process ID.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.child.id() as i32
     }
 
@@ -229,13 +229,13 @@ impl Server {
     }
 
     /// Kills the server with SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.signal(nix::sys::signal::Signal::SIGKILL);
         let _ = self.child.wait();
     }
 
     /// Stops the server with SIGTERM and returns its exit code.
-    pub fn stop(&mut self) -> Option<i32> {
+    pub(crate) fn stop(&mut self) -> Option<i32> {
         self.signal(nix::sys::signal::Signal::SIGTERM);
         let until = Instant::now() + Duration::from_secs(20);
         while Instant::now() < until {
@@ -249,12 +249,12 @@ impl Server {
     }
 
     /// Returns the exit code if the server has exited.
-    pub fn exited(&mut self) -> Option<i32> {
+    pub(crate) fn exited(&mut self) -> Option<i32> {
         self.child.try_wait().ok().flatten().and_then(|status| status.code())
     }
 
     /// Stops the server and returns the counters from its log, by name.
-    pub fn counters(&mut self) -> BTreeMap<String, u64> {
+    pub(crate) fn counters(&mut self) -> BTreeMap<String, u64> {
         self.stop();
         let text = self.log.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
         let count = |line: &str| {
@@ -280,7 +280,7 @@ impl Drop for Server {
 
 /// Polls until `condition` holds, for at most ten seconds.
 #[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(10);
     while Instant::now() < until {
         if condition() {
@@ -293,7 +293,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Connects with a timeout, and sets the same timeout for reads and writes.
 #[track_caller]
-pub fn connect(address: SocketAddr) -> std::net::TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> std::net::TcpStream {
     let limit = Duration::from_secs(20);
     let stream = std::net::TcpStream::connect_timeout(&address, limit)
         .unwrap_or_else(|e| panic!("connecting to {address}: {e}"));
@@ -303,7 +303,7 @@ pub fn connect(address: SocketAddr) -> std::net::TcpStream {
 }
 
 /// Returns `n` pseudo-random bytes from `seed`, so that lost, moved or duplicated data is detected.
-pub fn pattern(seed: u64, n: usize) -> Vec<u8> {
+pub(crate) fn pattern(seed: u64, n: usize) -> Vec<u8> {
     let mut rng = linerate::rng::Rng::new(seed);
     let mut bytes = Vec::with_capacity(n + 8);
     while bytes.len() < n {

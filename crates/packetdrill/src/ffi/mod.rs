@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
 use super::adapter::Adapter;
-use table::Interface;
+pub use table::Interface;
 
 /// Fills packetdrill's table with the calls of a new stack, as `--so_filename` requires. `flags` is
 /// the text of `--so_flags`, or null: see `docs/packetdrill.md`.

@@ -20,10 +20,10 @@ const HEADERS_LEN: usize = 14 + 20 + 20;
 /// Timeout after which a frame counts as lost. A round trip takes microseconds, but a core that the
 /// hypervisor or the scheduler preempts can stall for up to a tenth of a second. With a shorter
 /// timeout, a delayed frame would be in flight twice.
-pub const LOSS_TIMEOUT: Duration = Duration::from_millis(200);
+pub(super) const LOSS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Result of an echo measurement.
-pub struct EchoResult {
+pub(crate) struct EchoResult {
     /// Completed round trips.
     pub round_trips: u64,
     /// Length of the measurement.
@@ -35,7 +35,7 @@ pub struct EchoResult {
 }
 
 /// Returns every frame to its sender.
-pub struct EchoResponder;
+pub(super) struct EchoResponder;
 
 impl Responder for EchoResponder {
     #[inline]
@@ -60,7 +60,12 @@ fn swap(frame: &mut Frame) {
 }
 
 /// Keeps `batch` frames in flight for `span`.
-pub fn ping_pong(end: &mut Endpoint, route: &Route, batch: usize, span: Duration) -> EchoResult {
+pub(super) fn ping_pong(
+    end: &mut Endpoint,
+    route: &Route,
+    batch: usize,
+    span: Duration,
+) -> EchoResult {
     let sent_at = vec![Instant::ZERO; batch];
     let mut window = Window { route, sent_at, latencies: latencies(), lost: 0, returned: 0 };
     let span = end.run_for(batch, &mut window, span);

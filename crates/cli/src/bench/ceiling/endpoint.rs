@@ -19,7 +19,7 @@ use crate::failure::Failure;
 
 /// Configuration of an endpoint.
 #[derive(Clone, Debug)]
-pub struct EndpointConfig {
+pub(super) struct EndpointConfig {
     /// Interface in the network namespace of the thread that opens the endpoint.
     pub interface: String,
     /// MAC address.
@@ -37,7 +37,7 @@ const TURNS_PER_TIMEOUT_CHECK: u32 = 4096;
 const DRAIN_QUIET: Duration = Duration::from_millis(5);
 
 /// Processes received frames.
-pub trait Responder {
+pub(super) trait Responder {
     /// Processes a frame; must send or release it.
     fn on_frame(&mut self, turn: &mut Turn<'_>, frame: Frame);
 
@@ -56,7 +56,7 @@ impl Responder for Discard {
 
 /// A link and its XDP program. The field order matters: the program is detached before the socket
 /// closes.
-pub struct Endpoint {
+pub(super) struct Endpoint {
     program: Program,
     link: XskLink,
     frames: Vec<Frame>,
@@ -67,7 +67,7 @@ pub struct Endpoint {
 }
 
 /// The link, as responders see it during a turn.
-pub struct Turn<'a> {
+pub(super) struct Turn<'a> {
     link: &'a mut XskLink,
     /// Time at the start of the turn.
     pub now: Instant,
@@ -78,7 +78,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Without root privileges, or on a kernel without AF_XDP.
-    pub fn open(config: &EndpointConfig) -> Result<Self, Failure> {
+    pub(super) fn open(config: &EndpointConfig) -> Result<Self, Failure> {
         let name = &config.interface;
         let refused = |wrong: &dyn std::fmt::Display| {
             Failure::new(
@@ -94,7 +94,12 @@ impl Endpoint {
     }
 
     /// Pins the calling thread and processes frames until `stop` is set.
-    pub fn run_until(&mut self, batch: usize, responder: &mut impl Responder, stop: &AtomicBool) {
+    pub(super) fn run_until(
+        &mut self,
+        batch: usize,
+        responder: &mut impl Responder,
+        stop: &AtomicBool,
+    ) {
         self.pin();
         while !stop.load(Ordering::Relaxed) {
             self.turn(batch, responder);
@@ -104,7 +109,7 @@ impl Endpoint {
     /// Pins the calling thread and processes frames for `span`, checking for lost frames at the
     /// start and periodically. Then drains the frames in flight. Returns the actual duration,
     /// without the drain.
-    pub fn run_for(
+    pub(super) fn run_for(
         &mut self,
         batch: usize,
         responder: &mut impl Responder,
@@ -160,12 +165,12 @@ impl Endpoint {
     }
 
     /// Returns the counters of the link and its socket.
-    pub fn statistics(&mut self) -> Statistics {
+    pub(super) fn statistics(&mut self) -> Statistics {
         self.link.statistics()
     }
 
     /// Describes how the program is attached and the socket is bound.
-    pub fn description(&self) -> String {
+    pub(super) fn description(&self) -> String {
         let attached = self.program.attachment().map_or("not attached", |it| it.mode.name());
         format!("{attached} XDP, {} mode", self.link.bound().name())
     }
@@ -174,19 +179,19 @@ impl Endpoint {
 impl Turn<'_> {
     /// Sends a frame.
     #[inline]
-    pub fn send(&mut self, frame: Frame) {
+    pub(super) fn send(&mut self, frame: Frame) {
         self.link.transmit(self.now, frame);
     }
 
     /// Returns an empty frame to fill.
     #[inline]
-    pub fn reserve(&mut self) -> Option<Frame> {
+    pub(super) fn reserve(&mut self) -> Option<Frame> {
         self.link.reserve()
     }
 
     /// Releases a frame without sending it.
     #[inline]
-    pub fn release(&mut self, frame: Frame) {
+    pub(super) fn release(&mut self, frame: Frame) {
         self.link.release(frame);
     }
 }

@@ -26,11 +26,11 @@ const FIRST_PORT: u16 = 1024;
 const SERVER_PORT: u16 = 9;
 
 /// Frames per turn: the default of the stack.
-pub const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// Selects the ends that join their FIN with an ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Joining {
+pub(super) struct Joining {
     server: bool,
     client: bool,
 }
@@ -38,14 +38,14 @@ pub struct Joining {
 impl Joining {
     /// Returns the setting for a number of segments per connection: seven without joining, six if
     /// the server joins, five if both ends join.
-    pub const fn of(segments: u8) -> Self {
+    pub(super) const fn of(segments: u8) -> Self {
         Self { server: segments < 7, client: segments < 6 }
     }
 }
 
 /// Result of an exchange measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExchangeResult {
+pub(crate) struct ExchangeResult {
     /// Connections opened and closed.
     pub connections: u64,
     /// Length of the measurement.
@@ -56,7 +56,7 @@ pub struct ExchangeResult {
 
 impl ExchangeResult {
     /// Returns the connections per second.
-    pub fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.connections as f64 / self.span.as_secs_f64()
     }
 }
@@ -109,7 +109,7 @@ fn reply(turn: &mut Turn<'_>, frame: Frame, segment: &Segment, replies: Replies,
 }
 
 /// The server: stateless.
-pub struct Server<'a> {
+pub(super) struct Server<'a> {
     /// Route to the client.
     pub route: &'a Route,
     /// Ends that join their FIN with an ACK.
@@ -125,7 +125,7 @@ impl Responder for Server<'_> {
 }
 
 /// Opens and closes connections for `span`, with `concurrency` of them in flight.
-pub fn open_and_close(
+pub(super) fn open_and_close(
     end: &mut Endpoint,
     route: &Route,
     joining: Joining,

@@ -13,17 +13,17 @@ use crate::bench::testbed::{Drops, Napi, Side, Testbed, TestbedConfig};
 use crate::failure::Failure;
 
 /// Batch sizes of the echo: frames in flight and maximum frames per turn.
-pub const BATCHES: [usize; 4] = [1, 16, 64, 256];
+pub(super) const BATCHES: [usize; 4] = [1, 16, 64, 256];
 
 /// Segments that open and close a connection.
-pub const SEGMENTS: u8 = 7;
+pub(super) const SEGMENTS: u8 = 7;
 
 /// Segments that open and close a connection if both ends join their FIN with an ACK.
-pub const SEGMENTS_JOINED: u8 = 5;
+pub(super) const SEGMENTS_JOINED: u8 = 5;
 
 /// Configuration of a ceiling measurement.
 #[derive(Clone, Copy, Debug)]
-pub struct CeilingConfig {
+pub(crate) struct CeilingConfig {
     /// Cores of the server and the client.
     pub cores: [usize; 2],
     /// Delivery mode of the veth pair.
@@ -37,7 +37,7 @@ pub struct CeilingConfig {
 }
 
 /// Result of a ceiling measurement.
-pub struct Measurement {
+pub(crate) struct Measurement {
     /// Echo results, in the order of [`BATCHES`].
     pub echoes: Vec<EchoResult>,
     /// Exchange of seven segments per connection.
@@ -54,7 +54,7 @@ pub struct Measurement {
 ///
 /// # Errors
 /// When the pair cannot be created or AF_XDP is not available.
-pub fn measure(config: &CeilingConfig) -> Result<Measurement, Failure> {
+pub(crate) fn measure(config: &CeilingConfig) -> Result<Measurement, Failure> {
     let testbed = Testbed::new(&TestbedConfig {
         cores: config.cores,
         napi: config.napi,

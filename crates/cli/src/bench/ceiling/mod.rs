@@ -12,5 +12,5 @@ mod measure;
 mod segment;
 mod summary;
 
-pub use measure::{CeilingConfig, Measurement, measure};
-pub use summary::Ceiling;
+pub(super) use measure::{CeilingConfig, Measurement, measure};
+pub(super) use summary::Ceiling;

@@ -12,7 +12,7 @@ use super::endpoint::EndpointConfig;
 
 /// Source and destination addresses of the frames of one endpoint.
 #[derive(Clone, Copy, Debug)]
-pub struct Route {
+pub(super) struct Route {
     src_mac: MacAddr,
     dst_mac: MacAddr,
     src: Ipv4Addr,
@@ -21,13 +21,13 @@ pub struct Route {
 
 impl Route {
     /// Returns the route from one endpoint to the other.
-    pub fn between(from: &EndpointConfig, to: &EndpointConfig) -> Self {
+    pub(super) fn between(from: &EndpointConfig, to: &EndpointConfig) -> Self {
         Self { src_mac: from.mac, dst_mac: to.mac, src: from.address, dst: to.address }
     }
 
     /// Writes a frame with this TCP header and payload.
     #[inline]
-    pub fn write(&self, frame: &mut Frame, header: &tcp::HeaderOut<'_>, payload: &[u8]) {
+    pub(super) fn write(&self, frame: &mut Frame, header: &tcp::HeaderOut<'_>, payload: &[u8]) {
         let len = self.emit(frame.buffer(), header, payload);
         frame.set_len(len.expect("a chunk holds the headers and a few bytes"));
     }
@@ -60,7 +60,7 @@ impl Route {
 
 /// Fields of a received segment that replies depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub(super) struct Segment {
     /// Source port.
     pub src_port: u16,
     /// Destination port.
@@ -77,7 +77,7 @@ pub struct Segment {
 
 /// Parses a frame and verifies all its checksums.
 #[inline]
-pub fn read(frame: &[u8]) -> Option<Segment> {
+pub(super) fn read(frame: &[u8]) -> Option<Segment> {
     let (_, packet) = ethernet::parse(frame).ok()?;
     let (ip, segment) = ipv4::parse(packet).ok()?;
     if tcp::verify(PseudoHeader::v4(ip.src, ip.dst), segment) != Verdict::Good {
@@ -96,7 +96,7 @@ pub fn read(frame: &[u8]) -> Option<Segment> {
 
 /// Builds the header of a reply, with the options that a stack would send with these flags.
 #[inline]
-pub fn header(to: &Segment, seq: u32, ack: u32, flags: u16) -> tcp::HeaderOut<'static> {
+pub(super) fn header(to: &Segment, seq: u32, ack: u32, flags: u16) -> tcp::HeaderOut<'static> {
     let is_syn = flags & tcp::flag::SYN != 0;
     tcp::HeaderOut {
         src_port: to.dst_port,

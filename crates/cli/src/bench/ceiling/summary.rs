@@ -10,7 +10,7 @@ use crate::load::{Percentiles, latencies};
 
 /// Raw echo with one batch size.
 #[derive(Clone, Debug, Serialize)]
-pub struct Echo {
+pub(crate) struct Echo {
     /// Frames in flight, and maximum frames per turn.
     pub batch: usize,
     /// Median over all rounds.
@@ -25,7 +25,7 @@ pub struct Echo {
 
 /// The stateless exchange.
 #[derive(Clone, Debug, Serialize)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// Segments per connection.
     pub segments: u8,
     /// Connections in flight.
@@ -40,7 +40,7 @@ pub struct Exchange {
 
 /// The object `ceiling` of the JSON contract.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ceiling {
+pub(crate) struct Ceiling {
     /// Attach mode of the XDP program and bind mode of the sockets.
     pub attachment: String,
     /// Echo results by batch size.
@@ -56,13 +56,13 @@ pub struct Ceiling {
 
 impl Measurement {
     /// Returns the connections per second of the exchange of seven segments.
-    pub fn connections_per_second(&self) -> f64 {
+    pub(crate) fn connections_per_second(&self) -> f64 {
         self.exchange.per_second()
     }
 
     /// Returns the connections per second of an exchange of `segments` segments. Interpolates the
     /// time per connection linearly between the two measured exchanges.
-    pub fn connections_per_second_in(&self, segments: f64) -> f64 {
+    pub(crate) fn connections_per_second_in(&self, segments: f64) -> f64 {
         let (seven, five) = (1.0 / self.exchange.per_second(), 1.0 / self.joined.per_second());
         let each = (seven - five) / f64::from(SEGMENTS - SEGMENTS_JOINED);
         1.0 / (five + each * (segments - f64::from(SEGMENTS_JOINED)).max(0.0))
@@ -70,7 +70,7 @@ impl Measurement {
 
     /// Returns the round trips per second of the largest batch size with at most `in_flight`
     /// frames.
-    pub fn round_trips_per_second(&self, in_flight: u64) -> f64 {
+    pub(crate) fn round_trips_per_second(&self, in_flight: u64) -> f64 {
         let fitting = BATCHES.iter().rposition(|batch| *batch as u64 <= in_flight).unwrap_or(0);
         self.rate(fitting)
     }
@@ -83,7 +83,7 @@ impl Measurement {
 
 impl Ceiling {
     /// Combines all rounds; `None` without rounds.
-    pub fn of(config: &CeilingConfig, rounds: &[Measurement]) -> Option<Self> {
+    pub(crate) fn of(config: &CeilingConfig, rounds: &[Measurement]) -> Option<Self> {
         let mut drops = Drops::default();
         rounds.iter().for_each(|it| drops.add(&it.drops));
         Some(Self {

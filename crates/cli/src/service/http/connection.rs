@@ -37,7 +37,7 @@ struct Exchange {
 }
 
 /// One worker's HTTP service.
-pub struct Http {
+pub(crate) struct Http {
     content: Arc<Content>,
     exchanges: Vec<Exchange>,
     free: Vec<usize>,
@@ -56,7 +56,7 @@ enum Step {
 
 impl Http {
     /// Creates a service for `content`.
-    pub fn new(content: Arc<Content>) -> Self {
+    pub(crate) fn new(content: Arc<Content>) -> Self {
         Self {
             content,
             exchanges: Vec::new(),

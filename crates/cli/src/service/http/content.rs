@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// A body in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// The bytes.
     pub body: Vec<u8>,
     /// Media type.
@@ -16,7 +16,7 @@ pub struct Content {
 
 impl Content {
     /// Creates a body of `bytes` printable bytes, in lines.
-    pub fn of_size(bytes: usize) -> Self {
+    pub(crate) fn of_size(bytes: usize) -> Self {
         let line = b"linerate linerate linerate linerate linerate linerate linerate linera\r\n";
         let body = line.iter().copied().cycle().take(bytes).collect();
         Self { body, media_type: "text/plain", name: None }
@@ -26,7 +26,7 @@ impl Content {
     ///
     /// # Errors
     /// Fails if the file cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
         let media_type = match path.extension().and_then(|extension| extension.to_str()) {
             Some("html" | "htm") => "text/html; charset=utf-8",
             Some("txt" | "md") => "text/plain; charset=utf-8",
@@ -42,7 +42,7 @@ impl Content {
     }
 
     /// Returns true if the path of a request target matches. Ignores the query.
-    pub fn is_at(&self, target: &str) -> bool {
+    pub(crate) fn is_at(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or(target);
         let name = path.strip_prefix('/');
         path == "/" || (name.is_some() && name == self.name.as_deref())

@@ -8,5 +8,5 @@ mod connection;
 mod content;
 mod request;
 
-pub use connection::Http;
-pub use content::Content;
+pub(super) use connection::Http;
+pub(crate) use content::Content;

@@ -3,14 +3,14 @@
 use super::content::Content;
 
 /// Longest request head accepted, in bytes.
-pub const HEAD_MAX: usize = 8 * 1024;
+pub(super) const HEAD_MAX: usize = 8 * 1024;
 
 /// Maximum number of header fields in a request.
 const FIELDS_MAX: usize = 64;
 
 /// The status of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub(super) enum Status {
     /// 200.
     Ok,
     /// 400.
@@ -25,7 +25,7 @@ pub enum Status {
 
 impl Status {
     /// Returns status code and reason phrase.
-    pub fn line(self) -> &'static str {
+    pub(super) fn line(self) -> &'static str {
         match self {
             Self::Ok => "200 OK",
             Self::BadRequest => "400 Bad Request",
@@ -38,7 +38,7 @@ impl Status {
 
 /// A parsed request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub(super) struct Request {
     /// Length of the head in bytes.
     pub head_length: usize,
     /// Length of the body in bytes.
@@ -68,7 +68,7 @@ impl Request {
 }
 
 /// Parses the first request in `bytes`. Returns `None` while its head is incomplete.
-pub fn parse(bytes: &[u8], content: &Content) -> Option<Request> {
+pub(super) fn parse(bytes: &[u8], content: &Content) -> Option<Request> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Request::new(&mut fields);
     match head.parse(bytes) {
