@@ -241,8 +241,8 @@ fn is_link_local(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local()
 }
 
-/// Returns true for reserved identifiers (RFC 5453): the subnet-router anycast address, the block
-/// of IANA's Ethernet address block, and subnet anycast addresses.
+/// Returns true for reserved identifiers (RFC 5453): the subnet-router anycast address,
+/// identifiers from IANA's Ethernet address block, and subnet anycast addresses.
 const fn is_reserved(id: u64) -> bool {
     id == 0
         || id >> 24 == 0x02_005e_fffe
