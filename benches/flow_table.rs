@@ -18,7 +18,7 @@ const DRAWN: usize = 1 << 16;
 struct Fixture {
     table: FlowTable,
     known: Vec<u64>,
-    strangers: Vec<u64>,
+    unknown: Vec<u64>,
 }
 
 fn fixture(size: u32, spare: usize) -> Fixture {
@@ -30,8 +30,8 @@ fn fixture(size: u32, spare: usize) -> Fixture {
         assert_eq!(inserted, Inserted::Done);
     }
     let known = (0..DRAWN).map(|_| hashes[rng.below(u64::from(size)) as usize]).collect();
-    let strangers = (0..DRAWN).map(|_| rng.next_u64()).collect();
-    Fixture { table, known, strangers }
+    let unknown = (0..DRAWN).map(|_| rng.next_u64()).collect();
+    Fixture { table, known, unknown }
 }
 
 /// Returns the next batch, in a circle.
@@ -57,9 +57,9 @@ fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flow_table");
     group.throughput(Throughput::Elements(BATCH as u64));
     for size in SIZES {
-        let Fixture { table, known, strangers } = fixture(size, 0);
+        let Fixture { table, known, unknown } = fixture(size, 0);
         let mut at = 0;
-        for (name, hashes) in [("hit", &known), ("miss", &strangers)] {
+        for (name, hashes) in [("hit", &known), ("miss", &unknown)] {
             group.bench_function(BenchmarkId::new(format!("{name}, one by one"), size), |b| {
                 b.iter(|| look_up_in_turn(&table, turn(hashes, &mut at)));
             });
@@ -82,11 +82,11 @@ fn changes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flow_table");
     group.throughput(Throughput::Elements(BATCH as u64));
     for size in SIZES {
-        let Fixture { mut table, strangers, .. } = fixture(size - BATCH as u32, BATCH);
+        let Fixture { mut table, unknown, .. } = fixture(size - BATCH as u32, BATCH);
         let mut at = 0;
         group.bench_function(BenchmarkId::new("insert and remove, prefetched", size), |b| {
             b.iter(|| {
-                let batch = turn(&strangers, &mut at);
+                let batch = turn(&unknown, &mut at);
                 batch.iter().for_each(|hash| table.prefetch(*hash));
                 for (index, hash) in (0..).zip(batch) {
                     let _ = black_box(table.insert(*hash, 0, Place::new(Kind::Embryo, index)));

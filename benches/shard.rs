@@ -175,9 +175,9 @@ fn closed_port(c: &mut Criterion) {
     };
     let address = "192.0.2.1".parse().expect("an address");
     let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-    let mut stranger = Shard::new(Config::new(mac, vec![(address, 24)], [3; 32]));
+    let mut closed_host = Shard::new(Config::new(mac, vec![(address, 24)], [3; 32]));
     let link = &mut pair.server.1;
-    stranger
+    closed_host
         .start(pair.now, &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker });
     c.bench_function("a batch of 64 segments of no connection", |b| {
         b.iter_custom(|batches| {
@@ -192,7 +192,7 @@ fn closed_port(c: &mut Criterion) {
                 let link = &mut pair.server.1;
                 let around = &mut TurnEnv { link, service: &mut Echo, handover: &mut SingleWorker };
                 let begin = Clock::now();
-                black_box(stranger.turn(pair.now, around));
+                black_box(closed_host.turn(pair.now, around));
                 spent += begin.elapsed();
                 pair.client.1.receive(pair.now, 4096, &mut frames);
                 for frame in frames.drain(..) {

@@ -61,7 +61,7 @@ impl PreparedLink {
 impl Link for PreparedLink {
     fn receive(&mut self, _: Instant, max: usize, frames: &mut Vec<Frame>) -> usize {
         let Some(batch) = self.prepared.get_mut(self.next) else { return 0 };
-        assert!(frames.is_empty() && batch.len() <= max, "batches are cut to what is asked for");
+        assert!(frames.is_empty() && batch.len() <= max, "batches are cut to the requested size");
         self.next += 1;
         std::mem::swap(frames, batch);
         frames.len()

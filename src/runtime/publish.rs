@@ -103,8 +103,8 @@ impl Published {
         for (cell, value) in self.link.iter().zip(fields) {
             cell.store(value, Ordering::Relaxed);
         }
-        let Memory { limit, promised, lent, in_use, held } = *memory;
-        for (cell, bytes) in self.memory.iter().zip([limit, promised, lent, in_use, held]) {
+        let Memory { limit, promised, send_buffers, in_use, held } = *memory;
+        for (cell, bytes) in self.memory.iter().zip([limit, promised, send_buffers, in_use, held]) {
             cell.store(bytes as u64, Ordering::Relaxed);
         }
         self.connections.store(*connections as u64, Ordering::Relaxed);
@@ -143,7 +143,7 @@ impl Published {
             memory: Memory {
                 limit: bytes(0),
                 promised: bytes(1),
-                lent: bytes(2),
+                send_buffers: bytes(2),
                 in_use: bytes(3),
                 held: bytes(4),
             },
@@ -167,7 +167,7 @@ mod tests {
         counters.drop(DropReason::Malformed);
         counters.add(Event::SegmentIn, 7);
         let link = Statistics { kicks: 3, rx_frames: 9, ..Statistics::default() };
-        let memory = Memory { limit: 9, promised: 4, lent: 3, in_use: 2, held: 1 };
+        let memory = Memory { limit: 9, promised: 4, send_buffers: 3, in_use: 2, held: 1 };
         let [mut turns, mut handshakes, mut waits] = [(); 3].map(|()| Latencies::default());
         turns.record(800);
         handshakes.record(1_000_000);

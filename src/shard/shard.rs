@@ -249,7 +249,7 @@ impl Shard {
         Memory {
             limit: pool.limit(),
             promised: accounts.promised(),
-            lent: accounts.allocated(),
+            send_buffers: accounts.allocated(),
             in_use: pool.in_use(),
             held: pool.held(),
         }

@@ -22,6 +22,16 @@ const LONG_FUNCTIONS: &[&str] = &[];
 /// Maximum width of a comment line in columns, the same as rustfmt's for code.
 const COLUMNS_MAX: usize = 100;
 
+/// Lines of code over [`COLUMNS_MAX`] columns, which rustfmt does not break: mostly strings, and
+/// code inside macros. May only shrink.
+const WIDE_CODE_LINES: usize = 0;
+
+/// Words that the glossary of CONTRIBUTING.md replaces.
+const REPLACED_WORDS: &[&str] = &[
+    "anew", "heed", "lent", "nobody", "owed", "owes", "put together", "sent again", "stranger",
+    "strangers", "told",
+];
+
 /// Maximum number of crates that a user of the library compiles, including the library: without
 /// AF_XDP, and with it.
 const CRATES_MAX: [(&str, usize); 2] = [("--no-default-features", 14), ("--features=xdp", 44)];
@@ -85,6 +95,35 @@ fn comments_fit_a_hundred_columns() {
         }
     }
     none_of(&wide);
+}
+
+#[test]
+fn no_more_lines_of_code_than_before_exceed_a_hundred_columns() {
+    let sources = all_sources();
+    let lines = sources.iter().flat_map(|source| source.text.lines());
+    let code = lines.filter(|line| !line.trim_start().starts_with("//"));
+    let wide = code.filter(|line| line.chars().count() > COLUMNS_MAX).count();
+    assert_eq!(wide, WIDE_CODE_LINES, "break new lines; lower the constant where there are fewer");
+}
+
+#[test]
+fn comments_use_the_words_of_the_glossary() {
+    let mut findings = Vec::new();
+    for source in all_sources() {
+        for (n, line) in source.text.lines().enumerate() {
+            let Some((_, comment)) = line.split_once("// ").or_else(|| line.split_once("//! "))
+            else {
+                continue;
+            };
+            let is_word = |c: char| !c.is_alphanumeric();
+            let text = comment.to_lowercase().split(is_word).collect::<Vec<_>>().join(" ");
+            let text = format!(" {text} ");
+            for word in REPLACED_WORDS.iter().filter(|word| text.contains(&format!(" {word} "))) {
+                findings.push(format!("{}:{}: {word}", source.path, n + 1));
+            }
+        }
+    }
+    none_of(&findings);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `linerate serve`: runs services on a stack until it is told to stop.
+//! `linerate serve`: runs services on a stack until a signal stops it.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -192,12 +192,12 @@ impl ConnInfo {
 /// The memory of a shard's send and receive buffers, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Upper limit of `promised + lent`.
+    /// Upper limit of `promised + send_buffers`.
     pub limit: usize,
     /// Bytes reserved for receive buffers, filled or not.
     pub promised: usize,
     /// Bytes allocated to send buffers.
-    pub lent: usize,
+    pub send_buffers: usize,
     /// Bytes of buffers of both kinds that hold data now.
     pub in_use: usize,
     /// Bytes that the process holds for buffers: in use, or cached for reuse.
@@ -207,7 +207,7 @@ pub struct Memory {
 impl Memory {
     /// Returns the bytes that are neither promised nor allocated.
     pub const fn free(&self) -> usize {
-        self.limit.saturating_sub(self.promised + self.lent)
+        self.limit.saturating_sub(self.promised + self.send_buffers)
     }
 }
 

@@ -15,8 +15,8 @@ fn run_within_limits(stage: &mut Stage, hosts: &[HostId], span: Duration) {
         stage.world.run_for(Duration::from_millis(1));
         for host in hosts {
             let memory = stage.world.host(*host).shard(0).memory();
-            assert!(memory.promised + memory.lent <= memory.limit, "{memory:?}");
-            assert!(memory.in_use <= memory.promised + memory.lent, "{memory:?}");
+            assert!(memory.promised + memory.send_buffers <= memory.limit, "{memory:?}");
+            assert!(memory.in_use <= memory.promised + memory.send_buffers, "{memory:?}");
         }
     }
 }

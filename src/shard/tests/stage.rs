@@ -100,7 +100,7 @@ impl Stage {
         let host = self.world.host(host);
         assert_eq!(host.shard(0).connections(), 0);
         let memory = host.shard(0).memory();
-        assert_eq!((memory.promised, memory.lent, memory.in_use), (0, 0, 0));
+        assert_eq!((memory.promised, memory.send_buffers, memory.in_use), (0, 0, 0));
         assert_eq!(host.link(0).accounting().held, 0, "{:?}", host.link(0).accounting());
     }
 }

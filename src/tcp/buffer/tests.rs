@@ -289,7 +289,7 @@ proptest! {
     ) {
         let mut accounts = Accounts::new(limit);
         let mut promises = [Promise::credit(65_536); 40];
-        let mut lent = [0u32; 40];
+        let mut allocated = [0u32; 40];
         for claim in claims {
             match claim {
                 Claim::Hold(who, wanted, needed) => {
@@ -308,14 +308,14 @@ proptest! {
                 Claim::Lower(who, needed) => accounts.lower(&mut promises[who], needed),
                 Claim::Unhold(who) => accounts.unhold(&mut promises[who]),
                 Claim::Allocate(who, bytes) => {
-                    lent[who] += if accounts.allocate(bytes).is_ok() { bytes } else { 0 };
+                    allocated[who] += if accounts.allocate(bytes).is_ok() { bytes } else { 0 };
                 }
-                Claim::GiveBack(who) => accounts.give_back(core::mem::take(&mut lent[who])),
+                Claim::GiveBack(who) => accounts.give_back(core::mem::take(&mut allocated[who])),
             }
             let held = promises.iter().filter_map(|promise| promise.held());
             let promised: usize = held.clone().map(|shift| 1 << shift).sum();
             prop_assert_eq!(accounts.promised(), promised);
-            prop_assert_eq!(accounts.allocated(), lent.iter().map(|bytes| *bytes as usize).sum::<usize>());
+            prop_assert_eq!(accounts.allocated(), allocated.iter().map(|bytes| *bytes as usize).sum::<usize>());
             prop_assert!(accounts.promised() + accounts.allocated() <= limit);
             let largest = held.max().filter(|shift| *shift > 11);
             prop_assert_eq!(accounts.largest_promise(u8::MAX), largest, "above the mean");

@@ -48,11 +48,11 @@ impl Connection {
         }
         let ce = self.take_marked(bytes);
         // Each duplicate ACK already reported a segment that is acknowledged only now.
-        let told = u32::from(self.recovery.duplicate_acks) * u32::from(self.snd.mss);
+        let reported = u32::from(self.recovery.duplicate_acks) * u32::from(self.snd.mss);
         let progress = self.on_progress(&Ack {
             now: env.now,
             bytes,
-            delivered: bytes.saturating_sub(told),
+            delivered: bytes.saturating_sub(reported),
             lost: 0,
             prior_in_flight,
             used: prior_in_flight,

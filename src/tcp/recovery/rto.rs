@@ -239,8 +239,8 @@ impl Recovery {
         }
         flight.tail.reset();
         // RFC 5682 §3.1: F-RTO restarts from step 1 on a timeout that precedes the first ACK.
-        let anew = !recovering || flight.forward.awaits_answer();
-        flight.forward.begin(nxt, !anew || reneged);
+        let restart = !recovering || flight.forward.awaits_answer();
+        flight.forward.begin(nxt, !restart || reneged);
         flight.forced = true;
     }
 }
