@@ -258,8 +258,8 @@ fn a_retransmitted_syn_ack_drops_the_option_first_and_the_flags_later() {
 fn a_second_syn_without_ecn_ends_ect() {
     // RFC 9768 §3.1.5
     let mut embryo = embryo(syn().ace(0b111));
-    let again = raw(&syn().came(Codepoint::Ect1));
-    assert_eq!(embryo.on_segment(&again, &passive()), EmbryoAnswer::SynAckAgain);
+    let retransmitted = raw(&syn().came(Codepoint::Ect1));
+    assert_eq!(embryo.on_segment(&retransmitted, &passive()), EmbryoAnswer::SynAckAgain);
     // "MUST feed back the IP-ECN field on the latest valid SYN".
     assert_eq!(syn_ack(&embryo).flags.0 >> 6, 0b011);
     let mut t = server_of(embryo, ack(1).ace(0b010));
