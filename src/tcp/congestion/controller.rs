@@ -92,8 +92,8 @@ impl Controller {
         }
     }
 
-    /// Returns true if loss recovery sets cwnd while it lasts, by proportional rate reduction (RFC
-    /// 9937); otherwise the algorithm does, in [`Self::on_ack`].
+    /// Returns true if loss recovery sets cwnd while it lasts, by proportional rate reduction
+    /// (RFC 9937); otherwise the algorithm does, in [`Self::on_ack`].
     #[inline]
     pub const fn uses_prr(&self) -> bool {
         !matches!(self.0, Kind::Bbr(..))

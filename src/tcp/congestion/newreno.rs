@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn bytes_reported_by_sack_are_counted_once() {
-        // RFC 3465 §2.1 counts bytes; bytes that SACK reported before were already counted by RFC
-        // 3042's segments.
+        // RFC 3465 §2.1 counts bytes; bytes that SACK reported before were already counted by
+        // RFC 3042's segments.
         let mut c = reno();
         let late = model::ack(3 * MSS, 10 * MSS, None, Instant::ZERO);
         c.on_ack(&super::Ack { delivered: MSS, ..late });

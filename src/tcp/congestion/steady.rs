@@ -51,8 +51,8 @@ fn a_buffer_of_a_tenth_of_a_bdp_costs_little() {
 
 #[test]
 fn random_loss_limits_reno_and_cubic_to_the_square_root_law_but_not_bbr() {
-    // RFC 5681's window averages sqrt(3/2 / p) segments: for 1 % 12.2 of the 165 that fit. RFC 9438
-    // §4.3 makes CUBIC equal there. draft-ietf-ccwg-bbr §3.1 tolerates 1 % per round.
+    // RFC 5681's window averages sqrt(3/2 / p) segments: for 1 % 12.2 of the 165 that fit.
+    // RFC 9438 §4.3 makes CUBIC equal there. draft-ietf-ccwg-bbr §3.1 tolerates 1 % per round.
     let link = Link { loss: 0.01, ..Link::new(100, 20, 1.0) };
     for algorithm in [NewReno, Cubic] {
         let share = share(algorithm, link);

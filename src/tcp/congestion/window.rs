@@ -1,6 +1,6 @@
 //! Congestion window shared by the loss-based algorithms: slow start, validation, the loss window
-//! and undo (RFC 5681, RFC 7661), with byte counting (RFC 3465), without the problems of RFC 2525
-//! §2.1 to §2.3, §2.6 and §2.8.
+//! and undo (RFC 5681, RFC 7661), with byte counting (RFC 3465), without the problems of
+//! RFC 2525 §2.1 to §2.3, §2.6 and §2.8.
 //!
 //! Owns cwnd, ssthresh and the recovery episode. Refuses to know by how much a loss reduces
 //! ssthresh and how the window grows in congestion avoidance: there the algorithms differ.
@@ -258,8 +258,8 @@ impl Window {
         self.enter(Episode::TimedOut);
     }
 
-    /// Reacts to an ECN echo: reduces cwnd and ssthresh at once, with nothing to retransmit. RFC
-    /// 9438 §4.6: on ECE cwnd may fall to one segment, ssthresh to two.
+    /// Reacts to an ECN echo: reduces cwnd and ssthresh at once, with nothing to retransmit.
+    /// RFC 9438 §4.6: on ECE cwnd may fall to one segment, ssthresh to two.
     pub(super) fn on_echo(&mut self, ssthresh: u32) {
         if self.episode() == Episode::Recovery || self.timed_out() {
             return; // the loss has already reduced it in this round trip

@@ -1,5 +1,5 @@
-//! ECN negotiation: requests, agreements, and the reflection of each SYN's IP header, by RFC 9768
-//! §3.1, tables 2 to 4, which include RFC 3168 §6.1.1.
+//! ECN negotiation: requests, agreements, and the reflection of each SYN's IP header, by
+//! RFC 9768 §3.1, tables 2 to 4, which include RFC 3168 §6.1.1.
 //!
 //! Everything is a function of the three flags AE, CWR and ECE, read as one number with AE the
 //! highest bit, as the tables print them.

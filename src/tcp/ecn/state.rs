@@ -1,5 +1,5 @@
-//! ECN state of a connection: the negotiated mode, and feedback of either kind (RFC 3168, RFC
-//! 9768).
+//! ECN state of a connection: the negotiated mode, and feedback of either kind (RFC 3168,
+//! RFC 9768).
 
 use super::accurate::Accurate;
 use super::classic::Classic;

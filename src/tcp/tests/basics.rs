@@ -10,8 +10,8 @@ use crate::time::Duration;
 
 #[test]
 fn only_syns_carry_an_mss_option() {
-    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65; and the other options of a SYN: RFC
-    // 2018 §2, RFC 7323 §2.2
+    // RFC 9293 §3.7.1, MUST-14, SHLD-5, MAY-3; §3.2, MUST-65; and the other options of a SYN:
+    // RFC 2018 §2, RFC 7323 §2.2
     let mut t = Script::open(Settings::default());
     assert_eq!(t.sends_syn().options.mss, Some(1460));
     t.gets(syn().mss(1460).permits_sack().shift(2)).is(Phase::SynReceived);

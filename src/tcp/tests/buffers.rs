@@ -249,8 +249,8 @@ fn the_send_buffer_follows_the_congestion_window() {
 
 #[test]
 fn sacked_data_does_not_count_against_the_window() {
-    // RFC 2018 §8 keeps SACKed data until it is acknowledged; the window no longer counts it (RFC
-    // 6675 §4).
+    // RFC 2018 §8 keeps SACKed data until it is acknowledged; the window no longer counts it
+    // (RFC 6675 §4).
     let settings = Settings {
         congestion: Algorithm::Bbr,
         send_buffer: 1 << 20,

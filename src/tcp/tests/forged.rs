@@ -1,5 +1,5 @@
-//! Forged segments of an attacker who guesses: RFC 5961, PAWS (RFC 7323 §5), forged ICMP (RFC
-//! 5927).
+//! Forged segments of an attacker who guesses: RFC 5961, PAWS (RFC 7323 §5), forged ICMP
+//! (RFC 5927).
 
 use super::{Script, ack, bare, data, rst, syn, text};
 use crate::tcp::{Disposition, PathError, Phase};

@@ -1,5 +1,5 @@
-//! Reassembly: out-of-order, duplicate and overlapping data is read once and in order (RFC 9293
-//! §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held", SHLD-31).
+//! Reassembly: out-of-order, duplicate and overlapping data is read once and in order
+//! (RFC 9293 §3.10.7.4: "segments with higher beginning sequence numbers SHOULD be held", SHLD-31).
 
 use super::{Script, bare, data};
 use crate::rng::Rng;

@@ -1,5 +1,5 @@
-//! Loss recovery with SACK: RACK-TLP (RFC 8985), PRR (RFC 9937), and undo of spurious recovery (RFC
-//! 3522, RFC 5682, RFC 2883).
+//! Loss recovery with SACK: RACK-TLP (RFC 8985), PRR (RFC 9937), and undo of spurious recovery
+//! (RFC 3522, RFC 5682, RFC 2883).
 
 use super::ack;
 use super::flights::{RTT_MS, after_the_first, in_flight, segments, timeouts, undone};

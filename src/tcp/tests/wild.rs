@@ -1,5 +1,5 @@
-//! Random loss of data and ACKs: everything arrives in the end, and each timeout was necessary (RFC
-//! 8985 §1: "RTO recovery remains the last resort").
+//! Random loss of data and ACKs: everything arrives in the end, and each timeout was necessary
+//! (RFC 8985 §1: "RTO recovery remains the last resort").
 
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};

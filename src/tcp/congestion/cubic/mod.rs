@@ -1,6 +1,6 @@
 //! CUBIC (RFC 9438): after a loss the window grows back along a cubic function of time, flat around
-//! the size at which the loss occurred, whatever the round trip. Slow start is HyStart++'s (RFC
-//! 9406).
+//! the size at which the loss occurred, whatever the round trip. Slow start is HyStart++'s
+//! (RFC 9406).
 //!
 //! `curve` owns the plateau and the target of the window; `stage` the arithmetic of one stage. Does
 //! not know how losses are repaired. The curve is allocated with the first loss, or once the
