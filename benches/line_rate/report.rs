@@ -97,7 +97,8 @@ impl Options {
         options
     }
 
-    /// Returns the workloads: the requested ones on one stack, or those of linerate and of its peers.
+    /// Returns the workloads: the requested ones on one stack, or those of linerate and of its
+    /// peers.
     pub(crate) fn workloads(&self) -> Vec<Workload> {
         let stack = self.stack.unwrap_or(Stack::Linerate);
         let mut workloads = Vec::new();

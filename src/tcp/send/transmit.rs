@@ -67,7 +67,10 @@ impl Connection {
     #[inline]
     pub(in crate::tcp) fn next_plan(&self) -> Option<Plan> {
         if self.is_quiet() {
-            debug_assert!(self.pending_plan().is_none(), "a quiet connection has no pending output");
+            debug_assert!(
+                self.pending_plan().is_none(),
+                "a quiet connection has no pending output"
+            );
             return None;
         }
         self.pending_plan()
