@@ -1,7 +1,7 @@
 //! Buffers for bytes in transit: rings with power-of-two capacities, and the pool that owns their
 //! memory.
 //!
-//!  A ring that stores nothing owns no memory, so an idle connection costs none. The pool keeps two
+//! A ring that stores nothing owns no memory, so an idle connection costs none. The pool keeps two
 //! sums within its limit. The first is real memory: buffers in use plus buffers on the free lists.
 //! The second is promises ([`Accounts`]): what receive buffers may grow to plus what send buffers
 //! hold. A receive buffer that grows within its promise is therefore never refused.

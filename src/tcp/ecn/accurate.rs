@@ -139,13 +139,13 @@ impl Accurate {
         r.cep = r.cep.wrapping_add(1);
         r.marks = r.marks.saturating_add(1);
         // RFC 9768 §3.2.2.5.1:
-        // | > An AccECN Data Receiver SHOULD emit an ACK whenever a data packet marked CE arrives
-        // after the previous packet was not CE.
+        //   > An AccECN Data Receiver SHOULD emit an ACK whenever a data packet marked CE arrives
+        //   > after the previous packet was not CE.
         let is_change = len > 0 && before != Codepoint::Ce;
-        // | > An AccECN receiver of a packet MUST emit an ACK if 'n' CE marks have arrived since
-        // the previous ACK. If there is unacknowledged data at the receiver, 'n' SHOULD be 2. If
-        // there is no unacknowledged data at the receiver, 'n' SHOULD be 3 and MUST be no less than
-        // 3.
+        //   > An AccECN receiver of a packet MUST emit an ACK if 'n' CE marks have arrived since
+        //   > the previous ACK. If there is unacknowledged data at the receiver, 'n' SHOULD be 2.
+        //   > If there is no unacknowledged data at the receiver, 'n' SHOULD be 3 and MUST be no
+        //   > less than 3.
         let has_data = unacknowledged || len > 0;
         let most = if has_data { MARKS_WITH_DATA } else { MARKS_ALONE };
         if is_change || r.marks >= most { Urgency::Now } else { Urgency::AsUsual }

@@ -8,13 +8,12 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `handshake`
-//! RFC 9768 tables 2 to 4: requests, agreements, reflections of the SYNs |
+//! | `handshake` | RFC 9768 tables 2 to 4: requests, agreements, reflections of the SYNs |
 //! | `classic` | one connection's feedback by RFC 3168 |
 //! | `accurate` | the same by RFC 9768 |
 //! | `codepoint` | codepoints, policies, modes, counters |
-//! | `state` | what a connection keeps of it |
-//! | `echo` | what feedback returns |
+//! | `state` | ECN state of a connection |
+//! | `echo` | results of feedback processing |
 //!
 //! The steps of a connection are in `arrive::ecn` and `send::ecn`.
 
