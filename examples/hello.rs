@@ -1,4 +1,4 @@
-//! An async echo server: `cargo run --example hello -- veth0 10.99.0.11/24`, then `nc 10.99.0.11 7`.
+//! An async echo: `cargo run --example hello -- veth0 10.99.0.11/24`, then `nc 10.99.0.11 7`.
 
 use linerate::net::{Executor, TcpListener, copy, spawn};
 use linerate::{Duration, Shutdown, Stack, StackConfig};

@@ -2,10 +2,10 @@
 //!
 //! `linerate-examples proxy veth0 10.99.0.11/24 80 127.0.0.1:8080`
 //!
-//! A worker must not block, and kernel sockets would have to be polled apart from its rings, so they
-//! belong to tokio on a thread of its own. The two sides of a connection exchange pieces of bytes
-//! through bounded channels: a side that does not keep up fills its channel, the other side stops
-//! reading, and its window closes. Wakers of linerate's tasks may be woken by any thread.
+//! A worker must not block, and its rings are not a place to poll kernel sockets, so those belong to
+//! tokio on a thread of its own. The two sides of a connection exchange pieces of bytes through
+//! bounded channels: a side that does not keep up fills its channel, the other side stops reading,
+//! and its window closes. Any thread may wake a task of linerate.
 
 use std::io;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 //!
 //! `linerate-examples iperf veth0 10.99.0.11/24`, then `iperf3 -c 10.99.0.11`, with `-R`, `--bidir`
 //! and `-P` as desired. One test runs at a time; another client is refused, as iperf3's own server
-//! does. Give it an interface with one queue: the streams of a test have to meet on one worker.
+//! does. The connections of a test meet on one worker, since the stack has one, on queue 0.
 //!
 //! | file | |
 //! |---|---|

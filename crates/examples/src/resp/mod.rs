@@ -3,8 +3,8 @@
 //! `linerate-examples resp veth0 10.99.0.11/24`, then `redis-cli -h 10.99.0.11` or
 //! `redis-benchmark -h 10.99.0.11 -P 16`.
 //!
-//! All tasks of a worker share one map by `Rc<RefCell>`: no lock, since a worker is one thread. With
-//! several workers each has a map of its own, so give it an interface with one queue.
+//! All tasks of a worker share one map by `Rc<RefCell>`: no lock, since a worker is one thread. A
+//! stack of several workers would have as many maps; this one has one worker, on queue 0.
 //!
 //! | file | |
 //! |---|---|

@@ -21,7 +21,7 @@ fn http_answers_curl_in_both_versions() {
         };
         assert_eq!(status("http://{server}/none"), "404");
         assert_eq!(status("http://{server}/bytes/99999999999"), "404");
-        assert_eq!(status("-d x http://{server}/"), "405");
+        assert_eq!(status("-X DELETE http://{server}/"), "405");
         assert_eq!(status("-I http://{server}/"), "200");
     }
     assert_eq!(server.stop(), Some(0));

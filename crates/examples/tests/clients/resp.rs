@@ -91,6 +91,8 @@ fn resp_lets_idle_clients_go_on_sigterm() {
         stream.read_exact(&mut [0; 7]).expect("a reply");
         stream
     });
+    // Reads the end and closes its side, too.
+    let idle = std::thread::spawn(move || idle.read(&mut [0]));
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(idle.read(&mut [0]).expect("a clean end"), 0);
+    assert_eq!(idle.join().expect("no panic").expect("a clean end"), 0);
 }
