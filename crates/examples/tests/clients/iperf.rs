@@ -32,7 +32,10 @@ fn iperf3_sends_and_receives_exactly_the_bytes_it_asks_for() {
         let streams = bytes(&report(&net, &format!("-n 16M -P 4 {direction}")));
         assert_eq!(streams.len(), 4);
         assert!(streams.iter().all(|(sent, received)| sent == received), "{streams:?}");
-        assert!(streams.iter().map(|(sent, _)| sent).sum::<u64>() >= BYTES, "{streams:?}");
+        let total: u64 = streams.iter().map(|(sent, _)| sent).sum();
+        // iperf3's client finishes the round of its streams; this server stops at the byte.
+        let may_exceed = direction.is_empty();
+        assert!(total == BYTES || may_exceed && total > BYTES, "{streams:?}");
     }
     assert_eq!(server.stop(), Some(0));
 }
