@@ -162,7 +162,7 @@ impl Reader {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 impl Writer {
     /// Writes a writer's index as a lying side would.
     pub(super) fn lie(&self, tail: u32) {
@@ -176,7 +176,7 @@ impl Writer {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 impl Reader {
     /// Writes a reader's index as a lying side would.
     pub(super) fn lie(&self, head: u32) {

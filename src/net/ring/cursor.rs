@@ -106,7 +106,7 @@ impl ConsumerCursor {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 impl ProducerCursor {
     /// Moves an empty ring's indices to `index`.
     pub(super) fn start_at(&mut self, index: u32) {
@@ -114,7 +114,7 @@ impl ProducerCursor {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 impl ConsumerCursor {
     /// Moves an empty ring's indices to `index`.
     pub(super) fn start_at(&mut self, index: u32) {
@@ -122,7 +122,7 @@ impl ConsumerCursor {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::{ConsumerCursor, ProducerCursor};
 

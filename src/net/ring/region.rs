@@ -333,7 +333,7 @@ mod block {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::{ENTRY, LINE, Region, RegionError, RingMemory};
 
