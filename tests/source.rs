@@ -21,16 +21,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sim", &["shard", "link", "tcp", "wire", "metrics", "time", "rng", "limits"]),
     ("net", &["shard", "runtime", "metrics", "time", "limits"]),
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
+    ("net", &["runtime", "sim", "shard", "time", "limits"]),
 ];
 
 /// Files that may use `unsafe`: memory shared with the kernel, the kernel's own structures, the C
-/// interface of packetdrill, pointers to the callback in progress, and two measured exceptions
-/// (processor features, huge pages).
+/// interface of packetdrill, memory shared between threads, pointers to the callback in progress,
+/// and two measured exceptions (processor features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
     "src/net/executor/current.rs",
     "src/net/executor/door.rs",
+    "src/net/ring/region.rs",
     "crates/packetdrill/src/ffi/",
     "src/shard/mem/pages.rs",
     "src/shard/mem/processor.rs",

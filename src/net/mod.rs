@@ -19,6 +19,7 @@ mod address;
 mod drain;
 mod error;
 mod executor;
+pub mod ring;
 mod task;
 mod tcp;
 #[cfg(test)]
