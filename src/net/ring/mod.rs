@@ -39,6 +39,7 @@ mod entry;
 mod queue;
 mod region;
 mod seat;
+mod streams;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -50,3 +51,4 @@ pub use entry::Entry;
 pub use queue::{Consumer, Producer, PushError, entry_ring};
 pub use region::RegionError;
 pub use seat::{SeatRings, Sleep, Wait};
+pub use streams::StreamRings;
