@@ -23,8 +23,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("net", &["runtime", "sim", "shard", "time", "limits"]),
 ];
 
-/// Files that may use `unsafe`: memory shared with the kernel and between the ends of a ring, the kernel's own structures, the C
-/// interface of packetdrill, and two measured exceptions (processor features, huge pages).
+/// Files that may use `unsafe`: memory shared with the kernel and between the ends of a ring, the
+/// kernel's own structures, the C interface of packetdrill, and two measured exceptions (processor
+/// features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
