@@ -2,20 +2,25 @@
 //! dropped, so that a start that fails halfway leaves nothing behind.
 
 use std::net::{IpAddr, UdpSocket};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::barrier::WorkerBarrier;
+use super::census::Silent;
 use super::command::{Command, Shutdown};
 use super::config::StackConfig;
+#[cfg(feature = "control")]
+use super::control::{ControlError, ControlServer, ControlSocket};
 use super::error::StartError;
 use super::events::{EventSender, StackEvents, channel};
 use super::handover::HandoverQueues;
 use super::housekeeping::{ClaimAddress, Housekeeping, HousekeepingThread, PROBE_EVERY};
 use super::mailbox::Mailbox;
 use super::mirror::{Change, Mirror};
-use super::report::{Report, WorkerReport};
+use super::observer::Observer;
+use super::report::Report;
 use super::setup::Plan;
 use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
@@ -24,7 +29,7 @@ use super::watch::Watch;
 use super::worker::{EndMark, Worker};
 use crate::link::xsk::Bound;
 use crate::metrics::Latencies;
-use crate::shard::Service;
+use crate::shard::{ConnInfo, Service};
 use crate::time::Duration;
 use crate::wire::ndp;
 use crate::xdp::{self, Attachment, Program};
@@ -37,7 +42,6 @@ const START_POLL_MS: u64 = 5;
 const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 
 struct WorkerHandle {
-    queue: u32,
     mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<Worker>>,
 }
@@ -48,9 +52,11 @@ struct WorkerHandle {
 /// interface and of the addresses. Reading [`events`](Self::events) is optional. Dropping a stack
 /// resets all connections.
 pub struct Stack {
-    // In the order in which they are torn down: housekeeping, the mirror, the program, the workers'
-    // sockets.
+    // In the order in which they are torn down: housekeeping, control sockets, the mirror, the
+    // program, the workers' sockets.
     housekeeping: Option<HousekeepingThread>,
+    #[cfg(feature = "control")]
+    control: Vec<ControlServer>,
     mirror: Option<Mirror>,
     program: Arc<Mutex<Program>>,
     attachment: Option<Attachment>,
@@ -61,6 +67,7 @@ pub struct Stack {
     notes: Vec<String>,
     events: StackEvents,
     interface_removed: Arc<AtomicBool>,
+    observer: Observer,
 }
 
 impl Stack {
@@ -121,6 +128,8 @@ impl Stack {
         let (events_in, events) = channel();
         let mut stack = Self {
             housekeeping: None,
+            #[cfg(feature = "control")]
+            control: Vec::new(),
             mirror: Some(mirror),
             attachment: program.attachment().cloned(),
             program: Arc::new(Mutex::new(program)),
@@ -131,6 +140,7 @@ impl Stack {
             notes,
             events,
             interface_removed,
+            observer: Observer::new(&config.interface, config.queues.as_slice(), &mailboxes),
         };
         stack.launch(workers, config)?;
         let watch = plan.watch(opened.mtu_max);
@@ -142,7 +152,6 @@ impl Stack {
     /// Starts the threads of the workers.
     fn launch(&mut self, workers: Vec<Worker>, config: &StackConfig) -> Result<(), StartError> {
         for worker in workers {
-            let queue = config.queues.as_slice()[worker.number];
             let core = config.cores.get(worker.number).copied();
             let mailbox = Arc::clone(&worker.mailbox);
             let barrier = Arc::clone(&worker.barrier);
@@ -159,7 +168,7 @@ impl Stack {
                     worker.run()
                 })
                 .map_err(StartError::system("starting a worker's thread"))?;
-            self.handles.push(WorkerHandle { queue, mailbox, thread: Some(thread) });
+            self.handles.push(WorkerHandle { mailbox, thread: Some(thread) });
         }
         Ok(())
     }
@@ -264,10 +273,37 @@ impl Stack {
         self.interface_removed.load(Ordering::SeqCst)
     }
 
+    /// Returns what reads counters and connections from any thread.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
     /// Returns the counters of all workers, at most 50 ms old.
     pub fn report(&self) -> Report {
-        let of = |handle: &WorkerHandle| WorkerReport::of(handle.queue, &handle.mailbox);
-        Report { workers: self.handles.iter().map(of).collect() }
+        self.observer.report()
+    }
+
+    /// Calls `each` for every connection ([`Observer::connections`]).
+    ///
+    /// # Errors
+    /// When a worker does not answer within a second.
+    pub fn connections(
+        &self,
+        each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
+    ) -> Result<(), Silent> {
+        self.observer.connections(each)
+    }
+
+    /// Answers the requests of a control socket on threads of its own until the stack has stopped,
+    /// so that `linerate top` and `linerate connections` can watch this program. See
+    /// [`control`](super::control) for an example.
+    ///
+    /// # Errors
+    /// When the system refuses another thread. The stack is not affected.
+    #[cfg(feature = "control")]
+    pub fn serve_control(&mut self, socket: ControlSocket) -> Result<(), ControlError> {
+        self.control.push(ControlServer::start(socket, self.observer())?);
+        Ok(())
     }
 
     /// Stops: ends the connections as `shutdown` says, detaches the program, closes the sockets.
@@ -292,6 +328,8 @@ impl Stack {
         }
         let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
         let workers = threads.filter_map(|thread| thread.join().ok()).collect();
+        #[cfg(feature = "control")]
+        self.control.clear();
         self.mirror = None;
         // Before the sockets: a frame redirected to a closed socket is lost.
         self.program.lock().unwrap_or_else(PoisonError::into_inner).detach();

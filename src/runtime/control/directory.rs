@@ -4,29 +4,13 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use nix::unistd::geteuid;
 
-/// The value of `--control`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ControlOption {
-    /// A socket at this path.
-    At(PathBuf),
-    /// No control socket.
-    Off,
-}
-
-impl FromStr for ControlOption {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "off" { Self::Off } else { Self::At(text.into()) })
-    }
-}
-
-/// Returns the default directory of this user.
-pub(super) fn directory() -> PathBuf {
+/// Returns the directory in which clients look for the control sockets of this user:
+/// `/run/linerate` for root, otherwise `linerate` in `XDG_RUNTIME_DIR`, or
+/// `linerate-UID` in the directory of temporary files.
+pub fn directory() -> PathBuf {
     if geteuid().is_root() {
         return "/run/linerate".into();
     }
@@ -53,8 +37,8 @@ pub(super) fn create_directory(directory: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Returns the sockets in the directory that a process listens on. Removes stale ones.
-pub(super) fn live_sockets(directory: &Path) -> Vec<PathBuf> {
+/// Returns the sockets in a directory that a process listens on, sorted. Removes stale ones.
+pub fn live_sockets(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let sockets = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut found: Vec<_> = sockets
