@@ -1,7 +1,7 @@
 //! The directory of control sockets: one directory per user, one socket per process.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,11 @@ pub(super) fn is_live(path: &Path) -> bool {
     match UnixStream::connect(path) {
         Ok(_) => true,
         Err(error) => {
-            if error.kind() == std::io::ErrorKind::ConnectionRefused {
+            // The kernel refuses a connection to a file of another type in the same way.
+            let is_socket = |it: fs::Metadata| it.file_type().is_socket();
+            if error.kind() == std::io::ErrorKind::ConnectionRefused
+                && fs::symlink_metadata(path).is_ok_and(is_socket)
+            {
                 // Fails if another process removes it at the same time, which is just as good.
                 let _ = fs::remove_file(path);
             }
