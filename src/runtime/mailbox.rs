@@ -1,7 +1,7 @@
 //! A worker's mailbox: everything that other threads exchange with it.
 //!
-//! All queues are bounded and lock-free; the worker takes no lock. Whoever puts something in for the worker wakes it; what
-//! the worker puts in for the housekeeping thread wakes that one.
+//! All queues are bounded and lock-free; the worker takes no lock. Whoever puts something in for
+//! the worker wakes it; what the worker puts in for the housekeeping thread wakes that one.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
