@@ -20,6 +20,8 @@ mod address;
 mod drain;
 mod error;
 mod executor;
+#[cfg(feature = "xdp")]
+mod program;
 mod remote;
 pub mod ring;
 mod task;
@@ -32,6 +34,8 @@ mod traits;
 pub use address::ToAddress;
 pub use drain::{draining, is_draining};
 pub use executor::Executor;
+#[cfg(feature = "xdp")]
+pub use program::{Outcome, ProgramError, Runtime, run};
 pub use remote::{Handle, RemoteJoinHandle, RemoteListener, RemoteStream, block_on};
 pub use task::{JoinError, JoinHandle, spawn, worker, yield_now};
 pub use tcp::{

@@ -110,6 +110,11 @@ pub struct StackConfig {
 }
 
 impl StackConfig {
+    /// Returns the number of workers.
+    pub fn workers(&self) -> usize {
+        self.queues.as_slice().len()
+    }
+
     /// Returns the default source ports of active opens. In exclusive mode: all but the well-known
     /// ones (RFC 6056 §3.2). In shared mode: those above the range from which Linux chooses its own
     /// (`net.ipv4.ip_local_port_range`, 32768 to 60999).

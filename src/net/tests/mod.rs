@@ -1,4 +1,5 @@
 //! Async programs in simulated worlds.
 
+mod remote;
 mod streams;
 mod support;
