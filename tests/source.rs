@@ -41,7 +41,7 @@ const MAY_READ_CLOCKS: &[&str] = &["src/runtime/", "crates/cli/src/", "src/xdp/"
 
 /// Files that may start threads, share data between them, or sleep: the two ends of an in-memory
 /// link may live in two threads, the taps of all workers write one file, a bind waits for a queue
-/// that was just released, packetdrill calls block on a second thread.
+/// that was just released, other threads wake a service, packetdrill calls block on a second thread.
 const MAY_HAVE_THREADS: &[&str] = &[
     "src/runtime/",
     "crates/cli/src/",

@@ -131,6 +131,7 @@ pub(super) struct SentSegment {
     pub urgent: u16,
     pub len: usize,
     pub mss: Option<u16>,
+    pub shift: Option<u8>,
     pub stamp: Option<(u32, u32)>,
     /// The Fast Open option: a cookie, or empty to request one.
     pub fast_open: Option<Vec<u8>>,
@@ -410,6 +411,7 @@ fn segment(frame: &[u8]) -> Option<SentSegment> {
         urgent: tcp.urgent,
         len: payload.len(),
         mss: tcp.options.mss,
+        shift: tcp.options.window_shift,
         stamp: tcp.options.timestamps.map(|ts| (ts.value, ts.echo)),
         fast_open: tcp.options.fast_open().map(|option| option.cookie.to_vec()),
     })
