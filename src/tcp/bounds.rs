@@ -49,6 +49,7 @@ impl Connection {
     pub fn set_send_buffer(&mut self, env: &mut Env<'_>, bytes: Option<u32>) {
         let bytes = bytes.map_or(u32::MAX, |bytes| bytes.max(SEND_BUFFER_MIN));
         self.set_bounds(|bounds| bounds.send_buffer = bytes);
+        self.notify_writable(env.settings);
         self.settle(env);
     }
 
@@ -104,6 +105,7 @@ impl Connection {
     /// send buffer. Bytes that leave at once do not count as unsent.
     pub fn set_unsent_low_water(&mut self, env: &mut Env<'_>, bytes: Option<u32>) {
         self.set_bounds(|bounds| bounds.unsent = bytes.map_or(u32::MAX, |bytes| bytes.max(1)));
+        self.notify_writable(env.settings);
         self.settle(env);
     }
 
@@ -170,6 +172,15 @@ impl Connection {
         let held = self.snd.unsent().saturating_sub(self.leaving());
         size.saturating_sub(self.outgoing.len()) >= size / 4
             && held.saturating_mul(2) < self.bounds().unsent
+    }
+
+    /// Reports room that a window update or the pacer has made, which matters to a mark of unsent
+    /// bytes only.
+    #[inline]
+    pub(in crate::tcp) fn notify_bounded_writable(&mut self, settings: &Settings) {
+        if self.marks.has_all(Marks::BOUNDED.with(Marks::WANTS_ROOM)) {
+            self.notify_writable(settings);
+        }
     }
 
     /// Reports data in order as readable, once there is enough of it.

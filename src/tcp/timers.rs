@@ -58,9 +58,6 @@ impl Connection {
     #[inline]
     pub(super) fn settle(&mut self, env: &Env<'_>) {
         self.release_pace(env.now);
-        if self.marks.has_all(Marks::BOUNDED.with(Marks::WANTS_ROOM)) {
-            self.notify_writable(env.settings);
-        }
         let waits = self.snd.unsent() > 0 && self.phase.may_send()
             || self.marks.has(Marks::WANTS_ROOM) && self.outgoing.is_empty();
         if waits

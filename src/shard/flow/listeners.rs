@@ -67,7 +67,15 @@ impl ListenerOptions {
     pub const NONE: Self =
         Self { send_buffer: None, receive_buffer: None, mss: None, hop_limit: None };
 
+    /// Returns true if no option is set.
+    #[inline]
+    const fn is_none(&self) -> bool {
+        let Self { send_buffer, receive_buffer, mss, hop_limit } = self;
+        send_buffer.is_none() && receive_buffer.is_none() && mss.is_none() && hop_limit.is_none()
+    }
+
     /// Applies the options to a new connection.
+    #[cold]
     fn apply(&self, connection: &mut Connection, env: &mut Env<'_>) {
         if self.send_buffer.is_some() {
             connection.set_send_buffer(env, self.send_buffer);
@@ -105,7 +113,7 @@ impl ListenerConfig {
 impl ListenerConfig {
     /// Returns the shard's settings with this listener's own choices applied.
     pub(in crate::shard) fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
-        if self.ecn.is_none() && self.options == ListenerOptions::NONE {
+        if self.ecn.is_none() && self.options.is_none() {
             return Cow::Borrowed(settings);
         }
         let receive_buffer = settings.receive_buffer.min(self.receive_buffer());
@@ -119,7 +127,9 @@ impl ListenerConfig {
         if let Some(algorithm) = self.congestion {
             connection.set_congestion_control(algorithm);
         }
-        self.options.apply(connection, env);
+        if !self.options.is_none() {
+            self.options.apply(connection, env);
+        }
     }
 
     /// Returns the upper bound of the receive buffer, and with it of the first window.
@@ -194,7 +204,7 @@ impl Listeners {
             return Err(ListenError::TooMany);
         }
         let id = self.entries.len() as u16;
-        self.has_choices |= config.congestion.is_some() || config.options != ListenerOptions::NONE;
+        self.has_choices |= config.congestion.is_some() || !config.options.is_none();
         let first = &mut self.first_by_port[usize::from(config.port)];
         self.entries.push(Some(Listener { config, local, next: *first }));
         *first = id;

@@ -142,7 +142,7 @@ impl Engine {
     /// Processes the ACK of a handshake: the embryo becomes a connection, which processes the same
     /// segment.
     pub(in crate::shard) fn establish(&mut self, index: u32, rx: &RxSegment<'_>) {
-        let Some(embryo) = self.tcp.tables.embryos.get(index) else { return };
+        let Some(embryo) = self.tcp.tables.embryos.get(index).copied() else { return };
         let listener = ListenerId(embryo.listener());
         let Some(config) = self.tcp.listeners.config(listener) else {
             self.tcp.tables.remove_embryo(index);
@@ -154,7 +154,6 @@ impl Engine {
         {
             return;
         }
-        let Some(embryo) = self.tcp.tables.embryos.get(index).copied() else { return };
         // Without room the embryo stays: the peer's next segment retries.
         let Some(accepted) = self.accept(&embryo, rx) else { return };
         let hash = rx.arrival.hash;

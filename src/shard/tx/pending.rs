@@ -121,8 +121,10 @@ impl Engine {
         let (now, remote) = (self.turn.now, key.remote.address());
         let target = self.ip.link_target_of(now, &mut flow.neighbour, remote);
         // RFC 9293 SHLD-22: passes the program's DSCP to IP unchanged.
-        let fields = self.header_fields(&key, target.mac);
-        let hops = hops.unwrap_or(fields.hops);
-        Some((HeaderFields { diffserv, hops, ..fields }, target))
+        let mut fields = HeaderFields { diffserv, ..self.header_fields(&key, target.mac) };
+        if let Some(hops) = hops {
+            fields.hops = hops;
+        }
+        Some((fields, target))
     }
 }
