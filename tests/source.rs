@@ -25,7 +25,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Files that may use `unsafe`: memory shared with the kernel, the kernel's own structures, the C
 /// interface of packetdrill, memory shared between threads, pointers to the callback in progress,
-/// and two measured exceptions (processor features, huge pages).
+/// two measured exceptions (processor features, huge pages), and the test of reads into memory that
+/// need not be initialized.
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/xsk",
@@ -35,6 +36,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "crates/packetdrill/src/ffi/",
     "src/shard/mem/pages.rs",
     "src/shard/mem/processor.rs",
+    "src/shard/tests/reading.rs",
     "src/xdp/bpf.rs",
     "src/xdp/ethtool.rs",
 ];
@@ -55,6 +57,7 @@ const MAY_HAVE_THREADS: &[&str] = &[
     "src/link/xsk/rings.rs",
     "src/net/",
     "src/shard/flow/service_waker.rs",
+    "src/shard/tests/waking.rs",
     "crates/packetdrill/src/adapter.rs",
     "crates/packetdrill/src/ffi/stacks.rs",
 ];

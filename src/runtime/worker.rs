@@ -369,7 +369,7 @@ impl Worker {
         let mailbox = &self.mailbox;
         let no_commands = || mailbox.commands.is_empty() && mailbox.page_requests.is_empty();
         let no_handover = || !self.barrier_opened() && self.handover.is_empty(self.number);
-        let nothing_waits = || no_commands() && no_handover() && !self.shard.waker().is_woken();
+        let nothing_waits = || no_commands() && no_handover() && !self.shard.is_woken();
         let fd = self.link.wait_fd();
         self.mailbox.waker.sleep(fd, span, nothing_waits);
     }

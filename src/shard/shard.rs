@@ -65,6 +65,12 @@ impl Shard {
         &self.engine.service.waker
     }
 
+    /// Returns true if another thread has woken the service, which the next turn calls. A service
+    /// that has not started yet is called once it has.
+    pub fn is_woken(&self) -> bool {
+        self.engine.service.is_woken()
+    }
+
     /// Returns the message of a panic that the service has survived, one per call.
     pub fn take_panic(&mut self) -> Option<String> {
         self.engine.service.take_panic()
@@ -79,8 +85,7 @@ impl Shard {
 
     /// Returns the time by which the shard needs its next turn even if nothing arrives.
     pub fn deadline(&self) -> Option<Instant> {
-        let service = &self.engine.service;
-        if self.batch.inbox.len() > 0 || service.waker.is_woken() || self.engine.may_start() {
+        if self.batch.inbox.len() > 0 || self.is_woken() || self.engine.may_start() {
             return Some(self.engine.turn.now);
         }
         self.engine.deadline()

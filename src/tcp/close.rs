@@ -103,6 +103,7 @@ impl Connection {
             self.release_send_buffer(env.pool);
             self.holes = Assembler::default();
             self.release_flight(env.pool);
+            self.notify_rest_readable();
             return self.notify_closed_when_drained();
         }
         self.release(env.pool);

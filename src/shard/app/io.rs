@@ -182,6 +182,16 @@ impl Io for Engine {
             }
             SocketOption::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
             SocketOption::WindowMax(bytes) => flow.connection.set_window_max(env, bytes),
+            SocketOption::SendBuffer(bytes) => flow.connection.set_send_buffer(env, bytes),
+            SocketOption::ReceiveBuffer(bytes) => flow.connection.set_receive_buffer(env, bytes),
+            SocketOption::Mss(mss) => flow.connection.set_mss_max(env, mss),
+            SocketOption::HopLimit(hops) => flow.connection.set_hop_limit(hops),
+            SocketOption::NotSentLowWater(bytes) => {
+                flow.connection.set_unsent_low_water(env, bytes);
+            }
+            SocketOption::ReceiveLowWater(bytes) => {
+                flow.connection.set_receive_low_water(env, bytes);
+            }
             SocketOption::SynRetries(retries) => flow.connection.set_syn_retries(retries),
             SocketOption::DiffServ(code_point) => flow.set_diffserv(code_point),
             SocketOption::Ecn(policy) => flow.connection.set_ecn(policy),

@@ -136,8 +136,8 @@ impl Engine {
         if let Some(option) = renewed {
             connection.renew_cookie(option);
         }
-        if let Some(algorithm) = self.tcp.listeners.congestion(listener) {
-            connection.set_congestion_control(algorithm);
+        if let Some(config) = self.tcp.listeners.choices(listener) {
+            config.apply(&mut connection, &mut conn_env!(self.tcp, self.turn.now));
         }
         let flow = Flow::accepted(arrival.key, arrival.hash, neighbour, connection, listener);
         let Some(conn) = self.tcp.tables.add_flow(arrival.hash, flow) else {

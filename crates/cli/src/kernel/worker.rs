@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use super::socket::{Outcome, Socket};
 use super::tcp_info;
-use super::{errors, fast_open};
+use super::{bounds, errors, fast_open};
 use crate::options::{CongestionControl, StackOptions};
 
 /// A notification that is waiting for delivery to the service.
@@ -393,14 +393,30 @@ impl Io for Worker {
                 };
                 socket2::SockRef::from(&socket.stream).set_tcp_congestion(name.as_bytes())
             }
-            SocketOption::WindowMax(Some(bytes)) => {
+            // The kernel doubles the value, for its own overhead.
+            SocketOption::SendBuffer(Some(bytes)) => {
+                socket2::SockRef::from(&socket.stream).set_send_buffer_size(bytes as usize)
+            }
+            SocketOption::ReceiveBuffer(Some(bytes)) | SocketOption::WindowMax(Some(bytes)) => {
                 socket2::SockRef::from(&socket.stream).set_recv_buffer_size(bytes as usize)
+            }
+            SocketOption::Mss(mss) => {
+                socket2::SockRef::from(&socket.stream).set_tcp_mss(u32::from(mss.max(88)))
+            }
+            SocketOption::HopLimit(hops) => bounds::set_hop_limit(&socket.stream, hops),
+            SocketOption::NotSentLowWater(bytes) => {
+                bounds::set_not_sent_low_water(&socket.stream, bytes)
+            }
+            SocketOption::ReceiveLowWater(bytes) => {
+                bounds::set_receive_low_water(&socket.stream, bytes)
             }
             // Not supported on kernel sockets: they have no such option, the SYN has left before
             // the program gets the handle, pacing needs a privilege to work well, or (ECN) the host
             // decides.
             SocketOption::PacingRateMax(_)
             | SocketOption::WindowMax(None)
+            | SocketOption::SendBuffer(None)
+            | SocketOption::ReceiveBuffer(None)
             | SocketOption::MoreFollows(_)
             | SocketOption::UserTimeoutOption(_)
             | SocketOption::SynRetries(_)
