@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// interface of packetdrill, and two measured exceptions (processor features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
+    "src/link/tap/request.rs",
     "src/link/xsk",
     "crates/packetdrill/src/ffi/",
     "src/shard/mem/pages.rs",
