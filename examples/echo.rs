@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             eprintln!("echo: {event}");
         }
     }
-    let (report, _) = stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
+    let report = stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
     for (name, count) in report.counters().entries().filter(|(_, count)| *count > 0) {
         eprintln!("echo: {name} {count}");
     }

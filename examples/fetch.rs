@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let target = target.parse()?;
     let (sender, receiver) = channel();
     let stack =
-        Stack::start(&config, |_worker| Box::new(Fetch { target, pieces: sender.clone() }))?;
+        Stack::start(&config, move |_worker| Box::new(Fetch { target, pieces: sender.clone() }))?;
     let mut out = std::io::stdout().lock();
     let limit = std::time::Duration::from_secs(30);
     let reason = loop {

@@ -44,6 +44,8 @@ named! {
         FastOpenTaken = "fast-open-taken",
         /// SYNs sent whose data the server did not accept.
         FastOpenRefused = "fast-open-refused",
+        /// Panics of the program that its service survived.
+        ProgramPanic = "program-panics",
         /// Connections that entered TIME-WAIT.
         TimeWait = "time-waits",
         /// TIME-WAIT entries reused by a new open (RFC 6191).

@@ -28,6 +28,9 @@ pub(super) enum Command {
     Steer(Arc<Steering>),
     /// Send and receive packets of at most so many bytes.
     Mtu(usize),
+    /// Close the listeners, let the service finish, and end once all connections are closed, after
+    /// this grace at the latest.
+    Drain(Duration),
     /// Close the connections and end.
     Stop(Shutdown),
 }

@@ -94,6 +94,14 @@ pub enum StackEvent {
         /// The worker's number.
         worker: usize,
     },
+    /// A part of the program panicked, such as a task of `net`. Its connections are reset; the
+    /// worker goes on.
+    ProgramPanicked {
+        /// The worker's number.
+        worker: usize,
+        /// The panic message.
+        message: String,
+    },
     /// The housekeeping thread panicked. Workers go on.
     HousekeepingPanicked {
         /// The panic message.
@@ -153,6 +161,11 @@ impl fmt::Display for StackEvent {
                 f,
                 "worker {worker} panicked: its connections are lost and its queue is not served; \
                  stop the stack and start it again"
+            ),
+            Self::ProgramPanicked { worker, message } => write!(
+                f,
+                "a task of the program panicked on worker {worker} ({message}): its connections \
+                 are reset, everything else goes on"
             ),
             Self::HousekeepingPanicked { message } => write!(
                 f,

@@ -104,7 +104,7 @@ impl Housekeeping {
             Reported { interface_removed: false, panicked: vec![false; self.mailboxes.len()] };
         let mut probe_at: Instant = clock.now() + self.probe_every;
         while !stop.load(Ordering::SeqCst) {
-            self.collect_addresses();
+            self.collect_reports();
             self.report_panics(&mut reported);
             self.report_removal(&mut reported);
             let now = clock.now();
@@ -122,10 +122,13 @@ impl Housekeeping {
         }
     }
 
-    /// Claims the addresses of autoconfiguration and reports address conflicts. All workers see the
-    /// same; only the first one reports.
-    fn collect_addresses(&mut self) {
-        for mailbox in &self.mailboxes {
+    /// Claims the addresses of autoconfiguration, and reports address conflicts and panics of the
+    /// program. All workers see the same addresses; only the first one reports.
+    fn collect_reports(&mut self) {
+        for (worker, mailbox) in self.mailboxes.iter().enumerate() {
+            while let Some(message) = mailbox.panics.pop() {
+                self.events.send(StackEvent::ProgramPanicked { worker, message });
+            }
             while let Some(address) = mailbox.added_addresses.pop() {
                 self.events.send(match (self.claim)(address) {
                     Ok(()) => StackEvent::AddressAdded { address },

@@ -45,6 +45,8 @@ pub(super) struct Mailbox {
     pub(super) added_addresses: ArrayQueue<IpAddr>,
     /// Hosts that use an address of the stack.
     pub(super) conflicts: ArrayQueue<(IpAddr, MacAddr)>,
+    /// Messages of panics that the program survived.
+    pub(super) panics: ArrayQueue<String>,
     /// Set once duplicate address detection is complete and the service has started.
     pub(super) started: AtomicBool,
     /// Set when the worker has ended, whatever the reason.
@@ -66,6 +68,7 @@ impl Mailbox {
             refused_addresses: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             added_addresses: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             conflicts: ArrayQueue::new(CONTROL_QUEUE),
+            panics: ArrayQueue::new(CONTROL_QUEUE),
             started: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
@@ -95,6 +98,13 @@ impl Mailbox {
         self.housekeeping.wake();
     }
 
+    /// Reports a panic that the program has survived.
+    pub(super) fn report_panic(&self, message: String) {
+        // When the queue is full, as many reports are waiting; all are counted.
+        let _ = self.panics.push(message);
+        self.housekeeping.wake();
+    }
+
     /// Reports that the worker's thread has ended.
     pub(super) fn report_end(&self, panicked: bool) {
         self.panicked.store(panicked, Ordering::SeqCst);
@@ -109,6 +119,6 @@ impl Mailbox {
 
     /// Returns true if the housekeeping thread has nothing to collect here, panics aside.
     pub(super) fn has_no_reports(&self) -> bool {
-        self.added_addresses.is_empty() && self.conflicts.is_empty()
+        self.added_addresses.is_empty() && self.conflicts.is_empty() && self.panics.is_empty()
     }
 }

@@ -21,10 +21,10 @@ use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
 use super::waker::Waker;
 use super::watch::Watch;
-use super::worker::{EndMark, Worker};
+use super::worker::{EndMark, MakeService, Seed};
+use crate::link::Link;
 use crate::link::xsk::Bound;
-use crate::metrics::Latencies;
-use crate::shard::Service;
+use crate::shard::{Service, ServiceWaker, Shard};
 use crate::time::Duration;
 use crate::wire::ndp;
 use crate::xdp::{self, Attachment, Program};
@@ -39,7 +39,8 @@ const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 struct WorkerHandle {
     queue: u32,
     mailbox: Arc<Mailbox>,
-    thread: Option<JoinHandle<Worker>>,
+    service_waker: ServiceWaker,
+    thread: Option<JoinHandle<Box<dyn Link + Send>>>,
 }
 
 /// A stack on an interface, with its workers running.
@@ -65,14 +66,16 @@ pub struct Stack {
 
 impl Stack {
     /// Starts a stack and waits until its addresses are known to be free and its services have
-    /// started. `service` makes the service of each worker, given the worker's number.
+    /// started. Each worker calls `service` with its number, on its own thread, and drops the result
+    /// there: a service may hold what is not `Send`.
     ///
     /// # Errors
     /// [`StartError`]; nothing stays attached then.
     pub fn start(
         config: &StackConfig,
-        mut service: impl FnMut(usize) -> Box<dyn Service + Send>,
+        service: impl Fn(usize) -> Box<dyn Service> + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
+        let service: MakeService = Arc::new(service);
         let mut plan = Plan::make(config)?;
         let mut notes = Vec::new();
         // Before the program: with LRO on, drivers refuse it.
@@ -100,20 +103,18 @@ impl Stack {
         let mut workers = Vec::new();
         for (number, link) in opened.links.into_iter().enumerate() {
             let _core = plan.move_to_core_of(number);
-            workers.push(Worker {
+            workers.push(Seed {
                 number,
-                shard: plan.shard(number, opened.mtu)?,
+                shard: wakeable(plan.shard(number, opened.mtu)?, &mailboxes[number]),
                 link,
-                service: service(number),
+                service: Arc::clone(&service),
                 mailbox: Arc::clone(&mailboxes[number]),
                 handover: Arc::clone(&handover),
                 barrier: Arc::clone(&barrier),
                 resolver: plan.mirror_wanted().then(|| mirror.resolver()),
                 idle: config.idle,
-                turns: Latencies::default(),
                 waits: stamped.then(Waits::default),
                 share: plan.share(budget.as_ref()),
-                service_stopped: false,
             });
         }
         let groups = plan.join_groups(&mut notes);
@@ -140,12 +141,13 @@ impl Stack {
     }
 
     /// Starts the threads of the workers.
-    fn launch(&mut self, workers: Vec<Worker>, config: &StackConfig) -> Result<(), StartError> {
+    fn launch(&mut self, workers: Vec<Seed>, config: &StackConfig) -> Result<(), StartError> {
         for worker in workers {
             let queue = config.queues.as_slice()[worker.number];
             let core = config.cores.get(worker.number).copied();
             let mailbox = Arc::clone(&worker.mailbox);
             let barrier = Arc::clone(&worker.barrier);
+            let service_waker = worker.shard.waker().clone();
             let mark = EndMark { number: worker.number, mailbox: Arc::clone(&mailbox), barrier };
             let thread = std::thread::Builder::new()
                 .name(format!("linerate-{}", worker.number))
@@ -156,10 +158,11 @@ impl Stack {
                         // those.
                         core_affinity::set_for_current(core_affinity::CoreId { id });
                     }
-                    worker.run()
+                    worker.grow().run()
                 })
                 .map_err(StartError::system("starting a worker's thread"))?;
-            self.handles.push(WorkerHandle { queue, mailbox, thread: Some(thread) });
+            let thread = Some(thread);
+            self.handles.push(WorkerHandle { queue, mailbox, service_waker, thread });
         }
         Ok(())
     }
@@ -270,12 +273,34 @@ impl Stack {
         Report { workers: self.handles.iter().map(of).collect() }
     }
 
-    /// Stops: ends the connections as `shutdown` says, detaches the program, closes the sockets.
-    /// Returns the last counters, and the services, one per worker that did not panic.
-    pub fn stop(mut self, shutdown: Shutdown) -> (Report, Vec<Box<dyn Service + Send>>) {
-        let workers = self.tear_down(shutdown);
+    /// Returns the number of workers.
+    pub const fn workers(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Returns what wakes the service of a worker from another thread, given the worker's number;
+    /// `None` if there is no such worker.
+    pub fn waker(&self, worker: usize) -> Option<ServiceWaker> {
+        self.handles.get(worker).map(|handle| handle.service_waker.clone())
+    }
+
+    /// Begins to drain: the listeners close, the services finish what is under way
+    /// ([`Service::on_drain`]), and a worker ends once its connections are closed. Those left after
+    /// `grace` are reset. Returns at once; [`is_running`](Self::is_running) turns false when all
+    /// workers have ended, and [`stop`](Self::stop) then frees the rest.
+    pub fn drain(&self, grace: Duration) {
+        for mailbox in self.mailboxes() {
+            mailbox.send(Command::Drain(grace));
+        }
+    }
+
+    /// Stops: ends the connections as `shutdown` says, drops the services, detaches the program,
+    /// closes the sockets. Returns the last counters.
+    pub fn stop(mut self, shutdown: Shutdown) -> Report {
+        let links = self.tear_down(shutdown);
         let report = self.report();
-        (report, workers.into_iter().map(|worker| worker.service).collect())
+        drop(links);
+        report
     }
 
     /// Returns the workers' mailboxes, in order.
@@ -283,21 +308,20 @@ impl Stack {
         self.handles.iter().map(|handle| &*handle.mailbox)
     }
 
-    /// Ends all threads and detaches the program. The sockets live in the links of the returned
-    /// workers.
-    fn tear_down(&mut self, shutdown: Shutdown) -> Vec<Worker> {
+    /// Ends all threads and detaches the program. The sockets live in the returned links.
+    fn tear_down(&mut self, shutdown: Shutdown) -> Vec<Box<dyn Link + Send>> {
         self.housekeeping = None;
         for handle in self.handles.iter().filter(|handle| handle.thread.is_some()) {
             handle.mailbox.send(Command::Stop(shutdown));
         }
         let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
-        let workers = threads.filter_map(|thread| thread.join().ok()).collect();
+        let links = threads.filter_map(|thread| thread.join().ok()).collect();
         self.mirror = None;
         // Before the sockets: a frame redirected to a closed socket is lost.
         self.program.lock().unwrap_or_else(PoisonError::into_inner).detach();
         // After the program: some drivers remove queues of their own with it.
         self.rss_guard = None;
-        workers
+        links
     }
 }
 
@@ -311,6 +335,13 @@ impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stack").field("workers", &self.handles.len()).finish_non_exhaustive()
     }
+}
+
+/// Gives a shard the waker that ends its worker's sleep.
+fn wakeable(mut shard: Shard, mailbox: &Mailbox) -> Shard {
+    let waker = Arc::clone(&mailbox.waker);
+    shard.set_waker(ServiceWaker::new(move || waker.wake()));
+    shard
 }
 
 fn new_waker() -> Result<Arc<Waker>, StartError> {

@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::queue::ArrayQueue;
@@ -20,11 +20,10 @@ use super::mailbox::Mailbox;
 use super::waker::Waker;
 use super::watch::Watch;
 use super::watch::tests::probe;
-use super::worker::{EndMark, Worker};
+use super::worker::{EndMark, Seed};
 use crate::limits::Limits;
 use crate::link::memory::{self, MemoryLink};
 use crate::link::{Accounting, Frame, Link, Statistics};
-use crate::metrics::Latencies;
 use crate::shard::{
     CloseReason, Config, ConnId, ConnectOptions, DadConfig, Io, ListenerConfig, ListenerId,
     Service, Shard, SingleWorker, TurnEnv,
@@ -91,7 +90,7 @@ impl Service for Closer {
 
 /// A stack of two workers that have not started.
 struct Pair {
-    workers: Vec<Worker>,
+    workers: Vec<Seed>,
     far: Vec<MemoryLink>,
     ended: Receiver<CloseReason>,
 }
@@ -122,30 +121,29 @@ fn worker(
     service: Box<dyn Service + Send>,
     waker: Arc<Waker>,
     (handover, barrier): (Arc<HandoverQueues>, Arc<WorkerBarrier>),
-) -> Worker {
-    Worker {
+) -> Seed {
+    let service = Mutex::new(Some(service));
+    Seed {
         number: config.worker.into(),
         shard: Shard::new(config),
         link,
-        service,
+        service: Arc::new(move |_| service.lock().expect("no panic").take().expect("one call")),
         mailbox: Arc::new(Mailbox::new(waker, Arc::new(Waker::new().expect("an eventfd")))),
         handover,
         barrier,
         resolver: None,
         idle: IdlePolicy::Sleep,
-        turns: Latencies::default(),
         waits: None,
         share: None,
-        service_stopped: false,
     }
 }
 
-fn launch(worker: Worker) -> JoinHandle<Worker> {
+fn launch(worker: Seed) -> JoinHandle<Box<dyn Link + Send>> {
     let (mailbox, barrier) = (Arc::clone(&worker.mailbox), Arc::clone(&worker.barrier));
     let mark = EndMark { number: worker.number, mailbox, barrier };
     thread::spawn(move || {
         let _mark = mark;
-        worker.run()
+        worker.grow().run()
     })
 }
 
@@ -380,7 +378,7 @@ fn the_time_of_a_turn_is_read_after_its_frames_were_received() {
     let worker =
         worker(config(STACK, 1), Box::new(slow), Box::new(Closer), Arc::clone(&waker), shared);
     worker.mailbox.send(Command::Stop(Shutdown::Close { grace: Duration::ZERO }));
-    let _ = worker.run();
+    let _ = worker.grow().run();
     let mut turns = 0;
     while let Some((received_at, flushed_at)) = times.pop() {
         assert!(flushed_at >= received_at, "{:?} too early", received_at.since(flushed_at));

@@ -28,12 +28,54 @@ use crate::time::{Duration, Instant};
 /// enough to cost nothing.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
+/// Makes the service of a worker, given its number.
+pub(super) type MakeService = Arc<dyn Fn(usize) -> Box<dyn Service> + Send + Sync>;
+
+/// A worker before its thread runs: all of it may move there.
+pub(super) struct Seed {
+    pub(super) number: usize,
+    pub(super) shard: Shard,
+    pub(super) link: Box<dyn Link + Send>,
+    pub(super) service: MakeService,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) handover: Arc<HandoverQueues>,
+    pub(super) barrier: Arc<WorkerBarrier>,
+    /// The mirror, in shared mode.
+    pub(super) resolver: Option<Arc<Resolver>>,
+    pub(super) idle: IdlePolicy,
+    /// The record of waits, where they are measured.
+    pub(super) waits: Option<Waits>,
+    /// Its part of the memory of all workers, if that is bounded.
+    pub(super) share: Option<Share>,
+}
+
+impl Seed {
+    /// Makes the service and the worker. Called on the worker's thread.
+    pub(super) fn grow(self) -> Worker {
+        Worker {
+            number: self.number,
+            shard: self.shard,
+            link: self.link,
+            service: (self.service)(self.number),
+            mailbox: self.mailbox,
+            handover: self.handover,
+            barrier: self.barrier,
+            resolver: self.resolver,
+            idle: self.idle,
+            turns: Latencies::default(),
+            waits: self.waits,
+            share: self.share,
+            service_stopped: false,
+        }
+    }
+}
+
 /// Everything a worker's thread owns.
 pub(super) struct Worker {
     pub(super) number: usize,
     pub(super) shard: Shard,
     pub(super) link: Box<dyn Link + Send>,
-    pub(super) service: Box<dyn Service + Send>,
+    pub(super) service: Box<dyn Service>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) handover: Arc<HandoverQueues>,
     pub(super) barrier: Arc<WorkerBarrier>,
@@ -75,14 +117,15 @@ enum Phase {
     /// The service has stopped, and services of other workers have not: frames for them may arrive
     /// here.
     AwaitingOthers,
-    /// Connections are being closed. At this time the ones left are reset.
+    /// The service closes the connections. At this time the ones left are reset.
     Draining(Instant),
     Ended,
 }
 
 impl Worker {
-    /// Runs until a command or the service stops it. Returns itself, with the service.
-    pub(super) fn run(mut self) -> Self {
+    /// Runs until a command or the service stops it. Drops the service here, on its own thread, and
+    /// returns the link.
+    pub(super) fn run(mut self) -> Box<dyn Link + Send> {
         let clock = Clock::new();
         let mut now = clock.now();
         let mut idle = Idle::new(self.idle, now);
@@ -115,6 +158,7 @@ impl Worker {
                 phase = self.on_service_stopped(phase);
             }
             self.report_addresses();
+            self.report_panics();
             self.start_service();
             phase = self.drain(now, phase);
             busy = turn.received + turn.sent > 0;
@@ -139,7 +183,7 @@ impl Worker {
             }
         }
         self.publish();
-        self
+        self.link
     }
 
     fn on_shard<T>(
@@ -165,6 +209,11 @@ impl Worker {
                 Command::Mirror(change) => self.apply_mirror(now, change),
                 Command::Steer(steering) => self.shard.set_steering(&steering),
                 Command::Mtu(mtu) => self.shard.set_mtu(now, mtu),
+                Command::Drain(grace) => {
+                    let until = now + grace;
+                    self.on_shard(now, |shard, env, now| shard.drain(now, env, until));
+                    phase = Phase::Draining(until);
+                }
                 Command::Stop(Shutdown::Abort) => {
                     self.shard.abort_all(now);
                     phase = Phase::Draining(now);
@@ -236,6 +285,12 @@ impl Worker {
             if self.number == 0 {
                 self.mailbox.report_conflict(address, mac);
             }
+        }
+    }
+
+    fn report_panics(&mut self) {
+        while let Some(message) = self.shard.take_panic() {
+            self.mailbox.report_panic(message);
         }
     }
 
@@ -314,7 +369,7 @@ impl Worker {
         let mailbox = &self.mailbox;
         let no_commands = || mailbox.commands.is_empty() && mailbox.page_requests.is_empty();
         let no_handover = || !self.barrier_opened() && self.handover.is_empty(self.number);
-        let nothing_waits = || no_commands() && no_handover();
+        let nothing_waits = || no_commands() && no_handover() && !self.shard.waker().is_woken();
         let fd = self.link.wait_fd();
         self.mailbox.waker.sleep(fd, span, nothing_waits);
     }

@@ -37,14 +37,16 @@ mod tests;
 
 pub use crate::role::Role;
 pub use app::census::Cursor;
+pub use app::mux::ServiceMux;
 pub use app::service::{
     Algorithm, CloseReason, ConnInfo, ConnectError, ConnectOptions, EcnPolicy, Io, KeepAlive, Loss,
-    Memory, Repairs, Service, SocketOption, SoftError, SynData,
+    Memory, Repairs, Service, SocketOption, SoftError, Status, SynData,
 };
 pub use config::{Config, DadConfig, HOP_LIMIT, Probing};
 pub use fast_open::config::{Early, FastOpenListener};
 pub use flow::id::{ConnId, ListenerId};
 pub use flow::listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
+pub use flow::service_waker::ServiceWaker;
 pub use flow::steer::{NO_WORKER, Steering, Toeplitz};
 pub use flow::{flow_table, key, steer};
 pub use ip::locals::AddressState;

@@ -14,6 +14,7 @@ use crate::shard::flow::endpoint::conn_env;
 use crate::shard::flow::entry::Flow;
 use crate::shard::flow::id::{ConnId, ListenerId};
 use crate::shard::flow::listeners::{ListenError, ListenerConfig};
+use crate::shard::flow::service_waker::ServiceWaker;
 use crate::shard::flow::steer::Steering;
 use crate::shard::ip::locals::AddressState;
 use crate::shard::ip::neighbour::Learned;
@@ -54,6 +55,21 @@ impl Shard {
         self.engine.service.started
     }
 
+    /// Replaces the service's waker. Call it before [`start`](Self::start).
+    pub fn set_waker(&mut self, waker: ServiceWaker) {
+        self.engine.service.waker = waker;
+    }
+
+    /// Returns what other threads wake the service with.
+    pub const fn waker(&self) -> &ServiceWaker {
+        &self.engine.service.waker
+    }
+
+    /// Returns the message of a panic that the service has survived, one per call.
+    pub fn take_panic(&mut self) -> Option<String> {
+        self.engine.service.take_panic()
+    }
+
     /// Accepts a frame that another worker handed over. The next turn processes it with its own
     /// frames.
     pub fn inject_handover(&mut self, frame: &[u8], hops: u8) {
@@ -63,7 +79,8 @@ impl Shard {
 
     /// Returns the time by which the shard needs its next turn even if nothing arrives.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.batch.inbox.len() > 0 || self.engine.may_start() {
+        let service = &self.engine.service;
+        if self.batch.inbox.len() > 0 || service.waker.is_woken() || self.engine.may_start() {
             return Some(self.engine.turn.now);
         }
         self.engine.deadline()
@@ -74,16 +91,7 @@ impl Shard {
     /// # Errors
     /// Fails if the address is not one of the shard's, or if another listener uses the port.
     pub fn listen(&mut self, config: ListenerConfig) -> Result<ListenerId, ListenError> {
-        let engine = &mut self.engine;
-        let local = match config.address {
-            Some(address) => {
-                Some(engine.ip.locals.number_of(address).ok_or(ListenError::NotLocal)?)
-            }
-            None => None,
-        };
-        let listener = engine.tcp.listeners.open(config, local)?;
-        engine.tcp.tables.embryos.expect_listener(listener.0);
-        Ok(listener)
+        self.engine.open_listener(config)
     }
 
     /// Sets whether and how a listener accepts data in SYNs (RFC 7413), from the next SYN on.
@@ -114,13 +122,16 @@ impl Shard {
         self.end_all(now, |flow, env| flow.connection.abort(env));
     }
 
+    pub(in crate::shard) fn close_listeners(&mut self) {
+        let listeners = &mut self.engine.tcp.listeners;
+        let open: Vec<ListenerId> = listeners.ids().collect();
+        open.into_iter().for_each(|listener| listeners.close(listener));
+    }
+
     fn end_all(&mut self, now: Instant, end: impl Fn(&mut Flow, &mut tcp::Env<'_>)) {
+        self.close_listeners();
         let engine = &mut self.engine;
         engine.begin(now);
-        let open: Vec<ListenerId> = engine.tcp.listeners.ids().collect();
-        for listener in open {
-            engine.tcp.listeners.close(listener);
-        }
         for index in 0..engine.tcp.tables.embryos.high_water() {
             engine.tcp.tables.remove_embryo(index);
         }

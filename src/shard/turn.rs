@@ -77,8 +77,13 @@ impl Shard {
         let replies = if received > 0 { engine.process_rx(batch, env) } else { 0 };
         let TurnEnv { link, service, .. } = env;
         let mut queue = TxQueue::new(&mut **link, now);
+        if engine.service.waker.take() && engine.service.started {
+            service.on_wake(engine);
+        }
         engine.run_application(&mut **service);
         engine.advance_timers(&mut **service, &mut queue);
+        engine.run_application(&mut **service);
+        service.on_turn_end(engine);
         engine.run_application(&mut **service);
         engine.tcp.relieve_memory(&mut engine.turn);
         engine.send_pending(&mut **service, &mut queue);
@@ -103,11 +108,31 @@ impl Shard {
         let result = call(engine);
         let mut queue = TxQueue::new(env.link, now);
         engine.run_application(env.service);
+        env.service.on_turn_end(engine);
+        engine.run_application(env.service);
         engine.send_pending(env.service, &mut queue);
         engine.poll_neighbours(&mut queue);
         queue.close();
         env.link.flush(now);
         result
+    }
+}
+
+impl Shard {
+    /// Begins to drain: closes all listeners, drops the handshakes in progress, and calls
+    /// [`Service::on_drain`]. The caller ends the shard once
+    /// [`connections`](Self::connections) is 0, or at `deadline`.
+    pub fn drain(&mut self, now: Instant, env: &mut TurnEnv<'_>, deadline: Instant) {
+        self.close_listeners();
+        let engine = &mut self.engine;
+        engine.begin(now);
+        for index in 0..engine.tcp.tables.embryos.high_water() {
+            engine.tcp.tables.remove_embryo(index);
+        }
+        // The next turn sends what the service writes here.
+        if engine.service.started {
+            env.service.on_drain(engine, deadline);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The entry points of a connection: what the shard feeds in, what it polls, and the program's
 //! calls that move data (RFC 9293 §3.9.1).
 
+use core::mem::MaybeUninit;
+
 use crate::tcp::state::Marks;
 use crate::tcp::{
     CloseReason, Connection, Disposition, Env, Events, PathError, Segment, SegmentOut, SeqNum,
@@ -53,6 +55,24 @@ impl Connection {
     /// Copies received bytes into `bytes` and returns how many.
     pub fn read(&mut self, env: &mut Env<'_>, bytes: &mut [u8]) -> usize {
         self.take(env, bytes)
+    }
+
+    /// Copies received bytes into memory that need not be initialized, and returns how many: the
+    /// first so many bytes of `bytes` are initialized then.
+    pub fn read_into(&mut self, env: &mut Env<'_>, bytes: &mut [MaybeUninit<u8>]) -> usize {
+        self.take_into(env, bytes)
+    }
+
+    /// Returns the received bytes in place, in two parts: the second follows the first, and is
+    /// empty unless the ring wraps.
+    pub fn peek(&self) -> [&[u8]; 2] {
+        let (first, second) = self.incoming.slices(0, self.incoming.len());
+        [first, second]
+    }
+
+    /// Drops up to `bytes` received bytes, as reading them does.
+    pub fn consume(&mut self, env: &mut Env<'_>, bytes: usize) {
+        self.consume_text(env, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
     /// Queues bytes for sending and returns how many. After a short write, [`Events::WRITABLE`]

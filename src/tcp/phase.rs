@@ -118,7 +118,7 @@ impl Phase {
     }
 
     /// Returns true once the peer's FIN arrived in order. Unknown in CLOSED.
-    pub(in crate::tcp) const fn peer_has_closed(self) -> bool {
+    pub const fn peer_has_closed(self) -> bool {
         matches!(self, Self::CloseWait | Self::Closing | Self::LastAck | Self::TimeWait)
     }
 

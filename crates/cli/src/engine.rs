@@ -1,5 +1,6 @@
 //! Runs a job on linerate's own workers, from start to report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use linerate::metrics::Event;
@@ -24,8 +25,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// Returns a failure if the options do not fit this host, or if the stack does not start.
 pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let config = stack_config::from_job(job)?;
+    let make_service = Arc::clone(&job.make_service);
     let control = ControlServer::open(job.options.control.as_ref(), &config.interface)?;
-    let mut stack = Stack::start(&config, |worker| (job.make_service)(worker))
+    let mut stack = Stack::start(&config, move |worker| make_service(worker))
         .map_err(|error| explain(&config.interface, &error))?;
     announce(&config, &stack);
     (job.ready)();
@@ -47,7 +49,7 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
             "start again when it is back",
         ));
     }
-    let (report, _) = stack.stop(Shutdown::Close { grace: GRACE });
+    let report = stack.stop(Shutdown::Close { grace: GRACE });
     report.workers.iter().for_each(|worker| eprintln!("{}", figures(worker)));
     let counters = report.counters();
     let links = report.workers.iter().map(|worker| worker.link);

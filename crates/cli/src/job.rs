@@ -2,7 +2,7 @@
 //!
 //! An engine (linerate's runtime, or [`kernel`](super::kernel)) guarantees:
 //!
-//! - One [`Service`] per worker, created by [`Job::make_service`] on the calling thread. The first
+//! - One [`Service`] per worker, created by [`Job::make_service`] on its own thread. The first
 //!   callback is `on_start`.
 //! - `listeners[k]` listens on every address and every worker. The service sees it as
 //!   `ListenerId(k)`.
@@ -10,13 +10,15 @@
 //! - A worker ends when its service calls [`Io::stop`](linerate::shard::Io::stop) or [`Job::stop`]
 //!   is raised (noticed within 100 ms). The engine returns when all workers have ended.
 
+use std::sync::Arc;
+
 use linerate::shard::Service;
 
 use super::options::StackOptions;
 use super::stop::Stop;
 
-/// Creates the service of the worker with the given index.
-pub(crate) type MakeService<'a> = &'a dyn Fn(usize) -> Box<dyn Service + Send>;
+/// Creates the service of the worker with the given index, on that worker's thread.
+pub(crate) type MakeService = Arc<dyn Fn(usize) -> Box<dyn Service> + Send + Sync>;
 
 /// A TCP port to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(crate) struct Job<'a> {
     /// Listeners, in the order of their `ListenerId`s.
     pub listeners: &'a [Listen],
     /// Creates the service of each worker.
-    pub make_service: MakeService<'a>,
+    pub make_service: MakeService,
     /// Ends the job when raised.
     pub stop: &'a Stop,
     /// Called once, when the listeners accept connections.

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use linerate::shard::Service;
+use linerate::shard::{Service, ServiceMux};
 
 use super::failure::Failure;
 use super::job::{Job, Listen};
 use super::network;
 use super::options::StackOptions;
 use super::output;
-use super::service::{Content, Mux, Named};
+use super::service::{Content, Named};
 use super::stack;
 use super::stop::Stop;
 
@@ -70,10 +70,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         .map(|service| Listen { port: service.port, backlog: options.backlog })
         .collect();
     let stop = Stop::on_signals()?;
+    let services = options.services.clone();
     let report = stack::run(&Job {
         options: &options.stack,
         listeners: &listeners,
-        make_service: &|_| make(&options.services, &content),
+        make_service: Arc::new(move |_| make(&services, &content)),
         stop: &stop,
         // Whoever waited for the line may have gone: we serve all the same.
         ready: &|| output::print("ready\n"),
@@ -85,10 +86,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// One service needs no mux before it.
-fn make(services: &[Named], content: &Arc<Content>) -> Box<dyn Service + Send> {
+fn make(services: &[Named], content: &Arc<Content>) -> Box<dyn Service> {
     match services {
         [only] => only.name.make(content),
-        several => Box::new(Mux::new(several.iter().map(|it| it.name.make(content)).collect())),
+        several => {
+            Box::new(ServiceMux::new(several.iter().map(|it| it.name.make(content)).collect()))
+        }
     }
 }
 

@@ -1,16 +1,22 @@
 //! Implementation of [`Io`] on the state of the shard. Every call that changes a connection
 //! schedules it, so that its pending output leaves in the same turn.
 
+use core::mem::MaybeUninit;
 use core::net::SocketAddr;
+use std::io::IoSlice;
 
 use crate::metrics::Event;
-use crate::shard::app::service::{ConnInfo, ConnectError, ConnectOptions, Io, SocketOption};
+use crate::shard::app::service::{
+    CloseReason, ConnInfo, ConnectError, ConnectOptions, Io, SocketOption, Status,
+};
 use crate::shard::engine::Engine;
 use crate::shard::fast_open::config::Early;
 use crate::shard::flow::endpoint::conn_env;
 use crate::shard::flow::entry::Flow;
-use crate::shard::flow::id::ConnId;
-use crate::tcp::{Env, Info};
+use crate::shard::flow::id::{ConnId, ListenerId};
+use crate::shard::flow::listeners::{ListenError, ListenerConfig};
+use crate::shard::flow::service_waker::ServiceWaker;
+use crate::tcp::{Env, Info, Phase};
 use crate::time::Instant;
 
 /// Effect of closing both directions on the number of orphans.
@@ -96,8 +102,34 @@ impl Io for Engine {
         self.with(conn, |flow, env| flow.connection.read(env, buffer))
     }
 
+    fn read_into(&mut self, conn: ConnId, buffer: &mut [MaybeUninit<u8>]) -> usize {
+        self.with(conn, |flow, env| flow.connection.read_into(env, buffer))
+    }
+
+    fn peek(&self, conn: ConnId) -> [&[u8]; 2] {
+        self.live(conn).map_or([&[], &[]], |flow| flow.connection.peek())
+    }
+
+    fn consume(&mut self, conn: ConnId, n: usize) {
+        self.with(conn, |flow, env| flow.connection.consume(env, n));
+    }
+
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
         self.with(conn, |flow, env| flow.connection.write(env, bytes))
+    }
+
+    fn write_slices(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> usize {
+        self.with(conn, |flow, env| {
+            let mut accepted = 0;
+            for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+                let n = flow.connection.write(env, slice);
+                accepted += n;
+                if n < slice.len() {
+                    break;
+                }
+            }
+            accepted
+        })
     }
 
     fn write_urgent(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
@@ -166,6 +198,46 @@ impl Io for Engine {
         }
     }
 
+    fn status(&self, conn: ConnId) -> Status {
+        let Some(flow) = self.live(conn) else { return Status::Stale };
+        let connection = &flow.connection;
+        match connection.phase() {
+            Phase::SynSent | Phase::SynReceived => Status::Opening,
+            Phase::Closed if connection.readable() == 0 => {
+                Status::Closed(connection.close_reason().unwrap_or(CloseReason::Aborted))
+            }
+            // What is left to read of a closed connection is the rest of the stream.
+            phase => {
+                Status::Open { peer_closed: phase.peer_has_closed() || phase == Phase::Closed }
+            }
+        }
+    }
+
+    fn endpoints(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)> {
+        self.live(conn).map(|flow| self.ends_of(flow))
+    }
+
+    fn listen(&mut self, config: &ListenerConfig) -> Result<ListenerId, ListenError> {
+        self.open_listener(*config)
+    }
+
+    fn unlisten(&mut self, listener: ListenerId) {
+        self.tcp.listeners.close(listener);
+    }
+
+    fn waker(&self) -> ServiceWaker {
+        self.service.waker.clone()
+    }
+
+    fn worker(&self) -> (usize, usize) {
+        (usize::from(self.workers.this), usize::from(self.workers.count))
+    }
+
+    fn report_panic(&mut self, message: &str) {
+        self.turn.counters.count(Event::ProgramPanic);
+        self.service.report_panic(message);
+    }
+
     fn info(&self, conn: ConnId) -> Option<ConnInfo> {
         self.live(conn).map(|flow| self.describe(flow))
     }
@@ -193,12 +265,32 @@ impl Engine {
         self.live(conn).map(|flow| flow.connection.info(&self.tcp.settings))
     }
 
+    /// Opens a listener on a local address or all of them.
+    pub(in crate::shard) fn open_listener(
+        &mut self,
+        config: ListenerConfig,
+    ) -> Result<ListenerId, ListenError> {
+        let local = match config.address {
+            Some(address) => Some(self.ip.locals.number_of(address).ok_or(ListenError::NotLocal)?),
+            None => None,
+        };
+        let listener = self.tcp.listeners.open(config, local)?;
+        self.tcp.tables.embryos.expect_listener(listener.0);
+        Ok(listener)
+    }
+
+    fn ends_of(&self, flow: &Flow) -> (SocketAddr, SocketAddr) {
+        let local = self.ip.locals.address(flow.local);
+        (SocketAddr::new(local, flow.remote.local_port()), flow.remote.socket())
+    }
+
     /// Returns the state of a connection for the program and for reports.
     pub(in crate::shard) fn describe(&self, flow: &Flow) -> ConnInfo {
         let info = flow.connection.info(&self.tcp.settings);
+        let (local, remote) = self.ends_of(flow);
         ConnInfo {
-            local: SocketAddr::new(self.ip.locals.address(flow.local), flow.remote.local_port()),
-            remote: flow.remote.socket(),
+            local,
+            remote,
             state: flow.connection.phase().name(),
             cwnd: info.cwnd,
             ssthresh: info.ssthresh,

@@ -5,6 +5,7 @@ pub(super) mod census;
 pub(super) mod events;
 pub(super) mod fast_open;
 pub(super) mod io;
+pub(super) mod mux;
 pub(super) mod opens;
 pub(super) mod service;
 pub(super) mod settle;

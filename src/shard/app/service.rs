@@ -4,10 +4,14 @@
 //! The command line implements the same traits over kernel sockets (`--stack kernel`), so that one
 //! program measures both stacks.
 
+use core::mem::MaybeUninit;
 use core::net::{IpAddr, SocketAddr};
+use std::io::IoSlice;
 
 use crate::shard::fast_open::config::Early;
 use crate::shard::flow::id::{ConnId, ListenerId};
+use crate::shard::flow::listeners::{ListenError, ListenerConfig};
+use crate::shard::flow::service_waker::ServiceWaker;
 pub use crate::tcp::congestion::Algorithm;
 pub use crate::tcp::{CloseReason, EcnPolicy, KeepAlive, Loss, Repairs, SynData};
 use crate::time::{Duration, Instant};
@@ -89,6 +93,22 @@ pub enum ConnectError {
     /// No route to the target, or the target is not a unicast address.
     #[error("no route to the target: give a gateway, or an address in its network")]
     NoRoute,
+}
+
+/// The state of a handle, from [`Io::status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The handshake is in progress.
+    Opening,
+    /// The connection is open, or closes and still has data to read.
+    Open {
+        /// The peer has sent FIN: [`Io::readable`] is the rest of the stream.
+        peer_closed: bool,
+    },
+    /// The connection is over, and [`Service::on_closed`] is about to report it.
+    Closed(CloseReason),
+    /// The handle names no connection any more.
+    Stale,
 }
 
 /// The state of a connection, like `ss -ti`. Times are in nanoseconds, sizes in bytes.
@@ -272,11 +292,67 @@ pub trait Io {
     /// data is available now; [`Service::on_peer_closed`] reports the end of the stream.
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize;
 
+    /// Copies received data as [`read`](Io::read) does, into memory that need not be initialized.
+    /// The first so many bytes of `buffer` as it returns are initialized then.
+    fn read_into(&mut self, conn: ConnId, buffer: &mut [MaybeUninit<u8>]) -> usize {
+        buffer.iter_mut().for_each(|byte| {
+            byte.write(0);
+        });
+        let mut chunk = [0; 2048];
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let wanted = chunk.len().min(buffer.len() - filled);
+            let n = self.read(conn, &mut chunk[..wanted]);
+            for (to, from) in buffer[filled..].iter_mut().zip(&chunk[..n]) {
+                to.write(*from);
+            }
+            filled += n;
+            if n < wanted {
+                break;
+            }
+        }
+        filled
+    }
+
+    /// Returns the received data in place, in two parts: the second follows the first, and is empty
+    /// unless the ring wraps. Drop what was used with [`consume`](Io::consume). Both are empty on a
+    /// stack that cannot show its buffers.
+    fn peek(&self, _conn: ConnId) -> [&[u8]; 2] {
+        [&[], &[]]
+    }
+
+    /// Drops up to `n` bytes of received data, as reading them does.
+    fn consume(&mut self, conn: ConnId, n: usize) {
+        let (mut chunk, mut left) = ([0; 2048], n);
+        while left > 0 {
+            let wanted = left.min(chunk.len());
+            let dropped = self.read(conn, &mut chunk[..wanted]);
+            if dropped == 0 {
+                break;
+            }
+            left -= dropped;
+        }
+    }
+
     /// Appends `bytes` to the send buffer and returns the number of bytes accepted.
     ///
     /// After a short write, [`Service::on_writable`] follows once there is room. Returns 0 after
     /// [`close`](Io::close).
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
+
+    /// Appends the slices one after the other, as one [`write`](Io::write) of them joined would, and
+    /// returns the total number of bytes accepted. They leave in as few segments as they fit into.
+    fn write_slices(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> usize {
+        let mut accepted = 0;
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            let n = self.write(conn, slice);
+            accepted += n;
+            if n < slice.len() {
+                break;
+            }
+        }
+        accepted
+    }
 
     /// Appends data as [`write`](Io::write) does, and sets the urgent pointer behind its last byte.
     ///
@@ -328,6 +404,41 @@ pub trait Io {
 
     /// Sets the program's own number for the connection. The stack does not interpret it.
     fn set_user_data(&mut self, conn: ConnId, user: u64);
+
+    /// Returns the state of a handle, without the figures of [`info`](Io::info).
+    fn status(&self, conn: ConnId) -> Status;
+
+    /// Returns the local and the remote address and port; `None` for a stale handle.
+    fn endpoints(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)> {
+        self.info(conn).map(|info| (info.local, info.remote))
+    }
+
+    /// Opens a listener while the stack runs. [`Service::on_accept`] reports its connections with
+    /// the returned handle.
+    ///
+    /// # Errors
+    /// As [`Shard::listen`](crate::shard::Shard::listen); [`ListenError::Fixed`] on a stack whose
+    /// listeners are fixed.
+    fn listen(&mut self, _config: &ListenerConfig) -> Result<ListenerId, ListenError> {
+        Err(ListenError::Fixed)
+    }
+
+    /// Closes a listener. Accepted connections live on.
+    fn unlisten(&mut self, _listener: ListenerId) {}
+
+    /// Returns what other threads wake this service with: [`Service::on_wake`] follows.
+    fn waker(&self) -> ServiceWaker {
+        ServiceWaker::default()
+    }
+
+    /// Returns the number of this worker and the number of workers of the stack.
+    fn worker(&self) -> (usize, usize) {
+        (0, 1)
+    }
+
+    /// Reports that a part of the program has panicked and that the service goes on without it. An
+    /// operator sees it as a counter and an event of the stack.
+    fn report_panic(&mut self, _message: &str) {}
 
     /// Returns the state of the connection.
     fn info(&self, conn: ConnId) -> Option<ConnInfo>;
@@ -426,6 +537,19 @@ pub trait Service {
     /// Called once, when the connection is over and all received data has been read or discarded.
     /// `user` is the program's own number for the connection; the handle is stale from now on.
     fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, reason: CloseReason) {}
+
+    /// Called when another thread has called [`ServiceWaker::wake`]: before the other callbacks of
+    /// the turn, once for all calls since the last turn.
+    fn on_wake(&mut self, io: &mut dyn Io) {}
+
+    /// Called when the stack begins to drain: its listeners are closed, and it stops once all
+    /// connections are closed. The service finishes what is under way and closes its connections.
+    /// At `deadline` those left are reset.
+    fn on_drain(&mut self, io: &mut dyn Io, deadline: Instant) {}
+
+    /// Called in every turn after all other callbacks and the timers, before output is built. Write
+    /// here what should leave in this turn.
+    fn on_turn_end(&mut self, io: &mut dyn Io) {}
 
     /// Called when the time set with [`Io::set_alarm`] has come. The alarm is then unset.
     fn on_alarm(&mut self, io: &mut dyn Io) {}

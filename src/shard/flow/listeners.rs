@@ -79,6 +79,9 @@ pub enum ListenError {
     /// The shard has opened [`LISTENERS_MAX`] listeners, closed ones included.
     #[error("too many listeners: at most {LISTENERS_MAX}, closed ones included")]
     TooMany,
+    /// The stack opens listeners only at its start.
+    #[error("this stack opens listeners only at its start: configure them")]
+    Fixed,
 }
 
 /// An open listener.

@@ -15,6 +15,7 @@ pub(super) mod memory;
 pub(super) mod ports;
 pub(super) mod secrets;
 pub(super) mod service_state;
+pub(super) mod service_waker;
 pub(super) mod slab;
 pub mod steer;
 pub(super) mod tables;

@@ -1,6 +1,10 @@
 //! State of the service that a shard runs.
 
+use crate::shard::flow::service_waker::ServiceWaker;
 use crate::time::Instant;
+
+/// Number of panic reports that wait for the runtime. Later ones are only counted.
+const PANICS_MAX: usize = 16;
 
 /// Start, alarm and stop of the service.
 #[derive(Default)]
@@ -13,4 +17,22 @@ pub(in crate::shard) struct ServiceState {
     pub(in crate::shard) alarm: Option<Instant>,
     /// The service has asked to stop.
     pub(in crate::shard) stopping: bool,
+    /// Set by other threads.
+    pub(in crate::shard) waker: ServiceWaker,
+    /// Messages of panics that the service survived, for the runtime.
+    panics: Vec<String>,
+}
+
+impl ServiceState {
+    /// Keeps the message of a panic for [`take_panic`](Self::take_panic).
+    pub(in crate::shard) fn report_panic(&mut self, message: &str) {
+        if self.panics.len() < PANICS_MAX {
+            self.panics.push(message.to_owned());
+        }
+    }
+
+    /// Returns the oldest message, one per call.
+    pub(in crate::shard) fn take_panic(&mut self) -> Option<String> {
+        if self.panics.is_empty() { None } else { Some(self.panics.remove(0)) }
+    }
 }

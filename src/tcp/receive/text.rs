@@ -4,6 +4,8 @@
 //! Text in order is in `Connection::incoming`. Text past a hole is in the same ring, and
 //! `Connection::holes` records the ranges. Invariant: text past a hole is kept (RFC 2525 §2.5).
 
+use core::mem::MaybeUninit;
+
 use crate::tcp::state::Marks;
 use crate::tcp::{Assembler, Connection, Disposition, Env, Events, Phase, SeqNum};
 
@@ -112,7 +114,34 @@ impl Connection {
         let (first, second) = self.incoming.slices(0, wanted);
         bytes[..first.len()].copy_from_slice(first);
         bytes[first.len()..first.len() + second.len()].copy_from_slice(second);
-        self.incoming.consume(wanted);
+        self.consume_text(env, wanted);
+        wanted as usize
+    }
+
+    /// Copies received bytes into memory that need not be initialized. Returns the number of bytes
+    /// copied.
+    pub(in crate::tcp) fn take_into(
+        &mut self,
+        env: &mut Env<'_>,
+        bytes: &mut [MaybeUninit<u8>],
+    ) -> usize {
+        let wanted = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.incoming.len());
+        let (first, second) = self.incoming.slices(0, wanted);
+        let (front, back) = bytes.split_at_mut(first.len());
+        fill(front, first);
+        fill(back, second);
+        self.consume_text(env, wanted);
+        wanted as usize
+    }
+
+    /// Drops up to `bytes` received bytes, which the program has read.
+    #[inline]
+    pub(in crate::tcp) fn consume_text(&mut self, env: &mut Env<'_>, bytes: u32) {
+        let bytes = bytes.min(self.incoming.len());
+        if bytes == 0 {
+            return;
+        }
+        self.incoming.consume(bytes);
         self.prune_urgent();
         if self.rcv.promise.is_tuned() {
             self.tune(env);
@@ -122,6 +151,12 @@ impl Connection {
         }
         self.update_window_after_read(env);
         self.notify_closed_when_drained();
-        wanted as usize
+    }
+}
+
+/// Copies `from` to the front of `to`.
+fn fill(to: &mut [MaybeUninit<u8>], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        to.write(*from);
     }
 }

@@ -1,6 +1,7 @@
 //! The worker threads of the kernel engine and their event loop.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use linerate::shard::{ConnId, Service};
@@ -10,7 +11,7 @@ use super::dispatch;
 use super::listener::{self, Listener};
 use super::worker::Worker;
 use crate::failure::Failure;
-use crate::job::{Job, Report};
+use crate::job::{Job, MakeService, Report};
 use crate::options::{Idle, StackOptions};
 use crate::stop::Stop;
 
@@ -80,9 +81,10 @@ fn cores(options: &StackOptions, workers: usize) -> Vec<Option<core_affinity::Co
 
 /// One thread: its worker, listeners and service.
 struct Engine {
+    number: usize,
     worker: Worker,
     listeners: Vec<Listener>,
-    service: Box<dyn Service + Send>,
+    make_service: MakeService,
     idle: Idle,
 }
 
@@ -97,8 +99,8 @@ impl Engine {
             let registry = worker.poll.registry();
             registry.register(&mut listener.socket, token, Interest::READABLE).map_err(failed)?;
         }
-        let service = (job.make_service)(number);
-        Ok(Self { worker, listeners, service, idle: job.options.idle })
+        let make_service = Arc::clone(&job.make_service);
+        Ok(Self { number, worker, listeners, make_service, idle: job.options.idle })
     }
 
     fn run(mut self, core: Option<core_affinity::CoreId>, stop: &Stop) -> Result<(), Failure> {
@@ -113,15 +115,22 @@ impl Engine {
         }
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         self.worker.tick();
-        self.service.on_start(&mut self.worker);
-        dispatch::settle(&mut self.worker, &mut *self.service);
+        let mut service = (self.make_service)(self.number);
+        service.on_start(&mut self.worker);
+        self.end_turn(&mut *service);
         while !self.worker.is_stopping && !stop.is_raised() {
-            self.turn(&mut events)?;
+            self.turn(&mut events, &mut *service)?;
         }
         Ok(())
     }
 
-    fn turn(&mut self, events: &mut Events) -> Result<(), Failure> {
+    fn end_turn(&mut self, service: &mut dyn Service) {
+        dispatch::settle(&mut self.worker, service);
+        service.on_turn_end(&mut self.worker);
+        dispatch::settle(&mut self.worker, service);
+    }
+
+    fn turn(&mut self, events: &mut Events, service: &mut dyn Service) -> Result<(), Failure> {
         let timeout = self.timeout();
         match self.worker.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -133,7 +142,7 @@ impl Engine {
         }
         self.worker.turn += 1;
         self.worker.tick();
-        let (worker, service) = (&mut self.worker, &mut *self.service);
+        let worker = &mut self.worker;
         dispatch::resume_deferred(worker, service);
         for event in &*events {
             let Token(token) = event.token();
@@ -151,8 +160,8 @@ impl Engine {
         if worker.alarm_at.is_some_and(|at| at <= worker.tick()) {
             worker.alarm_at = None;
             service.on_alarm(worker);
-            dispatch::settle(worker, service);
         }
+        self.end_turn(service);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use linerate::shard::{
-    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, SocketOption,
+    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, SocketOption, Status,
 };
 use linerate::tcp::congestion::Algorithm;
 use linerate::time::Instant;
@@ -411,6 +411,14 @@ impl Io for Worker {
                 socket.set_tos_v4(class).or_else(|_| socket.set_tclass_v6(class))
             }
         };
+    }
+
+    fn status(&self, conn: ConnId) -> Status {
+        match self.socket(conn) {
+            None => Status::Stale,
+            Some(socket) if socket.connecting => Status::Opening,
+            Some(socket) => Status::Open { peer_closed: socket.peer_closed },
+        }
     }
 
     fn user_data(&self, conn: ConnId) -> u64 {

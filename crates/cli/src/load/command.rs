@@ -173,14 +173,15 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
     // that it keeps running until the session has finished.
     let signal = Stop::on_signals()?;
     let progress = Progress::start(gauges.clone());
+    let (plans, results_of) = (plan.clone(), results.clone());
     let outcome = stack::run(&Job {
         options: &options.stack,
         listeners: &[],
-        make_service: &|worker| {
-            let (result, gauges) = (Arc::clone(&results[worker]), Arc::clone(&gauges[worker]));
-            let share = plan.share(worker, workers);
+        make_service: Arc::new(move |worker| {
+            let (result, gauges) = (Arc::clone(&results_of[worker]), Arc::clone(&gauges[worker]));
+            let share = plans.share(worker, workers);
             make_pattern(Session::new(share, signal.clone(), result, gauges))
-        },
+        }),
         stop: &Stop::default(),
         ready: &|| {},
     });
@@ -198,7 +199,7 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
     Ok(total)
 }
 
-fn make_pattern(session: Session) -> Box<dyn Service + Send> {
+fn make_pattern(session: Session) -> Box<dyn Service> {
     match session.plan.pattern {
         Pattern::Connect => Box::new(Connect::new(session)),
         Pattern::Request => Box::new(Request::new(session)),

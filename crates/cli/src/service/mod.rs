@@ -1,7 +1,7 @@
 //! The services of `linerate serve`, each a [`linerate::shard::Service`] that runs on both stacks:
 //! echo, discard, chargen, daytime, http and close.
 //!
-//! [`Mux`] runs several services on one worker. A service keeps its state of a connection in the
+//! [`ServiceMux`](linerate::shard::ServiceMux) runs several services on one worker. A service keeps its state of a connection in the
 //! user data ([`Io::user_data`](linerate::shard::Io::user_data)); only `http` has a slab.
 
 mod buffer;
@@ -11,11 +11,9 @@ mod daytime;
 mod discard;
 mod echo;
 mod http;
-mod mux;
 mod name;
 #[cfg(test)]
 mod script;
 
 pub(crate) use http::Content;
-pub(crate) use mux::Mux;
 pub(crate) use name::Named;

@@ -41,7 +41,7 @@ impl ServiceName {
     ];
 
     /// Creates the instance of one worker.
-    pub(crate) fn make(self, content: &Arc<Content>) -> Box<dyn Service + Send> {
+    pub(crate) fn make(self, content: &Arc<Content>) -> Box<dyn Service> {
         match self {
             Self::Echo => Box::new(Echo::new()),
             Self::Discard => Box::new(Discard::new()),

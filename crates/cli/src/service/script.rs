@@ -3,7 +3,7 @@
 
 use linerate::shard::{
     CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Io, ListenerId, Service,
-    SocketOption,
+    SocketOption, Status,
 };
 use linerate::time::Instant;
 
@@ -146,6 +146,9 @@ impl Io for Wire {
     }
     fn set_user_data(&mut self, _: ConnId, user: u64) {
         self.user = user;
+    }
+    fn status(&self, _: ConnId) -> Status {
+        Status::Open { peer_closed: false }
     }
     fn info(&self, _: ConnId) -> Option<ConnInfo> {
         None

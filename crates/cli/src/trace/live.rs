@@ -55,10 +55,13 @@ pub(super) fn over_interface(
     let open = ConnectOptions { remote: route.target, local: Some(route.address.address), user: 0 };
     let options = options(route, &file.path);
     options.check()?;
+    let shared = Arc::clone(&outcome);
     stack::run(&Job {
         options: &options,
         listeners: &[],
-        make_service: &|_| Box::new(Client::new(open, bytes as usize, Arc::clone(&outcome))),
+        make_service: Arc::new(move |_| {
+            Box::new(Client::new(open, bytes as usize, Arc::clone(&shared)))
+        }),
         stop: &Stop::on_signals()?,
         ready: &|| {},
     })?;

@@ -1,7 +1,7 @@
 //! A client on linerate's stack that opens connections and collects what it receives.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use linerate::runtime::{Shutdown, Stack, StackConfig};
@@ -53,10 +53,17 @@ impl Client {
     pub(crate) fn run(self, config: &StackConfig, limit: Duration) -> Vec<Outcome> {
         let (sender, receiver) = mpsc::channel();
         let expected = self.connections;
-        let mut running =
-            Some(Running { client: self, conversations: Vec::new(), ended: 0, outcomes: sender });
-        let stack = Stack::start(config, |_| Box::new(running.take().expect("one worker")))
-            .unwrap_or_else(|e| panic!("the client's stack did not start: {e}"));
+        let running = Mutex::new(Some(Running {
+            client: self,
+            conversations: Vec::new(),
+            ended: 0,
+            outcomes: sender,
+        }));
+        let stack = Stack::start(config, move |_| {
+            let running = running.lock().expect("no panic").take();
+            Box::new(running.expect("one worker"))
+        })
+        .unwrap_or_else(|e| panic!("the client's stack did not start: {e}"));
         let until = std::time::Instant::now() + limit;
         let mut outcomes: Vec<Option<Outcome>> = (0..expected).map(|_| None).collect();
         for n in 0..expected {

@@ -79,7 +79,7 @@ impl World {
         let listener = self.stack().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,
             ListenError::NotLocal => Errno::EADDRNOTAVAIL,
-            ListenError::NoPort => Errno::EINVAL,
+            ListenError::NoPort | ListenError::Fixed => Errno::EINVAL,
             ListenError::TooMany => Errno::ENOBUFS,
         })?;
         self.sockets.of_mut(fd)?.state = State::Listening { listener, queue: VecDeque::new() };

@@ -4,25 +4,54 @@
 //! The upper byte of [`Io::user_data`] is the index of the service; the service sees the lower 56
 //! bits.
 
-use linerate::shard::{
-    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Early, Io, ListenerId, Service,
-    SocketOption, SoftError,
+use core::mem::MaybeUninit;
+use core::net::SocketAddr;
+use std::io::IoSlice;
+
+use crate::shard::app::service::{
+    CloseReason, ConnInfo, ConnectError, ConnectOptions, Io, Service, SocketOption, SoftError,
+    Status,
 };
-use linerate::time::Instant;
+use crate::shard::fast_open::config::Early;
+use crate::shard::flow::id::{ConnId, ListenerId};
+use crate::shard::flow::listeners::{ListenError, ListenerConfig};
+use crate::shard::flow::service_waker::ServiceWaker;
+use crate::time::{Duration, Instant};
 
 const TAG_SHIFT: u32 = 56;
 const USER_MASK: u64 = (1 << TAG_SHIFT) - 1;
 
-/// The services of a worker: `services[k]` serves `ListenerId(k)`.
-pub(crate) struct Mux {
-    services: Vec<Box<dyn Service + Send>>,
+/// Several services on one worker. The k-th serves the k-th configured listener, and the listeners
+/// that it opens itself. A service that stops, stops all.
+///
+/// A service behind a mux has 56 bits of [`Io::user_data`] instead of 64.
+///
+/// # Examples
+///
+/// ```
+/// use linerate::shard::{Service, ServiceMux};
+///
+/// struct Http;
+/// impl Service for Http {}
+/// struct Metrics;
+/// impl Service for Metrics {}
+///
+/// let both: Box<dyn Service> = Box::new(ServiceMux::new(vec![Box::new(Http), Box::new(Metrics)]));
+/// ```
+pub struct ServiceMux {
+    services: Vec<Box<dyn Service>>,
+    /// The listeners that services have opened, each with the tag of its service.
+    opened: Vec<(ListenerId, u64)>,
 }
 
-impl Mux {
-    /// Creates a mux of at most 256 services.
-    pub(crate) fn new(services: Vec<Box<dyn Service + Send>>) -> Self {
+impl ServiceMux {
+    /// Creates a mux.
+    ///
+    /// # Panics
+    /// With more than 256 services.
+    pub fn new(services: Vec<Box<dyn Service>>) -> Self {
         assert!(services.len() <= 256, "the tag in the user data has eight bits");
-        Self { services }
+        Self { services, opened: Vec::new() }
     }
 
     fn with(
@@ -32,8 +61,15 @@ impl Mux {
         call: impl FnOnce(&mut dyn Service, &mut dyn Io),
     ) {
         if let Some(service) = self.services.get_mut(tag as usize) {
-            call(&mut **service, &mut Tagged { io, tag: tag << TAG_SHIFT });
+            let opened = &mut self.opened;
+            call(&mut **service, &mut Tagged { io, tag: tag << TAG_SHIFT, opened });
         }
+    }
+
+    /// Returns the tag of the service that a listener belongs to.
+    fn owner(&self, listener: ListenerId) -> u64 {
+        let opened = self.opened.iter().find(|(id, _)| *id == listener);
+        opened.map_or(u64::from(listener.0), |(_, tag)| *tag)
     }
 
     fn each(&mut self, io: &mut dyn Io, call: impl Fn(&mut dyn Service, &mut dyn Io)) {
@@ -43,15 +79,20 @@ impl Mux {
     }
 }
 
-impl Service for Mux {
+impl Service for ServiceMux {
     fn on_start(&mut self, io: &mut dyn Io) {
         self.each(io, |service, io| service.on_start(io));
     }
 
     fn on_accept(&mut self, io: &mut dyn Io, conn: ConnId, listener: ListenerId) {
-        let tag = u64::from(listener.0);
+        let tag = self.owner(listener);
         io.set_user_data(conn, tag << TAG_SHIFT);
         self.with(io, tag, |service, io| service.on_accept(io, conn, listener));
+    }
+
+    fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
+        let tag = io.user_data(conn) >> TAG_SHIFT;
+        self.with(io, tag, |service, io| service.on_connected(io, conn, took));
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
@@ -86,6 +127,18 @@ impl Service for Mux {
         });
     }
 
+    fn on_wake(&mut self, io: &mut dyn Io) {
+        self.each(io, |service, io| service.on_wake(io));
+    }
+
+    fn on_drain(&mut self, io: &mut dyn Io, deadline: Instant) {
+        self.each(io, |service, io| service.on_drain(io, deadline));
+    }
+
+    fn on_turn_end(&mut self, io: &mut dyn Io) {
+        self.each(io, |service, io| service.on_turn_end(io));
+    }
+
     fn on_alarm(&mut self, io: &mut dyn Io) {
         self.each(io, |service, io| service.on_alarm(io));
     }
@@ -95,6 +148,7 @@ impl Service for Mux {
 struct Tagged<'a> {
     io: &'a mut dyn Io,
     tag: u64,
+    opened: &'a mut Vec<(ListenerId, u64)>,
 }
 
 impl Io for Tagged<'_> {
@@ -120,6 +174,41 @@ impl Io for Tagged<'_> {
     }
     fn early_room(&mut self, open: &ConnectOptions, early: &Early<'_>) -> Option<usize> {
         self.io.early_room(open, early)
+    }
+    fn listen(&mut self, config: &ListenerConfig) -> Result<ListenerId, ListenError> {
+        let listener = self.io.listen(config)?;
+        self.opened.push((listener, self.tag >> TAG_SHIFT));
+        Ok(listener)
+    }
+    fn unlisten(&mut self, listener: ListenerId) {
+        self.io.unlisten(listener);
+    }
+    fn waker(&self) -> ServiceWaker {
+        self.io.waker()
+    }
+    fn worker(&self) -> (usize, usize) {
+        self.io.worker()
+    }
+    fn report_panic(&mut self, message: &str) {
+        self.io.report_panic(message);
+    }
+    fn status(&self, conn: ConnId) -> Status {
+        self.io.status(conn)
+    }
+    fn endpoints(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)> {
+        self.io.endpoints(conn)
+    }
+    fn peek(&self, conn: ConnId) -> [&[u8]; 2] {
+        self.io.peek(conn)
+    }
+    fn consume(&mut self, conn: ConnId, n: usize) {
+        self.io.consume(conn, n);
+    }
+    fn read_into(&mut self, conn: ConnId, buffer: &mut [MaybeUninit<u8>]) -> usize {
+        self.io.read_into(conn, buffer)
+    }
+    fn write_slices(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> usize {
+        self.io.write_slices(conn, slices)
     }
     fn now(&self) -> Instant {
         self.io.now()
@@ -168,22 +257,5 @@ impl Io for Tagged<'_> {
     }
     fn connections(&self) -> usize {
         self.io.connections()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{echo::Echo, script::Script};
-    use super::*;
-
-    #[test]
-    fn a_service_behind_the_mux_sees_its_own_user_data() {
-        let mut t = Script::of(Mux::new(vec![Box::new(Echo::new())])).room(2);
-        t.accepts();
-        t.gets(b"abc");
-        t.peer_closes();
-        t.makes_room(5);
-        assert_eq!(t.sent(), b"abc");
-        assert!(t.is_closed());
     }
 }
