@@ -4,6 +4,7 @@ use std::io;
 
 #[cfg(feature = "pcap")]
 use crate::link::pcap::CaptureError;
+use crate::link::tap;
 use crate::link::xsk::OpenError;
 use crate::shard::ListenError;
 use crate::xdp::{AttachError, ProbeError, SteerError};
@@ -18,6 +19,21 @@ pub enum StartError {
     /// A socket could not be opened.
     #[error(transparent)]
     Socket(#[from] OpenError),
+    /// The TAP device could not be opened.
+    #[error(transparent)]
+    Tap(#[from] tap::OpenError),
+    /// The kernel's side of the TAP device could not be brought up.
+    #[error(transparent)]
+    BringUp(#[from] tap::BringUpError),
+    /// Addresses shared with the kernel on a TAP device.
+    #[error(
+        "sharing addresses with the kernel on the TAP device `{interface}`: the kernel is at its \
+         other end, and has addresses of its own there; use --mode exclusive"
+    )]
+    TapShared {
+        /// The device.
+        interface: String,
+    },
     /// The program could not be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),

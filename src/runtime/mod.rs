@@ -12,6 +12,9 @@
 //! the links. When the process dies in any other way the kernel drops the BPF link, and with it the
 //! program.
 //!
+//! On a TAP device ([`StackConfig::tap`]) there is no program: the stack creates the device, gives
+//! the kernel its addresses on it, and the kernel removes it with the last link.
+//!
 //! # Threads
 //!
 //! | thread | what it does |
@@ -32,6 +35,7 @@
 //! | stack | worker and back | the connections | one page per turn, in the caller's memory |
 //! | housekeeping | program | events | bounded queue that drops the oldest |
 
+mod attach;
 mod barrier;
 mod budget;
 mod capture;
@@ -45,13 +49,17 @@ mod events;
 mod handover;
 mod housekeeping;
 mod idle;
+mod links;
 mod mailbox;
 mod mirror;
+mod opened;
 mod publish;
 mod report;
 mod setup;
 mod stack;
 mod steering;
+mod tap;
+mod tap_config;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -62,10 +70,11 @@ mod worker;
 pub use census::Silent;
 pub use clock::Clock;
 pub use command::Shutdown;
-pub use config::{DadConfig, Queues, Role, StackConfig};
+pub use config::{DadConfig, LinkKind, Queues, Role, StackConfig};
 pub use cores::Cores;
 pub use error::StartError;
 pub use events::{StackEvent, StackEvents};
 pub use idle::IdlePolicy;
 pub use report::{Report, WorkerReport};
 pub use stack::Stack;
+pub use tap_config::TapConfig;

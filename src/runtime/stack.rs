@@ -1,9 +1,8 @@
 //! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when
 //! dropped, so that a start that fails halfway leaves nothing behind.
 
-use std::net::{IpAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::barrier::WorkerBarrier;
@@ -12,12 +11,13 @@ use super::config::StackConfig;
 use super::error::StartError;
 use super::events::{EventSender, StackEvents, channel};
 use super::handover::HandoverQueues;
-use super::housekeeping::{ClaimAddress, Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::housekeeping::{Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::links::{self, Interface};
 use super::mailbox::Mailbox;
 use super::mirror::{Change, Mirror};
+use super::opened::Hold;
 use super::report::{Report, WorkerReport};
 use super::setup::Plan;
-use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
 use super::waker::Waker;
 use super::watch::Watch;
@@ -26,8 +26,7 @@ use crate::link::Link;
 use crate::link::xsk::Bound;
 use crate::shard::{Service, ServiceWaker, Shard};
 use crate::time::Duration;
-use crate::wire::ndp;
-use crate::xdp::{self, Attachment, Program};
+use crate::xdp::{self, Attachment};
 
 /// Interval at which [`Stack::start`] checks whether the services have started, ms.
 const START_POLL_MS: u64 = 5;
@@ -53,12 +52,8 @@ pub struct Stack {
     // sockets.
     housekeeping: Option<HousekeepingThread>,
     mirror: Option<Mirror>,
-    program: Arc<Mutex<Program>>,
-    attachment: Option<Attachment>,
-    rss_guard: Option<RssGuard>,
-    _offload_guard: Option<OffloadGuard>,
+    hold: Hold,
     handles: Vec<WorkerHandle>,
-    bound: Vec<Bound>,
     notes: Vec<String>,
     events: StackEvents,
     interface_removed: Arc<AtomicBool>,
@@ -76,17 +71,10 @@ impl Stack {
         service: impl Fn(usize) -> Box<dyn Service> + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
         let service: MakeService = Arc::new(service);
-        let mut plan = Plan::make(config)?;
-        let mut notes = Vec::new();
-        // Before the program: with LRO on, drivers refuse it.
-        let offload_guard = plan.disable_offloads(&mut notes);
-        let (mut program, fallbacks) = plan.attach_program()?;
-        notes.extend(fallbacks);
-        let stamped = program.attachment().is_some_and(|attachment| attachment.hints.stamp);
-        let rss_guard = plan.settle_queues(&mut notes);
-        let opened = plan.open_links(&mut program)?;
-        notes.extend(opened.notes);
-        notes.extend(plan.core_problems());
+        let interface = Interface::find(config)?;
+        let plan = Plan::make(config)?;
+        let mut opened = interface.open(&plan)?;
+        opened.notes.extend(plan.core_problems());
         let housekeeping_waker = new_waker()?;
         let wakers: Vec<_> =
             (0..opened.links.len()).map(|_| new_waker()).collect::<Result<_, _>>()?;
@@ -95,17 +83,17 @@ impl Stack {
         };
         let mailboxes: Vec<_> = wakers.iter().map(mailbox).collect();
         let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
-        let handover = Arc::new(HandoverQueues::new(wakers, plan.frame_max()));
+        let handover = Arc::new(HandoverQueues::new(wakers, opened.frame_max()));
         let interface_removed = Arc::new(AtomicBool::new(false));
         let removal = (Arc::clone(&interface_removed), Arc::clone(&housekeeping_waker));
-        let mirror = start_mirror(plan.index(), &mailboxes, removal)?;
+        let mirror = start_mirror(opened.probe.index, &mailboxes, removal)?;
         let budget = plan.budget();
         let mut workers = Vec::new();
-        for (number, link) in opened.links.into_iter().enumerate() {
+        for (number, link) in std::mem::take(&mut opened.links).into_iter().enumerate() {
             let _core = plan.move_to_core_of(number);
             workers.push(Seed {
                 number,
-                shard: wakeable(plan.shard(number, opened.mtu)?, &mailboxes[number]),
+                shard: wakeable(plan.shard(number, &opened)?, &mailboxes[number]),
                 link,
                 service: Arc::clone(&service),
                 mailbox: Arc::clone(&mailboxes[number]),
@@ -113,29 +101,24 @@ impl Stack {
                 barrier: Arc::clone(&barrier),
                 resolver: plan.mirror_wanted().then(|| mirror.resolver()),
                 idle: config.idle,
-                waits: stamped.then(Waits::default),
+                waits: opened.stamped.then(Waits::default),
                 share: plan.share(budget.as_ref()),
             });
         }
-        let groups = plan.join_groups(&mut notes);
-        plan.claim(&mut program)?;
+        links::claim(&plan, &mut opened)?;
+        let watch = opened.watch(config.queues.as_slice());
         let (events_in, events) = channel();
         let mut stack = Self {
             housekeeping: None,
             mirror: Some(mirror),
-            attachment: program.attachment().cloned(),
-            program: Arc::new(Mutex::new(program)),
-            rss_guard,
-            _offload_guard: offload_guard,
+            hold: opened.hold,
             handles: Vec::new(),
-            bound: opened.bound,
-            notes,
+            notes: opened.notes,
             events,
             interface_removed,
         };
         stack.launch(workers, config)?;
-        let watch = plan.watch(opened.mtu_max);
-        stack.start_housekeeping(watch, groups, events_in, housekeeping_waker)?;
+        stack.start_housekeeping(watch, events_in, housekeeping_waker)?;
         stack.await_services(config)?;
         Ok(stack)
     }
@@ -170,7 +153,6 @@ impl Stack {
     fn start_housekeeping(
         &mut self,
         watch: Watch,
-        groups: Option<UdpSocket>,
         events: EventSender,
         waker: Arc<Waker>,
     ) -> Result<(), StartError> {
@@ -181,7 +163,7 @@ impl Stack {
             mailboxes: self.handles.iter().map(|handle| Arc::clone(&handle.mailbox)).collect(),
             watch,
             probe: Box::new(move || xdp::probe(&probed).ok()),
-            claim: self.claim_address(groups),
+            claim: self.hold.claim_address(),
             interface_removed: Arc::clone(&self.interface_removed),
             events,
             probe_every: PROBE_EVERY,
@@ -190,24 +172,6 @@ impl Stack {
             .map_err(StartError::system("starting the housekeeping thread"))?;
         self.housekeeping = Some(thread);
         Ok(())
-    }
-
-    /// Returns what makes an address of autoconfiguration ours: the program redirects it, and its
-    /// multicast group is joined (see [`Plan::join_groups`]) on the socket that holds the groups of
-    /// the others.
-    fn claim_address(&self, groups: Option<UdpSocket>) -> ClaimAddress {
-        let program = Arc::clone(&self.program);
-        let index = self.attachment.as_ref().map(|attachment| attachment.index);
-        Box::new(move |address| {
-            let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
-            let claimed = program.claim_address(address).map_err(|error| error.to_string());
-            if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &groups, index) {
-                // On failure a NIC may filter the group, so that neighbours do not find the
-                // address.
-                let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
-            }
-            claimed
-        })
     }
 
     /// Waits for duplicate address detection, for the routers where addresses come from them, and
@@ -235,14 +199,20 @@ impl Stack {
         }
     }
 
-    /// Returns how the program is attached.
+    /// Returns how the XDP program is attached; `None` on a TAP device.
     pub const fn attachment(&self) -> Option<&Attachment> {
-        self.attachment.as_ref()
+        match &self.hold {
+            Hold::Xdp(held) => held.attachment.as_ref(),
+            Hold::Tap => None,
+        }
     }
 
-    /// Returns how the socket of each worker is bound.
+    /// Returns how the AF_XDP socket of each worker is bound; nothing on a TAP device.
     pub fn bound(&self) -> &[Bound] {
-        &self.bound
+        match &self.hold {
+            Hold::Xdp(held) => &held.bound,
+            Hold::Tap => &[],
+        }
     }
 
     /// Returns what a user should know about the start: fallbacks, and problems with their
@@ -317,10 +287,7 @@ impl Stack {
         let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
         let links = threads.filter_map(|thread| thread.join().ok()).collect();
         self.mirror = None;
-        // Before the sockets: a frame redirected to a closed socket is lost.
-        self.program.lock().unwrap_or_else(PoisonError::into_inner).detach();
-        // After the program: some drivers remove queues of their own with it.
-        self.rss_guard = None;
+        self.hold.release();
         links
     }
 }
