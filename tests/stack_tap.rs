@@ -53,6 +53,11 @@ impl Service for Echo {
         let mut buffer = [0; 4096];
         loop {
             let room = io.write_room(conn).min(buffer.len());
+            if room == 0 {
+                // Only a short write has `on_writable` follow.
+                io.write(conn, &[0]);
+                return;
+            }
             let n = io.read(conn, &mut buffer[..room]);
             if n == 0 {
                 break;
@@ -100,7 +105,9 @@ fn echo(address: &str, bytes: &[u8]) -> Vec<u8> {
         writer.shutdown(std::net::Shutdown::Write).expect("shuts down");
     });
     let mut echoed = Vec::new();
-    stream.read_to_end(&mut echoed).expect("reads");
+    if let Err(error) = stream.read_to_end(&mut echoed) {
+        panic!("{error} after {} of {} bytes from {address}", echoed.len(), bytes.len());
+    }
     writing.join().expect("writes");
     echoed
 }
