@@ -123,6 +123,7 @@ struct Readme;
 pub mod limits;
 pub mod link;
 pub mod metrics;
+pub mod net;
 pub mod rng;
 pub mod role;
 #[cfg(feature = "xdp")]

@@ -19,15 +19,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xdp", &["limits", "role"]),
     ("shard", &["wire", "tcp", "link", "metrics", "time", "rng", "limits", "role"]),
     ("sim", &["shard", "link", "tcp", "wire", "metrics", "time", "rng", "limits"]),
+    ("net", &["shard", "runtime", "metrics", "time", "limits"]),
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
+    ("net", &["runtime", "sim", "shard", "time", "limits"]),
 ];
 
 /// Files that may use `unsafe`: memory shared with the kernel, the kernel's own structures, the C
-/// interface of packetdrill, and two measured exceptions (processor features, huge pages).
+/// interface of packetdrill, memory shared between threads, pointers to the callback in progress,
+/// and two measured exceptions (processor features, huge pages).
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
     "src/link/tap/request.rs",
     "src/link/xsk",
+    "src/net/executor/current.rs",
+    "src/net/executor/door.rs",
+    "src/net/ring/region.rs",
     "crates/packetdrill/src/ffi/",
     "src/shard/mem/pages.rs",
     "src/shard/mem/processor.rs",
@@ -36,17 +42,21 @@ const MAY_BE_UNSAFE: &[&str] = &[
 ];
 
 /// Files that may read real time.
-const MAY_READ_CLOCKS: &[&str] = &["src/runtime/", "crates/cli/src/", "src/xdp/"];
+const MAY_READ_CLOCKS: &[&str] =
+    &["src/runtime/", "src/net/traits/hyper.rs", "crates/cli/src/", "src/xdp/"];
 
 /// Files that may start threads, share data between them, or sleep: the two ends of an in-memory
 /// link may live in two threads, the taps of all workers write one file, a bind waits for a queue
-/// that was just released, packetdrill calls block on a second thread.
+/// that was just released, other threads wake a service and its tasks, packetdrill calls block on a
+/// second thread.
 const MAY_HAVE_THREADS: &[&str] = &[
     "src/runtime/",
     "crates/cli/src/",
     "src/link/memory.rs",
     "src/link/pcap/recorder.rs",
     "src/link/xsk/rings.rs",
+    "src/net/",
+    "src/shard/flow/service_waker.rs",
     "crates/packetdrill/src/adapter.rs",
     "crates/packetdrill/src/ffi/stacks.rs",
 ];

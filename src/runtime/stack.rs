@@ -61,8 +61,8 @@ pub struct Stack {
 
 impl Stack {
     /// Starts a stack and waits until its addresses are known to be free and its services have
-    /// started. Each worker calls `service` with its number, on its own thread, and drops the result
-    /// there: a service may hold what is not `Send`.
+    /// started. Each worker calls `service` with its number, on its own thread, and drops the
+    /// result there: a service may hold what is not `Send`.
     ///
     /// # Errors
     /// [`StartError`]; nothing stays attached then.

@@ -340,8 +340,9 @@ pub trait Io {
     /// [`close`](Io::close).
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize;
 
-    /// Appends the slices one after the other, as one [`write`](Io::write) of them joined would, and
-    /// returns the total number of bytes accepted. They leave in as few segments as they fit into.
+    /// Appends the slices one after the other, as one [`write`](Io::write) of them joined would,
+    /// and returns the total number of bytes accepted. They leave in as few segments as they fit
+    /// into.
     fn write_slices(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> usize {
         let mut accepted = 0;
         for slice in slices.iter().filter(|slice| !slice.is_empty()) {

@@ -13,8 +13,8 @@ type Rouse = Arc<dyn Fn() + Send + Sync>;
 /// Wakes the service of one worker: its [`Service::on_wake`](crate::shard::Service::on_wake)
 /// follows in the next turn.
 ///
-/// May be used from any thread, and outlive the stack; it then does nothing. A call costs one atomic
-/// swap, and a system call only if the worker sleeps.
+/// May be used from any thread, and outlive the stack; it then does nothing. A call costs one
+/// atomic swap, and a system call only if the worker sleeps.
 #[derive(Clone, Default)]
 pub struct ServiceWaker {
     is_woken: Arc<AtomicBool>,
@@ -22,8 +22,8 @@ pub struct ServiceWaker {
 }
 
 impl ServiceWaker {
-    /// Creates a waker that calls `rouse` whenever the flag is set. `rouse` must end the sleep of the
-    /// worker, and be cheap if the worker is awake.
+    /// Creates a waker that calls `rouse` whenever the flag is set. `rouse` must end the sleep of
+    /// the worker, and be cheap if the worker is awake.
     pub fn new(rouse: impl Fn() + Send + Sync + 'static) -> Self {
         Self { is_woken: Arc::default(), rouse: Some(Arc::new(rouse)) }
     }

@@ -1,8 +1,9 @@
 //! The services of `linerate serve`, each a [`linerate::shard::Service`] that runs on both stacks:
 //! echo, discard, chargen, daytime, http and close.
 //!
-//! [`ServiceMux`](linerate::shard::ServiceMux) runs several services on one worker. A service keeps its state of a connection in the
-//! user data ([`Io::user_data`](linerate::shard::Io::user_data)); only `http` has a slab.
+//! [`ServiceMux`](linerate::shard::ServiceMux) runs several services on one worker. A service keeps
+//! its state of a connection in the user data ([`Io::user_data`](linerate::shard::Io::user_data));
+//! only `http` has a slab.
 
 mod buffer;
 mod chargen;

@@ -1,0 +1,116 @@
+//! The two directions of a stream, for two tasks or two parts of one.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::stream::TcpStream;
+
+/// The receiving direction of a borrowed stream, from [`TcpStream::split`].
+#[derive(Debug)]
+pub struct ReadHalf<'a>(&'a TcpStream);
+
+/// The sending direction of a borrowed stream, from [`TcpStream::split`].
+#[derive(Debug)]
+pub struct WriteHalf<'a>(&'a TcpStream);
+
+/// The receiving direction of a stream, from [`TcpStream::into_split`].
+#[derive(Debug)]
+pub struct OwnedReadHalf(Rc<TcpStream>);
+
+/// The sending direction of a stream, from [`TcpStream::into_split`]. Dropping it closes the
+/// direction: FIN follows the data written so far.
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    stream: Rc<TcpStream>,
+    /// Dropping the half closes the direction.
+    closes: bool,
+}
+
+impl TcpStream {
+    /// Splits the stream into its two directions, for the duration of the borrow.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf(self), WriteHalf(self))
+    }
+
+    /// Splits the stream into its two directions, which may move to two tasks. The connection
+    /// closes when both are dropped.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Rc::new(self);
+        (OwnedReadHalf(Rc::clone(&stream)), OwnedWriteHalf { stream, closes: true })
+    }
+
+    pub(in crate::net) const fn stream(&self) -> &Self {
+        self
+    }
+}
+
+impl ReadHalf<'_> {
+    pub(in crate::net) const fn stream(&self) -> &TcpStream {
+        self.0
+    }
+}
+
+impl WriteHalf<'_> {
+    pub(in crate::net) const fn stream(&self) -> &TcpStream {
+        self.0
+    }
+
+    /// Closes the direction: FIN follows the data written so far.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) after the end of the connection.
+    pub fn shutdown(&mut self) -> io::Result<()> {
+        self.0.close_write()
+    }
+}
+
+impl OwnedReadHalf {
+    pub(in crate::net) fn stream(&self) -> &TcpStream {
+        &self.0
+    }
+
+    /// Puts the halves of one stream together again.
+    ///
+    /// # Errors
+    /// Returns both if they are not of the same stream.
+    pub fn reunite(self, mut write: OwnedWriteHalf) -> Result<TcpStream, (Self, OwnedWriteHalf)> {
+        if !Rc::ptr_eq(&self.0, &write.stream) {
+            return Err((self, write));
+        }
+        write.closes = false;
+        drop(write);
+        Ok(Rc::into_inner(self.0).expect("a stream has two halves, and the other is gone"))
+    }
+
+    /// Returns the address and port of the peer.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) after the end of the connection.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+}
+
+impl OwnedWriteHalf {
+    pub(in crate::net) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Closes the direction: FIN follows the data written so far.
+    ///
+    /// # Errors
+    /// [`NotConnected`](io::ErrorKind::NotConnected) after the end of the connection.
+    pub fn shutdown(&mut self) -> io::Result<()> {
+        self.stream.close_write()
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.closes {
+            // An error means that the connection is over.
+            let _ = self.stream.close_write();
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Async programs in simulated worlds.
+
+mod streams;
+mod support;
