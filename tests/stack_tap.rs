@@ -112,6 +112,23 @@ fn echo(address: &str, bytes: &[u8]) -> Vec<u8> {
     echoed
 }
 
+/// Waits for a connection.
+fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    listener.set_nonblocking(true).expect("non-blocking");
+    let until = std::time::Instant::now() + PATIENCE;
+    loop {
+        match listener.accept() {
+            Ok((stream, remote)) => {
+                stream.set_nonblocking(false).expect("blocking");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+                return (stream, remote);
+            }
+            Err(error) => assert!(std::time::Instant::now() < until, "no connection: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn the_kernel_gets_an_echo_from_a_stack_on_a_tap_device() {
     in_namespaces("the_kernel_gets_an_echo_from_a_stack_on_a_tap_device", || {
@@ -151,7 +168,7 @@ fn the_stack_connects_to_a_listener_of_the_kernel() {
         let listener = TcpListener::bind("0.0.0.0:0").expect("binds");
         let port = listener.local_addr().expect("an address").port();
         let stack = start(&config, Some(SocketAddr::new(ip("10.9.8.1"), port)));
-        let (mut stream, remote) = listener.accept().expect("accepts");
+        let (mut stream, remote) = accept(&listener);
         assert_eq!(remote.ip(), ip("10.9.8.2"));
         let mut greeting = [0; 13];
         stream.read_exact(&mut greeting).expect("reads");
