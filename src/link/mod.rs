@@ -24,7 +24,7 @@ pub mod pcap;
 mod statistics;
 #[cfg(feature = "host")]
 pub mod tap;
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
 pub mod xsk;
 
 pub use contract::{Link, State};

@@ -8,9 +8,11 @@ use super::capture::Capture;
 use super::clock::Clock;
 use super::config::{Role, StackConfig};
 use super::error::StartError;
-use super::opened::{ETHERNET_MAX, Hold, Opened, XdpHold};
+use super::nic::{self, OffloadGuard, RssGuard};
+use super::opened::{ETHERNET_MAX, Hold, Opened};
 use super::setup::Plan;
-use super::steering::{self, OffloadGuard, RssGuard};
+use super::steering;
+use super::xdp_hold::XdpHold;
 use crate::link::Link;
 use crate::link::xsk::{self, Bound, XskLink};
 use crate::wire::ndp;
@@ -22,16 +24,19 @@ const CARRIER_WAIT_MS: u64 = 10_000;
 /// Time to wait where the interface had no carrier before, ms: it may be about to come up.
 const NO_CARRIER_WAIT_MS: u64 = 3_000;
 
+/// An interface that can carry a stack, as it was before the program.
+pub(super) type Found = Probe;
+
 /// Probes the interface, and checks that it has the configured queues.
-pub(super) fn probe(config: &StackConfig) -> Result<Probe, StartError> {
+pub(super) fn find(config: &StackConfig) -> Result<Found, StartError> {
     let probe = xdp::probe(&config.interface)?;
     let highest = config.queues.as_slice().iter().max().copied().unwrap_or(0);
     xdp::check_queues(&config.interface, highest + 1)?;
     Ok(probe)
 }
 
-/// Attaches the program and opens a socket per queue. `probe` is the state of the interface before.
-pub(super) fn open(plan: &Plan<'_>, probe: Probe) -> Result<Opened, StartError> {
+/// Attaches the program and opens a socket per queue.
+pub(super) fn open(plan: &Plan<'_>, probe: Found) -> Result<Opened, StartError> {
     let mut attaching = Attaching { plan, probe };
     let mut notes = Vec::new();
     // Before the program: with LRO on, drivers refuse it.
@@ -107,14 +112,14 @@ impl<'a> Attaching<'a> {
         program.set_hints(hints);
         let attachment = program.attach(&self.config().interface, self.config().xdp_mode)?;
         let mut notes: Vec<String> = attachment.fallback.iter().cloned().collect();
-        notes.extend(steering::hints_problem(&self.probe, attachment));
+        notes.extend(nic::hints_problem(&self.probe, attachment));
         Ok((program, notes))
     }
 
     /// Disables the offloads that merge or strip frames in the NIC, where configured.
     fn disable_offloads(&self, notes: &mut Vec<String>) -> Option<OffloadGuard> {
         let name = &self.config().interface;
-        notes.extend(self.config().busy_poll.and_then(|_| steering::deferral_problem(name)));
+        notes.extend(self.config().busy_poll.and_then(|_| nic::deferral_problem(name)));
         if !self.config().set_offloads {
             return None;
         }

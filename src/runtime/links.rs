@@ -1,17 +1,20 @@
 //! The two kinds of link that a stack runs on, each in a file of its own: AF_XDP, a TAP device.
 
+#[cfg(feature = "xdp")]
+use super::attach;
 use super::config::{LinkKind, StackConfig};
 use super::error::StartError;
+#[cfg(not(feature = "xdp"))]
+use super::no_attach as attach;
 use super::opened::Opened;
 use super::setup::Plan;
+use super::tap;
 use super::tap_config::TapConfig;
-use super::{attach, tap};
-use crate::xdp::Probe;
 
 /// The interface that a configuration names, before anything is changed on it.
 pub(super) enum Interface<'a> {
     /// It exists, in this state.
-    Xdp(Box<Probe>),
+    Xdp(Box<attach::Found>),
     /// The stack creates it.
     Tap(&'a TapConfig),
 }
@@ -20,7 +23,7 @@ impl<'a> Interface<'a> {
     /// Checks that a stack can run on the interface.
     pub(super) fn find(config: &'a StackConfig) -> Result<Self, StartError> {
         match &config.link {
-            LinkKind::Xdp => Ok(Self::Xdp(Box::new(attach::probe(config)?))),
+            LinkKind::Xdp => Ok(Self::Xdp(Box::new(attach::find(config)?))),
             LinkKind::Tap(tap) => {
                 tap::check(config)?;
                 Ok(Self::Tap(tap))
@@ -31,7 +34,7 @@ impl<'a> Interface<'a> {
     /// Opens a link for each worker.
     pub(super) fn open(self, plan: &Plan<'_>) -> Result<Opened, StartError> {
         match self {
-            Self::Xdp(probe) => attach::open(plan, *probe),
+            Self::Xdp(found) => attach::open(plan, *found),
             Self::Tap(config) => tap::open(plan, config),
         }
     }

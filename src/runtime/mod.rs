@@ -35,7 +35,10 @@
 //! | stack | worker and back | the connections | one page per turn, in the caller's memory |
 //! | housekeeping | program | events | bounded queue that drops the oldest |
 
+#[cfg(feature = "xdp")]
 mod attach;
+#[cfg(feature = "xdp")]
+mod attachment;
 mod barrier;
 mod budget;
 mod capture;
@@ -52,6 +55,10 @@ mod idle;
 mod links;
 mod mailbox;
 mod mirror;
+#[cfg(feature = "xdp")]
+mod nic;
+#[cfg(not(feature = "xdp"))]
+mod no_attach;
 mod opened;
 mod publish;
 mod report;
@@ -66,6 +73,8 @@ mod waits;
 mod waker;
 mod watch;
 mod worker;
+#[cfg(feature = "xdp")]
+mod xdp_hold;
 
 pub use census::Silent;
 pub use clock::Clock;

@@ -23,10 +23,9 @@ use super::waker::Waker;
 use super::watch::Watch;
 use super::worker::{EndMark, MakeService, Seed};
 use crate::link::Link;
-use crate::link::xsk::Bound;
 use crate::shard::{Service, ServiceWaker, Shard};
 use crate::time::Duration;
-use crate::xdp::{self, Attachment};
+use crate::xdp;
 
 /// Interval at which [`Stack::start`] checks whether the services have started, ms.
 const START_POLL_MS: u64 = 5;
@@ -52,7 +51,7 @@ pub struct Stack {
     // sockets.
     housekeeping: Option<HousekeepingThread>,
     mirror: Option<Mirror>,
-    hold: Hold,
+    pub(super) hold: Hold,
     handles: Vec<WorkerHandle>,
     notes: Vec<String>,
     events: StackEvents,
@@ -196,22 +195,6 @@ impl Stack {
                 Err(StartError::AddressConflict { address, mac: mac.to_string() })
             }
             None => Ok(()),
-        }
-    }
-
-    /// Returns how the XDP program is attached; `None` on a TAP device.
-    pub const fn attachment(&self) -> Option<&Attachment> {
-        match &self.hold {
-            Hold::Xdp(held) => held.attachment.as_ref(),
-            Hold::Tap => None,
-        }
-    }
-
-    /// Returns how the AF_XDP socket of each worker is bound; nothing on a TAP device.
-    pub fn bound(&self) -> &[Bound] {
-        match &self.hold {
-            Hold::Xdp(held) => &held.bound,
-            Hold::Tap => &[],
         }
     }
 
