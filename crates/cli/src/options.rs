@@ -362,8 +362,8 @@ impl StackOptions {
             return Err(Failure::usage(
                 action,
                 "--interface is missing",
-                "give --interface a name that `ip link` lists, or use --stack kernel, or try it without \
-                 an interface: --link tap",
+                "give --interface a name that `ip link` lists, or use --stack kernel, or try it \
+                 without an interface: --link tap",
             ));
         }
         if self.slaac && self.mode == Mode::Shared {
