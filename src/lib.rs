@@ -137,9 +137,11 @@ pub mod wire;
 pub mod xdp;
 
 pub use role::Role;
+#[cfg(feature = "control")]
+pub use runtime::control::{ControlError, ControlSocket};
 #[cfg(feature = "host")]
 pub use runtime::{
-    Cores, IdlePolicy, Queues, Report, Shutdown, Silent, Stack, StackConfig, StackEvent,
+    Cores, IdlePolicy, Observer, Queues, Report, Shutdown, Silent, Stack, StackConfig, StackEvent,
     StackEvents, StartError, WorkerReport,
 };
 pub use shard::{

@@ -19,9 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xdp", &["limits", "role"]),
     ("shard", &["wire", "tcp", "link", "metrics", "time", "rng", "limits", "role"]),
     ("sim", &["shard", "link", "tcp", "wire", "metrics", "time", "rng", "limits"]),
-    ("net", &["shard", "runtime", "metrics", "time", "limits"]),
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
-    ("net", &["runtime", "sim", "shard", "time", "limits"]),
+    ("net", &["runtime", "sim", "shard", "metrics", "time", "limits"]),
 ];
 
 /// Files that may use `unsafe`: memory shared with the kernel, the kernel's own structures, the C

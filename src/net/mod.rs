@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `executor` | tasks, timers, and the way to the shard |
 //! | `tcp` | streams, listeners, opens |
+//! | `ring`, `remote` | the stack from other threads |
 //! | `task`, `time`, `drain` | what programs call |
 //! | `traits` | traits of futures-io, tokio and hyper for streams |
 //! | `address`, `error` | addresses as arguments; causes as [`std::io::Error`] |
@@ -19,6 +20,7 @@ mod address;
 mod drain;
 mod error;
 mod executor;
+mod remote;
 pub mod ring;
 mod task;
 mod tcp;
@@ -30,6 +32,7 @@ mod traits;
 pub use address::ToAddress;
 pub use drain::{draining, is_draining};
 pub use executor::Executor;
+pub use remote::{Handle, RemoteJoinHandle, RemoteListener, RemoteStream, block_on};
 pub use task::{JoinError, JoinHandle, spawn, worker, yield_now};
 pub use tcp::{
     Accept, Filled, OwnedReadHalf, OwnedWriteHalf, ReadHalf, Receive, TcpListener, TcpSocket,

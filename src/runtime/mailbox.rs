@@ -1,11 +1,11 @@
 //! A worker's mailbox: everything that other threads exchange with it.
 //!
-//! All queues are bounded and lock-free. Whoever puts something in for the worker wakes it; what
-//! the worker puts in for the housekeeping thread wakes that one.
+//! All queues are bounded and lock-free; the worker takes no lock. Whoever puts something in for
+//! the worker wakes it; what the worker puts in for the housekeeping thread wakes that one.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -35,6 +35,8 @@ pub(super) struct Mailbox {
     /// Wakes the housekeeping thread.
     housekeeping: Arc<Waker>,
     pub(super) published: Published,
+    /// Held by the thread that requests a page; the worker never takes it.
+    pub(super) page_turn: Mutex<()>,
     /// A page of connections to fill.
     pub(super) page_requests: ArrayQueue<Box<ConnectionPage>>,
     /// The filled page.
@@ -63,6 +65,7 @@ impl Mailbox {
             waker,
             housekeeping,
             published: Published::new(),
+            page_turn: Mutex::new(()),
             page_requests: ArrayQueue::new(1),
             page_replies: ArrayQueue::new(1),
             refused_addresses: ArrayQueue::new(LOCAL_ADDRESSES_MAX),

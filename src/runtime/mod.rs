@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `linerate-0`, … | a worker: one queue, one shard, the program's service |
 //! | `linerate-mirror` | follows the kernel's tables by netlink |
+//! | `linerate-control` | answers requests of a `control` socket; one more per request |
 //! | `linerate-watch` | housekeeping: probes the NIC, claims new addresses, sends [`StackEvent`]s |
 //!
 //! # Between threads
@@ -30,9 +31,9 @@
 //! | stack, mirror, housekeeping | worker | commands | bounded queue; eventfd if it sleeps |
 //! | worker | worker | frames of the other's flows | bounded queue of recycled buffers |
 //! | worker | worker | addresses ready, service stopped | flags; the last worker wakes all |
-//! | worker | stack | counters | relaxed stores every 50 ms |
+//! | worker | observers | counters | relaxed stores every 50 ms |
 //! | worker | housekeeping | addresses, conflicts, its end | bounded queues, a flag, an eventfd |
-//! | stack | worker and back | the connections | one page per turn, in the caller's memory |
+//! | observers | worker and back | the connections | one page per turn, in the caller's memory |
 //! | housekeeping | program | events | bounded queue that drops the oldest |
 
 #[cfg(feature = "xdp")]
@@ -46,6 +47,8 @@ mod census;
 mod clock;
 mod command;
 mod config;
+#[cfg(feature = "control")]
+pub mod control;
 mod cores;
 mod error;
 mod events;
@@ -59,6 +62,7 @@ mod mirror;
 mod nic;
 #[cfg(not(feature = "xdp"))]
 mod no_attach;
+mod observer;
 mod opened;
 mod publish;
 mod report;
@@ -84,6 +88,7 @@ pub use cores::Cores;
 pub use error::StartError;
 pub use events::{StackEvent, StackEvents};
 pub use idle::IdlePolicy;
+pub use observer::Observer;
 pub use report::{Report, WorkerReport};
 pub use stack::Stack;
 pub use tap_config::TapConfig;

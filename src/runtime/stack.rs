@@ -1,13 +1,17 @@
 //! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when
 //! dropped, so that a start that fails halfway leaves nothing behind.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::barrier::WorkerBarrier;
+use super::census::Silent;
 use super::command::{Command, Shutdown};
 use super::config::StackConfig;
+#[cfg(feature = "control")]
+use super::control::{ControlError, ControlServer, ControlSocket};
 use super::error::StartError;
 use super::events::{EventSender, StackEvents, channel};
 use super::handover::HandoverQueues;
@@ -15,15 +19,16 @@ use super::housekeeping::{Housekeeping, HousekeepingThread, PROBE_EVERY};
 use super::links::{self, Interface};
 use super::mailbox::Mailbox;
 use super::mirror::{Change, Mirror};
+use super::observer::Observer;
 use super::opened::Hold;
-use super::report::{Report, WorkerReport};
+use super::report::Report;
 use super::setup::Plan;
 use super::waits::Waits;
 use super::waker::Waker;
 use super::watch::Watch;
 use super::worker::{EndMark, MakeService, Seed};
 use crate::link::Link;
-use crate::shard::{Service, ServiceWaker, Shard};
+use crate::shard::{ConnInfo, Service, ServiceWaker, Shard};
 use crate::time::Duration;
 use crate::xdp;
 
@@ -35,7 +40,6 @@ const START_POLL_MS: u64 = 5;
 const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 
 struct WorkerHandle {
-    queue: u32,
     mailbox: Arc<Mailbox>,
     service_waker: ServiceWaker,
     thread: Option<JoinHandle<Box<dyn Link + Send>>>,
@@ -47,15 +51,18 @@ struct WorkerHandle {
 /// interface and of the addresses. Reading [`events`](Self::events) is optional. Dropping a stack
 /// resets all connections.
 pub struct Stack {
-    // In the order in which they are torn down: housekeeping, the mirror, the program, the workers'
-    // sockets.
+    // In the order in which they are torn down: housekeeping, control sockets, the mirror, the
+    // program, the workers' sockets.
     housekeeping: Option<HousekeepingThread>,
+    #[cfg(feature = "control")]
+    control: Vec<ControlServer>,
     mirror: Option<Mirror>,
     pub(super) hold: Hold,
     handles: Vec<WorkerHandle>,
     notes: Vec<String>,
     events: StackEvents,
     interface_removed: Arc<AtomicBool>,
+    observer: Observer,
 }
 
 impl Stack {
@@ -77,10 +84,7 @@ impl Stack {
         let housekeeping_waker = new_waker()?;
         let wakers: Vec<_> =
             (0..opened.links.len()).map(|_| new_waker()).collect::<Result<_, _>>()?;
-        let mailbox = |waker: &Arc<Waker>| {
-            Arc::new(Mailbox::new(Arc::clone(waker), Arc::clone(&housekeeping_waker)))
-        };
-        let mailboxes: Vec<_> = wakers.iter().map(mailbox).collect();
+        let mailboxes = new_mailboxes(&wakers, &housekeeping_waker);
         let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
         let handover = Arc::new(HandoverQueues::new(wakers, opened.frame_max()));
         let interface_removed = Arc::new(AtomicBool::new(false));
@@ -109,12 +113,15 @@ impl Stack {
         let (events_in, events) = channel();
         let mut stack = Self {
             housekeeping: None,
+            #[cfg(feature = "control")]
+            control: Vec::new(),
             mirror: Some(mirror),
             hold: opened.hold,
             handles: Vec::new(),
             notes: opened.notes,
             events,
             interface_removed,
+            observer: Observer::new(&config.interface, config.queues.as_slice(), &mailboxes),
         };
         stack.launch(workers, config)?;
         stack.start_housekeeping(watch, events_in, housekeeping_waker)?;
@@ -125,7 +132,6 @@ impl Stack {
     /// Starts the threads of the workers.
     fn launch(&mut self, workers: Vec<Seed>, config: &StackConfig) -> Result<(), StartError> {
         for worker in workers {
-            let queue = config.queues.as_slice()[worker.number];
             let core = config.cores.get(worker.number).copied();
             let mailbox = Arc::clone(&worker.mailbox);
             let barrier = Arc::clone(&worker.barrier);
@@ -144,7 +150,7 @@ impl Stack {
                 })
                 .map_err(StartError::system("starting a worker's thread"))?;
             let thread = Some(thread);
-            self.handles.push(WorkerHandle { queue, mailbox, service_waker, thread });
+            self.handles.push(WorkerHandle { mailbox, service_waker, thread });
         }
         Ok(())
     }
@@ -220,10 +226,37 @@ impl Stack {
         self.interface_removed.load(Ordering::SeqCst)
     }
 
+    /// Returns what reads counters and connections from any thread.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
     /// Returns the counters of all workers, at most 50 ms old.
     pub fn report(&self) -> Report {
-        let of = |handle: &WorkerHandle| WorkerReport::of(handle.queue, &handle.mailbox);
-        Report { workers: self.handles.iter().map(of).collect() }
+        self.observer.report()
+    }
+
+    /// Calls `each` for every connection ([`Observer::connections`]).
+    ///
+    /// # Errors
+    /// When a worker does not answer within a second.
+    pub fn connections(
+        &self,
+        each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
+    ) -> Result<(), Silent> {
+        self.observer.connections(each)
+    }
+
+    /// Answers the requests of a control socket on threads of its own until the stack has stopped,
+    /// so that `linerate top` and `linerate connections` can watch this program. See
+    /// [`control`](super::control) for an example.
+    ///
+    /// # Errors
+    /// When the system refuses another thread. The stack is not affected.
+    #[cfg(feature = "control")]
+    pub fn serve_control(&mut self, socket: ControlSocket) -> Result<(), ControlError> {
+        self.control.push(ControlServer::start(socket, self.observer())?);
+        Ok(())
     }
 
     /// Returns the number of workers.
@@ -269,6 +302,9 @@ impl Stack {
         }
         let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
         let links = threads.filter_map(|thread| thread.join().ok()).collect();
+        // After the workers: clients may watch them close their connections.
+        #[cfg(feature = "control")]
+        self.control.clear();
         self.mirror = None;
         self.hold.release();
         links
@@ -296,6 +332,11 @@ fn wakeable(mut shard: Shard, mailbox: &Mailbox) -> Shard {
 
 fn new_waker() -> Result<Arc<Waker>, StartError> {
     Waker::new().map(Arc::new).map_err(StartError::system("creating an eventfd"))
+}
+
+fn new_mailboxes(wakers: &[Arc<Waker>], housekeeping: &Arc<Waker>) -> Vec<Arc<Mailbox>> {
+    let of = |waker| Arc::new(Mailbox::new(Arc::clone(waker), Arc::clone(housekeeping)));
+    wakers.iter().map(of).collect()
 }
 
 /// Starts the mirror, which passes every change on to all workers. `removal` is the flag to set

@@ -9,7 +9,7 @@ use linerate::runtime::{
 };
 use linerate::time::Duration as Span;
 
-use super::control::ControlServer;
+use super::control::ControlOption;
 use super::failure::Failure;
 use super::job::{Job, Report};
 use super::stack_config;
@@ -18,7 +18,7 @@ use super::stack_config;
 /// retransmission. A user who stops a server does not wait longer.
 const GRACE: Span = Span::from_secs(3);
 
-/// Time between two polls of the main thread: events, the control socket, the end.
+/// Time between two polls of the main thread: events, the end.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Runs the job until its services or a signal end it.
@@ -28,19 +28,19 @@ const POLL: Duration = Duration::from_millis(10);
 pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let config = stack_config::from_job(job)?;
     let make_service = Arc::clone(&job.make_service);
-    let control = ControlServer::open(job.options.control.as_ref(), &config.interface)?;
+    let control = ControlOption::open(job.options.control.as_ref())?;
     let mut stack = Stack::start(&config, move |worker| make_service(worker))
         .map_err(|error| explain(&config, &error))?;
     announce(&config, &stack);
+    if let Some(Err(error)) = control.map(|socket| stack.serve_control(socket)) {
+        eprintln!("note: {error}");
+    }
     (job.ready)();
     let events = stack.events();
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(POLL);
         while let Some(event) = events.try_recv() {
             eprintln!("note: {event}");
-        }
-        if let Some(control) = &control {
-            control.answer(&mut stack);
         }
     }
     if stack.interface_is_gone() {

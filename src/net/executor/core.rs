@@ -41,6 +41,8 @@ pub(in crate::net) struct Core {
     /// Time at which the stack resets what is left, once it drains.
     pub(in crate::net) drains_at: Cell<Option<Instant>>,
     pub(in crate::net) drain_wakers: RefCell<Vec<Waker>>,
+    /// Tasks to wake when another thread wakes the worker.
+    wake_listeners: RefCell<Vec<Waker>>,
 }
 
 /// The way in which a dropped stream leaves its connection.
@@ -72,6 +74,7 @@ impl Core {
             is_finished: Cell::new(false),
             drains_at: Cell::new(None),
             drain_wakers: RefCell::default(),
+            wake_listeners: RefCell::default(),
         }
     }
 
@@ -142,11 +145,23 @@ impl Core {
         self.timers.borrow().next()
     }
 
+    /// Registers a task to wake when another thread wakes the worker, once.
+    pub(in crate::net) fn add_wake_listener(&self, waker: &Waker) {
+        let mut listeners = self.wake_listeners.borrow_mut();
+        if !listeners.iter().any(|known| known.will_wake(waker)) {
+            listeners.push(waker.clone());
+        }
+    }
+
+    pub(in crate::net) fn take_wake_listeners(&self) -> Vec<Waker> {
+        self.wake_listeners.take()
+    }
+
     /// Forgets whom timers and connections wake.
     pub(in crate::net) fn clear_wakers(&self) {
         let timers = self.timers.borrow_mut().clear();
         let connections = self.slots.borrow_mut().take_wakers();
-        drop((timers, connections));
+        drop((timers, connections, self.take_wake_listeners(), self.drain_wakers.take()));
     }
 
     /// Returns the number of timers that are set.

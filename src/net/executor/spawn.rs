@@ -136,6 +136,7 @@ pub(in crate::net) fn collect_shared(core: &Rc<Core>) {
     while let Some(job) = core.shared.pop_job() {
         spawn_on(core, job()).detach();
     }
+    core.take_wake_listeners().into_iter().for_each(core::task::Waker::wake);
 }
 
 /// Ends all tasks: their futures are dropped. Called in the scope of the executor.

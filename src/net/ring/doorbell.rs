@@ -7,9 +7,9 @@
 //! | 3. looks at its rings once more | 3. looks at the flag |
 //! | 4. sleeps if they are empty | 4. clears it and wakes if it was set |
 //!
-//! Of the two fences one comes first in the order of all sequentially consistent ones. If it is
-//! the sleeper's, the other side sees the flag; if it is the other's, the sleeper sees what was
-//! published. Because the flag is cleared by one exchange, an announcement is answered by at most one
+//! Of the two fences one comes first in the order of all sequentially consistent ones. If it is the
+//! sleeper's, the other side sees the flag; if it is the other's, the sleeper sees what was
+//! published. Because one exchange clears the flag, an announcement is answered by at most one
 //! wake-up, that is, one system call.
 //!
 //! The wake itself is the caller's: an eventfd, [`unpark`](std::thread::Thread::unpark), a task's

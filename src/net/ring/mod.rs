@@ -23,7 +23,7 @@
 //!
 //! # Cache lines
 //!
-//! The cost of a ring is the cache lines that move between two cores, 50 to 100 ns each. The
+//! The cost of a ring is the cache lines that move between two cores, tens of ns each. The
 //! producer's index, the consumer's index and a sleeper's flag have lines of their own. For a
 //! message alone, three lines move: the consumer polls the producer's index (1) and reads the entry
 //! (2); the producer takes the line of the entry back when it writes that line's next entry (3). In
@@ -39,6 +39,7 @@ mod entry;
 mod queue;
 mod region;
 mod seat;
+mod streams;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -50,3 +51,4 @@ pub use entry::Entry;
 pub use queue::{Consumer, Producer, PushError, entry_ring};
 pub use region::RegionError;
 pub use seat::{SeatRings, Sleep, Wait};
+pub use streams::StreamRings;

@@ -16,7 +16,7 @@
 use core::mem::MaybeUninit;
 use std::sync::Arc;
 
-use super::sync::AtomicU32;
+use super::sync::{AtomicU32, Ordering};
 
 #[cfg(all(loom, test))]
 use super::tests::block::Block;
@@ -159,6 +159,12 @@ impl RingMemory {
     pub(super) fn head(&self) -> &AtomicU32 {
         // SAFETY: `Region::ring` checked that the ring's memory lies in the block.
         unsafe { self.block.control(self.at + HEAD) }
+    }
+
+    /// Sets both indices to 0. Only while no side uses the ring.
+    pub(super) fn reset(&self) {
+        self.tail().store(0, Ordering::Relaxed);
+        self.head().store(0, Ordering::Relaxed);
     }
 
     /// Returns the words of the entry with number `index`, modulo the capacity.
