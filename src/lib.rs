@@ -10,7 +10,7 @@
 //! receives:
 //!
 //! ```no_run
-//! # #[cfg(feature = "xdp")]
+//! # #[cfg(feature = "host")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use linerate::{ConnId, Duration, Io, ListenerConfig, Service, Shutdown, Stack, StackConfig};
 //!
@@ -47,7 +47,7 @@
 //! stack.stop(Shutdown::Close { grace: Duration::from_secs(1) });
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "xdp"))]
+//! # #[cfg(not(feature = "host"))]
 //! # fn main() {}
 //! ```
 //!
@@ -126,20 +126,20 @@ pub mod metrics;
 pub mod net;
 pub mod rng;
 pub mod role;
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
 pub mod runtime;
 pub mod shard;
 pub mod sim;
 pub mod tcp;
 pub mod time;
 pub mod wire;
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
 pub mod xdp;
 
 pub use role::Role;
 #[cfg(feature = "control")]
 pub use runtime::control::{ControlError, ControlSocket};
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
 pub use runtime::{
     Cores, IdlePolicy, Observer, Queues, Report, Shutdown, Silent, Stack, StackConfig, StackEvent,
     StackEvents, StartError, WorkerReport,

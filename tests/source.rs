@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// need not be initialized.
 const MAY_BE_UNSAFE: &[&str] = &[
     "src/link/frame.rs",
+    "src/link/tap/request.rs",
     "src/link/xsk",
     "src/net/executor/current.rs",
     "src/net/executor/door.rs",

@@ -12,6 +12,9 @@
 //! the links. When the process dies in any other way the kernel drops the BPF link, and with it the
 //! program.
 //!
+//! On a TAP device ([`StackConfig::tap`]) there is no program: the stack creates the device, gives
+//! the kernel its addresses on it, and the kernel removes it with the last link.
+//!
 //! # Threads
 //!
 //! | thread | what it does |
@@ -33,6 +36,10 @@
 //! | observers | worker and back | the connections | one page per turn, in the caller's memory |
 //! | housekeeping | program | events | bounded queue that drops the oldest |
 
+#[cfg(feature = "xdp")]
+mod attach;
+#[cfg(feature = "xdp")]
+mod attachment;
 mod barrier;
 mod budget;
 mod capture;
@@ -48,25 +55,35 @@ mod events;
 mod handover;
 mod housekeeping;
 mod idle;
+mod links;
 mod mailbox;
 mod mirror;
+#[cfg(feature = "xdp")]
+mod nic;
+#[cfg(not(feature = "xdp"))]
+mod no_attach;
 mod observer;
+mod opened;
 mod publish;
 mod report;
 mod setup;
 mod stack;
 mod steering;
+mod tap;
+mod tap_config;
 #[cfg(test)]
 mod tests;
 mod waits;
 mod waker;
 mod watch;
 mod worker;
+#[cfg(feature = "xdp")]
+mod xdp_hold;
 
 pub use census::Silent;
 pub use clock::Clock;
 pub use command::Shutdown;
-pub use config::{DadConfig, Queues, Role, StackConfig};
+pub use config::{DadConfig, LinkKind, Queues, Role, StackConfig};
 pub use cores::Cores;
 pub use error::StartError;
 pub use events::{StackEvent, StackEvents};
@@ -74,3 +91,4 @@ pub use idle::IdlePolicy;
 pub use observer::Observer;
 pub use report::{Report, WorkerReport};
 pub use stack::Stack;
+pub use tap_config::TapConfig;

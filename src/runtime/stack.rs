@@ -1,10 +1,9 @@
 //! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when
 //! dropped, so that a start that fails halfway leaves nothing behind.
 
-use std::net::{IpAddr, UdpSocket};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::barrier::WorkerBarrier;
@@ -16,23 +15,22 @@ use super::control::{ControlError, ControlServer, ControlSocket};
 use super::error::StartError;
 use super::events::{EventSender, StackEvents, channel};
 use super::handover::HandoverQueues;
-use super::housekeeping::{ClaimAddress, Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::housekeeping::{Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::links::{self, Interface};
 use super::mailbox::Mailbox;
 use super::mirror::{Change, Mirror};
 use super::observer::Observer;
+use super::opened::Hold;
 use super::report::Report;
 use super::setup::Plan;
-use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
 use super::waker::Waker;
 use super::watch::Watch;
 use super::worker::{EndMark, MakeService, Seed};
 use crate::link::Link;
-use crate::link::xsk::Bound;
 use crate::shard::{ConnInfo, Service, ServiceWaker, Shard};
 use crate::time::Duration;
-use crate::wire::ndp;
-use crate::xdp::{self, Attachment, Program};
+use crate::xdp;
 
 /// Interval at which [`Stack::start`] checks whether the services have started, ms.
 const START_POLL_MS: u64 = 5;
@@ -59,12 +57,8 @@ pub struct Stack {
     #[cfg(feature = "control")]
     control: Vec<ControlServer>,
     mirror: Option<Mirror>,
-    program: Arc<Mutex<Program>>,
-    attachment: Option<Attachment>,
-    rss_guard: Option<RssGuard>,
-    _offload_guard: Option<OffloadGuard>,
+    pub(super) hold: Hold,
     handles: Vec<WorkerHandle>,
-    bound: Vec<Bound>,
     notes: Vec<String>,
     events: StackEvents,
     interface_removed: Arc<AtomicBool>,
@@ -83,33 +77,26 @@ impl Stack {
         service: impl Fn(usize) -> Box<dyn Service> + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
         let service: MakeService = Arc::new(service);
-        let mut plan = Plan::make(config)?;
-        let mut notes = Vec::new();
-        // Before the program: with LRO on, drivers refuse it.
-        let offload_guard = plan.disable_offloads(&mut notes);
-        let (mut program, fallbacks) = plan.attach_program()?;
-        notes.extend(fallbacks);
-        let stamped = program.attachment().is_some_and(|attachment| attachment.hints.stamp);
-        let rss_guard = plan.settle_queues(&mut notes);
-        let opened = plan.open_links(&mut program)?;
-        notes.extend(opened.notes);
-        notes.extend(plan.core_problems());
+        let interface = Interface::find(config)?;
+        let plan = Plan::make(config)?;
+        let mut opened = interface.open(&plan)?;
+        opened.notes.extend(plan.core_problems());
         let housekeeping_waker = new_waker()?;
         let wakers: Vec<_> =
             (0..opened.links.len()).map(|_| new_waker()).collect::<Result<_, _>>()?;
         let mailboxes = new_mailboxes(&wakers, &housekeeping_waker);
         let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
-        let handover = Arc::new(HandoverQueues::new(wakers, plan.frame_max()));
+        let handover = Arc::new(HandoverQueues::new(wakers, opened.frame_max()));
         let interface_removed = Arc::new(AtomicBool::new(false));
         let removal = (Arc::clone(&interface_removed), Arc::clone(&housekeeping_waker));
-        let mirror = start_mirror(plan.index(), &mailboxes, removal)?;
+        let mirror = start_mirror(opened.probe.index, &mailboxes, removal)?;
         let budget = plan.budget();
         let mut workers = Vec::new();
-        for (number, link) in opened.links.into_iter().enumerate() {
+        for (number, link) in std::mem::take(&mut opened.links).into_iter().enumerate() {
             let _core = plan.move_to_core_of(number);
             workers.push(Seed {
                 number,
-                shard: wakeable(plan.shard(number, opened.mtu)?, &mailboxes[number]),
+                shard: wakeable(plan.shard(number, &opened)?, &mailboxes[number]),
                 link,
                 service: Arc::clone(&service),
                 mailbox: Arc::clone(&mailboxes[number]),
@@ -117,32 +104,27 @@ impl Stack {
                 barrier: Arc::clone(&barrier),
                 resolver: plan.mirror_wanted().then(|| mirror.resolver()),
                 idle: config.idle,
-                waits: stamped.then(Waits::default),
+                waits: opened.stamped.then(Waits::default),
                 share: plan.share(budget.as_ref()),
             });
         }
-        let groups = plan.join_groups(&mut notes);
-        plan.claim(&mut program)?;
+        links::claim(&plan, &mut opened)?;
+        let watch = opened.watch(config.queues.as_slice());
         let (events_in, events) = channel();
         let mut stack = Self {
             housekeeping: None,
             #[cfg(feature = "control")]
             control: Vec::new(),
             mirror: Some(mirror),
-            attachment: program.attachment().cloned(),
-            program: Arc::new(Mutex::new(program)),
-            rss_guard,
-            _offload_guard: offload_guard,
+            hold: opened.hold,
             handles: Vec::new(),
-            bound: opened.bound,
-            notes,
+            notes: opened.notes,
             events,
             interface_removed,
             observer: Observer::new(&config.interface, config.queues.as_slice(), &mailboxes),
         };
         stack.launch(workers, config)?;
-        let watch = plan.watch(opened.mtu_max);
-        stack.start_housekeeping(watch, groups, events_in, housekeeping_waker)?;
+        stack.start_housekeeping(watch, events_in, housekeeping_waker)?;
         stack.await_services(config)?;
         Ok(stack)
     }
@@ -176,7 +158,6 @@ impl Stack {
     fn start_housekeeping(
         &mut self,
         watch: Watch,
-        groups: Option<UdpSocket>,
         events: EventSender,
         waker: Arc<Waker>,
     ) -> Result<(), StartError> {
@@ -187,7 +168,7 @@ impl Stack {
             mailboxes: self.handles.iter().map(|handle| Arc::clone(&handle.mailbox)).collect(),
             watch,
             probe: Box::new(move || xdp::probe(&probed).ok()),
-            claim: self.claim_address(groups),
+            claim: self.hold.claim_address(),
             interface_removed: Arc::clone(&self.interface_removed),
             events,
             probe_every: PROBE_EVERY,
@@ -196,24 +177,6 @@ impl Stack {
             .map_err(StartError::system("starting the housekeeping thread"))?;
         self.housekeeping = Some(thread);
         Ok(())
-    }
-
-    /// Returns what makes an address of autoconfiguration ours: the program redirects it, and its
-    /// multicast group is joined (see [`Plan::join_groups`]) on the socket that holds the groups of
-    /// the others.
-    fn claim_address(&self, groups: Option<UdpSocket>) -> ClaimAddress {
-        let program = Arc::clone(&self.program);
-        let index = self.attachment.as_ref().map(|attachment| attachment.index);
-        Box::new(move |address| {
-            let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
-            let claimed = program.claim_address(address).map_err(|error| error.to_string());
-            if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &groups, index) {
-                // On failure a NIC may filter the group, so that neighbours do not find the
-                // address.
-                let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
-            }
-            claimed
-        })
     }
 
     /// Waits for duplicate address detection, for the routers where addresses come from them, and
@@ -239,16 +202,6 @@ impl Stack {
             }
             None => Ok(()),
         }
-    }
-
-    /// Returns how the program is attached.
-    pub const fn attachment(&self) -> Option<&Attachment> {
-        self.attachment.as_ref()
-    }
-
-    /// Returns how the socket of each worker is bound.
-    pub fn bound(&self) -> &[Bound] {
-        &self.bound
     }
 
     /// Returns what a user should know about the start: fallbacks, and problems with their
@@ -353,10 +306,7 @@ impl Stack {
         #[cfg(feature = "control")]
         self.control.clear();
         self.mirror = None;
-        // Before the sockets: a frame redirected to a closed socket is lost.
-        self.program.lock().unwrap_or_else(PoisonError::into_inner).detach();
-        // After the program: some drivers remove queues of their own with it.
-        self.rss_guard = None;
+        self.hold.release();
         links
     }
 }

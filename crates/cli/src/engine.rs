@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use linerate::metrics::Event;
-use linerate::runtime::{Shutdown, Stack, StackConfig, StartError, WorkerReport};
+use linerate::runtime::{
+    LinkKind, Shutdown, Stack, StackConfig, StartError, TapConfig, WorkerReport,
+};
 use linerate::time::Duration as Span;
 
 use super::control::ControlOption;
@@ -28,7 +30,7 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let make_service = Arc::clone(&job.make_service);
     let control = ControlOption::open(job.options.control.as_ref())?;
     let mut stack = Stack::start(&config, move |worker| make_service(worker))
-        .map_err(|error| explain(&config.interface, &error))?;
+        .map_err(|error| explain(&config, &error))?;
     announce(&config, &stack);
     if let Some(Err(error)) = control.map(|socket| stack.serve_control(socket)) {
         eprintln!("note: {error}");
@@ -63,6 +65,25 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
 
 /// Prints the modes in use, and the notes of the stack.
 fn announce(config: &StackConfig, stack: &Stack) {
+    match &config.link {
+        LinkKind::Tap(tap) => announce_tap(config, tap),
+        _ => announce_xdp(config, stack),
+    }
+    for note in stack.notes() {
+        eprintln!("note: {note}");
+    }
+}
+
+fn announce_tap(config: &StackConfig, tap: &TapConfig) {
+    let kernel = tap.kernel_addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}"));
+    let kernel = match &kernel.collect::<Vec<_>>()[..] {
+        [] => "no address".to_owned(),
+        addresses => addresses.join(", "),
+    };
+    eprintln!("{}: TAP device, the kernel has {kernel} there", config.interface);
+}
+
+fn announce_xdp(config: &StackConfig, stack: &Stack) {
     let mut mode = stack.attachment().map_or("none", |it| it.mode.name()).to_owned();
     let hints = stack.attachment().map(|attachment| attachment.hints).unwrap_or_default();
     if !hints.is_empty() {
@@ -77,9 +98,6 @@ fn announce(config: &StackConfig, stack: &Stack) {
         })
         .collect();
     eprintln!("{}: XDP program {mode}, {}", config.interface, bound.join(", "));
-    for note in stack.notes() {
-        eprintln!("note: {note}");
-    }
 }
 
 /// Formats the counters of one queue as a line.
@@ -98,8 +116,12 @@ fn figures(worker: &WorkerReport) -> String {
 }
 
 /// Turns a failed start into a failure of the command line.
-fn explain(interface: &str, error: &StartError) -> Failure {
+fn explain(config: &StackConfig, error: &StartError) -> Failure {
+    let interface = &config.interface;
     let tried = format!("cannot start the stack on {interface}");
-    let remedy = format!("run `linerate check --interface {interface}`");
+    let remedy = match config.link {
+        LinkKind::Tap(_) => "run it inside `unshare -rn`, or as root".to_owned(),
+        _ => format!("run `linerate check --interface {interface}`"),
+    };
     Failure::new(tried, error, remedy)
 }
