@@ -20,7 +20,7 @@ mod address;
 mod drain;
 mod error;
 mod executor;
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
 mod program;
 mod remote;
 pub mod ring;
@@ -34,7 +34,7 @@ mod traits;
 pub use address::ToAddress;
 pub use drain::{draining, is_draining};
 pub use executor::Executor;
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
 pub use program::{Outcome, ProgramError, Runtime, run};
 pub use remote::{Handle, RemoteJoinHandle, RemoteListener, RemoteStream, block_on};
 pub use task::{JoinError, JoinHandle, spawn, worker, yield_now};

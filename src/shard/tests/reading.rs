@@ -81,7 +81,7 @@ fn a_peek_takes_nothing_and_consume_takes_at_most_what_is_there() {
     stream.consume(40);
     assert_eq!(stream.peek(), [contents(40, 100), vec![]]);
     stream.consume(usize::MAX);
-    assert_eq!(stream.peek(), [vec![], vec![]]);
+    assert_eq!(stream.peek(), [Vec::<u8>::new(), Vec::new()]);
     stream.delivers(10);
     assert_eq!(stream.peek(), [contents(100, 110), vec![]]);
 }
