@@ -228,10 +228,15 @@ impl Io for Engine {
     }
 
     fn listen(&mut self, config: &ListenerConfig) -> Result<ListenerId, ListenError> {
-        self.open_listener(*config)
+        let listener = self.open_listener(*config)?;
+        self.service.ports.push_back((config.port, true));
+        Ok(listener)
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
+        if let Some(config) = self.tcp.listeners.config(listener) {
+            self.service.ports.push_back((config.port, false));
+        }
         self.tcp.listeners.close(listener);
     }
 
