@@ -168,7 +168,7 @@ enum Tolerance {
     ArpCorruption,
     /// One of the two sides may close early.
     EarlyClose,
-    /// A host crashed or hit one of its limits.
+    /// A host crashed, drained or hit one of its limits.
     AnyEnd,
 }
 
@@ -179,7 +179,7 @@ fn tolerance(
     number: usize,
 ) -> Tolerance {
     let plan = &scenario.conversations[number];
-    if scenario.has_crash() {
+    if scenario.has_crash() || scenario.has_drain() {
         return Tolerance::AnyEnd;
     }
     if let Some(target) = plan.dead_target {

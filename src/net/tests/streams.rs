@@ -4,7 +4,7 @@ use super::support::{SERVER, pair};
 use crate::net::{TcpListener, TcpStream, copy, spawn};
 
 pub(super) async fn echo() {
-    let mut listener = TcpListener::bind(SERVER).await.expect("a free port");
+    let listener = TcpListener::bind(SERVER).await.expect("a free port");
     while let Ok((mut stream, _)) = listener.accept().await {
         spawn(async move {
             let (mut read, mut write) = stream.split();
