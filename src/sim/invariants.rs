@@ -5,7 +5,7 @@ use super::ledger::{Conversation, End, Ledger, Side};
 use super::scenario::{DeadTarget, HostPlan, Scenario};
 use super::world::World;
 use crate::metrics::Event;
-use crate::shard::CloseReason;
+use crate::shard::{CloseReason, ConnInfo};
 use crate::tcp::{Info, Phase, SeqNum};
 
 /// The state of one side after the previous step.
@@ -320,7 +320,9 @@ pub(super) fn nothing_left(world: &World, scenario: &Scenario) -> Result<(), Str
                 ("frames in flight", link.accounting().tx_posted),
             ];
             if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
-                return Err(format!("host {host}.{worker}: {count} {what} left"));
+                let ends = |info: ConnInfo| format!("\n  {} {} {}", info.local, info.remote, info.state);
+                let list: String = shard.list().map(ends).collect();
+                return Err(format!("host {host}.{worker}: {count} {what} left{list}"));
             }
         }
     }

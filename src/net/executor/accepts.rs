@@ -106,6 +106,11 @@ impl Accepts {
         if was_woken && !queue.waiting.is_empty() { queue.next_waker() } else { None }
     }
 
+    /// Returns the number of connections that wait.
+    pub(in crate::net) fn waiting(&self, listener: ListenerId) -> usize {
+        self.queues.get(&listener).map_or(0, |queue| queue.waiting.len())
+    }
+
     /// Returns the number of connections reset because the queue was full.
     pub(in crate::net) fn refused(&self, listener: ListenerId) -> u64 {
         self.queues.get(&listener).map_or(0, |queue| queue.refused)

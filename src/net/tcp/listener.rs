@@ -146,6 +146,11 @@ impl TcpListener {
         self.listener
     }
 
+    /// Returns the number of connections that wait to be accepted.
+    pub fn waiting(&self) -> usize {
+        self.core.accepts.borrow().waiting(self.listener)
+    }
+
     /// Returns the number of connections reset because too many waited to be accepted.
     pub fn refused(&self) -> u64 {
         self.core.accepts.borrow().refused(self.listener)

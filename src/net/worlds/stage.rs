@@ -11,7 +11,6 @@ use crate::net::executor::waiters::Waiters;
 use crate::rng::Rng;
 use crate::shard::ConnId;
 use crate::sim::{End, Place, Scenario, SharedLedger};
-use crate::time::Duration;
 
 /// The acts of a play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,11 +68,6 @@ impl Stage {
     /// on those of another.
     pub(super) fn rng(&self, purpose: u64) -> Rng {
         Rng::new(self.scenario.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ purpose)
-    }
-
-    /// Returns the time from the start of the world until the storm is over.
-    pub(super) fn heals_at(&self) -> Duration {
-        self.scenario.heals_at()
     }
 
     pub(super) fn violated(&self, what: impl FnOnce() -> String) {
