@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => StackConfig::tap("tap0", vec![("10.0.0.2".parse()?, 24)]),
     };
     net::run(&config, async |_worker| -> std::io::Result<()> {
-        let mut listener = TcpListener::bind("0.0.0.0:7").await?;
+        let listener = TcpListener::bind("0.0.0.0:7").await?;
         println!("ready");
         loop {
             let (mut stream, _peer) = listener.accept().await?;

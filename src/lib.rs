@@ -17,7 +17,7 @@
 //!
 //! let config = StackConfig::new("eth0", vec![("10.0.0.2".parse()?, 24)]);
 //! net::run(&config, async |_worker| -> std::io::Result<()> {
-//!     let mut listener = TcpListener::bind("0.0.0.0:7").await?;
+//!     let listener = TcpListener::bind("0.0.0.0:7").await?;
 //!     loop {
 //!         let (mut stream, _peer) = listener.accept().await?;
 //!         spawn(async move {

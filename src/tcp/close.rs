@@ -55,7 +55,9 @@ impl Connection {
         if self.phase.is_last() {
             // The exchange of FINs is complete: no reset is needed, and the close reason is set.
             self.phase = Phase::Closed;
-            return self.discard_unread(env);
+            self.discard_unread(env);
+            // The end of a TIME-WAIT is reported when it moves to its table, which does not come.
+            return self.notify_closed_when_drained();
         }
         self.reset(env, CloseReason::Aborted);
     }

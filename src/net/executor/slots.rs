@@ -125,7 +125,6 @@ impl Slots {
     }
 
     /// Returns the number of connections that streams own, ended ones included.
-    #[cfg(test)]
     pub(in crate::net) fn owned(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_owned()).count() + self.ended.len()
     }

@@ -298,12 +298,23 @@ impl TcpStream {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn departure(&self) -> Departure {
-        if self.core.is_panicking.get() {
-            return Departure::Abort;
+    /// Returns true while a task that has panicked is unwound or dropped.
+    fn is_panicking(&self) -> bool {
+        self.core.is_panicking.get() || std::thread::panicking()
+    }
+
+    /// Resets the connection if the task that drops a half of it has panicked: what its peer has
+    /// received must not look complete.
+    pub(in crate::net) fn abort_in_panic(&self) {
+        if self.is_panicking() {
+            self.core.leave(self.conn, Departure::Abort);
         }
-        let mut lingers = self.core.lingers.borrow_mut();
-        match lingers.remove(&self.conn) {
+    }
+
+    fn departure(&self) -> Departure {
+        let linger = self.core.lingers.borrow_mut().remove(&self.conn);
+        match linger {
+            _ if self.is_panicking() => Departure::Abort,
             None => Departure::Close,
             Some(Duration::ZERO) => Departure::Abort,
             Some(span) => Departure::CloseWithin(span),
