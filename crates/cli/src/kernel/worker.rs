@@ -285,6 +285,10 @@ impl Io for Worker {
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
         let Some(socket) = self.socket_mut(conn) else { return 0 };
         match socket.read(buffer) {
+            Outcome::Bytes(0) if socket.readable && socket.budget_is_spent() => {
+                self.defer(conn);
+                0
+            }
             Outcome::Bytes(bytes) => bytes,
             Outcome::End => {
                 if !socket.peer_closed {
@@ -417,8 +421,18 @@ impl Io for Worker {
         match self.socket(conn) {
             None => Status::Stale,
             Some(socket) if socket.connecting => Status::Opening,
-            Some(socket) => Status::Open { peer_closed: socket.peer_closed },
+            // Until a read has returned the end of the stream, more may be left to read.
+            Some(socket) => Status::Open { peer_closed: socket.peer_closed && !socket.readable },
         }
+    }
+
+    fn endpoints(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)> {
+        let stream = &self.socket(conn)?.stream;
+        Some((stream.local_addr().ok()?, stream.peer_addr().ok()?))
+    }
+
+    fn report_panic(&mut self, message: &str) {
+        eprintln!("linerate: a task panicked, and its connections were reset: {message}");
     }
 
     fn user_data(&self, conn: ConnId) -> u64 {
