@@ -3,7 +3,7 @@
 //! Owns the edge-triggered readiness, the bounded staging buffer for bytes that a short write left
 //! over, and the byte budget per turn. Knows nothing of services and slabs.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use linerate::time::Instant;
@@ -177,12 +177,44 @@ impl Socket {
         Outcome::Bytes(accepted)
     }
 
-    fn write_or_stage(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.nodelay_set {
-            self.nodelay_set = true;
-            // If the connection has failed, the write below returns the error.
-            let _ = self.stream.set_nodelay(true);
+    /// Writes the slices with one system call, and stages the rest, if there is room for all of
+    /// them; otherwise one after the other. Returns the bytes accepted.
+    pub(super) fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> Outcome {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total <= self.room() {
+            return match self.write_or_stage_all(slices, total) {
+                Ok(()) => Outcome::Bytes(total),
+                Err(error) => Outcome::Failed(error),
+            };
         }
+        let mut accepted = 0;
+        for slice in slices {
+            match self.write(slice) {
+                Outcome::Bytes(bytes) => accepted += bytes,
+                outcome => return outcome,
+            }
+        }
+        Outcome::Bytes(accepted)
+    }
+
+    fn write_or_stage_all(&mut self, slices: &[IoSlice<'_>], total: usize) -> io::Result<()> {
+        self.set_nodelay();
+        self.write_left -= total;
+        let mut written = match self.stream.write_vectored(slices) {
+            Ok(written) => written,
+            Err(error) if would_block(&error) => 0,
+            Err(error) => return Err(error),
+        };
+        for slice in slices {
+            let of_slice = written.min(slice.len());
+            self.staged.extend_from_slice(&slice[of_slice..]);
+            written -= of_slice;
+        }
+        Ok(())
+    }
+
+    fn write_or_stage(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.set_nodelay();
         self.write_left -= bytes.len();
         match self.stream.write(bytes) {
             Ok(written) => self.staged.extend_from_slice(&bytes[written..]),
@@ -190,6 +222,14 @@ impl Socket {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn set_nodelay(&mut self) {
+        if !self.nodelay_set {
+            self.nodelay_set = true;
+            // If the connection has failed, the next write returns the error.
+            let _ = self.stream.set_nodelay(true);
+        }
     }
 
     /// Returns true if staged bytes wait for room in the socket.

@@ -84,7 +84,8 @@ impl Watch {
         Answering(Rc::clone(self))
     }
 
-    /// Notes that the send buffer has taken all that hyper has.
+    /// Notes that the send buffer has taken all that hyper has. A head that has begun behind the
+    /// last request counts as idle until more of it comes: hyper does not say that it has a part.
     pub(super) fn on_flushed(&self, now: Instant) {
         if self.phase.get() == Phase::Busy && self.answers.get() == 0 {
             self.enter(Phase::Idle, now);
