@@ -84,7 +84,7 @@ impl TcpListener {
     }
 
     /// Sets how many connections may wait to be accepted; those waiting already stay.
-    pub fn set_backlog(&mut self, connections: usize) {
+    pub fn set_backlog(&self, connections: usize) {
         self.core.accepts.borrow_mut().set_limit(self.listener, connections);
     }
 

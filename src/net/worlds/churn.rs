@@ -37,7 +37,7 @@ pub(super) fn begin(stage: &Rc<Stage>, place: Place) {
 /// Listens for a while, several times, and accepts some of what comes.
 async fn listen(stage: Rc<Stage>, place: Place, mut rng: Rng) {
     for _ in 0..rng.below(4) {
-        let mut listener =
+        let listener =
             match TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))).await {
                 Ok(listener) => listener,
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
