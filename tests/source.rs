@@ -49,7 +49,7 @@ const MAY_READ_CLOCKS: &[&str] =
 /// Files that may start threads, share data between them, or sleep: the two ends of an in-memory
 /// link may live in two threads, the taps of all workers write one file, a bind waits for a queue
 /// that was just released, other threads wake a service and its tasks, packetdrill calls block on a
-/// second thread.
+/// second thread; the examples wait for signals, and their proxy has a thread for kernel sockets.
 const MAY_HAVE_THREADS: &[&str] = &[
     "src/runtime/",
     "crates/cli/src/",
@@ -59,6 +59,8 @@ const MAY_HAVE_THREADS: &[&str] = &[
     "src/net/",
     "src/shard/flow/service_waker.rs",
     "src/shard/tests/waking.rs",
+    "crates/examples/src/launch.rs",
+    "crates/examples/src/proxy.rs",
     "crates/packetdrill/src/adapter.rs",
     "crates/packetdrill/src/ffi/stacks.rs",
 ];
@@ -95,7 +97,7 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>) {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    for folder in ["src", "crates/cli/src", "crates/packetdrill/src"] {
+    for folder in ["src", "crates/cli/src", "crates/examples/src", "crates/packetdrill/src"] {
         collect(&root.join(folder), &mut paths);
     }
     paths.sort();
