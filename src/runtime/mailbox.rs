@@ -104,8 +104,8 @@ impl Mailbox {
         self.housekeeping.wake();
     }
 
-    /// Reports a listener that a service opened or closed. Returns false, and reports nothing, while
-    /// the queue is full.
+    /// Reports a listener that a service opened or closed. Returns false, and reports nothing,
+    /// while the queue is full.
     #[must_use = "a report that finds no room is repeated"]
     pub(super) fn report_port(&self, port: u16, is_open: bool) -> bool {
         let is_reported = self.ports.push((port, is_open)).is_ok();

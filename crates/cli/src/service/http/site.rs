@@ -18,7 +18,7 @@ pub(crate) struct Timeouts {
     pub idle: Duration,
 }
 
-/// What a server serves, and to whom.
+/// The content of a server, and the hosts that it serves.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     /// The resource.

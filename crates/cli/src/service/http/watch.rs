@@ -23,12 +23,12 @@ pub(super) enum Phase {
     Idle,
 }
 
-/// What a connection is waiting for, and since when.
+/// The event that a connection waits for, and since when.
 #[derive(Debug)]
 pub(super) struct Watch {
     phase: Cell<Phase>,
-    /// Start of the phase, or the last progress of a busy connection. The first head starts with the
-    /// connection.
+    /// Start of the phase, or the last progress of a busy connection. The first head starts with
+    /// the connection.
     since: Cell<Instant>,
     /// Number of responses that hyper has not taken in full.
     answers: Cell<u32>,
