@@ -137,10 +137,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let sum = run_all(options, seed)?;
     let took = started.elapsed().as_secs_f64();
     if options.json {
+        let failed = sum.failed.iter().map(|it| violation_json(options.programs, it));
+        let failed: Vec<_> = failed.collect();
         output::print_json(&json!({
             "seed": seed,
             "runs": options.runs,
-            "failed": sum.failed.iter().map(|it| violation_json(options.programs, it)).collect::<Vec<_>>(),
+            "failed": failed,
             "frames": sum.frames,
             "bytes": sum.bytes,
             "conversations": sum.conversations,
