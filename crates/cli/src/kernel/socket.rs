@@ -193,6 +193,9 @@ impl Socket {
                 Outcome::Bytes(bytes) => accepted += bytes,
                 outcome => return outcome,
             }
+            if self.room() == 0 {
+                break;
+            }
         }
         Outcome::Bytes(accepted)
     }
@@ -275,4 +278,42 @@ impl Socket {
 
 fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_arrive_in_order_though_the_socket_takes_only_a_part_of_them() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is up");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
+        let near = near.expect("it listens");
+        near.set_nonblocking(true).expect("a socket");
+        let (mut far, _) = listener.accept().expect("it has connected");
+        let mut socket = Socket::accepted(TcpStream::from_std(near));
+        let (mut sent, mut turn) = (Vec::new(), 0);
+        while !socket.is_staging() {
+            turn += 1;
+            socket.enter_turn(turn);
+            let parts = [vec![turn as u8; 100], Vec::new(), vec![!turn as u8; 50_000]];
+            let slices = parts.each_ref().map(|part| IoSlice::new(part.as_slice()));
+            let Outcome::Bytes(accepted) = socket.write_slices(&slices) else {
+                panic!("the connection has failed");
+            };
+            assert_eq!(accepted, 50_100);
+            sent.extend(parts.concat());
+        }
+        let expected = sent.len();
+        let reading = std::thread::spawn(move || {
+            let mut received = vec![0; expected];
+            far.read_exact(&mut received).expect("all of it arrives");
+            received
+        });
+        while socket.is_staging() {
+            socket.unstage().expect("the connection is open");
+            std::thread::yield_now();
+        }
+        assert!(reading.join().expect("the reader does not panic") == sent);
+    }
 }
