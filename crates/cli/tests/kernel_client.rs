@@ -230,6 +230,27 @@ fn http_serves_curl_and_wrk() {
 }
 
 #[test]
+fn http_finishes_the_responses_under_way_when_the_server_stops() {
+    let net = Net::new();
+    let mut server = serve(&net, "--body-bytes 20M");
+    net.on_right(move || {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let [mut idle, mut busy] = [(); 2].map(|()| connect(at(LEFT_OWN.into(), 80)));
+        idle.write_all(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").expect("the server reads");
+        idle.read_exact(&mut [0; 12]).expect("an answer");
+        busy.write_all(request).expect("the server reads");
+        busy.read_exact(&mut [0; 1000]).expect("a part of the answer");
+        let reading = std::thread::spawn(move || {
+            read_to_end(&mut idle);
+            read_to_end(&mut busy).len()
+        });
+        assert_eq!(server.stop(), Some(0), "a clean stop");
+        let bytes = reading.join().expect("both connections end with a FIN");
+        assert!(bytes > (20 << 20) - 1000, "{bytes}");
+    });
+}
+
+#[test]
 fn kernel_traffic_flows_after_the_server_stops_or_is_killed() {
     let net = Net::new();
     let left = net.left();

@@ -297,7 +297,7 @@ mod tests {
             turn += 1;
             socket.enter_turn(turn);
             let parts = [vec![turn as u8; 100], Vec::new(), vec![!turn as u8; 50_000]];
-            let slices = parts.each_ref().map(|part| IoSlice::new(part));
+            let slices = parts.each_ref().map(|part| IoSlice::new(part.as_slice()));
             let Outcome::Bytes(accepted) = socket.write_slices(&slices) else {
                 panic!("the connection has failed");
             };

@@ -69,7 +69,7 @@ fn is_host(text: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
     let decoded = percent_decode(text.as_bytes());
     let is_literal = |byte: &u8| is_name(*byte) || *byte == b'%';
-    !text.is_empty() && decoded.is_some() && text.as_bytes().iter().all(|byte| is_literal(byte))
+    !text.is_empty() && decoded.is_some() && text.as_bytes().iter().all(is_literal)
 }
 
 /// Decodes the path of a request target.
