@@ -56,6 +56,7 @@ impl Part {
     pub(super) fn new(stage: &Rc<Stage>, place: Place, number: usize, side: usize) -> Rc<Self> {
         let mut rng = stage.rng((number as u64) << 8 | (side as u64) << 4);
         let shape = [Shape::Joined, Shape::TwoTasks, Shape::Raced][rng.below(3) as usize];
+        dbg_(|| format!("part {number}.{side} shape {shape:?} at {place:?}"));
         let sides = &stage.ledger.borrow().conversations[number].sides;
         Rc::new(Self {
             stage: Rc::clone(stage),
@@ -75,6 +76,8 @@ impl Part {
     pub(super) fn below(&self, bound: u64) -> u64 {
         self.rng.borrow_mut().below(bound)
     }
+
+    pub(super) fn name(&self) -> String { format!("{}.{}", self.number, self.side) }
 
     pub(super) fn echoes(&self) -> bool {
         self.script.steps.contains(&Step::Echo)
@@ -179,5 +182,11 @@ impl Part {
     pub(super) fn violated(&self, what: &str) {
         let (number, side) = (self.number, self.side);
         self.stage.violated(|| format!("conversation {number}.{side}: {what}"));
+    }
+}
+
+pub(super) fn dbg_(f: impl FnOnce() -> String) {
+    if std::env::var_os("WDEBUG").is_some() {
+        eprintln!("{} {}", if crate::net::executor::current::current().is_some() { now().as_nanos() } else { 0 }, f());
     }
 }

@@ -69,6 +69,7 @@ impl Part {
         let Some(step) = self.script.steps.get(cursor.index).copied() else {
             return Ok(Stepped::Over);
         };
+        super::part::dbg_(|| format!("{} step {step:?} {cursor:?}", self.name()));
         match step {
             Step::Write(all) | Step::WriteUrgent(all) => {
                 if cursor.written < all {
