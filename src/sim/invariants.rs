@@ -320,7 +320,8 @@ pub(super) fn nothing_left(world: &World, scenario: &Scenario) -> Result<(), Str
                 ("frames in flight", link.accounting().tx_posted),
             ];
             if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
-                let ends = |info: ConnInfo| format!("\n  {} {} {}", info.local, info.remote, info.state);
+                let ends =
+                    |info: ConnInfo| format!("\n  {} {} {}", info.local, info.remote, info.state);
                 let list: String = shard.list().map(ends).collect();
                 return Err(format!("host {host}.{worker}: {count} {what} left{list}"));
             }

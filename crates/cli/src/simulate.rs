@@ -165,7 +165,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         [first, ..] => Err(Failure::new(
             format!("simulation failed in {} of {}", sum.failed.len(), worlds(options.runs)),
             format!("the first failing seed is {}", first.seed),
-            format!("reproduce it with `{} --verbose` and report it", command(options.programs, first.seed)),
+            format!(
+                "reproduce it with `{} --verbose` and report it",
+                command(options.programs, first.seed)
+            ),
         )),
     }
 }

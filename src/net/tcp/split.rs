@@ -39,7 +39,10 @@ impl TcpStream {
     /// closes when both are dropped.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let stream = Rc::new(self);
-        (OwnedReadHalf { stream: Some(Rc::clone(&stream)) }, OwnedWriteHalf { stream: Some(stream) })
+        (
+            OwnedReadHalf { stream: Some(Rc::clone(&stream)) },
+            OwnedWriteHalf { stream: Some(stream) },
+        )
     }
 
     pub(in crate::net) const fn stream(&self) -> &Self {

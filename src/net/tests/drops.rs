@@ -183,10 +183,13 @@ fn a_listener_dropped_outside_its_worker_frees_its_port() {
 fn a_stream_may_outlive_its_executor_and_its_world() {
     let kept = Log::default();
     let keeper = Rc::clone(&kept);
-    let mut pair = pair(async || drop(accept_one().await), async move || {
-        let stream = connect().await;
-        keeper.borrow_mut().push(stream);
-    });
+    let mut pair = pair(
+        async || drop(accept_one().await),
+        async move || {
+            let stream = connect().await;
+            keeper.borrow_mut().push(stream);
+        },
+    );
     pair.run();
     let stream = kept.borrow_mut().pop().expect("a connection");
     assert!(stream.try_write(b"x").is_err());

@@ -21,34 +21,40 @@ fn kind<T>(result: io::Result<T>) -> Option<ErrorKind> {
 
 #[test]
 fn opens_that_fail_say_why() {
-    let mut pair = pair(async || drop(accept_one().await), async || {
-        let refused = TcpStream::connect("10.0.0.1:9").await;
-        assert_eq!(kind(refused), Some(ErrorKind::ConnectionRefused));
-        let no_host = TcpStream::connect("10.0.0.99:7").await;
-        assert_eq!(kind(no_host), Some(ErrorKind::HostUnreachable));
-        let no_route = TcpStream::connect("192.0.2.1:7").await;
-        assert_eq!(kind(no_route), Some(ErrorKind::NetworkUnreachable));
-        let foreign = TcpSocket::new().bind([10, 0, 0, 77]).connect(SERVER).await;
-        assert_eq!(kind(foreign), Some(ErrorKind::AddrNotAvailable));
-        let name = TcpStream::connect("server:7").await;
-        assert_eq!(kind(name), Some(ErrorKind::InvalidInput));
-    });
+    let mut pair = pair(
+        async || drop(accept_one().await),
+        async || {
+            let refused = TcpStream::connect("10.0.0.1:9").await;
+            assert_eq!(kind(refused), Some(ErrorKind::ConnectionRefused));
+            let no_host = TcpStream::connect("10.0.0.99:7").await;
+            assert_eq!(kind(no_host), Some(ErrorKind::HostUnreachable));
+            let no_route = TcpStream::connect("192.0.2.1:7").await;
+            assert_eq!(kind(no_route), Some(ErrorKind::NetworkUnreachable));
+            let foreign = TcpSocket::new().bind([10, 0, 0, 77]).connect(SERVER).await;
+            assert_eq!(kind(foreign), Some(ErrorKind::AddrNotAvailable));
+            let name = TcpStream::connect("server:7").await;
+            assert_eq!(kind(name), Some(ErrorKind::InvalidInput));
+        },
+    );
     pair.run();
 }
 
 #[test]
 fn binds_that_fail_say_why() {
-    let mut pair = pair(async || {}, async || {
-        let first = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
-        let used = TcpListener::bind("0.0.0.0:80").await;
-        assert_eq!(kind(used), Some(ErrorKind::AddrInUse));
-        let foreign = TcpListener::bind("10.0.0.77:81").await;
-        assert_eq!(kind(foreign), Some(ErrorKind::AddrNotAvailable));
-        assert_eq!(kind(TcpListener::bind("0.0.0.0:0").await), Some(ErrorKind::InvalidInput));
-        assert_eq!(kind(TcpListener::bind("port 80").await), Some(ErrorKind::InvalidInput));
-        drop(first);
-        TcpListener::bind("0.0.0.0:80").await.expect("a free port");
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            let first = TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+            let used = TcpListener::bind("0.0.0.0:80").await;
+            assert_eq!(kind(used), Some(ErrorKind::AddrInUse));
+            let foreign = TcpListener::bind("10.0.0.77:81").await;
+            assert_eq!(kind(foreign), Some(ErrorKind::AddrNotAvailable));
+            assert_eq!(kind(TcpListener::bind("0.0.0.0:0").await), Some(ErrorKind::InvalidInput));
+            assert_eq!(kind(TcpListener::bind("port 80").await), Some(ErrorKind::InvalidInput));
+            drop(first);
+            TcpListener::bind("0.0.0.0:80").await.expect("a free port");
+        },
+    );
     pair.run();
 }
 
@@ -106,14 +112,19 @@ fn a_writer_learns_of_a_lost_peer_although_data_is_unread() {
 
 #[test]
 fn nothing_works_outside_the_tasks_of_a_worker() {
-    assert_eq!(kind(TcpListener::with_config(&crate::shard::ListenerConfig::on_port(7))),
-        Some(ErrorKind::NotConnected));
+    assert_eq!(
+        kind(TcpListener::with_config(&crate::shard::ListenerConfig::on_port(7))),
+        Some(ErrorKind::NotConnected)
+    );
     let kept = Log::default();
     let keeper = Rc::clone(&kept);
-    let mut pair = pair(async || drop(accept_one().await), async move || {
-        keeper.borrow_mut().push(connect().await);
-        sleep(Duration::from_secs(1000)).await;
-    });
+    let mut pair = pair(
+        async || drop(accept_one().await),
+        async move || {
+            keeper.borrow_mut().push(connect().await);
+            sleep(Duration::from_secs(1000)).await;
+        },
+    );
     pair.run_for(millis(10));
     let stream = kept.borrow_mut().pop().expect("a connection");
     assert_eq!(kind(stream.try_read(&mut [0; 8])), Some(ErrorKind::NotConnected));

@@ -70,11 +70,15 @@ fn each_worker_of_a_host_has_its_own_executor() {
         })
         .collect();
     world.add_host(&host_config, services);
-    let client = add(&mut world, 2, Executor::new(async || {
-        for _ in 0..20 {
-            connect().await.read_exact(&mut [0; 1]).await.expect("a byte");
-        }
-    }));
+    let client = add(
+        &mut world,
+        2,
+        Executor::new(async || {
+            for _ in 0..20 {
+                connect().await.read_exact(&mut [0; 1]).await.expect("a byte");
+            }
+        }),
+    );
     assert!(world.run(millis(10_000), |world| world.host(client).has_stopped(0)));
     assert!(served.borrow().contains(&0) && served.borrow().contains(&1));
 }
@@ -107,16 +111,20 @@ fn an_executor_lives_beside_another_service() {
     });
     let mux = ServiceMux::new(vec![Box::new(Daytime), Box::new(server)]);
     world.add_host(&host_config, vec![Box::new(mux)]);
-    let client = add(&mut world, 2, Executor::new(async || {
-        for _ in 0..3 {
-            let mut line = Vec::new();
-            let mut daytime = TcpStream::connect("10.0.0.1:13").await.expect("a service");
-            daytime.read_to_end(&mut line).await.expect("a line");
-            assert_eq!(line, b"a line");
-            let mut stream = connect().await;
-            stream.write_all(b"hello").await.expect("room");
-            stream.read_exact(&mut [0; 5]).await.expect("an echo");
-        }
-    }));
+    let client = add(
+        &mut world,
+        2,
+        Executor::new(async || {
+            for _ in 0..3 {
+                let mut line = Vec::new();
+                let mut daytime = TcpStream::connect("10.0.0.1:13").await.expect("a service");
+                daytime.read_to_end(&mut line).await.expect("a line");
+                assert_eq!(line, b"a line");
+                let mut stream = connect().await;
+                stream.write_all(b"hello").await.expect("room");
+                stream.read_exact(&mut [0; 5]).await.expect("an echo");
+            }
+        }),
+    );
     assert!(world.run(millis(10_000), |world| world.host(client).has_stopped(0)));
 }

@@ -158,20 +158,23 @@ fn a_peek_takes_nothing() {
 
 #[test]
 fn try_read_and_try_write_do_not_wait() {
-    let mut pair = pair(async || drop(sleepy().await), async || {
-        let mut stream = connect().await;
-        let nothing = stream.try_read(&mut [0; 8]).expect_err("nothing was sent");
-        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
-        let full = loop {
-            if let Err(error) = stream.try_write(&[0; 100_000]) {
-                break error;
-            }
-        };
-        assert_eq!(full.kind(), ErrorKind::WouldBlock);
-        stream.readable().await.expect("a byte");
-        assert_eq!(stream.try_read(&mut [0; 8]).expect("a byte"), 1);
-        assert_eq!(stream.read(&mut []).await.expect("an empty read"), 0);
-    });
+    let mut pair = pair(
+        async || drop(sleepy().await),
+        async || {
+            let mut stream = connect().await;
+            let nothing = stream.try_read(&mut [0; 8]).expect_err("nothing was sent");
+            assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+            let full = loop {
+                if let Err(error) = stream.try_write(&[0; 100_000]) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::WouldBlock);
+            stream.readable().await.expect("a byte");
+            assert_eq!(stream.try_read(&mut [0; 8]).expect("a byte"), 1);
+            assert_eq!(stream.read(&mut []).await.expect("an empty read"), 0);
+        },
+    );
     pair.run();
 }
 

@@ -27,21 +27,24 @@ impl Drop for Bomb {
 
 #[test]
 fn a_handle_returns_the_output_of_its_task_or_why_there_is_none() {
-    let mut pair = pair(async || {}, async || {
-        assert_eq!(spawn(async { 7 }).await.expect("an output"), 7);
-        let endless = spawn(pending::<()>());
-        yield_now().await;
-        assert!(!endless.is_finished());
-        endless.abort();
-        assert!(endless.is_finished());
-        assert!(matches!(endless.await, Err(JoinError::Cancelled)));
-        let ended = spawn(async { 7 });
-        yield_now().await;
-        ended.abort();
-        assert_eq!(ended.await.expect("it had ended"), 7);
-        let outer = spawn(async { spawn(async { 8 }).await.expect("an output") });
-        assert_eq!(outer.await.expect("an output"), 8);
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            assert_eq!(spawn(async { 7 }).await.expect("an output"), 7);
+            let endless = spawn(pending::<()>());
+            yield_now().await;
+            assert!(!endless.is_finished());
+            endless.abort();
+            assert!(endless.is_finished());
+            assert!(matches!(endless.await, Err(JoinError::Cancelled)));
+            let ended = spawn(async { 7 });
+            yield_now().await;
+            ended.abort();
+            assert_eq!(ended.await.expect("it had ended"), 7);
+            let outer = spawn(async { spawn(async { 8 }).await.expect("an output") });
+            assert_eq!(outer.await.expect("an output"), 8);
+        },
+    );
     pair.run();
 }
 
@@ -49,24 +52,27 @@ fn a_handle_returns_the_output_of_its_task_or_why_there_is_none() {
 fn an_aborted_task_drops_what_it_owns_and_a_dropped_handle_lets_it_go_on() {
     let dropped = Rc::new(());
     let (kept, counted) = (Rc::clone(&dropped), Rc::clone(&dropped));
-    let mut pair = pair(async || {}, async move || {
-        let task = spawn(async move {
-            let _kept = kept;
-            pending::<()>().await;
-        });
-        sleep(millis(1)).await;
-        task.abort();
-        sleep(millis(1)).await;
-        assert_eq!(Rc::strong_count(&counted), 2, "the test and this future own it");
-        let log = Log::default();
-        let writer = Rc::clone(&log);
-        drop(spawn(async move {
+    let mut pair = pair(
+        async || {},
+        async move || {
+            let task = spawn(async move {
+                let _kept = kept;
+                pending::<()>().await;
+            });
             sleep(millis(1)).await;
-            writer.borrow_mut().push("went on");
-        }));
-        sleep(millis(2)).await;
-        assert_eq!(*log.borrow(), ["went on"]);
-    });
+            task.abort();
+            sleep(millis(1)).await;
+            assert_eq!(Rc::strong_count(&counted), 2, "the test and this future own it");
+            let log = Log::default();
+            let writer = Rc::clone(&log);
+            drop(spawn(async move {
+                sleep(millis(1)).await;
+                writer.borrow_mut().push("went on");
+            }));
+            sleep(millis(2)).await;
+            assert_eq!(*log.borrow(), ["went on"]);
+        },
+    );
     pair.run();
     assert_eq!(Rc::strong_count(&dropped), 1);
 }
@@ -129,25 +135,28 @@ fn a_stream_with_a_linger_that_a_panic_drops_leaves_nothing() {
 
 #[test]
 fn destructors_that_panic_end_nothing_else() {
-    let mut pair = pair(async || {}, async || {
-        let aborted = spawn(async {
-            let _bomb = Bomb;
-            pending::<()>().await;
-        });
-        sleep(millis(1)).await;
-        aborted.abort();
-        sleep(millis(1)).await;
-        drop(spawn(async { Bomb }));
-        sleep(millis(1)).await;
-        let during = spawn(async {
-            let _bomb = Bomb;
-        });
-        assert!(matches!(during.await, Err(JoinError::Panicked(_))));
-        drop(spawn(async {
-            let _bomb = Bomb;
-            pending::<()>().await;
-        }));
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            let aborted = spawn(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            });
+            sleep(millis(1)).await;
+            aborted.abort();
+            sleep(millis(1)).await;
+            drop(spawn(async { Bomb }));
+            sleep(millis(1)).await;
+            let during = spawn(async {
+                let _bomb = Bomb;
+            });
+            assert!(matches!(during.await, Err(JoinError::Panicked(_))));
+            drop(spawn(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            }));
+        },
+    );
     pair.run_for(millis(100));
     assert!(pair.world.host(pair.client).has_stopped(0));
     assert_eq!(pair.panics(), [0, 4]);
@@ -167,22 +176,25 @@ fn a_panic_of_the_first_future_ends_the_program() {
 
 #[test]
 fn tasks_that_yield_take_turns() {
-    let mut pair = pair(async || {}, async || {
-        let log = Log::default();
-        let tasks = ["a", "b"].map(|name| {
-            let log = Rc::clone(&log);
-            spawn(async move {
-                for _ in 0..3 {
-                    log.borrow_mut().push(name);
-                    yield_now().await;
-                }
-            })
-        });
-        for task in tasks {
-            task.await.expect("no panic");
-        }
-        assert_eq!(log.borrow().concat(), "ababab");
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            let log = Log::default();
+            let tasks = ["a", "b"].map(|name| {
+                let log = Rc::clone(&log);
+                spawn(async move {
+                    for _ in 0..3 {
+                        log.borrow_mut().push(name);
+                        yield_now().await;
+                    }
+                })
+            });
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+            assert_eq!(log.borrow().concat(), "ababab");
+        },
+    );
     pair.run();
 }
 
@@ -205,16 +217,19 @@ fn a_task_that_always_yields_does_not_stop_the_others() {
 
 #[test]
 fn a_chain_of_wakes_longer_than_a_turn_finishes() {
-    let mut pair = pair(async || {}, async || {
-        let mut last = spawn(async { 0 });
-        for _ in 0..100 {
-            let former = last;
-            last = spawn(async move { former.await.expect("no panic") + 1 });
-        }
-        let before = now();
-        assert_eq!(last.await.expect("no panic"), 100);
-        assert!(now() < before + millis(1));
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            let mut last = spawn(async { 0 });
+            for _ in 0..100 {
+                let former = last;
+                last = spawn(async move { former.await.expect("no panic") + 1 });
+            }
+            let before = now();
+            assert_eq!(last.await.expect("no panic"), 100);
+            assert!(now() < before + millis(1));
+        },
+    );
     pair.run();
 }
 
@@ -242,16 +257,19 @@ fn the_end_of_the_first_future_ends_all_tasks_and_closes_their_connections() {
 fn a_task_that_another_thread_wakes_runs() {
     let (waiting, wakers) = std::sync::mpsc::channel();
     let (answer, answers) = std::sync::mpsc::channel::<u32>();
-    let mut pair = pair(async || {}, async move || {
-        let received = poll_fn(|cx| match answers.try_recv() {
-            Ok(answer) => Poll::Ready(answer),
-            Err(_) => {
-                waiting.send(cx.waker().clone()).expect("a thread");
-                Poll::Pending
-            }
-        });
-        assert_eq!(received.await, 7);
-    });
+    let mut pair = pair(
+        async || {},
+        async move || {
+            let received = poll_fn(|cx| match answers.try_recv() {
+                Ok(answer) => Poll::Ready(answer),
+                Err(_) => {
+                    waiting.send(cx.waker().clone()).expect("a thread");
+                    Poll::Pending
+                }
+            });
+            assert_eq!(received.await, 7);
+        },
+    );
     let thread = std::thread::spawn(move || {
         let waker: core::task::Waker = wakers.recv().expect("a task that waits");
         answer.send(7).expect("a task that waits");
@@ -266,13 +284,16 @@ fn a_task_that_another_thread_wakes_runs() {
 fn a_waker_may_outlive_its_task_and_its_executor() {
     let kept = Log::default();
     let keeper = Rc::clone(&kept);
-    let mut pair = pair(async || {}, async move || {
-        poll_fn(|cx| {
-            keeper.borrow_mut().push(cx.waker().clone());
-            Poll::Ready(())
-        })
-        .await;
-    });
+    let mut pair = pair(
+        async || {},
+        async move || {
+            poll_fn(|cx| {
+                keeper.borrow_mut().push(cx.waker().clone());
+                Poll::Ready(())
+            })
+            .await;
+        },
+    );
     pair.run();
     let waker = kept.borrow_mut().pop().expect("a waker");
     waker.wake_by_ref();

@@ -100,12 +100,15 @@ fn a_sleep_that_was_reset_ends_at_its_new_time() {
 
 #[test]
 fn a_dropped_sleep_removes_its_timer() {
-    let mut pair = pair(async || {}, async || {
-        for _ in 0..100 {
-            assert!(timeout(millis(1000), sleep(millis(1))).await.is_ok());
-        }
-        std::future::pending::<()>().await;
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            for _ in 0..100 {
+                assert!(timeout(millis(1000), sleep(millis(1))).await.is_ok());
+            }
+            std::future::pending::<()>().await;
+        },
+    );
     pair.run_for(millis(50));
     assert_eq!(pair.census()[1].timers, 2, "a timeout and a sleep that go on");
     pair.run_for(millis(200));
@@ -127,20 +130,23 @@ fn an_earlier_timer_moves_the_alarm_forward() {
 
 #[test]
 fn many_timers_share_one_alarm() {
-    let mut pair = pair(async || {}, async || {
-        let start = now();
-        let at = move |n: u64| start + millis(1 + n * 7 % 50);
-        let tasks = (0..1000).map(|n| {
-            spawn(async move {
-                sleep_until(at(n)).await;
-                assert!(now() >= at(n) && now() < at(n) + millis(1));
-            })
-        });
-        for task in tasks.collect::<Vec<_>>() {
-            task.await.expect("no panic");
-        }
-        assert!(now() < start + millis(52));
-    });
+    let mut pair = pair(
+        async || {},
+        async || {
+            let start = now();
+            let at = move |n: u64| start + millis(1 + n * 7 % 50);
+            let tasks = (0..1000).map(|n| {
+                spawn(async move {
+                    sleep_until(at(n)).await;
+                    assert!(now() >= at(n) && now() < at(n) + millis(1));
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.expect("no panic");
+            }
+            assert!(now() < start + millis(52));
+        },
+    );
     pair.run();
     assert_eq!(pair.census()[1].timers, 0);
 }

@@ -37,13 +37,14 @@ pub(super) fn begin(stage: &Rc<Stage>, place: Place) {
 /// Listens for a while, several times, and accepts some of what comes.
 async fn listen(stage: Rc<Stage>, place: Place, mut rng: Rng) {
     for _ in 0..rng.below(4) {
-        let mut listener = match TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))).await {
-            Ok(listener) => listener,
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return stage.violated(|| "a dropped listener keeps its port".to_owned());
-            }
-            Err(_) => return,
-        };
+        let mut listener =
+            match TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))).await {
+                Ok(listener) => listener,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    return stage.violated(|| "a dropped listener keeps its port".to_owned());
+                }
+                Err(_) => return,
+            };
         if rng.happens(0.5) {
             listener.set_backlog(1 + rng.below(2) as usize);
         }
@@ -125,7 +126,8 @@ async fn act(rng: &mut Rng, stream: &mut TcpStream) -> io::Result<()> {
 /// Spawns tasks that sleep, tick and end, and ends some of them early.
 async fn tick(stage: Rc<Stage>, place: Place, mut rng: Rng) {
     for _ in 0..rng.below(10) {
-        let (period, span) = (millis(&mut rng, 50) + Duration::from_micros(1), millis(&mut rng, 400));
+        let (period, span) =
+            (millis(&mut rng, 50) + Duration::from_micros(1), millis(&mut rng, 400));
         let ticking = spawn(async move {
             let mut ticks = interval(period);
             for _ in 0..4 {

@@ -3,7 +3,9 @@
 use core::future::Future;
 use std::io::{self, IoSlice};
 
-use crate::net::{OwnedReadHalf, OwnedWriteHalf, Receive, ReadHalf, TcpStream, Transmit, WriteHalf};
+use crate::net::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, Receive, TcpStream, Transmit, WriteHalf,
+};
 
 /// A receiving direction.
 pub(super) trait Reads: Receive {
@@ -22,10 +24,8 @@ pub(super) trait Reads: Receive {
 pub(super) trait Writes: Transmit {
     fn stream(&self) -> &TcpStream;
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<usize>>;
-    fn write_vectored(
-        &mut self,
-        slices: &[IoSlice<'_>],
-    ) -> impl Future<Output = io::Result<usize>>;
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>])
+    -> impl Future<Output = io::Result<usize>>;
     fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>>;
     fn write_buf(&mut self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<()>, Vec<u8>)>;
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;

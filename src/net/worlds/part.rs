@@ -56,7 +56,6 @@ impl Part {
     pub(super) fn new(stage: &Rc<Stage>, place: Place, number: usize, side: usize) -> Rc<Self> {
         let mut rng = stage.rng((number as u64) << 8 | (side as u64) << 4);
         let shape = [Shape::Joined, Shape::TwoTasks, Shape::Raced][rng.below(3) as usize];
-        dbg_(|| format!("part {number}.{side} shape {shape:?} at {place:?}"));
         let sides = &stage.ledger.borrow().conversations[number].sides;
         Rc::new(Self {
             stage: Rc::clone(stage),
@@ -76,8 +75,6 @@ impl Part {
     pub(super) fn below(&self, bound: u64) -> u64 {
         self.rng.borrow_mut().below(bound)
     }
-
-    pub(super) fn name(&self) -> String { format!("{}.{}", self.number, self.side) }
 
     pub(super) fn echoes(&self) -> bool {
         self.script.steps.contains(&Step::Echo)
@@ -114,7 +111,10 @@ impl Part {
         let wrong = |(byte, at): &(&u8, u64)| **byte != content(self.contents[1], *at);
         if let Some((_, at)) = bytes.iter().zip(from..).find(wrong) {
             ledger.violated(|| {
-                format!("conversation {}: side {} read a wrong byte at {at}", self.number, self.side)
+                format!(
+                    "conversation {}: side {} read a wrong byte at {at}",
+                    self.number, self.side
+                )
             });
         }
         drop(ledger);
@@ -182,11 +182,5 @@ impl Part {
     pub(super) fn violated(&self, what: &str) {
         let (number, side) = (self.number, self.side);
         self.stage.violated(|| format!("conversation {number}.{side}: {what}"));
-    }
-}
-
-pub(super) fn dbg_(f: impl FnOnce() -> String) {
-    if std::env::var_os("WDEBUG").is_some() {
-        eprintln!("{} {}", if crate::net::executor::current::current().is_some() { now().as_nanos() } else { 0 }, f());
     }
 }

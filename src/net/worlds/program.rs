@@ -10,8 +10,8 @@ use super::races::{Winner, race};
 use super::shapes::perform;
 use super::stage::{Act, Stage};
 use crate::net::{
-    JoinHandle, TcpListener, TcpSocket, TcpStream, draining, is_draining, sleep, sleep_until, spawn,
-    timeout,
+    JoinHandle, TcpListener, TcpSocket, TcpStream, draining, is_draining, sleep, sleep_until,
+    spawn, timeout,
 };
 use crate::shard::{CloseReason, ConnectError, ListenerConfig};
 use crate::sim::{End, Opening, PORT, Place};
@@ -94,7 +94,6 @@ fn serve(stage: &Rc<Stage>, place: Place, stream: TcpStream, peer: SocketAddr) {
     let Ok(local) = stream.local_addr() else {
         return stage.violated(|| format!("a connection from {peer} has no local address"));
     };
-    super::part::dbg_(|| format!("serve at {place:?} {peer} {local} {:?}", stream.id()));
     let accepted = stage.ledger.borrow_mut().accepted((place, stream.id()), (peer, local));
     match accepted {
         Some(number) => drop(spawn(perform(Part::new(stage, place, number, 1), stream))),
@@ -114,9 +113,7 @@ async fn open(stage: Rc<Stage>, place: Place, at: Instant, opening: Opening) {
     let socket = TcpSocket::new().bind(local);
     let mut retries = 0;
     let error = loop {
-        let connected = socket.connect(remote).await;
-        super::part::dbg_(|| format!("open {conversation}.{side} at {place:?}: {connected:?}"));
-        match connected {
+        match socket.connect(remote).await {
             Ok(stream) => {
                 let ends = (stream.local_addr(), stream.peer_addr());
                 let (Ok(local), Ok(remote)) = ends else {

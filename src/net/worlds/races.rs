@@ -11,7 +11,10 @@ pub(super) enum Winner<A, B> {
 }
 
 /// Polls both until one is ready, and drops the other.
-pub(super) async fn race<A: Future, B: Future>(first: A, second: B) -> Winner<A::Output, B::Output> {
+pub(super) async fn race<A: Future, B: Future>(
+    first: A,
+    second: B,
+) -> Winner<A::Output, B::Output> {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|cx| {
         if let Poll::Ready(output) = first.as_mut().poll(cx) {

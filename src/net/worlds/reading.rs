@@ -40,7 +40,6 @@ impl Part {
 
     /// Reads a portion as the pace allows.
     pub(super) async fn read_portion(&self, half: &mut impl Reads) -> io::Result<Portion> {
-        super::part::dbg_(|| format!("{} read_portion", self.name()));
         let most = match self.script.read_pace {
             ReadPace::Eager => 1 + self.below(8000) as usize,
             ReadPace::Paced(bytes, _) => {
@@ -49,7 +48,6 @@ impl Part {
             }
         };
         let read = self.draw_portion(half, most).await;
-        super::part::dbg_(|| format!("{} read {:?}", self.name(), read.as_ref().map(|b| b.len())));
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -71,9 +69,7 @@ impl Part {
 
     /// Reads at most `most` bytes; empty at the end of the stream.
     async fn draw_portion(&self, half: &mut impl Reads, most: usize) -> io::Result<Vec<u8>> {
-        let way = self.below(7);
-        super::part::dbg_(|| format!("{} way {way}", self.name()));
-        match way {
+        match self.below(7) {
             0 => self.read_with_timeouts(half, most).await,
             1 => {
                 let (n, buffer) = half.read_buf(Vec::with_capacity(most)).await;
@@ -105,11 +101,7 @@ impl Part {
         }
     }
 
-    async fn read_with_timeouts(
-        &self,
-        half: &mut impl Reads,
-        most: usize,
-    ) -> io::Result<Vec<u8>> {
+    async fn read_with_timeouts(&self, half: &mut impl Reads, most: usize) -> io::Result<Vec<u8>> {
         for _ in 0..TIMEOUTS_MAX {
             let span = Duration::from_micros(self.below(3000));
             if let Ok(bytes) = timeout(span, read(half, most)).await {

@@ -25,12 +25,10 @@ impl Service for Witnessed {
     }
 
     fn on_connected(&mut self, io: &mut dyn Io, conn: ConnId, took: Duration) {
-        super::part::dbg_(|| format!("{} connected {:?} {conn:?} {:?}", io.now().as_nanos(), self.place, io.endpoints(conn)));
         self.executor.on_connected(io, conn, took);
     }
 
     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
-        super::part::dbg_(|| format!("{} readable {:?} {conn:?}", io.now().as_nanos(), self.place));
         self.executor.on_readable(io, conn);
     }
 
@@ -43,7 +41,6 @@ impl Service for Witnessed {
     }
 
     fn on_closed(&mut self, io: &mut dyn Io, conn: ConnId, user: u64, reason: CloseReason) {
-        super::part::dbg_(|| format!("{} closed {:?} {conn:?} {reason:?}", io.now().as_nanos(), self.place));
         self.stage.ended(self.place, conn, End::Closed(reason));
         self.executor.on_closed(io, conn, user, reason);
     }
@@ -53,7 +50,6 @@ impl Service for Witnessed {
     }
 
     fn on_drain(&mut self, io: &mut dyn Io, deadline: Instant) {
-        super::part::dbg_(|| format!("{} drain {:?}", io.now().as_nanos(), self.place));
         self.executor.on_drain(io, deadline);
     }
 

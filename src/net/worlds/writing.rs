@@ -49,7 +49,10 @@ impl Drop for Echoing<'_> {
 
 impl Part {
     /// Executes all steps. Returns the departure of a side that leaves.
-    pub(super) async fn write_steps(&self, half: &mut impl Writes) -> io::Result<Option<Departure>> {
+    pub(super) async fn write_steps(
+        &self,
+        half: &mut impl Writes,
+    ) -> io::Result<Option<Departure>> {
         let mut cursor = Cursor::default();
         loop {
             match self.step(&mut cursor, half).await? {
@@ -69,7 +72,6 @@ impl Part {
         let Some(step) = self.script.steps.get(cursor.index).copied() else {
             return Ok(Stepped::Over);
         };
-        super::part::dbg_(|| format!("{} step {step:?} {cursor:?}", self.name()));
         match step {
             Step::Write(all) | Step::WriteUrgent(all) => {
                 if cursor.written < all {
