@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xdp", &["limits", "role"]),
     ("shard", &["wire", "tcp", "link", "metrics", "time", "rng", "limits", "role"]),
     ("sim", &["shard", "link", "tcp", "wire", "metrics", "time", "rng", "limits"]),
-    ("net", &["shard", "runtime", "metrics", "time", "limits"]),
+    ("net", &["shard", "runtime", "sim", "metrics", "time", "rng", "limits"]),
     ("runtime", &["shard", "link", "xdp", "tcp", "wire", "metrics", "time", "rng", "limits"]),
 ];
 

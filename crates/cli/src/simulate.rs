@@ -137,10 +137,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let sum = run_all(options, seed)?;
     let took = started.elapsed().as_secs_f64();
     if options.json {
+        let json = |violation| violation_json(options.programs, violation);
+        let failed: Vec<_> = sum.failed.iter().map(json).collect();
         output::print_json(&json!({
             "seed": seed,
             "runs": options.runs,
-            "failed": sum.failed.iter().map(|it| violation_json(options.programs, it)).collect::<Vec<_>>(),
+            "failed": failed,
             "frames": sum.frames,
             "bytes": sum.bytes,
             "conversations": sum.conversations,

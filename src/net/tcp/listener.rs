@@ -95,8 +95,8 @@ impl TcpListener {
     /// for.
     ///
     /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) once the stack drains, and outside the tasks of
-    /// the worker.
+    /// [`NotConnected`](io::ErrorKind::NotConnected) once the stack drains, and outside the
+    /// tasks of the worker.
     pub fn accept(&self) -> Accept<'_> {
         Accept { listener: self, ticket: None }
     }

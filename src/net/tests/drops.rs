@@ -1,4 +1,4 @@
-//! What dropping a stream, a half, a listener or an open does to the connection.
+//! The effect of dropping a stream, a half, a listener or an open on the connection.
 
 use std::io::ErrorKind;
 use std::net::Shutdown;

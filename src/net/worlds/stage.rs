@@ -1,4 +1,4 @@
-//! What the programs of a world share: the ledger, the act of the play, and the number of panics
+//! The state that the programs of a world share: the ledger, the act of the play, and the number of panics
 //! that are part of it.
 
 use core::cell::{Cell, RefCell};
@@ -23,7 +23,7 @@ pub(super) enum Act {
     Over,
 }
 
-/// What the programs of a world share.
+/// The state that the programs of a world share.
 pub(super) struct Stage {
     pub(super) ledger: SharedLedger,
     pub(super) scenario: Scenario,
