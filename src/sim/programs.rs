@@ -26,7 +26,7 @@ pub(crate) trait Programs {
     /// Ends the programs, once every conversation is over and nothing is left of it.
     ///
     /// # Errors
-    /// Returns what they have left behind.
+    /// The resource that they have left behind.
     fn end(&mut self, world: &mut World) -> Result<(), String>;
 }
 

@@ -21,6 +21,9 @@ use crate::time::{Duration, Instant};
 /// follows, and slow programs.
 const FINISH_WITHIN: Duration = Duration::from_secs(1200);
 
+/// Time in which the tasks of ended connections count what they have read.
+const SETTLE: Duration = Duration::from_millis(10);
+
 /// Time after which nothing may be left: 2MSL, FIN-WAIT-2, connections that wait for a lost peer.
 const CLEAN_UP: Duration = Duration::from_secs(600);
 
@@ -196,6 +199,9 @@ impl<'a> Trial<'a> {
         if !self.ledger.borrow().is_over() {
             return Err(format!("not over in time: {}", self.unfinished()));
         }
+        // A task learns of an end in the turn after it.
+        let end = self.world.now() + SETTLE;
+        self.run_until(end, |_| false)?;
         invariants::ended_well(&self.world, self.scenario, &self.ledger.borrow())?;
         let end = self.world.now() + CLEAN_UP;
         self.run_until(end, |_| false)?;

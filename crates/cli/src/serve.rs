@@ -91,6 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         options: &options.stack,
         listeners: &listeners,
         make_service: Arc::new(move |_| make(&services, &site)),
+        drains: options.services.iter().any(|service| service.drains()),
         stop: &stop,
         // Whoever waited for the line may have gone: we serve all the same.
         ready: &|| output::print("ready\n"),

@@ -95,8 +95,8 @@ impl TcpListener {
     /// for.
     ///
     /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) once the stack drains, and outside the tasks
-    /// of the worker.
+    /// [`NotConnected`](io::ErrorKind::NotConnected) once the stack drains, and outside the
+    /// tasks of the worker.
     pub fn accept(&self) -> Accept<'_> {
         Accept { listener: self, ticket: None }
     }
@@ -120,10 +120,10 @@ impl TcpListener {
             return Poll::Ready(Err(error::no_stack()));
         }
         while let Some(conn) = self.pop() {
-            let stream = TcpStream::adopt(&self.core, conn);
-            // A connection that ended meanwhile is of no use to anyone.
-            if let Ok(peer) = stream.peer_addr() {
-                return Poll::Ready(Ok((stream, peer)));
+            // A connection that ended meanwhile is of no use to anyone, and another may have its
+            // slot by now.
+            if let Some((_, peer)) = self.core.with_io(|io| io.endpoints(conn)).flatten() {
+                return Poll::Ready(Ok((TcpStream::adopt(&self.core, conn), peer)));
             }
         }
         match self.core.drains_at.get() {

@@ -1,6 +1,7 @@
 //! Drains: no more accepts, what is under way finishes, the deadline.
 
 use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::rc::Rc;
 
 use super::streams::{accept_one, connect, content};
@@ -97,4 +98,24 @@ fn a_drain_wakes_every_acceptor() {
     pair.world.drain(pair.server, millis(10));
     pair.run();
     assert!(pair.world.host(pair.server).has_stopped(0));
+}
+
+#[test]
+fn data_that_the_deadline_of_a_drain_discards_is_no_clean_end() {
+    let server = async || {
+        let mut stream = accept_one().await;
+        stream.shutdown(Shutdown::Write).expect("an open connection");
+        sleep(millis(1000)).await;
+        let error = stream.read(&mut [0; 8]).await.expect_err("the data is lost");
+        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    };
+    let mut pair = pair(server, async || {
+        let mut stream = connect().await;
+        stream.write_all(b"unread").await.expect("room");
+        stream.shutdown(Shutdown::Write).expect("an open connection");
+        sleep(millis(2000)).await;
+    });
+    pair.run_for(millis(10));
+    pair.world.drain(pair.server, millis(500));
+    pair.run();
 }

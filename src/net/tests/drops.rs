@@ -1,4 +1,4 @@
-//! Effects of dropping a stream, a half, a listener or an open on the connection.
+//! The effect of dropping a stream, a half, a listener or an open on the connection.
 
 use std::io::ErrorKind;
 use std::net::Shutdown;

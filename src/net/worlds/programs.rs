@@ -130,16 +130,20 @@ mod tests {
 
     #[test]
     fn no_seed_violates_an_invariant() {
-        let from = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-        let runs = std::env::var("RUNS").ok().and_then(|s| s.parse().ok()).unwrap_or(200);
-        let mut bad = 0;
-        for seed in from..from + runs {
-            if let Err(e) = run_scenario(&Scenario::draw_restless(seed), None) {
-                eprintln!("{e}");
-                bad += 1;
-            }
+        for seed in 0..200 {
+            let outcome = run_scenario(&Scenario::draw_restless(seed), None);
+            assert!(outcome.is_ok(), "{}", outcome.expect_err("just checked"));
         }
-        assert_eq!(bad, 0);
+    }
+
+    /// Seed 8193: a connection that ended in the accept queue shared its slot with an open. Seed
+    /// 7238: the deadline of a drain discarded unread data, and the stream looked complete.
+    #[test]
+    fn seeds_that_found_bugs_stay_clean() {
+        for seed in [1381, 2058, 7238, 8193, 8303] {
+            let outcome = run_scenario(&Scenario::draw_restless(seed), None);
+            assert!(outcome.is_ok(), "{}", outcome.expect_err("just checked"));
+        }
     }
 
     #[test]

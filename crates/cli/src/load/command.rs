@@ -182,6 +182,7 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
             let share = plans.share(worker, workers);
             make_pattern(Session::new(share, signal.clone(), result, gauges))
         }),
+        drains: false,
         stop: &Stop::default(),
         ready: &|| {},
     });

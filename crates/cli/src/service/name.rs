@@ -51,6 +51,11 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    /// Returns true if the service finishes what is under way when the stack drains.
+    pub(crate) fn drains(self) -> bool {
+        self.name == ServiceName::Http
+    }
+
     /// Creates the instance of one worker, for connections of `listener`.
     pub(crate) fn make(self, listener: ListenerId, site: &Arc<Site>) -> Box<dyn Service> {
         use ServiceName as Name;
