@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::streams::connect;
 use super::support::{Log, SERVER, millis, pair, poll_once};
-use crate::net::{TcpListener, TcpStream, sleep, spawn, timeout, yield_now};
+use crate::net::{TcpListener, sleep, spawn, timeout};
 
 #[test]
 fn a_cancelled_accept_loses_no_connection() {
@@ -142,30 +142,6 @@ fn a_connection_that_was_reset_while_it_waited_is_not_accepted() {
         let mut second = connect().await;
         second.write_all(b"2").await.expect("room");
         assert_eq!(second.read(&mut [0; 1]).await.expect("the end"), 0);
-    });
-    pair.run();
-}
-
-#[test]
-fn a_connection_that_ended_in_the_queue_does_not_touch_the_one_that_took_its_place() {
-    let server = async || {
-        let listener = TcpListener::bind(SERVER).await.expect("a free port");
-        sleep(millis(50)).await;
-        let mut stream = TcpStream::connect("10.0.0.2:8").await.expect("the client listens");
-        let reader = spawn(async move {
-            stream.read_exact(&mut [0; 1]).await.expect("a byte");
-        });
-        yield_now().await;
-        assert!(poll_once(listener.accept()).await.is_none());
-        timeout(millis(500), reader).await.expect("a wake").expect("no panic");
-    };
-    let mut pair = pair(server, async || {
-        connect().await.abort();
-        let listener = TcpListener::bind("10.0.0.2:8").await.expect("a free port");
-        let (mut stream, _) = listener.accept().await.expect("the server");
-        sleep(millis(100)).await;
-        stream.write_all(b"x").await.expect("room");
-        assert_eq!(stream.read(&mut [0; 1]).await.expect("the end"), 0);
     });
     pair.run();
 }

@@ -1,5 +1,5 @@
-//! The state that the programs of a world share: the ledger, the act of the play, and the number of panics
-//! that are part of it.
+//! The state that the programs of a world share: the ledger, the act of the play, and the number of
+//! panics that are part of it.
 
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
