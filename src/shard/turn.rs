@@ -137,10 +137,13 @@ impl Shard {
 
 impl Engine {
     /// Calls the service at the end of a turn, and reports the events that it causes.
+    #[inline]
     fn end_turn(&mut self, service: &mut dyn Service) {
         if self.service.started {
             service.on_turn_end(self);
-            self.run_application(service);
+            if !self.tcp.ready.is_empty() {
+                self.run_application(service);
+            }
         }
     }
 

@@ -111,8 +111,14 @@ impl ListenerConfig {
 }
 
 impl ListenerConfig {
+    /// Returns true if connections differ from those of a listener on the same port without choices.
+    const fn has_choices(&self) -> bool {
+        self.congestion.is_some() || self.ecn.is_some() || !self.options.is_none()
+    }
+
     /// Returns the shard's settings with this listener's own choices applied.
-    pub(in crate::shard) fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
+    #[cold]
+    fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
         if self.ecn.is_none() && self.options.is_none() {
             return Cow::Borrowed(settings);
         }
@@ -123,6 +129,7 @@ impl ListenerConfig {
     }
 
     /// Applies the choices to a new connection.
+    #[cold]
     pub(in crate::shard) fn apply(&self, connection: &mut Connection, env: &mut Env<'_>) {
         if let Some(algorithm) = self.congestion {
             connection.set_congestion_control(algorithm);
@@ -133,7 +140,7 @@ impl ListenerConfig {
     }
 
     /// Returns the upper bound of the receive buffer, and with it of the first window.
-    pub(in crate::shard) fn receive_buffer(&self) -> u32 {
+    fn receive_buffer(&self) -> u32 {
         self.options.receive_buffer.map_or(u32::MAX, |bytes| bytes.max(RECEIVE_BUFFER_MIN))
     }
 
@@ -177,8 +184,8 @@ struct Listener {
 pub(in crate::shard) struct Listeners {
     entries: Vec<Option<Listener>>,
     first_by_port: Box<[u16]>,
-    /// True if any listener has ever chosen a congestion control or options. Few do, and while none
-    /// has, the end of a handshake reads no listener.
+    /// True if any listener has ever had choices for its connections. Few do, and while none has, a
+    /// handshake takes the shard's settings as they are.
     has_choices: bool,
 }
 
@@ -204,7 +211,7 @@ impl Listeners {
             return Err(ListenError::TooMany);
         }
         let id = self.entries.len() as u16;
-        self.has_choices |= config.congestion.is_some() || !config.options.is_none();
+        self.has_choices |= config.has_choices();
         let first = &mut self.first_by_port[usize::from(config.port)];
         self.entries.push(Some(Listener { config, local, next: *first }));
         *first = id;
@@ -250,6 +257,22 @@ impl Listeners {
     #[inline]
     pub(in crate::shard) fn choices(&self, id: ListenerId) -> Option<&ListenerConfig> {
         if self.has_choices { self.config(id) } else { None }
+    }
+
+    /// Returns the shard's settings with the choices of an open listener applied.
+    #[inline]
+    pub(in crate::shard) fn settings<'a>(
+        &self,
+        id: ListenerId,
+        settings: &'a Settings,
+    ) -> Cow<'a, Settings> {
+        self.choices(id).map_or(Cow::Borrowed(settings), |config| config.settings(settings))
+    }
+
+    /// Returns the upper bound of the first window of a listener's connections.
+    #[inline]
+    pub(in crate::shard) fn window_max(&self, id: ListenerId) -> u32 {
+        self.choices(id).map_or(u32::MAX, ListenerConfig::receive_buffer)
     }
 
     /// Returns the configuration of an open listener for modification.
