@@ -208,6 +208,20 @@ fn http_serves_curl_and_wrk() {
         let head = sh(&format!("ip netns exec {right} curl -sS -m 10 -I '{url}'"));
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     }
+    // A proxy gets the absolute form of the target.
+    let proxied = format!("-x http://{LEFT_OWN}:80/ http://any.example/");
+    for (arguments, status) in [
+        (proxied.as_str(), "200"),
+        (&format!("{proxied}x"), "404"),
+        (&format!("-X PUT -d body http://{LEFT_OWN}/"), "405"),
+        (&format!("-H Transfer-Encoding:chunked -d body http://{LEFT_OWN}/"), "405"),
+        (&format!("-X BREW http://{LEFT_OWN}/"), "501"),
+        (&format!("http://{LEFT_OWN}/%00"), "400"),
+        (&format!("-H Host: http://{LEFT_OWN}/"), "400"),
+    ] {
+        let curl = format!("curl -sS -m 10 -o /dev/null -w %{{http_code}} {arguments}");
+        assert_eq!(sh(&format!("ip netns exec {right} {curl}")), status, "{arguments}");
+    }
     let report = sh(&format!("ip netns exec {right} wrk -t1 -c20 -d2s http://{LEFT_OWN}/"));
     assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
     let rate = report.lines().find(|l| l.starts_with("Requests/sec")).expect("wrk reports a rate");

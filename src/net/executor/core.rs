@@ -32,6 +32,8 @@ pub(in crate::net) struct Core {
     pub(in crate::net) shared: Arc<Shared>,
     /// Time that closing may take, of the streams that limit it.
     pub(in crate::net) lingers: RefCell<HashMap<ConnId, Duration>>,
+    /// Received data on its way to a task, on a stack that cannot show its buffers.
+    pub(in crate::net) scratch: RefCell<Vec<u8>>,
     /// Streams dropped while the door was shut.
     dropped: RefCell<Vec<(ConnId, Departure)>>,
     /// Set while a panicked task is dropped.
@@ -69,6 +71,7 @@ impl Core {
             tasks: RefCell::default(),
             shared,
             lingers: RefCell::default(),
+            scratch: RefCell::default(),
             dropped: RefCell::default(),
             is_panicking: Cell::new(false),
             is_finished: Cell::new(false),

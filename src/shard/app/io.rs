@@ -110,6 +110,10 @@ impl Io for Engine {
         self.live(conn).map_or([&[], &[]], |flow| flow.connection.peek())
     }
 
+    fn can_peek(&self) -> bool {
+        true
+    }
+
     fn consume(&mut self, conn: ConnId, n: usize) {
         self.with(conn, |flow, env| flow.connection.consume(env, n));
     }
