@@ -47,7 +47,7 @@ impl Service for Callbacks {
 /// The echo as a task per connection.
 fn executor() -> Executor {
     Executor::new(async || {
-        let mut listener = TcpListener::bind(format!("0.0.0.0:{PORT}")).await.expect("a free port");
+        let listener = TcpListener::bind(format!("0.0.0.0:{PORT}")).await.expect("a free port");
         while let Ok((stream, _)) = listener.accept().await {
             spawn(echo(stream));
         }

@@ -54,6 +54,7 @@ fn run_on_linerate(options: &Options) -> Result<(), Failure> {
         options: &options.stack,
         listeners: &[Listen { port, backlog: BACKLOG }],
         make_service: Arc::new(move |_| service(server, port)),
+        drains: false,
         stop: &stop,
         ready: &|| output::print("ready\n"),
     })?;
@@ -69,7 +70,7 @@ fn service(server: Entry, port: u16) -> Box<dyn Service> {
     }
     Box::new(Executor::new(async move || {
         let listener = TcpListener::configured(ListenerId(0), port);
-        let mut listener = listener.expect("a task of a worker");
+        let listener = listener.expect("a task of a worker");
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
             spawn(answer::serve(HyperIo::new(stream)));
