@@ -150,7 +150,8 @@ fn a_stream_dropped_outside_its_worker_closes_in_the_next_turn() {
     let kept = Log::default();
     let keeper = Rc::clone(&kept);
     let server = async move || {
-        keeper.borrow_mut().push(accept_one().await);
+        let kept = accept_one().await;
+        keeper.borrow_mut().push(kept);
         sleep(Duration::from_secs(1000)).await;
     };
     let mut pair = pair(server, async || {
@@ -169,7 +170,8 @@ fn a_listener_dropped_outside_its_worker_frees_its_port() {
     let kept = Log::default();
     let keeper = Rc::clone(&kept);
     let server = async move || {
-        keeper.borrow_mut().push(TcpListener::bind(SERVER).await.expect("a free port"));
+        let kept = TcpListener::bind(SERVER).await.expect("a free port");
+        keeper.borrow_mut().push(kept);
         sleep(millis(100)).await;
         TcpListener::bind(SERVER).await.expect("a free port");
     };

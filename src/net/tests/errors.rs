@@ -121,7 +121,8 @@ fn nothing_works_outside_the_tasks_of_a_worker() {
     let mut pair = pair(
         async || drop(accept_one().await),
         async move || {
-            keeper.borrow_mut().push(connect().await);
+            let kept = connect().await;
+            keeper.borrow_mut().push(kept);
             sleep(Duration::from_secs(1000)).await;
         },
     );

@@ -22,7 +22,8 @@ fn a_stream_belongs_to_the_executor_that_opened_it() {
         sleep(millis(1000)).await;
     };
     let mut pair = pair(server, async move || {
-        keeper.borrow_mut().push(connect().await);
+        let kept = connect().await;
+        keeper.borrow_mut().push(kept);
         sleep(millis(20)).await;
     });
     pair.run();
