@@ -18,15 +18,23 @@ pub(crate) struct PreparedLink {
 }
 
 impl PreparedLink {
-    /// Creates a link that delivers batches of up to `batch` frames.
+    /// Creates a link that delivers batches of up to `batch` frames. Its frames are resident.
     pub(crate) fn new(batch: usize) -> Self {
-        Self {
-            area: Area::new(FRAMES, CHUNK),
-            prepared: Vec::new(),
-            next: 0,
-            batch,
-            sent: Vec::with_capacity(FRAMES),
-        }
+        let mut link = Self::with_frames(FRAMES, batch);
+        let mut frames: Vec<Frame> = core::iter::from_fn(|| link.reserve()).collect();
+        frames.iter_mut().for_each(|frame| frame.buffer().fill(0));
+        frames.into_iter().for_each(|frame| link.release(frame));
+        link
+    }
+
+    /// Creates a link with just enough frames to start a stack.
+    pub(crate) fn small() -> Self {
+        Self::with_frames(16, 16)
+    }
+
+    fn with_frames(frames: usize, batch: usize) -> Self {
+        let area = Area::new(frames, CHUNK);
+        Self { area, prepared: Vec::new(), next: 0, batch, sent: Vec::with_capacity(frames) }
     }
 
     /// Prepares one frame.

@@ -2,7 +2,7 @@
 //! stack and the line rates of Ethernet.
 //!
 //! `cargo bench --bench line_rate -- [--json] [--quick] [--concurrency N,…] [--batch N,…]
-//! [--stack linerate|smoltcp]`
+//! [--stack linerate|tasks|streams|smoltcp]`, and with `--idle` the memory of idle connections.
 //!
 //! A workload holds N connections of N clients open. Each round closes some, picked at random, and
 //! opens as many from other ports; the frames of all steps come in one random order. Preparing
@@ -12,6 +12,7 @@
 //! measure retransmissions of segments that were not lost.
 
 mod clients;
+mod idle;
 mod link;
 mod report;
 mod server;
@@ -24,7 +25,7 @@ use clients::{Clients, Step};
 use linerate::rng::Rng;
 use link::PreparedLink;
 use report::{Measured, Report, Stack, Workload};
-use server::{Linerate, Server};
+use server::{Linerate, Program, Server};
 use smoltcp_server::Smoltcp;
 
 /// Connections closed, and as many opened, in one round: four frames each, so that prepared frames
@@ -44,7 +45,7 @@ struct Bench {
     batch: usize,
     /// The stack's clock, nanoseconds.
     now: u64,
-    /// Slots with an established connection that is in no cohort.
+    /// Slots with an established connection that is in no cohort; before they are opened, all.
     idle: Vec<u32>,
     /// Cohorts by the step just made: sent FIN; acknowledged the server's FIN; sent SYN;
     /// acknowledged the SYN-ACK.
@@ -52,26 +53,25 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(stack: Stack, concurrency: usize, batch: usize) -> Self {
-        let connections = concurrency + COHORT_MAX;
+    /// Creates the clients, then the stack.
+    fn new(concurrency: usize, batch: usize, server: impl FnOnce() -> Box<dyn Server>) -> Self {
+        let (link, clients) = (PreparedLink::new(batch), Clients::new(concurrency, server::MAC));
+        let idle = (0..concurrency as u32).collect();
         Self {
-            server: match stack {
-                Stack::Linerate => Box::new(Linerate::new(connections, batch)),
-                Stack::Smoltcp => Box::new(Smoltcp::new(connections, batch)),
-            },
-            link: PreparedLink::new(batch),
-            clients: Clients::new(concurrency, server::MAC),
+            server: server(),
+            link,
+            clients,
             rng: Rng::new(1),
             batch,
             now: 2_000_000_000,
-            idle: Vec::with_capacity(concurrency),
+            idle,
             cohorts: Default::default(),
         }
     }
 
     /// Opens all connections. Returns the nanoseconds of the turns.
-    fn fill(&mut self, concurrency: usize) -> u64 {
-        let mut slots: Vec<u32> = (0..concurrency as u32).collect();
+    fn fill(&mut self) -> u64 {
+        let mut slots = std::mem::take(&mut self.idle);
         shuffle(&mut slots, &mut self.rng);
         let mut nanos = 0;
         for some in slots.chunks(COHORT_MAX) {
@@ -129,13 +129,24 @@ fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     }
 }
 
+/// Creates a stack with room for the connections.
+fn server(stack: Stack, concurrency: usize, batch: usize) -> Box<dyn Server> {
+    let connections = concurrency + COHORT_MAX;
+    match stack {
+        Stack::Linerate => Box::new(Linerate::new(connections, batch)),
+        Stack::Tasks => Box::new(Program::with_tasks(connections, batch)),
+        Stack::Streams => Box::new(Program::with_streams(connections, batch)),
+        Stack::Smoltcp => Box::new(Smoltcp::new(connections, batch)),
+    }
+}
+
 /// Measures one workload. A round is shorter than a time slice, so the median of many rounds is the
 /// cost of the shard even on a shared core.
 fn measure(workload: Workload) -> Measured {
     let Workload { stack, concurrency, batch, connections } = workload;
     let resident_before = report::resident_bytes();
-    let mut bench = Bench::new(stack, concurrency, batch);
-    let fill_nanos = bench.fill(concurrency);
+    let mut bench = Bench::new(concurrency, batch, || server(stack, concurrency, batch));
+    let fill_nanos = bench.fill();
     let resident = report::resident_bytes().saturating_sub(resident_before);
     let cohort = (concurrency / 8).clamp(1, COHORT_MAX);
     for _ in 0..8 {
@@ -157,6 +168,9 @@ fn measure(workload: Workload) -> Measured {
 
 fn main() {
     let options = report::Options::from_arguments();
+    if options.idle {
+        return idle::run(&options);
+    }
     let mut report = Report::new(options.json);
     for workload in options.workloads() {
         report.add(if options.alone {

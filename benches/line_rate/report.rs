@@ -15,20 +15,28 @@ const FRAME_NS_AT_10G: f64 = 67.2;
 /// The measured stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stack {
+    /// linerate with callbacks.
     Linerate,
+    /// linerate with an async program, a task per connection.
+    Tasks,
+    /// linerate with an async program that keeps the streams and has one task.
+    Streams,
     Smoltcp,
 }
 
 impl Stack {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Linerate => "linerate",
+            Self::Tasks => "tasks",
+            Self::Streams => "streams",
             Self::Smoltcp => "smoltcp",
         }
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::Linerate, Self::Smoltcp].into_iter().find(|stack| stack.name() == name)
+        let stacks = [Self::Linerate, Self::Tasks, Self::Streams, Self::Smoltcp];
+        stacks.into_iter().find(|stack| stack.name() == name)
     }
 }
 
@@ -55,6 +63,8 @@ pub(crate) struct Options {
     /// Measures in this process. Otherwise each workload runs in a process of its own, since memory
     /// that one leaves in the allocator would be missing from the figure of the next.
     pub alone: bool,
+    /// Measures the memory of idle connections.
+    pub idle: bool,
     /// One stack only.
     stack: Option<Stack>,
     concurrency: Vec<usize>,
@@ -68,6 +78,7 @@ impl Options {
         let mut options = Self {
             json: false,
             alone: false,
+            idle: false,
             stack: None,
             concurrency: vec![1_000, 100_000, 1_000_000],
             batch: vec![1, 16, 64, 256],
@@ -78,6 +89,12 @@ impl Options {
             match argument.as_str() {
                 "--json" => options.json = true,
                 "--alone" => options.alone = true,
+                "--idle" => {
+                    options.idle = true;
+                    options.concurrency = vec![1_000_000];
+                    options.batch = vec![64];
+                }
+                "--quick" if options.idle => options.concurrency = vec![100_000],
                 "--quick" => {
                     options.concurrency = vec![1_000, 100_000];
                     options.connections = 100_000;
@@ -130,7 +147,8 @@ fn usage(wrong: &str) -> ! {
     eprintln!("line_rate: did not understand `{wrong}`");
     eprintln!(
         "usage: line_rate [--json] [--quick] [--concurrency N,..] [--batch N,..] [--connections N] \
-         [--stack linerate|smoltcp]"
+         [--stack linerate|tasks|streams|smoltcp]\n       line_rate --idle [--json] [--quick] \
+         [--concurrency N]"
     );
     std::process::exit(2);
 }

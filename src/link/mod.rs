@@ -10,6 +10,7 @@
 //! | `metadata`, `statistics` | what comes with a frame; counters |
 //! | `memory` | two links connected in memory |
 //! | `xsk` | AF_XDP |
+//! | `tap` | a TAP device of the kernel, without privileges |
 //! | `impair` | an impaired network around any link |
 //! | `pcap` | recording and replay |
 
@@ -21,7 +22,9 @@ mod metadata;
 #[cfg(feature = "pcap")]
 pub mod pcap;
 mod statistics;
-#[cfg(feature = "xdp")]
+#[cfg(feature = "host")]
+pub mod tap;
+#[cfg(feature = "host")]
 pub mod xsk;
 
 pub use contract::{Link, State};

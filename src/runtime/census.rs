@@ -1,12 +1,12 @@
-//! Lists the connections of a running stack without disturbing it: a worker fills one page per
-//! turn, into memory that the caller provides.
+//! Lists the connections of a worker without disturbing it: the worker fills one page per turn,
+//! into memory that the caller provides.
 
 use std::ops::ControlFlow;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use super::mailbox::{ConnectionPage, Mailbox};
-use super::stack::Stack;
 use crate::shard::{ConnInfo, Cursor};
 
 /// Connections per page. A worker fills one page per turn.
@@ -24,47 +24,43 @@ const PATIENCE: StdDuration = StdDuration::from_secs(1);
 #[error("worker {0} does not answer")]
 pub struct Silent(pub usize);
 
-impl Stack {
-    /// Calls `each` for every connection, with the number of its worker, until `each` breaks.
-    /// Includes connections in SYN-RECEIVED and TIME-WAIT. Connections that open or close meanwhile
-    /// may appear twice or not at all.
-    ///
-    /// # Errors
-    /// When a worker does not answer within a second.
-    pub fn connections(
-        &mut self,
-        mut each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
-    ) -> Result<(), Silent> {
-        for (number, mailbox) in self.mailboxes().enumerate() {
-            let mut page = Box::new(ConnectionPage {
-                from: Cursor::default(),
-                rows: Vec::with_capacity(PAGE_ROWS),
-                next: None,
-            });
-            loop {
-                page.rows.clear();
-                page = request(mailbox, page).ok_or(Silent(number))?;
-                if page.rows.iter().any(|row| each(number, row).is_break()) {
-                    return Ok(());
-                }
-                let Some(next) = page.next else { break };
-                page.from = next;
-            }
+/// Calls `each` for every connection of worker `number` until `each` breaks. Returns whether the
+/// listing goes on with the next worker.
+///
+/// # Errors
+/// When the worker does not answer within a second.
+pub(super) fn list(
+    number: usize,
+    mailbox: &Mailbox,
+    mut each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Silent> {
+    let mut page = Box::new(ConnectionPage {
+        from: Cursor::default(),
+        rows: Vec::with_capacity(PAGE_ROWS),
+        next: None,
+    });
+    loop {
+        page.rows.clear();
+        page = request(mailbox, page).ok_or(Silent(number))?;
+        if page.rows.iter().any(|row| each(number, row).is_break()) {
+            return Ok(ControlFlow::Break(()));
         }
-        Ok(())
+        let Some(next) = page.next else { return Ok(ControlFlow::Continue(())) };
+        page.from = next;
     }
 }
 
 /// Sends an empty page to the worker and returns the filled one; `None` when the worker does not
-/// answer.
+/// answer. Threads that list at the same time take turns, page by page.
 fn request(mailbox: &Mailbox, page: Box<ConnectionPage>) -> Option<Box<ConnectionPage>> {
-    // Discard the late reply to a request that timed out.
-    while mailbox.page_replies.pop().is_some() {}
+    let _turn = mailbox.page_turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let from = page.from;
     mailbox.page_requests.force_push(page);
     mailbox.waker.wake();
     let until = StdInstant::now() + PATIENCE;
     loop {
-        if let Some(page) = mailbox.page_replies.pop() {
+        // Discards the late reply to a request that timed out.
+        if let Some(page) = mailbox.page_replies.pop().filter(|page| page.from == from) {
             return Some(page);
         }
         if mailbox.ended.load(Ordering::SeqCst) || StdInstant::now() > until {

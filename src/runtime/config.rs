@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::idle::IdlePolicy;
+use super::tap_config::TapConfig;
 use crate::limits::Limits;
 use crate::link::impair::Impairments;
 use crate::link::xsk::{BusyPoll, Mode};
@@ -43,6 +44,19 @@ impl Default for Queues {
     }
 }
 
+/// The kind of link between a stack and its network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkKind {
+    /// AF_XDP sockets on the queues of a network interface.
+    #[default]
+    Xdp,
+    /// A TAP device, which the stack creates: the kernel of this host is the network. It needs no
+    /// privilege inside a user namespace (`unshare -rn`). Settings of AF_XDP, of the NIC and of its
+    /// queues have no effect; [`StackConfig::queues`] is only counted.
+    Tap(TapConfig),
+}
+
 /// The configuration of a stack: [`new`](Self::new), then set the fields that differ from the
 /// defaults.
 #[derive(Clone, Debug)]
@@ -50,6 +64,8 @@ impl Default for Queues {
 pub struct StackConfig {
     /// The interface's name.
     pub interface: String,
+    /// The kind of link.
+    pub link: LinkKind,
     /// The stack's addresses with their prefix lengths; at least one.
     pub addresses: Vec<(IpAddr, u8)>,
     /// The IPv4 gateway.
@@ -110,6 +126,11 @@ pub struct StackConfig {
 }
 
 impl StackConfig {
+    /// Returns the number of workers.
+    pub fn workers(&self) -> usize {
+        self.queues.as_slice().len()
+    }
+
     /// Returns the default source ports of active opens. In exclusive mode: all but the well-known
     /// ones (RFC 6056 §3.2). In shared mode: those above the range from which Linux chooses its own
     /// (`net.ipv4.ip_local_port_range`, 32768 to 60999).
@@ -120,11 +141,27 @@ impl StackConfig {
         }
     }
 
+    /// Configures a stack with `addresses`, each with its prefix length, on a TAP device `name`,
+    /// which it creates. The kernel gets an address of each network ([`TapConfig::opposite`]).
+    ///
+    /// ```
+    /// # use linerate::{StackConfig, runtime::LinkKind};
+    /// let config = StackConfig::tap("tap0", vec![("10.0.0.2".parse()?, 24)]);
+    /// let LinkKind::Tap(tap) = &config.link else { panic!("a TAP device") };
+    /// assert_eq!(tap.kernel_addresses, [("10.0.0.1".parse()?, 24)]);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn tap(name: impl Into<String>, addresses: Vec<(IpAddr, u8)>) -> Self {
+        let link = LinkKind::Tap(TapConfig::opposite(&addresses));
+        Self { link, ..Self::new(name, addresses) }
+    }
+
     /// Configures a stack with `addresses`, each with its prefix length, on `interface`, and
     /// defaults for everything else.
     pub fn new(interface: impl Into<String>, addresses: Vec<(IpAddr, u8)>) -> Self {
         Self {
             interface: interface.into(),
+            link: LinkKind::default(),
             addresses,
             gateway_v4: None,
             gateway_v6: None,

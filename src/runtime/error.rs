@@ -4,9 +4,13 @@ use std::io;
 
 #[cfg(feature = "pcap")]
 use crate::link::pcap::CaptureError;
+use crate::link::tap;
+#[cfg(feature = "xdp")]
 use crate::link::xsk::OpenError;
 use crate::shard::ListenError;
-use crate::xdp::{AttachError, ProbeError, SteerError};
+use crate::xdp::ProbeError;
+#[cfg(feature = "xdp")]
+use crate::xdp::{AttachError, SteerError};
 
 /// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
@@ -16,12 +20,40 @@ pub enum StartError {
     #[error(transparent)]
     Probe(#[from] ProbeError),
     /// A socket could not be opened.
+    #[cfg(feature = "xdp")]
     #[error(transparent)]
     Socket(#[from] OpenError),
+    /// The TAP device could not be opened.
+    #[error(transparent)]
+    Tap(#[from] tap::OpenError),
+    /// The kernel's side of the TAP device could not be brought up.
+    #[error(transparent)]
+    BringUp(#[from] tap::BringUpError),
+    /// AF_XDP, in a build without it.
+    #[cfg(not(feature = "xdp"))]
+    #[error(
+        "starting on the interface `{interface}`: this program was built without AF_XDP; build it \
+         with the feature `xdp`, or use a TAP device"
+    )]
+    NoXdp {
+        /// The interface.
+        interface: String,
+    },
+    /// Addresses shared with the kernel on a TAP device.
+    #[error(
+        "sharing addresses with the kernel on the TAP device `{interface}`: the kernel is at its \
+         other end, and has addresses of its own there; use --mode exclusive"
+    )]
+    TapShared {
+        /// The device.
+        interface: String,
+    },
     /// The program could not be attached.
+    #[cfg(feature = "xdp")]
     #[error(transparent)]
     Attach(#[from] AttachError),
     /// The maps of the program refused an entry.
+    #[cfg(feature = "xdp")]
     #[error(transparent)]
     Steer(#[from] SteerError),
     /// A listener was refused.

@@ -1,33 +1,36 @@
 //! A running stack: opens, attaches, starts; stops, detaches, closes. Every part cleans up when
 //! dropped, so that a start that fails halfway leaves nothing behind.
 
-use std::net::{IpAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::barrier::WorkerBarrier;
+use super::census::Silent;
 use super::command::{Command, Shutdown};
 use super::config::StackConfig;
+#[cfg(feature = "control")]
+use super::control::{ControlError, ControlServer, ControlSocket};
 use super::error::StartError;
 use super::events::{EventSender, StackEvents, channel};
 use super::handover::HandoverQueues;
-use super::housekeeping::{ClaimAddress, Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::housekeeping::{Housekeeping, HousekeepingThread, PROBE_EVERY};
+use super::links::{self, Interface};
 use super::mailbox::Mailbox;
 use super::mirror::{Change, Mirror};
-use super::report::{Report, WorkerReport};
+use super::observer::Observer;
+use super::opened::Hold;
+use super::report::Report;
 use super::setup::Plan;
-use super::steering::{OffloadGuard, RssGuard};
 use super::waits::Waits;
 use super::waker::Waker;
 use super::watch::Watch;
 use super::worker::{EndMark, MakeService, Seed};
 use crate::link::Link;
-use crate::link::xsk::Bound;
-use crate::shard::{Service, ServiceWaker, Shard};
+use crate::shard::{ConnInfo, Service, ServiceWaker, Shard};
 use crate::time::Duration;
-use crate::wire::ndp;
-use crate::xdp::{self, Attachment, Program};
+use crate::xdp;
 
 /// Interval at which [`Stack::start`] checks whether the services have started, ms.
 const START_POLL_MS: u64 = 5;
@@ -37,7 +40,6 @@ const START_POLL_MS: u64 = 5;
 const ROUTERS_WAIT: Duration = Duration::from_secs(6);
 
 struct WorkerHandle {
-    queue: u32,
     mailbox: Arc<Mailbox>,
     service_waker: ServiceWaker,
     thread: Option<JoinHandle<Box<dyn Link + Send>>>,
@@ -49,19 +51,18 @@ struct WorkerHandle {
 /// interface and of the addresses. Reading [`events`](Self::events) is optional. Dropping a stack
 /// resets all connections.
 pub struct Stack {
-    // In the order in which they are torn down: housekeeping, the mirror, the program, the workers'
-    // sockets.
+    // In the order in which they are torn down: housekeeping, control sockets, the mirror, the
+    // program, the workers' sockets.
     housekeeping: Option<HousekeepingThread>,
+    #[cfg(feature = "control")]
+    control: Vec<ControlServer>,
     mirror: Option<Mirror>,
-    program: Arc<Mutex<Program>>,
-    attachment: Option<Attachment>,
-    rss_guard: Option<RssGuard>,
-    _offload_guard: Option<OffloadGuard>,
+    pub(super) hold: Hold,
     handles: Vec<WorkerHandle>,
-    bound: Vec<Bound>,
     notes: Vec<String>,
     events: StackEvents,
     interface_removed: Arc<AtomicBool>,
+    observer: Observer,
 }
 
 impl Stack {
@@ -76,36 +77,26 @@ impl Stack {
         service: impl Fn(usize) -> Box<dyn Service> + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
         let service: MakeService = Arc::new(service);
-        let mut plan = Plan::make(config)?;
-        let mut notes = Vec::new();
-        // Before the program: with LRO on, drivers refuse it.
-        let offload_guard = plan.disable_offloads(&mut notes);
-        let (mut program, fallbacks) = plan.attach_program()?;
-        notes.extend(fallbacks);
-        let stamped = program.attachment().is_some_and(|attachment| attachment.hints.stamp);
-        let rss_guard = plan.settle_queues(&mut notes);
-        let opened = plan.open_links(&mut program)?;
-        notes.extend(opened.notes);
-        notes.extend(plan.core_problems());
+        let interface = Interface::find(config)?;
+        let plan = Plan::make(config)?;
+        let mut opened = interface.open(&plan)?;
+        opened.notes.extend(plan.core_problems());
         let housekeeping_waker = new_waker()?;
         let wakers: Vec<_> =
             (0..opened.links.len()).map(|_| new_waker()).collect::<Result<_, _>>()?;
-        let mailbox = |waker: &Arc<Waker>| {
-            Arc::new(Mailbox::new(Arc::clone(waker), Arc::clone(&housekeeping_waker)))
-        };
-        let mailboxes: Vec<_> = wakers.iter().map(mailbox).collect();
+        let mailboxes = new_mailboxes(&wakers, &housekeeping_waker);
         let barrier = Arc::new(WorkerBarrier::new(wakers.clone()));
-        let handover = Arc::new(HandoverQueues::new(wakers, plan.frame_max()));
+        let handover = Arc::new(HandoverQueues::new(wakers, opened.frame_max()));
         let interface_removed = Arc::new(AtomicBool::new(false));
         let removal = (Arc::clone(&interface_removed), Arc::clone(&housekeeping_waker));
-        let mirror = start_mirror(plan.index(), &mailboxes, removal)?;
+        let mirror = start_mirror(opened.probe.index, &mailboxes, removal)?;
         let budget = plan.budget();
         let mut workers = Vec::new();
-        for (number, link) in opened.links.into_iter().enumerate() {
+        for (number, link) in std::mem::take(&mut opened.links).into_iter().enumerate() {
             let _core = plan.move_to_core_of(number);
             workers.push(Seed {
                 number,
-                shard: wakeable(plan.shard(number, opened.mtu)?, &mailboxes[number]),
+                shard: wakeable(plan.shard(number, &opened)?, &mailboxes[number]),
                 link,
                 service: Arc::clone(&service),
                 mailbox: Arc::clone(&mailboxes[number]),
@@ -113,29 +104,27 @@ impl Stack {
                 barrier: Arc::clone(&barrier),
                 resolver: plan.mirror_wanted().then(|| mirror.resolver()),
                 idle: config.idle,
-                waits: stamped.then(Waits::default),
+                waits: opened.stamped.then(Waits::default),
                 share: plan.share(budget.as_ref()),
             });
         }
-        let groups = plan.join_groups(&mut notes);
-        plan.claim(&mut program)?;
+        links::claim(&plan, &mut opened)?;
+        let watch = opened.watch(config.queues.as_slice());
         let (events_in, events) = channel();
         let mut stack = Self {
             housekeeping: None,
+            #[cfg(feature = "control")]
+            control: Vec::new(),
             mirror: Some(mirror),
-            attachment: program.attachment().cloned(),
-            program: Arc::new(Mutex::new(program)),
-            rss_guard,
-            _offload_guard: offload_guard,
+            hold: opened.hold,
             handles: Vec::new(),
-            bound: opened.bound,
-            notes,
+            notes: opened.notes,
             events,
             interface_removed,
+            observer: Observer::new(&config.interface, config.queues.as_slice(), &mailboxes),
         };
         stack.launch(workers, config)?;
-        let watch = plan.watch(opened.mtu_max);
-        stack.start_housekeeping(watch, groups, events_in, housekeeping_waker)?;
+        stack.start_housekeeping(watch, events_in, housekeeping_waker)?;
         stack.await_services(config)?;
         Ok(stack)
     }
@@ -143,7 +132,6 @@ impl Stack {
     /// Starts the threads of the workers.
     fn launch(&mut self, workers: Vec<Seed>, config: &StackConfig) -> Result<(), StartError> {
         for worker in workers {
-            let queue = config.queues.as_slice()[worker.number];
             let core = config.cores.get(worker.number).copied();
             let mailbox = Arc::clone(&worker.mailbox);
             let barrier = Arc::clone(&worker.barrier);
@@ -162,7 +150,7 @@ impl Stack {
                 })
                 .map_err(StartError::system("starting a worker's thread"))?;
             let thread = Some(thread);
-            self.handles.push(WorkerHandle { queue, mailbox, service_waker, thread });
+            self.handles.push(WorkerHandle { mailbox, service_waker, thread });
         }
         Ok(())
     }
@@ -170,7 +158,6 @@ impl Stack {
     fn start_housekeeping(
         &mut self,
         watch: Watch,
-        groups: Option<UdpSocket>,
         events: EventSender,
         waker: Arc<Waker>,
     ) -> Result<(), StartError> {
@@ -181,7 +168,7 @@ impl Stack {
             mailboxes: self.handles.iter().map(|handle| Arc::clone(&handle.mailbox)).collect(),
             watch,
             probe: Box::new(move || xdp::probe(&probed).ok()),
-            claim: self.claim_address(groups),
+            claim: self.hold.apply_claims(),
             interface_removed: Arc::clone(&self.interface_removed),
             events,
             probe_every: PROBE_EVERY,
@@ -190,24 +177,6 @@ impl Stack {
             .map_err(StartError::system("starting the housekeeping thread"))?;
         self.housekeeping = Some(thread);
         Ok(())
-    }
-
-    /// Returns what makes an address of autoconfiguration ours: the program redirects it, and its
-    /// multicast group is joined (see [`Plan::join_groups`]) on the socket that holds the groups of
-    /// the others.
-    fn claim_address(&self, groups: Option<UdpSocket>) -> ClaimAddress {
-        let program = Arc::clone(&self.program);
-        let index = self.attachment.as_ref().map(|attachment| attachment.index);
-        Box::new(move |address| {
-            let mut program = program.lock().unwrap_or_else(PoisonError::into_inner);
-            let claimed = program.claim_address(address).map_err(|error| error.to_string());
-            if let (IpAddr::V6(address), Some(socket), Some(index)) = (address, &groups, index) {
-                // On failure a NIC may filter the group, so that neighbours do not find the
-                // address.
-                let _ = socket.join_multicast_v6(&ndp::solicited_node(address), index);
-            }
-            claimed
-        })
     }
 
     /// Waits for duplicate address detection, for the routers where addresses come from them, and
@@ -235,16 +204,6 @@ impl Stack {
         }
     }
 
-    /// Returns how the program is attached.
-    pub const fn attachment(&self) -> Option<&Attachment> {
-        self.attachment.as_ref()
-    }
-
-    /// Returns how the socket of each worker is bound.
-    pub fn bound(&self) -> &[Bound] {
-        &self.bound
-    }
-
     /// Returns what a user should know about the start: fallbacks, and problems with their
     /// remedies.
     pub fn notes(&self) -> &[String] {
@@ -267,10 +226,37 @@ impl Stack {
         self.interface_removed.load(Ordering::SeqCst)
     }
 
+    /// Returns what reads counters and connections from any thread.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
     /// Returns the counters of all workers, at most 50 ms old.
     pub fn report(&self) -> Report {
-        let of = |handle: &WorkerHandle| WorkerReport::of(handle.queue, &handle.mailbox);
-        Report { workers: self.handles.iter().map(of).collect() }
+        self.observer.report()
+    }
+
+    /// Calls `each` for every connection ([`Observer::connections`]).
+    ///
+    /// # Errors
+    /// When a worker does not answer within a second.
+    pub fn connections(
+        &self,
+        each: impl FnMut(usize, &ConnInfo) -> ControlFlow<()>,
+    ) -> Result<(), Silent> {
+        self.observer.connections(each)
+    }
+
+    /// Answers the requests of a control socket on threads of its own until the stack has stopped,
+    /// so that `linerate top` and `linerate connections` can watch this program. See
+    /// [`control`](super::control) for an example.
+    ///
+    /// # Errors
+    /// When the system refuses another thread. The stack is not affected.
+    #[cfg(feature = "control")]
+    pub fn serve_control(&mut self, socket: ControlSocket) -> Result<(), ControlError> {
+        self.control.push(ControlServer::start(socket, self.observer())?);
+        Ok(())
     }
 
     /// Returns the number of workers.
@@ -316,11 +302,11 @@ impl Stack {
         }
         let threads = self.handles.iter_mut().filter_map(|handle| handle.thread.take());
         let links = threads.filter_map(|thread| thread.join().ok()).collect();
+        // After the workers: clients may watch them close their connections.
+        #[cfg(feature = "control")]
+        self.control.clear();
         self.mirror = None;
-        // Before the sockets: a frame redirected to a closed socket is lost.
-        self.program.lock().unwrap_or_else(PoisonError::into_inner).detach();
-        // After the program: some drivers remove queues of their own with it.
-        self.rss_guard = None;
+        self.hold.release();
         links
     }
 }
@@ -346,6 +332,11 @@ fn wakeable(mut shard: Shard, mailbox: &Mailbox) -> Shard {
 
 fn new_waker() -> Result<Arc<Waker>, StartError> {
     Waker::new().map(Arc::new).map_err(StartError::system("creating an eventfd"))
+}
+
+fn new_mailboxes(wakers: &[Arc<Waker>], housekeeping: &Arc<Waker>) -> Vec<Arc<Mailbox>> {
+    let of = |waker| Arc::new(Mailbox::new(Arc::clone(waker), Arc::clone(housekeeping)));
+    wakers.iter().map(of).collect()
 }
 
 /// Starts the mirror, which passes every change on to all workers. `removal` is the flag to set

@@ -1,10 +1,8 @@
 //! Steering: how flows are divided among workers, from the queues and the RSS settings of the
 //! interface, and the problems that a user should know about.
 
-use std::io;
-
 use crate::shard::{NO_WORKER, Steering, Toeplitz};
-use crate::xdp::{self, Attachment, Probe, Rss};
+use crate::xdp::{Probe, Rss};
 
 /// Returns how flows are divided among workers when worker n has queue `queues[n]`.
 ///
@@ -21,62 +19,6 @@ pub(super) fn steering(rss: Option<&Rss>, queues: &[u32]) -> Steering {
     }
 }
 
-/// Restores the RSS table of the NIC when dropped.
-#[derive(Debug)]
-pub(super) struct RssGuard {
-    interface: String,
-    table: Vec<u32>,
-}
-
-impl RssGuard {
-    /// Makes the NIC spread flows over `queues` only. `before` is its table before the program was
-    /// attached, since some drivers spread flows over queues of their own afterwards.
-    pub(super) fn set(interface: &str, before: &Rss, queues: &[u32]) -> io::Result<Self> {
-        xdp::set_rss_queues(interface, queues)?;
-        Ok(Self { interface: interface.to_owned(), table: before.table.clone() })
-    }
-}
-
-impl Drop for RssGuard {
-    fn drop(&mut self) {
-        // This fails where the interface was removed, or refuses the table. An even table is
-        // restored as the driver's default: the kernel refuses to remove queues that a table of
-        // ours names.
-        let default = if is_even(&self.table) { &[][..] } else { &self.table };
-        let _ = xdp::set_rss_table(&self.interface, default);
-    }
-}
-
-/// Restores the offloads of the NIC when dropped.
-#[derive(Debug)]
-pub(super) struct OffloadGuard {
-    interface: String,
-    before: u32,
-}
-
-impl OffloadGuard {
-    /// Disables the offloads that merge or strip frames in the NIC.
-    pub(super) fn disable(interface: &str) -> io::Result<Self> {
-        let before = xdp::disable_offloads(interface)?;
-        Ok(Self { interface: interface.to_owned(), before })
-    }
-}
-
-impl Drop for OffloadGuard {
-    fn drop(&mut self) {
-        // This fails where the interface was removed.
-        let _ = xdp::restore_offloads(&self.interface, self.before);
-    }
-}
-
-/// Returns true if a table gives the same share to all queues from 0 on.
-fn is_even(table: &[u32]) -> bool {
-    let queues = table.iter().max().map_or(0, |last| *last as usize + 1);
-    let share = |queue| table.iter().filter(|entry| **entry as usize == queue).count();
-    let (least, most) = (table.len() / queues.max(1), table.len().div_ceil(queues.max(1)));
-    (0..queues).all(|queue| (least..=most).contains(&share(queue)))
-}
-
 fn is_single(rss: &Rss, queues: &[u32]) -> bool {
     queues.len() == 1 && rss.table.iter().all(|queue| *queue == queues[0])
 }
@@ -89,29 +31,6 @@ fn predicted(rss: &Rss, queues: &[u32]) -> Option<Steering> {
     };
     let table = rss.table.iter().map(worker_of).collect();
     Some(Steering::Rss { toeplitz: Toeplitz::new(*key), table })
-}
-
-/// Returns problems with the XDP hints (metadata of received frames): a driver without them, a VLAN
-/// tag that is lost.
-pub(super) fn hints_problem(probe: &Probe, attachment: &Attachment) -> Option<String> {
-    let name = &probe.interface;
-    let strips = probe.vlan_stripping == Some(true) && !attachment.hints.vlan;
-    // On a veth this depends on its peer, which seldom has VLANs: `linerate check` reports it.
-    let is_virtual = probe.driver.as_deref() == Some("veth");
-    let lost = (strips && !is_virtual).then(|| {
-        format!(
-            "`{name}` strips VLAN tags, so that frames of VLANs look untagged: `ethtool -K {name} \
-             rxvlan off`, or --set-offloads"
-        )
-    });
-    let refused = attachment
-        .no_hints
-        .as_ref()
-        .map(|cause| format!("the XDP hints of the driver of `{name}` are not used: {cause}"));
-    match (refused, lost) {
-        (Some(refused), Some(lost)) => Some(format!("{refused}; {lost}")),
-        (refused, lost) => refused.or(lost),
-    }
 }
 
 /// Returns problems with the division of flows, each with its remedy.
@@ -144,22 +63,6 @@ pub(super) fn problems(probe: &Probe, queues: &[u32]) -> Vec<String> {
         _ => {}
     }
     problems
-}
-
-/// Returns a problem if the kernel does not defer interrupts: preferred busy polling suppresses
-/// them only then.
-pub(super) fn deferral_problem(interface: &str) -> Option<String> {
-    let is_off = |knob: &str| {
-        let path = format!("/sys/class/net/{interface}/{knob}");
-        std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
-    };
-    (is_off("napi_defer_hard_irqs") || is_off("gro_flush_timeout")).then(|| {
-        format!(
-            "busy polling has little effect without deferred interrupts: `echo 2 > \
-             /sys/class/net/{interface}/napi_defer_hard_irqs`, `echo 200000 > \
-             /sys/class/net/{interface}/gro_flush_timeout`"
-        )
-    })
 }
 
 /// Returns the queues that receive flows and have no worker.
@@ -209,16 +112,6 @@ mod tests {
         let short = Rss { key: vec![1; 16], ..rss(&[0, 1]) };
         assert_eq!(steering(Some(&short), &[0, 1]), Steering::Single);
         assert_eq!(steering(None, &[0, 1]), Steering::Hash { workers: 2 });
-    }
-
-    #[test]
-    fn a_table_is_even_when_all_queues_have_the_same_share() {
-        for even in [&[0, 1, 0, 1][..], &[0, 0, 1, 1], &[0, 1, 2, 0], &[0, 0]] {
-            assert!(is_even(even), "{even:?}");
-        }
-        for odd in [&[0, 1, 1, 1][..], &[1, 1, 1, 1], &[0, 2, 0, 2]] {
-            assert!(!is_even(odd), "{odd:?}");
-        }
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl Worker {
             }
             self.report_addresses();
             self.report_panics();
+            self.report_ports();
             self.start_service();
             phase = self.drain(now, phase);
             busy = turn.received + turn.sent > 0;
@@ -288,6 +289,16 @@ impl Worker {
         }
     }
 
+    /// Reports the ports of listeners that the service opened and closed.
+    fn report_ports(&mut self) {
+        while let Some((port, is_open)) = self.shard.port_change() {
+            if !self.mailbox.report_port(port, is_open) {
+                return;
+            }
+            self.shard.take_port_change();
+        }
+    }
+
     fn report_panics(&mut self) {
         while let Some(message) = self.shard.take_panic() {
             self.mailbox.report_panic(message);
@@ -369,7 +380,7 @@ impl Worker {
         let mailbox = &self.mailbox;
         let no_commands = || mailbox.commands.is_empty() && mailbox.page_requests.is_empty();
         let no_handover = || !self.barrier_opened() && self.handover.is_empty(self.number);
-        let nothing_waits = || no_commands() && no_handover() && !self.shard.waker().is_woken();
+        let nothing_waits = || no_commands() && no_handover() && !self.shard.is_woken();
         let fd = self.link.wait_fd();
         self.mailbox.waker.sleep(fd, span, nothing_waits);
     }

@@ -45,7 +45,7 @@ pub use app::service::{
 pub use config::{Config, DadConfig, HOP_LIMIT, Probing};
 pub use fast_open::config::{Early, FastOpenListener};
 pub use flow::id::{ConnId, ListenerId};
-pub use flow::listeners::{LISTENERS_MAX, ListenError, ListenerConfig};
+pub use flow::listeners::{LISTENERS_MAX, ListenError, ListenerConfig, ListenerOptions};
 pub use flow::service_waker::ServiceWaker;
 pub use flow::steer::{NO_WORKER, Steering, Toeplitz};
 pub use flow::{flow_table, key, steer};

@@ -65,6 +65,24 @@ impl Shard {
         &self.engine.service.waker
     }
 
+    /// Returns true if another thread has woken the service, which the next turn calls. A service
+    /// that has not started yet is called once it has.
+    pub fn is_woken(&self) -> bool {
+        self.engine.service.is_woken()
+    }
+
+    /// Returns the oldest change of the ports that the service listens on, until
+    /// [`take_port_change`](Self::take_port_change): a port, and true if a listener was opened. The
+    /// caller steers the frames of the port.
+    pub fn port_change(&self) -> Option<(u16, bool)> {
+        self.engine.service.ports.front().copied()
+    }
+
+    /// Forgets the oldest change of the ports.
+    pub fn take_port_change(&mut self) {
+        self.engine.service.ports.pop_front();
+    }
+
     /// Returns the message of a panic that the service has survived, one per call.
     pub fn take_panic(&mut self) -> Option<String> {
         self.engine.service.take_panic()
@@ -79,8 +97,7 @@ impl Shard {
 
     /// Returns the time by which the shard needs its next turn even if nothing arrives.
     pub fn deadline(&self) -> Option<Instant> {
-        let service = &self.engine.service;
-        if self.batch.inbox.len() > 0 || service.waker.is_woken() || self.engine.may_start() {
+        if self.batch.inbox.len() > 0 || self.is_woken() || self.engine.may_start() {
             return Some(self.engine.turn.now);
         }
         self.engine.deadline()

@@ -77,14 +77,13 @@ impl Shard {
         let replies = if received > 0 { engine.process_rx(batch, env) } else { 0 };
         let TurnEnv { link, service, .. } = env;
         let mut queue = TxQueue::new(&mut **link, now);
-        if engine.service.waker.take() && engine.service.started {
+        if engine.service.started && engine.service.waker.take() {
             service.on_wake(engine);
         }
         engine.run_application(&mut **service);
         engine.advance_timers(&mut **service, &mut queue);
         engine.run_application(&mut **service);
-        service.on_turn_end(engine);
-        engine.run_application(&mut **service);
+        engine.end_turn(&mut **service);
         engine.tcp.relieve_memory(&mut engine.turn);
         engine.send_pending(&mut **service, &mut queue);
         engine.poll_neighbours(&mut queue);
@@ -108,8 +107,7 @@ impl Shard {
         let result = call(engine);
         let mut queue = TxQueue::new(env.link, now);
         engine.run_application(env.service);
-        env.service.on_turn_end(engine);
-        engine.run_application(env.service);
+        engine.end_turn(env.service);
         engine.send_pending(env.service, &mut queue);
         engine.poll_neighbours(&mut queue);
         queue.close();
@@ -120,12 +118,13 @@ impl Shard {
 
 impl Shard {
     /// Begins to drain: closes all listeners, drops the handshakes in progress, and calls
-    /// [`Service::on_drain`]. The caller ends the shard once
-    /// [`connections`](Self::connections) is 0, or at `deadline`.
+    /// [`Service::on_drain`]. A service that has not started yet never starts. The caller ends the
+    /// shard once [`connections`](Self::connections) is 0, or at `deadline`.
     pub fn drain(&mut self, now: Instant, env: &mut TurnEnv<'_>, deadline: Instant) {
         self.close_listeners();
         let engine = &mut self.engine;
         engine.begin(now);
+        engine.service.draining = true;
         for index in 0..engine.tcp.tables.embryos.high_water() {
             engine.tcp.tables.remove_embryo(index);
         }
@@ -137,6 +136,17 @@ impl Shard {
 }
 
 impl Engine {
+    /// Calls the service at the end of a turn, and reports the events that it causes.
+    #[inline]
+    fn end_turn(&mut self, service: &mut dyn Service) {
+        if self.service.started {
+            service.on_turn_end(self);
+            if !self.tcp.ready.is_empty() {
+                self.run_application(service);
+            }
+        }
+    }
+
     /// Steps 2 to 4: parses, looks up and processes everything that arrived, and releases the
     /// frames. Returns the number of replies sent immediately.
     fn process_rx(&mut self, batch: &mut Batch, env: &mut TurnEnv<'_>) -> usize {

@@ -14,6 +14,7 @@ impl Connection {
     /// Processes a segment that arrived.
     pub fn on_segment(&mut self, env: &mut Env<'_>, segment: &Segment<'_>) -> Disposition {
         let disposition = self.arrive(env, segment);
+        self.notify_bounded_writable(env.settings);
         self.settle(env);
         disposition
     }
@@ -22,6 +23,7 @@ impl Connection {
     pub fn on_deadline(&mut self, env: &mut Env<'_>) {
         self.expire(env);
         self.settle(env);
+        self.notify_bounded_writable(env.settings);
     }
 
     /// Returns when to call [`Self::on_deadline`] next. Poll again after every other call.

@@ -18,7 +18,7 @@
 //! | `segment`, `seq`, `settings`, `interface`, … | shared types |
 //! | `buffer`, `scoreboard`, `ecn`, `fast_open`, `congestion`, `recovery::detect`, `flight` | components that know nothing of connections |
 //! | `state` | the types inside a [`Connection`] |
-//! | `open`, `arrive`, `receive`, `send`, `recovery`, `close`, `timers`, `options`, `urgent` | the processing steps |
+//! | `open`, `arrive`, `receive`, `send`, `recovery`, `close`, `timers`, `options`, `bounds`, `urgent` | the processing steps |
 //! | `calls`, `info` | the entry points for the shard and the program |
 //!
 //! # RFCs implemented
@@ -45,6 +45,7 @@
 //! | 9293 §3.4.2: MSL of 2 minutes | `Settings::msl`, 30 s | common practice |
 
 mod arrive;
+mod bounds;
 mod buffer;
 mod calls;
 mod close;
@@ -80,10 +81,11 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use bounds::{MSS_BOUND_MIN, RECEIVE_BUFFER_MIN};
 pub use buffer::{Accounts, BufferPool, RingBuffer};
 pub use cookie::CookieJar;
 pub use ecn::{ByteCounters, Codepoint, EcnMode, EcnPolicy};
-pub use embryo::{CookieContent, Embryo, EmbryoAnswer, EmbryoDeadline};
+pub use embryo::{CookieContent, Deferral, Embryo, EmbryoAnswer, EmbryoDeadline};
 pub use fast_open::{Attempt, Cookie, CookieKeys, FastOpen, Form, Judgement, Outcome, SynData};
 pub use interface::{CloseReason, Disposition, Env, Events, Info, Loss, PathError, Repairs};
 pub use isn::{FlowSecrets, IsnGenerator, timestamp};

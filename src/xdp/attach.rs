@@ -72,7 +72,7 @@ fn attach_as(
     index: u32,
     mode: AttachedMode,
 ) -> Result<Live, AttachError> {
-    let link = bpf::create_link(program, index, mode.flags()).map_err(|io_error| {
+    let link = bpf::create_link(program, index, flags(mode)).map_err(|io_error| {
         let refused = SyscallError { call: "bpf_link_create", io_error };
         AttachError::from_attach(refused.into(), interface, mode)
     })?;
@@ -85,4 +85,12 @@ fn attach_as(
         no_hints: None,
     };
     Ok(Live { attachment, link })
+}
+
+/// linux/if_link.h, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_SKB_MODE`.
+const fn flags(mode: AttachedMode) -> u32 {
+    match mode {
+        AttachedMode::Native => 1 << 2,
+        AttachedMode::Generic => 1 << 1,
+    }
 }

@@ -31,12 +31,4 @@ impl AttachedMode {
             Self::Generic => "generic",
         }
     }
-
-    /// linux/if_link.h, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_SKB_MODE`.
-    pub(super) const fn flags(self) -> u32 {
-        match self {
-            Self::Native => 1 << 2,
-            Self::Generic => 1 << 1,
-        }
-    }
 }

@@ -1,13 +1,15 @@
 //! Runs a job on linerate's own workers, from start to report.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linerate::metrics::Event;
-use linerate::runtime::{Shutdown, Stack, StackConfig, StartError, WorkerReport};
+use linerate::runtime::{
+    LinkKind, Shutdown, Stack, StackConfig, StartError, TapConfig, WorkerReport,
+};
 use linerate::time::Duration as Span;
 
-use super::control::ControlServer;
+use super::control::ControlOption;
 use super::failure::Failure;
 use super::job::{Job, Report};
 use super::stack_config;
@@ -16,7 +18,7 @@ use super::stack_config;
 /// retransmission. A user who stops a server does not wait longer.
 const GRACE: Span = Span::from_secs(3);
 
-/// Time between two polls of the main thread: events, the control socket, the end.
+/// Time between two polls of the main thread: events, the end.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Runs the job until its services or a signal end it.
@@ -26,19 +28,19 @@ const POLL: Duration = Duration::from_millis(10);
 pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     let config = stack_config::from_job(job)?;
     let make_service = Arc::clone(&job.make_service);
-    let control = ControlServer::open(job.options.control.as_ref(), &config.interface)?;
+    let control = ControlOption::open(job.options.control.as_ref())?;
     let mut stack = Stack::start(&config, move |worker| make_service(worker))
-        .map_err(|error| explain(&config.interface, &error))?;
+        .map_err(|error| explain(&config, &error))?;
     announce(&config, &stack);
+    if let Some(Err(error)) = control.map(|socket| stack.serve_control(socket)) {
+        eprintln!("note: {error}");
+    }
     (job.ready)();
     let events = stack.events();
     while stack.is_running() && !job.stop.is_raised() && !stack.interface_is_gone() {
         std::thread::sleep(POLL);
         while let Some(event) = events.try_recv() {
             eprintln!("note: {event}");
-        }
-        if let Some(control) = &control {
-            control.answer(&mut stack);
         }
     }
     if stack.interface_is_gone() {
@@ -48,6 +50,9 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
             "the interface was removed",
             "start again when it is back",
         ));
+    }
+    if job.drains {
+        drain(&stack);
     }
     let report = stack.stop(Shutdown::Close { grace: GRACE });
     report.workers.iter().for_each(|worker| eprintln!("{}", figures(worker)));
@@ -61,8 +66,38 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     Ok(Report { counters: counted.collect() })
 }
 
+/// Gives services the grace to finish what is under way. The connections that they leave open are
+/// closed afterwards.
+fn drain(stack: &Stack) {
+    // The stack would reset them at the deadline, so that comes later than the close.
+    stack.drain(GRACE.times(2));
+    let until = Instant::now() + Duration::from(GRACE);
+    while stack.is_running() && Instant::now() < until {
+        std::thread::sleep(POLL);
+    }
+}
+
 /// Prints the modes in use, and the notes of the stack.
 fn announce(config: &StackConfig, stack: &Stack) {
+    match &config.link {
+        LinkKind::Tap(tap) => announce_tap(config, tap),
+        _ => announce_xdp(config, stack),
+    }
+    for note in stack.notes() {
+        eprintln!("note: {note}");
+    }
+}
+
+fn announce_tap(config: &StackConfig, tap: &TapConfig) {
+    let kernel = tap.kernel_addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}"));
+    let kernel = match &kernel.collect::<Vec<_>>()[..] {
+        [] => "no address".to_owned(),
+        addresses => addresses.join(", "),
+    };
+    eprintln!("{}: TAP device, the kernel has {kernel} there", config.interface);
+}
+
+fn announce_xdp(config: &StackConfig, stack: &Stack) {
     let mut mode = stack.attachment().map_or("none", |it| it.mode.name()).to_owned();
     let hints = stack.attachment().map(|attachment| attachment.hints).unwrap_or_default();
     if !hints.is_empty() {
@@ -77,9 +112,6 @@ fn announce(config: &StackConfig, stack: &Stack) {
         })
         .collect();
     eprintln!("{}: XDP program {mode}, {}", config.interface, bound.join(", "));
-    for note in stack.notes() {
-        eprintln!("note: {note}");
-    }
 }
 
 /// Formats the counters of one queue as a line.
@@ -98,8 +130,12 @@ fn figures(worker: &WorkerReport) -> String {
 }
 
 /// Turns a failed start into a failure of the command line.
-fn explain(interface: &str, error: &StartError) -> Failure {
+fn explain(config: &StackConfig, error: &StartError) -> Failure {
+    let interface = &config.interface;
     let tried = format!("cannot start the stack on {interface}");
-    let remedy = format!("run `linerate check --interface {interface}`");
+    let remedy = match config.link {
+        LinkKind::Tap(_) => "run it inside `unshare -rn`, or as root".to_owned(),
+        _ => format!("run `linerate check --interface {interface}`"),
+    };
     Failure::new(tried, error, remedy)
 }

@@ -23,6 +23,7 @@ mod engine;
 mod failure;
 mod job;
 mod kernel;
+mod link_options;
 mod load;
 mod netns;
 mod network;

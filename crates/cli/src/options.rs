@@ -7,13 +7,14 @@ use clap::{Args, ValueEnum};
 
 use super::control::ControlOption;
 use super::failure::Failure;
+use super::link_options::{Link, LinkOptions};
 use super::network::{Cidr, Numbers};
 use super::sizes::{BufferSizes, Size};
 
 /// The TCP implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stack {
-    /// This stack, over AF_XDP.
+    /// This stack, over AF_XDP or a TAP device (--link).
     Linerate,
     /// The kernel's sockets, over epoll.
     Kernel,
@@ -159,14 +160,18 @@ pub(crate) enum Idle {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Stack")]
 pub(crate) struct StackOptions {
-    /// TCP stack: linerate over AF_XDP, or the kernel's sockets over epoll for comparison
+    /// TCP stack: linerate, or the kernel's sockets over epoll for comparison
     #[arg(long, value_enum, default_value = "linerate")]
     pub stack: Stack,
 
     /// Network interface to run on, for example eth0. Required with --stack linerate; with --stack
-    /// kernel the kernel's routes decide
+    /// kernel the kernel's routes decide. With --link tap, name of the device to create [default
+    /// with --link tap: tap0]
     #[arg(long, value_name = "IF")]
     pub interface: Option<String>,
+
+    #[command(flatten)]
+    pub link: LinkOptions,
 
     /// Address of the stack with its prefix, for example 10.0.0.2/24 or fd00::2/64; repeat for
     /// several. Required with --stack linerate, unless --slaac or --mode shared. With --stack
@@ -349,11 +354,16 @@ impl StackOptions {
 
     fn check_linerate(&self) -> Result<(), Failure> {
         let action = "cannot start the stack";
-        if self.interface.is_none() {
+        match self.link.link {
+            Link::Xdp => self.check_xdp()?,
+            Link::Tap => self.check_tap()?,
+        }
+        if self.interface.is_none() && self.link.link == Link::Xdp {
             return Err(Failure::usage(
                 action,
                 "--interface is missing",
-                "give --interface a name that `ip link` lists, or use --stack kernel",
+                "give --interface a name that `ip link` lists, or use --stack kernel, or try it \
+                 without an interface: --link tap",
             ));
         }
         if self.slaac && self.mode == Mode::Shared {
@@ -374,8 +384,43 @@ impl StackOptions {
         Ok(())
     }
 
+    fn check_xdp(&self) -> Result<(), Failure> {
+        if self.link.tap_addresses.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "cannot use --tap-address with --link xdp",
+            "only a TAP device has the kernel at its other end",
+            "omit --tap-address, or use --link tap",
+        ))
+    }
+
+    fn check_tap(&self) -> Result<(), Failure> {
+        for (given, name) in [
+            (self.mode == Mode::Shared, "--mode shared"),
+            (self.set_rss, "--set-rss"),
+            (self.set_offloads, "--set-offloads"),
+            (self.rx_timestamps, "--rx-timestamps"),
+            (self.busy_poll.is_some(), "--busy-poll"),
+            (self.chunk_bytes.is_some(), "--chunk-bytes"),
+            (self.xdp_mode != XdpMode::Auto, "--xdp-mode"),
+            (self.zero_copy != ZeroCopy::Auto, "--zero-copy"),
+        ] {
+            if given {
+                return Err(Failure::usage(
+                    format!("cannot use {name} with --link tap"),
+                    "it concerns a network interface with an XDP program, not a TAP device",
+                    format!("omit {name}, or use --link xdp"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn check_kernel(&self) -> Result<(), Failure> {
         for (given, name) in [
+            (self.link.link == Link::Tap, "--link tap"),
+            (!self.link.tap_addresses.is_empty(), "--tap-address"),
             (self.pcap.is_some(), "--pcap"),
             (self.impair.is_some(), "--impair"),
             (self.ecn.is_some(), "--ecn"),

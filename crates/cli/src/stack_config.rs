@@ -20,8 +20,12 @@ use super::sizes::Size;
 /// Returns a failure if the queues or the impairments make no sense.
 pub(crate) fn from_job(job: &Job<'_>) -> Result<StackConfig, Failure> {
     let options = job.options;
-    let addresses = options.addresses.iter().map(|cidr| (cidr.address, cidr.prefix)).collect();
-    let mut config = StackConfig::new(options.interface.clone().unwrap_or_default(), addresses);
+    let addresses: Vec<_> =
+        options.addresses.iter().map(|cidr| (cidr.address, cidr.prefix)).collect();
+    let link = options.link.kind(&addresses);
+    let interface = options.interface.as_deref().unwrap_or(options.link.default_interface());
+    let mut config = StackConfig::new(interface, addresses);
+    config.link = link;
     for gateway in &options.gateways {
         match gateway {
             std::net::IpAddr::V4(v4) => config.gateway_v4 = Some(*v4),

@@ -22,7 +22,18 @@ fn fails(status: i32, arguments: &[&str], words: &[&str]) {
 #[test]
 fn every_subcommand_has_help_that_lists_its_options() {
     for (subcommand, words) in [
-        ("serve", &["--service", "--address", "--queues", "ready", "Examples:"][..]),
+        (
+            "serve",
+            &[
+                "--service",
+                "--address",
+                "--queues",
+                "unshare -rn",
+                "--tap-address",
+                "ready",
+                "Examples:",
+            ][..],
+        ),
         ("check", &["--interface", "--json", "Examples:"]),
         ("trace", &["--read", "--svg", "--json", "Examples:"]),
         ("simulate", &["--seed", "--runs", "--pcap", "--json", "Examples:"]),
@@ -46,6 +57,12 @@ fn bad_usage_exits_with_2_and_says_why() {
     fails(2, &["serve", "--stack", "kernel", "--service", "smtp:25"], &["echo, discard"]);
     fails(2, &["serve", "--service", "echo:7", "--interface", "lo"], &["--address", "to do:"]);
     fails(2, &["serve", "--stack", "kernel"], &["--service"]);
+    let tap = ["serve", "--service", "echo:7", "--link", "tap", "--address", "10.9.8.2/24"];
+    fails(2, &[&tap[..], &["--set-rss"]].concat(), &["--set-rss with --link tap", "to do:"]);
+    fails(2, &[&tap[..], &["--mode", "shared"]].concat(), &["--mode shared", "to do:"]);
+    fails(2, &[&tap[..], &["--stack", "kernel"]].concat(), &["--link tap", "to do:"]);
+    let xdp = ["serve", "--service", "echo:7", "--interface", "lo", "--address", "10.9.8.2/24"];
+    fails(2, &[&xdp[..], &["--tap-address", "10.9.8.1/24"]].concat(), &["--link tap", "to do:"]);
     let serve = ["serve", "--stack", "kernel", "--service", "echo:7001"];
     fails(2, &[&serve[..], &["--service", "http:7001"]].concat(), &["7001", "to do:"]);
     fails(2, &[&serve[..], &["--pcap", "x.pcap"]].concat(), &["--pcap", "to do:"]);
@@ -70,6 +87,8 @@ fn runtime_failures_exit_with_1_and_say_what_to_do() {
     fails(1, &elsewhere, &["192.0.2.1", "ip addr add"]);
     let file = ["serve", "--stack", "kernel", "--service", "http:7002", "--file", "/nonexistent"];
     fails(1, &file, &["/nonexistent", "to do:"]);
+    let device = ["serve", "--stack", "kernel", "--service", "http:7002", "--file", "/dev/zero"];
+    fails(1, &device, &["cannot read /dev/zero", "not a regular file", "to do:"]);
 }
 
 #[test]

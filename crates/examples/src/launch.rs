@@ -105,7 +105,7 @@ pub(crate) async fn serve<F>(port: u16, connection: impl Fn(TcpStream) -> F) -> 
 where
     F: Future<Output = Outcome> + 'static,
 {
-    let mut listener = TcpListener::bind(("0.0.0.0", port)).await?;
+    let listener = TcpListener::bind(("0.0.0.0", port)).await?;
     announce();
     // Each task holds a sender and sends nothing: the receiver sees the last one go.
     let (alive, mut all_ended) = mpsc::channel::<()>(1);

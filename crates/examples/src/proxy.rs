@@ -2,8 +2,8 @@
 //!
 //! `linerate-examples proxy veth0 10.99.0.11/24 80 127.0.0.1:8080`
 //!
-//! A worker must not block, and its rings are not a place to poll kernel sockets, so those belong to
-//! tokio on a thread of its own. The two sides of a connection exchange pieces of bytes through
+//! A worker must not block, and its rings are not a place to poll kernel sockets, so those belong
+//! to tokio on a thread of its own. The two sides of a connection exchange pieces of bytes through
 //! bounded channels: a side that does not keep up fills its channel, the other side stops reading,
 //! and its window closes. Any thread may wake a task of linerate.
 

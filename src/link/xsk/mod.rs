@@ -12,17 +12,32 @@
 //! queue get the program's fallback action. All `unsafe` calls of xsk-rs and libc stay in this
 //! folder.
 
+mod choices;
+#[cfg(feature = "xdp")]
 mod config;
+#[cfg(feature = "xdp")]
 mod device;
+#[cfg(feature = "xdp")]
 mod error;
+#[cfg(feature = "xdp")]
 mod kick;
+#[cfg(feature = "xdp")]
 mod metadata;
+#[cfg(feature = "xdp")]
 mod multi_buffer;
+#[cfg(feature = "xdp")]
 mod options;
+#[cfg(feature = "xdp")]
 mod rings;
+#[cfg(feature = "xdp")]
 mod socket;
+#[cfg(feature = "xdp")]
 mod umem;
 
-pub use config::{BusyPoll, Config, Mode};
+pub use choices::{BusyPoll, Mode};
+#[cfg(feature = "xdp")]
+pub use config::Config;
+#[cfg(feature = "xdp")]
 pub use error::OpenError;
+#[cfg(feature = "xdp")]
 pub use socket::{Bound, XskLink};

@@ -11,7 +11,8 @@ use std::thread;
 use xsk_rs::config::{BindFlags, Interface, LibxdpFlags, QueueSize, SocketConfig};
 use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, Socket, TxQueue, Umem};
 
-use super::config::{Config, Mode};
+use super::choices::Mode;
+use super::config::Config;
 use super::error::{OpenError, Step, cause_of};
 use super::kick::KickResult;
 use super::options;

@@ -8,7 +8,8 @@ use std::os::fd::{BorrowedFd, RawFd};
 
 use xsk_rs::FrameDesc;
 
-use super::config::{Config, Mode};
+use super::choices::Mode;
+use super::config::Config;
 use super::error::OpenError;
 use super::kick::{KickResult, Kicker, TxRing};
 use super::multi_buffer::{Appended, MultiBuffer, PARTS_MAX};

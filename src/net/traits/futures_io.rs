@@ -10,6 +10,7 @@ use std::io::{IoSlice, Result};
 
 use ::futures_io::{AsyncRead, AsyncWrite};
 
+use crate::net::remote::RemoteStream;
 use crate::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 
 macro_rules! read {
@@ -54,6 +55,39 @@ macro_rules! write {
             }
         }
     )* };
+}
+
+impl AsyncRead for RemoteStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        Self::poll_read(&self, cx, buffer)
+    }
+}
+
+impl AsyncWrite for RemoteStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Self::poll_write(&self, cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        Self::poll_write_vectored(&self, cx, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        self.shutdown(std::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
 }
 
 read!(TcpStream, ReadHalf<'_>, OwnedReadHalf);

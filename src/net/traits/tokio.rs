@@ -6,6 +6,7 @@ use std::io::{IoSlice, Result};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::net::remote::RemoteStream;
 use crate::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 
 fn poll_read(
@@ -16,7 +17,7 @@ fn poll_read(
     if buffer.remaining() == 0 {
         return Poll::Ready(Ok(()));
     }
-    let read = stream.poll_received(cx, |parts| {
+    let read = stream.poll_taken(cx, buffer.remaining(), |parts| {
         let before = buffer.remaining();
         for part in parts {
             buffer.put_slice(&part[..part.len().min(buffer.remaining())]);
@@ -72,6 +73,44 @@ macro_rules! write {
             }
         }
     )* };
+}
+
+impl AsyncRead for RemoteStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        let read = Self::poll_read(&self, cx, buffer.initialize_unfilled());
+        read.map_ok(|n| buffer.advance(n))
+    }
+}
+
+impl AsyncWrite for RemoteStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Self::poll_write(&self, cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        Self::poll_write_vectored(&self, cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        self.shutdown(std::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
 }
 
 read!(TcpStream, ReadHalf<'_>, OwnedReadHalf);

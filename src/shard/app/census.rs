@@ -19,6 +19,19 @@ pub struct Cursor {
     index: u32,
 }
 
+#[cfg(test)]
+impl Cursor {
+    /// Returns the position of the connection in a slot.
+    pub(crate) const fn at(index: u32) -> Self {
+        Self { store: Store::Connections, index }
+    }
+
+    /// Returns the slot.
+    pub(crate) const fn index(self) -> u32 {
+        self.index
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Store {
     #[default]

@@ -110,6 +110,10 @@ impl Io for Engine {
         self.live(conn).map_or([&[], &[]], |flow| flow.connection.peek())
     }
 
+    fn can_peek(&self) -> bool {
+        true
+    }
+
     fn consume(&mut self, conn: ConnId, n: usize) {
         self.with(conn, |flow, env| flow.connection.consume(env, n));
     }
@@ -182,6 +186,16 @@ impl Io for Engine {
             }
             SocketOption::PacingRateMax(rate) => flow.connection.set_pacing_rate_max(rate),
             SocketOption::WindowMax(bytes) => flow.connection.set_window_max(env, bytes),
+            SocketOption::SendBuffer(bytes) => flow.connection.set_send_buffer(env, bytes),
+            SocketOption::ReceiveBuffer(bytes) => flow.connection.set_receive_buffer(env, bytes),
+            SocketOption::Mss(mss) => flow.connection.set_mss_max(env, mss),
+            SocketOption::HopLimit(hops) => flow.connection.set_hop_limit(hops),
+            SocketOption::NotSentLowWater(bytes) => {
+                flow.connection.set_unsent_low_water(env, bytes);
+            }
+            SocketOption::ReceiveLowWater(bytes) => {
+                flow.connection.set_receive_low_water(env, bytes);
+            }
             SocketOption::SynRetries(retries) => flow.connection.set_syn_retries(retries),
             SocketOption::DiffServ(code_point) => flow.set_diffserv(code_point),
             SocketOption::Ecn(policy) => flow.connection.set_ecn(policy),
@@ -218,10 +232,15 @@ impl Io for Engine {
     }
 
     fn listen(&mut self, config: &ListenerConfig) -> Result<ListenerId, ListenError> {
-        self.open_listener(*config)
+        let listener = self.open_listener(*config)?;
+        self.service.ports.push_back((config.port, true));
+        Ok(listener)
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
+        if let Some(config) = self.tcp.listeners.config(listener) {
+            self.service.ports.push_back((config.port, false));
+        }
         self.tcp.listeners.close(listener);
     }
 

@@ -40,8 +40,9 @@ const USER_MASK: u64 = (1 << TAG_SHIFT) - 1;
 /// ```
 pub struct ServiceMux {
     services: Vec<Box<dyn Service>>,
-    /// The listeners that services have opened, each with the tag of its service.
-    opened: Vec<(ListenerId, u64)>,
+    /// The services whose listeners were opened at run time, by the number of the listener. A
+    /// closed one stays: a connection may still wait for its `on_accept`.
+    opened: Vec<Option<u8>>,
 }
 
 impl ServiceMux {
@@ -68,8 +69,8 @@ impl ServiceMux {
 
     /// Returns the tag of the service that a listener belongs to.
     fn owner(&self, listener: ListenerId) -> u64 {
-        let opened = self.opened.iter().find(|(id, _)| *id == listener);
-        opened.map_or(u64::from(listener.0), |(_, tag)| *tag)
+        let opened = self.opened.get(usize::from(listener.0)).copied().flatten();
+        opened.map_or(u64::from(listener.0), u64::from)
     }
 
     fn each(&mut self, io: &mut dyn Io, call: impl Fn(&mut dyn Service, &mut dyn Io)) {
@@ -148,7 +149,7 @@ impl Service for ServiceMux {
 struct Tagged<'a> {
     io: &'a mut dyn Io,
     tag: u64,
-    opened: &'a mut Vec<(ListenerId, u64)>,
+    opened: &'a mut Vec<Option<u8>>,
 }
 
 impl Io for Tagged<'_> {
@@ -177,7 +178,9 @@ impl Io for Tagged<'_> {
     }
     fn listen(&mut self, config: &ListenerConfig) -> Result<ListenerId, ListenError> {
         let listener = self.io.listen(config)?;
-        self.opened.push((listener, self.tag >> TAG_SHIFT));
+        let at = usize::from(listener.0);
+        self.opened.resize(self.opened.len().max(at + 1), None);
+        self.opened[at] = Some((self.tag >> TAG_SHIFT) as u8);
         Ok(listener)
     }
     fn unlisten(&mut self, listener: ListenerId) {
@@ -200,6 +203,9 @@ impl Io for Tagged<'_> {
     }
     fn peek(&self, conn: ConnId) -> [&[u8]; 2] {
         self.io.peek(conn)
+    }
+    fn can_peek(&self) -> bool {
+        self.io.can_peek()
     }
     fn consume(&mut self, conn: ConnId, n: usize) {
         self.io.consume(conn, n);

@@ -59,6 +59,31 @@ pub enum SocketOption {
     /// Upper bound of the window offered to the peer, bytes; `None` leaves it to the receive
     /// buffer.
     WindowMax(Option<u32>),
+    /// Upper bound of the send buffer, bytes, at least 2,304: `SO_SNDBUF` without the doubling of
+    /// Linux. A larger value than the stack's has no effect, and `None` uses the stack's.
+    SendBuffer(Option<u32>),
+    /// Upper bound of the receive buffer, bytes, at least 1,152: `SO_RCVBUF` without the doubling
+    /// of Linux. A larger value than the stack's has no effect, and `None` uses the stack's. An
+    /// offered window never shrinks (RFC 9293 §3.8.6), so a smaller buffer takes effect as data
+    /// arrives. Set in the same turn as [`Io::connect`], it also sets the window scale (RFC 7323
+    /// §2.3).
+    ReceiveBuffer(Option<u32>),
+    /// Upper bound of the segments sent, bytes of data and TCP options, at least 88 (`TCP_MAXSEG`).
+    /// Set in the same turn as [`Io::connect`], it also bounds the MSS announced to the peer (RFC
+    /// 9293 §3.7.1, RFC 6691). On an open connection it only lowers the segment size.
+    Mss(u16),
+    /// TTL or hop limit of outgoing packets, at least 1 (RFC 9293 MUST-49); `None` uses that of the
+    /// stack.
+    HopLimit(Option<u8>),
+    /// Accepts data only while fewer than so many bytes wait to be sent (`TCP_NOTSENT_LOWAT`):
+    /// [`Io::write_room`] is 0 otherwise, and [`Service::on_writable`] follows below half of the
+    /// mark (Linux, include/net/tcp.h, __tcp_stream_memory_free). Bytes that the congestion window
+    /// and the peer's window let out at the end of this turn do not count. `None` removes the mark.
+    NotSentLowWater(Option<u32>),
+    /// Calls [`Service::on_readable`] only once so many bytes are readable (`SO_RCVLOWAT`), or the
+    /// peer has closed, or has no room in the receive buffer for another segment. For 0 and 1 it is
+    /// called with any data.
+    ReceiveLowWater(u32),
     /// Number of SYN retransmissions before an active open fails. For connections being opened.
     SynRetries(u8),
     /// Differentiated services code point of outgoing packets, 0 to 63; larger values mean 63
@@ -316,9 +341,15 @@ pub trait Io {
 
     /// Returns the received data in place, in two parts: the second follows the first, and is empty
     /// unless the ring wraps. Drop what was used with [`consume`](Io::consume). Both are empty on a
-    /// stack that cannot show its buffers.
+    /// stack that cannot show its buffers, see [`can_peek`](Io::can_peek).
     fn peek(&self, _conn: ConnId) -> [&[u8]; 2] {
         [&[], &[]]
+    }
+
+    /// Returns true if [`peek`](Io::peek) shows received data. On the kernel's sockets it does not:
+    /// the buffers are the kernel's.
+    fn can_peek(&self) -> bool {
+        false
     }
 
     /// Drops up to `n` bytes of received data, as reading them does.

@@ -16,6 +16,9 @@ impl Engine {
     #[inline]
     pub(in crate::shard) fn may_start(&self) -> bool {
         let service = &self.service;
-        !service.started && !service.held_back && !self.ip.is_detecting(self.turn.now)
+        !service.started
+            && !service.held_back
+            && !service.draining
+            && !self.ip.is_detecting(self.turn.now)
     }
 }

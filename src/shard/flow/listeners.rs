@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use crate::shard::fast_open::config::FastOpenListener;
 use crate::shard::flow::id::ListenerId;
 use crate::tcp::congestion::Algorithm;
-use crate::tcp::{EcnPolicy, Settings};
+use crate::tcp::{Connection, EcnPolicy, Env, MSS_BOUND_MIN, RECEIVE_BUFFER_MIN, Settings};
+use crate::time::Duration;
 
 /// Maximum number of listeners of one shard.
 pub const LISTENERS_MAX: usize = 4096;
@@ -36,6 +37,59 @@ pub struct ListenerConfig {
     pub ecn: Option<EcnPolicy>,
     /// Accepts data in SYNs (RFC 7413 §4.2: `FastOpenEnabled`, off by default).
     pub fast_open: Option<FastOpenListener>,
+    /// Calls [`Service::on_accept`](crate::shard::Service::on_accept) only once data or a FIN has
+    /// arrived, like `TCP_DEFER_ACCEPT` of Linux. Until then the connection takes the memory of a
+    /// handshake in progress, and counts as one. After this time the stack retransmits its SYN-ACK,
+    /// and the next ACK opens the connection without data. A peer that answers a SYN cookie, sent
+    /// beyond the backlog, is accepted at once.
+    pub defer_accept: Option<Duration>,
+    /// Options that the connections of this listener begin with.
+    pub options: ListenerOptions,
+}
+
+/// The options that connections inherit from their listener. `None` uses the stack's. Each one is
+/// described at the [`SocketOption`](crate::shard::SocketOption) of its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerOptions {
+    /// Upper bound of the send buffer, bytes.
+    pub send_buffer: Option<u32>,
+    /// Upper bound of the receive buffer, bytes. It also sets the window of the SYN-ACK, and the
+    /// window scale (RFC 7323 §2.3).
+    pub receive_buffer: Option<u32>,
+    /// Upper bound of the segments sent, and of the MSS in the SYN-ACK, bytes.
+    pub mss: Option<u16>,
+    /// TTL or hop limit of outgoing packets, from the first packet after the SYN-ACK on.
+    pub hop_limit: Option<u8>,
+}
+
+impl ListenerOptions {
+    /// No options.
+    pub const NONE: Self =
+        Self { send_buffer: None, receive_buffer: None, mss: None, hop_limit: None };
+
+    /// Returns true if no option is set.
+    #[inline]
+    const fn is_none(&self) -> bool {
+        let Self { send_buffer, receive_buffer, mss, hop_limit } = self;
+        send_buffer.is_none() && receive_buffer.is_none() && mss.is_none() && hop_limit.is_none()
+    }
+
+    /// Applies the options to a new connection.
+    #[cold]
+    fn apply(&self, connection: &mut Connection, env: &mut Env<'_>) {
+        if self.send_buffer.is_some() {
+            connection.set_send_buffer(env, self.send_buffer);
+        }
+        if self.receive_buffer.is_some() {
+            connection.set_receive_buffer(env, self.receive_buffer);
+        }
+        if let Some(mss) = self.mss {
+            connection.set_mss_max(env, mss);
+        }
+        if self.hop_limit.is_some() {
+            connection.set_hop_limit(self.hop_limit);
+        }
+    }
 }
 
 impl ListenerConfig {
@@ -50,17 +104,50 @@ impl ListenerConfig {
             congestion: None,
             ecn: None,
             fast_open: None,
+            defer_accept: None,
+            options: ListenerOptions::NONE,
         }
     }
 }
 
 impl ListenerConfig {
+    /// Returns true if connections differ from those of a listener on the same port without
+    /// choices.
+    const fn has_choices(&self) -> bool {
+        self.congestion.is_some() || self.ecn.is_some() || !self.options.is_none()
+    }
+
     /// Returns the shard's settings with this listener's own choices applied.
-    pub(in crate::shard) fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
-        match self.ecn {
-            None => Cow::Borrowed(settings),
-            Some(ecn) => Cow::Owned(Settings { ecn, ..settings.clone() }),
+    #[cold]
+    fn settings<'a>(&self, settings: &'a Settings) -> Cow<'a, Settings> {
+        if self.ecn.is_none() && self.options.is_none() {
+            return Cow::Borrowed(settings);
         }
+        let receive_buffer = settings.receive_buffer.min(self.receive_buffer());
+        let mss = settings.mss.map(|mss| mss.min(self.mss()));
+        let ecn = self.ecn.unwrap_or(settings.ecn);
+        Cow::Owned(Settings { ecn, receive_buffer, mss, ..settings.clone() })
+    }
+
+    /// Applies the choices to a new connection.
+    #[cold]
+    pub(in crate::shard) fn apply(&self, connection: &mut Connection, env: &mut Env<'_>) {
+        if let Some(algorithm) = self.congestion {
+            connection.set_congestion_control(algorithm);
+        }
+        if !self.options.is_none() {
+            self.options.apply(connection, env);
+        }
+    }
+
+    /// Returns the upper bound of the receive buffer, and with it of the first window.
+    fn receive_buffer(&self) -> u32 {
+        self.options.receive_buffer.map_or(u32::MAX, |bytes| bytes.max(RECEIVE_BUFFER_MIN))
+    }
+
+    /// Returns the upper bound of the MSS.
+    pub(in crate::shard) fn mss(&self) -> u16 {
+        self.options.mss.map_or(u16::MAX, |mss| mss.max(MSS_BOUND_MIN))
     }
 }
 
@@ -98,15 +185,15 @@ struct Listener {
 pub(in crate::shard) struct Listeners {
     entries: Vec<Option<Listener>>,
     first_by_port: Box<[u16]>,
-    /// True if any listener has ever chosen a congestion control. Few do, and while none has, the
-    /// end of a handshake reads no listener.
-    chose_congestion: bool,
+    /// True if any listener has ever had choices for its connections. Few do, and while none has, a
+    /// handshake takes the shard's settings as they are.
+    has_choices: bool,
 }
 
 impl Listeners {
     pub(in crate::shard) fn new() -> Self {
         let first_by_port = vec![NONE; 1 << 16].into_boxed_slice();
-        Self { entries: Vec::new(), first_by_port, chose_congestion: false }
+        Self { entries: Vec::new(), first_by_port, has_choices: false }
     }
 
     /// Opens a listener; `local` is the number of its address.
@@ -125,7 +212,7 @@ impl Listeners {
             return Err(ListenError::TooMany);
         }
         let id = self.entries.len() as u16;
-        self.chose_congestion |= config.congestion.is_some();
+        self.has_choices |= config.has_choices();
         let first = &mut self.first_by_port[usize::from(config.port)];
         self.entries.push(Some(Listener { config, local, next: *first }));
         *first = id;
@@ -167,10 +254,26 @@ impl Listeners {
         any
     }
 
-    /// Returns the congestion control that a listener has chosen for its connections.
+    /// Returns the configuration of an open listener, if any has choices for its connections.
     #[inline]
-    pub(in crate::shard) fn congestion(&self, id: ListenerId) -> Option<Algorithm> {
-        if self.chose_congestion { self.config(id)?.congestion } else { None }
+    pub(in crate::shard) fn choices(&self, id: ListenerId) -> Option<&ListenerConfig> {
+        if self.has_choices { self.config(id) } else { None }
+    }
+
+    /// Returns the shard's settings with the choices of an open listener applied.
+    #[inline]
+    pub(in crate::shard) fn settings<'a>(
+        &self,
+        id: ListenerId,
+        settings: &'a Settings,
+    ) -> Cow<'a, Settings> {
+        self.choices(id).map_or(Cow::Borrowed(settings), |config| config.settings(settings))
+    }
+
+    /// Returns the upper bound of the first window of a listener's connections.
+    #[inline]
+    pub(in crate::shard) fn window_max(&self, id: ListenerId) -> u32 {
+        self.choices(id).map_or(u32::MAX, ListenerConfig::receive_buffer)
     }
 
     /// Returns the configuration of an open listener for modification.

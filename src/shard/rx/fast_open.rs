@@ -121,14 +121,14 @@ impl Engine {
         let (Some(neighbour), false) = (neighbour, self.tcp.tables.flows.is_full()) else {
             return FastSynResult::Regular(None);
         };
-        let Some(config) = self.tcp.listeners.config(listener).copied() else {
+        if self.tcp.listeners.config(listener).is_none() {
             return FastSynResult::Regular(None);
-        };
+        }
         let secrets = self.tcp.secrets.of_flow(arrival.hash);
         let drawn = self.tcp.draw_iss(self.turn.now, secrets);
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let (now, ipv6) = (self.turn.now, !remote.is_ipv4());
-        let settings = config.settings(&self.tcp.settings);
+        let settings = self.tcp.listeners.settings(listener, &self.tcp.settings);
         let mut embryo = Embryo::from_syn(segment, listener.0, iss, now, &settings, ipv6);
         embryo.offer_at_most(self.tcp.pool.credit(), &settings);
         let (offset, mut env) = (secrets.timestamp_offset, conn_env!(self.tcp, self.turn.now));
@@ -136,8 +136,8 @@ impl Engine {
         if let Some(option) = renewed {
             connection.renew_cookie(option);
         }
-        if let Some(algorithm) = self.tcp.listeners.congestion(listener) {
-            connection.set_congestion_control(algorithm);
+        if let Some(config) = self.tcp.listeners.choices(listener) {
+            config.apply(&mut connection, &mut conn_env!(self.tcp, self.turn.now));
         }
         let flow = Flow::accepted(arrival.key, arrival.hash, neighbour, connection, listener);
         let Some(conn) = self.tcp.tables.add_flow(arrival.hash, flow) else {

@@ -15,8 +15,10 @@ use crate::shard::rx::drop_reason::drop_reason;
 use crate::shard::rx::fast_open::FastSynResult;
 use crate::shard::rx::segment::RxSegment;
 use crate::tcp::{
-    Connection, Disposition, Embryo, EmbryoDeadline, Env, FlowSecrets, Segment, TimeWait,
+    Connection, Deferral, Disposition, Embryo, EmbryoDeadline, Env, FlowSecrets, Segment,
+    SegmentOut, TimeWait,
 };
+use crate::time::Duration;
 
 impl Engine {
     /// Processes a SYN for a listener (RFC 9293 §3.10.7.2). `predecessor` is the TIME-WAIT entry
@@ -29,10 +31,11 @@ impl Engine {
         queue: &mut TxQueue<'_>,
     ) {
         let key = &rx.arrival.key;
-        let Some(config) = self.tcp.listeners.config(listener).copied() else { return };
+        let Some(config) = self.tcp.listeners.config(listener) else { return };
+        let ListenerConfig { backlog, cookies, fast_open, .. } = *config;
         // SYN and FIN together open no connection since RFC 793, and only scanners send them,
         // except with Fast Open.
-        let may_end = config.fast_open.is_some() && rx.segment.rare.fast_open.is_some();
+        let may_end = fast_open.is_some() && rx.segment.rare.fast_open.is_some();
         if rx.segment.flags.fin() && !may_end {
             self.turn.counters.drop(DropReason::Malformed);
             return;
@@ -44,16 +47,16 @@ impl Engine {
             return;
         }
         let mut cookie = None;
-        if let Some(fast_open) = config.fast_open {
+        if let Some(fast_open) = fast_open {
             match self.on_fast_open_syn(listener, fast_open, predecessor, rx) {
                 FastSynResult::Accepted => return,
                 FastSynResult::Regular(option) => cookie = option,
             }
         }
         let under_way = self.tcp.tables.embryos.of_listener(listener.0);
-        if self.tcp.tables.embryos.is_full() || under_way >= config.backlog as usize {
-            if config.cookies {
-                self.send_cookie(&config, rx, queue);
+        if self.tcp.tables.embryos.is_full() || under_way >= backlog as usize {
+            if cookies {
+                self.send_cookie(listener, rx, queue);
             } else {
                 self.turn.counters.drop(DropReason::BacklogFull);
             }
@@ -63,12 +66,13 @@ impl Engine {
         let drawn = self.tcp.draw_iss(self.turn.now, secrets);
         let iss = predecessor.map_or(drawn, |old| old.iss(drawn));
         let ipv6 = !key.remote.is_ipv4();
-        let (now, settings) = (self.turn.now, config.settings(&self.tcp.settings));
+        let now = self.turn.now;
+        let settings = self.tcp.listeners.settings(listener, &self.tcp.settings);
         let mut embryo = Embryo::from_syn(rx.segment, listener.0, iss, now, &settings, ipv6);
-        embryo.offer_at_most(self.tcp.pool.credit(), &self.tcp.settings);
+        let window = self.tcp.pool.credit().min(self.tcp.listeners.window_max(listener));
+        embryo.offer_at_most(window, &self.tcp.settings);
         self.add_embryo(rx.arrival, embryo);
-        let offset = secrets.timestamp_offset;
-        let mut syn_ack = embryo.syn_ack(self.turn.now, offset, &self.tcp.settings, ipv6);
+        let mut syn_ack = self.syn_ack(&embryo, secrets.timestamp_offset, ipv6);
         // RFC 7413 §4.2.1: only in the first one: "retransmit SYN and SYN-ACK packets without the
         // cookie options".
         syn_ack.rare.fast_open = cookie;
@@ -107,22 +111,27 @@ impl Engine {
     ) {
         let offset = self.tcp.secrets.of_flow(arrival.hash).timestamp_offset;
         let ipv6 = !arrival.key.remote.is_ipv4();
-        let syn_ack = embryo.syn_ack(self.turn.now, offset, &self.tcp.settings, ipv6);
+        let syn_ack = self.syn_ack(embryo, offset, ipv6);
         self.answer(arrival, &syn_ack, queue);
     }
 
+    /// Builds the SYN-ACK of an embryo, with the MSS that its listener bounds.
+    #[inline(always)]
+    fn syn_ack(&self, embryo: &Embryo, offset: u32, ipv6: bool) -> SegmentOut<'static> {
+        let mut syn_ack = embryo.syn_ack(self.turn.now, offset, &self.tcp.settings, ipv6);
+        if let Some(config) = self.tcp.listeners.choices(ListenerId(embryo.listener())) {
+            syn_ack.options.mss = syn_ack.options.mss.map(|mss| mss.min(config.mss()));
+        }
+        syn_ack
+    }
+
     /// Replies with a SYN cookie to a SYN without room in the table (RFC 4987 §3.6).
-    fn send_cookie(
-        &mut self,
-        config: &ListenerConfig,
-        rx: &RxSegment<'_>,
-        queue: &mut TxQueue<'_>,
-    ) {
+    fn send_cookie(&mut self, listener: ListenerId, rx: &RxSegment<'_>, queue: &mut TxQueue<'_>) {
         let arrival = rx.arrival;
         let offset = self.tcp.secrets.of_flow(arrival.hash).timestamp_offset;
         let (key, ipv6) = (arrival.key.bytes(), !arrival.key.remote.is_ipv4());
         let (now, syn) = (self.turn.now, rx.segment);
-        let settings = config.settings(&self.tcp.settings);
+        let settings = self.tcp.listeners.settings(listener, &self.tcp.settings);
         let answer = self.tcp.cookies.syn_ack(&key, syn, now, offset, &settings, ipv6);
         self.turn.counters.count(Event::CookieSent);
         self.answer(arrival, &answer, queue);
@@ -133,9 +142,14 @@ impl Engine {
     pub(in crate::shard) fn establish(&mut self, index: u32, rx: &RxSegment<'_>) {
         let Some(embryo) = self.tcp.tables.embryos.get(index).copied() else { return };
         let listener = ListenerId(embryo.listener());
-        if self.tcp.listeners.config(listener).is_none() {
+        let Some(config) = self.tcp.listeners.config(listener) else {
             self.tcp.tables.remove_embryo(index);
             self.turn.counters.drop(DropReason::NoConnection);
+            return;
+        };
+        if let Some(span) = config.defer_accept
+            && self.defer_accept(index, rx.segment, span) != Deferral::Ends
+        {
             return;
         }
         // Without room the embryo stays: the peer's next segment retries.
@@ -153,6 +167,18 @@ impl Engine {
         self.process_handshake_ack(conn.index, listener, rx);
     }
 
+    /// Decides if the end of a handshake waits for data.
+    #[cold]
+    fn defer_accept(&mut self, index: u32, ack: &Segment<'_>, span: Duration) -> Deferral {
+        let now = self.turn.now;
+        let Some(embryo) = self.tcp.tables.embryos.get_mut(index) else { return Deferral::Ends };
+        let deferral = embryo.defer(now, ack, span);
+        if deferral == Deferral::Begins {
+            self.arm_embryo(index);
+        }
+        deferral
+    }
+
     /// Establishes a connection if the ACK returns a valid SYN cookie. Returns true if the segment
     /// was handled.
     pub(in crate::shard) fn establish_from_cookie(
@@ -166,9 +192,12 @@ impl Engine {
             return false;
         };
         let ipv6 = !key.remote.is_ipv4();
-        let Some(config) = self.tcp.listeners.config(listener) else { return false };
-        let settings = config.settings(&self.tcp.settings);
-        let embryo = Embryo::from_cookie(&content, listener.0, self.turn.now, &settings, ipv6);
+        if self.tcp.listeners.config(listener).is_none() {
+            return false;
+        }
+        let settings = self.tcp.listeners.settings(listener, &self.tcp.settings);
+        let mut embryo = Embryo::from_cookie(&content, listener.0, self.turn.now, &settings, ipv6);
+        embryo.offer_at_most(self.tcp.listeners.window_max(listener), &self.tcp.settings);
         let Some(accepted) = self.accept(&embryo, rx) else { return true };
         let flow = accepted.flow(&mut conn_env!(self.tcp, self.turn.now));
         match self.tcp.tables.add_flow(arrival.hash, flow) {
@@ -200,10 +229,12 @@ impl Engine {
     }
 
     /// Processes the ACK of the handshake, which may carry data or a FIN.
+    #[inline(always)]
     fn process_handshake_ack(&mut self, index: u32, listener: ListenerId, rx: &RxSegment<'_>) {
         let Some(flow) = self.tcp.tables.flows.at_mut(index) else { return };
-        if let Some(algorithm) = self.tcp.listeners.congestion(listener) {
-            flow.connection.set_congestion_control(algorithm);
+        if let Some(config) = self.tcp.listeners.choices(listener) {
+            let env = &mut conn_env!(self.tcp, self.turn.now);
+            config.apply(&mut flow.connection, env);
         }
         let disposition =
             flow.connection.on_segment(&mut conn_env!(self.tcp, self.turn.now), rx.segment);
@@ -227,8 +258,7 @@ impl Engine {
                 let hash = self.tcp.tables.hasher.hash(&key);
                 let FlowSecrets { timestamp_offset, .. } = self.tcp.secrets.of_flow(hash);
                 let ipv6 = !key.remote.is_ipv4();
-                let syn_ack =
-                    embryo.syn_ack(self.turn.now, timestamp_offset, &self.tcp.settings, ipv6);
+                let syn_ack = self.syn_ack(&embryo, timestamp_offset, ipv6);
                 self.send_by_route(&key, &syn_ack, queue);
             }
         }

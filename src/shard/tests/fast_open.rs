@@ -116,7 +116,7 @@ fn forged_cookies_get_an_ordinary_handshake_and_are_counted() {
         let offered = Some(cookie.clone()).filter(|_| n < 1024);
         assert_eq!(reply.fast_open, offered, "{n}");
     }
-    assert_eq!(counted(&raw, Event::FastOpenBadCookie), FORGED.into());
+    assert_eq!(counted(&raw, Event::FastOpenBadCookie), u64::from(FORGED));
     assert_eq!(counted(&raw, Event::FastOpenAccepted), 0);
     assert_eq!(raw.shard.buffer_bytes(), 0, "no data is kept");
     assert!(raw.callbacks().is_empty());

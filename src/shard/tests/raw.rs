@@ -36,6 +36,12 @@ pub(super) enum Callback {
     PeerClosed,
     SoftError(SoftError),
     Closed(CloseReason),
+    /// Recorded after [`Raw::record_all`], as are the following.
+    Writable,
+    Woken,
+    Draining(Instant),
+    Alarm,
+    TurnEnd,
 }
 
 type Call = Box<dyn FnOnce(&mut dyn Io)>;
@@ -45,12 +51,21 @@ type Call = Box<dyn FnOnce(&mut dyn Io)>;
 struct Program {
     callbacks: Rc<RefCell<Vec<Callback>>>,
     calls: Rc<RefCell<VecDeque<Call>>>,
+    /// Calls for the end of the next turn.
+    at_turn_end: VecDeque<Call>,
     last: Rc<RefCell<Option<ConnId>>>,
+    records_all: bool,
 }
 
 impl Program {
     fn record(&self, callback: Callback) {
         self.callbacks.borrow_mut().push(callback);
+    }
+
+    fn record_rare(&self, callback: Callback) {
+        if self.records_all {
+            self.record(callback);
+        }
     }
 }
 
@@ -77,7 +92,23 @@ impl Service for Program {
     fn on_closed(&mut self, _: &mut dyn Io, _: ConnId, _: u64, ending: CloseReason) {
         self.record(Callback::Closed(ending));
     }
+    fn on_writable(&mut self, _: &mut dyn Io, _: ConnId) {
+        self.record_rare(Callback::Writable);
+    }
+    fn on_wake(&mut self, _: &mut dyn Io) {
+        self.record_rare(Callback::Woken);
+    }
+    fn on_drain(&mut self, _: &mut dyn Io, deadline: Instant) {
+        self.record_rare(Callback::Draining(deadline));
+    }
+    fn on_turn_end(&mut self, io: &mut dyn Io) {
+        self.record_rare(Callback::TurnEnd);
+        while let Some(call) = self.at_turn_end.pop_front() {
+            call(io);
+        }
+    }
     fn on_alarm(&mut self, io: &mut dyn Io) {
+        self.record_rare(Callback::Alarm);
         while let Some(call) = self.calls.borrow_mut().pop_front() {
             call(io);
         }
@@ -100,6 +131,7 @@ pub(super) struct SentSegment {
     pub urgent: u16,
     pub len: usize,
     pub mss: Option<u16>,
+    pub shift: Option<u8>,
     pub stamp: Option<(u32, u32)>,
     /// The Fast Open option: a cookie, or empty to request one.
     pub fast_open: Option<Vec<u8>>,
@@ -208,11 +240,16 @@ impl Raw {
 
     /// Delivers a segment of the peer and runs the shard until it is idle.
     pub(super) fn receives(&mut self, header: &HeaderOut<'_>, payload: &[u8]) {
+        self.inject_segment(header, payload);
+        self.run_turns();
+    }
+
+    /// Transmits a segment of the peer, without a turn of the shard.
+    pub(super) fn inject_segment(&mut self, header: &HeaderOut<'_>, payload: &[u8]) {
         let pseudo = PseudoHeader::v4(PEER, LOCAL);
         self.inject_ip(Protocol::TCP, |bytes| {
             header.emit(pseudo, (payload, &[]), bytes).expect("room")
         });
-        self.run_turns();
     }
 
     /// Delivers a segment between any two addresses.
@@ -236,7 +273,8 @@ impl Raw {
         }
     }
 
-    fn turn(&mut self) {
+    /// Runs one turn.
+    pub(super) fn turn(&mut self) {
         let Self { shard, near, far, program, now, .. } = self;
         shard
             .turn(*now, &mut TurnEnv { link: near, service: program, handover: &mut SingleWorker });
@@ -291,6 +329,31 @@ impl Raw {
     pub(super) fn with_io(&mut self, call: impl FnOnce(&mut dyn Io) + 'static) {
         self.program.calls.borrow_mut().push_back(Box::new(call));
         self.run_turns();
+    }
+
+    /// Runs `call` inside the service, and returns its result.
+    pub(super) fn ask<R: 'static>(&mut self, call: impl FnOnce(&mut dyn Io) -> R + 'static) -> R {
+        let answer = Rc::new(RefCell::new(None));
+        let slot = Rc::clone(&answer);
+        self.with_io(move |io| *slot.borrow_mut() = Some(call(io)));
+        answer.borrow_mut().take().expect("the alarm is always set")
+    }
+
+    /// Runs `call` at the end of the next turn.
+    pub(super) fn at_turn_end(&mut self, call: impl FnOnce(&mut dyn Io) + 'static) {
+        self.program.at_turn_end.push_back(Box::new(call));
+    }
+
+    /// Records every callback from now on.
+    pub(super) const fn record_all(&mut self) {
+        self.program.records_all = true;
+    }
+
+    /// Begins to drain.
+    pub(super) fn drain(&mut self, deadline: Instant) {
+        let Self { shard, near, program, now, .. } = self;
+        let mut env = TurnEnv { link: near, service: program, handover: &mut SingleWorker };
+        shard.drain(*now, &mut env, deadline);
     }
 
     /// Returns the connection that was accepted or opened last.
@@ -348,6 +411,7 @@ fn segment(frame: &[u8]) -> Option<SentSegment> {
         urgent: tcp.urgent,
         len: payload.len(),
         mss: tcp.options.mss,
+        shift: tcp.options.window_shift,
         stamp: tcp.options.timestamps.map(|ts| (ts.value, ts.echo)),
         fast_open: tcp.options.fast_open().map(|option| option.cookie.to_vec()),
     })

@@ -117,9 +117,14 @@ impl Engine {
     fn tx_target(&mut self, index: u32) -> Option<(HeaderFields, LinkTarget)> {
         let flow = self.tcp.tables.flows.at_mut(index)?;
         let (key, diffserv) = (flow.key(), flow.diffserv());
+        let hops = flow.connection.hop_limit();
         let (now, remote) = (self.turn.now, key.remote.address());
         let target = self.ip.link_target_of(now, &mut flow.neighbour, remote);
         // RFC 9293 SHLD-22: passes the program's DSCP to IP unchanged.
-        Some((HeaderFields { diffserv, ..self.header_fields(&key, target.mac) }, target))
+        let mut fields = HeaderFields { diffserv, ..self.header_fields(&key, target.mac) };
+        if let Some(hops) = hops {
+            fields.hops = hops;
+        }
+        Some((fields, target))
     }
 }

@@ -83,10 +83,10 @@ impl Connection {
         // RFC 7323 §2.2: scaling is on only if both SYNs offer it.
         if let Some(theirs) = syn.options.window_shift.filter(|_| settings.window_scaling) {
             self.snd.shift = theirs;
-            self.rcv.shift = WindowShift::for_buffer(settings.receive_buffer);
+            self.rcv.shift = WindowShift::for_buffer(self.scaled_buffer(settings));
         }
         let ipv6 = usize::from(self.marks.has(Marks::IPV6));
-        let mss = syn.options.mss.unwrap_or(MSS_DEFAULT[ipv6]).min(settings.mss[ipv6]);
+        let mss = syn.options.mss.unwrap_or(MSS_DEFAULT[ipv6]).min(self.mss_max(settings));
         self.snd.mss = effective_mss(mss, self.marks.has(Marks::TIMESTAMPS));
         self.begin_search(settings);
     }

@@ -3,9 +3,11 @@
 
 mod arrive;
 mod cookie_content;
+mod defer;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use cookie_content::CookieContent;
+pub use defer::Deferral;
 pub use state::{Embryo, EmbryoAnswer, EmbryoDeadline};

@@ -40,7 +40,7 @@ pub struct Embryo {
     pub(super) shifts: u8,
     pub(super) flags: u8,
     pub(super) retransmissions: u8,
-    /// The negotiated ECN mode and state, see the masks.
+    /// The negotiated ECN mode and state, see the masks, and [`WAITED`].
     pub(super) ecn: u8,
 }
 
@@ -50,6 +50,8 @@ const SCALING: u8 = 1;
 pub(super) const TIMESTAMPS: u8 = 2;
 /// Both sides permit SACK.
 const SACK: u8 = 4;
+/// The handshake is complete, and the listener waits for data.
+pub(super) const DEFERRED: u8 = 8;
 /// The time between SYN-ACK and ACK is no round trip: the SYN-ACK was retransmitted (Karn) or sent
 /// with a cookie.
 pub(super) const UNTIMED: u8 = 16;
@@ -66,6 +68,9 @@ const CODEPOINT_SHIFT: u32 = 2;
 /// In `Embryo::ecn`: a SYN or SYN-ACK without ECN was also in flight, so our packets bear no ECT
 /// (RFC 9768 §3.1.5).
 pub(super) const NO_ECT: u8 = 16;
+
+/// In `Embryo::ecn`, for want of room elsewhere: the listener waits for data no longer.
+pub(super) const WAITED: u8 = 32;
 
 /// Timeouts after which a SYN-ACK no longer negotiates Accurate ECN (RFC 9768 §3.2.3.2.2).
 const ACCURATE_SYN_ACKS: u8 = 2;
@@ -238,6 +243,13 @@ impl Embryo {
         if self.deadline(now) > now {
             return EmbryoDeadline::NotYet;
         }
+        if self.has(DEFERRED) {
+            // The SYN-ACK was not lost: its retransmission asks the peer for another ACK.
+            self.flags &= !DEFERRED;
+            self.ecn |= WAITED;
+            self.arm(now, settings);
+            return EmbryoDeadline::Retransmit;
+        }
         if self.retransmissions >= settings.syn_ack_retries {
             return EmbryoDeadline::GiveUp;
         }
@@ -262,8 +274,12 @@ impl Embryo {
     fn arm(&mut self, now: Instant, settings: &Settings) {
         let doublings = self.retransmissions.min(BACKOFF_MAX);
         let timeout = settings.rto_initial.times(1 << doublings).min(settings.rto_max);
-        // Rounded up to the next millisecond: never early.
-        self.deadline_ms = (now + timeout + Duration::from_nanos(999_999)).as_millis() as u32;
+        self.arm_at(now + timeout);
+    }
+
+    /// Sets the deadline, rounded up to the next millisecond: never early.
+    pub(super) fn arm_at(&mut self, at: Instant) {
+        self.deadline_ms = (at + Duration::from_nanos(999_999)).as_millis() as u32;
     }
 
     /// Returns our initial sequence number.

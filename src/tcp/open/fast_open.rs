@@ -251,7 +251,7 @@ impl Connection {
             return self.end(env, CloseReason::TimedOut);
         }
         self.recovery.back_off();
-        self.marks.insert(Marks::SYN_TIMED_OUT);
+        self.early.insert(EarlyMarks::SYN_TIMED_OUT);
         self.early.insert(EarlyMarks::SYN_ACK_PENDING);
     }
 

@@ -6,7 +6,7 @@
 //! the receive buffer, within the offered window.
 
 use crate::tcp::state::{Marks, QUICK_ACKS_ALWAYS};
-use crate::tcp::{Connection, Env, Events, SackBlocks, SeqNum};
+use crate::tcp::{Connection, Env, SackBlocks, SeqNum};
 
 /// SACK blocks that fit beside timestamps: 40 bytes of options, 12 of them for timestamps, 4 for
 /// the kind, length and padding, 8 per block (RFC 2018 §3).
@@ -26,7 +26,7 @@ impl Connection {
     /// Schedules an immediate or delayed ACK for in-order text.
     #[inline]
     pub(in crate::tcp) fn on_in_order_text(&mut self, env: &Env<'_>) {
-        self.events.insert(Events::READABLE);
+        self.notify_readable(env);
         self.rcv.segments = self.rcv.segments.saturating_add(1);
         // RFC 9293 §3.8.6.3 (SHLD-19, MUST-40), RFC 5681 §4.2:
         //   > an ACK SHOULD be generated for at least every second full-sized segment, and MUST be

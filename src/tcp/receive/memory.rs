@@ -25,9 +25,10 @@ impl Connection {
     /// pressure, obtains a promise first. A ring that starts empty gets half of its last size: one
     /// step to grow back in bulk transfers, and a single burst is soon forgotten.
     fn grow_ring(&mut self, env: &mut Env<'_>, bytes: u32) -> bool {
+        let first = self.first_receive_buffer(env.settings);
         let promise = &mut self.rcv.promise;
         if !promise.is_held() || bytes > promise.bytes() {
-            let wanted = promise.bytes().max(env.settings.first_receive_buffer());
+            let wanted = promise.bytes().max(first);
             if env.pool.accounts.hold(promise, wanted, bytes).is_err() {
                 return false;
             }
@@ -51,12 +52,21 @@ impl Connection {
         reserved
     }
 
+    /// Returns the receive buffer to begin with.
+    #[inline]
+    fn first_receive_buffer(&self, settings: &Settings) -> u32 {
+        if self.marks.has(Marks::BOUNDED) {
+            return settings.first_receive_buffer().min(self.receive_buffer_max(settings));
+        }
+        settings.first_receive_buffer()
+    }
+
     fn begin_tuning(&mut self, env: &mut Env<'_>) {
         let key = self.tuner_key();
         if self.rcv.promise.is_tuned() && env.pool.tuners.get(key).is_some() {
             return;
         }
-        let from = env.settings.first_receive_buffer() / TUNED_FROM;
+        let from = self.first_receive_buffer(env.settings) / TUNED_FROM;
         if self.rcv.bytes_received(self.phase) >= u64::from(from) {
             let read = self.rcv.nxt - self.incoming.len();
             env.pool.tuners.begin(key, env.now, read, self.rcv.edge);
@@ -82,7 +92,7 @@ impl Connection {
         let read = self.rcv.nxt - self.incoming.len();
         let Some(tuner) = env.pool.tuners.at(self.tuner_key()) else { return };
         let Some(room) = tuner.on_read(env.now, read, self.snd.mss) else { return };
-        let room = room.min(env.settings.receive_buffer);
+        let room = room.min(self.receive_buffer_max(env.settings));
         if room > self.rcv.promise.bytes() && !env.pool.accounts.is_short() {
             env.pool.accounts.raise(&mut self.rcv.promise, room);
         }
@@ -104,7 +114,7 @@ impl Connection {
 
     fn return_receive_memory_slow(&mut self, pool: &mut BufferPool, settings: &Settings) {
         self.incoming.release(pool);
-        let first = Promise::credit(settings.first_receive_buffer());
+        let first = Promise::credit(self.first_receive_buffer(settings));
         let done = !self.phase.may_receive() || self.marks.has(Marks::NO_READER);
         if self.rcv.promise.is_held() && (done || self.rcv.promise.shift() <= first.shift()) {
             pool.accounts.unhold(&mut self.rcv.promise);

@@ -19,6 +19,9 @@ impl Connection {
     /// Returns how much the receive buffer may hold, memory permitting.
     #[inline]
     pub(in crate::tcp) fn receive_buffer(&self, settings: &Settings) -> u32 {
+        if self.marks.has(Marks::BOUNDED) {
+            return self.rcv.promise.bytes().min(self.receive_buffer_max(settings));
+        }
         self.rcv.promise.bytes().min(settings.receive_buffer)
     }
 
@@ -33,7 +36,7 @@ impl Connection {
     /// RFC 9293 §3.8.6.2.2, silly window avoidance of the receiver:
     ///   > the recommended solution is to keep RCV.NXT+RCV.WND fixed until the reduction satisfies
     ///   > RCV.BUFF - RCV.USER - RCV.WND >= min(Fr * RCV.BUFF, Eff.snd.MSS), Fr = 1/2
-    fn edge_step(&self, env: &Env<'_>) -> u32 {
+    pub(in crate::tcp) fn edge_step(&self, env: &Env<'_>) -> u32 {
         let buff = self.rcv_buff(env);
         let free = self.free_edge(buff);
         if !free.after(self.rcv.edge) {

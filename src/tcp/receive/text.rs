@@ -33,6 +33,7 @@ impl Connection {
         }
         let fresh = &fresh[..fresh.len().min(room)];
         if !self.reserve(env, self.incoming.len() + offset + fresh.len() as u32) {
+            self.notify_rest_readable();
             return Err(Disposition::NoBuffer);
         }
         if offset == 0 && self.holes.is_empty() {
@@ -40,13 +41,13 @@ impl Connection {
             self.rcv.advance(fresh.len() as u32);
             self.on_in_order_text(env);
         } else {
-            self.receive_past_hole(offset, fresh);
+            self.receive_past_hole(env, offset, fresh);
         }
         Ok(())
     }
 
     /// Stores text past or next to a hole, and advances over text that is now contiguous.
-    fn receive_past_hole(&mut self, offset: u32, fresh: &[u8]) {
+    fn receive_past_hole(&mut self, env: &Env<'_>, offset: u32, fresh: &[u8]) {
         let end = offset + fresh.len() as u32;
         if let Some((from, to)) = self.holes.overlap(offset, end) {
             self.record_duplicate(self.rcv.nxt + from, self.rcv.nxt + to);
@@ -66,7 +67,7 @@ impl Connection {
         }
         self.incoming.advance_len(contiguous);
         self.rcv.advance(contiguous);
-        self.events.insert(Events::READABLE);
+        self.notify_readable(env);
         //   > In addition, a TCP receiver SHOULD send an immediate ACK when the incoming segment
         //   > fills in all or part of a gap in the sequence space.
         self.marks.insert(Marks::ACK);
@@ -92,6 +93,7 @@ impl Connection {
         self.marks.remove(Marks::FIN_AHEAD);
         self.marks.insert(Marks::ACK);
         self.events.insert(Events::PEER_CLOSED);
+        self.notify_rest_readable();
         match self.phase {
             Phase::Established => self.enter(Phase::CloseWait),
             // If our FIN had been acknowledged, perhaps by this segment, the state would be

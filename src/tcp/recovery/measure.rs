@@ -1,7 +1,7 @@
 //! RTT measurement: from the handshake, and from the ACKs of a flight (RFC 6298, RFC 7323 §4).
 
 use crate::tcp::recovery::detect::AckSummary;
-use crate::tcp::state::{ECHOED_RTT_MS_MAX, EarlyMarks, Marks};
+use crate::tcp::state::{ECHOED_RTT_MS_MAX, EarlyMarks};
 use crate::tcp::{Connection, Env, Segment};
 use crate::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ impl Connection {
         self.snd.advance_una(segment.ack);
         let elapsed_ms = self.echoed_ms(env.now, segment);
         let sample = self.recovery.sample(env.now, segment.ack, elapsed_ms);
-        let lost = self.marks.has(Marks::SYN_TIMED_OUT);
+        let lost = self.early.has(EarlyMarks::SYN_TIMED_OUT);
         self.recovery.begin(&self.snd, env, lost, sample);
         self.timers.retransmit_at = Instant::FAR;
         if self.early.has(EarlyMarks::TRIES) {
@@ -24,7 +24,7 @@ impl Connection {
     pub(in crate::tcp) fn measure_handshake(&mut self, env: &Env<'_>, segment: &Segment<'_>) {
         let elapsed_ms = self.echoed_ms(env.now, segment);
         let sample = self.recovery.sample(env.now, self.snd.una, elapsed_ms);
-        let lost = self.marks.has(Marks::SYN_TIMED_OUT);
+        let lost = self.early.has(EarlyMarks::SYN_TIMED_OUT);
         self.recovery.begin(&self.snd, env, lost, sample);
     }
 

@@ -16,7 +16,7 @@ const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 impl Connection {
     /// Returns the retransmission timeout before backoff.
     pub(in crate::tcp) fn rto(&self, settings: &Settings) -> Duration {
-        let lost_syn = self.marks.has(Marks::SYN_TIMED_OUT) && !self.phase.is_opening();
+        let lost_syn = self.early.has(EarlyMarks::SYN_TIMED_OUT) && !self.phase.is_opening();
         if lost_syn && self.recovery.rtt.srtt().is_none() {
             return RTO_AFTER_LOST_SYN.min(settings.rto_max);
         }
@@ -143,7 +143,7 @@ impl Connection {
             return self.end(env, CloseReason::TimedOut);
         }
         self.back_off();
-        self.marks.insert(Marks::SYN_TIMED_OUT);
+        self.early.insert(EarlyMarks::SYN_TIMED_OUT);
         self.on_fast_open_syn_timeout();
         self.snd.resend_syn();
     }

@@ -33,7 +33,7 @@ impl Connection {
     fn emit_syn(&mut self, env: &mut Env<'_>, plan: Plan) -> SegmentOut<'_> {
         let settings = env.settings;
         let answers = plan.flags.ack();
-        let mss = settings.mss[usize::from(self.marks.has(Marks::IPV6))];
+        let mss = self.mss_max(settings);
         let load =
             if self.early.has(EarlyMarks::TRIES) { self.syn_load(mss) } else { SynLoad::default() };
         self.note_sent(env, plan);
@@ -52,6 +52,7 @@ impl Connection {
             Some(_) => None,
         };
         let label = self.label_syn(settings, answers);
+        let buffer = self.scaled_buffer(settings);
         let scales = if answers { agreed } else { settings.window_scaling };
         SegmentOut {
             seq: plan.seq,
@@ -60,7 +61,7 @@ impl Connection {
             window: self.rcv.wnd() as u16,
             options: Options {
                 mss: Some(self.syn_mss(mss)),
-                window_shift: scales.then(|| WindowShift::for_buffer(settings.receive_buffer)),
+                window_shift: scales.then(|| WindowShift::for_buffer(buffer)),
                 timestamps: self.stamp(env.now),
                 sack_permitted: self.marks.has(Marks::SACK),
             },

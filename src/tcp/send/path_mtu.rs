@@ -59,6 +59,11 @@ impl Connection {
         effective_mss(mss, self.marks.has(Marks::TIMESTAMPS))
     }
 
+    /// Returns the program's bound of the data bytes in a segment.
+    fn mss_bound(&self) -> u16 {
+        effective_mss(self.bounds().mss, self.marks.has(Marks::TIMESTAMPS))
+    }
+
     /// Starts the search once the MSS is known: with probing on, segments start at the base size.
     pub(in crate::tcp) fn begin_search(&mut self, settings: &Settings) {
         if settings.mtu_probing != MtuProbing::On || !self.marks.has(Marks::SACK) {
@@ -98,7 +103,12 @@ impl Connection {
             && self.recovery.flight.as_deref().is_none_or(|flight| {
                 flight.board.waiting() == 0 && flight.board.selected() == 0 && !flight.tail.due
             });
-        if !calm || len <= mss || ready < whole || self.recovery.controller.cwnd() < whole {
+        if !calm
+            || len > u32::from(self.mss_bound())
+            || len <= mss
+            || ready < whole
+            || self.recovery.controller.cwnd() < whole
+        {
             return PathProbe::None;
         }
         if allowance >= len { PathProbe::Due(len) } else { PathProbe::Waits }
@@ -154,7 +164,7 @@ impl Connection {
     }
 
     fn raise_mss(&mut self, size: u16) {
-        let mss = self.mss_of(size.into());
+        let mss = self.mss_of(size.into()).min(self.mss_bound());
         if mss > self.snd.mss {
             self.snd.mss = mss;
             self.recovery.controller.on_mss(mss);

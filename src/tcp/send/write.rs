@@ -32,11 +32,15 @@ impl Connection {
     pub(in crate::tcp) fn send_buffer(&self, settings: &Settings) -> u32 {
         let selected = self.recovery.flight.as_deref().map_or(0, |flight| flight.board.selected());
         let wanted = self.recovery.controller.cwnd().saturating_mul(2).saturating_add(selected);
-        settings.send_buffer_initial.max(wanted).min(settings.send_buffer)
+        let size = settings.send_buffer_initial.max(wanted).min(settings.send_buffer);
+        if self.marks.has(Marks::BOUNDED) { size.min(self.bounds().send_buffer) } else { size }
     }
 
     /// Returns the free bytes in the send buffer.
     pub(in crate::tcp) fn room(&self, settings: &Settings) -> u32 {
+        if self.marks.has(Marks::BOUNDED) {
+            return self.bounded_room(settings);
+        }
         self.send_buffer(settings).saturating_sub(self.outgoing.len())
     }
 
@@ -53,13 +57,20 @@ impl Connection {
     /// Sets `WRITABLE` for a program that waits for room, made by a cumulative ACK or by SACK.
     #[inline]
     pub(in crate::tcp) fn notify_writable(&mut self, settings: &Settings) {
-        // A quarter of the buffer: a smaller threshold would wake the program for every segment.
-        if self.marks.has(Marks::WANTS_ROOM)
-            && self.room(settings) >= self.send_buffer(settings) / 4
-        {
+        if self.marks.has(Marks::WANTS_ROOM) && self.has_room(settings) {
             self.marks.remove(Marks::WANTS_ROOM);
             self.events.insert(Events::WRITABLE);
         }
+    }
+
+    /// Returns true if there is enough room to wake the program: a quarter of the buffer. A smaller
+    /// threshold would wake it for every segment.
+    #[inline]
+    fn has_room(&self, settings: &Settings) -> bool {
+        if self.marks.has(Marks::BOUNDED) {
+            return self.has_bounded_room(settings);
+        }
+        self.room(settings) >= self.send_buffer(settings) / 4
     }
 
     /// Allocates send memory for `bytes`, or as much as available. On failure, a write still uses

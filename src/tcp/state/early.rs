@@ -1,7 +1,7 @@
-//! The flags of Fast Open in one byte of the connection. The byte also holds the flags of small
-//! segments.
+//! The flags of the handshake and of Fast Open in one byte of the connection. The byte also holds
+//! the flags of small segments.
 
-/// Fast Open and small-segment flags.
+/// Handshake, Fast Open and small-segment flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::tcp) struct EarlyMarks(u8);
 
@@ -21,6 +21,9 @@ impl EarlyMarks {
     pub(in crate::tcp) const COUNTS_SMALL: Self = Self(1 << 5);
     /// A segment smaller than the MSS may be in flight.
     pub(in crate::tcp) const SMALL: Self = Self(1 << 6);
+
+    /// Our SYN or SYN-ACK was retransmitted (RFC 6298 (5.7)).
+    pub(in crate::tcp) const SYN_TIMED_OUT: Self = Self(1 << 7);
 
     /// Returns `other` if `on`, else nothing.
     pub(in crate::tcp) const fn when(other: Self, on: bool) -> Self {

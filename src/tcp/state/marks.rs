@@ -32,8 +32,8 @@ impl Marks {
     pub(in crate::tcp) const WANTS_ROOM: Self = Self(1 << 11);
     /// The peer's FIN came before all of its data.
     pub(in crate::tcp) const FIN_AHEAD: Self = Self(1 << 12);
-    /// Our SYN was retransmitted (RFC 6298 (5.7)).
-    pub(in crate::tcp) const SYN_TIMED_OUT: Self = Self(1 << 13);
+    /// The program has set bounds, which are in `Connection::choices`.
+    pub(in crate::tcp) const BOUNDED: Self = Self(1 << 13);
     /// Both ends permit SACK (RFC 2018 §2). Before the peer's SYN: we permit it.
     pub(in crate::tcp) const SACK: Self = Self(1 << 14);
     /// One of the directions has urgent data (RFC 9293 §3.8.5).
@@ -43,6 +43,12 @@ impl Marks {
     #[inline]
     pub(in crate::tcp) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Returns true if all of `other` are set.
+    #[inline]
+    pub(in crate::tcp) const fn has_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// Returns the union of both.

@@ -12,9 +12,10 @@
 //! | `timers`, `marks`, `early`, `challenge` | deadlines, flags, the budget of challenge ACKs |
 //! | `recovery` | the round-trip time, the stage of loss recovery, the congestion control |
 //! | `options` | the box of rare state |
-//! | `pacer`, `path_search`, `pushing`, `urgent`, `user_timeout` | what is in the box |
+//! | `bounds`, `pacer`, `path_search`, `pushing`, `urgent`, `user_timeout` | what is in the box |
 
 mod assembler;
+mod bounds;
 mod challenge;
 mod connection;
 mod early;
@@ -31,6 +32,7 @@ mod urgent;
 mod user_timeout;
 
 pub use assembler::{Assembler, TooManyHoles};
+pub(super) use bounds::Bounds;
 pub(super) use challenge::{Challenge, Challenges};
 pub use connection::Connection;
 pub(super) use early::EarlyMarks;

@@ -1,6 +1,7 @@
 //! Options that the program set on one connection, and other rare state. Boxed, so that the other
 //! connections pay one pointer.
 
+use super::bounds::Bounds;
 use super::pacer::Pacer;
 use super::path_search::Search;
 use super::pushing::Pushing;
@@ -24,6 +25,8 @@ pub(in crate::tcp) struct ConnectionOptions {
     pub(in crate::tcp) syn_retries: Option<u8>,
     /// Maximum window offered to the peer, bytes.
     pub(in crate::tcp) window_max: Option<u32>,
+    /// Bounds of the buffers, the segments and the notifications, with `Marks::BOUNDED`.
+    pub(in crate::tcp) bounds: Bounds,
     pub(in crate::tcp) ecn_policy: Option<EcnPolicy>,
     /// The ECN state, unless `Connection::ecn` is none.
     pub(in crate::tcp) ecn: Option<Ecn>,

@@ -6,6 +6,7 @@
 
 mod acknowledging;
 mod basics;
+mod bounds;
 mod buffers;
 mod calls;
 mod choices;

@@ -87,7 +87,7 @@ fn at_r1_segments_shrink_to_the_base_size() {
     assert_eq!(mss(&t), BASE);
     t.after_ms(RTT_MS).gets(ack(1 + FULL));
     let (_, lost) = runs(&mut t, 1200, 20);
-    assert_eq!(lost, [], "no more losses");
+    assert_eq!(lost, [0_u32; 0], "no more losses");
     assert_eq!(t.c.snd.una, t.c.snd.end);
     assert_eq!(t.c.take_path_mtu_event().map(|event| event.black_holes), Some(1));
 }

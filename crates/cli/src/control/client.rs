@@ -5,10 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use linerate::runtime::control::{Request, directory, live_sockets};
 use serde_json::Value;
 
-use super::directory::{directory, live_sockets};
-use super::request::Request;
 use crate::failure::Failure;
 
 /// Read timeout: longer than the server's poll interval plus the time a worker may take to answer.

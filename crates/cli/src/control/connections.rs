@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use linerate::runtime::control::{Filter, Request};
 use linerate::tcp::Phase;
 use serde_json::{Value, json};
 
 use super::client;
-use super::request::{Filter, Request};
 use super::text::time;
 use crate::failure::Failure;
 use crate::output;

@@ -1,9 +1,8 @@
 //! Percentiles of latency histograms.
 
 use hdrhistogram::Histogram;
+use linerate::runtime::control::LatencyBuckets;
 use serde_json::{Value, json};
-
-use super::snapshot::LatencyBuckets;
 
 /// Returns the counts added after `before`.
 pub(super) fn since(now: &LatencyBuckets, before: &LatencyBuckets) -> LatencyBuckets {

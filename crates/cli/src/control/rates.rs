@@ -1,12 +1,12 @@
 //! Rates from the difference between two snapshots.
 
+use linerate::runtime::control::{Counts, Snapshot, WorkerSnapshot};
 use serde_json::{Map, Value, json};
 
 use super::latency::{percentiles, since};
-use super::snapshot::{Counts, Snapshot, Worker};
 
 /// Selects a set of counters of a worker.
-type Select = fn(&Worker) -> &Counts;
+type Select = fn(&WorkerSnapshot) -> &Counts;
 
 /// Returns the output of `linerate top --json`.
 pub(super) fn figures(now: &Snapshot, before: &Snapshot) -> Value {
@@ -36,7 +36,7 @@ pub(super) fn figures(now: &Snapshot, before: &Snapshot) -> Value {
     })
 }
 
-fn worker(is: &Worker, was: Option<&Worker>, seconds: f64) -> Value {
+fn worker(is: &WorkerSnapshot, was: Option<&WorkerSnapshot>, seconds: f64) -> Value {
     let none = Counts::new();
     let between = |select: Select| table(select(is), was.map_or(&none, select), seconds);
     json!({
@@ -61,11 +61,11 @@ fn table(is: &Counts, was: &Counts, seconds: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::snapshot::LatencyBuckets;
+    use linerate::runtime::control::LatencyBuckets;
 
     fn snapshot(at_ns: u64, segments: u64, drops: Option<u64>, handshakes: u64) -> Snapshot {
         let named = |name: &str, count| Counts::from([(name.to_owned(), count)]);
-        let worker = Worker {
+        let worker = WorkerSnapshot {
             queue: 3,
             connections: 2,
             time_waits: 1,

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use linerate::runtime::control::{Request, Snapshot};
 use serde_json::Value;
 
 use super::client;
 use super::rates::figures;
-use super::request::Request;
-use super::snapshot::Snapshot;
 use super::text::{rate, time};
 use crate::failure::Failure;
 use crate::output;

@@ -21,6 +21,7 @@
 //! - Retransmissions are counted per network namespace (`RetransSegs`) and reported by the first
 //!   worker. Reading TCP_INFO at each close would cost the baseline a system call per connection.
 
+mod bounds;
 mod dispatch;
 mod engine;
 mod errors;

@@ -69,12 +69,11 @@ impl World {
         let bound = socket.bound;
         let config = ListenerConfig {
             address: bound.map(|bound| bound.ip()).filter(|ip| !ip.is_unspecified()),
-            port: bound.map_or(PORT_UNBOUND, |bound| bound.port()),
             backlog: u32::try_from(backlog).unwrap_or(0).clamp(1, 4096),
             cookies: self.sysctl("tcp_syncookies").is_none_or(|value| value != 0),
             congestion: options.congestion.as_deref().and_then(host::algorithm),
-            ecn: None,
             fast_open: self.fast_open_of(&options, backlog),
+            ..ListenerConfig::on_port(bound.map_or(PORT_UNBOUND, |bound| bound.port()))
         };
         let listener = self.stack().listen(config).map_err(|error| match error {
             ListenError::InUse => Errno::EADDRINUSE,

@@ -1,7 +1,8 @@
 //! One connection as JSON.
 
-use linerate::shard::ConnInfo;
 use serde_json::{Value, json};
+
+use crate::shard::ConnInfo;
 
 /// Returns a connection of a worker. Times are in nanoseconds, sizes in bytes, rates in bytes per
 /// second. Fields that a flow in SYN-RECEIVED or TIME-WAIT lacks are zero or null.

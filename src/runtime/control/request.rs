@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A request.
+use crate::shard::ConnInfo;
+
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum Request {
-    /// All counters. The response is one line.
+pub enum Request {
+    /// All counters. The response is one [`Snapshot`](super::Snapshot).
     Figures,
     /// The connections. The response is one line per connection, then a line with their number or
     /// an error.
@@ -15,7 +17,7 @@ pub(super) enum Request {
 
 /// Selects connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Filter {
+pub struct Filter {
     /// States to include; empty for all.
     #[serde(default)]
     pub states: Vec<String>,
@@ -29,7 +31,7 @@ pub(super) struct Filter {
 
 impl Filter {
     /// Returns true if state and port of a connection match.
-    pub(super) fn matches(&self, info: &linerate::shard::ConnInfo) -> bool {
+    pub(super) fn matches(&self, info: &ConnInfo) -> bool {
         let state = self.states.is_empty() || self.states.iter().any(|it| it == info.state);
         let port = self.port.is_none_or(|it| info.local.port() == it || info.remote.port() == it);
         state && port

@@ -1,32 +1,16 @@
 //! The directory of control sockets: one directory per user, one socket per process.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use nix::unistd::geteuid;
 
-/// The value of `--control`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ControlOption {
-    /// A socket at this path.
-    At(PathBuf),
-    /// No control socket.
-    Off,
-}
-
-impl FromStr for ControlOption {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "off" { Self::Off } else { Self::At(text.into()) })
-    }
-}
-
-/// Returns the default directory of this user.
-pub(super) fn directory() -> PathBuf {
+/// Returns the directory in which clients look for the control sockets of this user:
+/// `/run/linerate` for root, otherwise `linerate` in `XDG_RUNTIME_DIR`, or
+/// `linerate-UID` in the directory of temporary files.
+pub fn directory() -> PathBuf {
     if geteuid().is_root() {
         return "/run/linerate".into();
     }
@@ -53,8 +37,8 @@ pub(super) fn create_directory(directory: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Returns the sockets in the directory that a process listens on. Removes stale ones.
-pub(super) fn live_sockets(directory: &Path) -> Vec<PathBuf> {
+/// Returns the sockets in a directory that a process listens on, sorted. Removes stale ones.
+pub fn live_sockets(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let sockets = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut found: Vec<_> = sockets
@@ -70,7 +54,11 @@ pub(super) fn is_live(path: &Path) -> bool {
     match UnixStream::connect(path) {
         Ok(_) => true,
         Err(error) => {
-            if error.kind() == std::io::ErrorKind::ConnectionRefused {
+            // The kernel refuses a connection to a file of another type in the same way.
+            let is_socket = |it: fs::Metadata| it.file_type().is_socket();
+            if error.kind() == std::io::ErrorKind::ConnectionRefused
+                && fs::symlink_metadata(path).is_ok_and(is_socket)
+            {
                 // Fails if another process removes it at the same time, which is just as good.
                 let _ = fs::remove_file(path);
             }

@@ -1,21 +1,22 @@
 //! A snapshot of all counters of a stack: the response to
-//! [`Figures`](super::request::Request::Figures).
+//! [`Figures`](super::Request::Figures).
 
 use std::collections::BTreeMap;
 
-use linerate::metrics::{DropReason, Event, Latencies};
-use linerate::runtime::{Report, WorkerReport};
 use serde::{Deserialize, Serialize};
 
+use super::super::report::{Report, WorkerReport};
+use crate::metrics::{DropReason, Event, Latencies};
+
 /// Counts by name.
-pub(super) type Counts = BTreeMap<String, u64>;
+pub type Counts = BTreeMap<String, u64>;
 
 /// Latency histogram: counts by duration in nanoseconds, the middle of the bucket.
-pub(super) type LatencyBuckets = BTreeMap<u64, u64>;
+pub type LatencyBuckets = BTreeMap<u64, u64>;
 
 /// All counters of a stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     /// Process ID.
     pub pid: u32,
     /// Network interface.
@@ -23,12 +24,12 @@ pub(super) struct Snapshot {
     /// Nanoseconds since the stack started.
     pub at_ns: u64,
     /// Counters of each worker.
-    pub workers: Vec<Worker>,
+    pub workers: Vec<WorkerSnapshot>,
 }
 
 /// The counters of one worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Worker {
+pub struct WorkerSnapshot {
     /// Queue number.
     pub queue: u32,
     /// Connections, including those in SYN-RECEIVED.
@@ -45,7 +46,8 @@ pub(super) struct Worker {
     pub turns: LatencyBuckets,
     /// Duration of handshakes.
     pub handshakes: LatencyBuckets,
-    /// Time that frames waited for a turn; empty without `--rx-timestamps`.
+    /// Time that frames waited for a turn; empty without
+    /// [`rx_timestamps`](crate::StackConfig::rx_timestamps).
     pub waits: LatencyBuckets,
 }
 
@@ -56,19 +58,19 @@ impl Snapshot {
             pid: std::process::id(),
             interface: interface.to_owned(),
             at_ns,
-            workers: report.workers.iter().map(Worker::new).collect(),
+            workers: report.workers.iter().map(WorkerSnapshot::new).collect(),
         }
     }
 
     /// Returns the sum of a number over all workers.
-    pub(super) fn sum(&self, of: impl Fn(&Worker) -> u64) -> u64 {
+    pub fn sum(&self, of: impl Fn(&WorkerSnapshot) -> u64) -> u64 {
         self.workers.iter().map(of).sum()
     }
 
     /// Returns the sum of a set of counts over all workers.
-    pub(super) fn counts<K: Ord + Clone>(
+    pub fn counts<K: Ord + Clone>(
         &self,
-        of: impl Fn(&Worker) -> &BTreeMap<K, u64>,
+        of: impl Fn(&WorkerSnapshot) -> &BTreeMap<K, u64>,
     ) -> BTreeMap<K, u64> {
         let mut sum = BTreeMap::new();
         for (key, count) in self.workers.iter().flat_map(of) {
@@ -78,7 +80,7 @@ impl Snapshot {
     }
 }
 
-impl Worker {
+impl WorkerSnapshot {
     fn new(report: &WorkerReport) -> Self {
         let counters = &report.counters;
         let named = |(name, count): (&str, u64)| (name.to_owned(), count);
