@@ -1,7 +1,8 @@
 //! All runs, interleaved in rounds: each round measures every server with the same client.
 
 use super::entry::{Client, Entry};
-use super::trial::{self, Outcome};
+use super::outcome::Outcome;
+use super::trial;
 use super::wrk;
 use crate::bench::trial::Conditions;
 use crate::failure::Failure;
@@ -71,7 +72,8 @@ impl Contest<'_> {
                 let label = format!("hyper {}, {number}/{}", client.name(), self.runs);
                 let run = trial::run(server, client, self.concurrency, self.conditions, stop)?;
                 eprintln!(
-                    "{label}: {} {:.0} requests per second, {} failed, {} dropped by the interfaces",
+                    "{label}: {} {:.0} requests per second, {} failed, {} dropped by the \
+                     interfaces",
                     server.name(),
                     run.requests_per_second,
                     run.failed,

@@ -8,7 +8,7 @@
 //! | [`sockets`] | tokio's runtime on one thread, over kernel sockets |
 //! | [`server`] | the hidden subcommand that runs one of the three |
 //! | [`entry`] | names of the servers and the clients |
-//! | [`trial`], [`contest`] | one run, and all of them, interleaved |
+//! | [`trial`], [`outcome`], [`contest`] | one run and its result, and all of them, interleaved |
 //! | [`wrk`] | the client over kernel sockets: its arguments and its report |
 //! | [`report`], [`table`] | the JSON object `hyper`, and the text |
 //!
@@ -19,6 +19,7 @@ mod answer;
 mod callbacks;
 mod contest;
 mod entry;
+mod outcome;
 mod report;
 mod server;
 mod sockets;
