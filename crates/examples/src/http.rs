@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto;
@@ -50,6 +51,7 @@ async fn connection(stream: TcpStream) -> Outcome {
 
 /// Answers a request.
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let is_head = request.method() == Method::HEAD;
     let length = request.uri().path().strip_prefix("/bytes/").and_then(|n| n.parse().ok());
     let (status, body) = match (request.method(), request.uri().path(), length) {
         (&Method::GET | &Method::HEAD, "/", _) => (StatusCode::OK, text("hello from linerate\n")),
@@ -62,6 +64,12 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    if is_head {
+        // Over HTTP/2 hyper sends the body that it is given.
+        let length = response.body().size_hint().exact().unwrap_or(0);
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        *response.body_mut() = text("");
+    }
     Ok(response)
 }
 
