@@ -1,7 +1,8 @@
 //! All runs, interleaved in rounds: each round measures every server with the same client.
 
 use super::entry::{Client, Entry};
-use super::trial::{self, Outcome};
+use super::outcome::Outcome;
+use super::trial;
 use super::wrk;
 use crate::bench::trial::Conditions;
 use crate::failure::Failure;
@@ -39,7 +40,7 @@ impl Rounds {
 pub(in crate::bench) struct Standings {
     /// Concurrent connections.
     pub(super) concurrency: u64,
-    /// The runs by client in the order of [`Client::ALL`]; none with a client that is not installed.
+    /// The runs by client in the order of [`Client::ALL`]; `None` for one that is not installed.
     pub(super) clients: [Option<Rounds>; 2],
 }
 
@@ -70,7 +71,8 @@ impl Contest<'_> {
                 let label = format!("hyper {}, {number}/{}", client.name(), self.runs);
                 let run = trial::run(server, client, self.concurrency, self.conditions, stop)?;
                 eprintln!(
-                    "{label}: {} {:.0} requests per second, {} failed, {} dropped by the interfaces",
+                    "{label}: {} {:.0} requests per second, {} failed, {} dropped by the \
+                     interfaces",
                     server.name(),
                     run.requests_per_second,
                     run.failed,

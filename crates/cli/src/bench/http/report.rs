@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::RESPONSE;
 use super::contest::{Rounds, Standings};
 use super::entry::{Client, Entry};
-use super::trial::Outcome;
+use super::outcome::Outcome;
 use crate::bench::stats::{Spread, median_index, ratios};
 
 /// A server's results with one client.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::answer::RESPONSE;
 use super::entry::{Client, Entry};
+use super::outcome::Outcome;
 use super::wrk;
 use crate::bench::testbed::{PREFIX, Side, Testbed, TestbedConfig};
 use crate::bench::trial::{Conditions, parse};
@@ -16,21 +15,6 @@ use crate::stop::Stop;
 
 /// Time limit for a server to become ready, and for a client beyond its measurement.
 const SLACK: Duration = Duration::from_secs(20);
-
-/// Result of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Outcome {
-    /// Complete requests per second.
-    pub requests_per_second: f64,
-    /// Median latency in nanoseconds.
-    pub p50: f64,
-    /// 99th percentile of the latency in nanoseconds.
-    pub p99: f64,
-    /// Connections and requests that failed.
-    pub failed: u64,
-    /// Packets that the interfaces dropped.
-    pub dropped: u64,
-}
 
 /// Measures a server with a client once.
 ///

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::trial::Outcome;
+use super::outcome::Outcome;
 
 /// Returns true if wrk is installed.
 pub(super) fn is_installed() -> bool {
