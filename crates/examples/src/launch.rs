@@ -15,7 +15,7 @@ use linerate::{Shutdown, Stack, StackConfig};
 use tokio::sync::mpsc;
 
 /// The longest time that connections have to finish after SIGTERM. Beyond it they are reset.
-const GRACE: linerate::Duration = linerate::Duration::from_secs(5);
+pub(crate) const GRACE: linerate::Duration = linerate::Duration::from_secs(5);
 
 /// The result of an example, and of one of its connections.
 pub(crate) type Outcome = Result<(), Box<dyn Error + Send + Sync>>;

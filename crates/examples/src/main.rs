@@ -4,6 +4,7 @@
 //!
 //! They are one binary only so that hyper and rustls are linked once.
 
+mod blocking;
 mod http;
 mod iperf;
 mod launch;
@@ -17,7 +18,8 @@ use launch::{Arguments, Outcome};
 type Main = fn(&Arguments) -> Outcome;
 
 /// The examples by name, with the port that each serves if none is given.
-const EXAMPLES: [(&str, Main); 5] = [
+const EXAMPLES: [(&str, Main); 6] = [
+    ("blocking", blocking::main),
     ("http", http::main),
     ("iperf", iperf::main),
     ("proxy", proxy::main),

@@ -2,6 +2,7 @@
 //! redis-benchmark, iperf3, and nginx behind the proxy. A client that is not installed fails the
 //! test; `scripts/setup --test` installs all of them.
 
+mod blocking;
 mod hello;
 mod http;
 mod iperf;

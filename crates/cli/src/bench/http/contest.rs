@@ -40,8 +40,7 @@ impl Rounds {
 pub(in crate::bench) struct Standings {
     /// Concurrent connections.
     pub(super) concurrency: u64,
-    /// The runs by client in the order of [`Client::ALL`]; none with a client that is not
-    /// installed.
+    /// The runs by client in the order of [`Client::ALL`]; `None` for one that is not installed.
     pub(super) clients: [Option<Rounds>; 2],
 }
 

@@ -8,12 +8,11 @@
 //! | [`sockets`] | tokio's runtime on one thread, over kernel sockets |
 //! | [`server`] | the hidden subcommand that runs one of the three |
 //! | [`entry`] | names of the servers and the clients |
-//! | [`trial`], [`outcome`], [`contest`] | one run and its result, and all of them, interleaved |
+//! | [`trial`], [`outcome`], [`contest`] | one run, its result, and all runs, interleaved |
 //! | [`wrk`] | the client over kernel sockets: its arguments and its report |
 //! | [`report`], [`table`] | the JSON object `hyper`, and the text |
 //!
-//! Two clients load each server: `linerate load` on AF_XDP, which costs less than any server here,
-//! and wrk over kernel sockets, which costs more than the fastest ones.
+//! Two clients load each server: `linerate load` on AF_XDP, and wrk over kernel sockets.
 
 mod answer;
 mod callbacks;
