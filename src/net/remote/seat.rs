@@ -4,6 +4,7 @@
 //! waits for it: when its doorbell finds the lock taken, it leaves a mark, and the holder looks at
 //! the rings again after it has let go.
 
+use core::mem::take;
 use core::task::Waker;
 use std::collections::VecDeque;
 use std::io;
@@ -54,6 +55,8 @@ pub(super) struct Client {
     woken: Vec<Waker>,
     /// Number of tasks that wait for news of the worker.
     waiting: usize,
+    /// Entries were taken since the worker's doorbell was last rung: it may wait for room.
+    has_taken: bool,
     is_corrupt: bool,
 }
 
@@ -79,6 +82,7 @@ impl Seat {
             listening: None,
             woken: Vec::new(),
             waiting: 0,
+            has_taken: false,
             is_corrupt: false,
         };
         let seat = Self {
@@ -126,9 +130,9 @@ impl Seat {
     fn settle(&self, mut client: MutexGuard<'_, Client>) {
         loop {
             self.collect(&mut client);
-            match client.flush() {
-                Flushed::Sent => client.rings.ring(|| self.worker.wake()),
-                Flushed::Nothing => {}
+            // The worker may wait for entries, or for room.
+            if client.flush() == Flushed::Sent || take(&mut client.has_taken) {
+                client.rings.ring(|| self.worker.wake());
             }
             if client.waiting == 0 && client.outbox.is_empty() {
                 break;
@@ -138,7 +142,7 @@ impl Seat {
                 break;
             }
         }
-        let woken = core::mem::take(&mut client.woken);
+        let woken = take(&mut client.woken);
         drop(client);
         woken.into_iter().for_each(Waker::wake);
     }
@@ -176,7 +180,10 @@ impl Client {
         loop {
             match self.rings.pop_batch(&mut entries) {
                 Ok(0) => return,
-                Ok(count) => entries[..count].iter().for_each(|entry| self.on_entry(entry)),
+                Ok(count) => {
+                    self.has_taken = true;
+                    entries[..count].iter().for_each(|entry| self.on_entry(entry));
+                }
                 Err(_) => {
                     self.is_corrupt = true;
                     return;

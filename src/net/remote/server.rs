@@ -36,6 +36,8 @@ pub(super) struct Server {
     /// Wakes the task that takes entries.
     waker: RefCell<Option<Waker>>,
     is_listening: Cell<bool>,
+    /// Entries were taken since the client's doorbell was last rung: it may wait for room.
+    has_taken: Cell<bool>,
 }
 
 /// Serves a seat until its client has gone.
@@ -51,6 +53,7 @@ pub(super) async fn serve(end: WorkerEnd, seat: Weak<Seat>) {
         acceptor: Cell::new(None),
         waker: RefCell::default(),
         is_listening: Cell::new(false),
+        has_taken: Cell::new(false),
     });
     let _end = End(Rc::clone(&server));
     poll_fn(|cx| server.poll(cx)).await;
@@ -102,6 +105,7 @@ impl Server {
     fn take_batch(self: &Rc<Self>) -> Result<usize, Corrupt> {
         let mut entries = [Entry::default(); 32];
         let count = self.rings.borrow_mut().pop_batch(&mut entries)?;
+        self.has_taken.set(self.has_taken.get() || count > 0);
         entries[..count].iter().for_each(|entry| self.on_entry(entry));
         Ok(count)
     }
@@ -118,7 +122,8 @@ impl Server {
         };
         let flushed = outbox.flush(&mut rings, entry)?;
         let wait = if outbox.is_empty() { Wait::Entries } else { Wait::EntriesOrRoom };
-        if flushed == Flushed::Sent
+        let has_taken = self.has_taken.take();
+        if (flushed == Flushed::Sent || has_taken)
             && let Some(seat) = self.seat.upgrade()
         {
             rings.ring(|| seat.on_bell());

@@ -235,3 +235,60 @@ fn threads_that_share_a_handle_have_their_own_streams() {
         }
     });
 }
+
+#[test]
+fn a_remote_server_answers_in_small_pieces_until_the_peer_has_closed() {
+    const BYTES: usize = 5000;
+    let world = start();
+    let listener = block_on(world.handle.listen("0.0.0.0:9")).expect("a free port");
+    let clients = world.server.spawn_on(0, || async {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect("10.0.0.2:9").await.expect("a listener");
+            stream.write_all(&[7; BYTES]).await.expect("room");
+            stream.shutdown(Shutdown::Write).expect("an open stream");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.expect("the rest");
+            assert_eq!(answer, [8; BYTES]);
+        }
+    });
+    for _ in 0..20 {
+        let (mut stream, _) = block_on(listener.accept()).expect("a connection");
+        stream.set_read_timeout(Some(StdDuration::from_secs(5)));
+        let mut byte = [0; 10];
+        loop {
+            let n = stream.read(&mut byte).expect("bytes or the end");
+            if n == 0 {
+                break;
+            }
+            stream.write_all(&[8; 10][..n]).expect("room");
+        }
+    }
+    block_on(clients.expect("a worker")).expect("the clients end");
+}
+
+/// A submission ring holds 256 entries. What finds no room waits for the worker to take some.
+#[test]
+fn news_that_find_the_ring_full_are_sent_once_it_has_room() {
+    const STREAMS: usize = 250;
+    let world = start();
+    let streams: Vec<_> =
+        (0..STREAMS).map(|_| block_on(world.handle.connect(SERVER)).expect("a server")).collect();
+    // Holds the worker, so that nothing is taken from the ring meanwhile.
+    let (held, release) = channel::<()>();
+    let hold = world.handle.spawn_on(0, move || async move { release.recv().is_err() });
+    thread::sleep(StdDuration::from_millis(20));
+    for stream in &streams {
+        for _ in 0..8 {
+            (&*stream).write_all(b"x").expect("room");
+        }
+    }
+    streams.iter().for_each(|stream| stream.shutdown(Shutdown::Write));
+    drop(held);
+    assert!(block_on(hold.expect("a worker")).expect("no panic"));
+    for mut stream in streams {
+        stream.set_read_timeout(Some(StdDuration::from_secs(10)));
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an echo and its end");
+        assert_eq!(answer, b"xxxxxxxx");
+    }
+}
