@@ -23,12 +23,15 @@ impl Echo {
     fn pump(io: &mut dyn Io, conn: ConnId) {
         let mut buffer = [0; 4096];
         loop {
-            let room = io.write_room(conn).min(buffer.len());
-            let n = io.read(conn, &mut buffer[..room]);
+            // Take only what the send buffer accepts: what is left closes the window.
+            let waiting = io.peek(conn)[0];
+            let n = waiting.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&waiting[..n]);
+            let n = io.write(conn, &buffer[..n]);
             if n == 0 {
                 break;
             }
-            io.write(conn, &buffer[..n]);
+            io.consume(conn, n);
         }
         if io.user_data(conn) == PEER_CLOSED && io.readable(conn) == 0 {
             io.close(conn);

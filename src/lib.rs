@@ -6,8 +6,34 @@
 //!
 //! # A program
 //!
-//! A program is a [`Service`]: callbacks that run on the worker's thread. This one echoes what it
+//! The way in is [`net`]: async programs on the worker's own thread. This one echoes what it
 //! receives:
+//!
+//! ```no_run
+//! # #[cfg(feature = "host")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use linerate::StackConfig;
+//! use linerate::net::{self, TcpListener, copy, spawn};
+//!
+//! let config = StackConfig::new("eth0", vec![("10.0.0.2".parse()?, 24)]);
+//! net::run(&config, async |_worker| -> std::io::Result<()> {
+//!     let listener = TcpListener::bind("0.0.0.0:7").await?;
+//!     loop {
+//!         let (mut stream, _peer) = listener.accept().await?;
+//!         spawn(async move {
+//!             let (mut read, mut write) = stream.split();
+//!             copy(&mut read, &mut write).await
+//!         });
+//!     }
+//! })?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "host"))]
+//! # fn main() {}
+//! ```
+//!
+//! Below it, a program is a [`Service`]: callbacks that run on the worker's thread, the least that
+//! a program can cost.
 //!
 //! ```no_run
 //! # #[cfg(feature = "host")]
@@ -20,13 +46,15 @@
 //!     fn on_readable(&mut self, io: &mut dyn Io, conn: ConnId) {
 //!         let mut buffer = [0; 4096];
 //!         loop {
-//!             // Read only what fits into the send buffer: what is left closes the window.
-//!             let room = io.write_room(conn).min(buffer.len());
-//!             let n = io.read(conn, &mut buffer[..room]);
+//!             // Take only what the send buffer accepts: what is left closes the window.
+//!             let waiting = io.peek(conn)[0];
+//!             let n = waiting.len().min(buffer.len());
+//!             buffer[..n].copy_from_slice(&waiting[..n]);
+//!             let n = io.write(conn, &buffer[..n]);
 //!             if n == 0 {
 //!                 break;
 //!             }
-//!             io.write(conn, &buffer[..n]);
+//!             io.consume(conn, n);
 //!         }
 //!     }
 //!     fn on_writable(&mut self, io: &mut dyn Io, conn: ConnId) {
@@ -59,6 +87,8 @@
 //! ```text
 //!   linerate-cli   linerate-packetdrill   other crates
 //!         \            │            /
+//!                    net                 async programs, handles for other threads
+//!              /           \
 //!        runtime      sim                threads and real time | a seeded world and fake time
 //!              \     /
 //!               shard                    one core's stack; alone knows both wire and tcp
@@ -76,6 +106,7 @@
 //! | `xdp` | the BPF program: loading, attaching, claiming; probing the NIC | frames |
 //! | [`shard`] | one core's stack: pipeline, flow table, timers, listeners, IP | threads, real time |
 //! | `runtime` | pinned workers, queues between them, housekeeping | segments |
+//! | [`net`] | async programs: executor, streams, the stack from other threads | TCP, frames |
 //! | [`sim`] | a deterministic network around the same shards | threads, real time |
 //!
 //! # Life of a packet
@@ -146,7 +177,7 @@ pub use runtime::{
 };
 pub use shard::{
     Algorithm, CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, DadConfig, Early,
-    FastOpenListener, Io, KeepAlive, ListenError, ListenerConfig, ListenerId, Memory, Service,
-    SocketOption, SoftError, SynData,
+    FastOpenListener, Io, KeepAlive, ListenError, ListenerConfig, ListenerId, ListenerOptions,
+    Memory, Service, ServiceMux, ServiceWaker, SocketOption, SoftError, Status, SynData,
 };
 pub use time::{Duration, Instant};

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::report::{self, Options, Stack, Workload};
 use super::{Bench, server};
 
-/// The stages, and what each adds to the one before.
+/// The stages of the measurement, and what each adds to the one before.
 const STAGES: [(Stack, &str); 3] = [
     (Stack::Linerate, "the shard"),
     (Stack::Streams, "a stream, and its slot"),

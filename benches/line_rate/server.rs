@@ -95,7 +95,7 @@ impl Program {
     /// task waits for data, and ends with the peer's FIN.
     pub(crate) fn with_tasks(connections: usize, batch: usize) -> Self {
         let program = Executor::new(async || {
-            let mut listener = TcpListener::bind(("0.0.0.0", clients::PORT)).await.expect("free");
+            let listener = TcpListener::bind(("0.0.0.0", clients::PORT)).await.expect("free");
             while let Ok((stream, _)) = listener.accept().await {
                 spawn(drain(stream));
             }
@@ -106,7 +106,7 @@ impl Program {
     /// Creates a shard whose program accepts connections and keeps their streams, without tasks.
     pub(crate) fn with_streams(connections: usize, batch: usize) -> Self {
         let program = Executor::new(async move || {
-            let mut listener = TcpListener::bind(("0.0.0.0", clients::PORT)).await.expect("free");
+            let listener = TcpListener::bind(("0.0.0.0", clients::PORT)).await.expect("free");
             let mut streams = Vec::with_capacity(connections);
             while let Ok((stream, _)) = listener.accept().await {
                 streams.push(stream);

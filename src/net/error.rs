@@ -33,6 +33,11 @@ pub(super) fn broken_pipe() -> Error {
     Error::new(ErrorKind::BrokenPipe, "the sending direction is closed")
 }
 
+/// Returns the error of a call that needs the stack's buffers where they are not the stack's.
+pub(super) fn no_peek() -> Error {
+    Error::new(ErrorKind::Unsupported, "this stack cannot show received data in place: use `read`")
+}
+
 /// Returns the error of a call outside the worker's tasks, or inside a closure that borrows the
 /// stack.
 pub(super) fn no_stack() -> Error {

@@ -11,6 +11,7 @@
 //! | `ring`, `remote` | the stack from other threads |
 //! | `task`, `time`, `drain` | what programs call |
 //! | `traits` | traits of futures-io, tokio and hyper for streams |
+//! | `worlds` | scenarios of the simulator in which every program is an async one |
 //! | `address`, `error` | addresses as arguments; causes as [`std::io::Error`] |
 //!
 //! Everything works the same in a simulated world ([`sim`](crate::sim)), where time is virtual and
@@ -30,6 +31,7 @@ mod tcp;
 mod tests;
 mod time;
 mod traits;
+mod worlds;
 
 pub use address::ToAddress;
 pub use drain::{draining, is_draining};
@@ -45,3 +47,4 @@ pub use tcp::{
 pub use time::{Elapsed, Interval, Sleep, Timeout, interval, now, sleep, sleep_until, timeout};
 #[cfg(feature = "hyper")]
 pub use traits::{HyperExecutor, HyperIo, HyperTimer};
+pub use worlds::run_scenario;

@@ -62,7 +62,7 @@ type FirstError = Arc<Mutex<Option<(usize, String)>>>;
 /// use linerate::Duration;
 ///
 /// let runtime = Runtime::start(&config, async |_worker| {
-///     let mut listener = TcpListener::bind("0.0.0.0:7").await?;
+///     let listener = TcpListener::bind("0.0.0.0:7").await?;
 ///     while let Ok((mut stream, _)) = listener.accept().await {
 ///         spawn(async move {
 ///             let (mut read, mut write) = stream.split();

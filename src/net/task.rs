@@ -73,8 +73,9 @@ impl<T> Future for JoinHandle<T> {
         let Some(task) = self.task.get_mut() else { return Poll::Ready(Err(JoinError::Cancelled)) };
         match Pin::new(task).poll(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(output))) => Poll::Ready(Ok(output)),
-            Poll::Ready(Some(Err(payload))) => Poll::Ready(Err(JoinError::Panicked(payload))),
+            Poll::Ready(Some(output)) => {
+                Poll::Ready(output.into_result().map_err(JoinError::Panicked))
+            }
             Poll::Ready(None) => Poll::Ready(Err(JoinError::Cancelled)),
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn open(plan: &Plan<'_>, probe: Found) -> Result<Opened, StartError> 
             attachment: program.attachment().cloned(),
             program: Arc::new(Mutex::new(program)),
             groups: None,
+            shared_addresses: shared_addresses(plan.config),
             bound: sockets.bound,
             rss_guard,
             _offload_guard: offload_guard,
@@ -276,4 +277,12 @@ fn join_groups(config: &StackConfig, index: u32, notes: &mut Vec<String>) -> Opt
             ));
         })
         .ok()
+}
+
+/// Returns the addresses of the kernel that the stack uses too; none in exclusive mode.
+fn shared_addresses(config: &StackConfig) -> Vec<IpAddr> {
+    match config.role {
+        Role::Exclusive => Vec::new(),
+        Role::Shared => config.addresses.iter().map(|(address, _)| *address).collect(),
+    }
 }

@@ -82,6 +82,13 @@ pub enum StackEvent {
         /// The cause.
         cause: String,
     },
+    /// A service listens on a port that the stack does not get in shared mode.
+    PortNotClaimed {
+        /// The port.
+        port: u16,
+        /// The cause.
+        cause: String,
+    },
     /// Another host uses an address of the stack. The stack defends the address and keeps it.
     AddressConflict {
         /// The address.
@@ -150,6 +157,10 @@ impl fmt::Display for StackEvent {
             Self::AddressNotClaimed { address, cause } => write!(
                 f,
                 "autoconfiguration formed {address}, but its packets go to the kernel: {cause}"
+            ),
+            Self::PortNotClaimed { port, cause } => write!(
+                f,
+                "the program listens on port {port}, but its connections go to the kernel: {cause}"
             ),
             Self::AddressConflict { address, mac } => write!(
                 f,

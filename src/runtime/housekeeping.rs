@@ -7,13 +7,14 @@
 //! it. [`Stack`](super::Stack) joins it before anything else is torn down.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use super::claim::{ApplyClaim, Claim};
 use super::clock::Clock;
 use super::events::{EventSender, StackEvent};
 use super::mailbox::Mailbox;
@@ -28,9 +29,6 @@ use crate::xdp::Probe;
 /// large packets for longer after the MTU has shrunk.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// Has the XDP program redirect an address; `Err` is the cause of its refusal.
-pub(super) type ClaimAddress = Box<dyn FnMut(IpAddr) -> Result<(), String> + Send>;
-
 /// Probes the interface; `None` while it does not answer.
 pub(super) type ProbeInterface = Box<dyn FnMut() -> Option<Probe> + Send>;
 
@@ -40,7 +38,7 @@ pub(super) struct Housekeeping {
     pub(super) mailboxes: Vec<Arc<Mailbox>>,
     pub(super) watch: Watch,
     pub(super) probe: ProbeInterface,
-    pub(super) claim: ClaimAddress,
+    pub(super) claim: ApplyClaim,
     /// Set by the mirror when the interface is removed.
     pub(super) interface_removed: Arc<AtomicBool>,
     pub(super) events: EventSender,
@@ -51,6 +49,8 @@ pub(super) struct Housekeeping {
 /// The conditions that were reported; they are reported once.
 struct Reported {
     interface_removed: bool,
+    /// Number of workers that listen on each port, of listeners opened at run time.
+    ports: HashMap<u16, usize>,
     /// By worker.
     panicked: Vec<bool>,
 }
@@ -100,11 +100,15 @@ impl Housekeeping {
 
     fn run_until(&mut self, waker: &Waker, stop: &AtomicBool) {
         let clock = Clock::new();
-        let mut reported =
-            Reported { interface_removed: false, panicked: vec![false; self.mailboxes.len()] };
+        let mut reported = Reported {
+            interface_removed: false,
+            ports: HashMap::new(),
+            panicked: vec![false; self.mailboxes.len()],
+        };
         let mut probe_at: Instant = clock.now() + self.probe_every;
         while !stop.load(Ordering::SeqCst) {
             self.collect_reports();
+            self.collect_ports(&mut reported.ports);
             self.report_panics(&mut reported);
             self.report_removal(&mut reported);
             let now = clock.now();
@@ -130,13 +134,32 @@ impl Housekeeping {
                 self.events.send(StackEvent::ProgramPanicked { worker, message });
             }
             while let Some(address) = mailbox.added_addresses.pop() {
-                self.events.send(match (self.claim)(address) {
+                self.events.send(match (self.claim)(Claim::Address(address)) {
                     Ok(()) => StackEvent::AddressAdded { address },
                     Err(cause) => StackEvent::AddressNotClaimed { address, cause },
                 });
             }
             while let Some((address, mac)) = mailbox.conflicts.pop() {
                 self.events.send(StackEvent::AddressConflict { address, mac: mac.0 });
+            }
+        }
+    }
+
+    /// Claims the ports that a first worker listens on, and releases those that the last one has
+    /// closed.
+    fn collect_ports(&mut self, ports: &mut HashMap<u16, usize>) {
+        for mailbox in &self.mailboxes {
+            while let Some((port, is_open)) = mailbox.ports.pop() {
+                let workers = ports.entry(port).or_default();
+                let claim = match (is_open, *workers) {
+                    (true, 0) => Some(Claim::Port(port)),
+                    (false, 1) => Some(Claim::ReleasePort(port)),
+                    _ => None,
+                };
+                *workers = if is_open { *workers + 1 } else { workers.saturating_sub(1) };
+                if let Some(Err(cause)) = claim.map(&mut self.claim) {
+                    self.events.send(StackEvent::PortNotClaimed { port, cause });
+                }
             }
         }
     }
@@ -190,6 +213,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::super::command::Command;
     use super::super::events::{StackEvents, channel};
     use super::super::watch::tests::probe;
@@ -208,7 +233,7 @@ mod tests {
     fn start(
         probe_every: Duration,
         probe: impl FnMut() -> Option<Probe> + Send + 'static,
-        claim: impl FnMut(IpAddr) -> Result<(), String> + Send + 'static,
+        claim: impl FnMut(Claim) -> Result<(), String> + Send + 'static,
     ) -> Running {
         let waker = || Arc::new(Waker::new().expect("an eventfd"));
         let own = waker();
@@ -255,7 +280,10 @@ mod tests {
 
     #[test]
     fn an_address_of_autoconfiguration_is_claimed_when_a_worker_reports_it() {
-        let claim = |address| if address == v4(2) { Err("full".to_owned()) } else { Ok(()) };
+        let claim = |claim| match claim {
+            Claim::Address(address) if address == v4(2) => Err("full".to_owned()),
+            _ => Ok(()),
+        };
         let running = start(Duration::from_secs(3600), || None, claim);
         running.mailbox.report_added(v4(1));
         running.mailbox.report_added(v4(2));
@@ -267,6 +295,24 @@ mod tests {
         for event in expected {
             assert_eq!(running.events.recv_timeout(PATIENCE), Some(event));
         }
+    }
+
+    #[test]
+    fn a_port_is_claimed_for_the_first_listener_and_released_with_the_last() {
+        let (sender, claims) = std::sync::mpsc::channel();
+        let claim = move |claim| {
+            sender.send(claim).expect("the test listens");
+            if claim == Claim::Port(81) { Err("in use".to_owned()) } else { Ok(()) }
+        };
+        let running = start(Duration::from_secs(3600), || None, claim);
+        for (port, is_open) in [(80, true), (80, true), (80, false), (80, false), (81, true)] {
+            assert!(running.mailbox.report_port(port, is_open));
+        }
+        let cause = "in use".to_owned();
+        let refused = StackEvent::PortNotClaimed { port: 81, cause };
+        assert_eq!(running.events.recv_timeout(PATIENCE), Some(refused));
+        let expected = [Claim::Port(80), Claim::ReleasePort(80), Claim::Port(81)];
+        assert_eq!(claims.try_iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(super) struct Mailbox {
     pub(super) added_addresses: ArrayQueue<IpAddr>,
     /// Hosts that use an address of the stack.
     pub(super) conflicts: ArrayQueue<(IpAddr, MacAddr)>,
+    /// Ports that services listen on (`true`) or not any more, of listeners opened at run time.
+    pub(super) ports: ArrayQueue<(u16, bool)>,
     /// Messages of panics that the program survived.
     pub(super) panics: ArrayQueue<String>,
     /// Set once duplicate address detection is complete and the service has started.
@@ -71,6 +73,7 @@ impl Mailbox {
             refused_addresses: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             added_addresses: ArrayQueue::new(LOCAL_ADDRESSES_MAX),
             conflicts: ArrayQueue::new(CONTROL_QUEUE),
+            ports: ArrayQueue::new(CONTROL_QUEUE),
             panics: ArrayQueue::new(CONTROL_QUEUE),
             started: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -101,6 +104,15 @@ impl Mailbox {
         self.housekeeping.wake();
     }
 
+    /// Reports a listener that a service opened or closed. Returns false, and reports nothing,
+    /// while the queue is full.
+    #[must_use = "a report that finds no room is repeated"]
+    pub(super) fn report_port(&self, port: u16, is_open: bool) -> bool {
+        let is_reported = self.ports.push((port, is_open)).is_ok();
+        self.housekeeping.wake();
+        is_reported
+    }
+
     /// Reports a panic that the program has survived.
     pub(super) fn report_panic(&self, message: String) {
         // When the queue is full, as many reports are waiting; all are counted.
@@ -122,6 +134,9 @@ impl Mailbox {
 
     /// Returns true if the housekeeping thread has nothing to collect here, panics aside.
     pub(super) fn has_no_reports(&self) -> bool {
-        self.added_addresses.is_empty() && self.conflicts.is_empty() && self.panics.is_empty()
+        self.added_addresses.is_empty()
+            && self.conflicts.is_empty()
+            && self.panics.is_empty()
+            && self.ports.is_empty()
     }
 }

@@ -44,6 +44,7 @@ mod barrier;
 mod budget;
 mod capture;
 mod census;
+mod claim;
 mod clock;
 mod command;
 mod config;

@@ -1,6 +1,6 @@
 //! The open links of a stack, and what it holds on its interface besides them.
 
-use super::housekeeping::ClaimAddress;
+use super::claim::ApplyClaim;
 use super::watch::Watch;
 #[cfg(feature = "xdp")]
 use super::xdp_hold::XdpHold;
@@ -49,11 +49,11 @@ pub(super) enum Hold {
 }
 
 impl Hold {
-    /// Returns what makes an address of autoconfiguration ours.
-    pub(super) fn claim_address(&mut self) -> ClaimAddress {
+    /// Returns what steers the traffic of addresses and ports that are claimed at run time.
+    pub(super) fn apply_claims(&mut self) -> ApplyClaim {
         match self {
             #[cfg(feature = "xdp")]
-            Self::Xdp(held) => held.claim_address(),
+            Self::Xdp(held) => held.apply_claims(),
             Self::Tap => Box::new(|_| Ok(())),
         }
     }

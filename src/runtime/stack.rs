@@ -168,7 +168,7 @@ impl Stack {
             mailboxes: self.handles.iter().map(|handle| Arc::clone(&handle.mailbox)).collect(),
             watch,
             probe: Box::new(move || xdp::probe(&probed).ok()),
-            claim: self.hold.claim_address(),
+            claim: self.hold.apply_claims(),
             interface_removed: Arc::clone(&self.interface_removed),
             events,
             probe_every: PROBE_EVERY,

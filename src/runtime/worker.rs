@@ -159,6 +159,7 @@ impl Worker {
             }
             self.report_addresses();
             self.report_panics();
+            self.report_ports();
             self.start_service();
             phase = self.drain(now, phase);
             busy = turn.received + turn.sent > 0;
@@ -285,6 +286,16 @@ impl Worker {
             if self.number == 0 {
                 self.mailbox.report_conflict(address, mac);
             }
+        }
+    }
+
+    /// Reports the ports of listeners that the service opened and closed.
+    fn report_ports(&mut self) {
+        while let Some((port, is_open)) = self.shard.port_change() {
+            if !self.mailbox.report_port(port, is_open) {
+                return;
+            }
+            self.shard.take_port_change();
         }
     }
 

@@ -71,6 +71,18 @@ impl Shard {
         self.engine.service.is_woken()
     }
 
+    /// Returns the oldest change of the ports that the service listens on, until
+    /// [`take_port_change`](Self::take_port_change): a port, and true if a listener was opened. The
+    /// caller steers the frames of the port.
+    pub fn port_change(&self) -> Option<(u16, bool)> {
+        self.engine.service.ports.front().copied()
+    }
+
+    /// Forgets the oldest change of the ports.
+    pub fn take_port_change(&mut self) {
+        self.engine.service.ports.pop_front();
+    }
+
     /// Returns the message of a panic that the service has survived, one per call.
     pub fn take_panic(&mut self) -> Option<String> {
         self.engine.service.take_panic()

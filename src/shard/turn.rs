@@ -118,8 +118,8 @@ impl Shard {
 
 impl Shard {
     /// Begins to drain: closes all listeners, drops the handshakes in progress, and calls
-    /// [`Service::on_drain`]. A service that has not started yet never starts. The caller ends the shard once
-    /// [`connections`](Self::connections) is 0, or at `deadline`.
+    /// [`Service::on_drain`]. A service that has not started yet never starts. The caller ends the
+    /// shard once [`connections`](Self::connections) is 0, or at `deadline`.
     pub fn drain(&mut self, now: Instant, env: &mut TurnEnv<'_>, deadline: Instant) {
         self.close_listeners();
         let engine = &mut self.engine;

@@ -16,6 +16,8 @@ pub struct Host {
     pub(super) mac: [u8; 6],
     pub(super) workers: Vec<Worker>,
     handover: Vec<HandoverFrame>,
+    /// Time at which the connections that are left are reset, once it drains.
+    drains_at: Option<Instant>,
 }
 
 /// A shard with its service and the two ends of its cable.
@@ -46,7 +48,7 @@ impl Handover for HandoverQueue<'_> {
 
 impl Host {
     pub(super) const fn new(mac: [u8; 6]) -> Self {
-        Self { mac, workers: Vec::new(), handover: Vec::new() }
+        Self { mac, workers: Vec::new(), handover: Vec::new(), drains_at: None }
     }
 
     /// Adds a worker and starts its service.
@@ -68,6 +70,27 @@ impl Host {
             },
         );
         self.workers.push(worker);
+    }
+
+    /// Begins to drain every worker.
+    pub(super) fn drain(&mut self, now: Instant, deadline: Instant) {
+        self.drains_at = Some(deadline);
+        for worker in &mut self.workers {
+            let env = &mut TurnEnv {
+                link: worker.near.as_mut(),
+                service: worker.service.as_mut(),
+                handover: &mut HandoverQueue(&mut self.handover),
+            };
+            worker.shard.drain(now, env, deadline);
+        }
+    }
+
+    /// Resets the connections that are left at the deadline of a drain.
+    fn end_drain(&mut self, now: Instant) {
+        if self.drains_at.is_some_and(|deadline| deadline <= now) {
+            self.drains_at = None;
+            self.workers.iter_mut().for_each(|worker| worker.shard.abort_all(now));
+        }
     }
 
     /// Returns the number of workers.
@@ -98,6 +121,7 @@ impl Host {
     /// Runs one turn of every worker. Returns true if any frame moved.
     pub(super) fn turn(&mut self, now: Instant) -> bool {
         let mut moved = false;
+        self.end_drain(now);
         for frame in core::mem::take(&mut self.handover) {
             let worker = &mut self.workers[frame.worker];
             worker.shard.inject_handover(&frame.bytes, frame.hops);
@@ -123,6 +147,6 @@ impl Host {
             let due = [w.shard.deadline(), w.near.deadline(), w.far.deadline()];
             due.into_iter().flatten().min()
         };
-        self.workers.iter().filter_map(of).min()
+        self.workers.iter().filter_map(of).chain(self.drains_at).min()
     }
 }

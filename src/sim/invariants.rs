@@ -5,7 +5,7 @@ use super::ledger::{Conversation, End, Ledger, Side};
 use super::scenario::{DeadTarget, HostPlan, Scenario};
 use super::world::World;
 use crate::metrics::Event;
-use crate::shard::CloseReason;
+use crate::shard::{CloseReason, ConnInfo};
 use crate::tcp::{Info, Phase, SeqNum};
 
 /// The state of one side after the previous step.
@@ -168,7 +168,7 @@ enum Tolerance {
     ArpCorruption,
     /// One of the two sides may close early.
     EarlyClose,
-    /// A host crashed or hit one of its limits.
+    /// A host crashed, drained or hit one of its limits.
     AnyEnd,
 }
 
@@ -179,7 +179,7 @@ fn tolerance(
     number: usize,
 ) -> Tolerance {
     let plan = &scenario.conversations[number];
-    if scenario.has_crash() {
+    if scenario.has_crash() || scenario.has_drain() {
         return Tolerance::AnyEnd;
     }
     if let Some(target) = plan.dead_target {
@@ -320,7 +320,10 @@ pub(super) fn nothing_left(world: &World, scenario: &Scenario) -> Result<(), Str
                 ("frames in flight", link.accounting().tx_posted),
             ];
             if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
-                return Err(format!("host {host}.{worker}: {count} {what} left"));
+                let ends =
+                    |info: ConnInfo| format!("\n  {} {} {}", info.local, info.remote, info.state);
+                let list: String = shard.list().map(ends).collect();
+                return Err(format!("host {host}.{worker}: {count} {what} left{list}"));
             }
         }
     }

@@ -12,28 +12,28 @@ use super::script::{Kind, Script, Step};
 use crate::shard::{CloseReason, ConnId};
 
 /// The host and worker on which a program runs.
-pub(super) type Place = (usize, usize);
+pub(crate) type Place = (usize, usize);
 
 /// One end of a conversation.
 #[derive(Clone, Debug)]
-pub(super) struct Side {
-    pub(super) script: Script,
+pub(crate) struct Side {
+    pub(crate) script: Script,
     /// The content that it sends (see [`content`](super::script::content)): its own, or the peer's
     /// that it echoes.
-    pub(super) stream: u32,
-    pub(super) conn: Option<(Place, ConnId)>,
+    pub(crate) stream: u32,
+    pub(crate) conn: Option<(Place, ConnId)>,
     /// Bytes that the stack has accepted.
-    pub(super) written: u64,
+    pub(crate) written: u64,
     /// Bytes read.
-    pub(super) read: u64,
-    pub(super) peer_closed: bool,
+    pub(crate) read: u64,
+    pub(crate) peer_closed: bool,
     /// Set when its connection has closed or its host has crashed.
-    pub(super) end: Option<End>,
+    pub(crate) end: Option<End>,
 }
 
 /// The end of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The stack reported that the connection has closed.
     Closed(CloseReason),
     Crashed,
@@ -46,36 +46,36 @@ impl Side {
         Self { script, stream, conn: None, written: 0, read: 0, peer_closed: false, end: None }
     }
 
-    pub(super) const fn is_live(&self) -> bool {
+    pub(crate) const fn is_live(&self) -> bool {
         self.conn.is_some() && self.end.is_none()
     }
 }
 
 /// A conversation: the side that opens and the other one.
 #[derive(Clone, Debug)]
-pub(super) struct Conversation {
-    pub(super) kind: Kind,
-    pub(super) sides: [Side; 2],
+pub(crate) struct Conversation {
+    pub(crate) kind: Kind,
+    pub(crate) sides: [Side; 2],
 }
 
 /// All conversations.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
-    pub(super) conversations: Vec<Conversation>,
+pub(crate) struct Ledger {
+    pub(crate) conversations: Vec<Conversation>,
     /// By the addresses of the opener and of the other side.
     ends: BTreeMap<(SocketAddr, SocketAddr), usize>,
     /// Connections that were accepted after their conversation was over: delayed SYNs that were
     /// answered by cookies.
-    pub(super) stale_accepts: usize,
+    pub(crate) stale_accepts: usize,
     violation: Option<String>,
 }
 
 /// A ledger shared by all programs.
-pub(super) type SharedLedger = Rc<RefCell<Ledger>>;
+pub(crate) type SharedLedger = Rc<RefCell<Ledger>>;
 
 impl Ledger {
     /// Adds a conversation with the scripts of both sides.
-    pub(super) fn add(&mut self, kind: Kind, [opener, other]: [Script; 2]) {
+    pub(crate) fn add(&mut self, kind: Kind, [opener, other]: [Script; 2]) {
         let opener_stream = self.conversations.len() as u32 * 2;
         let other_stream = opener_stream + u32::from(!other.steps.contains(&Step::Echo));
         let sides = [Side::new(opener, opener_stream), Side::new(other, other_stream)];
@@ -83,16 +83,16 @@ impl Ledger {
     }
 
     /// Records a violation. The first one stays.
-    pub(super) fn violated(&mut self, what: impl FnOnce() -> String) {
+    pub(crate) fn violated(&mut self, what: impl FnOnce() -> String) {
         self.violation.get_or_insert_with(what);
     }
 
-    pub(super) fn violation(&self) -> Option<&str> {
+    pub(crate) fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
     }
 
     /// Records that a side has opened a connection.
-    pub(super) fn opened(
+    pub(crate) fn opened(
         &mut self,
         (conversation, side): (usize, usize),
         conn: (Place, ConnId),
@@ -106,7 +106,7 @@ impl Ledger {
 
     /// Records that `local` has accepted a connection from `remote`. Returns its conversation, if
     /// that is waiting for one.
-    pub(super) fn accepted(
+    pub(crate) fn accepted(
         &mut self,
         conn: (Place, ConnId),
         (remote, local): (SocketAddr, SocketAddr),
@@ -125,7 +125,7 @@ impl Ledger {
     }
 
     /// Records the crash of a host: it ends all sides on that host.
-    pub(super) fn crashed(&mut self, host: usize) {
+    pub(crate) fn crashed(&mut self, host: usize) {
         let sides = self.conversations.iter_mut().flat_map(|conversation| &mut conversation.sides);
         for side in sides.filter(|side| side.is_live()) {
             if side.conn.is_some_and(|((at, _), _)| at == host) {
@@ -136,7 +136,7 @@ impl Ledger {
 
     /// Returns true if all conversations are over: all openers have ended, and all other sides that
     /// ever began.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         let over = |conversation: &Conversation| {
             conversation.sides[0].end.is_some() && !conversation.sides[1].is_live()
         };

@@ -20,17 +20,17 @@ const RETRIES_MAX: u32 = 300;
 
 /// A connection to open.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opening {
-    pub(super) conversation: usize,
+pub(crate) struct Opening {
+    pub(crate) conversation: usize,
     /// The side that opens it: 0, or 1 for the other half of a simultaneous open.
-    pub(super) side: usize,
-    pub(super) remote: SocketAddr,
-    pub(super) local: IpAddr,
-    pub(super) retries: u32,
+    pub(crate) side: usize,
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: IpAddr,
+    pub(crate) retries: u32,
 }
 
 impl Opening {
-    pub(super) const fn new(
+    pub(crate) const fn new(
         conversation: usize,
         side: usize,
         local: IpAddr,

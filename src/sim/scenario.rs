@@ -13,7 +13,7 @@ use crate::tcp::Settings;
 use crate::time::Duration;
 
 /// The port on which every host listens.
-pub(super) const PORT: u16 = 7;
+pub(crate) const PORT: u16 = 7;
 
 /// A port without a listener.
 const CLOSED_PORT: u16 = 9;
@@ -82,6 +82,8 @@ pub enum Change {
     Impair(usize, Box<[Impairment; 2]>),
     /// A host crashes and starts again.
     Crash(usize),
+    /// A host drains: its listeners close, and after this time its connections are reset.
+    Drain(usize, Duration),
 }
 
 /// A scenario.
@@ -128,6 +130,24 @@ impl Scenario {
         Self { seed, delay, hosts, conversations, simultaneous, changes }
     }
 
+    /// Draws the scenario of a seed with programs that leave connections at any moment: a host that
+    /// misses such an end detects it by keep-alive. In some scenarios a host drains in the storm.
+    pub fn draw_restless(seed: u64) -> Self {
+        let mut scenario = Self::draw(seed);
+        let mut rng = Rng::new(!seed);
+        for host in &mut scenario.hosts {
+            host.settings.keep_alive = Some(KEEP_ALIVE);
+        }
+        if rng.happens(0.15) {
+            let host = rng.below(scenario.hosts.len() as u64) as usize;
+            let at = Duration::from_micros(rng.below(scenario.heals_at().as_micros().max(1)));
+            let grace = Duration::from_micros(rng.below(STORM_MAX.as_micros()));
+            scenario.changes.push((at, Change::Drain(host, grace)));
+            scenario.changes.sort_by_key(|(at, _)| *at);
+        }
+        scenario
+    }
+
     /// Returns the time at which the network heals.
     pub fn heals_at(&self) -> Duration {
         self.changes.iter().map(|(at, _)| *at).max().unwrap_or_default()
@@ -137,6 +157,11 @@ impl Scenario {
     pub fn has_corruption(&self) -> bool {
         let corrupt = |(_, change): &(Duration, Change)| matches!(change, Change::Impair(_, both) if both[1].corrupt > 0.0);
         self.changes.iter().any(corrupt)
+    }
+
+    /// Returns true if a host drains.
+    pub fn has_drain(&self) -> bool {
+        self.changes.iter().any(|(_, change)| matches!(change, Change::Drain(..)))
     }
 
     /// Returns true if a host crashes.
@@ -150,7 +175,7 @@ const KEEP_ALIVE: KeepAlive =
     KeepAlive { idle: Duration::from_secs(40), interval: Duration::from_secs(5), probes: 6 };
 
 /// Returns the address of a host.
-pub(super) fn address(host: usize, ipv6: bool) -> IpAddr {
+pub(crate) fn address(host: usize, ipv6: bool) -> IpAddr {
     let n = host as u8 + 1;
     if ipv6 {
         [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n].into()

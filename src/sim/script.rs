@@ -203,7 +203,7 @@ impl ReadPace {
 }
 
 /// Returns byte `at` of a content stream. Each direction of a conversation has its own stream.
-pub(super) const fn content(stream: u32, at: u64) -> u8 {
+pub(crate) const fn content(stream: u32, at: u64) -> u8 {
     let mixed = (at as u32 ^ (stream << 7)).wrapping_mul(0x9e37_79b1);
     ((mixed >> 24) ^ stream) as u8
 }

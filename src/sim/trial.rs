@@ -9,16 +9,20 @@ use std::rc::Rc;
 use super::host::HostId;
 use super::invariants::{self, Checker};
 use super::ledger::{Ledger, SharedLedger};
-use super::runner::{Opening, ScriptRunner};
-use super::scenario::{Change, HostPlan, PORT, Scenario, address};
+use super::programs::{Callbacks, Programs};
+use super::runner::Opening;
+use super::scenario::{Change, HostPlan, Scenario, address};
 use super::world::{Witness, World, WorldConfig};
 use crate::link::memory;
-use crate::shard::{Config, ListenerConfig, Service};
+use crate::shard::{Config, Service};
 use crate::time::{Duration, Instant};
 
 /// Time after the storm in which everything must finish: a SYN gives up after 255 s, then R2
 /// follows, and slow programs.
 const FINISH_WITHIN: Duration = Duration::from_secs(1200);
+
+/// Time in which the tasks of ended connections count what they have read.
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// Time after which nothing may be left: 2MSL, FIN-WAIT-2, connections that wait for a lost peer.
 const CLEAN_UP: Duration = Duration::from_secs(600);
@@ -72,7 +76,19 @@ impl Scenario {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_before(&self, witness: Option<Witness>) -> Result<Outcome, Violation> {
-        let trial = catch_unwind(AssertUnwindSafe(|| Trial::new(self, witness).run()));
+        self.run_programs(&mut Callbacks, witness)
+    }
+
+    /// Runs the scenario with these programs, and passes every frame to `witness`.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) fn run_programs(
+        &self,
+        programs: &mut dyn Programs,
+        witness: Option<Witness>,
+    ) -> Result<Outcome, Violation> {
+        let trial = catch_unwind(AssertUnwindSafe(|| Trial::new(self, programs, witness).run()));
         trial.unwrap_or_else(|panic| {
             let what = format!("panic: {}", panic_message(panic.as_ref()));
             Err(Violation { seed: self.seed, at: Duration::ZERO, what })
@@ -110,6 +126,7 @@ impl Trace {
 
 struct Trial<'a> {
     scenario: &'a Scenario,
+    programs: &'a mut dyn Programs,
     world: World,
     started_at: Instant,
     ledger: SharedLedger,
@@ -121,7 +138,11 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(scenario: &'a Scenario, witness: Option<Witness>) -> Self {
+    fn new(
+        scenario: &'a Scenario,
+        programs: &'a mut dyn Programs,
+        witness: Option<Witness>,
+    ) -> Self {
         let cable = memory::Config { frames: 1024, frame_max: 2048, ring: 1024 };
         let (seed, delay) = (scenario.seed, scenario.delay);
         let mut world = World::new(WorldConfig { seed, delay, cable });
@@ -136,13 +157,13 @@ impl<'a> Trial<'a> {
         let mut configs = Vec::new();
         for (host, plan) in scenario.hosts.iter().enumerate() {
             let config = config(&mut world, host, plan);
-            let id =
-                world.add_host(&config, programs(scenario, host, &ledger, started_at, started_at));
-            listen(&mut world, id, plan);
+            let services = services(programs, scenario, host, &ledger, [started_at; 2]);
+            let id = world.add_host(&config, services);
+            programs.listen(&mut world, id, plan);
             configs.push(config);
         }
         let checker = Checker::new(&world, scenario);
-        Self { scenario, world, started_at, ledger, trace, configs, checker, steps: 0 }
+        Self { scenario, programs, world, started_at, ledger, trace, configs, checker, steps: 0 }
     }
 
     fn run(mut self) -> Result<Outcome, Violation> {
@@ -178,9 +199,14 @@ impl<'a> Trial<'a> {
         if !self.ledger.borrow().is_over() {
             return Err(format!("not over in time: {}", self.unfinished()));
         }
+        // A task learns of an end in the turn after it.
+        let end = self.world.now() + SETTLE;
+        self.run_until(end, |_| false)?;
         invariants::ended_well(&self.world, self.scenario, &self.ledger.borrow())?;
         let end = self.world.now() + CLEAN_UP;
         self.run_until(end, |_| false)?;
+        invariants::nothing_left(&self.world, self.scenario)?;
+        self.programs.end(&mut self.world)?;
         invariants::nothing_left(&self.world, self.scenario)
     }
 
@@ -206,10 +232,12 @@ impl<'a> Trial<'a> {
                 let host = *host;
                 self.ledger.borrow_mut().crashed(host);
                 let (now, id) = (self.world.now(), HostId(host));
-                let programs = programs(self.scenario, host, &self.ledger, self.started_at, now);
-                self.world.crash(id, &self.configs[host], programs);
-                listen(&mut self.world, id, &self.scenario.hosts[host]);
+                let times = [self.started_at, now];
+                let services = services(self.programs, self.scenario, host, &self.ledger, times);
+                self.world.crash(id, &self.configs[host], services);
+                self.programs.listen(&mut self.world, id, &self.scenario.hosts[host]);
             }
+            Change::Drain(host, grace) => self.world.drain(HostId(*host), *grace),
         }
     }
 
@@ -253,24 +281,23 @@ fn config(world: &mut World, host: usize, plan: &HostPlan) -> Config {
     }
 }
 
-/// Creates the programs of a host's workers, with the connections that they open from `now` on.
-fn programs(
+/// Creates the services of a host's workers, with the connections that they open: times count from
+/// the start of the world, and those that have passed by now are due.
+fn services(
+    programs: &mut dyn Programs,
     scenario: &Scenario,
     host: usize,
     ledger: &SharedLedger,
-    started_at: Instant,
-    now: Instant,
+    [started_at, now]: [Instant; 2],
 ) -> Vec<Box<dyn Service>> {
-    let workers = 0..scenario.hosts[host].workers;
-    workers
-        .map(|worker| -> Box<dyn Service> {
-            let place = (host, worker);
-            let due = openings(scenario, place)
-                .map(|(at, opening)| ((started_at + at).max(now), opening))
-                .filter(|(_, opening)| !has_opened(ledger, opening));
-            Box::new(ScriptRunner::new(Rc::clone(ledger), place, due))
-        })
-        .collect()
+    let service = |worker| {
+        let place = (host, worker);
+        let due = openings(scenario, place)
+            .map(|(at, opening)| ((started_at + at).max(now), opening))
+            .filter(|(_, opening)| !has_opened(ledger, opening));
+        programs.program(ledger, place, due.collect())
+    };
+    (0..scenario.hosts[host].workers).map(service).collect()
 }
 
 fn has_opened(ledger: &SharedLedger, opening: &Opening) -> bool {
@@ -301,13 +328,6 @@ fn openings(
             (conversation.at, Opening::new(number, 1, local, target))
         })
     })
-}
-
-fn listen(world: &mut World, id: HostId, plan: &HostPlan) {
-    for worker in 0..plan.workers {
-        let listener = ListenerConfig { backlog: plan.backlog, ..ListenerConfig::on_port(PORT) };
-        world.host_mut(id).shard_mut(worker).listen(listener).expect("a free port");
-    }
 }
 
 #[cfg(test)]

@@ -140,6 +140,13 @@ impl World {
         &mut self.hosts[id.0]
     }
 
+    /// Makes a host drain, as [`Stack::drain`](crate::runtime::Stack::drain) does: its listeners
+    /// close and its services learn of it. After `grace` the connections that are left are reset.
+    pub fn drain(&mut self, id: HostId, grace: Duration) {
+        let deadline = self.now + grace;
+        self.hosts[id.0].drain(self.now, deadline);
+    }
+
     /// Sends a frame to worker 0 of a host as if it came from the switch.
     pub fn inject(&mut self, id: HostId, bytes: &[u8]) {
         let far = &mut self.hosts[id.0].workers[0].far;
@@ -206,7 +213,7 @@ impl World {
     /// Steps for a span of time.
     pub fn run_for(&mut self, span: Duration) {
         let end = self.now + span;
-        self.run(span, |world| world.now >= end);
+        while self.now < end && self.step_until(end) {}
         // Without pending events, time passes all the same.
         self.now = self.now.max(end);
     }

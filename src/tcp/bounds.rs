@@ -54,8 +54,8 @@ impl Connection {
     }
 
     /// Bounds the receive buffer, in bytes; `None` leaves it to the settings. An offered window
-    /// never shrinks (RFC 9293 §3.8.6): a smaller buffer takes effect as data arrives. If set before
-    /// the SYN leaves, it determines the window shift too (RFC 7323 §2.3).
+    /// never shrinks (RFC 9293 §3.8.6): a smaller buffer takes effect as data arrives. If set
+    /// before the SYN leaves, it determines the window shift too (RFC 7323 §2.3).
     pub fn set_receive_buffer(&mut self, env: &mut Env<'_>, bytes: Option<u32>) {
         let bytes = bytes.map_or(u32::MAX, |bytes| bytes.max(RECEIVE_BUFFER_MIN));
         let opens = self.is_before_syn();
@@ -82,8 +82,8 @@ impl Connection {
     }
 
     /// Bounds the segments sent, in bytes of data and TCP options. If set before the SYN leaves, it
-    /// bounds the MSS announced to the peer too (RFC 9293 §3.7.1, RFC 6691). The segments of an open
-    /// connection only shrink; those in flight stay as they are.
+    /// bounds the MSS announced to the peer too (RFC 9293 §3.7.1, RFC 6691). The segments of an
+    /// open connection only shrink; those in flight stay as they are.
     pub fn set_mss_max(&mut self, env: &mut Env<'_>, mss: u16) {
         let mss = mss.max(MSS_BOUND_MIN);
         self.set_bounds(|bounds| bounds.mss = mss);
@@ -165,7 +165,8 @@ impl Connection {
     }
 
     /// Returns true if a program that waits for room should write. Linux, include/net/tcp.h,
-    /// __tcp_stream_memory_free: half of the mark, so that a program does not wake for each segment.
+    /// __tcp_stream_memory_free: half of the mark, so that a program does not wake for each
+    /// segment.
     #[cold]
     pub(in crate::tcp) fn has_bounded_room(&self, settings: &Settings) -> bool {
         let size = self.send_buffer(settings);

@@ -54,8 +54,17 @@ impl Connection {
     pub fn abort(&mut self, env: &mut Env<'_>) {
         if self.phase.is_last() {
             // The exchange of FINs is complete: no reset is needed, and the close reason is set.
-            self.phase = Phase::Closed;
-            return self.discard_unread(env);
+            let before = core::mem::replace(&mut self.phase, Phase::Closed);
+            // What the program has read is not all: that is no clean end.
+            if !self.incoming.is_empty() && self.close_reason == Some(CloseReason::Finished) {
+                self.close_reason = Some(CloseReason::Aborted);
+            }
+            self.discard_unread(env);
+            // The end of a TIME-WAIT is reported when it moves to its table, which does not come.
+            if before == Phase::TimeWait {
+                self.notify_closed_when_drained();
+            }
+            return;
         }
         self.reset(env, CloseReason::Aborted);
     }

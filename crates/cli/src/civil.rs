@@ -1,4 +1,4 @@
-//! Dates in UTC, in the two formats that the services send.
+//! Dates in UTC, in the format of the daytime service.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -61,13 +61,6 @@ impl Civil {
         let (weekday, month) = (DAYS[weekday], MONTHS[month]);
         format!("{weekday}, {month} {day}, {year} {hour:02}:{minute:02}:{second:02}-UTC\r\n")
     }
-
-    /// Formats `Tue, 29 Feb 2000 12:34:56 GMT`: IMF-fixdate (RFC 9110 §5.6.7).
-    pub(crate) fn http_date(&self) -> String {
-        let Self { year, month, day, weekday, hour, minute, second } = *self;
-        let (weekday, month) = (&DAYS[weekday][..3], &MONTHS[month][..3]);
-        format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
-    }
 }
 
 #[cfg(test)]
@@ -76,20 +69,20 @@ mod tests {
     use std::time::Duration;
 
     fn date(seconds: u64) -> String {
-        Civil::of(UNIX_EPOCH + Duration::from_secs(seconds)).http_date()
+        Civil::of(UNIX_EPOCH + Duration::from_secs(seconds)).daytime_line()
     }
 
     #[test]
     fn dates_around_leap_days_and_year_ends_are_correct() {
         for (seconds, expected) in [
-            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
-            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
-            (1_704_067_199, "Sun, 31 Dec 2023 23:59:59 GMT"),
-            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (0, "Thursday, January 1, 1970 00:00:00-UTC"),
+            (784_111_777, "Sunday, November 6, 1994 08:49:37-UTC"),
+            (951_782_400, "Tuesday, February 29, 2000 00:00:00-UTC"),
+            (951_868_800, "Wednesday, March 1, 2000 00:00:00-UTC"),
+            (1_704_067_199, "Sunday, December 31, 2023 23:59:59-UTC"),
+            (4_107_542_400, "Monday, March 1, 2100 00:00:00-UTC"),
         ] {
-            assert_eq!(date(seconds), expected);
+            assert_eq!(date(seconds).trim_end(), expected);
         }
     }
 }

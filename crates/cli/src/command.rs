@@ -28,6 +28,9 @@ enum Command {
     #[cfg(feature = "lab")]
     Bench(bench::Options),
     #[cfg(feature = "lab")]
+    #[command(hide = true)]
+    BenchServer(bench::ServerOptions),
+    #[cfg(feature = "lab")]
     Path(path::Options),
     Top(top::Options),
     Connections(connections::Options),
@@ -44,6 +47,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Trace(options) => trace::run(&options),
         #[cfg(feature = "lab")]
         Command::Bench(options) => bench::run(&options),
+        #[cfg(feature = "lab")]
+        Command::BenchServer(options) => bench::serve(&options),
         #[cfg(feature = "lab")]
         Command::Path(options) => path::run(&options),
         Command::Top(options) => top::run(&options),

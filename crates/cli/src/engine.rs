@@ -1,7 +1,7 @@
 //! Runs a job on linerate's own workers, from start to report.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linerate::metrics::Event;
 use linerate::runtime::{
@@ -51,6 +51,9 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
             "start again when it is back",
         ));
     }
+    if job.drains {
+        drain(&stack);
+    }
     let report = stack.stop(Shutdown::Close { grace: GRACE });
     report.workers.iter().for_each(|worker| eprintln!("{}", figures(worker)));
     let counters = report.counters();
@@ -61,6 +64,17 @@ pub(crate) fn run(job: &Job<'_>) -> Result<Report, Failure> {
     ];
     let counted = counters.entries().chain(dropped).filter(|(_, count)| *count > 0);
     Ok(Report { counters: counted.collect() })
+}
+
+/// Gives services the grace to finish what is under way. The connections that they leave open are
+/// closed afterwards.
+fn drain(stack: &Stack) {
+    // The stack would reset them at the deadline, so that comes later than the close.
+    stack.drain(GRACE.times(2));
+    let until = Instant::now() + Duration::from(GRACE);
+    while stack.is_running() && Instant::now() < until {
+        std::thread::sleep(POLL);
+    }
 }
 
 /// Prints the modes in use, and the notes of the stack.

@@ -37,6 +37,8 @@ pub(crate) struct Job<'a> {
     pub listeners: &'a [Listen],
     /// Creates the service of each worker.
     pub make_service: MakeService,
+    /// The services finish what is under way by themselves when the stack drains.
+    pub drains: bool,
     /// Ends the job when raised.
     pub stop: &'a Stop,
     /// Called once, when the listeners accept connections.

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
-use linerate::shard::{Service, ServiceMux};
+use linerate::shard::{ListenerId, Service, ServiceMux};
 
 use super::failure::Failure;
 use super::job::{Job, Listen};
 use super::network;
 use super::options::StackOptions;
 use super::output;
-use super::service::{Content, Named};
+use super::service::{BODY_MAX, Content, Named, Site, Timeouts};
 use super::stack;
 use super::stop::Stop;
 
@@ -26,7 +27,7 @@ Services, each on every --address, IPv4 and IPv6:
   discard  reads and drops
   chargen  streams a printable pattern as fast as the peer takes it
   daytime  sends one line with the time, then closes first
-  http     HTTP/1.1 with keep-alive: a fixed body (--body-bytes) or a file (--file)
+  http     HTTP/1.1 (hyper): a fixed body (--body-bytes) or a file (--file)
   close    sends nothing, closes when the peer does
 
 Examples:
@@ -39,13 +40,28 @@ pub(crate) struct Options {
     #[arg(long = "service", value_name = "NAME:PORT", required = true)]
     services: Vec<Named>,
 
-    /// File that `http` serves, under / and its own name [default: a body of --body-bytes]
+    /// Regular file of at most 1 GiB that `http` serves, under / and its own name [default: a body
+    /// of --body-bytes]
     #[arg(long, value_name = "FILE", conflicts_with = "body_bytes")]
     file: Option<PathBuf>,
 
     /// Bytes of the body that `http` serves; units k, M, G
     #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = network::bytes)]
     body_bytes: u64,
+
+    /// Host name or address that `http` answers for, without the port; repeat for several. Other
+    /// hosts get status 421 [default: any]
+    #[arg(long = "http-host", value_name = "HOST")]
+    http_hosts: Vec<String>,
+
+    /// Seconds that a client of `http` may take for the head of a request
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = network::seconds)]
+    http_header_timeout: Duration,
+
+    /// Seconds that a connection of `http` may be idle between requests, take for the body of a
+    /// request, and take to read more of a response
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = network::seconds)]
+    http_idle_timeout: Duration,
 
     /// Connections that may wait to be accepted, for each service (the kernel caps it at
     /// net.core.somaxconn)
@@ -63,7 +79,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     check_ports(&options.services)?;
     options.stack.check()?;
-    let content = Arc::new(content(options)?);
+    let site = Arc::new(site(options)?);
     let listeners: Vec<Listen> = options
         .services
         .iter()
@@ -74,7 +90,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let report = stack::run(&Job {
         options: &options.stack,
         listeners: &listeners,
-        make_service: Arc::new(move |_| make(&services, &content)),
+        make_service: Arc::new(move |_| make(&services, &site)),
+        drains: options.services.iter().any(|service| service.drains()),
         stop: &stop,
         // Whoever waited for the line may have gone: we serve all the same.
         ready: &|| output::print("ready\n"),
@@ -86,13 +103,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// One service needs no mux before it.
-fn make(services: &[Named], content: &Arc<Content>) -> Box<dyn Service> {
-    match services {
-        [only] => only.name.make(content),
-        several => {
-            Box::new(ServiceMux::new(several.iter().map(|it| it.name.make(content)).collect()))
-        }
-    }
+fn make(services: &[Named], site: &Arc<Site>) -> Box<dyn Service> {
+    let listeners = (0..).map(ListenerId);
+    let made = services.iter().zip(listeners).map(|(service, it)| service.make(it, site));
+    let mut made: Vec<_> = made.collect();
+    if made.len() == 1 { made.remove(0) } else { Box::new(ServiceMux::new(made)) }
 }
 
 fn check_ports(services: &[Named]) -> Result<(), Failure> {
@@ -112,13 +127,21 @@ fn check_ports(services: &[Named]) -> Result<(), Failure> {
     Ok(())
 }
 
+fn site(options: &Options) -> Result<Site, Failure> {
+    let timeouts = Timeouts {
+        header: options.http_header_timeout.into(),
+        idle: options.http_idle_timeout.into(),
+    };
+    let content = Arc::new(content(options)?);
+    Ok(Site { content, hosts: options.http_hosts.clone(), timeouts })
+}
+
 fn content(options: &Options) -> Result<Content, Failure> {
     let Some(path) = &options.file else {
-        let most = 1 << 30;
-        if options.body_bytes > most {
+        if options.body_bytes > BODY_MAX {
             return Err(Failure::usage(
                 "cannot serve such a body",
-                format!("{} bytes are more than {most}", options.body_bytes),
+                format!("{} bytes are more than {BODY_MAX}", options.body_bytes),
                 "use a smaller --body-bytes, or --file",
             ));
         }
@@ -128,7 +151,7 @@ fn content(options: &Options) -> Result<Content, Failure> {
         Failure::new(
             format!("cannot read {} to serve it", path.display()),
             error,
-            "give a file that exists and can be read with --file",
+            "give a regular file that can be read, of at most 1 GiB, with --file",
         )
     })
 }

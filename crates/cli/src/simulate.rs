@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use linerate::link::pcap::{Direction, Recorder};
+use linerate::net;
 use linerate::sim::{Outcome, Scenario, Violation, Witness};
 use serde_json::json;
 
@@ -28,6 +29,7 @@ give equal hashes).
 Examples:
   linerate simulate --seed 7
   linerate simulate --runs 10000
+  linerate simulate --runs 10000 --programs async
   linerate simulate --seed 7 --verbose --pcap seven.pcap")]
 pub(crate) struct Options {
     /// Seed of the first world [default: a new one each time, printed at the start]
@@ -43,6 +45,11 @@ pub(crate) struct Options {
     )]
     runs: u64,
 
+    /// Programs on the hosts: callbacks, or async tasks that also drop futures half-way, cancel
+    /// accepts, panic, and drain
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Programs::Callbacks)]
+    programs: Programs,
+
     /// Print the scenario and the outcome of each world
     #[arg(long, short)]
     verbose: bool,
@@ -54,6 +61,31 @@ pub(crate) struct Options {
     /// Print one JSON object on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// The programs on the hosts of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Programs {
+    /// Callbacks of a service.
+    Callbacks,
+    /// Tasks of an executor.
+    Async,
+}
+
+impl Programs {
+    fn draw(self, seed: u64) -> Scenario {
+        match self {
+            Self::Callbacks => Scenario::draw(seed),
+            Self::Async => Scenario::draw_restless(seed),
+        }
+    }
+
+    fn run(self, scenario: &Scenario, witness: Option<Witness>) -> Result<Outcome, Violation> {
+        match self {
+            Self::Callbacks => scenario.run_before(witness),
+            Self::Async => net::run_scenario(scenario, witness),
+        }
+    }
 }
 
 /// Interval between progress lines.
@@ -105,10 +137,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let sum = run_all(options, seed)?;
     let took = started.elapsed().as_secs_f64();
     if options.json {
+        let failed = sum.failed.iter().map(|it| violation_json(options.programs, it));
+        let failed: Vec<_> = failed.collect();
         output::print_json(&json!({
             "seed": seed,
             "runs": options.runs,
-            "failed": sum.failed.iter().map(violation_json).collect::<Vec<_>>(),
+            "failed": failed,
             "frames": sum.frames,
             "bytes": sum.bytes,
             "conversations": sum.conversations,
@@ -133,7 +167,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         [first, ..] => Err(Failure::new(
             format!("simulation failed in {} of {}", sum.failed.len(), worlds(options.runs)),
             format!("the first failing seed is {}", first.seed),
-            format!("reproduce it with `{} --verbose` and report it", command(first.seed)),
+            format!(
+                "reproduce it with `{} --verbose` and report it",
+                command(options.programs, first.seed)
+            ),
         )),
     }
 }
@@ -142,12 +179,12 @@ fn run_all(options: &Options, seed: u64) -> Result<Totals, Failure> {
     let mut sum = Totals::default();
     let mut reported_at = Instant::now();
     for (done, seed) in (seed..=seed + (options.runs - 1)).enumerate() {
-        let scenario = Scenario::draw(seed);
+        let scenario = options.programs.draw(seed);
         if options.verbose {
             eprintln!("{scenario:#?}");
         }
         let recorder = options.pcap.as_deref().map(recorder).transpose()?;
-        let outcome = scenario.run_before(recorder.as_ref().map(witness));
+        let outcome = options.programs.run(&scenario, recorder.as_ref().map(witness));
         recorder.as_ref().map_or(Ok(()), close)?;
         match outcome {
             Ok(outcome) => {
@@ -157,7 +194,7 @@ fn run_all(options: &Options, seed: u64) -> Result<Totals, Failure> {
                 sum.add(&outcome);
             }
             Err(violation) => {
-                eprintln!("{violation}\n  to reproduce: {}", command(seed));
+                eprintln!("{violation}\n  to reproduce: {}", command(options.programs, seed));
                 sum.failed.push(violation);
             }
         }
@@ -173,16 +210,19 @@ fn worlds(count: u64) -> String {
     if count == 1 { "1 world".to_owned() } else { format!("{count} worlds") }
 }
 
-fn command(seed: u64) -> String {
-    format!("linerate simulate --seed {seed}")
+fn command(programs: Programs, seed: u64) -> String {
+    match programs {
+        Programs::Callbacks => format!("linerate simulate --seed {seed}"),
+        Programs::Async => format!("linerate simulate --programs async --seed {seed}"),
+    }
 }
 
-fn violation_json(violation: &Violation) -> serde_json::Value {
+fn violation_json(programs: Programs, violation: &Violation) -> serde_json::Value {
     json!({
         "seed": violation.seed,
         "at_ms": violation.at.as_millis(),
         "what": violation.what,
-        "command": command(violation.seed),
+        "command": command(programs, violation.seed),
     })
 }
 

@@ -101,6 +101,41 @@ fn json_matches_the_contract_and_the_run_cleans_up() {
     assert_cleaned_up(pid);
 }
 
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok()
+}
+
+#[test]
+fn hyper_is_compared_on_three_servers_with_two_clients() {
+    let child = bench(&["--patterns=hyper", "--quick", "--concurrency=4", "--json"]);
+    let pid = child.id();
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    assert!(status.success(), "(needs root and two cores) {}", text(&stderr));
+    let report: Value = serde_json::from_slice(&stdout).expect("one JSON object and nothing else");
+    assert_eq!(report["patterns"], serde_json::json!({}));
+    assert!(number(&report, "/ceiling/connections_per_second") > 0.0);
+    let hyper = &report["hyper"];
+    assert_eq!(hyper["concurrency"], 4);
+    for client in ["load", "wrk"] {
+        if client == "wrk" && !is_installed("wrk") {
+            assert_eq!(hyper[client], Value::Null);
+            continue;
+        }
+        for server in ["linerate", "tokio", "callbacks"] {
+            let row = &hyper[client][server];
+            for key in ["requests_per_second", "p50", "p99", "ratio_to_tokio"] {
+                assert!(number(row, &format!("/{key}")) > 0.0, "{client} {server} {key}");
+            }
+            assert_eq!(
+                (&row["failed"], row["runs"].as_array().map(Vec::len)),
+                (&0.into(), Some(1))
+            );
+        }
+        assert_eq!(number(&hyper[client], "/tokio/ratio_to_tokio"), 1.0);
+    }
+    assert_cleaned_up(pid);
+}
+
 #[test]
 fn sigterm_stops_the_run_and_cleans_up() {
     let child = bench(&["--duration=20", "--runs=1", "--patterns=connect"]);

@@ -87,6 +87,8 @@ fn runtime_failures_exit_with_1_and_say_what_to_do() {
     fails(1, &elsewhere, &["192.0.2.1", "ip addr add"]);
     let file = ["serve", "--stack", "kernel", "--service", "http:7002", "--file", "/nonexistent"];
     fails(1, &file, &["/nonexistent", "to do:"]);
+    let device = ["serve", "--stack", "kernel", "--service", "http:7002", "--file", "/dev/zero"];
+    fails(1, &device, &["cannot read /dev/zero", "not a regular file", "to do:"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
-use support::{LEFT, LEFT_OWN, Net, RIGHT_OWN, Server, both, cidr, linerate, sh, v6};
+use support::{LEFT, LEFT_OWN, Net, RIGHT_OWN, both, cidr, linerate, sh, v6};
 
 /// Enables Fast Open for clients and servers of the kernel in a namespace.
 fn enable_in_kernel(ns: &str) {
@@ -79,7 +79,7 @@ fn we_send_data_in_the_syn_once_we_have_the_kernels_cookie() {
     let net = Net::new();
     enable_in_kernel(&net.left());
     let arguments = "--stack kernel --service echo:7 --fast-open";
-    let _server = Server::start(&net.left(), arguments);
+    let _server = net.serve(arguments);
     for address in both(LEFT) {
         let before = counted(&net.left(), "TcpExtTCPFastOpenPassive");
         let (json, log) = loads(&net, address, 10);

@@ -208,11 +208,46 @@ fn http_serves_curl_and_wrk() {
         let head = sh(&format!("ip netns exec {right} curl -sS -m 10 -I '{url}'"));
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     }
+    // A proxy gets the absolute form of the target.
+    let proxied = format!("-x http://{LEFT_OWN}:80/ http://any.example/");
+    for (arguments, status) in [
+        (proxied.as_str(), "200"),
+        (&format!("{proxied}x"), "404"),
+        (&format!("-X PUT -d body http://{LEFT_OWN}/"), "405"),
+        (&format!("-H Transfer-Encoding:chunked -d body http://{LEFT_OWN}/"), "405"),
+        (&format!("-X BREW http://{LEFT_OWN}/"), "501"),
+        (&format!("http://{LEFT_OWN}/%00"), "400"),
+        (&format!("-H Host: http://{LEFT_OWN}/"), "400"),
+    ] {
+        let curl = format!("curl -sS -m 10 -o /dev/null -w %{{http_code}} {arguments}");
+        assert_eq!(sh(&format!("ip netns exec {right} {curl}")), status, "{arguments}");
+    }
     let report = sh(&format!("ip netns exec {right} wrk -t1 -c20 -d2s http://{LEFT_OWN}/"));
     assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
     let rate = report.lines().find(|l| l.starts_with("Requests/sec")).expect("wrk reports a rate");
     let rate: f64 = rate.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(rate > 100.0, "{report}");
+}
+
+#[test]
+fn http_finishes_the_responses_under_way_when_the_server_stops() {
+    let net = Net::new();
+    let mut server = serve(&net, "--body-bytes 20M");
+    net.on_right(move || {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let [mut idle, mut busy] = [(); 2].map(|()| connect(at(LEFT_OWN.into(), 80)));
+        idle.write_all(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").expect("the server reads");
+        idle.read_exact(&mut [0; 12]).expect("an answer");
+        busy.write_all(request).expect("the server reads");
+        busy.read_exact(&mut [0; 1000]).expect("a part of the answer");
+        let reading = std::thread::spawn(move || {
+            read_to_end(&mut idle);
+            read_to_end(&mut busy).len()
+        });
+        assert_eq!(server.stop(), Some(0), "a clean stop");
+        let bytes = reading.join().expect("both connections end with a FIN");
+        assert!(bytes > (20 << 20) - 1000, "{bytes}");
+    });
 }
 
 #[test]

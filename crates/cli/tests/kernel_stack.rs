@@ -175,10 +175,55 @@ fn http_serves_a_file_with_keep_alive_and_404() {
     let answers: Vec<&str> = text.split("HTTP/1.1 ").skip(1).collect();
     assert_eq!(answers.len(), 3);
     assert!(answers[0].starts_with("200 OK") && answers[0].ends_with(&body));
-    assert!(answers[0].contains("Content-Type: text/html"));
+    assert!(answers[0].contains("content-type: text/html"));
     assert!(answers[1].starts_with("404 ") && answers[2].starts_with("200 OK"));
-    assert!(answers[2].contains("Content-Length: 200000") && answers[2].ends_with("\r\n\r\n"));
+    assert!(answers[2].contains("content-length: 200000") && answers[2].ends_with("\r\n\r\n"));
     std::fs::remove_file(&path).expect("the file exists");
+}
+
+#[test]
+fn http_reads_chunks_and_closes_what_takes_too_long_on_kernel_sockets() {
+    let server = Server::start("http", &["--http-header-timeout", "0.2", "--body-bytes", "4"]);
+    let mut stream = server.connect();
+    let chunked =
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for request in [chunked, "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n"] {
+        stream.write_all(request.as_bytes()).expect("the server reads");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\nline") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("an answer");
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+    }
+    stream.write_all(b"GET / HTTP/1.1\r\n").expect("the server reads");
+    assert!(read_all(&mut stream).starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn http_answers_a_client_that_has_half_closed() {
+    let server = Server::start("http", &["--body-bytes", "5M"]);
+    let mut stream = server.connect();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("the server reads");
+    stream.shutdown(Shutdown::Write).expect("the connection is open");
+    let bytes = read_all(&mut stream);
+    let head = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("a head");
+    assert_eq!(bytes.len() - head - 4, 5 << 20);
+}
+
+#[test]
+fn http_and_another_service_run_side_by_side() {
+    let other = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+    let port = other.expect("the loopback interface is up").port();
+    let server = Server::start("http", &["--service", &format!("echo:{port}")]);
+    let mut http = server.connect();
+    let mut echo = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
+    echo.write_all(b"hello").expect("the server reads");
+    http.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the server reads");
+    echo.shutdown(Shutdown::Write).expect("the connection is open");
+    assert_eq!(read_all(&mut echo), b"hello");
+    assert!(read_all(&mut http).starts_with(b"HTTP/1.0 200 OK"));
 }
 
 #[test]

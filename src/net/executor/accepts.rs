@@ -1,8 +1,9 @@
 //! The connections that listeners have accepted and no task has taken yet.
 
 use core::task::Waker;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use super::waiters::{Ticket, Waiters};
 use crate::shard::{ConnId, ListenerId};
 
 /// The queue of one listener.
@@ -10,14 +11,18 @@ use crate::shard::{ConnId, ListenerId};
 pub(in crate::net) struct AcceptQueue {
     waiting: VecDeque<ConnId>,
     waiting_max: usize,
-    wakers: Vec<Waker>,
+    /// The tasks in [`Accept`](crate::net::Accept) futures.
+    acceptors: Waiters,
+    /// The tasks that have polled.
+    polled: Vec<Waker>,
     refused: u64,
 }
 
 /// The queues of a worker's listeners.
 #[derive(Debug, Default)]
 pub(in crate::net) struct Accepts {
-    queues: HashMap<ListenerId, AcceptQueue>,
+    /// Ordered, so that tasks are woken in the same order in each run of a world.
+    queues: BTreeMap<ListenerId, AcceptQueue>,
 }
 
 /// Verdict on an accepted connection.
@@ -36,7 +41,8 @@ impl Accepts {
         let queue = AcceptQueue {
             waiting: VecDeque::new(),
             waiting_max: waiting_max.max(1),
-            wakers: Vec::new(),
+            acceptors: Waiters::default(),
+            polled: Vec::new(),
             refused: 0,
         };
         self.queues.insert(listener, queue);
@@ -62,7 +68,7 @@ impl Accepts {
             return Accepted::Refused;
         }
         queue.waiting.push_back(conn);
-        Accepted::Queued(queue.wakers.pop())
+        Accepted::Queued(queue.next_waker())
     }
 
     /// Takes the oldest waiting connection.
@@ -70,26 +76,39 @@ impl Accepts {
         self.queues.get_mut(&listener)?.waiting.pop_front()
     }
 
-    /// Registers a task that waits for a connection.
-    pub(in crate::net) fn wait(&mut self, listener: ListenerId, waker: &Waker) {
+    /// Registers an acceptor, again if it has a ticket. Returns its ticket.
+    pub(in crate::net) fn wait(
+        &mut self,
+        listener: ListenerId,
+        ticket: Option<Ticket>,
+        waker: &Waker,
+    ) -> Option<Ticket> {
+        self.queues.get_mut(&listener).map(|queue| queue.acceptors.wait(ticket, waker))
+    }
+
+    /// Registers a task that has polled without a connection.
+    pub(in crate::net) fn wait_polled(&mut self, listener: ListenerId, waker: &Waker) {
         let Some(queue) = self.queues.get_mut(&listener) else { return };
-        if !queue.wakers.iter().any(|known| known.will_wake(waker)) {
-            queue.wakers.push(waker.clone());
+        if !queue.polled.iter().any(|known| known.will_wake(waker)) {
+            queue.polled.push(waker.clone());
         }
     }
 
-    /// Removes a task that no longer waits. If a connection waits that it was woken for, returns
-    /// another task to wake.
+    /// Removes an acceptor. If it was woken for a connection that still waits, returns another task
+    /// to wake.
     pub(in crate::net) fn stop_waiting(
         &mut self,
         listener: ListenerId,
-        waker: &Waker,
+        ticket: Ticket,
     ) -> Option<Waker> {
         let queue = self.queues.get_mut(&listener)?;
-        let before = queue.wakers.len();
-        queue.wakers.retain(|known| !known.will_wake(waker));
-        let was_woken = before == queue.wakers.len();
-        if was_woken && !queue.waiting.is_empty() { queue.wakers.pop() } else { None }
+        let was_woken = queue.acceptors.remove(ticket).is_none();
+        if was_woken && !queue.waiting.is_empty() { queue.next_waker() } else { None }
+    }
+
+    /// Returns the number of connections that wait.
+    pub(in crate::net) fn waiting(&self, listener: ListenerId) -> usize {
+        self.queues.get(&listener).map_or(0, |queue| queue.waiting.len())
     }
 
     /// Returns the number of connections reset because the queue was full.
@@ -99,6 +118,21 @@ impl Accepts {
 
     /// Takes all tasks that wait for connections.
     pub(in crate::net) fn take_wakers(&mut self) -> Vec<Waker> {
-        self.queues.values_mut().flat_map(|queue| core::mem::take(&mut queue.wakers)).collect()
+        let wakers = |queue: &mut AcceptQueue| {
+            let polled = core::mem::take(&mut queue.polled);
+            queue.acceptors.take().chain(polled).collect::<Vec<_>>()
+        };
+        self.queues.values_mut().flat_map(wakers).collect()
+    }
+
+    /// Returns the number of listeners.
+    pub(in crate::net) fn len(&self) -> usize {
+        self.queues.len()
+    }
+}
+
+impl AcceptQueue {
+    fn next_waker(&mut self) -> Option<Waker> {
+        self.acceptors.pop().or_else(|| self.polled.pop())
     }
 }

@@ -13,7 +13,8 @@ use super::queue::Shared;
 use super::registry::Registry;
 use super::slots::Slots;
 use super::timers::{TimerId, Timers};
-use crate::shard::{ConnId, Io};
+use super::waiters::Waiters;
+use crate::shard::{ConnId, Io, ListenerId};
 use crate::time::{Duration, Instant};
 
 /// The state of one worker's executor. Streams, timers and tasks share it by `Rc`.
@@ -32,17 +33,26 @@ pub(in crate::net) struct Core {
     pub(in crate::net) shared: Arc<Shared>,
     /// Time that closing may take, of the streams that limit it.
     pub(in crate::net) lingers: RefCell<HashMap<ConnId, Duration>>,
-    /// Streams dropped while the door was shut.
-    dropped: RefCell<Vec<(ConnId, Departure)>>,
+    /// Received data on its way to a task, on a stack that cannot show its buffers.
+    pub(in crate::net) scratch: RefCell<Vec<u8>>,
+    /// Streams and listeners dropped while the door was shut.
+    dropped: RefCell<Vec<Dropped>>,
     /// Set while a panicked task is dropped.
     pub(in crate::net) is_panicking: Cell<bool>,
     /// Set once the program has ended.
     pub(in crate::net) is_finished: Cell<bool>,
     /// Time at which the stack resets what is left, once it drains.
     pub(in crate::net) drains_at: Cell<Option<Instant>>,
-    pub(in crate::net) drain_wakers: RefCell<Vec<Waker>>,
+    pub(in crate::net) drain_waiters: RefCell<Waiters>,
     /// Tasks to wake when another thread wakes the worker.
     wake_listeners: RefCell<Vec<Waker>>,
+}
+
+/// Something that was dropped while the door was shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dropped {
+    Stream(ConnId, Departure),
+    Listener(ListenerId),
 }
 
 /// The way in which a dropped stream leaves its connection.
@@ -69,11 +79,12 @@ impl Core {
             tasks: RefCell::default(),
             shared,
             lingers: RefCell::default(),
+            scratch: RefCell::default(),
             dropped: RefCell::default(),
             is_panicking: Cell::new(false),
             is_finished: Cell::new(false),
             drains_at: Cell::new(None),
-            drain_wakers: RefCell::default(),
+            drain_waiters: RefCell::default(),
             wake_listeners: RefCell::default(),
         }
     }
@@ -81,8 +92,8 @@ impl Core {
     /// Opens the door to `io` while `call` runs.
     pub(in crate::net) fn enter<R>(&self, io: &mut dyn Io, call: impl FnOnce() -> R) -> R {
         self.now.set(io.now());
-        for (conn, departure) in self.dropped.take() {
-            depart(io, conn, departure);
+        for dropped in self.dropped.take() {
+            dropped.leave(io);
         }
         self.door.open(io, call)
     }
@@ -101,8 +112,17 @@ impl Core {
 
     /// Leaves a connection whose stream was dropped, now or when the door opens.
     pub(in crate::net) fn leave(&self, conn: ConnId, departure: Departure) {
-        if self.with_io(|io| depart(io, conn, departure)).is_none() && !self.shared.is_closed() {
-            self.dropped.borrow_mut().push((conn, departure));
+        self.discard(Dropped::Stream(conn, departure));
+    }
+
+    /// Closes a listener that was dropped, now or when the door opens.
+    pub(in crate::net) fn close_listener(&self, listener: ListenerId) {
+        self.discard(Dropped::Listener(listener));
+    }
+
+    fn discard(&self, dropped: Dropped) {
+        if self.with_io(|io| dropped.leave(io)).is_none() && !self.shared.is_closed() {
+            self.dropped.borrow_mut().push(dropped);
             self.shared.wake();
         }
     }
@@ -161,23 +181,30 @@ impl Core {
     pub(in crate::net) fn clear_wakers(&self) {
         let timers = self.timers.borrow_mut().clear();
         let connections = self.slots.borrow_mut().take_wakers();
-        drop((timers, connections, self.take_wake_listeners(), self.drain_wakers.take()));
+        drop((
+            timers,
+            connections,
+            self.take_wake_listeners(),
+            self.drain_waiters.borrow_mut().take().count(),
+        ));
     }
 
     /// Returns the number of timers that are set.
-    #[cfg(test)]
     pub(in crate::net) fn timers(&self) -> usize {
         self.timers.borrow().len()
     }
 }
 
-fn depart(io: &mut dyn Io, conn: ConnId, departure: Departure) {
-    match departure {
-        Departure::Close => io.close_both(conn),
-        Departure::CloseWithin(span) => {
-            let deadline = io.now() + span;
-            io.close_by(conn, deadline);
+impl Dropped {
+    fn leave(self, io: &mut dyn Io) {
+        match self {
+            Self::Stream(conn, Departure::Close) => io.close_both(conn),
+            Self::Stream(conn, Departure::CloseWithin(span)) => {
+                let deadline = io.now() + span;
+                io.close_by(conn, deadline);
+            }
+            Self::Stream(conn, Departure::Abort) => io.abort(conn),
+            Self::Listener(listener) => io.unlisten(listener),
         }
-        Departure::Abort => io.abort(conn),
     }
 }

@@ -4,9 +4,9 @@
 //! | file | |
 //! |---|---|
 //! | `door` | the `Io` of the callback in progress |
-//! | `slots`, `accepts`, `timers` | whom connections, listeners and timers wake |
+//! | `slots`, `accepts`, `timers`, `waiters` | whom connections, listeners and timers wake |
 //! | `queue`, `registry` | the tasks that are ready; all tasks |
-//! | `core` | the state of an executor |
+//! | `core`, `census` | the state of an executor; a count of what it holds |
 //! | `current` | the executor that runs on this thread |
 //! | `spawn` | the life of a task |
 //! | `service` | the executor as a service |
@@ -14,6 +14,7 @@
 //! Knows of connections only whom they wake. `tcp` above has the streams.
 
 pub(super) mod accepts;
+pub(super) mod census;
 pub(super) mod core;
 pub(super) mod current;
 pub(super) mod door;
@@ -23,5 +24,6 @@ mod service;
 pub(super) mod slots;
 pub(super) mod spawn;
 pub(super) mod timers;
+pub(super) mod waiters;
 
 pub use service::Executor;

@@ -46,7 +46,7 @@ type Main = Box<dyn FnOnce() -> LocalFuture>;
 ///     world.add_host(&config, vec![Box::new(executor)])
 /// };
 /// host([10, 0, 0, 1], Executor::new(async || {
-///     let mut listener = TcpListener::bind("0.0.0.0:7").await.expect("a free port");
+///     let listener = TcpListener::bind("0.0.0.0:7").await.expect("a free port");
 ///     while let Ok((mut stream, _)) = listener.accept().await {
 ///         spawn(async move {
 ///             let mut buffer = [0; 1024];
@@ -90,6 +90,11 @@ impl Executor {
     {
         let main: Main = Box::new(|| Box::pin(main()));
         Self { core: Rc::new(Core::new(shared)), main: Some(main), is_over: false }
+    }
+
+    /// Returns the state, which outlives the executor.
+    pub(in crate::net) fn core(&self) -> Rc<Core> {
+        Rc::clone(&self.core)
     }
 
     /// Runs `call` as this executor, with the door open.
@@ -193,7 +198,7 @@ impl Service for Executor {
     fn on_drain(&mut self, io: &mut dyn Io, deadline: Instant) {
         self.core.drains_at.set(Some(deadline));
         let acceptors = self.core.accepts.borrow_mut().take_wakers();
-        let waiting = self.core.drain_wakers.take();
+        let waiting = self.core.drain_waiters.borrow_mut().take();
         self.wake(acceptors.into_iter().chain(waiting).map(Some));
         self.request_turn(io);
     }

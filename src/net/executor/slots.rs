@@ -63,6 +63,11 @@ const _: () = assert!(size_of::<Slot>() == 40);
 impl Slots {
     /// Gives a connection to a stream.
     pub(in crate::net) fn adopt(&mut self, conn: ConnId) {
+        if conn.index == u32::MAX {
+            // A connection that failed before it had a place: the stack reports its end.
+            self.ended.insert(conn, CloseReason::Aborted);
+            return;
+        }
         let index = conn.index as usize;
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
@@ -89,7 +94,12 @@ impl Slots {
         conn: ConnId,
         reason: CloseReason,
     ) -> [Option<Waker>; 2] {
-        let Some(slot) = self.at(conn) else { return [None, None] };
+        let Some(slot) = self.at(conn) else {
+            if let Some(known) = self.ended.get_mut(&conn) {
+                *known = reason;
+            }
+            return [None, None];
+        };
         slot.reason = Some(reason);
         [slot.reader.take(), slot.writer.take()]
     }
@@ -125,7 +135,6 @@ impl Slots {
     }
 
     /// Returns the number of connections that streams own, ended ones included.
-    #[cfg(test)]
     pub(in crate::net) fn owned(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_owned()).count() + self.ended.len()
     }

@@ -19,7 +19,28 @@ use super::queue::Shared;
 pub(in crate::net) type Payload = Box<dyn Any + Send>;
 
 /// A task whose output is kept for a handle. `None` comes out of a task that was ended.
-pub(in crate::net) type Task<T> = FallibleTask<Result<T, Payload>>;
+pub(in crate::net) type Task<T> = FallibleTask<Output<T>>;
+
+/// The output of a task, or the panic that ended it. A destructor that panics when nothing takes
+/// the output would end the process: it is caught here.
+pub(in crate::net) struct Output<T>(Option<Result<T, Payload>>);
+
+impl<T> Output<T> {
+    pub(in crate::net) fn into_result(mut self) -> Result<T, Payload> {
+        self.0.take().expect("an output is taken once")
+    }
+}
+
+impl<T> Drop for Output<T> {
+    fn drop(&mut self) {
+        if let Some(output) = self.0.take()
+            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(output)))
+            && let Some(core) = current::current()
+        {
+            report(&core, &*payload);
+        }
+    }
+}
 
 /// Number of times that ready tasks are polled within a turn: once, and again those that another
 /// task woke, so that an answer that passes through a few tasks leaves in the same turn.
@@ -45,25 +66,44 @@ pin_project! {
         future: Option<F>,
         registered: Registered,
     }
+
+    impl<F> PinnedDrop for Supervised<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            end(&this.registered.core, this.future);
+        }
+    }
+}
+
+/// Drops the future of a task. A panic of a destructor is reported: beyond here it would end the
+/// process.
+fn end<F>(core: &Core, mut future: Pin<&mut Option<F>>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| future.set(None))) {
+        report(core, &*payload);
+    }
+}
+
+fn report(core: &Core, payload: &(dyn Any + Send)) {
+    let message = message(payload);
+    core.with_io(|io| io.report_panic(&message));
 }
 
 impl<F: Future> Future for Supervised<F> {
-    type Output = Result<F::Output, Payload>;
+    type Output = Output<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
         match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(output) => Poll::Ready(Ok(ready!(output))),
+            Ok(output) => Poll::Ready(Output(Some(Ok(ready!(output))))),
             Err(payload) => {
                 let core = &this.registered.core;
                 core.is_panicking.set(true);
                 // A second panic, of a destructor, adds nothing that an operator could use.
                 let _ = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
                 core.is_panicking.set(false);
-                let message = message(&*payload);
-                core.with_io(|io| io.report_panic(&message));
-                Poll::Ready(Err(payload))
+                report(core, &*payload);
+                Poll::Ready(Output(Some(Err(payload))))
             }
         }
     }

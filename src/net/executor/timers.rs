@@ -52,7 +52,6 @@ impl Timers {
     }
 
     /// Returns the number of timers that are set.
-    #[cfg(test)]
     pub(in crate::net) fn len(&self) -> usize {
         self.set.len()
     }

@@ -230,7 +230,8 @@ impl Client {
         })
     }
 
-    /// Begins to use a stream; `operation` is what the worker does with it. Returns its number, or `None` if all streams of the seat are in use.
+    /// Begins to use a stream; `operation` is what the worker does with it. Returns its number, or
+    /// `None` if all streams of the seat are in use.
     pub(super) fn begin(&mut self, operation: u8, peer: SocketAddr) -> Option<u32> {
         let stream = self.free.pop()?;
         let slot = &mut self.slots[stream as usize];

@@ -185,7 +185,7 @@ impl Server {
         }
     }
 
-    /// Accepts connections for the client, as many as it has lent streams for.
+    /// Accepts connections for the client, as many as it has given streams for.
     async fn accept_all(self: &Rc<Self>, mut listener: TcpListener) {
         while let Some((stream, generation)) = self.credit().await {
             let Some(accepted) = self.accept(&mut listener).await else { return };

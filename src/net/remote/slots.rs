@@ -38,7 +38,7 @@ enum State {
     Ended(u16),
 }
 
-/// What a poll of a stream found.
+/// The outcome of a poll of a stream.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Bytes moved, with flags for the worker.

@@ -16,10 +16,10 @@ use super::slots::{Found, Slot};
 ///
 /// It is `Send` and `Sync`. Use it in one of two ways:
 ///
-/// - async, in any runtime: it implements `AsyncRead` and `AsyncWrite` of tokio and futures-io (with
-///   the features of these names);
-/// - blocking: it implements [`std::io::Read`] and [`std::io::Write`], and so does a reference to it,
-///   so that two threads can share one stream.
+/// - async, in any runtime: it implements `AsyncRead` and `AsyncWrite` of tokio and futures-io
+///   (with the features of these names);
+/// - blocking: it implements [`std::io::Read`] and [`std::io::Write`], and so does a reference to
+///   it, so that two threads can share one stream.
 ///
 /// Bytes are copied into a ring of 64 KiB in each direction, from which the worker sends. Dropping
 /// the stream closes it as the close of a kernel socket does.
@@ -119,8 +119,8 @@ impl RemoteStream {
         }
     }
 
-    /// Closes the sending direction: FIN follows what was written. [`Shutdown::Read`] has no effect:
-    /// what arrives is discarded when the stream is dropped.
+    /// Closes the sending direction: FIN follows what was written. [`Shutdown::Read`] has no
+    /// effect: what arrives is discarded when the stream is dropped.
     pub fn shutdown(&self, how: Shutdown) {
         if how != Shutdown::Read {
             self.seat.with(|client| {

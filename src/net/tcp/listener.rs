@@ -10,9 +10,10 @@ use std::rc::Rc;
 use super::stream::TcpStream;
 use crate::net::address::ToAddress;
 use crate::net::error;
-use crate::net::executor::core::Core;
+use crate::net::executor::core::{Core, Departure};
 use crate::net::executor::current::current;
-use crate::shard::{ListenerConfig, ListenerId, Status};
+use crate::net::executor::waiters::Ticket;
+use crate::shard::{ListenerConfig, ListenerId};
 
 /// Connections that may wait to be accepted, unless [`TcpListener::set_backlog`] says otherwise.
 /// Beyond it new connections are reset: more would only hide that the program is too slow.
@@ -30,7 +31,7 @@ const WAITING_MAX: usize = 4096;
 /// # async fn run() -> std::io::Result<()> {
 /// use linerate::net::{TcpListener, spawn};
 ///
-/// let mut listener = TcpListener::bind("0.0.0.0:7").await?;
+/// let listener = TcpListener::bind("0.0.0.0:7").await?;
 /// loop {
 ///     let (mut stream, peer) = listener.accept().await?;
 ///     spawn(async move { stream.write_all(format!("hello {peer}\n").as_bytes()).await });
@@ -83,37 +84,52 @@ impl TcpListener {
     }
 
     /// Sets how many connections may wait to be accepted; those waiting already stay.
-    pub fn set_backlog(&mut self, connections: usize) {
+    pub fn set_backlog(&self, connections: usize) {
         self.core.accepts.borrow_mut().set_limit(self.listener, connections);
     }
 
     /// Accepts a connection. Waits until there is one.
     ///
-    /// Cancel safe: an accept that is dropped has taken no connection.
+    /// Several tasks may accept from one listener, which they share by `Rc`. Cancel safe: an accept
+    /// that is dropped has taken no connection, and another task takes the one that it was woken
+    /// for.
     ///
     /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected) once the stack drains.
-    pub fn accept(&mut self) -> Accept<'_> {
-        Accept { listener: self, waiting: None }
+    /// [`NotConnected`](io::ErrorKind::NotConnected) once the stack drains, and outside the
+    /// tasks of the worker.
+    pub fn accept(&self) -> Accept<'_> {
+        Accept { listener: self, ticket: None }
     }
 
-    /// Polls for a connection, as [`accept`](Self::accept) does.
+    /// Polls for a connection, as [`accept`](Self::accept) does. A task that was woken must poll:
+    /// unlike a dropped [`Accept`], a task that ends instead wakes no other.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let accepted = self.take();
+        if accepted.is_pending() {
+            self.core.accepts.borrow_mut().wait_polled(self.listener, cx.waker());
+        }
+        accepted
+    }
+
+    /// Takes the oldest connection that waits.
+    fn take(&self) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        if self.core.with_io(|_| ()).is_none() {
+            return Poll::Ready(Err(error::no_stack()));
+        }
         while let Some(conn) = self.pop() {
-            let stream = TcpStream::adopt(&self.core, conn);
-            // A connection that ended meanwhile is of no use to anyone.
-            if let Ok(peer) = stream.peer_addr() {
-                return Poll::Ready(Ok((stream, peer)));
+            // A connection that ended meanwhile is of no use to anyone, and another may have its
+            // slot by now.
+            if let Some((_, peer)) = self.core.with_io(|io| io.endpoints(conn)).flatten() {
+                return Poll::Ready(Ok((TcpStream::adopt(&self.core, conn), peer)));
             }
         }
-        if self.core.drains_at.get().is_some() {
-            return Poll::Ready(Err(error::draining()));
+        match self.core.drains_at.get() {
+            Some(_) => Poll::Ready(Err(error::draining())),
+            None => Poll::Pending,
         }
-        self.core.accepts.borrow_mut().wait(self.listener, cx.waker());
-        Poll::Pending
     }
 
     fn pop(&self) -> Option<crate::shard::ConnId> {
@@ -130,6 +146,11 @@ impl TcpListener {
         self.listener
     }
 
+    /// Returns the number of connections that wait to be accepted.
+    pub fn waiting(&self) -> usize {
+        self.core.accepts.borrow().waiting(self.listener)
+    }
+
     /// Returns the number of connections reset because too many waited to be accepted.
     pub fn refused(&self) -> u64 {
         self.core.accepts.borrow().refused(self.listener)
@@ -139,14 +160,10 @@ impl TcpListener {
 impl Drop for TcpListener {
     fn drop(&mut self) {
         let waiting = self.core.accepts.borrow_mut().close(self.listener);
-        self.core.with_io(|io| {
-            io.unlisten(self.listener);
-            for conn in waiting {
-                if io.status(conn) != Status::Stale {
-                    io.abort(conn);
-                }
-            }
-        });
+        self.core.close_listener(self.listener);
+        for conn in waiting {
+            self.core.leave(conn, Departure::Abort);
+        }
     }
 }
 
@@ -161,26 +178,42 @@ impl core::fmt::Debug for TcpListener {
 #[derive(Debug)]
 pub struct Accept<'a> {
     listener: &'a TcpListener,
-    waiting: Option<Waker>,
+    /// Set while it waits.
+    ticket: Option<Ticket>,
 }
 
 impl Future for Accept<'_> {
     type Output = io::Result<(TcpStream, SocketAddr)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let accepted = self.listener.poll_accept(cx);
-        self.waiting = accepted.is_pending().then(|| cx.waker().clone());
+        let accepted = self.listener.take();
+        let TcpListener { core, listener, .. } = self.listener;
+        match accepted.is_pending() {
+            true => {
+                let ticket = core.accepts.borrow_mut().wait(*listener, self.ticket, cx.waker());
+                self.ticket = ticket;
+            }
+            // Its task may have been woken for another reason: then it leaves its place.
+            false => self.stop_waiting(),
+        }
         accepted
+    }
+}
+
+impl Accept<'_> {
+    /// Leaves the queue of acceptors. Woken for a connection and dropped before it took it: another
+    /// task takes it.
+    fn stop_waiting(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let TcpListener { core, listener, .. } = self.listener;
+            let next = core.accepts.borrow_mut().stop_waiting(*listener, ticket);
+            next.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
 impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        // Woken for a connection and dropped before it took it: another task takes it.
-        if let Some(waker) = &self.waiting {
-            let core = &self.listener.core;
-            let next = core.accepts.borrow_mut().stop_waiting(self.listener.listener, waker);
-            next.into_iter().for_each(Waker::wake);
-        }
+        self.stop_waiting();
     }
 }

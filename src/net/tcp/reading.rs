@@ -62,7 +62,7 @@ async fn read_exact(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<()> {
 
 async fn read_to_end(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let before = buffer.len();
-    while poll_fn(|cx| stream.poll_received(cx, |parts| append(parts, usize::MAX, buffer)))
+    while poll_fn(|cx| stream.poll_taken(cx, usize::MAX, |parts| append(parts, usize::MAX, buffer)))
         .await?
         .is_some()
     {}
@@ -74,7 +74,7 @@ async fn read_buf(stream: &TcpStream, mut buffer: Vec<u8>) -> (io::Result<usize>
     if room == 0 {
         return (Ok(0), buffer);
     }
-    let read = poll_fn(|cx| stream.poll_received(cx, |parts| append(parts, room, &mut buffer)));
+    let read = poll_fn(|cx| stream.poll_taken(cx, room, |parts| append(parts, room, &mut buffer)));
     let read = read.await.map(|n| n.unwrap_or(0));
     (read, buffer)
 }

@@ -16,15 +16,17 @@ pub struct WriteHalf<'a>(&'a TcpStream);
 
 /// The receiving direction of a stream, from [`TcpStream::into_split`].
 #[derive(Debug)]
-pub struct OwnedReadHalf(Rc<TcpStream>);
+pub struct OwnedReadHalf {
+    /// `None` once the halves are together again.
+    stream: Option<Rc<TcpStream>>,
+}
 
 /// The sending direction of a stream, from [`TcpStream::into_split`]. Dropping it closes the
 /// direction: FIN follows the data written so far.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
-    stream: Rc<TcpStream>,
-    /// Dropping the half closes the direction.
-    closes: bool,
+    /// `None` once the halves are together again.
+    stream: Option<Rc<TcpStream>>,
 }
 
 impl TcpStream {
@@ -37,7 +39,10 @@ impl TcpStream {
     /// closes when both are dropped.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let stream = Rc::new(self);
-        (OwnedReadHalf(Rc::clone(&stream)), OwnedWriteHalf { stream, closes: true })
+        (
+            OwnedReadHalf { stream: Some(Rc::clone(&stream)) },
+            OwnedWriteHalf { stream: Some(stream) },
+        )
     }
 
     pub(in crate::net) const fn stream(&self) -> &Self {
@@ -67,20 +72,23 @@ impl WriteHalf<'_> {
 
 impl OwnedReadHalf {
     pub(in crate::net) fn stream(&self) -> &TcpStream {
-        &self.0
+        self.stream.as_deref().expect("a half has its stream until it is given away")
     }
 
     /// Puts the halves of one stream together again.
     ///
     /// # Errors
     /// Returns both if they are not of the same stream.
-    pub fn reunite(self, mut write: OwnedWriteHalf) -> Result<TcpStream, (Self, OwnedWriteHalf)> {
-        if !Rc::ptr_eq(&self.0, &write.stream) {
+    pub fn reunite(
+        mut self,
+        mut write: OwnedWriteHalf,
+    ) -> Result<TcpStream, (Self, OwnedWriteHalf)> {
+        if !core::ptr::eq(self.stream(), write.stream()) {
             return Err((self, write));
         }
-        write.closes = false;
-        drop(write);
-        Ok(Rc::into_inner(self.0).expect("a stream has two halves, and the other is gone"))
+        drop(write.stream.take());
+        let stream = self.stream.take().and_then(Rc::into_inner);
+        Ok(stream.expect("a stream has two halves, and the other is gone"))
     }
 
     /// Returns the address and port of the peer.
@@ -88,13 +96,13 @@ impl OwnedReadHalf {
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) after the end of the connection.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.peer_addr()
+        self.stream().peer_addr()
     }
 }
 
 impl OwnedWriteHalf {
     pub(in crate::net) fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.as_deref().expect("a half has its stream until it is given away")
     }
 
     /// Closes the direction: FIN follows the data written so far.
@@ -102,15 +110,39 @@ impl OwnedWriteHalf {
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) after the end of the connection.
     pub fn shutdown(&mut self) -> io::Result<()> {
-        self.stream.close_write()
+        self.stream().close_write()
+    }
+}
+
+impl Drop for OwnedReadHalf {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.stream {
+            stream.abort_in_panic();
+        }
     }
 }
 
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
-        if self.closes {
+        if let Some(stream) = &self.stream {
+            stream.abort_in_panic();
             // An error means that the connection is over.
-            let _ = self.stream.close_write();
+            let _ = stream.close_write();
         }
     }
 }
+
+macro_rules! as_stream {
+    ($($half:ty),*) => {
+        $(
+            impl AsRef<TcpStream> for $half {
+                /// Returns the stream, for its options and addresses.
+                fn as_ref(&self) -> &TcpStream {
+                    self.stream()
+                }
+            }
+        )*
+    };
+}
+
+as_stream!(ReadHalf<'_>, WriteHalf<'_>, OwnedReadHalf, OwnedWriteHalf);

@@ -40,6 +40,9 @@ pub struct TcpStream {
     conn: ConnId,
 }
 
+/// Bytes read at once on a stack that cannot show its buffers.
+const READ_MAX: usize = 64 * 1024;
+
 /// The direction that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
@@ -65,30 +68,77 @@ impl TcpStream {
 
     /// Polls received data in place: calls `take` with it, in two parts, and drops as many bytes as
     /// the first of what it returns. Ready with `None` at the end of the stream.
+    ///
+    /// On a stack that cannot show its buffers this fails, since what `take` leaves would be lost.
     pub(in crate::net) fn poll_received<R>(
         &self,
         cx: &mut Context<'_>,
         take: impl FnOnce([&[u8]; 2]) -> (usize, R),
     ) -> Poll<io::Result<Option<R>>> {
         self.poll_io(|io| {
-            let parts = io.peek(self.conn);
-            if !parts[0].is_empty() {
-                let (n, result) = take(parts);
-                io.consume(self.conn, n);
-                return Poll::Ready(Ok(Some(result)));
+            if !io.can_peek() {
+                return Poll::Ready(Err(error::no_peek()));
             }
-            match self.state(io) {
-                _ if self.slot(|slot| slot.is_read_shut()).unwrap_or(false) => {
-                    Poll::Ready(Ok(None))
-                }
-                State::Opening | State::Open => self.wait(Direction::Read, cx),
-                State::PeerClosed => Poll::Ready(Ok(None)),
-                State::Ended(reason) => match error::of_close(reason) {
-                    Some(error) => Poll::Ready(Err(error)),
-                    None => Poll::Ready(Ok(None)),
-                },
+            match self.show(io, take) {
+                Some(result) => Poll::Ready(Ok(Some(result))),
+                None => self.poll_end(io, cx),
             }
         })
+    }
+
+    /// Polls received data as [`poll_received`](Self::poll_received) does, on every stack: `take`
+    /// must take up to `room` bytes.
+    pub(in crate::net) fn poll_taken<R>(
+        &self,
+        cx: &mut Context<'_>,
+        room: usize,
+        take: impl FnOnce([&[u8]; 2]) -> (usize, R),
+    ) -> Poll<io::Result<Option<R>>> {
+        self.poll_io(|io| {
+            let taken =
+                if io.can_peek() { self.show(io, take) } else { self.copy_out(io, room, take) };
+            match taken {
+                Some(result) => Poll::Ready(Ok(Some(result))),
+                None => self.poll_end(io, cx),
+            }
+        })
+    }
+
+    /// Calls `take` with what has arrived, where the stack keeps it.
+    fn show<R>(&self, io: &mut dyn Io, take: impl FnOnce([&[u8]; 2]) -> (usize, R)) -> Option<R> {
+        let parts = io.peek(self.conn);
+        if parts[0].is_empty() {
+            return None;
+        }
+        let (n, result) = take(parts);
+        io.consume(self.conn, n);
+        Some(result)
+    }
+
+    /// Reads at most `room` bytes of what has arrived, and calls `take` with them.
+    fn copy_out<R>(
+        &self,
+        io: &mut dyn Io,
+        room: usize,
+        take: impl FnOnce([&[u8]; 2]) -> (usize, R),
+    ) -> Option<R> {
+        let mut scratch = self.core.scratch.borrow_mut();
+        scratch.resize(READ_MAX, 0);
+        let n = io.read(self.conn, &mut scratch[..room.min(READ_MAX)]);
+        (n > 0).then(|| take([&scratch[..n], &[]]).1)
+    }
+
+    /// Polls the end of the stream: nothing has arrived that was not taken.
+    fn poll_end<R>(&self, io: &mut dyn Io, cx: &mut Context<'_>) -> Poll<io::Result<Option<R>>> {
+        match self.state(io) {
+            _ if self.slot(|slot| slot.is_read_shut()).unwrap_or(false) => Poll::Ready(Ok(None)),
+            State::Opening | State::Open => self.wait(Direction::Read, cx),
+            State::PeerClosed => Poll::Ready(Ok(None)),
+            State::Ended(reason) => match error::of_close(reason) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Ready(Ok(None)),
+            },
+        }
     }
 
     /// Polls room in the send buffer: `write` writes to the stack and returns the number of bytes
@@ -124,7 +174,7 @@ impl TcpStream {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let copied = self.poll_received(cx, |parts| {
+        let copied = self.poll_taken(cx, buffer.len(), |parts| {
             let n = copy_parts(parts, buffer);
             (n, n)
         });
@@ -298,12 +348,23 @@ impl TcpStream {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn departure(&self) -> Departure {
-        if self.core.is_panicking.get() {
-            return Departure::Abort;
+    /// Returns true while a task that has panicked is unwound or dropped.
+    fn is_panicking(&self) -> bool {
+        self.core.is_panicking.get() || std::thread::panicking()
+    }
+
+    /// Resets the connection if the task that drops a half of it has panicked: what its peer has
+    /// received must not look complete.
+    pub(in crate::net) fn abort_in_panic(&self) {
+        if self.is_panicking() {
+            self.core.leave(self.conn, Departure::Abort);
         }
-        let mut lingers = self.core.lingers.borrow_mut();
-        match lingers.remove(&self.conn) {
+    }
+
+    fn departure(&self) -> Departure {
+        let linger = self.core.lingers.borrow_mut().remove(&self.conn);
+        match linger {
+            _ if self.is_panicking() => Departure::Abort,
             None => Departure::Close,
             Some(Duration::ZERO) => Departure::Abort,
             Some(span) => Departure::CloseWithin(span),

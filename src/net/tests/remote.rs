@@ -39,7 +39,9 @@ fn start() -> Running {
         };
         let (executor, server) = Executor::with_handle(echo);
         add(1, executor);
-        let (executor, handle) = Executor::with_handle(async || drop(draining().await));
+        let (executor, handle) = Executor::with_handle(async || {
+            draining().await;
+        });
         add(2, executor);
         sender.send((handle, server)).expect("the test waits");
         while !stopped.load(Ordering::SeqCst) {

@@ -52,7 +52,7 @@ impl Read for HyperIo {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let read = self.0.poll_received(cx, |parts| {
+        let read = self.0.poll_taken(cx, buffer.remaining(), |parts| {
             let before = buffer.remaining();
             for part in parts {
                 buffer.put_slice(&part[..part.len().min(buffer.remaining())]);

@@ -17,7 +17,7 @@ fn poll_read(
     if buffer.remaining() == 0 {
         return Poll::Ready(Ok(()));
     }
-    let read = stream.poll_received(cx, |parts| {
+    let read = stream.poll_taken(cx, buffer.remaining(), |parts| {
         let before = buffer.remaining();
         for part in parts {
             buffer.put_slice(&part[..part.len().min(buffer.remaining())]);

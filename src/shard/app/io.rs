@@ -110,6 +110,10 @@ impl Io for Engine {
         self.live(conn).map_or([&[], &[]], |flow| flow.connection.peek())
     }
 
+    fn can_peek(&self) -> bool {
+        true
+    }
+
     fn consume(&mut self, conn: ConnId, n: usize) {
         self.with(conn, |flow, env| flow.connection.consume(env, n));
     }
@@ -228,10 +232,15 @@ impl Io for Engine {
     }
 
     fn listen(&mut self, config: &ListenerConfig) -> Result<ListenerId, ListenError> {
-        self.open_listener(*config)
+        let listener = self.open_listener(*config)?;
+        self.service.ports.push_back((config.port, true));
+        Ok(listener)
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
+        if let Some(config) = self.tcp.listeners.config(listener) {
+            self.service.ports.push_back((config.port, false));
+        }
         self.tcp.listeners.close(listener);
     }
 

@@ -204,6 +204,9 @@ impl Io for Tagged<'_> {
     fn peek(&self, conn: ConnId) -> [&[u8]; 2] {
         self.io.peek(conn)
     }
+    fn can_peek(&self) -> bool {
+        self.io.can_peek()
+    }
     fn consume(&mut self, conn: ConnId, n: usize) {
         self.io.consume(conn, n);
     }

@@ -341,9 +341,15 @@ pub trait Io {
 
     /// Returns the received data in place, in two parts: the second follows the first, and is empty
     /// unless the ring wraps. Drop what was used with [`consume`](Io::consume). Both are empty on a
-    /// stack that cannot show its buffers.
+    /// stack that cannot show its buffers, see [`can_peek`](Io::can_peek).
     fn peek(&self, _conn: ConnId) -> [&[u8]; 2] {
         [&[], &[]]
+    }
+
+    /// Returns true if [`peek`](Io::peek) shows received data. On the kernel's sockets it does not:
+    /// the buffers are the kernel's.
+    fn can_peek(&self) -> bool {
+        false
     }
 
     /// Drops up to `n` bytes of received data, as reading them does.

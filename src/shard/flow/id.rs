@@ -10,7 +10,7 @@ pub struct ConnId {
 }
 
 /// Handle of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 
 /// Handle of a neighbour cache entry. Flows keep it to skip the lookup.

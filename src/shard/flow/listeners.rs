@@ -111,7 +111,8 @@ impl ListenerConfig {
 }
 
 impl ListenerConfig {
-    /// Returns true if the connections differ from those of a listener without choices.
+    /// Returns true if connections differ from those of a listener on the same port without
+    /// choices.
     const fn has_choices(&self) -> bool {
         self.congestion.is_some() || self.ecn.is_some() || !self.options.is_none()
     }

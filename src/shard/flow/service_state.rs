@@ -1,5 +1,7 @@
 //! State of the service that a shard runs.
 
+use std::collections::VecDeque;
+
 use crate::shard::flow::service_waker::ServiceWaker;
 use crate::time::Instant;
 
@@ -21,6 +23,8 @@ pub(in crate::shard) struct ServiceState {
     pub(in crate::shard) stopping: bool,
     /// Set by other threads.
     pub(in crate::shard) waker: ServiceWaker,
+    /// Ports of listeners that the service opened (`true`) or closed, for the runtime.
+    pub(in crate::shard) ports: VecDeque<(u16, bool)>,
     /// Messages of panics that the service survived, for the runtime.
     panics: Vec<String>,
 }

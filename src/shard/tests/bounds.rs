@@ -89,7 +89,8 @@ fn options_set_in_the_turn_of_the_connect_shape_its_syn() {
 
 #[test]
 fn the_connections_of_a_bounded_listener_begin_with_its_options() {
-    // Linux, net/ipv4/tcp_minisocks.c, tcp_create_openreq_child: a child inherits from its listener.
+    // Linux, net/ipv4/tcp_minisocks.c, tcp_create_openreq_child: a child inherits from its
+    // listener.
     let mut t = bounded(BOUNDED, 10);
     let syn_ack = knock(&mut t);
     assert_eq!((syn_ack.mss, syn_ack.shift), (Some(700), Some(0)));

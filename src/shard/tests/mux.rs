@@ -44,8 +44,8 @@ impl Service for Opener {
     }
 }
 
-/// A server of three services: one that has no listener, an echo on [`PORT`], and an [`Opener`]. The
-/// stage opens [`PORT`] after the start, as listener 1.
+/// A server of three services: one that has no listener, an echo on [`PORT`], and an [`Opener`].
+/// The stage opens [`PORT`] after the start, as listener 1.
 struct Three {
     stage: Stage,
     opened: SharedTally,
@@ -84,7 +84,7 @@ fn a_connection_goes_to_the_service_that_opened_its_listener() {
     }
 }
 
-/// What a service of [`Recorder`]s was called with, by the number of the service.
+/// The calls that a service of [`Recorder`]s got, by the number of the service.
 type Log = Rc<RefCell<Vec<(u8, &'static str)>>>;
 
 /// Records the calls that concern no accepted connection. The one with a target opens a connection.

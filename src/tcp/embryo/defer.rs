@@ -1,9 +1,10 @@
-//! Deferred accepts: a complete handshake waits for data, as an embryo (`TCP_DEFER_ACCEPT` of Linux).
+//! Deferred accepts: a complete handshake waits for data, as an embryo (`TCP_DEFER_ACCEPT` of
+//! Linux).
 //!
-//! Linux, net/ipv4/tcp_minisocks.c, tcp_check_req: the bare ACK is dropped, and the request remains.
-//! net/ipv4/inet_connection_sock.c, syn_ack_recalc: "Do not resend while waiting for data after ACK,
-//! start to resend on end of deferring period to give last chance for data or ACK to create
-//! established socket."
+//! Linux, net/ipv4/tcp_minisocks.c, tcp_check_req: the bare ACK is dropped, and the request
+//! remains. net/ipv4/inet_connection_sock.c, syn_ack_recalc: "Do not resend while waiting for data
+//! after ACK, start to resend on end of deferring period to give last chance for data or ACK to
+//! create established socket."
 
 use super::state::{DEFERRED, Embryo, UNTIMED, WAITED};
 use crate::tcp::Segment;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::ceiling::CeilingConfig;
@@ -20,6 +20,12 @@ use crate::options::Idle;
 use crate::output;
 use crate::stop::Stop;
 
+/// Connections of the pattern hyper.
+const HYPER_CONNECTIONS: u64 = 16;
+
+/// Length of a measurement with `--quick`.
+const QUICK: Duration = Duration::from_millis(500);
+
 /// Benchmark linerate against the kernel's stack and the raw AF_XDP ceiling, over private veth
 /// pairs.
 ///
@@ -27,25 +33,39 @@ use crate::stop::Stop;
 /// in unnamed namespaces, which disappear when the benchmark ends, even if it is killed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each round measures, in turn: the ceiling (raw echo of 64-byte frames by batch size, and a stateless
+A round measures, in turn: the ceiling (raw echo of 64-byte frames by batch size, and a stateless
 exchange of the seven segments of a connection), linerate, the kernel. A run is `linerate serve` in
 one namespace and `linerate load` in the other, over a new veth pair. Ratios compare the two runs of
 a round.
+
+The pattern hyper compares servers of HTTP that send the same response of 89 bytes on persistent
+connections: hyper on linerate, hyper on tokio (one thread) over kernel sockets, and callbacks on
+linerate without a parser. A round measures the three in turn: first all rounds with `linerate load`
+on AF_XDP as the client, then all with wrk (one thread, kernel sockets) if it is installed. tokio
+sleeps when it has nothing to do, whatever --idle says.
 
 JSON (--json): ceiling (echo: a list by batch size of round_trips_per_second and latency;
 connections_per_second of the exchange; spread, lost, drops), patterns (by name: linerate and
 kernel, each the JSON of `load` of the median run, with device_drops and, for connect,
 segments_per_connection, and runs, a list of all; ratio_to_kernel, share_of_ceiling, spreads;
-request has single, the same for one connection), settings, seconds.
+request has single, the same for one connection), settings, seconds; with the pattern hyper:
+hyper (concurrency, response_bytes; load and wrk, null if not installed, each by server, linerate,
+tokio and callbacks: requests_per_second, p50 and p99 in nanoseconds, failed and dropped of the
+median run, ratio_to_tokio, spreads, and runs, a list of all).
 
 Examples:
   linerate bench
+  linerate bench --patterns hyper --quick
   linerate bench --patterns connect --runs 9 --duration 3 --report report
   linerate bench --napi threaded --json > bench.json")]
 pub(crate) struct Options {
-    /// Load patterns to measure: connect, request, stream, idle
+    /// Load patterns to measure: connect, request, stream, idle, hyper
     #[arg(long, value_enum, value_delimiter = ',', default_value = "connect,request")]
-    patterns: Vec<Pattern>,
+    patterns: Vec<Measured>,
+
+    /// One run of each pattern on each stack, of half a second (wrk: a second)
+    #[arg(long, conflicts_with_all = ["runs", "duration"])]
+    quick: bool,
 
     /// Runs of each pattern on each stack
     #[arg(
@@ -60,7 +80,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = network::seconds)]
     duration: Duration,
 
-    /// Concurrent connections [default: connect and idle 64, request 16, stream 1]
+    /// Concurrent connections [default: connect and idle 64, request and hyper 16, stream
+    /// 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     concurrency: Option<u64>,
 
@@ -94,6 +115,46 @@ pub(crate) struct Options {
     /// Print one JSON object on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// A pattern of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measured {
+    /// Open and close connections in a loop.
+    Connect,
+    /// Request and response on persistent connections (echo).
+    Request,
+    /// Bulk transfer in one direction.
+    Stream,
+    /// Open many connections and hold them idle.
+    Idle,
+    /// HTTP: hyper on linerate, hyper on tokio over kernel sockets, and callbacks.
+    Hyper,
+}
+
+impl Measured {
+    /// Returns the load pattern; none if both stacks do not run the same service.
+    const fn pattern(self) -> Option<Pattern> {
+        match self {
+            Self::Connect => Some(Pattern::Connect),
+            Self::Request => Some(Pattern::Request),
+            Self::Stream => Some(Pattern::Stream),
+            Self::Idle => Some(Pattern::Idle),
+            Self::Hyper => None,
+        }
+    }
+}
+
+impl Options {
+    /// Returns the runs of each pattern.
+    fn runs(&self) -> u16 {
+        if self.quick { 1 } else { self.runs }
+    }
+
+    /// Returns the length of each measurement.
+    fn duration(&self) -> Duration {
+        if self.quick { QUICK } else { self.duration }
+    }
 }
 
 /// Runs the benchmark and prints the report.
@@ -147,15 +208,19 @@ fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<
         }
     });
     let span = |most_ms: u64, part: u32| {
-        (options.duration / part).clamp(Duration::from_millis(20), Duration::from_millis(most_ms))
+        (options.duration() / part).clamp(Duration::from_millis(20), Duration::from_millis(most_ms))
     };
     Suite {
         folder,
         workloads: patterns
             .iter()
-            .flat_map(|pattern| Workload::of(*pattern, options.concurrency))
+            .filter_map(|measured| measured.pattern())
+            .flat_map(|pattern| Workload::of(pattern, options.concurrency))
             .collect(),
-        runs: usize::from(options.runs),
+        hyper: patterns
+            .contains(&Measured::Hyper)
+            .then(|| options.concurrency.unwrap_or(HYPER_CONNECTIONS)),
+        runs: usize::from(options.runs()),
         conditions: Conditions {
             cores,
             napi: options.napi,
@@ -164,7 +229,7 @@ fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<
                 Idle::Adaptive => "adaptive",
                 Idle::Sleep => "sleep",
             },
-            duration: options.duration,
+            duration: options.duration(),
             request_bytes: options.request_bytes,
             join_fin: options.join_fin,
             folder: folder.path().to_owned(),
@@ -182,8 +247,8 @@ fn suite<'a>(options: &Options, cores: [usize; 2], folder: &'a Folder) -> Suite<
 
 fn settings(options: &Options) -> serde_json::Value {
     json!({
-        "runs": options.runs,
-        "duration": options.duration.as_secs_f64(),
+        "runs": options.runs(),
+        "duration": options.duration().as_secs_f64(),
         "cores": options.cores.0,
         "napi": options.napi,
         "request_bytes": options.request_bytes,

@@ -7,6 +7,7 @@
 //! | [`ceiling`] | the limit of the kernel's AF_XDP path, without a stack |
 //! | [`trial`] | one run: `serve` and `load` of this program, with time limits |
 //! | [`workload`], [`suite`] | what runs, and in which order, so that results are comparable |
+//! | [`http`] | hyper on linerate, on tokio over kernel sockets, and callbacks, with two clients |
 //! | [`stats`], [`report`], [`table`], [`curve`] | medians and spreads; the JSON; the tables |
 //!
 //! Results that are compared were measured within seconds of each other, under the same conditions:
@@ -16,6 +17,7 @@ mod ceiling;
 mod command;
 mod curve;
 mod folder;
+mod http;
 mod report;
 mod stats;
 mod suite;
@@ -25,3 +27,4 @@ mod trial;
 mod workload;
 
 pub(crate) use command::{Options, run};
+pub(crate) use http::{ServerOptions, serve};

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::http;
 use super::stats::{Spread, median_index, ratios};
 use super::suite::{Results, Series};
 use super::trial::Run;
@@ -71,12 +72,16 @@ pub(super) fn json(results: &Results, settings: &Value) -> Value {
         }
     }
     let Results { ceiling, took, .. } = results;
-    json!({
+    let mut report = json!({
         "ceiling": ceiling,
         "patterns": patterns,
         "settings": settings,
         "seconds": took.as_secs_f64(),
-    })
+    });
+    if let Some(standings) = &results.hyper {
+        report["hyper"] = http::json(standings);
+    }
+    report
 }
 
 fn of_series(series: &Series) -> Value {

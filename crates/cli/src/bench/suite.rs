@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::ceiling::{self, Ceiling, CeilingConfig, Measurement};
 use super::folder::Folder;
+use super::http::{Contest, Standings};
 use super::trial::{self, Conditions, Run};
 use super::workload::Workload;
 use crate::failure::Failure;
@@ -33,6 +34,8 @@ pub(super) struct Series {
 pub(super) struct Results {
     /// One series per workload, in their order.
     pub series: Vec<Series>,
+    /// The comparison of HTTP servers, if it ran.
+    pub hyper: Option<Standings>,
     /// The ceiling over all rounds.
     pub ceiling: Ceiling,
     /// Time that the benchmark took.
@@ -45,6 +48,8 @@ pub(super) struct Suite<'a> {
     pub folder: &'a Folder,
     /// Workloads, in the order in which they run.
     pub workloads: Vec<Workload>,
+    /// Concurrent connections of the comparison of HTTP servers, if it runs; it comes last.
+    pub hyper: Option<u64>,
     /// Rounds per workload.
     pub runs: usize,
     /// Conditions of all runs.
@@ -64,8 +69,18 @@ impl Suite<'_> {
         for workload in &self.workloads {
             series.push(self.run_workload(workload, &mut rounds, stop)?);
         }
+        let contest = self.hyper.map(|concurrency| Contest {
+            concurrency,
+            runs: self.runs,
+            conditions: &self.conditions,
+        });
+        let hyper = contest.map(|contest| contest.run(stop)).transpose()?;
+        if rounds.is_empty() {
+            eprintln!("ceiling");
+            rounds.push(ceiling::measure(&self.ceiling)?);
+        }
         let ceiling = Ceiling::of(&self.ceiling, &rounds).ok_or_else(interrupted)?;
-        Ok(Results { series, ceiling, took: started.elapsed() })
+        Ok(Results { series, hyper, ceiling, took: started.elapsed() })
     }
 
     fn run_workload(

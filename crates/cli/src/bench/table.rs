@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::ceiling::Ceiling;
 use super::curve::{self, Curve};
+use super::http;
 use super::report::{Comparison, median_run};
 use super::stats::Spread;
 use super::suite::{Results, Series};
@@ -15,6 +16,10 @@ pub(super) fn text(results: &Results) -> String {
     for series in &results.series {
         text += "\n";
         text += &of_series(series);
+    }
+    if let Some(standings) = &results.hyper {
+        text += "\n";
+        text += &http::text(standings);
     }
     let _ = writeln!(text, "\nmeasured in {:.0} s", results.took.as_secs_f64());
     text

@@ -89,9 +89,9 @@ pub(super) struct TestbedConfig {
     pub cores: [usize; 2],
     /// Delivery mode of the veth pair.
     pub napi: Napi,
-    /// For a run on the kernel's stack: the number of client addresses to configure. `None` leaves
-    /// the kernel without addresses.
-    pub kernel_sources: Option<usize>,
+    /// Number of addresses of the kernel's stack on the server's and the client's side. Zero is for
+    /// a side that does not use it.
+    pub kernel_addresses: [usize; 2],
 }
 
 /// The pair. Dropping it removes everything.
@@ -139,8 +139,9 @@ impl Testbed {
             .map(|side| Cable { interface: side.interface(), mac: side.mac() });
         let testbed = Self { pair: Pair::new(cables)? };
         for side in [Side::Server, Side::Client] {
-            if let Some(sources) = config.kernel_sources {
-                testbed.configure_kernel(side, sources)?;
+            let count = config.kernel_addresses[usize::from(side == Side::Client)];
+            if count > 0 {
+                testbed.configure_kernel(side, count)?;
             }
             if config.napi == Napi::Threaded {
                 let cores = config.cores;
@@ -182,11 +183,9 @@ impl Testbed {
         values.split_whitespace().nth(at)?.parse().ok()
     }
 
-    /// Configures addresses and settings of the kernel's stack on a side; `sources` is the number
-    /// of addresses on the client's side.
-    fn configure_kernel(&self, side: Side, sources: usize) -> Result<(), Failure> {
+    /// Configures addresses and settings of the kernel's stack on a side.
+    fn configure_kernel(&self, side: Side, count: usize) -> Result<(), Failure> {
         let end = self.end(side);
-        let count = if side == Side::Client { sources } else { 1 };
         for index in 0..count {
             end.add_address(Cidr { address: side.address(index).into(), prefix: PREFIX })?;
         }

@@ -89,9 +89,9 @@ pub(super) fn run(
     stop: &Stop,
 ) -> Result<Run, Failure> {
     let sources = sources(conditions.duration);
-    let kernel_sources = (stack == Stack::Kernel).then_some(sources);
+    let kernel_addresses = if stack == Stack::Kernel { [1, sources] } else { [0; 2] };
     let Conditions { cores, napi, duration, .. } = *conditions;
-    let testbed = Testbed::new(&TestbedConfig { cores, napi, kernel_sources })?;
+    let testbed = Testbed::new(&TestbedConfig { cores, napi, kernel_addresses })?;
     let mut server = Child::spawn(testbed.end(Side::Server), &serve(stack, workload, conditions))?;
     server.await_line(SLACK, stop)?;
     let before = testbed.drops();
@@ -129,7 +129,11 @@ fn counter(log: &str, name: &str) -> Option<u64> {
     line?.trim().parse().ok()
 }
 
-fn parse(output: &str) -> Result<Map<String, Value>, Failure> {
+/// Parses the JSON of `load`.
+///
+/// # Errors
+/// When it is not an object.
+pub(super) fn parse(output: &str) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(output).map_err(|error| {
         Failure::new("cannot parse the JSON of `linerate load`", error, "report this as a bug")
     })

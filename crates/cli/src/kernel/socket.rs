@@ -3,7 +3,7 @@
 //! Owns the edge-triggered readiness, the bounded staging buffer for bytes that a short write left
 //! over, and the byte budget per turn. Knows nothing of services and slabs.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 use linerate::time::Instant;
@@ -177,12 +177,47 @@ impl Socket {
         Outcome::Bytes(accepted)
     }
 
-    fn write_or_stage(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.nodelay_set {
-            self.nodelay_set = true;
-            // If the connection has failed, the write below returns the error.
-            let _ = self.stream.set_nodelay(true);
+    /// Writes the slices with one system call, and stages the rest, if there is room for all of
+    /// them; otherwise one after the other. Returns the bytes accepted.
+    pub(super) fn write_slices(&mut self, slices: &[IoSlice<'_>]) -> Outcome {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total <= self.room() {
+            return match self.write_or_stage_all(slices, total) {
+                Ok(()) => Outcome::Bytes(total),
+                Err(error) => Outcome::Failed(error),
+            };
         }
+        let mut accepted = 0;
+        for slice in slices {
+            match self.write(slice) {
+                Outcome::Bytes(bytes) => accepted += bytes,
+                outcome => return outcome,
+            }
+            if self.room() == 0 {
+                break;
+            }
+        }
+        Outcome::Bytes(accepted)
+    }
+
+    fn write_or_stage_all(&mut self, slices: &[IoSlice<'_>], total: usize) -> io::Result<()> {
+        self.set_nodelay();
+        self.write_left -= total;
+        let mut written = match self.stream.write_vectored(slices) {
+            Ok(written) => written,
+            Err(error) if would_block(&error) => 0,
+            Err(error) => return Err(error),
+        };
+        for slice in slices {
+            let of_slice = written.min(slice.len());
+            self.staged.extend_from_slice(&slice[of_slice..]);
+            written -= of_slice;
+        }
+        Ok(())
+    }
+
+    fn write_or_stage(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.set_nodelay();
         self.write_left -= bytes.len();
         match self.stream.write(bytes) {
             Ok(written) => self.staged.extend_from_slice(&bytes[written..]),
@@ -190,6 +225,14 @@ impl Socket {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn set_nodelay(&mut self) {
+        if !self.nodelay_set {
+            self.nodelay_set = true;
+            // If the connection has failed, the next write returns the error.
+            let _ = self.stream.set_nodelay(true);
+        }
     }
 
     /// Returns true if staged bytes wait for room in the socket.
@@ -235,4 +278,42 @@ impl Socket {
 
 fn would_block(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_arrive_in_order_though_the_socket_takes_only_a_part_of_them() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is up");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
+        let near = near.expect("it listens");
+        near.set_nonblocking(true).expect("a socket");
+        let (mut far, _) = listener.accept().expect("it has connected");
+        let mut socket = Socket::accepted(TcpStream::from_std(near));
+        let (mut sent, mut turn) = (Vec::new(), 0);
+        while !socket.is_staging() {
+            turn += 1;
+            socket.enter_turn(turn);
+            let parts = [vec![turn as u8; 100], Vec::new(), vec![!turn as u8; 50_000]];
+            let slices = parts.each_ref().map(|part| IoSlice::new(part.as_slice()));
+            let Outcome::Bytes(accepted) = socket.write_slices(&slices) else {
+                panic!("the connection has failed");
+            };
+            assert_eq!(accepted, 50_100);
+            sent.extend(parts.concat());
+        }
+        let expected = sent.len();
+        let reading = std::thread::spawn(move || {
+            let mut received = vec![0; expected];
+            far.read_exact(&mut received).expect("all of it arrives");
+            received
+        });
+        while socket.is_staging() {
+            socket.unstage().expect("the connection is open");
+            std::thread::yield_now();
+        }
+        assert!(reading.join().expect("the reader does not panic") == sent);
+    }
 }

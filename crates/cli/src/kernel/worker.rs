@@ -4,7 +4,7 @@
 //! which [`dispatch`](super::dispatch) delivers after the callback returns.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use linerate::shard::{
@@ -166,6 +166,31 @@ impl Worker {
         }
     }
 
+    /// Calls `write` for `length` bytes, and makes sure that room is noticed if it was short.
+    fn write_with(
+        &mut self,
+        conn: ConnId,
+        length: usize,
+        write: impl FnOnce(&mut Socket) -> Outcome,
+    ) -> usize {
+        let Some(socket) = self.socket_mut(conn) else { return 0 };
+        match write(socket) {
+            Outcome::Bytes(accepted) => {
+                if socket.is_staging() {
+                    self.watch_writable(conn);
+                } else if accepted < length && socket.budget_is_spent() {
+                    self.defer(conn);
+                }
+                accepted
+            }
+            Outcome::Failed(error) => {
+                self.remove(conn, errors::close_reason(&error));
+                0
+            }
+            Outcome::End => 0,
+        }
+    }
+
     /// Removes a connection whose two directions are closed as far as a program can see.
     pub(super) fn finish(&mut self, conn: ConnId) {
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -285,6 +310,10 @@ impl Io for Worker {
     fn read(&mut self, conn: ConnId, buffer: &mut [u8]) -> usize {
         let Some(socket) = self.socket_mut(conn) else { return 0 };
         match socket.read(buffer) {
+            Outcome::Bytes(0) if socket.readable && socket.budget_is_spent() => {
+                self.defer(conn);
+                0
+            }
             Outcome::Bytes(bytes) => bytes,
             Outcome::End => {
                 if !socket.peer_closed {
@@ -301,22 +330,12 @@ impl Io for Worker {
     }
 
     fn write(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
-        let Some(socket) = self.socket_mut(conn) else { return 0 };
-        match socket.write(bytes) {
-            Outcome::Bytes(accepted) => {
-                if socket.is_staging() {
-                    self.watch_writable(conn);
-                } else if accepted < bytes.len() && socket.budget_is_spent() {
-                    self.defer(conn);
-                }
-                accepted
-            }
-            Outcome::Failed(error) => {
-                self.remove(conn, errors::close_reason(&error));
-                0
-            }
-            Outcome::End => 0,
-        }
+        self.write_with(conn, bytes.len(), |socket| socket.write(bytes))
+    }
+
+    fn write_slices(&mut self, conn: ConnId, slices: &[IoSlice<'_>]) -> usize {
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        self.write_with(conn, length, |socket| socket.write_slices(slices))
     }
 
     fn write_room(&self, conn: ConnId) -> usize {
@@ -433,8 +452,18 @@ impl Io for Worker {
         match self.socket(conn) {
             None => Status::Stale,
             Some(socket) if socket.connecting => Status::Opening,
-            Some(socket) => Status::Open { peer_closed: socket.peer_closed },
+            // Until a read has returned the end of the stream, more may be left to read.
+            Some(socket) => Status::Open { peer_closed: socket.peer_closed && !socket.readable },
         }
+    }
+
+    fn endpoints(&self, conn: ConnId) -> Option<(SocketAddr, SocketAddr)> {
+        let stream = &self.socket(conn)?.stream;
+        Some((stream.local_addr().ok()?, stream.peer_addr().ok()?))
+    }
+
+    fn report_panic(&mut self, message: &str) {
+        eprintln!("linerate: a task panicked, and its connections were reset: {message}");
     }
 
     fn user_data(&self, conn: ConnId) -> u64 {

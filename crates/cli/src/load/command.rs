@@ -101,6 +101,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = network::bytes)]
     request_bytes: u64,
 
+    /// request: send GET requests of HTTP instead, each answered with status 200 and this many
+    /// bytes, head included
+    #[cfg(feature = "lab")]
+    #[arg(long, hide = true, value_name = "BYTES",
+        value_parser = clap::value_parser!(u32).range(32..=1 << 20))]
+    http_response_bytes: Option<u32>,
+
     /// request: requests per connection before it closes [default: unlimited; 1 with --connections]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests_per_connection: Option<u64>,
@@ -182,6 +189,7 @@ fn measure(options: &Options, plan: &Plan) -> Result<Tally, Failure> {
             let share = plans.share(worker, workers);
             make_pattern(Session::new(share, signal.clone(), result, gauges))
         }),
+        drains: false,
         stop: &Stop::default(),
         ready: &|| {},
     });
@@ -229,6 +237,10 @@ fn plan(options: &Options) -> Result<Plan, Failure> {
         warm_up: warm_up.into(),
         grace: options.grace.into(),
         request_bytes: options.request_bytes as usize,
+        #[cfg(feature = "lab")]
+        http_response_bytes: options.http_response_bytes.map(|bytes| bytes as usize),
+        #[cfg(not(feature = "lab"))]
+        http_response_bytes: None,
         requests_per_connection: options.requests_per_connection.or(is_counted.then_some(1)),
         bytes_per_connection: options
             .bytes_per_connection

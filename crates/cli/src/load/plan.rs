@@ -71,6 +71,8 @@ pub(super) struct Plan {
     pub grace: Duration,
     /// Size of a request.
     pub request_bytes: usize,
+    /// Requests are of HTTP, and responses have this size.
+    pub http_response_bytes: Option<usize>,
     /// Requests per connection before it closes.
     pub requests_per_connection: Option<u64>,
     /// Bytes per stream before it closes.
@@ -133,6 +135,7 @@ pub(super) mod tests {
             warm_up: Duration::ZERO,
             grace: Duration::from_secs(1),
             request_bytes: 8,
+            http_response_bytes: None,
             requests_per_connection: None,
             bytes_per_connection: None,
             direction: Direction::Auto,

@@ -10,6 +10,19 @@ use super::tally::record;
 /// Maximum bytes per read.
 const CHUNK: usize = 64 * 1024;
 
+/// A request of HTTP, and the start of its response.
+const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 10.77.0.1:7009\r\n\r\n";
+const HTTP_SUCCESS: &[u8] = b"HTTP/1.1 200 ";
+
+/// The response to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Response {
+    /// The bytes of the request.
+    Echo,
+    /// A success of HTTP with this many bytes.
+    Http(usize),
+}
+
 /// A connection and its current request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Exchange {
@@ -26,6 +39,7 @@ struct Exchange {
 pub(super) struct Request {
     session: Session,
     payload: Box<[u8]>,
+    response: Response,
     exchanges: Vec<Exchange>,
     free: Vec<usize>,
     buffer: Box<[u8]>,
@@ -34,12 +48,18 @@ pub(super) struct Request {
 impl Request {
     /// Creates the pattern for a session.
     pub(super) fn new(session: Session) -> Self {
-        // The payload has no short period, so shifted data fails the comparison.
-        let payload =
-            (0..session.plan.request_bytes).map(|at| (at * 131 + at / 251) as u8).collect();
+        let (payload, response) = match session.plan.http_response_bytes {
+            Some(bytes) => (HTTP_REQUEST.into(), Response::Http(bytes)),
+            // It has no short period, so shifted data fails the comparison.
+            None => (
+                (0..session.plan.request_bytes).map(|at| (at * 131 + at / 251) as u8).collect(),
+                Response::Echo,
+            ),
+        };
         Self {
             session,
             payload,
+            response,
             exchanges: Vec::new(),
             free: Vec::new(),
             buffer: vec![0; CHUNK].into_boxed_slice(),
@@ -103,8 +123,14 @@ impl Request {
     /// Processes the first `count` bytes of the buffer as part of the response.
     fn on_bytes(&mut self, io: &mut dyn Io, conn: ConnId, slot: usize, count: usize) {
         let exchange = &mut self.exchanges[slot];
-        let expected = self.payload.get(exchange.received..exchange.received + count);
-        if expected != Some(&self.buffer[..count]) || exchange.received + count > exchange.sent {
+        let is_whole = exchange.sent == self.payload.len();
+        let (expected, most) = match self.response {
+            Response::Echo => (&*self.payload, exchange.sent),
+            Response::Http(bytes) => (HTTP_SUCCESS, if is_whole { bytes } else { 0 }),
+        };
+        let known = expected.get(exchange.received..).unwrap_or_default();
+        let known = &known[..known.len().min(count)];
+        if !self.buffer[..count].starts_with(known) || exchange.received + count > most {
             exchange.fault = Some("corrupt");
             return io.abort(conn);
         }
@@ -113,7 +139,11 @@ impl Request {
         if is_measuring {
             self.session.tally.bytes_received += count as u64;
         }
-        if exchange.received < self.payload.len() {
+        let response_bytes = match self.response {
+            Response::Echo => self.payload.len(),
+            Response::Http(bytes) => bytes,
+        };
+        if exchange.received < response_bytes {
             return;
         }
         exchange.answered += 1;

@@ -43,13 +43,28 @@ impl Child {
     /// # Errors
     /// When the process cannot be started.
     pub(crate) fn spawn(end: &End, arguments: &[impl AsRef<OsStr>]) -> Result<Self, Failure> {
-        let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
-        let line = format!("linerate {}", words.join(" "));
+        let line = format!("linerate {}", text(arguments));
         // /proc/self/exe would resolve to `setpriv`. The path with our process id keeps pointing to
         // this program, even if its file is replaced meanwhile.
         let program = format!("/proc/{}/exe", std::process::id());
         let mut command = Command::new("setpriv");
-        command.arg("--pdeathsig=TERM").arg(program).args(arguments).process_group(0);
+        command.arg("--pdeathsig=TERM").arg(program).args(arguments);
+        Self::start(end, command, line)
+    }
+
+    /// Starts another program in the namespace of `end`: its name and its arguments.
+    ///
+    /// # Errors
+    /// When the process cannot be started. A program that is not installed fails later, when its
+    /// output is awaited.
+    pub(crate) fn spawn_tool(end: &End, words: &[impl AsRef<OsStr>]) -> Result<Self, Failure> {
+        let mut command = Command::new("setpriv");
+        command.arg("--pdeathsig=TERM").args(words);
+        Self::start(end, command, text(words))
+    }
+
+    fn start(end: &End, mut command: Command, line: String) -> Result<Self, Failure> {
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let process = end.run(move || command.spawn()).map_err(|error| {
             let tried = format!("cannot start `{line}`");
@@ -177,6 +192,11 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn text(words: &[impl AsRef<OsStr>]) -> String {
+    let words: Vec<_> = words.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+    words.join(" ")
 }
 
 /// State of the child process.

@@ -3,7 +3,7 @@
 //!
 //! [`ServiceMux`](linerate::shard::ServiceMux) runs several services on one worker. A service keeps
 //! its state of a connection in the user data ([`Io::user_data`](linerate::shard::Io::user_data));
-//! only `http` has a slab.
+//! only `http` has tasks.
 
 mod buffer;
 mod chargen;
@@ -16,5 +16,5 @@ mod name;
 #[cfg(test)]
 mod script;
 
-pub(crate) use http::Content;
+pub(crate) use http::{BODY_MAX, Content, Site, Timeouts};
 pub(crate) use name::Named;

@@ -4,14 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use linerate::shard::Service;
+use linerate::shard::{ListenerId, Service};
 
 use super::chargen::Chargen;
 use super::close::Close;
 use super::daytime::Daytime;
 use super::discard::Discard;
 use super::echo::Echo;
-use super::http::{Content, Http};
+use super::http::{self, Site};
 
 /// The name of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,18 +39,6 @@ impl ServiceName {
         ("http", Self::Http),
         ("close", Self::Close),
     ];
-
-    /// Creates the instance of one worker.
-    pub(crate) fn make(self, content: &Arc<Content>) -> Box<dyn Service> {
-        match self {
-            Self::Echo => Box::new(Echo::new()),
-            Self::Discard => Box::new(Discard::new()),
-            Self::Chargen => Box::new(Chargen::new()),
-            Self::Daytime => Box::new(Daytime::new()),
-            Self::Http => Box::new(Http::new(Arc::clone(content))),
-            Self::Close => Box::new(Close::new()),
-        }
-    }
 }
 
 /// A service on a port: `NAME:PORT`.
@@ -60,6 +48,26 @@ pub(crate) struct Named {
     pub name: ServiceName,
     /// TCP port.
     pub port: u16,
+}
+
+impl Named {
+    /// Returns true if the service finishes what is under way when the stack drains.
+    pub(crate) fn drains(self) -> bool {
+        self.name == ServiceName::Http
+    }
+
+    /// Creates the instance of one worker, for connections of `listener`.
+    pub(crate) fn make(self, listener: ListenerId, site: &Arc<Site>) -> Box<dyn Service> {
+        use ServiceName as Name;
+        match self.name {
+            Name::Echo => Box::new(Echo::new()),
+            Name::Discard => Box::new(Discard::new()),
+            Name::Chargen => Box::new(Chargen::new()),
+            Name::Daytime => Box::new(Daytime::new()),
+            Name::Http => http::service(site, listener, self.port),
+            Name::Close => Box::new(Close::new()),
+        }
+    }
 }
 
 impl FromStr for Named {

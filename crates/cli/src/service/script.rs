@@ -2,8 +2,7 @@
 //! data and inspects what the service sends.
 
 use linerate::shard::{
-    CloseReason, ConnId, ConnInfo, ConnectError, ConnectOptions, Io, ListenerId, Service,
-    SocketOption, Status,
+    ConnId, ConnInfo, ConnectError, ConnectOptions, Io, ListenerId, Service, SocketOption, Status,
 };
 use linerate::time::Instant;
 
@@ -68,17 +67,6 @@ impl<S: Service> Script<S> {
         if std::mem::take(&mut self.wire.short) {
             self.service.on_writable(&mut self.wire, CONN);
         }
-    }
-
-    /// Ends the connection cleanly.
-    pub(super) fn ends(&mut self) {
-        let user = self.wire.user;
-        self.service.on_closed(&mut self.wire, CONN, user, CloseReason::Finished);
-    }
-
-    /// Returns the service.
-    pub(super) fn service(&self) -> &S {
-        &self.service
     }
 
     /// Returns all bytes that the service has sent.

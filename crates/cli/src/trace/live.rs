@@ -62,6 +62,7 @@ pub(super) fn over_interface(
         make_service: Arc::new(move |_| {
             Box::new(Client::new(open, bytes as usize, Arc::clone(&shared)))
         }),
+        drains: false,
         stop: &Stop::on_signals()?,
         ready: &|| {},
     })?;

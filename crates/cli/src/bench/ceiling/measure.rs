@@ -58,7 +58,7 @@ pub(crate) fn measure(config: &CeilingConfig) -> Result<Measurement, Failure> {
     let testbed = Testbed::new(&TestbedConfig {
         cores: config.cores,
         napi: config.napi,
-        kernel_sources: None,
+        kernel_addresses: [0; 2],
     })?;
     let before = testbed.drops();
     let [at_server, at_client] = [Side::Server, Side::Client].map(|side| EndpointConfig {
