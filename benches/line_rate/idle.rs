@@ -44,8 +44,11 @@ pub(crate) fn run(options: &Options) {
             before = bytes;
         }
     }
+    let future = server::future_bytes();
     if options.json {
-        println!("{:#}", json!({ "workloads": rows }));
+        println!("{:#}", json!({ "workloads": rows, "future_bytes": future }));
+    } else {
+        println!("of a task, the program's own future takes {future} bytes");
     }
 }
 
@@ -55,7 +58,7 @@ fn measure(workload: Workload) -> f64 {
     let mut before = 0;
     let mut bench = Bench::new(concurrency, batch, || {
         before = report::resident_bytes();
-        server(stack, concurrency, batch)
+        super::server(stack, concurrency, batch)
     });
     bench.fill();
     let resident = report::resident_bytes().saturating_sub(before);

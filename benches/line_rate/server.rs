@@ -1,7 +1,7 @@
 //! The measured side: a stack that listens on one port and closes when the peer does.
 
 use linerate::limits::Limits;
-use linerate::net::{Executor, TcpListener, spawn};
+use linerate::net::{Executor, TcpListener, TcpStream, spawn};
 use linerate::shard::{
     Config, ConnId, Io, ListenerConfig, Prefix, Role, Route, Service, Shard, SingleWorker, TurnEnv,
 };
@@ -69,6 +69,21 @@ impl Server for Linerate {
     }
 }
 
+/// Waits for data and drops it, until the peer's FIN.
+async fn drain(mut stream: TcpStream) {
+    while let Ok(1..) = stream.fill_buf().await.map(|data| data.len()) {
+        stream.consume(usize::MAX);
+    }
+}
+
+/// Returns the size of the future that the program spawns for each connection, bytes.
+pub(crate) fn future_bytes() -> usize {
+    const fn output_size<F>(_: &impl Fn(TcpStream) -> F) -> usize {
+        size_of::<F>()
+    }
+    output_size(&drain)
+}
+
 /// One shard that runs an async program.
 pub(crate) struct Program {
     shard: Shard,
@@ -81,12 +96,8 @@ impl Program {
     pub(crate) fn with_tasks(connections: usize, batch: usize) -> Self {
         let program = Executor::new(async || {
             let listener = TcpListener::bind(("0.0.0.0", clients::PORT)).await.expect("free");
-            while let Ok((mut stream, _)) = listener.accept().await {
-                spawn(async move {
-                    while let Ok(1..) = stream.fill_buf().await.map(|data| data.len()) {
-                        stream.consume(usize::MAX);
-                    }
-                });
+            while let Ok((stream, _)) = listener.accept().await {
+                spawn(drain(stream));
             }
         });
         Self::start(connections, batch, program)
