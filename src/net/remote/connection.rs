@@ -2,19 +2,25 @@
 
 use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::io;
 
 use super::protocol::{code_of, flag, notice};
 use crate::net::ring::{Corrupt, Reader, Writer};
 use crate::net::tcp::TcpStream;
+use crate::net::time::{Sleep, sleep};
+use crate::time::Duration;
 
 /// Bytes moved at once from the ring to the stream, in a buffer on the stack.
 const CHUNK: usize = 16 * 1024;
 
 /// Chunks moved before other tasks run.
 const CHUNKS_MAX: usize = 8;
+
+/// Time in which the peer must take what a dropped stream has left in its ring. A peer that takes
+/// nothing would hold the connection for ever; with less, one on a slow path loses the end.
+const SENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// A connection of a seat.
 pub(super) struct Connection {
@@ -104,8 +110,15 @@ enum Progress {
 /// cause. `notify` sends flags to the client.
 pub(super) async fn carry(connection: &Connection, stream: TcpStream, notify: impl Fn(u8)) -> u16 {
     let mut done = Done::default();
+    let mut linger: Option<Sleep> = None;
     let code = poll_fn(|cx| {
         connection.wait(cx);
+        if connection.has(flag::DROPPED) {
+            let linger = linger.get_or_insert_with(|| sleep(SENT_WITHIN));
+            if Pin::new(linger).poll(cx).is_ready() {
+                connection.on_flags(flag::ABORT);
+            }
+        }
         if connection.has(flag::ABORT) {
             return Poll::Ready(0);
         }

@@ -12,7 +12,7 @@ use std::sync::Weak;
 
 use super::connection::{Connection, carry};
 use super::outbox::{Flushed, Outbox};
-use super::protocol::{NO_STREAM, address_of, code_of, notice, op, with_address};
+use super::protocol::{NO_STREAM, address_of, code_of, flag, notice, op, with_address};
 use super::seat::{STREAMS, Seat, WorkerEnd};
 use crate::net::executor::current::current;
 use crate::net::ring::{Corrupt, Entry, SeatRings, Sleep, StreamRings, Wait};
@@ -36,6 +36,8 @@ pub(super) struct Server {
     /// Wakes the task that takes entries.
     waker: RefCell<Option<Waker>>,
     is_listening: Cell<bool>,
+    /// The client has gone, and its last entries were taken.
+    is_left: Cell<bool>,
     /// Entries were taken since the client's doorbell was last rung: it may wait for room.
     has_taken: Cell<bool>,
 }
@@ -53,6 +55,7 @@ pub(super) async fn serve(end: WorkerEnd, seat: Weak<Seat>) {
         acceptor: Cell::new(None),
         waker: RefCell::default(),
         is_listening: Cell::new(false),
+        is_left: Cell::new(false),
         has_taken: Cell::new(false),
     });
     let _end = End(Rc::clone(&server));
@@ -67,7 +70,12 @@ impl Drop for End {
         let server = &self.0;
         server.is_listening.set(false);
         for connection in server.connections.borrow().iter().flatten() {
-            connection.abandon();
+            if server.is_left.get() {
+                // What the client has written is still sent.
+                connection.on_flags(flag::DROPPED);
+            } else {
+                connection.abandon();
+            }
         }
         server.acceptor.take().into_iter().for_each(Waker::wake);
         if let Some(seat) = server.seat.upgrade() {
@@ -83,10 +91,13 @@ impl Server {
             core.add_wake_listener(cx.waker());
         }
         for _ in 0..BATCHES_MAX {
-            if self.seat.strong_count() == 0 {
-                return Poll::Ready(());
-            }
+            // Read before the ring: a client that has gone has sent all before.
+            let is_gone = self.seat.strong_count() == 0;
             match self.take_batch() {
+                Ok(0) if is_gone => {
+                    self.is_left.set(true);
+                    return Poll::Ready(());
+                }
                 Ok(0) => {}
                 Ok(_) => continue,
                 // The client lies: it loses its seat.

@@ -292,3 +292,21 @@ fn news_that_find_the_ring_full_are_sent_once_it_has_room() {
         assert_eq!(answer, b"xxxxxxxx");
     }
 }
+
+#[test]
+fn what_was_written_arrives_after_stream_and_handle_are_dropped() {
+    const BYTES: usize = 60_000;
+    let mut world = start();
+    let listener = block_on(world.server.listen("0.0.0.0:9")).expect("a free port");
+    let mut stream = block_on(world.handle.connect("10.0.0.1:9")).expect("a listener");
+    stream.write_all(&[9; BYTES]).expect("room in the ring");
+    drop(stream);
+    let (_, other) = Executor::with_handle(async || {});
+    // The last handle of the host: its seats go with it.
+    drop(std::mem::replace(&mut world.handle, other));
+    let (mut accepted, _) = block_on(listener.accept()).expect("a connection");
+    accepted.set_read_timeout(Some(StdDuration::from_secs(10)));
+    let mut received = Vec::new();
+    accepted.read_to_end(&mut received).expect("all of it, and the end");
+    assert_eq!(received.len(), BYTES);
+}
