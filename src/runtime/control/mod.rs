@@ -33,7 +33,7 @@
 //!
 //! The thread `linerate-control` accepts clients, and a short-lived thread serves each of them, at
 //! most four at once; others wait. A client has a second for its request, must read a part of the
-//! response each second, and has a minute in all; then its stream is closed. Workers are not
+//! response each second, and has a minute in total; then its stream is closed. Workers are not
 //! disturbed: they publish counters anyway and fill one page of connections per turn.
 //!
 //! [`ConnInfo`]: crate::ConnInfo

@@ -19,7 +19,7 @@ pub struct Cursor {
     index: u32,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "host"))]
 impl Cursor {
     /// Returns the position of the connection in a slot.
     pub(crate) const fn at(index: u32) -> Self {

@@ -4,9 +4,11 @@
 pub(super) mod census;
 pub(super) mod events;
 pub(super) mod fast_open;
+pub(super) mod info;
 pub(super) mod io;
 pub(super) mod mux;
 pub(super) mod opens;
+pub(super) mod options;
 pub(super) mod service;
 pub(super) mod settle;
 pub(super) mod start;
